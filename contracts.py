@@ -1,0 +1,116 @@
+"""What the parts of the service promise each other: values, protocols and error types.
+
+Every datetime is timezone-aware UTC with millisecond precision unless a docstring says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+Document = Mapping[str, Any]
+
+
+class ServiceError(Exception):
+    """Base of the errors whose message alone is meant for a person: what happened and the remedy."""
+
+
+class ConfigurationError(ServiceError):
+    """A setting or the machine is wrong; nothing was started. Exit code 2."""
+
+
+class AlreadyRunningError(ServiceError):
+    """Another process holds the checkpoint folder."""
+
+
+class UnavailableError(ServiceError):
+    """A server stayed away for the whole retry policy; the cursor did not move."""
+
+
+class DeadLetterError(ServiceError):
+    """A dead letter could not be stored, so its batch must fail: nothing is dropped."""
+
+
+class Clock(Protocol):
+    """Whose time counts: the database server's where it can be asked."""
+
+    def now(self) -> datetime:
+        """The current time, UTC, truncated to milliseconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One reason why a polled document, or one field of it, does not count.
+
+    `field` is a dotted path such as `metrics.steps`, or None when the whole document is refused.
+    """
+
+    document: Document
+    reason: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedWrite:
+    """A document that the sink refused for a reason of its own (never a transient one)."""
+
+    document: Document
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What one write did, counted from the server's answers."""
+
+    inserted: int = 0
+    updated: int = 0
+    skipped: int = 0
+    deleted: int = 0
+    failed: tuple[FailedWrite, ...] = ()
+
+    @property
+    def written(self) -> int:
+        """Documents that are now as this batch computed them."""
+        return self.inserted + self.updated
+
+    def __add__(self, other: WriteResult) -> WriteResult:
+        return WriteResult(
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.skipped + other.skipped,
+            self.deleted + other.deleted,
+            self.failed + other.failed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """One batch as logs and metrics tell it. Durations in milliseconds, `steps_ms` by step name."""
+
+    batch_id: str
+    start_time: datetime
+    end_time: datetime
+    records_processed: int = 0
+    analytics_computed: int = 0
+    writes: WriteResult = field(default_factory=WriteResult)
+    users: int = 0
+    rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
+    errors: Sequence[str] = ()
+    success: bool = True
+    steps_ms: Mapping[str, float] = field(default_factory=dict)
+    newest_processed: datetime | None = None
+
+    @property
+    def processing_time_ms(self) -> int:
+        """Wall time of the batch."""
+        return round((self.end_time - self.start_time).total_seconds() * 1000)
+
+    @property
+    def status(self) -> str:
+        """`completed`, `completed_with_errors` (a success) or `failed`."""
+        if not self.success:
+            return "failed"
+        return "completed_with_errors" if self.errors else "completed"
