@@ -1,0 +1,230 @@
+"""The health batch: its ordered steps, from the poll to the cursor.
+
+poll → validate → read → compute → write → dead letters → save the cursor → report. Each step is idempotent,
+so a crash between any two repeats work and loses none; the cursor moves only after everything else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bson import ObjectId
+
+from analytics.validation import check_document
+from checkpoint.cursor import CursorState, FileCursor
+from contracts import BatchReport, Clock, FailedWrite, Rejected, ServiceError, WriteResult
+from monitoring.logs import get_logger
+from pipelines.faults import Faults
+from pipelines.health_users import UserRecompute
+from retry import RetryPolicy
+from sinks.dead_letters import DeadLetters
+from sinks.mongo_errors import is_transient_mongo
+from sources.mongo_poll import MongoPoll, PollPage
+
+logger = get_logger(__name__)
+
+
+@dataclass
+class _Piece:
+    """What is known of one page while it is worked on."""
+
+    batch_id: str
+    start: datetime
+    processed: int = 0
+    computed: int = 0
+    users: list[ObjectId] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    writes: WriteResult = field(default_factory=WriteResult)
+    steps_ms: dict[str, float] = field(default_factory=dict)
+    newest: datetime | None = None
+
+
+class HealthBatch:
+    """Drains what changed since the cursor, page by page."""
+
+    def __init__(
+        self,
+        poll: MongoPoll,
+        recompute: UserRecompute,
+        cursor: FileCursor,
+        letters: DeadLetters,
+        clock: Clock,
+        retry: RetryPolicy,
+        faults: Faults,
+        on_report: Callable[[BatchReport], None],
+        users_per_piece: int = 1_000,
+    ) -> None:
+        self._poll = poll
+        self._recompute = recompute
+        self._cursor = cursor
+        self._letters = letters
+        self._clock = clock
+        self._retry = retry
+        self._faults = faults
+        self._on_report = on_report
+        self._users_per_piece = users_per_piece
+        self._known: CursorState | None = None
+        self._count = 0
+
+    def drain(self, should_stop: Callable[[], bool], since: datetime | None = None) -> bool:
+        """Process everything changed up to now; False when a piece failed (it is tried again next time).
+
+        `since` replaces the cursor for this pass and leaves it alone. A ServiceError that a person must mend
+        (a dead letter that cannot be stored, the servers away) is reported like any failed batch.
+        """
+        self._current: _Piece | None = None
+        try:
+            self._retry.call(lambda: self._drain_once(should_stop, since), is_transient=is_transient_mongo)
+        except Exception as error:  # the batch boundary: whatever broke, the cursor stays and the process lives
+            self._report_failure(error)
+            return False
+        return True
+
+    def next_batch_id(self) -> str:
+        """A name for a unit of work, unique within this process."""
+        self._count += 1
+        return f"batch_{self._count}"
+
+    def _drain_once(self, should_stop: Callable[[], bool], since: datetime | None) -> None:
+        now = self._clock.now()
+        state = None if since else self._read_cursor(now)
+        position = since or (state.timestamp if state else now)
+        for page in self._poll.begin(position, now):
+            if page.keys:
+                piece = self._process(page)
+                if state is not None:
+                    state = self._save(state, page, now)
+                    if state is None:
+                        return
+                self._poll.mark_done(page)
+                self._faults.reach("save")
+                self._report(piece)
+            if should_stop():
+                return
+
+    def _read_cursor(self, now: datetime) -> CursorState:
+        state = self._cursor.read(now)
+        for warning in state.warnings:
+            logger.warning(warning)
+        if self._known is not None and self._known.raw != state.raw:
+            logger.info("The cursor file was changed by hand; going on from there", cursor=str(state.timestamp))
+            self._poll.forget()
+        self._known = state
+        return state
+
+    def _save(self, state: CursorState, page: PollPage, now: datetime) -> CursorState | None:
+        newest = max(state.timestamp, page.newest or state.timestamp)
+        saved = self._cursor.save(min(newest, now), state, now)
+        if saved is None:
+            logger.info("The cursor file was changed by hand during the batch; the change is kept")
+            self._poll.forget()
+        self._known = saved
+        return saved
+
+    def _process(self, page: PollPage) -> _Piece:
+        piece = _Piece(self.next_batch_id(), self._clock.now(), newest=page.newest)
+        self._current = piece
+        mark = self._timer(piece)
+        mark("poll")
+        self._validate(page, piece)
+        mark("validate")
+        failed: list[FailedWrite] = []
+        for users in _chunks(piece.users, self._users_per_piece):
+            done = self._recompute.run(users, piece.batch_id, mark)
+            piece.computed += len(done.documents)
+            piece.writes += done.writes
+            failed += done.writes.failed
+        self._letters.store([*piece.rejected, *failed], piece.batch_id, self._clock.now())
+        mark("dead_letters")
+        return piece
+
+    def _validate(self, page: PollPage, piece: _Piece) -> None:
+        rules = self._recompute.rules(piece.start)
+        users: set[ObjectId] = set()
+        for document in page.documents:
+            checked = check_document(document, rules)
+            piece.rejected += checked.rejections
+            # Also a document that does not count makes its user stale: yesterday it may have counted.
+            if isinstance(document.get("userId"), ObjectId):
+                users.add(document["userId"])
+        piece.processed = len(page.documents)
+        piece.users = sorted(users)
+
+    def _timer(self, piece: _Piece) -> Callable[[str], None]:
+        last = time.monotonic()
+
+        def mark(step: str) -> None:
+            nonlocal last
+            now = time.monotonic()
+            piece.steps_ms[step] = round(piece.steps_ms.get(step, 0.0) + (now - last) * 1000, 3)
+            last = now
+            self._faults.reach(step)
+
+        return mark
+
+    def _report(self, piece: _Piece, errors: Sequence[str] = (), success: bool = True) -> None:
+        problems = [f"{failure.reason}" for failure in piece.writes.failed]
+        reasons = Counter(_label(rejected) for rejected in piece.rejected)
+        problems += [f"{count} × {reason}" for reason, count in sorted(reasons.items())]
+        self._current = None
+        self._on_report(
+            BatchReport(
+                batch_id=piece.batch_id,
+                start_time=piece.start,
+                end_time=max(self._clock.now(), piece.start),
+                records_processed=piece.processed,
+                analytics_computed=piece.computed,
+                writes=piece.writes,
+                users=len(piece.users),
+                rejected_by_reason=dict(Counter(rejected.reason for rejected in piece.rejected)),
+                errors=[*errors, *problems],
+                success=success,
+                steps_ms=piece.steps_ms,
+                newest_processed=piece.newest,
+            )
+        )
+
+    def _report_failure(self, error: Exception) -> None:
+        text = str(error) if isinstance(error, ServiceError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, ServiceError):
+            logger.error(text)
+        else:
+            logger.error("The batch failed; the cursor stays and the next trigger tries again", exc_info=error)
+        try:
+            now = self._clock.now()
+        except Exception:  # the server whose clock it is may be what failed; the report needs some time
+            from datetime import timezone
+
+            now = datetime.now(timezone.utc)
+        piece = self._current or _Piece(self.next_batch_id(), now)
+        self._report_at(piece, now, text)
+
+    def _report_at(self, piece: _Piece, now: datetime, text: str) -> None:
+        self._current = None
+        self._on_report(
+            BatchReport(
+                piece.batch_id,
+                piece.start,
+                max(now, piece.start),
+                piece.processed,
+                piece.computed,
+                piece.writes,
+                len(piece.users),
+                errors=[text],
+                success=False,
+                steps_ms=piece.steps_ms,
+            )
+        )
+
+
+def _label(rejected: Rejected) -> str:
+    return f"{rejected.field}: {rejected.reason}" if rejected.field else rejected.reason
+
+
+def _chunks(users: Sequence[ObjectId], size: int) -> Iterator[Sequence[ObjectId]]:
+    for start in range(0, len(users), size):
+        yield users[start : start + size]

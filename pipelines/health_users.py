@@ -1,0 +1,79 @@
+"""Recompute users from their whole history and write the result: read, compute, write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.collection import Collection
+from pyspark.sql import SparkSession
+
+from analytics.documents import build_documents
+from analytics.health import compute
+from analytics.history_table import history_table
+from analytics.validation import DayRules
+from contracts import WriteResult
+from sinks.mongo_upsert import upsert_newer
+from sources.mongo_client import MonotonicClock
+from sources.mongo_history import read_history
+
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """What one recomputation read and wrote; `documents` are those handed to the writer."""
+
+    documents: list[dict[str, Any]]
+    writes: WriteResult
+    history_rows: int
+
+
+class UserRecompute:
+    """Recomputes the analytics of any users, whoever asks: a batch, a full pass or a dead letter."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        source: Collection[dict[str, Any]],
+        target: Collection[dict[str, Any]],
+        clock: MonotonicClock,
+        timezone: str,
+    ) -> None:
+        self._spark = spark
+        self._source = source
+        self._target = target
+        self._clock = clock
+        self._timezone = timezone
+
+    def rules(self, now: datetime) -> DayRules:
+        """The calendar by which documents are judged at `now`."""
+        return DayRules.at(now, self._timezone)
+
+    def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
+        """Read, compute and write `users`; `step` is told each named point as it is left.
+
+        Raises pymongo's and Spark's errors unchanged; repeating it is safe, because writes are newer-wins.
+        """
+        # Before the read: what changes afterwards is polled later and must win.
+        calculated_at = self._clock.next()
+        started = time.monotonic()
+        ordered = sorted(users)
+        history = history_table(read_history(self._source, ordered), ordered, self.rules(calculated_at))
+        step("read")
+        result = compute(self._spark, history, len(ordered))
+        metadata = {
+            "sparkJobId": f"{self._spark.sparkContext.applicationId}:{batch_id}"[:200],
+            "sparkVersion": self._spark.version[:50],
+            "processingDurationMs": round((time.monotonic() - started) * 1000),
+            "dataPointsProcessed": history.num_rows,
+        }
+        documents = build_documents(result, ordered, calculated_at, metadata)
+        step("compute")
+        writes = upsert_newer(self._target, documents, ordered, calculated_at, self._clock.now())
+        step("write")
+        return Recomputed(documents, writes, history.num_rows)

@@ -1,0 +1,111 @@
+"""Every setting of the service, read once from the environment and `.env`; nothing else reads either.
+
+`load()` reports all faults in one `ConfigurationError`, so that a person mends them in one go.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contracts import ConfigurationError
+
+Positive = Annotated[int, Field(gt=0)]
+PositiveSeconds = Annotated[float, Field(gt=0)]
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Berlin") from error
+    return name
+
+
+def _mongo_uri(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://", "mongomock://")):
+        raise ValueError("must start with mongodb://, mongodb+srv:// or mongomock:// (embedded)")
+    return value
+
+
+class Settings(BaseSettings):
+    """Frozen values; the descriptions are what `.env.example` explains."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] = SecretStr("mongodb://localhost:27017")
+    mongo_db_name: str = "health-metrics"
+    analytics_collection: str = "analytics"
+    mongo_timeout_seconds: PositiveSeconds = 30.0
+    manage_source_index: bool = True
+
+    spark_app_name: str = "HealthMetricsAnalytics"
+    spark_master: str = ""
+    batch_interval_seconds: PositiveSeconds = 60.0
+    checkpoint_location: Path = Path("./spark-checkpoints")
+    poll_overlap_seconds: Annotated[int, Field(ge=0)] = 60
+    max_batch_documents: Positive = 10_000
+    max_users_per_piece: Positive = 1_000
+    default_lookback_days: Positive = 30
+    analytics_timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+
+    dlq_directory: Path = Path("./dlq")
+    dlq_max_attempts: Positive = 5
+    dlq_retry_minutes: PositiveSeconds = 15.0
+    log_directory: Path = Path("./logs")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_json: bool = False
+    metrics_directory: Path = Path("./metrics")
+
+    retry_attempts: Positive = 5
+    retry_base_seconds: PositiveSeconds = 0.5
+    retry_max_seconds: PositiveSeconds = 10.0
+
+    fault: str = ""
+
+    def secrets(self) -> list[str]:
+        """Values that must never be printed."""
+        uri = self.mongo_uri.get_secret_value()
+        credentials = uri.split("://", 1)[-1].rpartition("@")[0]
+        password = credentials.partition(":")[2]
+        return [secret for secret in (credentials, password) if secret]
+
+
+def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
+    """Settings from `overrides`, the environment, then `env_file`.
+
+    Raises ConfigurationError that names every faulty variable and what it must be.
+    """
+    try:
+        return Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
+    except ValidationError as error:
+        faults = [f"  {str(item['loc'][0]).upper()}: {_remedy(item)}" for item in error.errors()]
+        raise ConfigurationError(
+            "Settings are wrong; correct them in the environment or .env:\n" + "\n".join(faults)
+        ) from None
+
+
+def _remedy(item: Any) -> str:
+    # The faulty value itself may be a secret, so only the rule is told.
+    return str(item["msg"]).removeprefix("Value error, ")
+
+
+def unknown_keys(env_file: str | Path = ".env") -> list[str]:
+    """One line for each key of `env_file` that no setting has, with the nearest known name."""
+    if not os.path.isfile(env_file):
+        return []
+    known = [name.upper() for name in Settings.model_fields]
+    lines = []
+    for key in dotenv_values(env_file):
+        if key.upper() in known:
+            continue
+        near = difflib.get_close_matches(key.upper(), known, n=1)
+        lines.append(f"{key} in {env_file} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return lines
