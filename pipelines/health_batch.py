@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 
 from bson import ObjectId
 
@@ -68,6 +68,7 @@ class HealthBatch:
         self._on_report = on_report
         self._users_per_piece = users_per_piece
         self._known: CursorState | None = None
+        self._current: _Piece | None = None
         self._count = 0
 
     def drain(self, should_stop: Callable[[], bool], since: datetime | None = None) -> bool:
@@ -76,7 +77,7 @@ class HealthBatch:
         `since` replaces the cursor for this pass and leaves it alone. A ServiceError that a person must mend
         (a dead letter that cannot be stored, the servers away) is reported like any failed batch.
         """
-        self._current: _Piece | None = None
+        self._current = None
         try:
             self._retry.call(lambda: self._drain_once(should_stop, since), is_transient=is_transient_mongo)
         except Exception as error:  # the batch boundary: whatever broke, the cursor stays and the process lives
@@ -102,7 +103,7 @@ class HealthBatch:
                         return
                 self._poll.mark_done(page)
                 self._faults.reach("save")
-                self._report(piece)
+                self._report(piece, self._clock.now())
             if should_stop():
                 return
 
@@ -166,57 +167,38 @@ class HealthBatch:
 
         return mark
 
-    def _report(self, piece: _Piece, errors: Sequence[str] = (), success: bool = True) -> None:
-        problems = [f"{failure.reason}" for failure in piece.writes.failed]
-        reasons = Counter(_label(rejected) for rejected in piece.rejected)
-        problems += [f"{count} × {reason}" for reason, count in sorted(reasons.items())]
-        self._current = None
-        self._on_report(
-            BatchReport(
-                batch_id=piece.batch_id,
-                start_time=piece.start,
-                end_time=max(self._clock.now(), piece.start),
-                records_processed=piece.processed,
-                analytics_computed=piece.computed,
-                writes=piece.writes,
-                users=len(piece.users),
-                rejected_by_reason=dict(Counter(rejected.reason for rejected in piece.rejected)),
-                errors=[*errors, *problems],
-                success=success,
-                steps_ms=piece.steps_ms,
-                newest_processed=piece.newest,
-            )
-        )
-
     def _report_failure(self, error: Exception) -> None:
         text = str(error) if isinstance(error, ServiceError) else f"{type(error).__name__}: {error}"
         if isinstance(error, ServiceError):
             logger.error(text)
         else:
             logger.error("The batch failed; the cursor stays and the next trigger tries again", exc_info=error)
-        try:
-            now = self._clock.now()
-        except Exception:  # the server whose clock it is may be what failed; the report needs some time
-            from datetime import timezone
+        # The server whose clock it is may be what failed, and the report needs some time.
+        now = datetime.now(timezone.utc)
+        self._report(self._current or _Piece(self.next_batch_id(), now), now, failure=text)
 
-            now = datetime.now(timezone.utc)
-        piece = self._current or _Piece(self.next_batch_id(), now)
-        self._report_at(piece, now, text)
-
-    def _report_at(self, piece: _Piece, now: datetime, text: str) -> None:
+    def _report(self, piece: _Piece, end: datetime, failure: str | None = None) -> None:
         self._current = None
+        if failure is not None:
+            errors = [failure]
+        else:
+            reasons = Counter(_label(rejected) for rejected in piece.rejected)
+            errors = [failed.reason for failed in piece.writes.failed]
+            errors += [f"{count} × {reason}" for reason, count in sorted(reasons.items())]
         self._on_report(
             BatchReport(
-                piece.batch_id,
-                piece.start,
-                max(now, piece.start),
-                piece.processed,
-                piece.computed,
-                piece.writes,
-                len(piece.users),
-                errors=[text],
-                success=False,
+                batch_id=piece.batch_id,
+                start_time=piece.start,
+                end_time=max(end, piece.start),
+                records_processed=piece.processed,
+                analytics_computed=piece.computed,
+                writes=piece.writes,
+                users=len(piece.users),
+                rejected_by_reason=dict(Counter(rejected.reason for rejected in piece.rejected)),
+                errors=errors,
+                success=failure is None,
                 steps_ms=piece.steps_ms,
+                newest_processed=piece.newest if failure is None else None,
             )
         )
 

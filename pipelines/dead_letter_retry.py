@@ -1,0 +1,107 @@
+"""Retrying dead letters: the letter's user is recomputed; a stored record is never written back.
+
+Writing the record itself could revive what has expired or been deleted since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson import ObjectId
+from pymongo.collection import Collection
+
+from analytics.validation import check_document
+from contracts import Clock
+from monitoring.logs import get_logger
+from pipelines.health_users import UserRecompute
+from sinks.dead_letters import DeadLetters, Letter
+
+logger = get_logger(__name__)
+
+_USERS_PER_PIECE = 200
+
+
+@dataclass(frozen=True)
+class RetryOutcome:
+    """Ids of letters by what became of them."""
+
+    resolved: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+
+class LetterRetry:
+    """Recomputes the users of open letters and removes the letters whose reason is gone."""
+
+    def __init__(
+        self,
+        letters: DeadLetters,
+        source: Collection[dict[str, Any]],
+        recompute: UserRecompute,
+        clock: Clock,
+        next_batch_id: Callable[[], str],
+        every_minutes: float,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._letters = letters
+        self._source = source
+        self._recompute = recompute
+        self._clock = clock
+        self._next_batch_id = next_batch_id
+        self._every_seconds = every_minutes * 60
+        self._monotonic = monotonic
+        self._due_at = monotonic()
+
+    def run_due(self) -> None:
+        """Retry all open letters when the time has come (at start, then every `DLQ_RETRY_MINUTES`).
+
+        A retry that fails is logged and never fails the batch: its letters are still there.
+        """
+        if self._monotonic() < self._due_at:
+            return
+        self._due_at = self._monotonic() + self._every_seconds
+        try:
+            outcome = self.run([letter for letter in self._letters.list() if not letter.parked])
+        except Exception as error:  # the letters stay; what is wrong will also fail the batch, and be told there
+            logger.warning("Retrying dead letters failed; they are kept", reason=type(error).__name__)
+            return
+        if outcome.resolved or outcome.kept:
+            logger.info(f"📬 Dead letters: {len(outcome.resolved)} resolved, {len(outcome.kept)} kept")
+
+    def run(self, letters: Sequence[Letter]) -> RetryOutcome:
+        """Retry `letters` now. Raises pymongo's and Spark's errors unchanged; nothing is lost by them."""
+        outcome = RetryOutcome()
+        failed_keys = self._recompute_users(letters)
+        for letter in letters:
+            if self._still_bad(letter, failed_keys):
+                self._letters.record_attempt(letter.id, self._clock.now())
+                outcome.kept.append(letter.id)
+            else:
+                self._letters.delete(letter.id)
+                outcome.resolved.append(letter.id)
+        return outcome
+
+    def _recompute_users(self, letters: Sequence[Letter]) -> set[tuple[Any, ...]]:
+        ids = {letter.user_id for letter in letters if letter.user_id and ObjectId.is_valid(letter.user_id)}
+        users = sorted(ObjectId(user) for user in ids)
+        failed: set[tuple[Any, ...]] = set()
+        for start in range(0, len(users), _USERS_PER_PIECE):
+            piece = users[start : start + _USERS_PER_PIECE]
+            done = self._recompute.run(piece, self._next_batch_id(), lambda _step: None)
+            failed |= {_key(failure.document) for failure in done.writes.failed}
+        return failed
+
+    def _still_bad(self, letter: Letter, failed_keys: set[tuple[Any, ...]]) -> bool:
+        record = letter.record
+        if "metricType" in record:
+            return _key(record) in failed_keys
+        current = self._source.find_one({"_id": record.get("_id")})
+        if current is None:
+            return False
+        rejections = check_document(current, self._recompute.rules(self._clock.now())).rejections
+        return any((again.reason, again.field) == (letter.reason, letter.field) for again in rejections)
+
+
+def _key(document: Any) -> tuple[Any, ...]:
+    return (document.get("userId"), document.get("metricType"), document.get("timeRange"))

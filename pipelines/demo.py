@@ -1,0 +1,89 @@
+"""The demo: the real stream on the embedded store, with simulated users and live changes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from monitoring import logs
+from pipelines.demo_console import print_anomalies, print_worked_example
+from pipelines.demo_report import write_report
+from pipelines.health import SOURCE_COLLECTION, HealthPipeline, open_pipeline
+from pipelines.runner import StopFlag
+from settings import Settings, load
+from sources.mongo_client import connect
+from sources.simulator import PATTERN_USER_ID, Population, worked_example
+
+_FOLDER = Path("demo")
+_USERS = 24
+_DAYS = 120
+_LIVE_SECONDS = 25.0
+_CHANGE_EVERY_SECONDS = 0.7
+
+
+def run_demo(keep_running: bool, console: Console) -> None:
+    """Fill an embedded store, run the stream while users change, show what it found, write the report."""
+    settings = _settings()
+    logs.configure(settings.log_level, settings.secrets(), settings.log_json)
+    client = connect(settings.mongo_uri.get_secret_value())
+    source = client[settings.mongo_db_name][SOURCE_COLLECTION]
+    now = datetime.now(timezone.utc)
+    population = Population(seed=7, users=_USERS, days=_DAYS, today=now.date())
+    console.print(f"🧪 Simulating {_USERS} users over {_DAYS} days, and the pattern user of the worked example")
+    population.backfill(source, now)
+    source.insert_many(worked_example(PATTERN_USER_ID, now.date()))
+    with open_pipeline(settings, True) as job:
+        stop = StopFlag()
+        with stop.on_signals():
+            live = threading.Thread(target=_live, args=(population, source, stop, keep_running), daemon=True)
+            live.start()
+            job.stream(stop)
+            live.join()
+            # What arrived after the last trigger is still worked off, so that the figures are complete.
+            job.once(StopFlag())
+        _show(job, console)
+
+
+def _settings() -> Settings:
+    return load(
+        env_file=None,
+        mongo_uri=f"mongomock://demo-{time.time_ns()}",
+        mongo_db_name="demo",
+        batch_interval_seconds=3.0,
+        checkpoint_location=_FOLDER / "checkpoints" / str(time.time_ns()),
+        dlq_directory=_FOLDER / "dlq",
+        log_directory=_FOLDER / "logs",
+        metrics_directory=_FOLDER / "metrics",
+        default_lookback_days=3650,
+    )
+
+
+def _live(population: Population, source: Any, stop: StopFlag, keep_running: bool) -> None:
+    ends = time.monotonic() + _LIVE_SECONDS
+    while not stop() and (keep_running or time.monotonic() < ends):
+        population.live_change(source, datetime.now(timezone.utc))
+        time.sleep(_CHANGE_EVERY_SECONDS)
+    stop.set()
+
+
+def _show(job: HealthPipeline, console: Console) -> None:
+    documents = list(job.target.find())
+    print_worked_example([d for d in documents if d["userId"] == PATTERN_USER_ID], console)
+    print_anomalies(documents, console)
+    job.finish(console.print)
+    reports = [job_report for job_report in job.history.reports]
+    summary = {
+        "users": len({document["userId"] for document in documents}),
+        "documents": len(documents),
+        "batches": [
+            {"end_time": report.end_time, "processing_time_ms": report.processing_time_ms, "users": report.users}
+            for report in reports
+        ],
+    }
+    path = write_report(_FOLDER / "report.html", documents, summary, PATTERN_USER_ID)
+    console.print(f"📊 Charts: {path} (open it in a browser; it works offline)")

@@ -1,0 +1,156 @@
+"""The health pipeline's wiring: builds the parts from Settings and hands them to each other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pymongo.collection import Collection
+from pyspark.sql import SparkSession
+
+from checkpoint.cursor import FileCursor
+from contracts import BatchReport
+from monitoring.batch_history import BatchHistory, batch_line
+from monitoring.logs import get_logger
+from monitoring.metrics import Metrics
+from pipelines.dead_letter_retry import LetterRetry
+from pipelines.faults import Faults
+from pipelines.full_pass import FullPass
+from pipelines.health_batch import HealthBatch
+from pipelines.health_users import UserRecompute
+from pipelines.runner import StopFlag, Ticker
+from retry import RetryPolicy
+from session import build_session
+from settings import Settings
+from sinks.dead_letters import DeadLetters
+from sinks.mongo_indexes import ensure_indexes
+from sources.mongo_client import MonotonicClock, ServerClock, connect
+from sources.mongo_poll import MongoPoll
+
+SOURCE_COLLECTION = "healthmetrics"
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class HealthPipeline:
+    """Everything a run needs, built and connected."""
+
+    settings: Settings
+    spark: SparkSession
+    source: Collection[dict[str, Any]]
+    target: Collection[dict[str, Any]]
+    clock: MonotonicClock
+    cursor: FileCursor
+    batch: HealthBatch
+    full: FullPass
+    letters: LetterRetry
+    history: BatchHistory
+    metrics: Metrics
+
+    def once(self, stop: StopFlag, since: datetime | None = None) -> bool:
+        """One bounded pass over what changed; False when it failed."""
+        self.letters.run_due()
+        ok = self.batch.drain(stop, since)
+        if ok:
+            self.metrics.idle(self.clock.now())
+        return ok
+
+    def stream(self, stop: StopFlag) -> bool:
+        """Poll at every trigger until `stop`; True, because failed batches were reported and retried."""
+        logger.info(f"🚀 Starting micro-batch polling every {self.settings.batch_interval_seconds:g} seconds")
+        # The rate source's first trigger has no rows, so without this the first poll came an interval late.
+        self.once(stop)
+        folder = self.settings.checkpoint_location / "ticker"
+
+        def work() -> None:
+            self.once(stop)
+
+        Ticker(self.spark, folder, self.settings.batch_interval_seconds, work).run(stop)
+        return True
+
+    def finish(self, out: Callable[[str], None]) -> None:
+        """Print the session summary and export the batch history."""
+        out(self.history.summary())
+        exported = self.history.export()
+        if exported:
+            out(f"📤 Batch history: {exported}")
+
+
+def open_letters(settings: Settings) -> DeadLetters:
+    """The dead-letter queue of this pipeline, without starting anything else."""
+    return DeadLetters(settings.dlq_directory, max_attempts=settings.dlq_max_attempts)
+
+
+def open_cursor(settings: Settings) -> FileCursor:
+    """The cursor file of this pipeline, without starting anything else."""
+    return FileCursor(settings.checkpoint_location, settings.default_lookback_days)
+
+
+@contextmanager
+def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipeline]:
+    """Build, check and connect the pipeline; stops Spark and releases the checkpoint folder at the end.
+
+    Raises ConfigurationError or AlreadyRunningError with the remedy before anything is processed.
+    """
+    cursor = open_cursor(settings)
+    with cursor.lock():
+        database, clock = _open_database(settings)
+        source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
+        poll = MongoPoll(source, settings.poll_overlap_seconds, settings.max_batch_documents)
+        if settings.manage_source_index:
+            poll.ensure_index()
+        ensure_indexes(target)
+        spark = build_session(settings, streaming)
+        try:
+            yield _assemble(settings, spark, source, target, clock, cursor, poll)
+        finally:
+            spark.stop()
+
+
+def _open_database(settings: Settings) -> tuple[Any, MonotonicClock]:
+    client = connect(settings.mongo_uri.get_secret_value(), round(settings.mongo_timeout_seconds * 1000))
+    clock = MonotonicClock(ServerClock(client))
+    clock.now()
+    return client[settings.mongo_db_name], clock
+
+
+def _assemble(
+    settings: Settings,
+    spark: SparkSession,
+    source: Collection[dict[str, Any]],
+    target: Collection[dict[str, Any]],
+    clock: MonotonicClock,
+    cursor: FileCursor,
+    poll: MongoPoll,
+) -> HealthPipeline:
+    history = BatchHistory(settings.log_directory)
+    metrics = Metrics(settings.metrics_directory)
+    letters = open_letters(settings)
+    faults = Faults(settings.fault)
+    recompute = UserRecompute(spark, source, target, clock, settings.analytics_timezone)
+    retry = RetryPolicy(settings.retry_attempts, settings.retry_base_seconds, settings.retry_max_seconds)
+    on_report = _reporter(history, metrics)
+    batch = HealthBatch(
+        poll, recompute, cursor, letters, clock, retry, faults, on_report, settings.max_users_per_piece
+    )
+    letter_retry = LetterRetry(
+        letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes, time.monotonic
+    )
+    full = FullPass(source, target, recompute, letters, clock, batch.next_batch_id, on_report)
+    return HealthPipeline(
+        settings, spark, source, target, clock, cursor, batch, full, letter_retry, history, metrics
+    )
+
+
+def _reporter(history: BatchHistory, metrics: Metrics) -> Callable[[BatchReport], None]:
+    def report(batch: BatchReport) -> None:
+        history.record(batch)
+        metrics.observe(batch)
+        (logger.info if batch.success else logger.error)(batch_line(batch))
+
+    return report

@@ -1,0 +1,62 @@
+"""One bounded pass without streaming: for Windows, cron and repairs.
+
+Without arguments it continues from the cursor and saves it, so that repeated runs are a slow stream.
+No winutils and no Hadoop binaries are needed: only Spark SQL in local mode and Python's own files.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from main import guarded, parse_time, prepare
+from pipelines.batch_results import print_results
+from pipelines.health import HealthPipeline, open_pipeline
+from pipelines.runner import StopFlag
+
+_SHOWN_USERS = 5
+
+
+def run(
+    since: Annotated[str | None, typer.Option(help="Process what changed since then; the cursor stays.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Recompute every user; remove what is gone.")] = False,
+) -> None:
+    """Process what changed since the cursor, once."""
+    start = parse_time(since) if since else None
+    with open_pipeline(prepare(), False) as job:
+        stop = StopFlag()
+        began = job.clock.next()
+        with stop.on_signals():
+            succeeded = _full(job, stop) if full else job.once(stop, start)
+        recent = job.target.find({"calculatedAt": {"$gte": began}}).sort("calculatedAt", -1)
+        print_results(_first_users(recent), Console())
+        job.finish(typer.echo)
+    if not succeeded:
+        raise typer.Exit(1)
+    typer.echo("✅ BATCH PROCESSING COMPLETED")
+
+
+def _full(job: HealthPipeline, stop: StopFlag) -> bool:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Recomputing every user")
+        removed = job.full.run(
+            stop, lambda done: bar.update(task, description=f"Recomputing every user: {done} done")
+        )
+    typer.echo(f"🧹 {removed} documents of users without data removed")
+    return True
+
+
+def _first_users(documents: Any) -> list[dict[str, Any]]:
+    users: dict[Any, list[dict[str, Any]]] = {}
+    for document in documents.limit(24 * _SHOWN_USERS):
+        users.setdefault(document["userId"], []).append(document)
+    return [document for group in list(users.values())[:_SHOWN_USERS] for document in group]
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: typer.run(run)))
