@@ -107,7 +107,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
         ensure_indexes(target)
         spark = build_session(settings, streaming)
         try:
-            yield _assemble(settings, spark, source, target, clock, cursor, poll)
+            yield assemble(settings, spark, source, target, clock, cursor, poll)
         finally:
             spark.stop()
 
@@ -119,7 +119,7 @@ def _open_database(settings: Settings) -> tuple[Any, MonotonicClock]:
     return client[settings.mongo_db_name], clock
 
 
-def _assemble(
+def assemble(
     settings: Settings,
     spark: SparkSession,
     source: Collection[dict[str, Any]],
@@ -128,6 +128,7 @@ def _assemble(
     cursor: FileCursor,
     poll: MongoPoll,
 ) -> HealthPipeline:
+    """Wire the parts; tests come in through this door with their own session and database."""
     history = BatchHistory(settings.log_directory)
     metrics = Metrics(settings.metrics_directory)
     letters = open_letters(settings)

@@ -1,0 +1,206 @@
+"""What of a `healthmetrics` document counts: its day, its values, and why something does not.
+
+Pure Python over the documents as pymongo decodes them. Nothing here raises on what a document holds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timezone
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from bson.datetime_ms import DatetimeMS
+from bson.decimal128 import Decimal128
+from bson.objectid import ObjectId
+from bson.tz_util import utc as _BSON_UTC
+
+from contracts import ConfigurationError, Document, Rejected
+
+# Smallest and greatest accepted value of each metric, in the order in which metrics are put out.
+# Units: steps, km, kcal, minutes, kg, hours, points, litres.
+METRICS: Final[dict[str, tuple[float, float]]] = {
+    "steps": (0.0, 100_000.0),
+    "distance": (0.0, 500.0),
+    "calories": (0.0, 10_000.0),
+    "activeMinutes": (0.0, 1_440.0),
+    "weight": (30.0, 300.0),
+    "sleepHours": (0.0, 24.0),
+    "heartPoints": (0.0, 500.0),
+    "hydration": (0.0, 10.0),
+}
+
+# The closed set of `Rejected.reason` (they become metric labels), each with its sentence for people.
+REASONS: Final[dict[str, str]] = {
+    "wrong_type_userId": "userId is not an ObjectId",
+    "wrong_type_date": "date is missing or not a date",
+    "wrong_type_updatedAt": "updatedAt is missing or not a date",
+    "out_of_range_date": "date lies outside the years 1 to 9999",
+    "out_of_range_updatedAt": "updatedAt lies outside the years 1 to 9999",
+    "future_day": "the day is later than tomorrow",
+    "metrics_not_a_document": "metrics is not a nested document",
+    "not_a_number": "the value is not a number",
+    "not_finite": "the value is NaN or infinite",
+    "out_of_range": "the value is outside the range of its metric",
+}
+
+# Only wearables measure these, so a value in any of them marks a document that is not from a phone.
+WEARABLE_FIELDS: Final = ("heartRate", "oxygenSaturation", "bloodOxygen")
+
+_UTC: Final = timezone.utc
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+_NO_VALUES: Final[tuple[float | None, ...]] = (None,) * len(METRICS)
+_NO_METRICS: Final[Document] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class DayRules:
+    """Which calendar day a `date` belongs to, and which day is the last one accepted.
+
+    `timezone` is an IANA name; `today` is the current day there by the database's clock.
+    Raises ConfigurationError for an unknown zone.
+    """
+
+    timezone: str = "UTC"
+    today: date = field(kw_only=True)
+    _zone: ZoneInfo = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_zone", _zone_of(self.timezone))
+
+    @classmethod
+    def at(cls, now: datetime, timezone: str = "UTC") -> DayRules:
+        """The rules of the moment `now` (aware)."""
+        return cls(timezone, today=now.astimezone(_zone_of(timezone)).date())
+
+    @property
+    def last_day(self) -> int:
+        """The last accepted day: tomorrow, because phones east of the zone are already there."""
+        return self.today.toordinal() - _EPOCH + 1
+
+    def day_of(self, moment: datetime) -> int:
+        """Days since 1970-01-01 of the calendar day of `moment` (naive means UTC).
+
+        Exactly 00:00Z is that UTC day whatever the zone: the backend stores plain days so. Any other
+        moment is its local day. Raises OverflowError when the local day leaves the years 1 to 9999.
+        """
+        zone = moment.tzinfo
+        if zone is not _BSON_UTC and zone is not _UTC:
+            moment = moment.replace(tzinfo=_UTC) if zone is None else moment.astimezone(_UTC)
+        if moment.hour or moment.minute or moment.second or moment.microsecond:
+            moment = moment.astimezone(self._zone)
+        return moment.toordinal() - _EPOCH
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One document after validation.
+
+    `values` holds one entry per metric, in the order of METRICS, None where the day has no usable one.
+    `counts` says whether the document takes part in the analytics at all: it is not refused whole and
+    comes from a phone. `user_id` and `day` (days since 1970-01-01) are None where they are unusable.
+    """
+
+    user_id: ObjectId | None
+    day: int | None
+    values: tuple[float | None, ...]
+    counts: bool
+    rejections: tuple[Rejected, ...] = ()
+
+
+def check_document(document: Document, rules: DayRules) -> Checked:
+    """Validate one document. A document without a `userId` is ignored: no counts, no rejection."""
+    owner = document.get("userId")
+    if owner is None:
+        return Checked(None, None, _NO_VALUES, False)
+    if not isinstance(owner, ObjectId):
+        return Checked(None, None, _NO_VALUES, False, (Rejected(document, "wrong_type_userId"),))
+    day = place(document, rules)
+    if isinstance(day, str):
+        return Checked(owner, None, _NO_VALUES, False, (Rejected(document, day),))
+    if not from_phone(document):
+        return Checked(owner, day, _NO_VALUES, False)
+    metrics = metrics_of(document)
+    if metrics is None:
+        refusal = Rejected(document, "metrics_not_a_document", "metrics")
+        return Checked(owner, day, _NO_VALUES, False, (refusal,))
+    values: list[float | None] = []
+    rejections: list[Rejected] = []
+    for name, (low, high) in METRICS.items():
+        value, reason = check_value(metrics.get(name), low, high)
+        values.append(value)
+        if reason is not None:
+            rejections.append(Rejected(document, reason, f"metrics.{name}"))
+    return Checked(owner, day, tuple(values), True, tuple(rejections))
+
+
+def place(document: Document, rules: DayRules) -> int | str:
+    """The document's day (days since 1970-01-01), or the reason why it is refused whole."""
+    moment = document.get("date")
+    if not isinstance(moment, datetime):
+        return "out_of_range_date" if isinstance(moment, DatetimeMS) else "wrong_type_date"
+    updated = document.get("updatedAt")
+    if not isinstance(updated, datetime):
+        return "out_of_range_updatedAt" if isinstance(updated, DatetimeMS) else "wrong_type_updatedAt"
+    try:
+        day = rules.day_of(moment)
+    except OverflowError:
+        return "out_of_range_date"
+    return "future_day" if day > rules.last_day else day
+
+
+def from_phone(document: Document) -> bool:
+    """The phone-only rule: a phone's source, and no wearable reading (0 is a reading)."""
+    source = document.get("source")
+    if source != "googlefit" and source != "manual":
+        return False
+    metrics = metrics_of(document) or _NO_METRICS
+    # A plain loop: this runs for every document of every history, a generator costs three times as much.
+    for name in WEARABLE_FIELDS:  # noqa: SIM110
+        if document.get(name) is not None or metrics.get(name) is not None:
+            return False
+    return True
+
+
+def metrics_of(document: Document) -> Document | None:
+    """The nested metrics, empty when absent or null; None when something else is in their place."""
+    metrics = document.get("metrics")
+    if type(metrics) is dict:  # the usual case, without the slow check against an abstract class
+        return metrics
+    if metrics is None:
+        return _NO_METRICS
+    return metrics if isinstance(metrics, Mapping) else None
+
+
+def check_value(value: Any, low: float, high: float) -> tuple[float | None, str | None]:
+    """The value as a finite float inside [low, high], or None and the reason; null is no value.
+
+    Int, long, double and Decimal128 are numbers; a bool is not, although Python's is an int.
+    """
+    if value is None:
+        return None, None
+    if isinstance(value, Decimal128):
+        decimal = value.to_decimal()
+        if not decimal.is_finite():
+            return None, "not_finite"
+        # Compared before it is rounded to a double: 100000.0000000000000001 is outside.
+        return (float(decimal) + 0.0, None) if low <= decimal <= high else (None, "out_of_range")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None, "not_a_number"
+    if low <= value <= high:
+        return float(value) + 0.0, None  # + 0.0 turns -0.0 into 0.0
+    if isinstance(value, float) and not math.isfinite(value):
+        return None, "not_finite"
+    return None, "out_of_range"
+
+
+def _zone_of(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        # ZoneInfoNotFoundError is a KeyError; a path or a folder gives one of the others.
+        raise ConfigurationError(
+            f"ANALYTICS_TIMEZONE={name!r} is not a known time zone: use an IANA name such as Europe/Berlin."
+        ) from None

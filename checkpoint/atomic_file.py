@@ -1,0 +1,54 @@
+"""Replacing a file so that a crash leaves the old content or the new, never a part of either."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_REPLACE_ATTEMPTS = 10
+_REPLACE_PAUSE_SECONDS = 0.05
+
+
+def write_atomically(path: Path, content: bytes, may_replace: Callable[[], bool] = lambda: True) -> bool:
+    """Write beside `path`, fsync, rename over it, fsync the folder; False when `may_replace` said no.
+
+    `may_replace` is asked as late as can be. Raises OSError with `path` unchanged and nothing left beside it.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if not may_replace():
+            return False
+        replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def replace(source: Path, target: Path) -> None:
+    """`os.replace`, made durable; tried again while Windows says that someone has the target open."""
+    for attempt in range(1, _REPLACE_ATTEMPTS + 1):
+        try:
+            os.replace(source, target)
+            break
+        except PermissionError:
+            if attempt == _REPLACE_ATTEMPTS:
+                raise
+            time.sleep(_REPLACE_PAUSE_SECONDS)
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` survive a power cut; Windows neither offers nor needs it."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

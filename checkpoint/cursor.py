@@ -1,0 +1,179 @@
+"""The moment up to which changes were processed: one text file that people may read, edit or delete.
+
+Beside it lies the generation before, for the day when the file is damaged. An edit by a person always wins.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from checkpoint.atomic_file import replace, sync_folder, write_atomically
+from checkpoint.lock import hold
+from checkpoint.timestamp_text import decode_timestamp, format_timestamp, parse_timestamp
+from contracts import ConfigurationError, ServiceError
+
+__all__ = ["CursorState", "FileCursor", "parse_timestamp"]
+
+FILE_NAME = "last_processed_timestamp.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class CursorState:
+    """What the file said: `raw` are its bytes (None when absent), `warnings` sentences for the log."""
+
+    timestamp: datetime
+    origin: Literal["file", "default", "previous"]
+    raw: bytes | None
+    warnings: tuple[str, ...] = ()
+
+
+class FileCursor:
+    """The cursor in `directory`; absent means `default_days` ago."""
+
+    def __init__(self, directory: str | Path, default_days: int = 30) -> None:
+        self._directory = Path(directory)
+        self._default_age = timedelta(days=default_days)
+        self._file = self._directory / FILE_NAME
+        self._previous = self._directory / f"{FILE_NAME}.previous"
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the folder. Raises AlreadyRunningError when another process does."""
+        return hold(self._directory)
+
+    def read(self, now: datetime) -> CursorState:
+        """The position to go on from, never after `now`.
+
+        Unreadable content is set aside as `*.corrupt-<time>` and the previous generation takes its place.
+        Raises ConfigurationError when the file system refuses to read or replace the file.
+        """
+        try:
+            raw = self._content(self._file)
+            if raw is None:
+                return CursorState(now - self._default_age, "default", None)
+            try:
+                timestamp = decode_timestamp(raw)
+            except ValueError as error:
+                return self._recover(raw, str(error), now)
+            return self._checked(timestamp, "file", raw, now)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The cursor file {self._file} cannot be read ({error.strerror or error}). Mend its "
+                "permissions, or set CHECKPOINT_LOCATION to a folder of this user."
+            ) from error
+
+    def save(self, timestamp: datetime, expected: CursorState, now: datetime) -> CursorState | None:
+        """Move on to `timestamp`, never back and never after `now`; None when a person changed the file.
+
+        `expected` is what the last `read` or `save` returned. Raises ServiceError when it cannot be written;
+        the file is then as before.
+        """
+        target = min(max(timestamp, expected.timestamp), now)
+        content = _encode(target)
+        try:
+            if content == expected.raw:
+                return expected if self._content(self._file) == expected.raw else None
+            self._directory.mkdir(parents=True, exist_ok=True)
+            if not write_atomically(self._file, content, lambda: self._content(self._file) == expected.raw):
+                return None
+            # Before the first generation there is none, and the new one is better than 30 days ago.
+            write_atomically(self._previous, content if expected.raw is None else _encode(expected.timestamp))
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return CursorState(decode_timestamp(content), "file", content)
+
+    def set(self, timestamp: datetime, now: datetime) -> None:
+        """Go on from `timestamp` (at most `now`), also if the file is damaged later: a person's order.
+
+        Raises ServiceError when it cannot be written.
+        """
+        content = _encode(min(timestamp, now))
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._file, content)
+            write_atomically(self._previous, content)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def reset(self) -> None:
+        """Forget the position: the next read is the default. Raises ServiceError when it cannot be removed."""
+        try:
+            self._file.unlink(missing_ok=True)
+            self._previous.unlink(missing_ok=True)
+            if self._directory.is_dir():
+                sync_folder(self._directory)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _checked(
+        self, timestamp: datetime, origin: Literal["file", "previous"], raw: bytes, now: datetime
+    ) -> CursorState:
+        warnings = []
+        if timestamp > now:
+            warnings.append(
+                f"The cursor {format_timestamp(timestamp)} lies in the future; going on from "
+                f"{format_timestamp(now)}, the database server's now"
+            )
+            timestamp = now
+        previous = self._previous_timestamp()
+        # Saving never moves back, so a person did it, or a flipped bit made one date out of another.
+        if previous is not None and timestamp < previous:
+            warnings.append(
+                f"The cursor {format_timestamp(timestamp)} is earlier than its previous generation "
+                f"{format_timestamp(previous)}; everything changed since then is processed again"
+            )
+        return CursorState(timestamp, origin, raw, tuple(warnings))
+
+    def _recover(self, raw: bytes, reason: str, now: datetime) -> CursorState:
+        aside = self._file_aside(now)
+        fault = f"The cursor file was unreadable ({reason}) and is now {aside.name}"
+        previous = self._previous_timestamp()
+        if previous is None:
+            replace(self._file, aside)
+            timestamp = now - self._default_age
+            warning = (
+                f"{fault}; without a valid previous generation, going on from {format_timestamp(timestamp)}"
+            )
+            return CursorState(timestamp, "default", None, (warning,))
+        # Copied, then replaced: at no moment is the file absent, which would mean "from the default".
+        write_atomically(aside, raw)
+        restored = _encode(previous)
+        write_atomically(self._file, restored)
+        warning = f"{fault}; going on from the previous generation, {format_timestamp(previous)}"
+        state = self._checked(previous, "previous", restored, now)
+        return CursorState(state.timestamp, "previous", restored, (warning, *state.warnings))
+
+    def _file_aside(self, now: datetime) -> Path:
+        stem = f"{FILE_NAME}.corrupt-{now:%Y%m%dT%H%M%S}"
+        candidate, number = self._directory / stem, 1
+        while candidate.exists():
+            number += 1
+            candidate = self._directory / f"{stem}-{number}"
+        return candidate
+
+    def _previous_timestamp(self) -> datetime | None:
+        try:
+            raw = self._content(self._previous)
+            return None if raw is None else decode_timestamp(raw)
+        except (OSError, ValueError):
+            return None
+
+    @staticmethod
+    def _content(path: Path) -> bytes | None:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _unwritable(self, error: OSError) -> ServiceError:
+        return ServiceError(
+            f"The cursor file {self._file} could not be written ({error.strerror or error}). Free space or mend "
+            "the permissions of CHECKPOINT_LOCATION; nothing is lost, the same changes are processed again."
+        )
+
+
+def _encode(moment: datetime) -> bytes:
+    return f"{format_timestamp(moment)}\n".encode("ascii")

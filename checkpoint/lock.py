@@ -1,0 +1,39 @@
+"""One process to a checkpoint folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from contracts import AlreadyRunningError, ConfigurationError
+
+LOCK_NAME = ".lock"
+
+
+@contextmanager
+def hold(directory: Path) -> Iterator[None]:
+    """Hold the folder's lock; the system releases it also when the process dies.
+
+    Raises AlreadyRunningError when someone holds it, ConfigurationError when the folder cannot have one.
+    """
+    lock = FileLock(str(directory / LOCK_NAME), timeout=0)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise AlreadyRunningError(
+            f"Another process is running on the checkpoint folder {directory}. Stop it first, or give this one "
+            "a folder of its own in CHECKPOINT_LOCATION."
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        raise ConfigurationError(
+            f"The checkpoint folder {directory} cannot be locked ({error}). Set CHECKPOINT_LOCATION to a "
+            "writable folder on a local disk."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

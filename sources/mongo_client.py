@@ -1,0 +1,162 @@
+"""Connections to MongoDB, whose clock counts, and how documents of the contract are decoded.
+
+`mongomock://` selects an embedded in-process store for the demo and unit tests; nothing is proven on it.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta, timezone
+from importlib import import_module
+from typing import Any, cast
+
+from bson.codec_options import CodecOptions, DatetimeConversion
+from pymongo import MongoClient, ReadPreference
+from pymongo.collection import Collection
+from pymongo.errors import ConfigurationError as PymongoConfigurationError
+from pymongo.errors import InvalidURI
+
+from contracts import Clock, ConfigurationError
+
+EMBEDDED_SCHEME = "mongomock://"
+CONTRACT_FIELDS = (
+    "_id",
+    "userId",
+    "date",
+    "updatedAt",
+    "source",
+    "metrics",
+    "heartRate",
+    "oxygenSaturation",
+    "bloodOxygen",
+)
+PROJECTION = dict.fromkeys(CONTRACT_FIELDS, 1)
+# Above any reply that one batch of a cursor may take, below "hangs for ever".
+_SOCKET_TIMEOUT_MS = 120_000
+_MILLISECOND = timedelta(milliseconds=1)
+
+_embedded_clients: dict[str, MongoClient[dict[str, Any]]] = {}
+_embedded_lock = threading.Lock()
+
+
+def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
+    """A client whose datetimes are aware UTC; the server is first contacted by the first command.
+
+    `timeout_ms` bounds finding the server and opening a connection; options in the URI go before it.
+    Raises ConfigurationError, without any part of the credentials, when the URI cannot be used.
+    """
+    if uri.startswith(EMBEDDED_SCHEME):
+        return _embedded(uri)
+    options: dict[str, Any] = {
+        "serverSelectionTimeoutMS": timeout_ms,
+        "connectTimeoutMS": timeout_ms,
+        "socketTimeoutMS": _SOCKET_TIMEOUT_MS,
+        "uuidRepresentation": "standard",
+    }
+    given = uri.lower()
+    chosen = {name: value for name, value in options.items() if f"{name.lower()}=" not in given}
+    try:
+        return MongoClient(uri, tz_aware=True, tzinfo=timezone.utc, **chosen)
+    except (InvalidURI, PymongoConfigurationError, ValueError) as error:
+        # pymongo quotes parts of a malformed address, and a part of it may be the password.
+        detail = f": {error}" if "@" not in uri else f" ({type(error).__name__}; details hidden)"
+        raise ConfigurationError(
+            f"MONGO_URI is not a usable MongoDB address{detail}. Expected "
+            "mongodb://[user:password@]host:port/?options; percent-encode special characters in the password."
+        ) from None
+
+
+def is_mongomock(thing: Any) -> bool:
+    """Whether a client, database or collection is of the embedded store."""
+    return type(thing).__module__.split(".")[0] == "mongomock"
+
+
+def for_reading(collection: Collection[dict[str, Any]]) -> Collection[dict[str, Any]]:
+    """The same collection, read from the primary and decoded so that no stored value can stop a read.
+
+    A date outside Python's range becomes a DatetimeMS and broken UTF-8 is replaced; one such document would
+    otherwise raise in the middle of a page and blind the poll for good.
+    """
+    if is_mongomock(collection):
+        return collection.with_options(codec_options=CodecOptions(tz_aware=True))
+    options: CodecOptions[dict[str, Any]] = collection.codec_options.with_options(
+        tz_aware=True,
+        tzinfo=timezone.utc,
+        datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+        unicode_decode_error_handler="replace",
+    )
+    return collection.with_options(codec_options=options, read_preference=ReadPreference.PRIMARY)
+
+
+class ServerClock:
+    """The database server's time, so that hosts with wrong clocks agree on what "up to now" is."""
+
+    def __init__(self, client: MongoClient[dict[str, Any]]) -> None:
+        self._client = client
+
+    def now(self) -> datetime:
+        """`hello.localTime`, aware UTC, milliseconds; the local clock on the embedded store.
+
+        Raises pymongo's connection errors as they are, and ConfigurationError for a server without a clock.
+        """
+        now: Any
+        if is_mongomock(self._client):
+            now = datetime.now(timezone.utc)
+        else:
+            answer = self._client.admin.command("hello")
+            now = answer.get("localTime")
+            if not isinstance(now, datetime):
+                raise ConfigurationError("The database server does not tell its time: hello has no localTime")
+            if now.tzinfo is None:  # commands decode with the driver's defaults, which are naive UTC
+                now = now.replace(tzinfo=timezone.utc)
+        moment: datetime = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return moment
+
+
+class MonotonicClock:
+    """A clock whose `next()` never repeats within this process, for `calculatedAt` of successive writes."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last: datetime | None = None
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        """The wrapped clock's time, unchanged."""
+        return self._clock.now()
+
+    def next(self) -> datetime:
+        """The wrapped clock's time, but at least one millisecond after the value given before."""
+        now = self._clock.now()
+        with self._lock:
+            if self._last is not None and now <= self._last:
+                now = self._last + _MILLISECOND
+            self._last = now
+            return now
+
+
+def _embedded(uri: str) -> MongoClient[dict[str, Any]]:
+    mongomock: Any = import_module("mongomock")
+    with _embedded_lock:
+        if uri not in _embedded_clients:
+            _accept_sort_in_bulk()
+            _embedded_clients[uri] = cast("MongoClient[dict[str, Any]]", mongomock.MongoClient(tz_aware=True))
+        return _embedded_clients[uri]
+
+
+def _accept_sort_in_bulk() -> None:
+    """Let mongomock 4.3 take the updates of pymongo ≥ 4.11, which always pass `sort`.
+
+    Without it every `bulk_write` with an UpdateOne raises TypeError. Dropping the argument is right for us:
+    no update of this service sorts.
+    """
+    builder: Any = import_module("mongomock.collection").BulkOperationBuilder
+    original = builder.add_update
+    if getattr(original, "drops_sort", False):
+        return
+
+    def add_update(self: Any, *arguments: Any, sort: Any = None, **options: Any) -> Any:
+        return original(self, *arguments, **options)
+
+    add_update.drops_sort = True  # type: ignore[attr-defined]
+    builder.add_update = add_update

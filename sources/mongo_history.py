@@ -1,0 +1,44 @@
+"""The whole past of some users, projected to the fields of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bson import ObjectId
+from pymongo.collection import Collection
+
+from sources.mongo_client import PROJECTION, for_reading
+
+_MAX_USERS_PER_QUERY = 100
+# A reply ends at 16 MB anyway; a small batch size would cost a round trip per 101 documents at first.
+_BATCH_SIZE = 20_000
+
+
+def read_history(
+    collection: Collection[dict[str, Any]], user_ids: Sequence[ObjectId], chunk: int = _MAX_USERS_PER_QUERY
+) -> Iterator[dict[str, Any]]:
+    """Every document of `user_ids`, in no particular order, by the index on userId.
+
+    At most `chunk` users (never more than 100) are asked for at once. What changes while it is read comes
+    old or new; the poll sees the change afterwards. pymongo's errors pass through.
+    """
+    step = min(chunk, _MAX_USERS_PER_QUERY)
+    if step < 1:
+        raise ValueError("chunk must be at least 1")
+    source = for_reading(collection)
+    for start in range(0, len(user_ids), step):
+        wanted = list(user_ids[start : start + step])
+        with source.find({"userId": {"$in": wanted}}, PROJECTION, batch_size=_BATCH_SIZE) as cursor:
+            yield from cursor
+
+
+def all_user_ids(collection: Collection[dict[str, Any]]) -> Iterator[ObjectId]:
+    """Every distinct userId of type ObjectId, in no particular order; pymongo's errors pass through."""
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"userId": {"$type": "objectId"}}},
+        {"$group": {"_id": "$userId"}},
+    ]
+    with collection.aggregate(pipeline, allowDiskUse=True) as found:
+        for group in found:
+            yield group["_id"]

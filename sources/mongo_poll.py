@@ -1,0 +1,197 @@
+"""What changed since the cursor, without losing equal timestamps, late commits or mixed `_id` types.
+
+Order never depends on comparing `_id`s: `{_id: {$gt: x}}` sees only the BSON type of x, and `min()` is
+silently ignored by DocumentDB-based servers. A page therefore ends inside a group of equal timestamps only
+after that group's keys were listed; the rest of the group is then fetched by key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import bson
+from bson import ObjectId
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from pymongo.collection import Collection
+
+from sources.mongo_client import PROJECTION, for_reading, is_mongomock
+
+_KEYS = {"_id": 1, "updatedAt": 1}
+_ORDER = [("updatedAt", 1), ("_id", 1)]
+# Keys are about 40 bytes, so a whole overlap mostly comes in one reply.
+_KEYS_PER_REPLY = 50_000
+_IDS_PER_QUERY = 10_000
+_PRUNE_AT_LEAST = 10_000
+_STANDARD_UUID: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+_EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class PollPage:
+    """Changed documents, in one piece of work.
+
+    `keys` has the `(_id, updatedAt)` of every document read, `documents` those of them with a userId.
+    `newest` is the greatest updatedAt of `keys` (None without any). It may lie before the cursor when a late
+    commit was found, so the cursor to save is the greater of both. `complete`: this drain ends here.
+    """
+
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[tuple[Any, datetime]] = field(default_factory=list)
+    newest: datetime | None = None
+    complete: bool = False
+
+
+class MongoPoll:
+    """Delivers every version `(_id, updatedAt)` at least once, and once while this object lives.
+
+    That holds for versions that become visible at most `overlap_seconds` after their updatedAt and stay.
+    Memory: about 0.2 kB for each document of the overlap.
+    """
+
+    def __init__(self, collection: Collection[dict[str, Any]], overlap_seconds: int, page_size: int) -> None:
+        if overlap_seconds < 0 or page_size < 1:
+            raise ValueError("overlap_seconds must be at least 0 and page_size at least 1")
+        self._collection = for_reading(collection)
+        self._overlap = timedelta(seconds=overlap_seconds)
+        self._page_size = page_size
+        self._embedded = is_mongomock(collection)
+        # The version last processed of each document inside the overlap.
+        self._known: dict[Any, datetime] = {}
+        self._floor = _EARLIEST
+        self._prune_at = _PRUNE_AT_LEAST
+
+    def ensure_index(self) -> None:
+        """Create the index the poll reads by, unless it is there. pymongo's errors pass through."""
+        self._collection.create_index(_ORDER)
+
+    def begin(self, cursor: datetime, until: datetime) -> Iterator[PollPage]:
+        """One drain: the versions not yet done with cursor − overlap ≤ updatedAt ≤ until, oldest zone first.
+
+        Pages hold 1 to `page_size` documents; an idle drain has no page and costs two commands. Confirm
+        each with `mark_done` once its cursor is saved; what is not confirmed comes again in the next drain.
+        The page after the one handed out is already read. pymongo's errors pass through and end the drain.
+        """
+        cursor, until = _to_milliseconds(cursor), _to_milliseconds(until)
+        self._floor = self._before(cursor)
+        self._prune()
+        waiting: PollPage | None = None
+        for documents in self._pages(cursor, until):
+            if waiting is not None:
+                yield waiting
+            waiting = _page(documents)
+        if waiting is not None:
+            yield PollPage(waiting.documents, waiting.keys, waiting.newest, complete=True)
+
+    def mark_done(self, page: PollPage) -> None:
+        """Remember the page's versions as processed; to be called after the cursor was saved."""
+        if page.newest is not None:
+            self._floor = max(self._floor, self._before(page.newest))
+        for document_id, updated in page.keys:
+            if updated >= self._floor:
+                self._known[_hashable(document_id)] = updated
+        # Rebuilding costs as much as there is to keep, so it waits until that has doubled.
+        if len(self._known) >= self._prune_at:
+            self._prune()
+
+    def forget(self) -> None:
+        """Deliver everything after the cursor again: a person moved it."""
+        self._known.clear()
+
+    def _prune(self) -> None:
+        self._known = {key: updated for key, updated in self._known.items() if updated >= self._floor}
+        self._prune_at = max(_PRUNE_AT_LEAST, 2 * len(self._known))
+
+    def _before(self, moment: datetime) -> datetime:
+        return moment - self._overlap if moment - _EARLIEST > self._overlap else _EARLIEST
+
+    def _pages(self, cursor: datetime, until: datetime) -> Iterator[list[dict[str, Any]]]:
+        upper = min(cursor, until)
+        lower = self._before(cursor)
+        unknown = self._unknown(lower, upper)
+        yield from self._by_ids(unknown, lower, upper)
+        position = cursor
+        while position < until:
+            # One more than a page, to see whether the page ends inside a group of equal timestamps.
+            found = self._after(position, until, self._page_size + 1)
+            page, beyond = found[: self._page_size], found[self._page_size :]
+            if page:
+                yield page
+            if not beyond:
+                return
+            position = page[-1]["updatedAt"]
+            if beyond[0]["updatedAt"] == position:
+                yield from self._by_ids(self._rest_of_group(page, position), position, position)
+
+    def _unknown(self, lower: datetime, upper: datetime) -> list[Any]:
+        """The ids of the zone's versions that were not processed; keys only, so the index answers alone."""
+        if lower > upper:
+            return []
+        return [
+            key["_id"]
+            for key in self._keys({"$gte": lower, "$lte": upper})
+            if self._known.get(_hashable(key["_id"])) != key["updatedAt"]
+        ]
+
+    def _rest_of_group(self, page: list[dict[str, Any]], moment: datetime) -> list[Any]:
+        taken = {_hashable(document["_id"]) for document in page}
+        return [key["_id"] for key in self._keys({"$eq": moment}) if _hashable(key["_id"]) not in taken]
+
+    def _keys(self, condition: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        with self._collection.find({"updatedAt": condition}, _KEYS, batch_size=_KEYS_PER_REPLY) as found:
+            yield from _dated(found)
+
+    def _after(self, position: datetime, until: datetime, limit: int) -> list[dict[str, Any]]:
+        # A list of dates matches a range on dates; as a page full of them could not say where the next
+        # begins, the server leaves them out. They belong to the documents a census must find.
+        condition = {"$gt": position, "$lte": until, "$not": {"$type": "array"}}
+        query = self._collection.find({"updatedAt": condition}, PROJECTION)
+        if self._embedded:  # mongomock cannot sort what has mixed types
+            return sorted(_dated(query), key=lambda document: document["updatedAt"])[:limit]
+        with query.sort(_ORDER).limit(limit).batch_size(limit) as found:
+            return list(_dated(found))
+
+    def _by_ids(self, ids: list[Any], lower: datetime, upper: datetime) -> Iterator[list[dict[str, Any]]]:
+        """Pages of the documents with these ids that are still dated from `lower` to `upper`.
+
+        One that was changed since its key was read is dated later now, so the scan that follows meets it.
+        """
+        page: list[dict[str, Any]] = []
+        step = min(self._page_size, _IDS_PER_QUERY)
+        for start in range(0, len(ids), step):
+            wanted = {"_id": {"$in": ids[start : start + step]}}
+            with self._collection.find(wanted, PROJECTION, batch_size=step) as found:
+                page += [document for document in _dated(found) if lower <= document["updatedAt"] <= upper]
+            while len(page) >= self._page_size:
+                yield page[: self._page_size]
+                page = page[self._page_size :]
+        if page:
+            yield page
+
+
+def _page(documents: list[dict[str, Any]]) -> PollPage:
+    return PollPage(
+        documents=[document for document in documents if document.get("userId") is not None],
+        keys=[(document["_id"], document["updatedAt"]) for document in documents],
+        newest=max(document["updatedAt"] for document in documents),
+    )
+
+
+def _dated(documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Only documents whose updatedAt is one date that Python can hold."""
+    return (document for document in documents if isinstance(document.get("updatedAt"), datetime))
+
+
+def _hashable(document_id: Any) -> Any:
+    """A key as distinct as BSON's: in Python True equals 1, NaN does not equal itself, a dict has no hash."""
+    if isinstance(document_id, (ObjectId, str)):
+        return document_id
+    return bson.encode({"": document_id}, codec_options=_STANDARD_UUID)
+
+
+def _to_milliseconds(moment: datetime) -> datetime:
+    """As the server compares: BSON has no microseconds."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,0 +1,50 @@
+"""Fixtures for whole runs."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+
+from sources.simulator import Population
+from tests.acceptance.job import Job
+
+USERS = 25
+DAYS = 180
+
+
+@pytest.fixture
+def job(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Job:
+    """A job whose source holds a simulated population, all of it older than the poll's overlap."""
+    now = datetime.now(timezone.utc)
+    Population(seed=11, users=USERS, days=DAYS, today=now.date()).backfill(
+        database["healthmetrics"], now - timedelta(minutes=5)
+    )
+    return Job(tmp_path, mongo_uri, database)
+
+
+@pytest.fixture
+def edit(database: Database[dict[str, Any]]) -> Any:
+    """Adds and edits days like the backend does: any user, any day, `updatedAt` now."""
+    rng = random.Random(5)
+    source = database["healthmetrics"]
+    users = sorted(source.distinct("userId", {"userId": {"$type": "objectId"}}))
+
+    def one() -> ObjectId:
+        user = rng.choice(users)
+        day = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+        day -= timedelta(days=rng.randrange(0, 200))
+        values = {"metrics.steps": rng.randrange(0, 20_000), "metrics.weight": rng.choice([None, 70.5, 81.0])}
+        source.update_one(
+            {"userId": user, "date": day},
+            {"$set": {**values, "source": "manual", "updatedAt": datetime.now(timezone.utc)}},
+            upsert=True,
+        )
+        return user
+
+    return one

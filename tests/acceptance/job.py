@@ -1,0 +1,79 @@
+"""Runs the real command line as a user would, in a folder of its own, and judges the result."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from pymongo.database import Database
+
+from tests.compare import assert_same_analytics
+from tests.reference import reference_analytics
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_SECONDS = 120.0
+
+
+class Job:
+    """One working folder and database; each call starts a process there."""
+
+    def __init__(self, folder: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> None:
+        self.folder = folder
+        self.database = database
+        self.environment = {
+            **os.environ,
+            "MONGO_URI": mongo_uri,
+            "MONGO_DB_NAME": database.name,
+            "BATCH_INTERVAL_SECONDS": "1",
+            "DEFAULT_LOOKBACK_DAYS": "3650",
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PYSPARK_PYTHON": sys.executable,
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def start(self, *arguments: str, script: str = "main.py", **environment: str) -> subprocess.Popen[str]:
+        """Start without waiting; output is kept in `output.txt`."""
+        with (self.folder / "output.txt").open("a") as output:
+            return subprocess.Popen(
+                [sys.executable, str(ROOT / script), *arguments],
+                cwd=self.folder,
+                env={**self.environment, **environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+    def run(self, *arguments: str, script: str = "main.py", **environment: str) -> int:
+        """Run to the end and return the exit code."""
+        return self.start(*arguments, script=script, **environment).wait(TIMEOUT_SECONDS)
+
+    def output(self) -> str:
+        """Everything the processes printed so far."""
+        return (self.folder / "output.txt").read_text()
+
+    def stop(self, process: subprocess.Popen[str]) -> int:
+        """SIGTERM, then the exit code."""
+        process.send_signal(signal.SIGTERM)
+        return process.wait(TIMEOUT_SECONDS)
+
+    def assert_equals_reference(self) -> None:
+        """What is stored is what the reference computes from the source as it is now."""
+        documents = list(self.database["healthmetrics"].find())
+        expected = reference_analytics(documents, "UTC", datetime.now(timezone.utc).date())
+        assert expected, "a comparison with nothing proves nothing"
+        assert_same_analytics(list(self.database["analytics"].find()), expected)
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Poll until `condition`; fails naming `what`."""
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        assert time.monotonic() < end, f"waited {TIMEOUT_SECONDS:g} s for {what}"
+        time.sleep(0.1)

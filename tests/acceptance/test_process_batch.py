@@ -1,0 +1,69 @@
+"""`python process_batch.py`: cursor, --since, --full, and no Hadoop shell call."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from bson import ObjectId
+
+from tests.acceptance.job import Job
+
+SHIMS = ("chmod", "stat", "ls", "readlink", "winutils")
+
+
+def _run(job: Job, *arguments: str, **environment: str) -> int:
+    return job.run(*arguments, script="process_batch.py", **environment)
+
+
+def _cursor(job: Job) -> str:
+    return (job.folder / "spark-checkpoints" / "last_processed_timestamp.txt").read_text()
+
+
+def test_a_run_equals_the_reference_and_a_second_finds_nothing(job: Job) -> None:
+    """Cron runs are a slow stream: the second continues from the cursor that the first saved."""
+    assert _run(job) == 0, job.output()
+    job.assert_equals_reference()
+    newest = job.database["analytics"].find_one(sort=[("calculatedAt", -1)])
+    assert _run(job) == 0
+    again = job.database["analytics"].find_one(sort=[("calculatedAt", -1)])
+    assert newest and again
+    assert "BATCH PROCESSING COMPLETED" in job.output()
+
+
+def test_since_leaves_the_cursor_alone(job: Job, edit: Any) -> None:
+    """`--since` is a repair, not a move of the stream."""
+    assert _run(job) == 0
+    before = _cursor(job)
+    edit()
+    assert _run(job, "--since", "2020-01-01") == 0
+    assert _cursor(job) == before
+    job.assert_equals_reference()
+
+
+def test_full_finds_what_the_poll_cannot_see(job: Job) -> None:
+    """Deleted days, deleted users and analytics with a user of the wrong type are healed."""
+    assert _run(job) == 0
+    users = sorted(job.database["healthmetrics"].distinct("userId", {"userId": {"$type": "objectId"}}))
+    gone, shortened = users[0], users[1]
+    job.database["healthmetrics"].delete_many({"userId": gone})
+    newest = job.database["healthmetrics"].find_one({"userId": shortened}, sort=[("date", -1)])
+    assert newest
+    job.database["healthmetrics"].delete_one({"_id": newest["_id"]})
+    job.database["analytics"].insert_one({"userId": str(ObjectId()), "metricType": "steps", "timeRange": "7day"})
+    assert _run(job, "--full") == 0, job.output()
+    job.assert_equals_reference()
+
+
+def test_a_whole_run_makes_no_hadoop_shell_call(job: Job, tmp_path: Path) -> None:
+    """On Windows these calls would need winutils: the shims record and fail, and none is called."""
+    folder, log = tmp_path / "shims", tmp_path / "calls.txt"
+    folder.mkdir()
+    for name in SHIMS:
+        shim = folder / name
+        shim.write_text(f'#!/bin/sh\necho "$0 $*" >> "{log}"\nexit 1\n')
+        shim.chmod(0o755)
+    assert _run(job, PATH=f"{folder}{os.pathsep}{os.environ['PATH']}") == 0, job.output()
+    assert not log.exists(), log.read_text()
+    job.assert_equals_reference()

@@ -1,0 +1,67 @@
+"""`python main.py` on the real server: what arrives while it runs, signals, crashes."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.acceptance.job import Job, wait_for
+
+STEPS = ("poll", "validate", "read", "compute", "write", "dead_letters", "save")
+
+
+def _analytics_settled(job: Job) -> bool:
+    newest_edit = job.database["healthmetrics"].find_one(sort=[("updatedAt", -1)])
+    newest = job.database["analytics"].find_one(sort=[("calculatedAt", -1)])
+    return bool(newest and newest_edit and newest["calculatedAt"] > newest_edit["updatedAt"])
+
+
+def test_a_live_job_equals_the_reference(job: Job, edit: Any) -> None:
+    """Documents are added and edited while the stream runs; SIGTERM ends it cleanly with a summary."""
+    process = job.start()
+    wait_for(lambda: job.database["analytics"].count_documents({}) > 0, "the first analytics")
+    for _ in range(60):
+        edit()
+        time.sleep(0.05)
+    wait_for(lambda: _analytics_settled(job), "the last edit to be computed")
+    assert job.stop(process) == 0, job.output()
+    job.assert_equals_reference()
+    assert "BATCH PROCESSING SESSION SUMMARY" in job.output()
+    assert list((job.folder / "logs").glob("batch_history_*.json"))
+    lines = [
+        json.loads(line)
+        for file in (job.folder / "logs").glob("batch_logs_*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
+    assert sum(line["records_processed"] for line in lines) >= 60
+    metrics = (job.folder / "metrics" / "spark_analytics_metrics.prom").read_text()
+    assert f"batches_processed_total {float(len(lines))}" in metrics
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_kill_9_after_any_step_loses_nothing(job: Job, edit: Any, step: str) -> None:
+    """The process dies at the named point, is started again, and the result is that of no crash."""
+    edit()
+    assert job.run("--once", FAULT=f"{step}:kill:1") == -9, job.output()
+    edit()
+    assert job.run("--once") == 0, job.output()
+    job.assert_equals_reference()
+
+
+def test_a_wrong_address_is_one_clear_error(job: Job) -> None:
+    """No stack trace, the variable is named, exit code 2, and the password is not shown."""
+    uri = "mongodb://app:hunter2@127.0.0.1:9/"
+    assert job.run("--once", MONGO_URI=uri, MONGO_TIMEOUT_SECONDS="1") == 2
+    assert "MONGO_URI" in job.output()
+    assert "Traceback" not in job.output() and "hunter2" not in job.output()
+
+
+def test_a_second_instance_refuses_to_start(job: Job) -> None:
+    """Two processes on one checkpoint would write the same cursor."""
+    process = job.start()
+    wait_for(lambda: job.database["analytics"].count_documents({}) > 0, "the first analytics")
+    assert job.run("--once") == 2
+    assert job.stop(process) == 0

@@ -1,0 +1,68 @@
+"""What several test modules share: one Spark session a run, and fresh databases on a real server."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+from pyspark.sql import SparkSession
+
+_SERVER_TIMEOUT_MS = 5_000
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A local session with two cores; its files lie in a folder of the test run, never in the checkout."""
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    # Workers must have the packages of this interpreter, not of the first python3 on PATH.
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    folder = tmp_path_factory.mktemp("spark")
+    conf = {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.local.dir": str(folder / "local"),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    builder = SparkSession.builder.master("local[2]").appName("tests")
+    for key, value in conf.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def mongo_uri() -> str:
+    """The address of the real server; without one the test fails in CI and is skipped elsewhere."""
+    uri = os.environ.get("MONGO_TEST_URI", "")
+    if uri:
+        return uri
+    message = "MONGO_TEST_URI is not set: no real MongoDB-wire server (script/test starts one)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture
+def database(mongo_uri: str) -> Iterator[Database[dict[str, Any]]]:
+    """An empty database with a random name on the real server, gone after the test; datetimes are aware."""
+    client: MongoClient[dict[str, Any]] = MongoClient(
+        mongo_uri, tz_aware=True, serverSelectionTimeoutMS=_SERVER_TIMEOUT_MS, uuidRepresentation="standard"
+    )
+    name = f"test_{secrets.token_hex(8)}"
+    try:
+        yield client[name]
+    finally:
+        client.drop_database(name)
+        client.close()

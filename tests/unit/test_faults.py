@@ -1,0 +1,30 @@
+"""Fault injection: off unless asked for, and at the named occurrence only."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts import ConfigurationError
+from pipelines.faults import Faults, InjectedFaultError
+
+
+def test_without_a_fault_every_point_is_passed() -> None:
+    """The product must not notice the points."""
+    Faults().reach("write")
+
+
+def test_raise_strikes_at_the_nth_occurrence_of_its_step() -> None:
+    """Other steps and other occurrences pass."""
+    faults = Faults("write:raise:2")
+    faults.reach("poll")
+    faults.reach("write")
+    with pytest.raises(InjectedFaultError):
+        faults.reach("write")
+    faults.reach("write")
+
+
+@pytest.mark.parametrize("spec", ["write", "write:explode", "write:raise:often"])
+def test_a_wrong_spec_is_refused(spec: str) -> None:
+    """A typo must not silently test nothing."""
+    with pytest.raises(ConfigurationError):
+        Faults(spec)

@@ -1,0 +1,49 @@
+"""Settings: defaults, faults told together, secrets kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from contracts import ConfigurationError
+from settings import Settings, load, unknown_keys
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_env_example_lists_every_setting_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`.env.example` is the reference of settings: copied as it is, it changes nothing."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    example = ROOT / ".env.example"
+    assert set(dotenv_values(example)) == {name.upper() for name in Settings.model_fields}
+    assert load(env_file=example) == load(env_file=None)
+
+
+def test_all_faults_are_reported_in_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person mends everything in one go."""
+    monkeypatch.setenv("BATCH_INTERVAL_SECONDS", "soon")
+    monkeypatch.setenv("ANALYTICS_TIMEZONE", "Mars/Base")
+    monkeypatch.setenv("MONGO_URI", "postgres://user:hunter2@host")
+    with pytest.raises(ConfigurationError) as caught:
+        load(env_file=None)
+    message = str(caught.value)
+    assert all(name in message for name in ("BATCH_INTERVAL_SECONDS", "ANALYTICS_TIMEZONE", "MONGO_URI"))
+    assert "hunter2" not in message
+
+
+def test_the_password_is_a_secret_and_never_shown() -> None:
+    """Neither repr nor str of the settings shows the URI."""
+    settings = load(env_file=None, mongo_uri="mongodb://app:hunter2@localhost")
+    assert "hunter2" in settings.secrets()
+    assert "hunter2" not in repr(settings) + str(settings)
+
+
+def test_an_unknown_key_is_told_with_the_nearest_name(tmp_path: Path) -> None:
+    """A misspelt key would otherwise be ignored in silence."""
+    (tmp_path / ".env").write_text("MONGO_URL=mongodb://x\nLOG_LEVEL=INFO\n")
+    assert unknown_keys(tmp_path / ".env") == [
+        f"MONGO_URL in {tmp_path / '.env'} is not a setting; did you mean MONGO_URI?"
+    ]
