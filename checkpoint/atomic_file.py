@@ -18,7 +18,7 @@ def write_atomically(path: Path, content: bytes, may_replace: Callable[[], bool]
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as stream:
+        with temporary.open("wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -31,10 +31,10 @@ def write_atomically(path: Path, content: bytes, may_replace: Callable[[], bool]
 
 
 def replace(source: Path, target: Path) -> None:
-    """`os.replace`, made durable; tried again while Windows says that someone has the target open."""
+    """Rename over `target`, made durable; tried again while Windows says that someone has the target open."""
     for attempt in range(1, _REPLACE_ATTEMPTS + 1):
         try:
-            os.replace(source, target)
+            source.replace(target)
             break
         except PermissionError:
             if attempt == _REPLACE_ATTEMPTS:

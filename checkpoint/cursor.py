@@ -68,10 +68,10 @@ class FileCursor:
     def save(self, timestamp: datetime, expected: CursorState, now: datetime) -> CursorState | None:
         """Move on to `timestamp`, never back and never after `now`; None when a person changed the file.
 
-        `expected` is what the last `read` or `save` returned. Raises ServiceError when it cannot be written;
-        the file is then as before.
+        `expected` is what the last `read` or `save` returned. Raises ServiceError when a file cannot be
+        written; each is then as it was or whole and new.
         """
-        target = min(max(timestamp, expected.timestamp), now)
+        target = max(min(timestamp, now), expected.timestamp)
         content = _encode(target)
         try:
             if content == expected.raw:
@@ -99,7 +99,7 @@ class FileCursor:
             raise self._unwritable(error) from error
 
     def reset(self) -> None:
-        """Forget the position: the next read is the default. Raises ServiceError when it cannot be removed."""
+        """Forget the position, so that the next read is the default. Raises ServiceError when it cannot."""
         try:
             self._file.unlink(missing_ok=True)
             self._previous.unlink(missing_ok=True)
@@ -170,8 +170,8 @@ class FileCursor:
 
     def _unwritable(self, error: OSError) -> ServiceError:
         return ServiceError(
-            f"The cursor file {self._file} could not be written ({error.strerror or error}). Free space or mend "
-            "the permissions of CHECKPOINT_LOCATION; nothing is lost, the same changes are processed again."
+            f"The cursor file {self._file} could not be written ({error.strerror or error}). Free space or "
+            "mend the permissions of CHECKPOINT_LOCATION. Nothing is lost: the same changes come again."
         )
 
 

@@ -25,8 +25,8 @@ def hold(directory: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise AlreadyRunningError(
-            f"Another process is running on the checkpoint folder {directory}. Stop it first, or give this one "
-            "a folder of its own in CHECKPOINT_LOCATION."
+            f"Another process is running on the checkpoint folder {directory}. Stop it first, or give this "
+            "one a folder of its own in CHECKPOINT_LOCATION."
         ) from None
     except (OSError, NotImplementedError) as error:
         raise ConfigurationError(

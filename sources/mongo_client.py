@@ -155,7 +155,8 @@ def _accept_sort_in_bulk() -> None:
     if getattr(original, "drops_sort", False):
         return
 
-    def add_update(self: Any, *arguments: Any, sort: Any = None, **options: Any) -> Any:
+    def add_update(self: Any, *arguments: Any, **options: Any) -> Any:
+        options.pop("sort", None)
         return original(self, *arguments, **options)
 
     add_update.drops_sort = True  # type: ignore[attr-defined]

@@ -69,7 +69,7 @@ class MongoPoll:
         self._collection.create_index(_ORDER)
 
     def begin(self, cursor: datetime, until: datetime) -> Iterator[PollPage]:
-        """One drain: the versions not yet done with cursor − overlap ≤ updatedAt ≤ until, oldest zone first.
+        """One drain: the versions not yet done from cursor less overlap to until, oldest zone first.
 
         Pages hold 1 to `page_size` documents; an idle drain has no page and costs two commands. Confirm
         each with `mark_done` once its cursor is saved; what is not confirmed comes again in the next drain.

@@ -1,0 +1,190 @@
+"""What each batch did: console lines, one JSON line a batch, the session summary and its export."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from contracts import BatchReport
+from monitoring.console import one_line
+from monitoring.logs import redact, warn_stderr
+from monitoring.session_summary import SessionTotals, render_summary, session_metrics
+
+# A stream runs for months: only the newest batches stay in memory, the totals cover all of them.
+KEPT_BATCHES = 10_000
+# A batch may have as many errors as documents; `errors_count` tells their number, these are the examples.
+LOGGED_ERRORS = 100
+KEPT_ERRORS = 10
+ERROR_LENGTH = 2_000
+
+
+def batch_line(report: BatchReport) -> str:
+    """The seed's console lines for one batch, without a final line end."""
+    name, writes = f"Batch {report.batch_id}", report.writes
+    if not report.success:
+        cause = one_line(report.errors[0]) if report.errors else ""
+        return "\n".join(
+            [
+                f"❌ {name} failed: {cause or 'unknown error'}",
+                f"   Records Processed: {report.records_processed}",
+                f"   Analytics Computed: {report.analytics_computed}",
+                f"   Errors: {len(report.errors)}",
+                f"   Processing Time: {report.processing_time_ms}ms",
+            ]
+        )
+    mark, outcome = ("⚠️ ", "completed with errors") if report.errors else ("✅", "completed")
+    lines = [
+        f"{mark} {name} {outcome}: {report.records_processed} records → {writes.written} analytics "
+        f"({report.processing_time_ms}ms)",
+        f"   📥 Inserts: {writes.inserted} | 🔄 Updates: {writes.updated} | ⏭️  Skipped: {writes.skipped}",
+    ]
+    if report.errors:
+        lines.append(f"   Errors: {len(report.errors)} (first: {one_line(report.errors[0], 200)})")
+    return "\n".join(lines)
+
+
+def log_entry(report: BatchReport) -> dict[str, Any]:
+    """One line of the batch log: the seed's 14 keys in their order, then this service's own.
+
+    Times are ISO 8601 in UTC, durations milliseconds; `errors` is null when there are none.
+    """
+    writes = report.writes
+    return {
+        "batch_id": report.batch_id,
+        "start_time": _iso(report.start_time),
+        "end_time": _iso(report.end_time),
+        "processing_time_ms": report.processing_time_ms,
+        "records_processed": report.records_processed,
+        "analytics_computed": report.analytics_computed,
+        "analytics_written": writes.written,
+        "analytics_inserted": writes.inserted,
+        "analytics_updated": writes.updated,
+        "analytics_skipped": writes.skipped,
+        "errors_count": len(report.errors),
+        "errors": [redact(error)[:ERROR_LENGTH] for error in report.errors[:LOGGED_ERRORS]] or None,
+        "success": report.success,
+        "status": report.status,
+        "users": report.users,
+        "analytics_deleted": writes.deleted,
+        "rejected_by_reason": {redact(reason): count for reason, count in report.rejected_by_reason.items()},
+        "steps_ms": {step: _finite(duration) for step, duration in report.steps_ms.items()},
+    }
+
+
+class BatchHistory:
+    """Appends every batch to `LOG_DIRECTORY` and keeps what the end of the session needs.
+
+    `prefix` is the pipeline's name for all but the health pipeline, whose file names have none. A folder that
+    cannot be written costs one warning on standard error; the session goes on in memory.
+    """
+
+    def __init__(
+        self,
+        log_directory: str | Path,
+        prefix: str = "",
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._directory = Path(log_directory)
+        self._prefix = f"{prefix.rstrip('_')}_" if prefix else ""
+        self._now = now
+        self._monotonic = monotonic
+        self._started = monotonic()
+        self._totals = SessionTotals()
+        self._recent: deque[dict[str, Any]] = deque(maxlen=KEPT_BATCHES)
+        self._warned = False
+        self._lock = threading.Lock()
+
+    def record(self, report: BatchReport) -> None:
+        """Append the batch to the log of the UTC day on which it ended, and to the session."""
+        entry = log_entry(report)
+        name = f"{self._prefix}batch_logs_{report.end_time.astimezone(timezone.utc):%Y%m%d}.jsonl"
+        with self._lock:
+            self._totals.add(report)
+            kept = entry["errors"] and [error[:500] for error in entry["errors"][:KEPT_ERRORS]]
+            self._recent.append({**entry, "errors": kept})
+            self._try(lambda: _append(self._directory / name, entry))
+
+    def summary(self) -> str:
+        """The seed's session summary over every batch since this object was made."""
+        with self._lock:
+            return render_summary(self._totals, self._monotonic() - self._started)
+
+    def export(self) -> Path | None:
+        """Write `batch_history_YYYYMMDD_HHMMSS.json` and return its path, or None when that is impossible.
+
+        It holds the session's totals and the last 10 000 batches, the oldest first.
+        """
+        now = self._now().astimezone(timezone.utc)
+        with self._lock:
+            content = {
+                "session_metrics": session_metrics(self._totals, self._monotonic() - self._started),
+                "batch_history": list(self._recent),
+                "exported_at": _iso(now),
+            }
+            stem = f"{self._prefix}batch_history_{now:%Y%m%d_%H%M%S}"
+            return self._try(lambda: _write_new(self._directory, stem, content))
+
+    def _try(self, write: Callable[[], Path]) -> Path | None:
+        try:
+            return write()
+        except OSError as error:
+            if not self._warned:
+                self._warned = True
+                warn_stderr(
+                    f"The batch log cannot be written: {error}. Batches go on and are kept in memory; make "
+                    f"{self._directory} writable or change LOG_DIRECTORY."
+                )
+            return None
+
+
+def _append(path: Path, entry: dict[str, Any]) -> Path:
+    """Append one line with a single write, so that readers and other writers never see a part of it."""
+    line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace") + b"\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b", buffering=0) as file:
+        # A full disk or a crash may have cut the last line; it must not spoil this one too.
+        if not _ends_with_newline(file):
+            line = b"\n" + line
+        if file.write(line) != len(line):
+            raise OSError(f"only a part of a line could be written to {path}")
+    return path
+
+
+def _ends_with_newline(file: BinaryIO) -> bool:
+    if file.seek(0, 2) == 0:
+        return True
+    file.seek(-1, 2)
+    return file.read(1) == b"\n"
+
+
+def _write_new(directory: Path, stem: str, content: dict[str, Any]) -> Path:
+    """Write to the first free name of `stem.json`, `stem_2.json`, …; two ends may share a second."""
+    text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False)
+    directory.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = directory / (f"{stem}.json" if number == 1 else f"{stem}_{number}.json")
+        try:
+            with path.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+                file.write(text + "\n")
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def _iso(moment: datetime) -> str:
+    # The numeric offset, not Z: datetime.fromisoformat of Python 3.10 cannot read Z.
+    return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")
+
+
+def _finite(number: float) -> float | None:
+    return round(number, 3) if math.isfinite(number) else None

@@ -1,0 +1,76 @@
+"""Takes secrets out of whatever is about to be logged: text, nested values, tracebacks."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, MutableMapping, Sequence, Set
+from datetime import date
+from typing import Any
+from urllib.parse import quote, quote_plus, unquote
+
+MASK = "***"
+
+# Names and passwords that ought to be percent-encoded and are not hold `/` or `@` themselves, so everything
+# up to the last `@` of the word goes, unless a port follows the host (http://host:5000/a@b): then only what
+# the grammar allows as a password (RFC 3986, 3.2.1). The match starts at `://`, not at the scheme: long
+# words without it then cost linear time.
+_USER_AND_PASSWORD = re.compile(r"://[^\s:/]*:(?:(?!\d{1,5}(?:[/?#,]|\s|$))\S*|[^\s/?#@]*)@")
+_USER_ALONE = re.compile(r"://[^\s:/?#@]+@")
+
+# Deeper structures are shown by their repr; it also ends structures that contain themselves.
+_MAX_DEPTH = 6
+
+
+class Redactor:
+    """Masks the given secret values and any `scheme://user:password@`; also a structlog processor."""
+
+    def __init__(self, secrets: Sequence[str] = ()) -> None:
+        forms = {form for secret in secrets for form in _forms(secret) if form}
+        # Longest first: a secret that contains another one must go as a whole.
+        ordered = sorted(forms, key=lambda form: (-len(form), form))
+        self._secrets = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+    def text(self, text: str) -> str:
+        """`text` with every secret replaced by `***`."""
+        if self._secrets is not None:
+            text = self._secrets.sub(MASK, text)
+        if "://" not in text:
+            return text
+        return _USER_ALONE.sub(f"://{MASK}@", _USER_AND_PASSWORD.sub(f"://{MASK}:{MASK}@", text))
+
+    def value(self, value: Any, depth: int = 0) -> Any:
+        """`value` as plain JSON values, secrets masked in every string of it, dictionary keys included."""
+        if isinstance(value, str):
+            return self.text(value)
+        if value is None or isinstance(value, (bool, int)):
+            return value
+        if isinstance(value, float):
+            return value if math.isfinite(value) else str(value)
+        if isinstance(value, date):
+            return value.isoformat()
+        if depth < _MAX_DEPTH and isinstance(value, Mapping):
+            return {self.text(_shown(key)): self.value(item, depth + 1) for key, item in value.items()}
+        if depth < _MAX_DEPTH and isinstance(value, (list, tuple, Set)):
+            return [self.value(item, depth + 1) for item in value]
+        return self.text(_shown(value))
+
+    def __call__(self, logger: Any, method: str, event_dict: MutableMapping[str, Any]) -> dict[str, Any]:
+        """The structlog processor: runs after tracebacks became text and before anything is rendered."""
+        return {self.text(str(key)): self.value(value) for key, value in event_dict.items()}
+
+
+def _forms(secret: str) -> list[str]:
+    """The ways in which libraries show one secret: as given, URL-encoded or decoded, escaped in a repr."""
+    plain = [secret, unquote(secret)]
+    encoded = [quote(text, safe="") for text in plain] + [quote_plus(text) for text in plain]
+    escaped = [json.dumps(text)[1:-1] for text in plain] + [repr(text)[1:-1] for text in plain]
+    return plain + encoded + escaped
+
+
+def _shown(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # a broken __str__ must not break the log line that would explain it
+        return f"<{type(value).__name__}>"

@@ -1,0 +1,98 @@
+"""Running totals of one session and the summary that is printed at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts import BatchReport
+
+_RULE = "=" * 80
+
+
+@dataclass(slots=True)
+class SessionTotals:
+    """Sums over every batch of the session; a batch that failed and is repeated counts each time."""
+
+    batches: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    written: int = 0
+    inserted: int = 0
+    updated: int = 0
+    skipped: int = 0
+    records: int = 0
+    errors: int = 0
+    time_ms: int = 0
+
+    def add(self, report: BatchReport) -> None:
+        """Count one batch; one with errors that wrote the rest is a success."""
+        self.batches += 1
+        self.succeeded += report.success
+        self.failed += not report.success
+        self.written += report.writes.written
+        self.inserted += report.writes.inserted
+        self.updated += report.writes.updated
+        self.skipped += report.writes.skipped
+        self.records += report.records_processed
+        self.errors += len(report.errors)
+        self.time_ms += report.processing_time_ms
+
+    @property
+    def success_percent(self) -> float:
+        """Succeeded batches in percent of all; 0 before the first."""
+        return 100 * self.succeeded / self.batches if self.batches else 0.0
+
+    @property
+    def average_ms(self) -> float:
+        """Mean wall time of a batch in milliseconds; 0 before the first."""
+        return self.time_ms / self.batches if self.batches else 0.0
+
+
+def render_summary(totals: SessionTotals, duration_seconds: float) -> str:
+    """The seed's session summary, without a final line end; the errors line only when there were any."""
+    lines = [
+        _RULE,
+        "📊 BATCH PROCESSING SESSION SUMMARY",
+        _RULE,
+        "",
+        f"⏱️  Session Duration: {duration_seconds:.2f} seconds",
+        "",
+        "📦 Batches:",
+        f"   Total: {totals.batches}",
+        f"   ✅ Succeeded: {totals.succeeded}",
+        f"   ❌ Failed: {totals.failed}",
+        f"   Success Rate: {totals.success_percent:.1f}%",
+        "",
+        "📊 Analytics:",
+        f"   Total Written: {totals.written}",
+        f"   📥 Inserted: {totals.inserted}",
+        f"   🔄 Updated: {totals.updated}",
+        f"   ⏭️  Skipped: {totals.skipped}",
+        "",
+        "📈 Processing:",
+        f"   Records Processed: {totals.records}",
+        f"   Total Time: {totals.time_ms}ms",
+        f"   Average Time: {totals.average_ms:.2f}ms per batch",
+        "",
+    ]
+    if totals.errors:
+        lines += [f"⚠️  Errors: {totals.errors}", ""]
+    return "\n".join([*lines, _RULE])
+
+
+def session_metrics(totals: SessionTotals, duration_seconds: float) -> dict[str, float]:
+    """The totals under the names that the exported history has always used."""
+    return {
+        "batches_processed_total": totals.batches,
+        "batches_succeeded": totals.succeeded,
+        "batches_failed": totals.failed,
+        "analytics_written_total": totals.written,
+        "analytics_inserted_total": totals.inserted,
+        "analytics_updated_total": totals.updated,
+        "analytics_skipped_total": totals.skipped,
+        "records_processed_total": totals.records,
+        "errors_total": totals.errors,
+        "total_processing_time_ms": totals.time_ms,
+        "average_processing_time_ms": totals.average_ms,
+        "session_duration_seconds": duration_seconds,
+    }

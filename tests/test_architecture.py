@@ -1,0 +1,175 @@
+"""The shape of the code itself: layers of the single modules, imports without effects, sizes, docstrings."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("sources", "analytics", "sinks", "checkpoint", "monitoring")
+PACKAGES = (*PARTS, "pipelines")
+PROJECT_FILES = sorted(
+    [*ROOT.glob("*.py"), *(file for name in PACKAGES for file in (ROOT / name).rglob("*.py"))]
+)
+TEST_FILES = sorted((ROOT / "tests").rglob("*.py"))
+MAX_MODULE_LINES = 250
+MAX_FUNCTION_LINES = 50
+
+# What the single modules may import of the project; import-linter sees to the packages (pyproject.toml).
+FOUNDATION = {"contracts", "settings", "retry", "mongo_errors"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "contracts": set(),
+    "settings": {"contracts"},
+    "retry": FOUNDATION,
+    "mongo_errors": FOUNDATION,
+    "session": FOUNDATION,
+}
+# The commands people run speak to them; everything else logs.
+MAY_PRINT = ("main.py", "process_batch.py", "pipelines/")
+
+# Records what an import does beyond defining names. The audit hook sees every file opened for writing, every
+# program started and every connection made, also by the libraries that the module imports.
+_WATCH = """
+import json, os, sys, threading
+effects, current = [], ""
+writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+watched = {"subprocess.Popen", "os.system", "os.fork", "os.mkdir", "os.rename", "os.remove", "os.putenv",
+           "socket.connect", "socket.bind"}
+def hook(event, args):
+    if event == "open" and isinstance(args[2], int) and args[2] & writing and str(args[0]) != os.devnull:
+        effects.append([current, event, str(args[0])])
+    elif event in watched:
+        effects.append([current, event, repr(args)[:200]])
+sys.addaudithook(hook)
+for current in json.loads(sys.argv[1]):
+    __import__(current)
+current = "after all imports"
+from pyspark import SparkContext
+if SparkContext._gateway is not None:
+    effects.append([current, "a JVM", ""])
+if threading.active_count() > 1:
+    effects.append([current, "threads", str(threading.enumerate())])
+print(json.dumps(effects))
+"""
+
+
+def _name(file: Path) -> str:
+    """A path of the checkout as people write it."""
+    return file.relative_to(ROOT).as_posix()
+
+
+def _module(file: Path) -> str:
+    return _name(file).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """The top-level names of everything that is imported, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def _undocumented(body: list[ast.stmt], owner: str) -> Iterator[str]:
+    """Public classes, functions and methods without a docstring."""
+    for node in body:
+        if not isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        ) or node.name.startswith("_"):
+            continue
+        if ast.get_docstring(node) is None:
+            yield f"{owner}{node.name} (line {node.lineno})"
+        if isinstance(node, ast.ClassDef):
+            yield from _undocumented(node.body, f"{owner}{node.name}.")
+
+
+@pytest.mark.parametrize("module", sorted(MAY_IMPORT))
+def test_single_modules_import_downwards(module: str) -> None:
+    """The modules below the packages never import a package, and contracts nothing of the project at all."""
+    project = {_module(file).split(".")[0] for file in PROJECT_FILES}
+    imported = _imported(_tree(ROOT / f"{module}.py")) & project
+    assert imported <= MAY_IMPORT[module]
+
+
+def test_imports_have_no_effects(tmp_path: Path) -> None:
+    """Importing any module writes no file, starts no program, thread or JVM, and opens no connection."""
+    modules = [_module(file) for file in PROJECT_FILES]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": str(tmp_path),
+        "TMPDIR": str(tmp_path),
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", _WATCH, json.dumps(modules)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == [], "an import printed something or had an effect"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("file", PROJECT_FILES, ids=_name)
+def test_modules_stay_small(file: Path) -> None:
+    """A module has at most 250 non-empty lines: one reason to change."""
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    assert len(lines) <= MAX_MODULE_LINES
+
+
+@pytest.mark.parametrize("file", [*PROJECT_FILES, *TEST_FILES], ids=_name)
+def test_functions_stay_small(file: Path) -> None:
+    """A function has at most 50 lines, docstring included."""
+    long = [
+        f"{function.name}: {size} lines"
+        for function in _functions(_tree(file))
+        if (size := (function.end_lineno or 0) - function.lineno + 1) > MAX_FUNCTION_LINES
+    ]
+    assert long == []
+
+
+@pytest.mark.parametrize("file", PROJECT_FILES, ids=_name)
+def test_everything_public_is_documented(file: Path) -> None:
+    """Every module, public class, function and method says what it does."""
+    tree = _tree(file)
+    assert ast.get_docstring(tree) or not tree.body, "the module has no docstring"
+    assert list(_undocumented(tree.body, "")) == []
+
+
+@pytest.mark.parametrize("file", TEST_FILES, ids=_name)
+def test_every_test_states_its_rule(file: Path) -> None:
+    """A test's docstring is the rule it proves."""
+    tests = [function for function in _functions(_tree(file)) if function.name.startswith("test_")]
+    assert [test.name for test in tests if ast.get_docstring(test) is None] == []
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in PROJECT_FILES if not _name(file).startswith(MAY_PRINT)], ids=_name
+)
+def test_only_commands_print(file: Path) -> None:
+    """Only the command line prints; everything else logs, so that redaction and levels apply."""
+    calls = [node for node in ast.walk(_tree(file)) if isinstance(node, ast.Call)]
+    printed = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+    assert printed == []

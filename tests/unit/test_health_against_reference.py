@@ -1,0 +1,140 @@
+"""The Spark job against the independent reference: every field of every document, many users at once."""
+
+from __future__ import annotations
+
+import random
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from analytics.documents import build_documents
+from analytics.health import compute
+from analytics.history_table import history_table
+from analytics.validation import DayRules
+from tests.compare import assert_same_analytics
+from tests.reference import reference_analytics
+from tests.unit import worked_example as example
+from tests.unit.strategies import histories, new_id, random_documents
+
+TODAY = date(2025, 6, 30)
+CALCULATED_AT = datetime(2025, 7, 2, 3, 4, 5, 678_000, tzinfo=timezone.utc)
+METADATA = {
+    "sparkJobId": "app-1/batch-1",
+    "sparkVersion": "4",
+    "processingDurationMs": 1,
+    "dataPointsProcessed": 1,
+}
+
+
+def _analytics(
+    spark: SparkSession, documents: list[dict[str, Any]], zone: str = "UTC", today: date = TODAY
+) -> list[dict[str, Any]]:
+    """What the project computes from the raw documents."""
+    owners = {d["userId"] for d in documents if isinstance(d.get("userId"), type(example.USER))}
+    users = sorted(owners)
+    history = history_table(documents, users, DayRules(zone, today=today))
+    return build_documents(compute(spark, history, len(users)), users, CALCULATED_AT, METADATA)
+
+
+def _check(
+    spark: SparkSession, documents: list[dict[str, Any]], zone: str = "UTC", today: date = TODAY
+) -> None:
+    assert_same_analytics(
+        _analytics(spark, documents, zone, today), reference_analytics(documents, zone, today)
+    )
+
+
+def test_the_worked_example(spark: SparkSession) -> None:
+    """All numbers of the contract's example, and the run's own fields beside them."""
+    documents = _analytics(spark, example.documents(), today=example.TODAY)
+    assert_same_analytics(documents, reference_analytics(example.documents(), "UTC", example.TODAY))
+    week = next(document for document in documents if document["timeRange"] == "7day")
+    assert week["analytics"]["rollingAverage"] == pytest.approx(9771.43, abs=0.005)
+    assert week["analytics"]["trendPercentage"] == pytest.approx(11.67, abs=0.005)
+    assert week["analytics"]["percentile"] == pytest.approx(23.08, abs=0.005)
+    assert week["analytics"]["anomalyDetails"]["deviation"] == pytest.approx(11.35, abs=0.005)
+    assert week["calculatedAt"] == CALCULATED_AT
+    assert week["expiresAt"] == CALCULATED_AT + timedelta(days=90)
+    assert week["metadata"] == METADATA
+
+
+@pytest.mark.parametrize(
+    ("zone", "people", "days"),
+    [
+        ("UTC", 30, 250),
+        ("Europe/Berlin", 20, 130),
+        ("Pacific/Auckland", 20, 130),
+        ("America/Adak", 130, 60),  # more users than one partition takes
+    ],
+)
+def test_random_histories(spark: SparkSession, zone: str, people: int, days: int) -> None:
+    """Gaps, nulls, late edits, rivals of a day, bad values, wearables: equal to 1e-9."""
+    rng = random.Random(zone)
+    users = [new_id(rng) for _ in range(people)]
+    _check(spark, random_documents(rng, users, days, TODAY), zone)
+
+
+def test_long_histories(spark: SparkSession) -> None:
+    """Runs of 1 000 days and of more than the backend's 3 650, one that is over, one broken by a gap."""
+    users = [new_id(random.Random(number)) for number in range(4)]
+    spans = [range(1, 1001), range(1, 4001), [*range(1, 500), *range(600, 700)], [*range(1, 900), 2000]]
+    documents = [
+        example.steps_document(number, 1500 + number % 7, user=user)
+        for user, span in zip(users, spans, strict=True)
+        for number in span
+    ]
+    _check(spark, documents, today=example.day(4000).date())
+
+
+def test_metrics_that_ended_at_different_times(spark: SparkSession) -> None:
+    """D is per metric: a weight of two years ago keeps its own ranges beside today's steps."""
+    old = [example.steps_document(n, 0, metrics={"weight": 80 + n % 3, "steps": 9000}) for n in range(1, 200)]
+    new = [example.steps_document(n, 0, metrics={"weight": None, "steps": 900 + n}) for n in range(900, 960)]
+    _check(spark, old + new, today=example.day(960).date())
+
+
+def test_thresholds_need_to_be_exceeded(spark: SparkSession) -> None:
+    """5 %, 2σ, 3σ, 4σ and no change at all, hit exactly, are not exceeded, whatever rounding says."""
+    baseline = [98.0, 102.0, 98.0, 102.0, 100.0]  # μ 100, σ 2
+    last_values = [104.0, 104.1, 106.0, 106.1, 108.0, 108.1, 96.0, 95.9]
+    pairs = [(2.0, 2.1), (2.0, 1.9), (0.1, 0.1), (0.3, 0.1 + 0.2), (0.0, 0.0), (7.0, 7.0)]
+    histories_of = [[*enumerate(baseline, 1), (6, value)] for value in last_values]
+    histories_of += [[(1, before), (8, now)] for before, now in pairs]
+    histories_of += [[*((n, 0.1) for n in range(1, 31)), (31, 5000.0)]]
+    documents = [
+        example.steps_document(day, value, user=new_id(random.Random(number)))
+        for number, history in enumerate(histories_of)
+        for day, value in history
+    ]
+    expected = reference_analytics(documents, "UTC", TODAY)
+    assert_same_analytics(_analytics(spark, documents), expected)
+    severities = [
+        (expected[new_id(random.Random(number)), "steps", "7day"]["analytics"]["anomalyDetails"] or {}).get(
+            "severity"
+        )
+        for number in range(len(last_values))
+    ]
+    assert severities == [None, "low", "low", "medium", "medium", "high", None, "low"]
+
+
+def test_no_usable_value_gives_no_documents(spark: SparkSession) -> None:
+    """Neither an empty history nor one of nulls."""
+    _check(spark, [])
+    _check(spark, [example.steps_document(number, None) for number in range(1, 10)])
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    # Each example is a Spark job: shrinking hundreds of them would take minutes.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(st.lists(histories(users=4), min_size=1, max_size=2))
+def test_any_history(spark: SparkSession, parts: list[list[dict[str, Any]]]) -> None:
+    """Hypothesis looks for a history on which the two disagree."""
+    _check(spark, [document for part in parts for document in part])
