@@ -168,7 +168,7 @@ def guarded(call: Callable[[], Any]) -> int:
         typer.echo(f"❌ {error}", err=True)
         return 1
     except PyMongoError as error:
-        typer.echo(f"❌ {logs.mask(_mongo_remedy(error))}", err=True)
+        typer.echo(f"❌ {logs.redact(_mongo_remedy(error))}", err=True)
         return 2
     return 0
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
+from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -46,6 +47,8 @@ REASONS: Final[dict[str, str]] = {
     "out_of_range": "the value is outside the range of its metric",
 }
 
+# A tuple: unlike a set's, its membership test takes unhashable garbage.
+PHONE_SOURCES: Final = ("googlefit", "manual")
 # Only wearables measure these, so a value in any of them marks a document that is not from a phone.
 WEARABLE_FIELDS: Final = ("heartRate", "oxygenSaturation", "bloodOxygen")
 
@@ -153,12 +156,11 @@ def place(document: Document, rules: DayRules) -> int | str:
 
 def from_phone(document: Document) -> bool:
     """The phone-only rule: a phone's source, and no wearable reading (0 is a reading)."""
-    source = document.get("source")
-    if source != "googlefit" and source != "manual":
+    if document.get("source") not in PHONE_SOURCES:
         return False
     metrics = metrics_of(document) or _NO_METRICS
     # A plain loop: this runs for every document of every history, a generator costs three times as much.
-    for name in WEARABLE_FIELDS:  # noqa: SIM110
+    for name in WEARABLE_FIELDS:
         if document.get(name) is not None or metrics.get(name) is not None:
             return False
     return True
@@ -181,19 +183,22 @@ def check_value(value: Any, low: float, high: float) -> tuple[float | None, str 
     """
     if value is None:
         return None, None
-    if isinstance(value, Decimal128):
-        decimal = value.to_decimal()
-        if not decimal.is_finite():
-            return None, "not_finite"
-        # Compared before it is rounded to a double: 100000.0000000000000001 is outside.
-        return (float(decimal) + 0.0, None) if low <= decimal <= high else (None, "out_of_range")
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    # Compared before it is rounded to a double: Decimal128 100000.0000000000000001 is outside.
+    number = value.to_decimal() if isinstance(value, Decimal128) else value
+    if isinstance(value, bool) or not isinstance(number, int | float | Decimal):
         return None, "not_a_number"
-    if low <= value <= high:
-        return float(value) + 0.0, None  # + 0.0 turns -0.0 into 0.0
-    if isinstance(value, float) and not math.isfinite(value):
+    if not _is_finite(number):
         return None, "not_finite"
-    return None, "out_of_range"
+    if not low <= number <= high:
+        return None, "out_of_range"
+    return float(number) + 0.0, None  # + 0.0 turns -0.0 into 0.0
+
+
+def _is_finite(number: float | Decimal) -> bool:
+    if isinstance(number, Decimal):
+        return number.is_finite()
+    # math.isfinite raises on an integer beyond the doubles.
+    return isinstance(number, int) or math.isfinite(number)
 
 
 def _zone_of(name: str) -> ZoneInfo:

@@ -40,9 +40,9 @@ def batch_line(report: BatchReport) -> str:
             ]
         )
     mark, outcome = ("⚠️ ", "completed with errors") if report.errors else ("✅", "completed")
+    volume = f"{report.records_processed} records → {writes.written} analytics"
     lines = [
-        f"{mark} {name} {outcome}: {report.records_processed} records → {writes.written} analytics "
-        f"({report.processing_time_ms}ms)",
+        f"{mark} {name} {outcome}: {volume} ({report.processing_time_ms}ms)",
         f"   📥 Inserts: {writes.inserted} | 🔄 Updates: {writes.updated} | ⏭️  Skipped: {writes.skipped}",
     ]
     if report.errors:
@@ -116,6 +116,11 @@ class BatchHistory:
         """The seed's session summary over every batch since this object was made."""
         with self._lock:
             return render_summary(self._totals, self._monotonic() - self._started)
+
+    def recent(self) -> list[dict[str, Any]]:
+        """The last 10 000 batches as the log has them, the oldest first."""
+        with self._lock:
+            return list(self._recent)
 
     def export(self) -> Path | None:
         """Write `batch_history_YYYYMMDD_HHMMSS.json` and return its path, or None when that is impossible.

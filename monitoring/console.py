@@ -56,7 +56,7 @@ class ConsoleRenderer:
     def __init__(self, color: bool) -> None:
         self._color = color
 
-    def __call__(self, logger: Any, method: str, event_dict: MutableMapping[str, Any]) -> str:
+    def __call__(self, _logger: Any, method: str, event_dict: MutableMapping[str, Any]) -> str:
         fields = dict(event_dict)
         level = str(fields.pop("level", method))
         event = str(fields.pop("event", ""))

@@ -26,7 +26,7 @@ LEVELS = {
     "CRITICAL": logging.CRITICAL,
 }
 
-# What `redact` uses; `configure` puts one here that knows the secrets.
+# The one place that masks; `configure` tells it the secrets.
 _redactor = Redactor()
 
 
@@ -40,16 +40,15 @@ def configure(
 
     Raises ConfigurationError when `level` is not one of LEVELS.
     """
-    global _redactor
     threshold = LEVELS.get(level.upper())
     if threshold is None:
         raise ConfigurationError(f"LOG_LEVEL is {level!r}; it must be one of {', '.join(LEVELS)}.")
-    _redactor = Redactor(secrets)
+    _redactor.set_secrets(secrets)
     out = stream if stream is not None else sys.stdout
     structlog.configure(
-        processors=_processors(_redactor, out, json),
+        processors=_processors(out, json),
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=lambda *_: _StreamLogger(out),
+        logger_factory=lambda *names: _StreamLogger(out, *names),
         cache_logger_on_first_use=False,
     )
     _forward_standard_logging(max(threshold, logging.WARNING))
@@ -57,7 +56,7 @@ def configure(
 
 def get_logger(name: str) -> FilteringBoundLogger:
     """A logger that names its module in JSON; console lines leave the name out, as the seed's do."""
-    return cast(FilteringBoundLogger, structlog.get_logger(logger=name))
+    return cast(FilteringBoundLogger, structlog.get_logger(name))
 
 
 def redact(text: str) -> str:
@@ -70,17 +69,18 @@ def warn_stderr(message: str) -> None:
     write_stderr(f"⚠️  {redact(message)}")
 
 
-def _processors(redactor: Redactor, stream: TextIO, json: bool) -> list[Processor]:
+def _processors(stream: TextIO, json: bool) -> list[Processor]:
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
     ]
     if json:
-        return [*before, redactor, structlog.processors.JSONRenderer()]
-    return [*before, redactor, ConsoleRenderer(use_color(stream))]
+        return [*before, _redactor, structlog.processors.JSONRenderer()]
+    return [*before, _redactor, ConsoleRenderer(use_color(stream))]
 
 
 class _StreamLogger:
@@ -88,8 +88,9 @@ class _StreamLogger:
 
     _warned = False
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, name: str = "") -> None:
         self._stream = stream
+        self.name = name
 
     def msg(self, line: str) -> None:
         if not write_line(self._stream, line) and not _StreamLogger._warned:
@@ -111,7 +112,7 @@ class _Forward(logging.Handler):
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except Exception:  # arguments that do not fit; logging's own report would print them unmasked
+    except Exception:  # noqa: BLE001 - arguments that do not fit; logging's own report shows them unmasked
         return str(record.msg)
 
 

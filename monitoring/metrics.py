@@ -122,29 +122,27 @@ def _replace(path: Path, content: bytes) -> None:
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.chmod(_FOLDER_MODE)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         # node_exporter runs as another user, and a temporary file is private by default.
-        os.chmod(temporary, _FILE_MODE)
+        temporary.chmod(_FILE_MODE)
         _rename(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            temporary.unlink()
         raise
 
 
-def _rename(source: str, target: Path) -> None:
+def _rename(source: Path, target: Path) -> None:
     # On Windows a reader that has the file open forbids the rename for a moment.
-    attempts = 5 if os.name == "nt" else 1
-    for attempt in range(1, attempts + 1):
-        try:
-            os.replace(source, target)
+    for _ in range(4 if os.name == "nt" else 0):
+        with contextlib.suppress(PermissionError):
+            source.replace(target)
             return
-        except PermissionError:
-            if attempt == attempts:
-                raise
-            time.sleep(0.05)
+        time.sleep(0.05)
+    source.replace(target)

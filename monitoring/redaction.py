@@ -27,6 +27,10 @@ class Redactor:
     """Masks the given secret values and any `scheme://user:password@`; also a structlog processor."""
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
+        self.set_secrets(secrets)
+
+    def set_secrets(self, secrets: Sequence[str]) -> None:
+        """Mask these values from now on, and no others; empty ones are left out."""
         forms = {form for secret in secrets for form in _forms(secret) if form}
         # Longest first: a secret that contains another one must go as a whole.
         ordered = sorted(forms, key=lambda form: (-len(form), form))
@@ -42,21 +46,15 @@ class Redactor:
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """`value` as plain JSON values, secrets masked in every string of it, dictionary keys included."""
-        if isinstance(value, str):
-            return self.text(value)
-        if value is None or isinstance(value, (bool, int)):
+        if value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
             return value
-        if isinstance(value, float):
-            return value if math.isfinite(value) else str(value)
-        if isinstance(value, date):
-            return value.isoformat()
         if depth < _MAX_DEPTH and isinstance(value, Mapping):
             return {self.text(_shown(key)): self.value(item, depth + 1) for key, item in value.items()}
         if depth < _MAX_DEPTH and isinstance(value, (list, tuple, Set)):
             return [self.value(item, depth + 1) for item in value]
         return self.text(_shown(value))
 
-    def __call__(self, logger: Any, method: str, event_dict: MutableMapping[str, Any]) -> dict[str, Any]:
+    def __call__(self, _logger: Any, _method: str, event_dict: MutableMapping[str, Any]) -> dict[str, Any]:
         """The structlog processor: runs after tracebacks became text and before anything is rendered."""
         return {self.text(str(key)): self.value(value) for key, value in event_dict.items()}
 
@@ -71,6 +69,6 @@ def _forms(secret: str) -> list[str]:
 
 def _shown(value: Any) -> str:
     try:
-        return str(value)
-    except Exception:  # a broken __str__ must not break the log line that would explain it
+        return value.isoformat() if isinstance(value, date) else str(value)
+    except Exception:  # noqa: BLE001 - a broken __str__ must not break the line that would explain it
         return f"<{type(value).__name__}>"

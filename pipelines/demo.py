@@ -76,14 +76,10 @@ def _show(job: HealthPipeline, console: Console) -> None:
     print_worked_example([d for d in documents if d["userId"] == PATTERN_USER_ID], console)
     print_anomalies(documents, console)
     job.finish(console.print)
-    reports = [job_report for job_report in job.history.reports]
     summary = {
         "users": len({document["userId"] for document in documents}),
         "documents": len(documents),
-        "batches": [
-            {"end_time": report.end_time, "processing_time_ms": report.processing_time_ms, "users": report.users}
-            for report in reports
-        ],
+        "batches": job.history.recent(),
     }
     path = write_report(_FOLDER / "report.html", documents, summary, PATTERN_USER_ID)
     console.print(f"📊 Charts: {path} (open it in a browser; it works offline)")

@@ -135,7 +135,7 @@ def assemble(
     faults = Faults(settings.fault)
     recompute = UserRecompute(spark, source, target, clock, settings.analytics_timezone)
     retry = RetryPolicy(settings.retry_attempts, settings.retry_base_seconds, settings.retry_max_seconds)
-    on_report = _reporter(history, metrics)
+    on_report = _reporter(history, metrics, letters)
     batch = HealthBatch(
         poll, recompute, cursor, letters, clock, retry, faults, on_report, settings.max_users_per_piece
     )
@@ -148,9 +148,10 @@ def assemble(
     )
 
 
-def _reporter(history: BatchHistory, metrics: Metrics) -> Callable[[BatchReport], None]:
+def _reporter(history: BatchHistory, metrics: Metrics, letters: DeadLetters) -> Callable[[BatchReport], None]:
     def report(batch: BatchReport) -> None:
         history.record(batch)
+        metrics.set_gauge("dlq_letters", len(letters.list()))
         metrics.observe(batch)
         (logger.info if batch.success else logger.error)(batch_line(batch))
 

@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 # Well above one row per trigger, or a tick without new rows would run no batch.
 _TICKER_ROWS_PER_SECOND = 10
-_WAIT_SECONDS = 0.5
+_WAIT_SECONDS = 1
 
 
 class StopFlag:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import ObjectId
 from pymongo.database import Database
 
 from sources.simulator import Population
@@ -35,7 +34,7 @@ def edit(database: Database[dict[str, Any]]) -> Any:
     source = database["healthmetrics"]
     users = sorted(source.distinct("userId", {"userId": {"$type": "objectId"}}))
 
-    def one() -> ObjectId:
+    def one() -> None:
         user = rng.choice(users)
         day = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
         day -= timedelta(days=rng.randrange(0, 200))
@@ -45,6 +44,5 @@ def edit(database: Database[dict[str, Any]]) -> Any:
             {"$set": {**values, "source": "manual", "updatedAt": datetime.now(timezone.utc)}},
             upsert=True,
         )
-        return user
 
     return one

@@ -23,7 +23,7 @@ from sources.mongo_client import MonotonicClock, ServerClock
 from sources.mongo_poll import MongoPoll
 from tests.compare import assert_same_analytics
 from tests.reference import reference_analytics
-from tests.unit.strategies import random_documents
+from tests.unit.strategies import new_id, random_documents
 
 
 def _pipeline(
@@ -67,7 +67,7 @@ def test_any_cutting_order_and_repetition_leaves_the_same_analytics(
     database["analytics"].delete_many({})
     folder = tmp_path / uuid.uuid4().hex
     now = datetime.now(timezone.utc)
-    documents = [d for d in random_documents(rng, users=2, days=12) if isinstance(d.get("updatedAt"), datetime)]
+    documents = [d for d in random_documents(rng, [new_id(rng), new_id(rng)], 12, now.date()) if isinstance(d.get("updatedAt"), datetime)]
     for document in documents:
         document["updatedAt"] = now - timedelta(seconds=rng.randrange(0, 50), milliseconds=5)
     rng.shuffle(documents)

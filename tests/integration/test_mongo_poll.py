@@ -6,9 +6,9 @@ import secrets
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Any
 
-import bson
 import pytest
 from bson import Binary, Decimal128, ObjectId
 from bson.datetime_ms import DatetimeMS
@@ -136,8 +136,7 @@ def test_without_restarts_no_version_comes_twice(
 @pytest.mark.parametrize("page_size", [1, 3, 15, 16, 100])
 def test_ids_of_all_types_at_one_timestamp(source: Collection[dict[str, Any]], page_size: int) -> None:
     """Documents that share a millisecond are all read, whatever the types of their ids."""
-    options = bson.CodecOptions(uuid_representation=bson.binary.UuidRepresentation.STANDARD)
-    source.with_options(codec_options=options).insert_many([metric(NOW) | {"_id": key} for key in MIXED_IDS])
+    source.insert_many([metric(NOW) | {"_id": key} for key in MIXED_IDS])
     pages = drain(MongoPoll(source, 60, page_size), NOW - HOUR)
     assert sorted(keys(pages)) == sorted(key_of(key, NOW) for key in MIXED_IDS)
     assert [page.complete for page in pages] == [False] * (len(pages) - 1) + [True]
@@ -151,7 +150,7 @@ def test_five_thousand_documents_at_one_timestamp(source: Collection[dict[str, A
         pages = drain(MongoPoll(source, 60, 1000), cursor)
         assert len(keys(pages)) == len(set(keys(pages))) == 5001
         assert max(len(page.keys) for page in pages) == 1000
-        assert pages[-1].newest == NOW
+        assert max(page.newest for page in pages if page.newest) == NOW
 
 
 def test_an_idle_poll_is_two_commands_and_no_documents(
@@ -164,7 +163,7 @@ def test_an_idle_poll_is_two_commands_and_no_documents(
     assert len(keys(drain(poll, NOW - HOUR))) == 3000
     for _ in range(3):
         counter.sent.clear()
-        assert drain(poll, NOW) == []
+        assert drain(poll, NOW, NOW + HOUR) == []
         assert counter.sent == ["find", "find"]
 
 
@@ -205,11 +204,11 @@ def test_values_that_are_no_dates_do_not_stop_the_poll(source: Collection[dict[s
     """Strings, lists, absent dates and dates outside Python's range are passed by; the rest is read whole."""
     far = DatetimeMS(10**17)
     wrong: list[Any] = ["2026", [NOW, NOW], None, 5, {"a": NOW}, far, DatetimeMS(-(10**17))]
-    good = metric(NOW, date=far, metrics={"steps": 5}, secret="not projected")
+    good = metric(NOW, date=far, metrics={"steps": 5}, other=1)
     source.insert_many([*(metric(value) for value in wrong), metric([NOW - MS, NOW - MS]), good])
     poll = MongoPoll(source, 60, 1)
     (page,) = drain(poll, NOW - HOUR)
-    assert page.documents == [{key: value for key, value in good.items() if key != "secret"}]
+    assert page.documents == [{key: value for key, value in good.items() if key != "other"}]
     assert drain(poll, NOW) == []
     assert len(drain(MongoPoll(source, 60, 1), NOW)) == 1
 
@@ -274,7 +273,7 @@ def test_history_is_whole_projected_and_asked_for_in_pieces(
     collection, counter = counted
     users = [ObjectId() for _ in range(250)]
     documents = [metric(NOW, metrics={"steps": day}) | {"userId": user} for user in users for day in range(4)]
-    source.insert_many([document | {"secret": 1} for document in [*documents, metric(NOW)]])
+    source.insert_many([document | {"other": 1} for document in [*documents, metric(NOW)]])
     found = list(read_history(collection, users, chunk=1000))
     assert sorted(found, key=lambda item: item["_id"]) == sorted(documents, key=lambda item: item["_id"])
     assert counter.sent == ["find"] * 3
@@ -289,4 +288,4 @@ def test_the_server_s_clock_is_aware_utc_milliseconds(database: Database[dict[st
     assert now.microsecond % 1000 == 0
     assert abs(now - datetime.now(timezone.utc)) < timedelta(minutes=1)
     ticks = [clock.next() for _ in range(50)]
-    assert all(later - earlier >= MS for earlier, later in zip(ticks, ticks[1:], strict=False))
+    assert all(later - earlier >= MS for earlier, later in pairwise(ticks))

@@ -7,11 +7,11 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from analytics.documents import build_documents
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from analytics.documents import build_documents
 from analytics.health import compute
 from analytics.history_table import history_table
 from analytics.validation import DayRules
@@ -37,7 +37,8 @@ def _analytics(
     owners = {d["userId"] for d in documents if isinstance(d.get("userId"), type(example.USER))}
     users = sorted(owners)
     history = history_table(documents, users, DayRules(zone, today=today))
-    return build_documents(compute(spark, history, len(users)), users, CALCULATED_AT, METADATA)
+    result = compute(spark, history, len(users))
+    return build_documents(result, users, CALCULATED_AT, METADATA)
 
 
 def _check(
@@ -98,8 +99,8 @@ def test_metrics_that_ended_at_different_times(spark: SparkSession) -> None:
 
 
 def test_thresholds_need_to_be_exceeded(spark: SparkSession) -> None:
-    """5 %, 2σ, 3σ, 4σ and no change at all, hit exactly, are not exceeded, whatever rounding says."""
-    baseline = [98.0, 102.0, 98.0, 102.0, 100.0]  # μ 100, σ 2
+    """5 %, 2, 3 and 4 deviations and no change, hit exactly, are not exceeded, whatever rounding says."""
+    baseline = [98.0, 102.0, 98.0, 102.0, 100.0]  # mean 100, deviation 2
     last_values = [104.0, 104.1, 106.0, 106.1, 108.0, 108.1, 96.0, 95.9]
     pairs = [(2.0, 2.1), (2.0, 1.9), (0.1, 0.1), (0.3, 0.1 + 0.2), (0.0, 0.0), (7.0, 7.0)]
     histories_of = [[*enumerate(baseline, 1), (6, value)] for value in last_values]

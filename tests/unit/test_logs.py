@@ -20,7 +20,7 @@ from monitoring import logs
 from monitoring.console import one_line, printable
 from monitoring.redaction import Redactor
 
-SECRET = "hunter2"
+SECRET = "hunter2"  # noqa: S105 - not a real one
 
 
 class Terminal(io.StringIO):
@@ -34,14 +34,18 @@ class Terminal(io.StringIO):
 def _restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    # pytest's own handlers raise at records that do not fit their format.
+    root.handlers[:] = []
     yield
     structlog.reset_defaults()
-    logs._redactor = Redactor()
+    logs._redactor.set_secrets([])
     root.handlers[:] = handlers
     root.setLevel(level)
 
 
-def logged(level: str = "DEBUG", json_lines: bool = False, secrets: tuple[str, ...] = (SECRET,)) -> io.StringIO:
+def logged(
+    level: str = "DEBUG", json_lines: bool = False, secrets: tuple[str, ...] = (SECRET,)
+) -> io.StringIO:
     """Configure and return the stream that the lines go to."""
     stream = io.StringIO()
     logs.configure(level, secrets, json=json_lines, stream=stream)
@@ -51,7 +55,7 @@ def logged(level: str = "DEBUG", json_lines: bool = False, secrets: tuple[str, .
 def raise_nested() -> None:
     """An error whose cause holds a secret, as drivers raise them."""
     try:
-        raise ValueError(f"cannot reach mongodb://app:{SECRET}@db:27017/x")
+        int(f"mongodb://app:{SECRET}@db:27017/x")
     except ValueError as error:
         raise RuntimeError(f"password {SECRET} refused") from error
 
@@ -67,16 +71,18 @@ def test_secrets_are_masked_everywhere(json_lines: bool) -> None:
     try:
         raise_nested()
     except RuntimeError as error:
-        log.error("failed", exc_info=error)
+        log.warning("failed", exc_info=error)
         log.exception("failed again")
     text = stream.getvalue()
-    assert SECRET not in text and "other@" not in text
-    assert "***" in text and text.count("RuntimeError: password *** refused") == 2
+    assert SECRET not in text
+    assert "other@" not in text
+    assert "***" in text
+    assert text.count("RuntimeError: password *** refused") == 2
     assert "mongodb://***:***@db" in text
 
 
 def test_libraries_logs_are_masked_too() -> None:
-    """What goes through the standard library's logging takes the same way, from WARNING on, traceback included."""
+    """What goes through the standard library's logging goes the same way, from WARNING on."""
     stream = logged("INFO")
     library = logging.getLogger("pymongo.topology")
     library.info("chatter")
@@ -88,9 +94,12 @@ def test_libraries_logs_are_masked_too() -> None:
         library.exception("gone")
     logging.getLogger("custom").log(35, "between two levels")
     text = stream.getvalue()
-    assert SECRET not in text and "chatter" not in text
-    assert "no answer from mongodb://***:***@db" in text and "arguments that do not fit %d" in text
-    assert "RuntimeError: password *** refused" in text and "between two levels" in text
+    assert SECRET not in text
+    assert "chatter" not in text
+    assert "no answer from mongodb://***:***@db" in text
+    assert "arguments that do not fit %d" in text
+    assert "RuntimeError: password *** refused" in text
+    assert "between two levels" in text
 
 
 @pytest.mark.parametrize(
@@ -128,7 +137,7 @@ def test_a_given_secret_is_masked_in_every_form(secret: str, before: str, after:
     for form in {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}:
         left = redactor.text(f"{before}{form}{after}")
         # `*` is the mask's own character.
-        assert secret in "***" or secret not in left.replace("***", " ")
+        assert set(secret) == {"*"} or secret not in left.replace("***", " ")
 
 
 def test_the_longest_secret_goes_whole() -> None:
@@ -161,7 +170,8 @@ def test_values_that_cannot_be_shown_do_not_raise() -> None:
     stream = logged(json_lines=True)
     logs.get_logger("x").info("e", loop=loop, broken=Broken(), number=float("nan"))
     entry = json.loads(stream.getvalue())
-    assert entry["broken"] == "<Broken>" and entry["number"] == "nan"
+    assert entry["broken"] == "<Broken>"
+    assert entry["number"] == "nan"
 
 
 def test_console_lines_are_plain() -> None:
@@ -204,7 +214,7 @@ def test_the_level_holds_back_what_is_below(level: str, shown: int) -> None:
 
 def test_an_unknown_level_names_the_setting() -> None:
     """The error tells the variable and the allowed values."""
-    with pytest.raises(ConfigurationError, match="LOG_LEVEL.*WARNING"):
+    with pytest.raises(ConfigurationError, match=r"LOG_LEVEL.*WARNING"):
         logs.configure("LOUD", [])
 
 
@@ -214,13 +224,14 @@ def test_loggers_made_before_configure_follow_it() -> None:
     first, second = logged(), logged()
     log.info("now")
     logging.getLogger("lib").warning("once")
-    assert first.getvalue() == "" and second.getvalue() == "now\n⚠️  once\n"
+    assert first.getvalue() == ""
+    assert second.getvalue() == "now\n⚠️  once\n"
 
 
 @pytest.mark.parametrize(
     ("encoding", "shown"),
     [
-        ("utf-8", "✅ é 1 → 2 | ⏭️  Skipped ⚠️  x ❌ 2σ"),
+        ("utf-8", "✅ é 1 → 2 | ⏭️  Skipped ⚠️  x ❌ 2\u03c3"),
         ("cp1252", "[OK] é 1 -> 2 | Skipped [!] x [X] 2sigma"),
         ("ascii", "[OK] \\xe9 1 -> 2 | Skipped [!] x [X] 2sigma"),
     ],
@@ -230,7 +241,7 @@ def test_streams_that_cannot_show_emoji_get_ascii(encoding: str, shown: str) -> 
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, errors="strict")
     logs.configure("INFO", [], stream=stream)
-    logs.get_logger("x").info("✅ é 1 → 2 | ⏭️  Skipped ⚠️  x ❌ 2σ")
+    logs.get_logger("x").info("✅ é 1 → 2 | ⏭️  Skipped ⚠️  x ❌ 2\u03c3")
     assert raw.getvalue().decode(encoding) == shown + "\n"
 
 

@@ -10,7 +10,8 @@ import pytest
 from bson import ObjectId
 
 from tests.compare import assert_same_analytics
-from tests.reference import Expected, calendar_day, reference_analytics
+from tests.reference import Expected, reference_analytics
+from tests.reference_input import calendar_day
 from tests.unit import worked_example as example
 from tests.unit.strategies import new_id, random_documents
 
@@ -38,7 +39,7 @@ def test_the_example_has_three_documents_and_no_doubt(worked: Expected) -> None:
 
 
 def test_the_example_week(worked: Expected) -> None:
-    """Average 9771.43 of days 9 to 15, trend +11.67 % against the mean 8750 of days 2 to 8, 100 % complete."""
+    """Average 9771.43 of days 9 to 15, +11.67 % against the mean 8750 of days 2 to 8, 100 % complete."""
     analytics = worked[example.USER, "steps", "7day"]["analytics"]
     assert analytics["rollingAverage"] == pytest.approx((8500 * 4 + 18000 + 8200 * 2) / 7)
     assert analytics["rollingAverage"] == pytest.approx(9771.43, abs=0.005)

@@ -1,27 +1,22 @@
-"""What of a document counts: types, ranges, days, the phone-only rule, and the winner of a day."""
+"""What of a document counts: types, ranges, days, the phone-only rule."""
 
 from __future__ import annotations
 
 import math
 import random
-import uuid
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson import DatetimeMS, Decimal128, Int64, Timestamp
 from bson.tz_util import utc
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from analytics.bson_order import sort_key
-from analytics.history_table import HISTORY_SCHEMA, history_table
+from analytics.history_table import history_table
 from analytics.validation import METRICS, REASONS, DayRules, check_document
 from contracts import ConfigurationError
-from tests.reference import LIMITS, accepted_days, usable_value
+from tests.reference_input import LIMITS
 from tests.unit import worked_example as example
-from tests.unit.strategies import histories, new_id, random_documents
+from tests.unit.strategies import new_id, random_documents
 
 RULES = DayRules(today=date(2025, 1, 15))
 _EPOCH = date(1970, 1, 1)
@@ -79,9 +74,8 @@ def test_a_wrong_type_refuses_the_whole_document(kind: str, value: Any) -> None:
 @pytest.mark.parametrize("kind", ["date", "updatedAt"])
 def test_dates_that_python_cannot_hold_are_refused(kind: str) -> None:
     """pymongo gives DatetimeMS for years beyond 9999 or before 1."""
-    assert _reasons(example.steps_document(1, 1, **{kind: DatetimeMS(10**17)})) == [
-        (f"out_of_range_{kind}", None)
-    ]
+    fields: dict[str, Any] = {kind: DatetimeMS(10**17)}
+    assert _reasons(example.steps_document(1, 1, **fields)) == [(f"out_of_range_{kind}", None)]
     last = datetime(9999, 12, 31, 23, 59, tzinfo=timezone.utc)
     far_east = DayRules("Pacific/Kiritimati", today=date(2025, 1, 15))
     assert _reasons(example.steps_document(1, 1, date=last), far_east) == [("out_of_range_date", None)]
@@ -135,8 +129,8 @@ def test_other_moments_are_local_days(moment: datetime, zone: str, day: date) ->
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (0, 0.0), (100_000, 100_000.0), (12.5, 12.5), (Int64(7), 7.0), (Decimal128("8.25"), 8.25), (-0.0, 0.0),
-        (None, None),
+        (0, 0.0), (100_000, 100_000.0), (12.5, 12.5), (Int64(7), 7.0), (Decimal128("8.25"), 8.25),
+        (-0.0, 0.0), (None, None),
     ],
 )  # fmt: skip
 def test_numbers_of_every_bson_type_count(value: Any, expected: float | None) -> None:
@@ -221,137 +215,3 @@ def test_reasons_are_a_closed_set() -> None:
     found = {r.reason for document in documents for r in check_document(document, rules).rejections}
     assert found <= REASONS.keys()
     assert len(found) >= 7
-
-
-def test_an_empty_history_is_an_empty_table() -> None:
-    """With the full schema."""
-    assert history_table([], [], RULES).equals(HISTORY_SCHEMA.empty_table())
-
-
-def test_other_users_are_left_out() -> None:
-    """`user` is the index into the list asked for."""
-    first, second, third = (ObjectId(bytes([n] * 12)) for n in (1, 2, 3))
-    documents = [example.steps_document(1, n, user=user) for n, user in enumerate((first, second, third))]
-    table = history_table(documents, [third, first], RULES)
-    assert table.select(["user", "steps"]).to_pylist() == [
-        {"user": 0, "steps": 2.0},
-        {"user": 1, "steps": 0.0},
-    ]
-
-
-def test_the_later_document_of_a_day_wins_whole() -> None:
-    """By updatedAt first, whatever the order of reading; its nulls hide the loser's values."""
-    old = example.steps_document(1, 0, metrics={"steps": 5, "weight": 80})
-    new = example.steps_document(1, 6, updatedAt=old["updatedAt"] + timedelta(milliseconds=1), _id=MinKey())
-    for documents in ([old, new], [new, old]):
-        row = history_table(documents, [example.USER], RULES).to_pylist()[0]
-        assert (row["steps"], row["weight"]) == (6.0, None)
-
-
-def test_refused_and_foreign_documents_never_win() -> None:
-    """They are filtered first: a later wearable or import does not hide the phone's day."""
-    good = example.steps_document(1, 5)
-    later = good["updatedAt"] + timedelta(days=1)
-    rivals = [
-        example.steps_document(1, 6, source="import", updatedAt=later),
-        example.steps_document(1, 7, heartRate=60, updatedAt=later),
-        example.steps_document(1, 8, metrics=[], updatedAt=later),
-        example.steps_document(1, 9, updatedAt="2030"),
-    ]
-    assert history_table([good, *rivals], [example.USER], RULES)["steps"].to_pylist() == [5.0]
-
-
-def test_naive_times_are_utc() -> None:
-    """A store that gives naive datetimes beside aware ones does no harm."""
-    aware = example.steps_document(1, 5)
-    naive = example.steps_document(1, 6, updatedAt=aware["updatedAt"].replace(tzinfo=None), _id=MaxKey())
-    naive["date"] = naive["date"].replace(tzinfo=None)
-    assert history_table([naive, aware], [example.USER], RULES)["steps"].to_pylist() == [6.0]
-
-
-def test_ids_compare_as_in_bson() -> None:
-    """MongoDB's order of types: MinKey, null, numbers, text, document, binary, ObjectId, bool, date, …"""
-    ordered: list[Any] = [
-        MinKey(), None, math.nan, -3, Decimal128("1.5"), 2, Int64(2**60), math.inf, "", "a", "é", {"a": 1},
-        {"b": 1}, {"a": "x"}, [1], b"z", Binary(b"zz", 5), uuid.UUID(int=1), ObjectId(b"\0" * 12),
-        ObjectId(b"\1" * 12), False, True, datetime(1960, 1, 1, tzinfo=utc), datetime(2025, 1, 1),  # noqa: DTZ001
-        DatetimeMS(10**17), Timestamp(1, 2), Timestamp(2, 1), Regex("a"), Code("a"), Code("a", {"x": 1}), MaxKey(),
-    ]  # fmt: skip
-    shuffled = ordered.copy()
-    random.Random(3).shuffle(shuffled)
-    assert [repr(value) for value in sorted(shuffled, key=sort_key)] == [repr(value) for value in ordered]
-
-
-_anything = st.recursive(
-    st.one_of(
-        st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.text(max_size=5),
-        st.binary(max_size=5), st.builds(ObjectId, st.binary(min_size=12, max_size=12)),
-        st.datetimes(timezones=st.sampled_from([None, utc, timezone.utc])),
-        st.sampled_from([DatetimeMS(2**60), Decimal128("NaN"), Decimal128("3"), MinKey(), Code("x"), Regex("y")]),
-    ),
-    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=3), inner, max_size=2)),
-    max_leaves=4,
-)  # fmt: skip
-_metrics = st.dictionaries(st.sampled_from([*METRICS, "heartRate", "other"]), _anything, max_size=4)
-_any_document = st.fixed_dictionaries(
-    {},
-    optional={
-        "_id": _anything,
-        "userId": st.one_of(_anything, st.just(example.USER)),
-        "date": st.one_of(_anything, st.just(example.day(1))),
-        "updatedAt": st.one_of(_anything, st.just(example.day(1))),
-        "source": st.one_of(_anything, st.just("manual")),
-        "metrics": st.one_of(_anything, _metrics),
-    },
-)
-
-
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(st.lists(_any_document, max_size=4), st.sampled_from(["UTC", "Pacific/Kiritimati", "America/Adak"]))
-def test_nothing_in_a_document_raises(documents: list[dict[str, Any]], zone: str) -> None:
-    """The table has at most one row a day, and only of documents that count; order does not matter."""
-    rules = DayRules(zone, today=date(2025, 1, 15))
-    table = history_table(documents, [example.USER], rules)
-    checked = [check_document(document, rules) for document in documents]
-    days = {c.day for c in checked if c.counts and c.user_id == example.USER}
-    assert sorted(table["day"].to_pylist()) == sorted(day for day in days if day is not None)
-    assert {r.reason for c in checked for r in c.rejections} <= REASONS.keys()
-
-
-def _rows(table: pa.Table, users: list[ObjectId]) -> dict[tuple[ObjectId, int], list[float | None]]:
-    rows = table.to_pylist()
-    return {(users[row["user"]], row["day"]): [row[name] for name in METRICS] for row in rows}
-
-
-def _expected_rows(
-    documents: list[dict[str, Any]], zone: str, today: date
-) -> dict[tuple[ObjectId, int], list[float | None]]:
-    result: dict[tuple[ObjectId, int], list[float | None]] = {}
-    for user, days in accepted_days(documents, zone, today).items():
-        for day, metrics in days.items():
-            usable = [usable_value(metrics.get(name), limits) for name, limits in LIMITS.items()]
-            result[user, _number(day)] = [None if value is None else float(value) for value in usable]
-    return result
-
-
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Pacific/Auckland", "America/Adak"])
-def test_random_histories_equal_the_references(zone: str) -> None:
-    """The same winners with the same values, and the same table for every order of the documents."""
-    rng = random.Random(zone)
-    users = [new_id(rng) for _ in range(40)]
-    documents = random_documents(rng, users, 200)
-    today = date(2025, 6, 30)
-    rules = DayRules(zone, today=today)
-    table = history_table(documents, users, rules)
-    assert _rows(table, users) == _expected_rows(documents, zone, today)
-    rng.shuffle(documents)
-    assert history_table(iter(documents), users, rules).equals(table)
-
-
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(histories())
-def test_any_history_equals_the_references(documents: list[dict[str, Any]]) -> None:
-    """Hypothesis shrinks what the random ones would only show in bulk."""
-    users = sorted({document["userId"] for document in documents})
-    table = history_table(documents, users, DayRules(today=date(2025, 6, 30)))
-    assert _rows(table, users) == _expected_rows(documents, "UTC", date(2025, 6, 30))

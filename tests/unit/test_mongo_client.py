@@ -1,0 +1,105 @@
+"""Connections, clocks and the embedded store."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, ServerSelectionTimeoutError
+
+from contracts import ConfigurationError
+from sources.mongo_client import MonotonicClock, ServerClock, connect, is_mongomock
+
+MS = timedelta(milliseconds=1)
+
+
+class FixedClock:
+    """Gives the times it was made with."""
+
+    def __init__(self, *times: datetime) -> None:
+        self._times = list(times)
+
+    def now(self) -> datetime:
+        """The next of them."""
+        return self._times.pop(0)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://robert:pa/ssphrase@host:27017",
+        "mongodb://robert:ssphrase@@host",
+        "mongodb://robert:ssphrase@host:port",
+        "mongodb://robert:%ssphrase@host",
+        "postgres://robert:ssphrase@host",
+    ],
+)
+def test_a_wrong_address_is_one_clear_error_without_credentials(uri: str) -> None:
+    """The message names MONGO_URI and no part of user or password; no cause behind it shows them."""
+    with pytest.raises(ConfigurationError, match="MONGO_URI") as caught:
+        connect(uri)
+    assert "ssphrase" not in str(caught.value)
+    assert "robert" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_an_unreachable_server_is_named_without_credentials() -> None:
+    """pymongo's own error passes through, within the time given."""
+    client = connect("mongodb://robert:ssphrase@127.0.0.1:9/", timeout_ms=100)
+    with pytest.raises(ServerSelectionTimeoutError, match=r"127\.0\.0\.1:9") as caught:
+        ServerClock(client).now()
+    assert "ssphrase" not in str(caught.value)
+    client.close()
+
+
+def test_options_in_the_address_go_before_ours() -> None:
+    """Who writes a time-out into MONGO_URI gets that one."""
+    client = connect("mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=123", timeout_ms=5000)
+    assert client.options.server_selection_timeout == pytest.approx(0.123)
+    assert client.options.pool_options.connect_timeout == pytest.approx(5.0)
+    client.close()
+
+
+def test_the_embedded_store_is_one_per_address_and_takes_bulk_upserts() -> None:
+    """The same address shares its data; conditional bulk upserts behave like the server's, 11000 included."""
+    client = connect("mongomock://bulk")
+    assert connect("mongomock://bulk") is client
+    assert connect("mongomock://other") is not client
+    results = client["database"]["results"]
+    assert is_mongomock(client)
+    assert is_mongomock(results)
+    results.create_index("key", unique=True)
+    key = ObjectId()
+    update = UpdateOne({"key": key, "rank": {"$lt": 2}}, {"$set": {"rank": 2}}, upsert=True)
+    assert results.bulk_write([update]).upserted_count == 1
+    with pytest.raises(BulkWriteError) as caught:
+        results.bulk_write([update], ordered=False)
+    assert [error["code"] for error in caught.value.details["writeErrors"]] == [11000]
+
+
+def test_importing_changes_nothing() -> None:
+    """Neither mongomock is loaded nor its method replaced by an import."""
+    program = "import sys, sources.mongo_client; sys.exit('mongomock' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_embedded_store_s_clock_is_local_time_in_milliseconds() -> None:
+    """Aware UTC, truncated."""
+    before = datetime.now(timezone.utc) - MS
+    now = ServerClock(connect("mongomock://clock")).now()
+    assert before < now <= datetime.now(timezone.utc)
+    assert now.microsecond % 1000 == 0
+
+
+def test_next_never_repeats_even_when_the_clock_is_set_back() -> None:
+    """At least one millisecond after the value before; `now` stays the wrapped clock's."""
+    start = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    clock = MonotonicClock(FixedClock(start, start, start - 5 * MS, start - 5 * MS, start + 9 * MS))
+    assert [clock.next(), clock.next(), clock.next()] == [start, start + MS, start + 2 * MS]
+    assert clock.now() == start - 5 * MS
+    assert clock.next() == start + 9 * MS
