@@ -151,7 +151,7 @@ def assemble(
 def _reporter(history: BatchHistory, metrics: Metrics, letters: DeadLetters) -> Callable[[BatchReport], None]:
     def report(batch: BatchReport) -> None:
         history.record(batch)
-        metrics.set_gauge("dlq_letters", len(letters.list()))
+        metrics.set_gauge("dlq_letters", letters.count())
         metrics.observe(batch)
         (logger.info if batch.success else logger.error)(batch_line(batch))
 

@@ -36,13 +36,15 @@ def schedules(ids: Sequence[Any], crashes: bool) -> st.SearchStrategy[list[Actio
     A poll stops after some pages; with `crashes` it may end as a crash before or after the cursor was saved.
     """
     latest = OVERLAP_SECONDS * 1000 // GRID_MS
-    write = st.tuples(st.just("write"), st.integers(0, len(ids) - 1), st.integers(0, latest))
+    # The extremes are where a wrong bound shows.
+    lateness = st.one_of(st.sampled_from([0, latest]), st.integers(0, latest))
+    write = st.tuples(st.just("write"), st.integers(0, len(ids) - 1), lateness)
     wait = st.tuples(st.just("wait"), st.integers(1, 6))
     delete = st.tuples(st.just("delete"), st.integers(0, len(ids) - 1))
-    endings = ["finish", "stop", "crash_unsaved", "crash_saved"] if crashes else ["finish", "stop"]
+    endings = ["finish", "finish", "stop", *(["crash_unsaved", "crash_saved"] if crashes else [])]
     between = st.lists(write, max_size=2)
     poll = st.tuples(st.just("poll"), st.sampled_from(endings), st.integers(0, 3), between)
-    return st.lists(st.one_of(write, write, write, wait, poll, delete), max_size=30)
+    return st.lists(st.one_of(write, write, write, wait, poll, poll, delete), min_size=1, max_size=30)
 
 
 class Service:

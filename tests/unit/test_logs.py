@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -33,13 +34,13 @@ class Terminal(io.StringIO):
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    # pytest's own handlers raise at records that do not fit their format.
-    root.handlers[:] = []
+    level = root.level
     yield
     structlog.reset_defaults()
     logs._redactor.set_secrets([])
-    root.handlers[:] = handlers
+    for handler in list(root.handlers):
+        if isinstance(handler, logs._Forward):
+            root.removeHandler(handler)
     root.setLevel(level)
 
 
@@ -87,7 +88,6 @@ def test_libraries_logs_are_masked_too() -> None:
     library = logging.getLogger("pymongo.topology")
     library.info("chatter")
     library.warning("no answer from %s", f"mongodb://app:{SECRET}@db")
-    library.warning("arguments that do not fit %d", "text")
     try:
         raise_nested()
     except RuntimeError:
@@ -97,9 +97,18 @@ def test_libraries_logs_are_masked_too() -> None:
     assert SECRET not in text
     assert "chatter" not in text
     assert "no answer from mongodb://***:***@db" in text
-    assert "arguments that do not fit %d" in text
     assert "RuntimeError: password *** refused" in text
     assert "between two levels" in text
+
+
+def test_a_library_record_with_wrong_arguments_is_still_logged() -> None:
+    """Its message without arguments is logged; the standard report would show the arguments unmasked."""
+    root = logging.getLogger()
+    # pytest's own handlers would raise at such a record.
+    with mock.patch.object(root, "handlers", []):
+        stream = logged()
+        logging.getLogger("lib").warning("of %d", f"mongodb://app:{SECRET}@db")
+    assert stream.getvalue() == "⚠️  of %d\n"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +135,7 @@ def test_user_and_password_of_any_address_are_masked(given_text: str, masked: st
 
 
 @given(
-    st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1).filter(lambda text: "***" not in text),
+    st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1).filter(lambda text: "*" not in text),
     st.text(),
     st.text(),
 )
@@ -136,8 +145,7 @@ def test_a_given_secret_is_masked_in_every_form(secret: str, before: str, after:
     redactor = Redactor([secret])
     for form in {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}:
         left = redactor.text(f"{before}{form}{after}")
-        # `*` is the mask's own character.
-        assert set(secret) == {"*"} or secret not in left.replace("***", " ")
+        assert secret not in left
 
 
 def test_the_longest_secret_goes_whole() -> None:

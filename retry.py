@@ -1,0 +1,49 @@
+"""The back-off policy as a value: how often, and how long between tries."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import tenacity
+
+from contracts import UnavailableError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """`attempts` tries; between them a random wait up to base · 2ⁿ seconds, at most `max_seconds`."""
+
+    attempts: int = 5
+    base_seconds: float = 0.5
+    max_seconds: float = 10.0
+
+    def call(
+        self,
+        work: Callable[[], T],
+        is_transient: Callable[[BaseException], bool],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> T:
+        """The result of `work`, tried again while it fails transiently.
+
+        Raises UnavailableError when every try failed; an error that is not transient passes at once.
+        """
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self.attempts),
+            wait=tenacity.wait_random_exponential(multiplier=self.base_seconds, max=self.max_seconds),
+            retry=tenacity.retry_if_exception(is_transient),
+            sleep=sleep,
+        )
+        try:
+            return retrying(work)
+        except tenacity.RetryError as error:
+            last = error.last_attempt.exception()
+            # Drivers' messages quote addresses and topology; the type is what helps, the log has the rest.
+            raise UnavailableError(
+                f"No answer after {self.attempts} tries ({type(last).__name__}); nothing was lost, "
+                "the cursor stays and the next trigger tries again."
+            ) from last

@@ -1,0 +1,183 @@
+"""The dead-letter queue: one file a letter, readable by people, never half-written, never doubled."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from bson import json_util
+from bson.json_util import JSONMode, JSONOptions
+
+from contracts import ConfigurationError, DeadLetterError, Document, FailedWrite, Rejected
+
+_JSON = JSONOptions(json_mode=JSONMode.CANONICAL, tz_aware=True, tzinfo=timezone.utc)
+_MAX_RECORD_BYTES = 1_000_000
+_ID = re.compile(r"[0-9a-f]{6,64}")
+_SHOWN_ID = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter. `record` is the whole document, or `{_id, sha256, bytes}` of one over 1 MB."""
+
+    id: str
+    time: datetime
+    batch_id: str
+    reason: str
+    field: str | None
+    user_id: str | None
+    record: dict[str, Any]
+    attempts: int = 0
+    last_attempt: datetime | None = None
+    parked: bool = False
+
+
+class DeadLetters:
+    """A folder of letters, mode 0600 in a folder of mode 0700, because they hold people's health data.
+
+    A letter's id is a hash of `(_id, updatedAt, reason, field)`, so a batch that is repeated stores none twice.
+    """
+
+    def __init__(self, directory: str | Path, prefix: str = "analytics_dlq", max_attempts: int = 5) -> None:
+        self._directory = Path(directory)
+        self._prefix = prefix
+        self._max_attempts = max_attempts
+
+    def store(self, records: Sequence[Rejected | FailedWrite], batch_id: str, now: datetime) -> int:
+        """Store a letter for each record that has none yet; returns how many are new.
+
+        Raises DeadLetterError when one cannot be stored: its batch must not be marked done.
+        """
+        if not records:
+            return 0
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            known = {path.stem.rpartition("_")[2] for path in self._paths()}
+            stored = 0
+            for record in records:
+                letter = _letter(record, batch_id, now)
+                if letter.id[:_SHOWN_ID] not in known:
+                    known.add(letter.id[:_SHOWN_ID])
+                    self._write(self._path(letter), letter)
+                    stored += 1
+        except OSError as error:
+            raise DeadLetterError(
+                f"A dead letter cannot be stored in {self._directory} ({error.strerror}); the batch is held. "
+                "Make the folder writable, free space, or change DLQ_DIRECTORY."
+            ) from error
+        return stored
+
+    def list(self) -> list[Letter]:
+        """All readable letters, oldest first; foreign and damaged files are passed over."""
+        letters = [letter for path in self._paths() if (letter := _read(path)) is not None]
+        return sorted(letters, key=lambda letter: (letter.time, letter.id))
+
+    def count(self) -> int:
+        """How many letters there are, without reading them."""
+        return sum(1 for _ in self._paths())
+
+    def get(self, letter_id: str) -> Letter:
+        """The letter whose id begins with `letter_id`. Raises ConfigurationError unless it is exactly one."""
+        if not _ID.fullmatch(letter_id):
+            raise ConfigurationError(f"{letter_id!r} is not a letter's id; `main.py dlq list` shows them.")
+        found = [letter for letter in self.list() if letter.id.startswith(letter_id)]
+        if len(found) != 1:
+            raise ConfigurationError(f"{len(found)} letters begin with {letter_id}; `main.py dlq list` shows all.")
+        return found[0]
+
+    def record_attempt(self, letter_id: str, now: datetime) -> Letter:
+        """Count a retry that did not help; after `max_attempts` the letter is parked."""
+        letter = self.get(letter_id)
+        attempts = letter.attempts + 1
+        parked = attempts >= self._max_attempts
+        tried = replace(letter, attempts=attempts, last_attempt=now, parked=parked)
+        self._write(self._path(letter), tried)
+        return tried
+
+    def delete(self, letter_id: str) -> None:
+        """Remove a letter for good; one that is gone already is fine."""
+        with suppress(FileNotFoundError):
+            self._path(self.get(letter_id)).unlink()
+
+    def _path(self, letter: Letter) -> Path:
+        return self._directory / f"{self._prefix}_{letter.time:%Y%m%d_%H%M%S}_{letter.id[:_SHOWN_ID]}.json"
+
+    def _paths(self) -> Iterator[Path]:
+        for path in sorted(self._directory.glob(f"{self._prefix}_*.json")):
+            if path.is_file() and not path.is_symlink():
+                yield path
+
+    def _write(self, path: Path, letter: Letter) -> None:
+        """Write beside, then rename: a reader never sees half a letter. O_EXCL follows no link."""
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.unlink(missing_ok=True)
+        text = json_util.dumps(_as_json(letter), indent=2, json_options=_JSON)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+
+def _letter(record: Rejected | FailedWrite, batch_id: str, now: datetime) -> Letter:
+    document, field = record.document, record.field if isinstance(record, Rejected) else None
+    identity = [_identity(document), document.get("updatedAt"), record.reason, field]
+    digest = hashlib.sha256(_dumps(identity).encode("utf-8", "backslashreplace")).hexdigest()
+    user = document.get("userId")
+    user_id = None if user is None else str(user)[:100]
+    return Letter(digest, now, batch_id, record.reason, field, user_id, _bounded(document))
+
+
+def _identity(document: Document) -> Any:
+    """`_id`, or for an analytics document, which has none yet, its key."""
+    if "_id" in document:
+        return document["_id"]
+    return [document.get(name) for name in ("userId", "timeRange", "metricType")]
+
+
+def _bounded(document: Document) -> dict[str, Any]:
+    text = _dumps(dict(document)).encode("utf-8", "backslashreplace")
+    if len(text) <= _MAX_RECORD_BYTES:
+        return dict(document)
+    digest = hashlib.sha256(text).hexdigest()
+    return {"_id": document.get("_id"), "sha256": digest, "bytes": len(text)}
+
+
+def _dumps(value: Any) -> str:
+    """Canonical Extended JSON; what has no such form is stored as its text."""
+    try:
+        return json_util.dumps(value, json_options=_JSON)
+    except (TypeError, ValueError, OverflowError):
+        return repr(value)
+
+
+def _as_json(letter: Letter) -> dict[str, Any]:
+    fields = asdict(replace(letter, record={}))
+    try:
+        json_util.dumps(letter.record, json_options=_JSON)
+        fields["record"] = letter.record
+    except (TypeError, ValueError, OverflowError):
+        fields["record"] = {"text": repr(letter.record)}
+    for name in ("time", "last_attempt"):
+        fields[name] = fields[name] and fields[name].isoformat().replace("+00:00", "Z")
+    return fields
+
+
+def _read(path: Path) -> Letter | None:
+    try:
+        fields = json_util.loads(path.read_text(encoding="utf-8"), json_options=_JSON)
+        for name in ("time", "last_attempt"):
+            fields[name] = fields[name] and datetime.fromisoformat(fields[name].replace("Z", "+00:00"))
+        letter = Letter(**fields)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return letter if _ID.fullmatch(letter.id) else None
+

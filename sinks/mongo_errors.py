@@ -1,0 +1,39 @@
+"""Which of MongoDB's errors pass by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    WTimeoutError,
+)
+
+DUPLICATE_KEY = 11000
+# HostUnreachable, HostNotFound, MaxTimeMSExpired, NetworkTimeout, ShutdownInProgress, WriteConflict,
+# PrimarySteppedDown, ExceededTimeLimit, SocketException, NotWritablePrimary, Interrupted…, NotPrimaryOrSecondary,
+# LockTimeout, and DocumentDB's deadlock (16908292).
+_TRANSIENT_CODES = frozenset(
+    {6, 7, 24, 50, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 16908292}
+)
+
+
+def is_transient_write(error: Mapping[str, Any]) -> bool:
+    """Whether one entry of `writeErrors` is worth another try."""
+    return error.get("code") in _TRANSIENT_CODES or "deadlock" in str(error.get("errmsg", "")).lower()
+
+
+def is_transient_mongo(error: BaseException) -> bool:
+    """Whether the same call may succeed later; never for wrong credentials or missing rights."""
+    if isinstance(error, BulkWriteError):
+        return all(is_transient_write(entry) for entry in error.details.get("writeErrors", []))
+    if isinstance(error, (AutoReconnect, ConnectionFailure, ExecutionTimeout, WTimeoutError)):
+        return True
+    return isinstance(error, OperationFailure) and (
+        error.code in _TRANSIENT_CODES or "deadlock" in str(error).lower()
+    )
