@@ -1,0 +1,123 @@
+"""The documents of the `analytics` collection, from the rows of `health.compute`.
+
+Source of the shape and of every limit: the contract of the existing backend's Mongoose model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Any, Final
+
+import pyarrow as pa
+from bson.objectid import ObjectId
+
+from analytics.schemas import RANGES
+
+LIFETIME: Final = timedelta(days=90)
+MAX_STREAK_DAYS: Final = 3650
+_PERIODS: Final = {"7day": "week", "30day": "month", "90day": "quarter"}
+_TREND_LIMITS: Final = (-100.0, 1000.0)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_NAMES: Final = {
+    "steps": "Steps",
+    "distance": "Distance",
+    "calories": "Calories",
+    "activeMinutes": "Active minutes",
+    "weight": "Weight",
+    "sleepHours": "Sleep",
+    "heartPoints": "Heart points",
+    "hydration": "Hydration",
+}
+
+_Row = Mapping[str, Any]
+
+
+def build_documents(
+    result: pa.Table, users: Sequence[ObjectId], calculated_at: datetime, metadata: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """One document for each row of `result` (RESULT_SCHEMA), without createdAt and updatedAt.
+
+    `users[row.user]` is the row's userId; `metadata` is copied into each document. Dates are aware UTC
+    midnights. Documents of one call share nothing that is changed by writing them.
+    """
+    columns = {name: result.column(name).to_pylist() for name in result.column_names}
+    names = list(columns)
+    return [
+        _document(dict(zip(names, values, strict=True)), users, calculated_at, metadata)
+        for values in zip(*columns.values(), strict=True)
+    ]
+
+
+def _document(
+    row: _Row, users: Sequence[ObjectId], calculated_at: datetime, metadata: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "userId": users[row["user"]],
+        "metricType": row["metric"],
+        "timeRange": row["range"],
+        "period": _PERIODS[row["range"]],
+        "analytics": _analytics(row),
+        "historicalData": _history(row["history_days"], row["history_values"]),
+        "calculatedAt": calculated_at,
+        "expiresAt": calculated_at + LIFETIME,
+        "metadata": dict(metadata),
+    }
+
+
+def _analytics(row: _Row) -> dict[str, Any]:
+    low, high = _TREND_LIMITS
+    start = row["streak_start"]
+    return {
+        "rollingAverage": row["mean"],
+        "trend": row["trend"],
+        "trendPercentage": min(max(row["trend_percentage"], low), high),
+        "anomalyDetected": row["anomaly_day"] is not None,
+        "anomalyDetails": _anomaly(row) if row["anomaly_day"] is not None else None,
+        "streakDays": min(row["streak_days"], MAX_STREAK_DAYS),
+        "longestStreak": min(row["longest_streak"], MAX_STREAK_DAYS),
+        "streakStartDate": None if start is None else midnight(start),
+        "percentile": row["percentile"],
+        "comparisonToPrevious": {
+            "absoluteChange": row["absolute_change"],
+            "percentageChange": max(row["trend_percentage"], low),
+            "isImprovement": row["is_improvement"],
+        },
+        "statistics": {
+            "standardDeviation": row["standard_deviation"],
+            "minValue": row["minimum"],
+            "maxValue": row["maximum"],
+            "medianValue": row["median"],
+            "dataPointsCount": row["count"],
+            "completenessPercentage": 100.0 * row["count"] / RANGES[row["range"]],
+        },
+    }
+
+
+def _anomaly(row: _Row) -> dict[str, Any]:
+    value, expected, deviation = row["anomaly_value"], row["anomaly_expected"], row["anomaly_deviation"]
+    direction = "above" if deviation > 0 else "below"
+    return {
+        "severity": row["anomaly_severity"],
+        "actualValue": value,
+        "expectedValue": expected,
+        "deviation": deviation,
+        "detectedAt": midnight(row["anomaly_day"]),
+        "message": (
+            f"{_NAMES[row['metric']]} of {value:,.10g} on {midnight(row['anomaly_day']):%Y-%m-%d}: "
+            f"{abs(deviation):.1f} standard deviations {direction} the usual {expected:,.5g}"
+        ),
+    }
+
+
+def _history(days: Sequence[int], values: Sequence[float]) -> list[dict[str, Any]]:
+    """Spark collects in any order, both lists in the same."""
+    pairs = sorted(zip(days, values, strict=True))
+    return [{"date": midnight(day), "value": value} for day, value in pairs]
+
+
+@lru_cache(maxsize=100_000)
+def midnight(day: int) -> datetime:
+    """The UTC midnight of a day counted from 1970-01-01."""
+    return _EPOCH + timedelta(days=day)
