@@ -18,15 +18,15 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DocumentTooLarge, InvalidOperation
 
-from contracts import FailedWrite, UnavailableError, WriteResult
+from contracts import Document, FailedWrite, UnavailableError, WriteResult
 from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write
 
 KEY = ("userId", "timeRange", "metricType")
 _DELETE_USERS = 500
 _TRIES = 6
 _WAIT_SECONDS = 0.05
-_Documents = Sequence[dict[str, Any]]
-_Operation = Callable[[dict[str, Any]], UpdateOne]
+_Documents = Sequence[Document]
+_Operation = Callable[[Document], UpdateOne]
 
 
 def upsert_newer(
@@ -55,11 +55,11 @@ def upsert_newer(
     return total + WriteResult(deleted=deleted)
 
 
-def _sort_key(document: dict[str, Any]) -> tuple[Any, ...]:
+def _sort_key(document: Document) -> tuple[Any, ...]:
     return tuple(document[name] for name in KEY)
 
 
-def _halves(bulks: list[list[dict[str, Any]]], threads: int) -> list[list[list[dict[str, Any]]]]:
+def _halves(bulks: list[list[Document]], threads: int) -> list[list[list[Document]]]:
     """Consecutive runs of bulks, so that each thread has key ranges of its own."""
     size = -(-len(bulks) // max(1, threads)) or 1
     return [bulks[start : start + size] for start in range(0, len(bulks), size)]
@@ -89,25 +89,26 @@ class _Writer:
         failed = tuple(FailedWrite(document, "duplicate key") for document in wrong)
         return result + again + WriteResult(skipped=skipped, failed=failed)
 
-    def _operation(self, document: dict[str, Any]) -> UpdateOne:
+    def _operation(self, document: Document) -> UpdateOne:
         return UpdateOne(self._filter(document), self._change(document, insert=True), upsert=True)
 
-    def _update_only(self, document: dict[str, Any]) -> UpdateOne:
+    def _update_only(self, document: Document) -> UpdateOne:
         return UpdateOne(self._filter(document), self._change(document, insert=False))
 
-    def _filter(self, document: dict[str, Any]) -> dict[str, Any]:
+    def _filter(self, document: Document) -> dict[str, Any]:
         return {**{name: document[name] for name in KEY}, "$or": self._older}
 
-    def _change(self, document: dict[str, Any], insert: bool) -> dict[str, Any]:
+    def _change(self, document: Document, insert: bool) -> dict[str, Any]:
         values = {name: value for name, value in document.items() if name not in KEY}
         change: dict[str, Any] = {"$set": {**values, "updatedAt": self._calculated_at}}
         if insert:
             change["$setOnInsert"] = {"createdAt": self._calculated_at}
         return change
 
-    def _send(self, documents: _Documents, operation: _Operation) -> tuple[WriteResult, list[dict[str, Any]]]:
+    def _send(self, documents: _Documents, operation: _Operation) -> tuple[WriteResult, list[Document]]:
         """The counts, and the documents that a duplicate key refused."""
-        total, duplicates, pending = WriteResult(), [], list(documents)
+        total, pending = WriteResult(), list(documents)
+        duplicates: list[Document] = []
         for attempt in range(_TRIES):
             if not pending:
                 return total, duplicates
@@ -130,7 +131,7 @@ class _Writer:
 
     def _bisect(
         self, documents: _Documents, operation: _Operation, error: Exception
-    ) -> tuple[WriteResult, list[dict[str, Any]]]:
+    ) -> tuple[WriteResult, list[Document]]:
         """One document that cannot be encoded stops its whole bulk: halve until it stands alone."""
         if len(documents) == 1:
             reason = f"cannot be encoded ({type(error).__name__})"
@@ -143,7 +144,7 @@ class _Writer:
 
 def _sort_out(
     details: Any, documents: _Documents
-) -> tuple[WriteResult, list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[WriteResult, list[Document], list[Document]]:
     """The counts of a bulk with errors, the documents to send again, those refused by a duplicate key."""
     again, duplicates, failed = [], [], []
     for entry in details["writeErrors"]:

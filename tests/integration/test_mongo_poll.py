@@ -215,7 +215,9 @@ def test_values_that_are_no_dates_do_not_stop_the_poll(source: Collection[dict[s
     far = DatetimeMS(10**17)
     wrong: list[Any] = ["2026", [NOW, NOW], None, 5, {"a": NOW}, far, DatetimeMS(-(10**17))]
     good = metric(NOW, date=far, metrics={"steps": 5}, other=1)
-    source.insert_many([*(metric(value) for value in wrong), metric([NOW - MS, NOW - MS]), good])
+    source.insert_many(
+        [*(metric(value) for value in wrong), *(metric([NOW - MS] * 2) for _ in range(5)), good]
+    )
     poll = MongoPoll(source, 60, 1)
     (page,) = drain(poll, NOW - HOUR)
     assert page.documents == [{key: value for key, value in good.items() if key != "other"}]
