@@ -23,7 +23,9 @@ from pipelines.health import open_cursor, open_letters, open_pipeline
 from pipelines.runner import StopFlag
 from settings import Settings, load, unknown_keys
 
-app = typer.Typer(add_completion=False, help="Streaming analytics for MongoDB with Spark.", no_args_is_help=False)
+app = typer.Typer(
+    add_completion=False, help="Streaming analytics for MongoDB with Spark.", no_args_is_help=False
+)
 dlq_app = typer.Typer(help="The dead-letter queue: what was set aside, and trying it again.")
 checkpoint_app = typer.Typer(help="The cursor: from when on changes are processed.")
 app.add_typer(dlq_app, name="dlq")
@@ -37,8 +39,12 @@ def run(
     context: typer.Context,
     pipeline: Annotated[PipelineName, typer.Option(help="Which pipeline to run.")] = PipelineName.HEALTH,
     once: Annotated[bool, typer.Option("--once", help="Process what is there, then stop.")] = False,
-    demo: Annotated[bool, typer.Option("--demo", help="Run on an embedded store with simulated users.")] = False,
-    keep_running: Annotated[bool, typer.Option("--keep-running", help="Let the demo run until Ctrl+C.")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Run on an embedded store with simulated users.")
+    ] = False,
+    keep_running: Annotated[
+        bool, typer.Option("--keep-running", help="Let the demo run until Ctrl+C.")
+    ] = False,
 ) -> None:
     """Run a pipeline until it is stopped (Ctrl+C or SIGTERM finish the running batch)."""
     if context.invoked_subcommand:
@@ -82,13 +88,16 @@ def dlq_list() -> None:
 def dlq_show(letter_id: LetterId) -> None:
     """One letter with its whole record, as canonical Extended JSON."""
     letter = open_letters(prepare()).get(letter_id)
-    typer.echo(f"{letter.id}: {letter.reason} {letter.field or ''} (batch {letter.batch_id}, {letter.time.isoformat()})")
+    origin = f"batch {letter.batch_id}, {letter.time.isoformat()}"
+    typer.echo(f"{letter.id}: {letter.reason} {letter.field or ''} ({origin})")
     typer.echo(json_util.dumps(letter.record, indent=2, json_options=json_util.CANONICAL_JSON_OPTIONS))
 
 
 @dlq_app.command("retry")
 def dlq_retry(
-    letter_id: Annotated[str | None, typer.Argument(help="One letter; without it, all, parked ones too.")] = None,
+    letter_id: Annotated[
+        str | None, typer.Argument(help="One letter; without it, all, parked ones too.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be retried.")] = False,
 ) -> None:
     """Recompute the letters' users; a letter whose reason is gone is removed."""
@@ -127,7 +136,9 @@ def checkpoint_show() -> None:
 
 
 @checkpoint_app.command("set")
-def checkpoint_set(when: Annotated[str, typer.Argument(help="ISO 8601; without an offset it is UTC.")]) -> None:
+def checkpoint_set(
+    when: Annotated[str, typer.Argument(help="ISO 8601; without an offset it is UTC.")],
+) -> None:
     """Reprocess what changed since WHEN; safe while the job runs."""
     cursor = open_cursor(prepare())
     cursor.set(parse_time(when), _local_now())
@@ -148,7 +159,9 @@ def parse_time(text: str) -> datetime:
     try:
         return parse_timestamp(text)
     except ValueError:
-        raise ConfigurationError(f"{text!r} is not a time; write 2026-01-31 or 2026-01-31T12:00:00Z.") from None
+        raise ConfigurationError(
+            f"{text!r} is not a time; write 2026-01-31 or 2026-01-31T12:00:00Z."
+        ) from None
 
 
 def _local_now() -> datetime:
@@ -175,7 +188,8 @@ def guarded(call: Callable[[], Any]) -> int:
 
 def _mongo_remedy(error: PyMongoError) -> str:
     first_line = str(error).partition(", Timeout:")[0]
-    return f"MongoDB at MONGO_URI does not answer as needed ({type(error).__name__}: {first_line}). Check MONGO_URI."
+    name = type(error).__name__
+    return f"MongoDB at MONGO_URI does not answer as needed ({name}: {first_line}). Check MONGO_URI."
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ _SHOWN_USERS = 5
 
 
 def run(
-    since: Annotated[str | None, typer.Option(help="Process what changed since then; the cursor stays.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Process what changed since then; the cursor stays.")
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Recompute every user; remove what is gone.")] = False,
 ) -> None:
     """Process what changed since the cursor, once."""

@@ -19,9 +19,7 @@ HIGH_ABOVE: Final = 4
 FLAT: Final = 1e-9
 
 _EXCEEDED: Final = 1 + RELATIVE_TOLERANCE
-_BASELINE: Final = (
-    f"(PARTITION BY user ORDER BY day RANGE BETWEEN {BASELINE_DAYS} PRECEDING AND 1 PRECEDING)"
-)
+_BASELINE: Final = f"(PARTITION BY user ORDER BY day RANGE BETWEEN {BASELINE_DAYS} PRECEDING AND 1 PRECEDING)"
 
 
 def with_baselines(days: DataFrame, metrics: Sequence[str]) -> DataFrame:

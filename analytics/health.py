@@ -20,9 +20,7 @@ from analytics.validation import METRICS
 ONE_PARTITION_USERS: Final = 100
 # The longest range and the one before it.
 _KEPT_DAYS: Final = 2 * LONGEST_RANGE_DAYS
-_WHOLE: Final = (
-    "(PARTITION BY user ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
-)
+_WHOLE: Final = "(PARTITION BY user ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
 
 
 def compute(spark: SparkSession, history: pa.Table, users_count: int) -> pa.Table:
@@ -57,7 +55,11 @@ def _values(days: DataFrame) -> DataFrame:
     """One row per value: user, metric, day, value, age (days before D), runs (steps only), anomaly."""
     items = []
     for name in METRICS:
-        run = "run_start, longest_run" if name == "steps" else "int(null) AS run_start, int(null) AS longest_run"
+        run = (
+            "run_start, longest_run"
+            if name == "steps"
+            else "int(null) AS run_start, int(null) AS longest_run"
+        )
         items.append(
             f"struct('{name}' AS metric, {name} AS value, {name}_last - day AS age, {name}_n AS n,"
             f" {name}_sum / nullif({name}_n, 0) AS expected, {name}_sd AS sigma, {run})"
@@ -65,9 +67,7 @@ def _values(days: DataFrame) -> DataFrame:
     wide = anomaly.with_baselines(days, list(METRICS))
     values = wide.selectExpr("user", "day", f"inline(array({', '.join(items)}))")
     kept = values.where(f"value IS NOT NULL AND age < {_KEPT_DAYS}")
-    return kept.select(
-        "user", "metric", "day", "value", "age", "run_start", "longest_run", anomaly.anomaly()
-    )
+    return kept.select("user", "metric", "day", "value", "age", "run_start", "longest_run", anomaly.anomaly())
 
 
 def _aggregate(values: DataFrame) -> DataFrame:

@@ -13,6 +13,6 @@ def percentile(ordered: str, latest: str) -> Column:
     """
     # In an ascending array the first position of a value is the number of lower ones.
     lower = f"(array_position({ordered}, {latest}) - 1)"
-    return F.expr(
-        f"if(size({ordered}) = 1, 50.0D, 100.0D * {lower} / nullif(size({ordered}) - 1, 0))"
-    ).alias("percentile")
+    return F.expr(f"if(size({ordered}) = 1, 50.0D, 100.0D * {lower} / nullif(size({ordered}) - 1, 0))").alias(
+        "percentile"
+    )

@@ -32,8 +32,8 @@ def statistics_columns() -> list[Column]:
         F.expr("coalesce(sd, 0.0D)").alias("standard_deviation"),
         F.expr("sorted[0]").alias("minimum"),
         F.expr("sorted[size(sorted) - 1]").alias("maximum"),
-        F.expr(
-            "(sorted[int((size(sorted) - 1) div 2)] + sorted[int(size(sorted) div 2)]) / 2"
-        ).alias("median"),
+        F.expr("(sorted[int((size(sorted) - 1) div 2)] + sorted[int(size(sorted) div 2)]) / 2").alias(
+            "median"
+        ),
         F.expr("size(sorted)").alias("count"),
     ]

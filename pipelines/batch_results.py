@@ -27,4 +27,6 @@ def print_results(documents: Sequence[dict[str, Any]], console: Console) -> None
     console.print(f"⚠️  Detected anomalies: {len(found)}")
     for document in found:
         details = document["analytics"]["anomalyDetails"]
-        console.print(f"   {document['userId']} {details['detectedAt']:%Y-%m-%d} {details['message']}", highlight=False)
+        console.print(
+            f"   {document['userId']} {details['detectedAt']:%Y-%m-%d} {details['message']}", highlight=False
+        )

@@ -34,7 +34,9 @@ def run_demo(keep_running: bool, console: Console) -> None:
     source = client[settings.mongo_db_name][SOURCE_COLLECTION]
     now = datetime.now(timezone.utc)
     population = Population(seed=7, users=_USERS, days=_DAYS, today=now.date())
-    console.print(f"🧪 Simulating {_USERS} users over {_DAYS} days, and the pattern user of the worked example")
+    console.print(
+        f"🧪 Simulating {_USERS} users over {_DAYS} days, and the pattern user of the worked example"
+    )
     population.backfill(source, now)
     source.insert_many(worked_example(PATTERN_USER_ID, now.date()))
     with open_pipeline(settings, True) as job:

@@ -80,7 +80,9 @@ class HealthBatch:
         self._current = None
         try:
             self._retry.call(lambda: self._drain_once(should_stop, since), is_transient=is_transient_mongo)
-        except Exception as error:  # the batch boundary: whatever broke, the cursor stays and the process lives
+        except (
+            Exception
+        ) as error:  # the batch boundary: whatever broke, the cursor stays and the process lives
             self._report_failure(error)
             return False
         return True
@@ -112,7 +114,9 @@ class HealthBatch:
         for warning in state.warnings:
             logger.warning(warning)
         if self._known is not None and self._known.raw != state.raw:
-            logger.info("The cursor file was changed by hand; going on from there", cursor=str(state.timestamp))
+            logger.info(
+                "The cursor file was changed by hand; going on from there", cursor=str(state.timestamp)
+            )
             self._poll.forget()
         self._known = state
         return state
@@ -172,7 +176,9 @@ class HealthBatch:
         if isinstance(error, ServiceError):
             logger.error(text)
         else:
-            logger.error("The batch failed; the cursor stays and the next trigger tries again", exc_info=error)
+            logger.error(
+                "The batch failed; the cursor stays and the next trigger tries again", exc_info=error
+            )
         # The server whose clock it is may be what failed, and the report needs some time.
         now = datetime.now(timezone.utc)
         self._report(self._current or _Piece(self.next_batch_id(), now), now, failure=text)

@@ -89,7 +89,9 @@ class DeadLetters:
             raise ConfigurationError(f"{letter_id!r} is not a letter's id; `main.py dlq list` shows them.")
         found = [letter for letter in self.list() if letter.id.startswith(letter_id)]
         if len(found) != 1:
-            raise ConfigurationError(f"{len(found)} letters begin with {letter_id}; `main.py dlq list` shows all.")
+            raise ConfigurationError(
+                f"{len(found)} letters begin with {letter_id}; `main.py dlq list` shows all."
+            )
         return found[0]
 
     def record_attempt(self, letter_id: str, now: datetime) -> Letter:
@@ -180,4 +182,3 @@ def _read(path: Path) -> Letter | None:
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return letter if _ID.fullmatch(letter.id) else None
-

@@ -69,4 +69,7 @@ def _duplicates(collection: Collection[dict[str, Any]]) -> list[str]:
         ],
         allowDiskUse=True,
     )
-    return [f"{group['_id'].get('userId')}/{group['_id'].get('timeRange')}/{group['_id'].get('metricType')}" for group in groups]
+    return [
+        f"{group['_id'].get('userId')}/{group['_id'].get('timeRange')}/{group['_id'].get('metricType')}"
+        for group in groups
+    ]

@@ -68,7 +68,9 @@ def _halves(bulks: list[list[Document]], threads: int) -> list[list[list[Documen
 class _Writer:
     """One call's conditional upserts."""
 
-    def __init__(self, collection: Collection[dict[str, Any]], calculated_at: datetime, now: datetime) -> None:
+    def __init__(
+        self, collection: Collection[dict[str, Any]], calculated_at: datetime, now: datetime
+    ) -> None:
         self._collection = collection
         self._calculated_at = calculated_at
         self._older = [
@@ -126,7 +128,9 @@ class _Writer:
                 return total + result, duplicates + refused
             return total + WriteResult(answer.upserted_count, answer.matched_count), duplicates
         if pending:
-            raise UnavailableError(f"{len(pending)} writes were refused as conflicts {_TRIES} times; tried again later.")
+            raise UnavailableError(
+                f"{len(pending)} writes were refused as conflicts {_TRIES} times; tried again later."
+            )
         return total, duplicates
 
     def _bisect(
@@ -142,9 +146,7 @@ class _Writer:
         return first + second, refused + more
 
 
-def _sort_out(
-    details: Any, documents: _Documents
-) -> tuple[WriteResult, list[Document], list[Document]]:
+def _sort_out(details: Any, documents: _Documents) -> tuple[WriteResult, list[Document], list[Document]]:
     """The counts of a bulk with errors, the documents to send again, those refused by a duplicate key."""
     again, duplicates, failed = [], [], []
     for entry in details["writeErrors"]:

@@ -28,7 +28,8 @@ def test_a_run_equals_the_reference_and_a_second_finds_nothing(job: Job) -> None
     newest = job.database["analytics"].find_one(sort=[("calculatedAt", -1)])
     assert _run(job) == 0
     again = job.database["analytics"].find_one(sort=[("calculatedAt", -1)])
-    assert newest and again
+    assert newest
+    assert again
     assert "BATCH PROCESSING COMPLETED" in job.output()
 
 
@@ -51,7 +52,9 @@ def test_full_finds_what_the_poll_cannot_see(job: Job) -> None:
     newest = job.database["healthmetrics"].find_one({"userId": shortened}, sort=[("date", -1)])
     assert newest
     job.database["healthmetrics"].delete_one({"_id": newest["_id"]})
-    job.database["analytics"].insert_one({"userId": str(ObjectId()), "metricType": "steps", "timeRange": "7day"})
+    job.database["analytics"].insert_one(
+        {"userId": str(ObjectId()), "metricType": "steps", "timeRange": "7day"}
+    )
     assert _run(job, "--full") == 0, job.output()
     job.assert_equals_reference()
 

@@ -67,7 +67,11 @@ def test_any_cutting_order_and_repetition_leaves_the_same_analytics(
     database["analytics"].delete_many({})
     folder = tmp_path / uuid.uuid4().hex
     now = datetime.now(timezone.utc)
-    documents = [d for d in random_documents(rng, [new_id(rng), new_id(rng)], 12, now.date()) if isinstance(d.get("updatedAt"), datetime)]
+    documents = [
+        d
+        for d in random_documents(rng, [new_id(rng), new_id(rng)], 12, now.date())
+        if isinstance(d.get("updatedAt"), datetime)
+    ]
     for document in documents:
         document["updatedAt"] = now - timedelta(seconds=rng.randrange(0, 50), milliseconds=5)
     rng.shuffle(documents)
