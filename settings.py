@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -99,7 +98,7 @@ def _remedy(item: Any) -> str:
 
 def unknown_keys(env_file: str | Path = ".env") -> list[str]:
     """One line for each key of `env_file` that no setting has, with the nearest known name."""
-    if not os.path.isfile(env_file):
+    if not Path(env_file).is_file():
         return []
     known = [name.upper() for name in Settings.model_fields]
     lines = []

@@ -63,9 +63,7 @@ class LetterRetry:
         self._due_at = self._monotonic() + self._every_seconds
         try:
             outcome = self.run([letter for letter in self._letters.list() if not letter.parked])
-        except (
-            Exception
-        ) as error:  # the letters stay; what is wrong will also fail the batch, and be told there
+        except Exception as error:  # noqa: BLE001 - the boundary: reported, and nothing is lost
             logger.warning("Retrying dead letters failed; they are kept", reason=type(error).__name__)
             return
         if outcome.resolved or outcome.kept:

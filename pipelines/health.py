@@ -137,7 +137,15 @@ def assemble(
     retry = RetryPolicy(settings.retry_attempts, settings.retry_base_seconds, settings.retry_max_seconds)
     on_report = _reporter(history, metrics, letters)
     batch = HealthBatch(
-        poll, recompute, cursor, letters, clock, retry, faults, on_report, settings.max_users_per_piece
+        poll=poll,
+        recompute=recompute,
+        cursor=cursor,
+        letters=letters,
+        clock=clock,
+        retry=retry,
+        faults=faults,
+        on_report=on_report,
+        users_per_piece=settings.max_users_per_piece,
     )
     letter_retry = LetterRetry(
         letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes, time.monotonic

@@ -46,8 +46,9 @@ class _Piece:
 class HealthBatch:
     """Drains what changed since the cursor, page by page."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each part of the batch
         self,
+        *,
         poll: MongoPoll,
         recompute: UserRecompute,
         cursor: FileCursor,
@@ -80,9 +81,7 @@ class HealthBatch:
         self._current = None
         try:
             self._retry.call(lambda: self._drain_once(should_stop, since), is_transient=is_transient_mongo)
-        except (
-            Exception
-        ) as error:  # the batch boundary: whatever broke, the cursor stays and the process lives
+        except Exception as error:  # noqa: BLE001 - the boundary: reported, and nothing is lost
             self._report_failure(error)
             return False
         return True

@@ -42,7 +42,7 @@ class Letter:
 class DeadLetters:
     """A folder of letters, mode 0600 in a folder of mode 0700, because they hold people's health data.
 
-    A letter's id is a hash of `(_id, updatedAt, reason, field)`, so a batch that is repeated stores none twice.
+    A letter's id is a hash of `(_id, updatedAt, reason, field)`: a batch that is repeated stores none twice.
     """
 
     def __init__(self, directory: str | Path, prefix: str = "analytics_dlq", max_attempts: int = 5) -> None:

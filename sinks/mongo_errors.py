@@ -16,8 +16,8 @@ from pymongo.errors import (
 
 DUPLICATE_KEY = 11000
 # HostUnreachable, HostNotFound, MaxTimeMSExpired, NetworkTimeout, ShutdownInProgress, WriteConflict,
-# PrimarySteppedDown, ExceededTimeLimit, SocketException, NotWritablePrimary, Interrupted…, NotPrimaryOrSecondary,
-# LockTimeout, and DocumentDB's deadlock (16908292).
+# PrimarySteppedDown, ExceededTimeLimit, SocketException, NotWritablePrimary, Interrupted…,
+# NotPrimaryOrSecondary, LockTimeout, and DocumentDB's deadlock (16908292).
 _TRANSIENT_CODES = frozenset(
     {6, 7, 24, 50, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 16908292}
 )

@@ -29,8 +29,8 @@ FOUNDATION = {file.stem for file in ROOT.glob("*.py")} - COMMANDS - {"session"}
 MAY_PRINT = ("main.py", "process_batch.py", "pipelines/")
 
 # Records what an import does beyond defining names. The audit hook sees every file opened for writing, every
-# program started and every connection made, also by the libraries that the module imports; numpy, which sets a
-# variable of its own, comes first.
+# program started and every connection made, also by the libraries that the module imports; numpy, which sets
+# a variable of its own, comes first.
 _WATCH = """
 import json, os, sys, threading
 import numpy

@@ -7,11 +7,11 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from analytics.documents import build_documents
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
+from analytics.documents import build_documents
 from analytics.health import compute
 from analytics.history_table import history_table
 from analytics.validation import DayRules
