@@ -20,10 +20,10 @@ from sources.mongo_client import connect
 from sources.simulator import PATTERN_USER_ID, Population, worked_example
 
 _FOLDER = Path("demo")
-_USERS = 24
-_DAYS = 120
+_USERS = 14
+_DAYS = 100
 _LIVE_SECONDS = 25.0
-_CHANGE_EVERY_SECONDS = 0.7
+_CHANGE_EVERY_SECONDS = 0.8
 
 
 def run_demo(keep_running: bool, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""What the demo shows in the terminal: the worked example, expected against found, and the newest anomalies."""
+"""What the demo shows in the terminal: the worked example, expected against found, and anomalies."""
 
 from __future__ import annotations
 

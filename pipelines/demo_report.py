@@ -13,6 +13,7 @@ from pipelines.svg_chart import line_chart
 _Document = Mapping[str, Any]
 _SHOWN_ANOMALIES = 25
 
+# One line a rule reads better than wrapped CSS.
 _STYLE = """
 :root { color-scheme: light dark; --ink:#1b2430; --soft:#5b6776; --paper:#f6f7f9; --card:#fff; --line:#2563eb;
   --mark:#dc2626; --rule:#e2e6ec; }
@@ -26,7 +27,7 @@ h1 { margin:0; font-size:1.6rem } h2 { margin:0 0 8px; font-size:1.1rem } p { co
 .tiles { display:grid; grid-template-columns:repeat(auto-fit,minmax(130px,1fr)); gap:12px }
 .tile b { display:block; font-size:1.6rem } .tile span { color:var(--soft); font-size:.85rem }
 table { border-collapse:collapse; width:100%; font-size:.9rem } th { text-align:left; color:var(--soft) }
-td, th { padding:6px 10px 6px 0; border-bottom:1px solid var(--rule); vertical-align:top }
+td, th { padding:6px 10px 6px 0; border-bottom:1px solid var(--rule) }
 svg { width:100%; min-width:420px; height:auto } svg text { fill:var(--soft); font-size:12px }
 svg .end { text-anchor:end } .grid { stroke:var(--rule) } .line { fill:none; stroke:var(--line); stroke-width:2 }
 .dot { fill:var(--line) } .mark { fill:none; stroke:var(--mark); stroke-width:3 }
