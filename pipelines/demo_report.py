@@ -13,7 +13,6 @@ from pipelines.svg_chart import line_chart
 _Document = Mapping[str, Any]
 _SHOWN_ANOMALIES = 25
 
-# One line a rule reads better than wrapped CSS.
 _STYLE = """
 :root { color-scheme: light dark; --ink:#1b2430; --soft:#5b6776; --paper:#f6f7f9; --card:#fff; --line:#2563eb;
   --mark:#dc2626; --rule:#e2e6ec; }
@@ -23,13 +22,15 @@ body { margin:0 auto; max-width:900px; padding:24px 16px; background:var(--paper
   font:16px/1.5 system-ui, sans-serif; }
 section { background:var(--card); border:1px solid var(--rule); border-radius:12px; padding:16px 20px;
   margin:16px 0; overflow-x:auto; }
-h1 { margin:0; font-size:1.6rem } h2 { margin:0 0 8px; font-size:1.1rem } p { color:var(--soft); margin:4px 0 }
+h1 { margin:0; font-size:1.6rem } h2 { margin:0 0 8px; font-size:1.1rem }
+p { color:var(--soft); margin:4px 0 }
 .tiles { display:grid; grid-template-columns:repeat(auto-fit,minmax(130px,1fr)); gap:12px }
 .tile b { display:block; font-size:1.6rem } .tile span { color:var(--soft); font-size:.85rem }
 table { border-collapse:collapse; width:100%; font-size:.9rem } th { text-align:left; color:var(--soft) }
 td, th { padding:6px 10px 6px 0; border-bottom:1px solid var(--rule) }
 svg { width:100%; min-width:420px; height:auto } svg text { fill:var(--soft); font-size:12px }
-svg .end { text-anchor:end } .grid { stroke:var(--rule) } .line { fill:none; stroke:var(--line); stroke-width:2 }
+svg .end { text-anchor:end } .grid { stroke:var(--rule) }
+.line { fill:none; stroke:var(--line); stroke-width:2 }
 .dot { fill:var(--line) } .mark { fill:none; stroke:var(--mark); stroke-width:3 }
 .level { stroke:var(--soft); stroke-dasharray:6 4 }
 """
@@ -104,7 +105,8 @@ def _pattern(documents: Sequence[_Document]) -> str:
     labels = (f"{history[0]['date']:%d %b %Y}", f"{history[-1]['date']:%d %b %Y}")
     average = week["analytics"]["rollingAverage"]
     chart = line_chart("Steps a day of the pattern user", line, marks, average, labels)
-    note = f"<p>Dashed: 7-day average {average:,.2f}. Ring: {escape(details['message']) if details else 'none'}.</p>"
+    anomaly = escape(details["message"]) if details else "none"
+    note = f"<p>Dashed: 7-day average {average:,.2f}. Ring: {anomaly}.</p>"
     return _section("The pattern user's steps", chart + note)
 
 
