@@ -1,0 +1,48 @@
+"""The back-off policy: how often, how long, and what passes at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts import UnavailableError
+from retry import RetryPolicy
+
+
+def test_a_transient_failure_is_tried_again_with_bounded_waits() -> None:
+    """The third try succeeds; waits never exceed the bound."""
+    waits: list[float] = []
+    failures = [ConnectionError("away"), ConnectionError("away")]
+
+    def work() -> str:
+        if failures:
+            raise failures.pop()
+        return "done"
+
+    policy = RetryPolicy(attempts=5, base_seconds=0.5, max_seconds=0.7)
+    assert policy.call(work, lambda error: isinstance(error, ConnectionError), waits.append) == "done"
+    assert len(waits) == 2
+    assert all(0 <= wait <= 0.7 for wait in waits)
+
+
+def test_after_the_last_try_the_error_says_that_nothing_is_lost() -> None:
+    """The driver's text, which may hold an address, is not repeated."""
+
+    def work() -> None:
+        raise ConnectionError("mongodb://app:hunter2@host")
+
+    with pytest.raises(UnavailableError, match="ConnectionError") as caught:
+        RetryPolicy(attempts=2).call(work, lambda _: True, lambda _: None)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_error_that_is_not_transient_passes_at_once() -> None:
+    """A bug or a wrong password does not get better by waiting."""
+    calls: list[int] = []
+
+    def work() -> None:
+        calls.append(1)
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        RetryPolicy(attempts=3).call(work, lambda error: isinstance(error, ConnectionError))
+    assert len(calls) == 1
