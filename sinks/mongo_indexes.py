@@ -6,10 +6,9 @@ from typing import Any
 
 from pymongo import ASCENDING
 from pymongo.collection import Collection
-from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.errors import OperationFailure
 
 from contracts import ConfigurationError
-from sinks.mongo_errors import DUPLICATE_KEY
 
 # In this order because the backend owns a non-unique index on {userId, metricType, timeRange}, and a server
 # refuses two indexes with the same keys and other options.
@@ -33,10 +32,11 @@ def ensure_indexes(collection: Collection[dict[str, Any]]) -> None:
 def _create_unique(collection: Collection[dict[str, Any]]) -> None:
     try:
         _create(collection, UNIQUE_KEY, name="analytics_unique_key", unique=True)
-    except (DuplicateKeyError, OperationFailure) as error:
-        if getattr(error, "code", None) != DUPLICATE_KEY and not isinstance(error, DuplicateKeyError):
-            raise
-        names = ", ".join(_duplicates(collection)) or "unknown"
+    except OperationFailure as error:
+        # Servers name this failure differently (mongod 11000, DocumentDB 1), so the data decides.
+        names = ", ".join(_duplicates(collection))
+        if not names:
+            raise error
         raise ConfigurationError(
             f"{collection.name} holds several documents for the same user, range and metric, so the unique "
             f"index cannot be built. Some of them: {names}. Everything there is computed from healthmetrics, "
