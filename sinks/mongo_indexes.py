@@ -32,11 +32,11 @@ def ensure_indexes(collection: Collection[dict[str, Any]]) -> None:
 def _create_unique(collection: Collection[dict[str, Any]]) -> None:
     try:
         _create(collection, UNIQUE_KEY, name="analytics_unique_key", unique=True)
-    except OperationFailure as error:
+    except OperationFailure:
         # Servers name this failure differently (mongod 11000, DocumentDB 1), so the data decides.
         names = ", ".join(_duplicates(collection))
         if not names:
-            raise error
+            raise
         raise ConfigurationError(
             f"{collection.name} holds several documents for the same user, range and metric, so the unique "
             f"index cannot be built. Some of them: {names}. Everything there is computed from healthmetrics, "
