@@ -36,6 +36,8 @@ class Job:
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": str(ROOT),
+            # Each run is short: the second compiler would only take the cores away from the first batch.
+            "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         }
 
     def start(self, *arguments: str, script: str = "main.py", **environment: str) -> subprocess.Popen[str]:
