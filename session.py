@@ -74,8 +74,10 @@ def require_java() -> str:
         run = subprocess.run([command, "-version"], capture_output=True, text=True, timeout=30, check=False)
     except OSError:
         raise ConfigurationError(f"JAVA_HOME or PATH names a Java that cannot run: {remedy}.") from None
-    line = (run.stderr or run.stdout).splitlines()[0] if (run.stderr or run.stdout) else ""
-    match = re.search(r'version "(\d+)', line)
+    output = run.stderr + run.stdout
+    # JAVA_TOOL_OPTIONS puts a line of its own before the version.
+    match = re.search(r'^.*version "(\d+).*$', output, re.MULTILINE)
+    line = match.group(0) if match else output.partition("\n")[0]
     if not match or int(match.group(1)) < 17:
         raise ConfigurationError(f"Spark 4 needs Java 17 or 21, found {line or 'none'}: {remedy}.")
     return line

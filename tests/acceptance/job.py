@@ -73,9 +73,10 @@ class Job:
         assert_same_analytics(list(self.database["analytics"].find()), expected)
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Poll until `condition`; fails naming `what`."""
+def wait_for(condition: Callable[[], bool], what: str, process: subprocess.Popen[str]) -> None:
+    """Poll until `condition`; fails naming `what` after a time, or at once when `process` has ended."""
     end = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
+        assert process.poll() is None, f"the job ended with {process.returncode} while waiting for {what}"
         assert time.monotonic() < end, f"waited {TIMEOUT_SECONDS:g} s for {what}"
         time.sleep(0.1)

@@ -22,11 +22,11 @@ def _analytics_settled(job: Job) -> bool:
 def test_a_live_job_equals_the_reference(job: Job, edit: Any) -> None:
     """Documents are added and edited while the stream runs; SIGTERM ends it cleanly with a summary."""
     process = job.start()
-    wait_for(lambda: job.database["analytics"].count_documents({}) > 0, "the first analytics")
+    wait_for(lambda: job.database["analytics"].count_documents({}) > 0, "the first analytics", process)
     for _ in range(60):
         edit()
         time.sleep(0.05)
-    wait_for(lambda: _analytics_settled(job), "the last edit to be computed")
+    wait_for(lambda: _analytics_settled(job), "the last edit to be computed", process)
     assert job.stop(process) == 0, job.output()
     job.assert_equals_reference()
     assert "BATCH PROCESSING SESSION SUMMARY" in job.output()
@@ -63,6 +63,6 @@ def test_a_wrong_address_is_one_clear_error(job: Job) -> None:
 def test_a_second_instance_refuses_to_start(job: Job) -> None:
     """Two processes on one checkpoint would write the same cursor."""
     process = job.start()
-    wait_for(lambda: job.database["analytics"].count_documents({}) > 0, "the first analytics")
+    wait_for(lambda: job.database["analytics"].count_documents({}) > 0, "the first analytics", process)
     assert job.run("--once") == 2
     assert job.stop(process) == 0
