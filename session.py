@@ -36,14 +36,15 @@ def build_session(settings: Settings, streaming: bool) -> SparkSession:
     if master.startswith("local"):
         # Otherwise results over 1 MB are fetched at another interface than the one that is bound.
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    for key, value in _conf(streaming).items():
+    for key, value in conf_for(streaming).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
 
 
-def _conf(streaming: bool) -> dict[str, str]:
+def conf_for(streaming: bool) -> dict[str, str]:
+    """Spark settings of every run; `streaming` adds those of a stream."""
     conf = {
         "spark.sql.session.timeZone": "UTC",
         "spark.ui.enabled": "false",

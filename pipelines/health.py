@@ -145,6 +145,7 @@ def assemble(
         retry=retry,
         faults=faults,
         on_report=on_report,
+        overlap_seconds=settings.poll_overlap_seconds,
         users_per_piece=settings.max_users_per_piece,
     )
     letter_retry = LetterRetry(

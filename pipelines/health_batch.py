@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from bson import ObjectId
 
@@ -57,6 +57,7 @@ class HealthBatch:
         retry: RetryPolicy,
         faults: Faults,
         on_report: Callable[[BatchReport], None],
+        overlap_seconds: int,
         users_per_piece: int = 1_000,
     ) -> None:
         self._poll = poll
@@ -67,7 +68,9 @@ class HealthBatch:
         self._retry = retry
         self._faults = faults
         self._on_report = on_report
+        self._overlap = timedelta(seconds=overlap_seconds)
         self._users_per_piece = users_per_piece
+        self._recomputed: dict[ObjectId, datetime] = {}
         self._known: CursorState | None = None
         self._current: _Piece | None = None
         self._count = 0
@@ -79,6 +82,7 @@ class HealthBatch:
         (a dead letter that cannot be stored, the servers away) is reported like any failed batch.
         """
         self._current = None
+        self._recomputed.clear()
         try:
             self._retry.call(lambda: self._drain_once(should_stop, since), is_transient=is_transient_mongo)
         except Exception as error:  # noqa: BLE001 - the boundary: reported, and nothing is lost
@@ -139,6 +143,7 @@ class HealthBatch:
         failed: list[FailedWrite] = []
         for users in _chunks(piece.users, self._users_per_piece):
             done = self._recompute.run(users, piece.batch_id, mark)
+            self._recomputed.update(dict.fromkeys(users, done.calculated_at))
             piece.computed += len(done.documents)
             piece.writes += done.writes
             failed += done.writes.failed
@@ -153,10 +158,19 @@ class HealthBatch:
             checked = check_document(document, rules)
             piece.rejected += checked.rejections
             # Also a document that does not count makes its user stale: yesterday it may have counted.
-            if isinstance(document.get("userId"), ObjectId):
-                users.add(document["userId"])
+            owner = document.get("userId")
+            if isinstance(owner, ObjectId) and not self._is_included(document["updatedAt"], owner):
+                users.add(owner)
         piece.processed = len(page.documents)
         piece.users = sorted(users)
+
+    def _is_included(self, updated: datetime, user: ObjectId) -> bool:
+        """Whether this drain already recomputed `user` from a history that was sure to hold the change.
+
+        A backlog is polled in the order of time, so its pages share most of their users.
+        """
+        read_at = self._recomputed.get(user)
+        return read_at is not None and read_at > updated + self._overlap
 
     def _timer(self, piece: _Piece) -> Callable[[str], None]:
         last = time.monotonic()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 from bson import ObjectId
 from pymongo.collection import Collection
 from pyspark.sql import SparkSession
@@ -22,12 +23,17 @@ from sources.mongo_client import MonotonicClock
 from sources.mongo_history import read_history
 
 Step = Callable[[str], None]
+Compute = Callable[[SparkSession, pa.Table, int], pa.Table]
 
 
 @dataclass(frozen=True)
 class Recomputed:
-    """What one recomputation read and wrote; `documents` are those handed to the writer."""
+    """What one recomputation read and wrote; `documents` are those handed to the writer.
 
+    `calculated_at` was taken from the server's clock before the history was read.
+    """
+
+    calculated_at: datetime
     documents: list[dict[str, Any]]
     writes: WriteResult
     history_rows: int
@@ -43,7 +49,9 @@ class UserRecompute:
         target: Collection[dict[str, Any]],
         clock: MonotonicClock,
         timezone: str,
+        compute: Compute = compute,
     ) -> None:
+        self._compute = compute
         self._spark = spark
         self._source = source
         self._target = target
@@ -65,7 +73,7 @@ class UserRecompute:
         ordered = sorted(users)
         history = history_table(read_history(self._source, ordered), ordered, self.rules(calculated_at))
         step("read")
-        result = compute(self._spark, history, len(ordered))
+        result = self._compute(self._spark, history, len(ordered))
         metadata = {
             "sparkJobId": f"{self._spark.sparkContext.applicationId}:{batch_id}"[:200],
             "sparkVersion": self._spark.version[:50],
@@ -76,4 +84,4 @@ class UserRecompute:
         step("compute")
         writes = upsert_newer(self._target, documents, ordered, calculated_at, self._clock.now())
         step("write")
-        return Recomputed(documents, writes, history.num_rows)
+        return Recomputed(calculated_at, documents, writes, history.num_rows)

@@ -1,0 +1,78 @@
+"""Databases to measure on: U users with one document for each of D days, and changes to some of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+_DOCUMENTS_PER_INSERT = 5_000
+_Source = Collection[dict[str, Any]]
+
+
+def user_ids(users: int) -> list[ObjectId]:
+    """The ids of a population, the same in every run."""
+    return [ObjectId(number.to_bytes(12, "big")) for number in range(1, users + 1)]
+
+
+def fill(database: Database[dict[str, Any]], users: int, days: int) -> _Source:
+    """The collection with `users` * `days` documents, all of them a day old; made once, then kept."""
+    source = database["healthmetrics"]
+    if source.estimated_document_count() != users * days:
+        source.drop()
+        source.create_index([("userId", 1), ("date", 1)], unique=True)
+        source.create_index([("updatedAt", 1), ("_id", 1)])
+        piece: list[dict[str, Any]] = []
+        for document in _documents(users, days):
+            piece.append(document)
+            if len(piece) == _DOCUMENTS_PER_INSERT:
+                source.insert_many(piece, ordered=False)
+                piece = []
+        if piece:
+            source.insert_many(piece, ordered=False)
+    return source
+
+
+def _documents(users: int, days: int) -> Iterator[dict[str, Any]]:
+    rng = random.Random(users)
+    today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    dates = [today - timedelta(days=back) for back in range(days)]
+    for user in user_ids(users):
+        weight = rng.uniform(50, 110)
+        for back, date in enumerate(dates):
+            steps = rng.randrange(500, 16_000)
+            metrics = {
+                "steps": steps,
+                "distance": steps * 0.00074,
+                "calories": 1_500 + steps // 20,
+                "activeMinutes": steps // 110,
+                "heartPoints": steps // 300,
+                "weight": round(weight + rng.gauss(0, 0.4), 1) if back % 3 == 0 else None,
+                "sleepHours": round(rng.uniform(5, 9), 1),
+                "hydration": round(rng.uniform(0.5, 3), 1),
+            }
+            updated_at = today - timedelta(days=1)
+            yield {
+                "userId": user,
+                "date": date,
+                "metrics": metrics,
+                "source": "googlefit",
+                "updatedAt": updated_at,
+            }
+
+
+def change(source: _Source, users: Sequence[ObjectId], rng: random.Random) -> None:
+    """Give each of `users` another number of steps on their newest day, now."""
+    newest = next(iter(source.find().sort("date", -1).limit(1)))
+    now = datetime.now(timezone.utc)
+    values = {"metrics.steps": rng.randrange(500, 16_000), "updatedAt": now}
+    source.bulk_write(
+        [UpdateOne({"userId": user, "date": newest["date"]}, {"$set": values}) for user in users],
+        ordered=False,
+    )

@@ -1,0 +1,203 @@
+"""Measures the health batch against its peers in one run, and holds it to its budgets.
+
+Each peer's turn: some users change, then one whole batch from the poll to the saved cursor. Turns alternate,
+so that a machine that grows slower slows both.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import typer
+from bson import ObjectId
+from pymongo import MongoClient
+from pymongo.database import Database
+from pyspark.sql import SparkSession
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.peers import Peer, Stopwatch, difference, polars_batch, spark_peer
+from benchmarks.population import change, fill, user_ids
+from benchmarks.ticks import idle_and_floor
+from session import build_session
+from settings import load
+
+ROUNDS = {1: 15, 100: 9, 1_000: 5}
+WARM_UP = {1: 8, 100: 5, 1_000: 3}
+_CONNECTOR_ROUNDS = 3
+
+
+@dataclass
+class Turns:
+    """Wall and CPU seconds of each measured batch of one peer."""
+
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    steps: list[dict[str, float]] = field(default_factory=list)
+    documents: int = 0
+
+    def milliseconds(self) -> float:
+        """Median wall time."""
+        return median(self.wall) * 1000
+
+    def step(self, name: str) -> float:
+        """Median milliseconds of one step."""
+        return median(steps.get(name, 0.0) for steps in self.steps)
+
+
+def take_turns(
+    database: Database[dict[str, Any]], peers: Sequence[Peer], watch: Stopwatch, users: list[ObjectId]
+) -> list[Turns]:
+    """Warm up, then measure every peer in turns on changes of the same users."""
+    rng = random.Random(7)
+    turns = [Turns() for _ in peers]
+    rounds, warm_up = ROUNDS.get(len(users), 5), WARM_UP.get(len(users), 3)
+    for number in range(warm_up + rounds):
+        for peer, turn in zip(peers, turns, strict=True):
+            peer.catch_up()
+            change(database["healthmetrics"], users, rng)
+            wall, cpu = watch.time(peer.run)
+            if number >= warm_up:
+                turn.wall.append(wall)
+                turn.cpu.append(cpu)
+                turn.steps.append(dict(peer.reports[0].steps_ms))
+                turn.documents = peer.reports[0].analytics_computed
+    return turns
+
+
+def check_equal(database: Database[dict[str, Any]], peers: Sequence[Peer], user: ObjectId) -> None:
+    """Both peers must leave the same documents. Raises RuntimeError that names the first difference."""
+    results = []
+    for peer in peers:
+        change(database["healthmetrics"], [user], random.Random(1))
+        peer.batch.drain(lambda: False)
+        found = database["analytics"].find(
+            {"userId": user}, {"_id": 0, "metadata": 0, "updatedAt": 0, "createdAt": 0}
+        )
+        results.append({f"{d['metricType']} {d['timeRange']}": d for d in found})
+    for key in results[0].keys() | results[1].keys():
+        where = difference(results[0].get(key, {}), results[1].get(key, {}))
+        if where:
+            raise RuntimeError(f"Spark and polars differ in {where} of {key}: a time would mean nothing")
+
+
+def connector(uri: str, database: str, users: int, days: int, changes: list[int]) -> dict[int, float]:
+    """Median milliseconds of the connector's batch by number of changed users, from a process of its own."""
+    arguments = [uri, database, str(users), str(days), json.dumps(changes), str(_CONNECTOR_ROUNDS)]
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.connector_peer", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        raise RuntimeError(f"the connector's process failed:\n{run.stderr[-2000:]}")
+    return {int(n): median(seconds) * 1000 for n, seconds in json.loads(run.stdout.splitlines()[-1]).items()}
+
+
+class Bench:
+    """One run: fills the databases, measures, prints."""
+
+    def __init__(self, uri: str, users: int, days: int, changes: list[int], out: Console) -> None:
+        self._uri, self._days, self._changes, self._out = uri, days, changes, out
+        self._client: MongoClient[dict[str, Any]] = MongoClient(uri, tz_aware=True)
+        self._users = users
+        self._table = Table(
+            "changed", "batch ms", "polars", "ratio", "connector", "docs/s", "CPU ms", "steps ms"
+        )
+        self._verdicts: list[str] = []
+
+    def run(self, with_connector: bool) -> None:
+        """Measure everything and print the table and the verdicts."""
+        others = (
+            connector(self._uri, self._name(self._users), self._users, self._days, self._changes)
+            if with_connector
+            else {}
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            spark = build_session(load(env_file=None), streaming=True)
+            large = self._measure(spark, Path(folder), self._users, others, first=True)
+            small = self._measure(
+                spark, Path(folder), max(self._changes[-1], self._users // 10), others, first=False
+            )
+            spark.stop()
+        for number, milliseconds in large.items():
+            ratio = milliseconds / small[number]
+            self._judge(f"{self._users} users / {self._users // 10}, {number} changed", ratio, 1.15, "×")
+        self._out.print(self._table)
+        for verdict in self._verdicts:
+            self._out.print(verdict, highlight=False)
+
+    def _name(self, users: int) -> str:
+        return f"bench_{users}_{self._days}"
+
+    def _measure(
+        self, spark: SparkSession, folder: Path, users: int, others: dict[int, float], first: bool
+    ) -> dict[int, float]:
+        database = self._client[self._name(users)]
+        self._out.print(f"{users} users × {self._days} days …")
+        fill(database, users, self._days)
+        ours, polars = (
+            make(spark, database, folder / f"{make.__name__}{users}") for make in (spark_peer, polars_batch)
+        )
+        for peer in (ours, polars):
+            peer.start()
+        if first:
+            idle, floor = idle_and_floor(spark, folder / "ticker", ours.catch_up)
+            self._out.print(f"idle poll {idle:.0f} ms, empty foreachBatch {floor:.0f} ms")
+            self._judge("idle poll above the floor", idle - floor, 5, " ms")
+            check_equal(database, [ours, polars], user_ids(1)[0])
+        peers, watch = ([ours, polars] if first else [ours]), Stopwatch(spark)
+        medians = {}
+        for number in self._changes:
+            turns = take_turns(database, peers, watch, random.Random(number).sample(user_ids(users), number))
+            medians[number] = turns[0].milliseconds()
+            if first:
+                self._row(number, turns, others.get(number))
+        return medians
+
+    def _row(self, number: int, turns: list[Turns], other: float | None) -> None:
+        ours, polars = turns[0], turns[1]
+        ratio = ours.milliseconds() / polars.milliseconds()
+        steps = " ".join(f"{name} {ours.step(name):.0f}" for name in ours.steps[0] if ours.step(name) >= 0.5)
+        steps += f" (polars computes in {polars.step('compute'):.0f})"
+        self._table.add_row(
+            str(number), f"{ours.milliseconds():.0f}", f"{polars.milliseconds():.0f}", f"{ratio:.2f}",
+            "" if other is None else f"{other:.0f}", f"{ours.documents / ours.milliseconds() * 1000:.0f}",
+            f"{median(ours.cpu) * 1000:.0f}", steps,
+        )  # fmt: skip
+        if number == 1:
+            self._judge("1 changed user", ours.milliseconds(), 250, " ms")
+        elif number in (100, 1000):
+            self._judge(f"{number} changed, against polars", ratio, {100: 2.2, 1000: 1.5}[number], "×")
+        if other is not None:
+            self._judge(f"{number} changed, against the connector", ours.milliseconds() / other, 1, "×")
+
+    def _judge(self, what: str, value: float, limit: float, unit: str) -> None:
+        mark = "✅" if value <= limit else "❌"
+        self._verdicts.append(f"{mark} {what}: {value:.2f}{unit} (budget {limit:g}{unit})")
+
+
+def main(
+    uri: Annotated[str, typer.Option(envvar="MONGO_TEST_URI", help="A server to fill with test data.")],
+    users: Annotated[int, typer.Option(help="Users in the larger database.")] = 10_000,
+    days: Annotated[int, typer.Option(help="Days of history for each user.")] = 180,
+    changed: Annotated[str, typer.Option(help="Changed users per batch.")] = "1,100,1000",
+    with_connector: Annotated[bool, typer.Option("--connector/--no-connector")] = True,
+) -> None:
+    """Measure the health batch, in milliseconds (medians), against polars, the connector and its budgets."""
+    changes = [int(number) for number in changed.split(",")]
+    Bench(uri, users, days, changes, Console(width=160)).run(with_connector)
+
+
+if __name__ == "__main__":
+    typer.run(main)
