@@ -1,26 +1,31 @@
 """The health analytics of many users in one Spark job: composes the formulas, one module each.
 
-Wide rows (one per user and day) for what runs over days, then long rows (one per metric value) that are
-aggregated once per user and metric. One shuffle, by user, or none when one partition is enough.
+One SQL query, because each DataFrame call would analyse the growing plan again (a third of a small batch's
+time). Its steps: one row per value, windows over each series of values, one row per series, one per range.
+One shuffle, by user, or none when one partition is enough.
 """
 
 from __future__ import annotations
 
+import uuid
+from functools import lru_cache
 from typing import Final
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from analytics import anomaly, percentile, rolling, streak, trend
+from analytics.days import WHOLE
 from analytics.schemas import LONGEST_RANGE_DAYS, RANGES, RESULT_SCHEMA
 from analytics.validation import METRICS
 
 # Up to here one task is faster than a shuffle (measured on two cores).
 ONE_PARTITION_USERS: Final = 100
-# The longest range and the one before it.
-_KEPT_DAYS: Final = 2 * LONGEST_RANGE_DAYS
-_WHOLE: Final = "(PARTITION BY user ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
+# Metrics travel as small numbers: strings made sorting slower.
+_CODES: Final = {name: f"{code}Y" for code, name in enumerate(METRICS)}
+_QUALIFIES: Final = f"(metric = {_CODES['steps']} AND value > {streak.STEPS_THRESHOLD})"
+# What an anomaly of the longest range can depend on; older days count for streaks and previous means only.
+_BASELINE_AGE: Final = LONGEST_RANGE_DAYS + anomaly.BASELINE_DAYS
 
 
 def compute(spark: SparkSession, history: pa.Table, users_count: int) -> pa.Table:
@@ -39,76 +44,85 @@ def compute(spark: SparkSession, history: pa.Table, users_count: int) -> pa.Tabl
 
 def analytics_of(days: DataFrame) -> DataFrame:
     """The columns of RESULT_SCHEMA from one row per (user, day)."""
-    return _finish(_per_range(_aggregate(_values(_recent(days)))))
+    # A name of its own, because batches may run at the same time; the result does not need it any more.
+    view = f"days_{uuid.uuid4().hex}"
+    days.createOrReplaceTempView(view)
+    try:
+        return days.sparkSession.sql(_query().replace("{days}", view))
+    finally:
+        days.sparkSession.catalog.dropTempView(view)
 
 
-def _recent(days: DataFrame) -> DataFrame:
-    """Each row with `<metric>_last` (the metric's D) and the runs; without rows no metric needs any more."""
-    last = [f"max(if({name} IS NULL, null, day)) OVER {_WHOLE} AS {name}_last" for name in METRICS]
-    dated = days.select("*", *map(F.expr, last), streak.previous_qualifying_day())
-    # Streaks look at the whole history, so they come before the filter.
-    oldest = ", ".join(f"{name}_last" for name in METRICS)
-    return streak.with_runs(dated).where(f"day > least({oldest}) - {_KEPT_DAYS}")
+@lru_cache(maxsize=1)
+def _query() -> str:
+    return _finish(_per_range(_aggregate(_with_baselines(_with_runs(_dated(_values("{days}")))))))
 
 
-def _values(days: DataFrame) -> DataFrame:
-    """One row per value: user, metric, day, value, age (days before D), runs (steps only), anomaly."""
-    items = []
-    for name in METRICS:
-        run = (
-            "run_start, longest_run"
-            if name == "steps"
-            else "int(null) AS run_start, int(null) AS longest_run"
-        )
-        items.append(
-            f"struct('{name}' AS metric, {name} AS value, {name}_last - day AS age, {name}_n AS n,"
-            f" {name}_sum / nullif({name}_n, 0) AS expected, {name}_sd AS sigma, {run})"
-        )
-    wide = anomaly.with_baselines(days, list(METRICS))
-    values = wide.selectExpr("user", "day", f"inline(array({', '.join(items)}))")
-    kept = values.where(f"value IS NOT NULL AND age < {_KEPT_DAYS}")
-    return kept.select("user", "metric", "day", "value", "age", "run_start", "longest_run", anomaly.anomaly())
+def _select(source: str, *columns: str, end: str = "") -> str:
+    return f"SELECT {', '.join(columns)} FROM {source} {end}"
 
 
-def _aggregate(values: DataFrame) -> DataFrame:
+def _values(days: str) -> str:
+    """One row per value: user, day, metric (its code), value."""
+    pairs = ", ".join(f"{code}, {name}" for name, code in _CODES.items())
+    rows = _select(days, "user", "day", f"stack({len(_CODES)}, {pairs}) AS (metric, value)")
+    return _select(f"({rows})", "*", end="WHERE value IS NOT NULL")
+
+
+def _dated(values: str) -> str:
+    """Adds last_day (the series' D), previous_day, has_baseline."""
+    last_day = f"max(day) OVER {WHOLE} AS last_day"
+    return _select(f"({values})", "*", last_day, streak.previous_day(_QUALIFIES), anomaly.has_baseline())
+
+
+def _with_runs(values: str) -> str:
+    """Adds age (days before D), run_start, previous_N; drops the old days that nothing later looks at."""
+    previous = [trend.previous_mean(length) for length in RANGES.values()]
+    rows = _select(f"({values})", "*", "last_day - day AS age", streak.run_start(_QUALIFIES), *previous)
+    return _select(f"({rows})", "*", end=f"WHERE age < {_BASELINE_AGE} OR run_start IS NOT NULL")
+
+
+def _with_baselines(values: str) -> str:
+    """Adds expected, sigma."""
+    return _select(f"({values})", "*", *anomaly.baseline_columns())
+
+
+def _aggregate(values: str) -> str:
     """One row per (user, metric), with the aggregates of every range."""
-    ranges = [
-        column
-        for length in RANGES.values()
-        for column in (*rolling.range_aggregates(length), trend.previous_mean(length))
-    ]
-    return values.groupBy("user", "metric").agg(
-        F.expr("max(day)").alias("last_day"),
-        F.expr("max(if(age = 0, value, null))").alias("latest"),
-        F.expr("max(if(age = 0, run_start, null))").alias("run_start"),
-        F.expr("max(longest_run)").alias("longest_run"),
-        # The latest anomaly of a range is the latest of all when that lies inside, else there is none.
-        F.expr(f"max({rolling.in_range(LONGEST_RANGE_DAYS, 'anomaly')})").alias("anomaly"),
-        *ranges,
-    )
-
-
-def _per_range(metrics: DataFrame) -> DataFrame:
-    """One row per (user, metric, range), the aggregates under names without the range."""
-    longest = f"sorted_{LONGEST_RANGE_DAYS}"
-    ordered = [f"sort_array(values_{n}) AS sorted_{n}" for n in RANGES.values()]
-    ranked = metrics.selectExpr("*", *ordered).select("*", percentile.percentile(longest, "latest"))
-    items = [
-        f"struct('{name}' AS range, mean_{n} AS mean, sd_{n} AS sd, previous_{n} AS previous,"
-        f" days_{n} AS history_days, values_{n} AS history_values, sorted_{n} AS sorted,"
-        f" if(anomaly.day > last_day - {n}, anomaly, null) AS anomaly)"
-        for name, n in RANGES.items()
-    ]
-    return ranked.selectExpr(
-        "user", "metric", "last_day", "run_start", "longest_run", "percentile",
-        f"inline(array({', '.join(items)}))",
+    columns = [column for length in RANGES.values() for column in rolling.range_aggregates(length)]
+    columns += [f"max(previous_{length}) AS previous_{length}" for length in RANGES.values()]
+    # The latest anomaly of a range is the latest of all when that lies inside, else there is none.
+    latest_anomaly = f"max({rolling.in_range(LONGEST_RANGE_DAYS, anomaly.anomaly())}) AS anomaly"
+    latest = "max(if(age = 0, value, null)) AS latest"
+    return _select(
+        f"({values})", "user", "metric", "max(day) AS last_day", latest, latest_anomaly,
+        *streak.run_aggregates(), *columns, end="GROUP BY user, metric",
     )  # fmt: skip
 
 
-def _finish(ranges: DataFrame) -> DataFrame:
-    """The columns of RESULT_SCHEMA from the rows of `_per_range`."""
-    changed = ranges.select("*", *trend.change_columns())
-    return changed.select(
+def _per_range(series: str) -> str:
+    """One row per (user, metric, range), the aggregates under names without the range."""
+    name = f"elt(metric + 1, {', '.join(repr(name) for name in _CODES)}) AS metric"
+    ordered = [f"sort_array(values_{n}) AS sorted_{n}" for n in RANGES.values()]
+    sorted_series = _select(f"({series})", "* EXCEPT (metric)", name, *ordered)
+    items = [
+        f"struct('{label}' AS range, mean_{n} AS mean, sd_{n} AS sd, previous_{n} AS previous,"
+        f" days_{n} AS history_days, values_{n} AS history_values, sorted_{n} AS sorted,"
+        f" if(anomaly.day > last_day - {n}, anomaly, null) AS anomaly)"
+        for label, n in RANGES.items()
+    ]
+    rank = percentile.percentile(f"sorted_{LONGEST_RANGE_DAYS}", "latest")
+    ranges = f"inline(array({', '.join(items)}))"
+    return _select(
+        f"({sorted_series})", "user", "metric", "last_day", "run_start", "longest_run", rank, ranges
+    )
+
+
+def _finish(ranges: str) -> str:
+    """The columns of RESULT_SCHEMA."""
+    changed = _select(f"({ranges})", "*", *trend.change_columns())
+    return _select(
+        f"({changed})",
         "user", "metric", "range", "last_day", "mean", "trend_percentage", "absolute_change", "percentile",
         "history_days", "history_values",
         *trend.direction_columns(), *anomaly.anomaly_columns(), *streak.streak_columns(),

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
 
-
-def percentile(ordered: str, latest: str) -> Column:
+def percentile(ordered: str, latest: str) -> str:
     """`percentile`, 0 to 100: 100 * (values < latest) / (n - 1), and 50 when n = 1.
 
     `ordered` names the ascending array of the n values of the range, `latest` the value at D, one of them.
     """
     # In an ascending array the first position of a value is the number of lower ones.
     lower = f"(array_position({ordered}, {latest}) - 1)"
-    return F.expr(f"if(size({ordered}) = 1, 50.0D, 100.0D * {lower} / nullif(size({ordered}) - 1, 0))").alias(
-        "percentile"
-    )
+    rank = f"100.0D * {lower} / nullif(size({ordered}) - 1, 0)"
+    return f"if(size({ordered}) = 1, 50.0D, {rank}) AS percentile"

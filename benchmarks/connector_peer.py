@@ -15,7 +15,7 @@ import time
 from datetime import datetime, timezone
 from typing import Any
 
-from bson import json_util
+from bson import ObjectId, json_util
 from pymongo import MongoClient
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -54,7 +54,7 @@ class ConnectorPeer:
     def batch(self, since: datetime) -> int:
         """Process what changed after `since`; the number of users."""
         changed = self._read("userId STRING", {"updatedAt": {"$gt": since}}).distinct().collect()
-        users = [json_util.ObjectId(row.userId) for row in changed]
+        users = [ObjectId(row.userId) for row in changed]
         history = self._read(_SCHEMA, {"userId": {"$in": users}}).where("source IN ('googlefit', 'manual')")
         columns = [F.expr(f"metrics.{name}").alias(name) for name in METRICS]
         days = history.select(
@@ -83,8 +83,8 @@ class ConnectorPeer:
 
 def main(uri: str, database: str, users: int, days: int, changes: list[int], rounds: int) -> None:
     """Measure and print."""
-    source = fill(MongoClient(uri)[database], users, days)
-    target = MongoClient(uri)[database][TARGET]
+    client: MongoClient[dict[str, Any]] = MongoClient(uri)
+    source, target = fill(client[database], users, days), client[database][TARGET]
     target.drop()
     target.create_index([("userId", 1), ("timeRange", 1), ("metricType", 1)], unique=True)
     builder = SparkSession.builder.appName("connector-peer").master("local[*]")
