@@ -61,15 +61,22 @@ class FailedWrite:
     reason: str
 
 
+EXAMPLES_EACH = 3
+
+
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What one write did, counted from the server's answers."""
+    """What one write did, counted from the server's answers.
+
+    `examples` holds a few documents by what became of them (`insert`, `update`, `skip`), for debugging.
+    """
 
     inserted: int = 0
     updated: int = 0
     skipped: int = 0
     deleted: int = 0
     failed: tuple[FailedWrite, ...] = ()
+    examples: Mapping[str, tuple[Document, ...]] = field(default_factory=dict)
 
     @property
     def written(self) -> int:
@@ -83,6 +90,10 @@ class WriteResult:
             self.skipped + other.skipped,
             self.deleted + other.deleted,
             self.failed + other.failed,
+            {
+                kind: (self.examples.get(kind, ()) + other.examples.get(kind, ()))[:EXAMPLES_EACH]
+                for kind in self.examples.keys() | other.examples.keys()
+            },
         )
 
 

@@ -62,7 +62,10 @@ class HealthPipeline:
 
     def stream(self, stop: StopFlag) -> bool:
         """Poll at every trigger until `stop`; True, because failed batches were reported and retried."""
-        logger.info(f"🚀 Starting micro-batch polling every {self.settings.batch_interval_seconds:g} seconds")
+        logger.info(
+            f"🔄 Polling for new health metrics every {self.settings.batch_interval_seconds:g} seconds; "
+            "press Ctrl+C to stop"
+        )
         # The rate source's first trigger has no rows, so without this the first poll came an interval late.
         self.once(stop)
         folder = self.settings.checkpoint_location / "ticker"
@@ -99,6 +102,8 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
     """
     cursor = open_cursor(settings)
     with cursor.lock():
+        logger.info(f"🚀 Starting Spark Application: {settings.spark_app_name}")
+        logger.info(f"📡 Connecting to MongoDB Database: {settings.mongo_db_name}")
         database, clock = _open_database(settings)
         source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
         poll = MongoPoll(source, settings.poll_overlap_seconds, settings.max_batch_documents)
@@ -106,6 +111,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
             poll.ensure_index()
         ensure_indexes(target)
         spark = build_session(settings, streaming)
+        logger.info(f"✅ Spark Session Initialized; 📂 checkpoint location: {settings.checkpoint_location}")
         try:
             yield assemble(settings, spark, source, target, clock, cursor, poll)
         finally:

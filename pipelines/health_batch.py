@@ -209,7 +209,8 @@ class HealthBatch:
                 batch_id=piece.batch_id,
                 start_time=piece.start,
                 end_time=max(end, piece.start),
-                records_processed=piece.processed,
+                # A failed piece is polled again, and each document counts once.
+                records_processed=piece.processed if failure is None else 0,
                 analytics_computed=piece.computed,
                 writes=piece.writes,
                 users=len(piece.users),

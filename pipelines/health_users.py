@@ -18,9 +18,14 @@ from analytics.health import compute
 from analytics.history_table import history_table
 from analytics.validation import DayRules
 from contracts import WriteResult
+from monitoring.logs import get_logger
 from sinks.mongo_upsert import upsert_newer
 from sources.mongo_client import MonotonicClock
 from sources.mongo_history import read_history
+
+logger = get_logger(__name__)
+
+_MARKS = {"insert": "🆕 INSERT", "update": "🔄 UPDATE", "skip": "⏭️  SKIP (the stored one is newer)"}
 
 Step = Callable[[str], None]
 Compute = Callable[[SparkSession, pa.Table, int], pa.Table]
@@ -37,6 +42,18 @@ class Recomputed:
     documents: list[dict[str, Any]]
     writes: WriteResult
     history_rows: int
+
+
+def _log_examples(writes: WriteResult) -> None:
+    """A few written documents with their values, at LOG_LEVEL=DEBUG."""
+    for kind, documents in writes.examples.items():
+        for document in documents:
+            values = document["analytics"]
+            logger.debug(
+                f"{_MARKS[kind]}: userId={document['userId']}, metric={document['metricType']},"
+                f" range={document['timeRange']}, rollingAvg={values['rollingAverage']:.1f},"
+                f" trend={values['trend']}, anomaly={values['anomalyDetected']}"
+            )
 
 
 class UserRecompute:
@@ -83,5 +100,6 @@ class UserRecompute:
         documents = build_documents(result, ordered, calculated_at, metadata)
         step("compute")
         writes = upsert_newer(self._target, documents, ordered, calculated_at, self._clock.now())
+        _log_examples(writes)
         step("write")
         return Recomputed(calculated_at, documents, writes, history.num_rows)

@@ -7,9 +7,10 @@ writers cannot overtake each other.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from bson import ObjectId
@@ -18,7 +19,7 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DocumentTooLarge, InvalidOperation
 
-from contracts import Document, FailedWrite, UnavailableError, WriteResult
+from contracts import EXAMPLES_EACH, Document, FailedWrite, UnavailableError, WriteResult
 from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write
 
 KEY = ("userId", "timeRange", "metricType")
@@ -89,7 +90,9 @@ class _Writer:
         again, wrong = self._send(refused, self._update_only)
         skipped = len(refused) - again.updated - len(again.failed) - len(wrong)
         failed = tuple(FailedWrite(document, "duplicate key") for document in wrong)
-        return result + again + WriteResult(skipped=skipped, failed=failed)
+        # Which of several were skipped is not in the answer, but all of them is.
+        examples = {"skip": tuple(refused[:EXAMPLES_EACH])} if skipped == len(refused) > 0 else {}
+        return result + again + WriteResult(skipped=skipped, failed=failed, examples=examples)
 
     def _operation(self, document: Document) -> UpdateOne:
         return UpdateOne(self._filter(document), self._change(document, insert=True), upsert=True)
@@ -126,7 +129,9 @@ class _Writer:
             except (BSONError, DocumentTooLarge, InvalidOperation, OverflowError) as error:
                 result, refused = self._bisect(pending, operation, error)
                 return total + result, duplicates + refused
-            return total + WriteResult(answer.upserted_count, answer.matched_count), duplicates
+            examples = _examples(pending, answer.upserted_ids or {})
+            counts = WriteResult(answer.upserted_count, answer.matched_count, examples=examples)
+            return total + counts, duplicates
         if pending:
             raise UnavailableError(
                 f"{len(pending)} writes were refused as conflicts {_TRIES} times; tried again later."
@@ -144,6 +149,14 @@ class _Writer:
         first, refused = self._send(documents[:middle], operation)
         second, more = self._send(documents[middle:], operation)
         return first + second, refused + more
+
+
+def _examples(documents: _Documents, inserted: Mapping[int, Any]) -> dict[str, tuple[Document, ...]]:
+    """A few documents of a bulk without errors; what was not inserted was matched."""
+    new = tuple(documents[index] for index in list(inserted)[:EXAMPLES_EACH])
+    others = (document for index, document in enumerate(documents) if index not in inserted)
+    found = {"insert": new, "update": tuple(islice(others, EXAMPLES_EACH))}
+    return {kind: some for kind, some in found.items() if some}
 
 
 def _sort_out(details: Any, documents: _Documents) -> tuple[WriteResult, list[Document], list[Document]]:

@@ -27,6 +27,9 @@ _KEYS_PER_REPLY = 50_000
 _IDS_PER_QUERY = 10_000
 _PRUNE_AT_LEAST = 10_000
 _STANDARD_UUID: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+# A list of dates matches a range on dates; as a page full of them could not say where the next begins, the
+# server leaves them out where the number counts. They belong to the documents a census must find.
+_NO_ARRAY = {"$not": {"$type": "array"}}
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
 
 
@@ -71,7 +74,7 @@ class MongoPoll:
     def begin(self, cursor: datetime, until: datetime) -> Iterator[PollPage]:
         """One drain: the versions not yet done from cursor less overlap to until, oldest zone first.
 
-        Pages hold 1 to `page_size` documents; an idle drain has no page and costs two commands. Confirm
+        Pages hold 1 to `page_size` documents; an idle drain has no page and costs one command. Confirm
         each with `mark_done` once its cursor is saved; what is not confirmed comes again in the next drain.
         The page after the one handed out is already read. pymongo's errors pass through and end the drain.
         """
@@ -109,8 +112,12 @@ class MongoPoll:
         return moment - self._overlap if moment - _EARLIEST > self._overlap else _EARLIEST
 
     def _pages(self, cursor: datetime, until: datetime) -> Iterator[list[dict[str, Any]]]:
-        upper = min(cursor, until)
         lower = self._before(cursor)
+        changed = self._few_changes(lower, until)
+        if changed is not None:
+            yield from self._by_ids(changed, lower, until)
+            return
+        upper = min(cursor, until)
         unknown = self._unknown(lower, upper)
         yield from self._by_ids(unknown, lower, upper)
         position = cursor
@@ -126,28 +133,38 @@ class MongoPoll:
             if beyond[0]["updatedAt"] == position:
                 yield from self._by_ids(self._rest_of_group(page, position), position, position)
 
-    def _unknown(self, lower: datetime, upper: datetime) -> list[Any]:
-        """The ids of the zone's versions that were not processed; keys only, so the index answers alone."""
-        if lower > upper:
+    def _few_changes(self, lower: datetime, until: datetime) -> list[Any] | None:
+        """The ids of all versions up to `until` that were not processed, or None when they exceed a page.
+
+        Keys only, so that the index answers alone: all that an idle poll asks. More than a page has to go
+        in the order of time, because the cursor is saved after each.
+        """
+        if lower > until:
             return []
-        return [
-            key["_id"]
-            for key in self._keys({"$gte": lower, "$lte": upper})
-            if self._known.get(_hashable(key["_id"])) != key["updatedAt"]
-        ]
+        limit = len(self._known) + self._page_size
+        keys = list(self._keys({"$gte": lower, "$lte": until, **_NO_ARRAY}, limit + 1))
+        changed = self._not_known(keys)
+        return changed if len(keys) <= limit and len(changed) <= self._page_size else None
+
+    def _not_known(self, keys: Iterable[dict[str, Any]]) -> list[Any]:
+        return [key["_id"] for key in keys if self._known.get(_hashable(key["_id"])) != key["updatedAt"]]
+
+    def _unknown(self, lower: datetime, upper: datetime) -> list[Any]:
+        """The ids of the zone's versions that were not processed."""
+        return self._not_known(self._keys({"$gte": lower, "$lte": upper})) if lower <= upper else []
 
     def _rest_of_group(self, page: list[dict[str, Any]], moment: datetime) -> list[Any]:
         taken = {_hashable(document["_id"]) for document in page}
         return [key["_id"] for key in self._keys({"$eq": moment}) if _hashable(key["_id"]) not in taken]
 
-    def _keys(self, condition: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        with self._collection.find({"updatedAt": condition}, _KEYS, batch_size=_KEYS_PER_REPLY) as found:
+    def _keys(self, condition: dict[str, Any], limit: int = 0) -> Iterator[dict[str, Any]]:
+        """Keys of the documents so dated, at most `limit` of them unless it is 0."""
+        query = self._collection.find({"updatedAt": condition}, _KEYS, limit=limit)
+        with query.batch_size(_KEYS_PER_REPLY) as found:
             yield from _dated(found)
 
     def _after(self, position: datetime, until: datetime, limit: int) -> list[dict[str, Any]]:
-        # A list of dates matches a range on dates; as a page full of them could not say where the next
-        # begins, the server leaves them out. They belong to the documents a census must find.
-        condition = {"$gt": position, "$lte": until, "$not": {"$type": "array"}}
+        condition = {"$gt": position, "$lte": until, **_NO_ARRAY}
         query = self._collection.find({"updatedAt": condition}, PROJECTION)
         if self._embedded:  # mongomock cannot sort what has mixed types
             return sorted(_dated(query), key=lambda document: document["updatedAt"])[:limit]

@@ -25,8 +25,10 @@ from tests.compare import assert_same_analytics
 from tests.reference import reference_analytics
 from tests.unit.strategies import new_id, random_documents
 
+METRICS_FILE = "spark_analytics_metrics.prom"
 
-def _pipeline(
+
+def pipeline(
     spark: SparkSession, database: Database[dict[str, Any]], folder: Path, page_size: int
 ) -> HealthPipeline:
     """A pipeline as a freshly started process has it: no skip set, the cursor from the file."""
@@ -40,6 +42,53 @@ def _pipeline(
     ensure_indexes(target)
     cursor = FileCursor(chosen.checkpoint_location, 3650)
     return assemble(chosen, spark, source, target, clock, cursor, poll)
+
+
+def test_a_backlog_recomputes_each_user_once(
+    spark: SparkSession, database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    """Its pages are cut by time and share users; a recomputation already had what a later page tells."""
+    rng, now = random.Random(4), datetime.now(timezone.utc)
+    users = [new_id(rng) for _ in range(3)]
+    days = [
+        now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=back) for back in range(20)
+    ]
+    documents = [
+        {"userId": user, "date": day, "metrics": {"steps": 5000}, "source": "manual", "updatedAt": day}
+        for day in days
+        for user in users
+    ]
+    database["healthmetrics"].insert_many(documents)
+    job = pipeline(spark, database, tmp_path, page_size=10)
+    assert job.batch.drain(StopFlag())
+    recomputed = [batch["users"] for batch in job.history.recent()]
+    # The documents of today may lie in the overlap, where a late commit is still possible.
+    assert len(recomputed) == 6
+    assert sum(recomputed) <= 2 * len(users)
+    stored = list(database["healthmetrics"].find())
+    assert_same_analytics(list(database["analytics"].find()), reference_analytics(stored, "UTC", now.date()))
+
+
+def test_an_idle_poll_does_no_spark_work(
+    spark: SparkSession, database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    """No job, no batch line, and the metrics still tell that it polled."""
+    rng = random.Random(6)
+    database["healthmetrics"].insert_many(
+        random_documents(rng, [new_id(rng)], 10, datetime.now(timezone.utc).date())
+    )
+    job = pipeline(spark, database, tmp_path, page_size=1000)
+    assert job.once(StopFlag())
+    batches, jobs = len(job.history.recent()), _spark_jobs(spark)
+    assert job.once(StopFlag())
+    assert (len(job.history.recent()), _spark_jobs(spark)) == (batches, jobs)
+    assert batches == 1
+    assert "health_last_poll_timestamp_seconds" in (tmp_path / "metrics" / METRICS_FILE).read_text()
+
+
+def _spark_jobs(spark: SparkSession) -> int:
+    tracker: Any = spark.sparkContext.statusTracker()
+    return len(tracker.getJobIdsForGroup(None))
 
 
 def _apply(database: Database[dict[str, Any]], documents: Sequence[dict[str, Any]]) -> None:
@@ -75,12 +124,12 @@ def test_any_cutting_order_and_repetition_leaves_the_same_analytics(
     for document in documents:
         document["updatedAt"] = now - timedelta(seconds=rng.randrange(0, 50), milliseconds=5)
     rng.shuffle(documents)
-    job = _pipeline(spark, database, folder, page_size)
+    job = pipeline(spark, database, folder, page_size)
     for index in range(pieces):
         _apply(database, documents[index::pieces])
         assert job.batch.drain(StopFlag())
         if rng.random() < 0.4:
-            job = _pipeline(spark, database, folder, page_size)
+            job = pipeline(spark, database, folder, page_size)
     assert job.batch.drain(StopFlag(), since=now - timedelta(days=1))
     stored = list(database["healthmetrics"].find())
     assert_same_analytics(list(database["analytics"].find()), reference_analytics(stored, "UTC", now.date()))

@@ -153,7 +153,7 @@ def test_five_thousand_documents_at_one_timestamp(source: Collection[dict[str, A
         assert max(page.newest for page in pages if page.newest) == NOW
 
 
-def test_an_idle_poll_is_two_commands_and_no_documents(
+def test_an_idle_poll_is_one_command_and_no_documents(
     source: Collection[dict[str, Any]], counted: tuple[Any, CommandCounter]
 ) -> None:
     """However full the overlap, a poll without news reads its keys once and nothing else."""
@@ -164,7 +164,7 @@ def test_an_idle_poll_is_two_commands_and_no_documents(
     for _ in range(3):
         counter.sent.clear()
         assert drain(poll, NOW, NOW + HOUR) == []
-        assert counter.sent == ["find", "find"]
+        assert counter.sent == ["find"]
 
 
 def test_known_documents_do_not_fill_pages(source: Collection[dict[str, Any]]) -> None:
@@ -174,8 +174,8 @@ def test_known_documents_do_not_fill_pages(source: Collection[dict[str, Any]]) -
     drain(poll, NOW - HOUR)
     late, new = metric(NOW - MS * 250), metric(NOW + MS)
     source.insert_many([late, new])
-    pages = drain(poll, NOW, NOW + MS)
-    assert [page.documents for page in pages] == [[late], [new]]
+    (page,) = drain(poll, NOW, NOW + MS)
+    assert sorted(document["_id"] for document in page.documents) == sorted([late["_id"], new["_id"]])
 
 
 def test_a_commit_as_late_as_the_overlap_is_found(source: Collection[dict[str, Any]]) -> None:

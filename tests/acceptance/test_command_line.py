@@ -1,0 +1,77 @@
+"""Whole runs of the command line beyond the plain stream: dead letters, spark-submit, the demo."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, Job, wait_for
+
+
+def test_a_mended_document_leaves_the_dead_letter_queue(job: Job) -> None:
+    """Bad values are set aside when they are polled; after the mending, `dlq retry` empties the queue."""
+    assert job.run("--once") == 0, job.output()
+    letters = list((job.folder / "dlq").glob("analytics_dlq_*.json"))
+    source = job.database["healthmetrics"]
+    bad = source.count_documents(
+        {"metrics.steps": {"$not": {"$gte": 0, "$lte": 100_000}}, "source": {"$ne": "import"}}
+    )
+    assert len(letters) == bad > 0
+    source.update_many(
+        {"metrics.steps": {"$not": {"$gte": 0, "$lte": 100_000}}}, {"$set": {"metrics.steps": 4321}}
+    )
+    assert job.run("dlq", "retry") == 0, job.output()
+    assert f"{bad} resolved, 0 kept" in job.output()
+    assert not list((job.folder / "dlq").glob("analytics_dlq_*.json"))
+    job.assert_equals_reference()
+
+
+def test_debug_shows_examples_of_what_was_written(job: Job) -> None:
+    """As the first version did: a few inserts with their values, and updates the next time."""
+    assert job.run("--once", LOG_LEVEL="DEBUG") == 0
+    assert "🆕 INSERT: userId=" in job.output()
+    assert job.run("checkpoint", "set", "2020-01-01") == 0
+    assert job.run("--once", LOG_LEVEL="DEBUG") == 0
+    assert "🔄 UPDATE: userId=" in job.output()
+
+
+def test_ctrl_c_ends_the_stream_cleanly(job: Job) -> None:
+    """Spark installs a handler of its own for SIGINT; ours must win."""
+    process = job.start()
+    wait_for(lambda: job.database["analytics"].count_documents({}) > 0, "the first analytics", process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(TIMEOUT_SECONDS) == 0, job.output()
+    assert "BATCH PROCESSING SESSION SUMMARY" in job.output()
+    assert "Traceback" not in job.output()
+
+
+def test_spark_submit_runs_the_same_job(job: Job) -> None:
+    """`spark-submit main.py`, as on a cluster."""
+    submit = Path(sys.executable).with_name("spark-submit")
+    command = [str(submit), "--master", "local[2]", str(ROOT / "main.py"), "--once"]
+    with (job.folder / "output.txt").open("w") as output:
+        run = subprocess.run(
+            command,
+            cwd=job.folder,
+            env=job.environment,
+            stdout=output,
+            stderr=output,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    assert run.returncode == 0, job.output()
+    job.assert_equals_reference()
+
+
+def test_the_demo_ends_by_itself_with_the_worked_example(job: Job) -> None:
+    """On the embedded store; the contract's figures, and a report that asks nothing of a network."""
+    assert job.run("--demo", MONGO_URI="mongodb://127.0.0.1:9/") == 0, job.output()
+    assert job.output().count("✅") > 6
+    assert "❌" not in job.output()
+    report = (job.folder / "demo" / "report.html").read_text()
+    assert "9771.43" in report
+    assert "<svg" in report
+    assert "src=" not in report
+    assert "http" not in report.replace("http://www.w3.org/2000/svg", "")

@@ -1,0 +1,136 @@
+"""Retrying letters: resolved when the reason is gone, counted and parked when not, only when due."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import mongomock
+import pytest
+from bson import ObjectId
+
+from analytics.validation import DayRules
+from contracts import FailedWrite, Rejected, WriteResult
+from pipelines.dead_letter_retry import LetterRetry
+from pipelines.health_users import UserRecompute
+from sinks.dead_letters import DeadLetters
+
+NOW = datetime(2025, 7, 1, 12, tzinfo=timezone.utc)
+DAY = datetime(2025, 6, 30, tzinfo=timezone.utc)
+
+
+class Recompute:
+    """Notes who was recomputed; `refused` analytics fail to be written."""
+
+    def __init__(self) -> None:
+        self.users: list[ObjectId] = []
+        self.refused: list[dict[str, Any]] = []
+        self.error: Exception | None = None
+
+    def rules(self, now: datetime) -> DayRules:
+        """As the real one."""
+        return DayRules.at(now, "UTC")
+
+    def run(self, users: Sequence[ObjectId], _batch_id: str, _step: Any) -> Any:
+        """Pretends to write."""
+        if self.error:
+            raise self.error
+        self.users += users
+        failed = tuple(FailedWrite(document, "refused by the server (code 121)") for document in self.refused)
+        return SimpleNamespace(writes=WriteResult(failed=failed))
+
+
+class Bench:
+    """A letter queue in a folder, an embedded source and a clock that stands still."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source: Any = mongomock.MongoClient(tz_aware=True)["x"]["healthmetrics"]
+        self.letters = DeadLetters(folder, max_attempts=2)
+        self.recompute = Recompute()
+        self.seconds = 0.0
+        clock = SimpleNamespace(now=lambda: NOW)
+        recompute = cast(UserRecompute, self.recompute)
+        self.retry = LetterRetry(
+            self.letters, self.source, recompute, clock, lambda: "batch_9", 15, lambda: self.seconds
+        )
+
+    def bad_document(self) -> dict[str, Any]:
+        """A stored document with a letter."""
+        document = {
+            "_id": ObjectId(), "userId": ObjectId(), "date": DAY, "updatedAt": NOW, "source": "manual",
+            "metrics": {"steps": "many"},
+        }  # fmt: skip
+        self.source.insert_one(document)
+        self.letters.store([Rejected(document, "not_a_number", "metrics.steps")], "batch_1", NOW)
+        return document
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """Empty."""
+    return Bench(tmp_path / "dlq")
+
+
+def test_a_mended_document_resolves_its_letter(bench: Bench) -> None:
+    """Its user is recomputed, whatever was stored in the letter."""
+    document = bench.bad_document()
+    bench.source.update_one({"_id": document["_id"]}, {"$set": {"metrics.steps": 5000}})
+    outcome = bench.retry.run(bench.letters.list())
+    assert (len(outcome.resolved), len(outcome.kept)) == (1, 0)
+    assert bench.recompute.users == [document["userId"]]
+    assert bench.letters.count() == 0
+
+
+def test_a_deleted_document_resolves_its_letter(bench: Bench) -> None:
+    """There is nothing left to be wrong."""
+    bench.source.delete_one({"_id": bench.bad_document()["_id"]})
+    assert len(bench.retry.run(bench.letters.list()).resolved) == 1
+
+
+def test_one_that_is_still_bad_is_counted_then_parked(bench: Bench) -> None:
+    """After `DLQ_MAX_ATTEMPTS` the automatic retry leaves it alone: no endless loop."""
+    bench.bad_document()
+    for attempts in (1, 2):
+        bench.seconds += 15 * 60
+        bench.retry.run_due()
+        (letter,) = bench.letters.list()
+        assert letter.attempts == attempts
+    assert letter.parked
+    bench.seconds += 15 * 60
+    bench.retry.run_due()
+    assert bench.letters.list()[0].attempts == 2
+
+
+def test_a_refused_write_stays_until_it_is_written(bench: Bench) -> None:
+    """A letter of an analytics document is judged by the new write of the same key."""
+    analytics = {"userId": ObjectId(), "metricType": "steps", "timeRange": "7day", "calculatedAt": NOW}
+    bench.letters.store([FailedWrite(analytics, "refused by the server (code 121)")], "batch_1", NOW)
+    bench.recompute.refused = [analytics]
+    assert len(bench.retry.run(bench.letters.list()).kept) == 1
+    bench.recompute.refused = []
+    assert len(bench.retry.run(bench.letters.list()).resolved) == 1
+
+
+def test_it_runs_at_start_and_then_every_so_many_minutes(bench: Bench) -> None:
+    """Not at each trigger."""
+    bench.bad_document()
+    bench.retry.run_due()
+    assert len(bench.recompute.users) == 1
+    bench.seconds = 15 * 60 - 1
+    bench.retry.run_due()
+    assert len(bench.recompute.users) == 1
+    bench.seconds = 15 * 60
+    bench.retry.run_due()
+    assert len(bench.recompute.users) == 2
+
+
+def test_a_failing_retry_keeps_its_letters_and_raises_nothing(bench: Bench) -> None:
+    """It must not fail the batch that comes after it."""
+    bench.bad_document()
+    bench.recompute.error = ConnectionError("away")
+    bench.retry.run_due()
+    (letter,) = bench.letters.list()
+    assert letter.attempts == 0
