@@ -18,9 +18,11 @@ from benchmarks import polars_peer
 from checkpoint.cursor import FileCursor
 from contracts import BatchReport
 from pipelines.faults import Faults
+from pipelines.health import HealthPipeline, assemble
 from pipelines.health_batch import HealthBatch
 from pipelines.health_users import Compute, UserRecompute
 from retry import RetryPolicy
+from settings import load
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
@@ -84,6 +86,16 @@ def polars_batch(spark: SparkSession, database: Database[dict[str, Any]], folder
         return polars_peer.compute(history)
 
     return Peer(spark, database, folder, compute)
+
+
+def whole_job(
+    spark: SparkSession, database: Database[dict[str, Any]], peer: Peer, folder: Path
+) -> HealthPipeline:
+    """What each trigger of `python main.py` runs, on the peer's poll and cursor."""
+    names = ("dlq_directory", "log_directory", "metrics_directory", "checkpoint_location")
+    settings = load(env_file=None, **{name: folder / name for name in names})
+    source, target = database["healthmetrics"], database["analytics"]
+    return assemble(settings, spark, source, target, peer.clock, peer.cursor, peer.poll)
 
 
 class Stopwatch:

@@ -25,9 +25,11 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers import Peer, Stopwatch, difference, polars_batch, spark_peer
+from benchmarks.peers import Peer, Stopwatch, difference, polars_batch, spark_peer, whole_job
 from benchmarks.population import change, fill, user_ids
 from benchmarks.ticks import idle_and_floor
+from monitoring import logs
+from pipelines.runner import StopFlag
 from session import build_session
 from settings import load
 
@@ -152,7 +154,8 @@ class Bench:
         for peer in (ours, polars):
             peer.start()
         if first:
-            idle, floor = idle_and_floor(spark, folder / "ticker", ours.catch_up)
+            job = whole_job(spark, database, ours, folder)
+            idle, floor = idle_and_floor(spark, folder / "ticker", lambda: job.once(StopFlag()))
             self._out.print(f"idle poll {idle:.0f} ms, empty foreachBatch {floor:.0f} ms")
             self._judge("idle poll above the floor", idle - floor, 5, " ms")
             check_equal(database, [ours, polars], user_ids(1)[0])
@@ -170,6 +173,8 @@ class Bench:
         ratio = ours.milliseconds() / polars.milliseconds()
         steps = " ".join(f"{name} {ours.step(name):.0f}" for name in ours.steps[0] if ours.step(name) >= 0.5)
         steps += f" (polars computes in {polars.step('compute'):.0f})"
+        line = f"{number} changed: ours {ours.milliseconds():.0f} ms, polars {polars.milliseconds():.0f} ms"
+        self._out.print(line, highlight=False)
         self._table.add_row(
             str(number), f"{ours.milliseconds():.0f}", f"{polars.milliseconds():.0f}", f"{ratio:.2f}",
             "" if other is None else f"{other:.0f}", f"{ours.documents / ours.milliseconds() * 1000:.0f}",
@@ -195,6 +200,7 @@ def main(
     with_connector: Annotated[bool, typer.Option("--connector/--no-connector")] = True,
 ) -> None:
     """Measure the health batch, in milliseconds (medians), against polars, the connector and its budgets."""
+    logs.configure("ERROR")
     changes = [int(number) for number in changed.split(",")]
     Bench(uri, users, days, changes, Console(width=160)).run(with_connector)
 

@@ -61,7 +61,8 @@ class Metrics(Collector):
         with self._lock:
             self._state.gauges["last_poll_timestamp_seconds"] = now.timestamp()
             self._note_lag(now)
-            self.write()
+            # Nothing was counted, so nothing can be lost: an idle poll does not wait for the disk.
+            self.write(durable=False)
 
     def set_gauge(self, name: str, value: float) -> None:
         """Set one of metrics_state.GAUGES by its name without prefix, e.g. `dlq_letters`.
@@ -82,11 +83,14 @@ class Metrics(Collector):
         """The metrics in the Prometheus text format, as the file and an HTTP endpoint give them."""
         return generate_latest(self._registry)
 
-    def write(self) -> None:
-        """Replace the file; readers see the old one or the new one, never a part."""
+    def write(self, durable: bool = True) -> None:
+        """Replace the file; readers see the old one or the new one, never a part.
+
+        `durable` waits until the new one would survive a power cut.
+        """
         with self._lock:
             try:
-                _replace(self.path, self.render())
+                _replace(self.path, self.render(), durable)
             except OSError as error:
                 if not self._warned:
                     self._warned = True
@@ -117,7 +121,7 @@ class Metrics(Collector):
             warn_stderr(f"The earlier metrics file {self.path} cannot be read, counters start at 0: {cause}.")
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(path: Path, content: bytes, durable: bool) -> None:
     """Write a temporary file beside `path` and rename it; its name does not end in `.prom`."""
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +132,8 @@ def _replace(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         # node_exporter runs as another user, and a temporary file is private by default.
         temporary.chmod(_FILE_MODE)
         _rename(temporary, path)
