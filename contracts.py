@@ -76,7 +76,7 @@ class WriteResult:
     skipped: int = 0
     deleted: int = 0
     failed: tuple[FailedWrite, ...] = ()
-    examples: Mapping[str, tuple[Document, ...]] = field(default_factory=dict)
+    examples: Mapping[str, tuple[Document, ...]] = field(default_factory=dict, compare=False)
 
     @property
     def written(self) -> int:

@@ -14,7 +14,7 @@ import typer
 from bson import json_util
 from pymongo.errors import PyMongoError
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from contracts import AlreadyRunningError, ConfigurationError, ServiceError
 from monitoring import logs
@@ -77,7 +77,10 @@ def prepare(**overrides: Any) -> Settings:
 def dlq_list() -> None:
     """All letters, oldest first."""
     letters = open_letters(prepare()).list()
-    table = Table("id", "time", "reason", "field", "user", "attempts", "parked")
+    # The id is there to be copied, also from a narrow terminal.
+    table = Table(
+        Column("id", no_wrap=True, min_width=12), "time", "reason", "field", "user", "attempts", "parked"
+    )
     for letter in letters:
         cells = (letter.id[:12], f"{letter.time:%Y-%m-%d %H:%M:%S}", letter.reason, letter.field or "")
         table.add_row(*cells, letter.user_id or "", str(letter.attempts), "yes" if letter.parked else "")

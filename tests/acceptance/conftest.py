@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -13,7 +14,8 @@ from pymongo.database import Database
 from sources.simulator import Population
 from tests.acceptance.job import Job
 
-USERS = 25
+# ACCEPTANCE_USERS=1000 makes the same runs large.
+USERS = int(os.environ.get("ACCEPTANCE_USERS", "25"))
 DAYS = 180
 
 

@@ -79,5 +79,5 @@ def test_a_live_change_is_dated_now_and_keeps_one_document_a_day(source: Any) ->
 def test_the_pattern_user_is_the_contracts_example() -> None:
     """Days 1 to 15, day 8 missing, ending today."""
     documents = worked_example(PATTERN_USER_ID, TODAY)
-    first = datetime(2025, 6, 16, tzinfo=timezone.utc)
+    first = datetime(2025, 6, 17, tzinfo=timezone.utc)
     assert {(d["date"] - first).days + 1: d["metrics"]["steps"] for d in documents} == STEPS
