@@ -13,11 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from bson import json_util
+from bson.codec_options import DatetimeConversion
 from bson.json_util import JSONMode, JSONOptions
 
 from contracts import ConfigurationError, DeadLetterError, Document, FailedWrite, Rejected
 
-_JSON = JSONOptions(json_mode=JSONMode.CANONICAL, tz_aware=True, tzinfo=timezone.utc)
+# A date beyond Python's years is just what a letter may hold; it must be readable again.
+_JSON = JSONOptions(
+    json_mode=JSONMode.CANONICAL,
+    tz_aware=True,
+    tzinfo=timezone.utc,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
 _MAX_RECORD_BYTES = 1_000_000
 _ID = re.compile(r"[0-9a-f]{6,64}")
 _SHOWN_ID = 12

@@ -68,8 +68,9 @@ def test_spark_submit_runs_the_same_job(job: Job) -> None:
 def test_the_demo_ends_by_itself_with_the_worked_example(job: Job) -> None:
     """On the embedded store; the contract's figures, and a report that asks nothing of a network."""
     assert job.run("--demo", MONGO_URI="mongodb://127.0.0.1:9/") == 0, job.output()
-    assert job.output().count("✅") > 6
-    assert "❌" not in job.output()
+    assert job.output().count("│ ✅ │") == 6
+    assert "│ ❌ │" not in job.output()
+    assert "❌ Failed: 0" in job.output()
     report = (job.folder / "demo" / "report.html").read_text()
     assert "9771.43" in report
     assert "<svg" in report

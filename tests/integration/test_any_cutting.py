@@ -63,7 +63,7 @@ def test_a_backlog_recomputes_each_user_once(
     assert job.batch.drain(StopFlag())
     recomputed = [batch["users"] for batch in job.history.recent()]
     # The documents of today may lie in the overlap, where a late commit is still possible.
-    assert len(recomputed) == 6
+    assert len(recomputed) >= 6
     assert sum(recomputed) <= 2 * len(users)
     stored = list(database["healthmetrics"].find())
     assert_same_analytics(list(database["analytics"].find()), reference_analytics(stored, "UTC", now.date()))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from bson import Decimal128, ObjectId
+from bson.datetime_ms import DatetimeMS
 
 from contracts import ConfigurationError, DeadLetterError, FailedWrite, Rejected
 from sinks.dead_letters import DeadLetters
@@ -20,6 +21,13 @@ DOCUMENT = {
     "metrics": {"steps": Decimal128("NaN")},
 }
 REJECTED = Rejected(DOCUMENT, "not_finite", "metrics.steps")
+
+
+def test_a_date_beyond_the_years_can_be_read_again(tmp_path: Path) -> None:
+    """It may be the very reason of the letter; `dlq list` must not stumble over it."""
+    letters = DeadLetters(tmp_path / "dlq")
+    letters.store([Rejected({**DOCUMENT, "date": DatetimeMS(2**61)}, "out_of_range_date")], "batch_1", NOW)
+    assert letters.list()[0].record["date"] == DatetimeMS(2**61)
 
 
 def test_a_letter_keeps_reason_time_batch_and_the_full_record(tmp_path: Path) -> None:
