@@ -12,6 +12,7 @@ from pipelines.svg_chart import line_chart
 
 _Document = Mapping[str, Any]
 _SHOWN_ANOMALIES = 25
+_SHORT_TEXT = 10
 
 _STYLE = """
 :root { color-scheme: light dark; --ink:#1b2430; --soft:#5b6776; --paper:#f6f7f9; --card:#fff; --line:#2563eb;
@@ -28,7 +29,9 @@ p { color:var(--soft); margin:4px 0 }
 .tile b { display:block; font-size:1.6rem } .tile span { color:var(--soft); font-size:.85rem }
 table { border-collapse:collapse; width:100%; font-size:.9rem } th { text-align:left; color:var(--soft) }
 td, th { padding:6px 10px 6px 0; border-bottom:1px solid var(--rule) }
-svg { width:100%; min-width:420px; height:auto } svg text { fill:var(--soft); font-size:12px }
+.short { white-space:nowrap }
+svg { width:100%; height:auto } svg text { fill:var(--soft); font-size:12px }
+@media (max-width: 500px) { svg text { font-size:16px } body { padding:12px 8px } section { padding:12px } }
 svg .end { text-anchor:end } .grid { stroke:var(--rule) }
 .line { fill:none; stroke:var(--line); stroke-width:2 }
 .dot { fill:var(--line) } .mark { fill:none; stroke:var(--mark); stroke-width:3 }
@@ -73,8 +76,14 @@ def _section(title: str, content: str) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     header = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    lines = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f"<table><thead><tr>{header}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _cell(text: str) -> str:
+    """Short texts (days, ids, numbers) stay on one line; sentences wrap."""
+    kind = ' class="short"' if len(text) <= _SHORT_TEXT else ""
+    return f"<td{kind}>{escape(text)}</td>"
 
 
 def _tiles(summary: Mapping[str, Any], anomalies: int) -> str:
