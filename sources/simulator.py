@@ -22,6 +22,7 @@ _PATTERN_STEPS: Final = (
 _SOURCES: Final = ("googlefit", "googlefit", "googlefit", "manual", "import")
 _BAD_VALUES: Final = ("many", -40, float("nan"), 10**9, {"value": 7})
 _WEIGHTS_EVERY_DAYS: Final = 3
+_INSERTED_AT_ONCE: Final = 10_000
 
 
 class _Person:
@@ -55,7 +56,9 @@ class Population:
             for day in self._recorded_days(person)
         ]
         self._spoil(documents)
-        collection.insert_many(documents)
+        # Some servers take at most 25 000 documents at once.
+        for start in range(0, len(documents), _INSERTED_AT_ONCE):
+            collection.insert_many(documents[start : start + _INSERTED_AT_ONCE])
         return len(documents)
 
     def live_change(self, collection: Collection[dict[str, Any]], now: datetime) -> dict[str, Any]:
