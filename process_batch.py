@@ -13,9 +13,9 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from main import guarded, parse_time, prepare
-from pipelines.batch_results import print_results
-from pipelines.health import HealthPipeline, open_pipeline
+from commands.common import guarded, parse_time, prepare
+from pipelines.health.batch_results import print_results
+from pipelines.health.job import HealthPipeline, open_pipeline
 from pipelines.runner import StopFlag
 
 _SHOWN_USERS = 5

@@ -18,9 +18,9 @@ from benchmarks import polars_peer
 from checkpoint.cursor import FileCursor
 from contracts import BatchReport
 from pipelines.faults import Faults
-from pipelines.health import HealthPipeline, assemble
-from pipelines.health_batch import HealthBatch
-from pipelines.health_users import Compute, UserRecompute
+from pipelines.health.batch import HealthBatch
+from pipelines.health.job import HealthPipeline, assemble
+from pipelines.health.users import Compute, UserRecompute
 from retry import RetryPolicy
 from settings import load
 from sinks.dead_letters import DeadLetters

@@ -15,7 +15,7 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from checkpoint.cursor import FileCursor
-from pipelines.health import HealthPipeline, assemble
+from pipelines.health.job import HealthPipeline, assemble
 from pipelines.runner import StopFlag
 from settings import load
 from sinks.mongo_indexes import ensure_indexes

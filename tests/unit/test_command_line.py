@@ -9,8 +9,9 @@ import pytest
 from bson import ObjectId
 from typer.testing import CliRunner, Result
 
+from commands.common import guarded, parse_time
 from contracts import ConfigurationError, Rejected
-from main import app, guarded, parse_time
+from main import app
 from sinks.dead_letters import DeadLetters
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=timezone.utc)

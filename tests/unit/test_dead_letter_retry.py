@@ -14,8 +14,8 @@ from bson import ObjectId
 
 from analytics.validation import DayRules
 from contracts import FailedWrite, Rejected, WriteResult
-from pipelines.dead_letter_retry import LetterRetry
-from pipelines.health_users import UserRecompute
+from pipelines.health.dead_letter_retry import LetterRetry
+from pipelines.health.users import UserRecompute
 from sinks.dead_letters import DeadLetters
 
 NOW = datetime(2025, 7, 1, 12, tzinfo=timezone.utc)

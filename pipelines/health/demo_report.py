@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pipelines.demo_console import EXPECTED, found_figures, newest_anomalies
-from pipelines.svg_chart import line_chart
+from pipelines.health.demo_console import EXPECTED, found_figures, newest_anomalies
+from pipelines.health.svg_chart import line_chart
 
 _Document = Mapping[str, Any]
 _SHOWN_ANOMALIES = 25

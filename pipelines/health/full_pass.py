@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from contracts import BatchReport
-from pipelines.health_users import UserRecompute
+from pipelines.health.users import UserRecompute
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import MonotonicClock
 from sources.mongo_history import all_user_ids

@@ -15,7 +15,7 @@ from pymongo.collection import Collection
 from analytics.validation import check_document
 from contracts import Clock
 from monitoring.logs import get_logger
-from pipelines.health_users import UserRecompute
+from pipelines.health.users import UserRecompute
 from sinks.dead_letters import DeadLetters, Letter
 
 logger = get_logger(__name__)

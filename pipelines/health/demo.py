@@ -11,9 +11,9 @@ from typing import Any
 from rich.console import Console
 
 from monitoring import logs
-from pipelines.demo_console import print_anomalies, print_worked_example
-from pipelines.demo_report import write_report
-from pipelines.health import SOURCE_COLLECTION, HealthPipeline, open_pipeline
+from pipelines.health.demo_console import print_anomalies, print_worked_example
+from pipelines.health.demo_report import write_report
+from pipelines.health.job import SOURCE_COLLECTION, HealthPipeline, open_pipeline
 from pipelines.runner import StopFlag
 from settings import Settings, load
 from sources.mongo_client import connect

@@ -19,7 +19,7 @@ from checkpoint.cursor import CursorState, FileCursor
 from contracts import BatchReport, Clock, FailedWrite, Rejected, ServiceError, WriteResult
 from monitoring.logs import get_logger
 from pipelines.faults import Faults
-from pipelines.health_users import UserRecompute
+from pipelines.health.users import UserRecompute
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_errors import is_transient_mongo

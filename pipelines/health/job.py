@@ -17,11 +17,11 @@ from contracts import BatchReport
 from monitoring.batch_history import BatchHistory, batch_line
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
-from pipelines.dead_letter_retry import LetterRetry
 from pipelines.faults import Faults
-from pipelines.full_pass import FullPass
-from pipelines.health_batch import HealthBatch
-from pipelines.health_users import UserRecompute
+from pipelines.health.batch import HealthBatch
+from pipelines.health.dead_letter_retry import LetterRetry
+from pipelines.health.full_pass import FullPass
+from pipelines.health.users import UserRecompute
 from pipelines.runner import StopFlag, Ticker
 from retry import RetryPolicy
 from session import build_session
