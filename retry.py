@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,12 @@ class RetryPolicy:
     attempts: int = 5
     base_seconds: float = 0.5
     max_seconds: float = 10.0
+
+    def pause(self, failures: int) -> float:
+        """Seconds to wait after so many failures in a row: random, at least half of the bound."""
+        # 2**30 is beyond any bound, and a stream may fail for weeks.
+        bound = min(self.max_seconds, self.base_seconds * 2.0 ** min(failures - 1, 30))
+        return random.uniform(bound / 2, bound)
 
     def call(
         self,

@@ -30,6 +30,10 @@ class StopFlag:
         """Ask to stop after the current piece."""
         self._event.set()
 
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but no longer than until it is set; whether it is."""
+        return self._event.wait(seconds)
+
     @contextmanager
     def on_signals(self) -> Iterator[None]:
         """Listen to signals inside the block. Enter it after Spark has started: Spark replaces SIGINT."""
@@ -86,6 +90,11 @@ class Ticker:
             query.stop()
 
     def _tick(self, _frame: DataFrame, stop: StopFlag) -> None:
-        with self._busy:
+        # Never waiting here: query.stop() waits for this function while the lock is held.
+        if not self._busy.acquire(blocking=False):
+            return
+        try:
             if not stop():
                 self._work()
+        finally:
+            self._busy.release()

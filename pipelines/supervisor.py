@@ -1,0 +1,159 @@
+"""Keeps the streams of a pipeline running: one that dies is restarted with back-off, the others go on.
+
+Spark marks a micro-batch as done when its function returns, so a batch that failed, or that came while its
+stream was being stopped, must raise; it comes again, with the same number, at the next start.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql.streaming.query import StreamingQuery
+
+from contracts import ConfigurationError
+from monitoring.logs import get_logger
+from pipelines.runner import StopFlag
+from retry import RetryPolicy
+
+logger = get_logger(__name__)
+
+BatchFunction = Callable[[DataFrame, int], None]
+_WAIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class BatchStream:
+    """One stream: what a batch does, and how its query is started.
+
+    `start` gets the function to hand to `foreachBatch` and whether the query shall end by itself once it has
+    processed what is there (`availableNow`). `process` may be called again with the same number and rows.
+    """
+
+    name: str
+    process: BatchFunction
+    start: Callable[[BatchFunction, bool], StreamingQuery]
+
+
+class Supervisor:
+    """Runs streams side by side in one process."""
+
+    def __init__(
+        self,
+        streams: Sequence[BatchStream],
+        retry: RetryPolicy,
+        on_failure: Callable[[str, BaseException], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`on_failure` is told the stream's name and what its batch, or failing that its query, raised."""
+        self._streams = streams
+        self._retry = retry
+        self._on_failure = on_failure
+        self._monotonic = monotonic
+
+    def run(self, stop: StopFlag, once: bool) -> bool:
+        """Run until `stop`, or, with `once`, until everything that was there is processed.
+
+        A running batch is finished first. With `once` a stream that failed `retry.attempts` times in a row
+        is given up, and the answer is False; otherwise it is restarted for ever. A ConfigurationError of a
+        batch or a start ends all streams and is raised: waiting would not mend it.
+        """
+        running = [_Running(stream, once, stop, self._retry) for stream in self._streams]
+        try:
+            while not stop() and not all(one.finished for one in running):
+                for one in running:
+                    error = one.step(self._monotonic())
+                    if error is not None:
+                        self._on_failure(one.name, error)
+                        if isinstance(error, ConfigurationError):
+                            raise error
+                stop.wait(_WAIT_SECONDS)
+        finally:
+            for one in running:
+                one.shut()
+        return not any(one.gave_up for one in running)
+
+
+class _Running:
+    """One stream's present query and its history of failures."""
+
+    def __init__(self, stream: BatchStream, once: bool, stop: StopFlag, retry: RetryPolicy) -> None:
+        self.name = stream.name
+        self.finished = False
+        self.gave_up = False
+        self._stream = stream
+        self._once = once
+        self._retry = retry
+        self._stop = stop
+        self._query: StreamingQuery | None = None
+        self._error: BaseException | None = None
+        self._failures = 0
+        self._start_at = float("-inf")
+        # Held while a batch runs, and for good once the stream is shut.
+        self._busy = threading.Lock()
+
+    def step(self, now: float) -> BaseException | None:
+        """Start or look after the query; what it died of, if it just died."""
+        if self.finished or (self._query is None and now < self._start_at):
+            return None
+        if self._query is None:
+            try:
+                self._query = self._stream.start(self._batch, self._once)
+            except Exception as error:  # noqa: BLE001 - the boundary: reported, and tried again
+                return self._failed(error, now)
+            return None
+        if self._query.isActive:
+            return None
+        died_of = self._query.exception()
+        if died_of is None and self._once:
+            self.finished = True
+            return None
+        return self._failed(self._error or died_of or _EndedError(f"{self.name} ended by itself"), now)
+
+    def shut(self) -> None:
+        """Let a running batch finish, then end the query; no batch begins afterwards."""
+        # Not released: no batch shall begin any more.
+        self._busy.acquire()
+        if self._query is not None:
+            self._query.stop()
+
+    def _batch(self, frame: DataFrame, number: int) -> None:
+        # Never waiting here: Spark's stop() waits for this function while shut() holds the lock.
+        if self._stop() or not self._busy.acquire(blocking=False):
+            raise _StoppingError(
+                f"{self.name} is being stopped; batch {number} comes again at the next start"
+            )
+        try:
+            self._error = None
+            self._stream.process(frame, number)
+            self._failures = 0
+        except BaseException as error:
+            # Spark hands on only its text.
+            self._error = error
+            raise
+        finally:
+            self._busy.release()
+
+    def _failed(self, error: BaseException, now: float) -> BaseException | None:
+        self._query, self._error = None, None
+        if self._stop():
+            return None
+        self._failures += 1
+        if self._once and self._failures >= self._retry.attempts:
+            self.finished = self.gave_up = True
+            return error
+        pause = self._retry.pause(self._failures)
+        self._start_at = now + pause
+        logger.warning(f"🔁 {self.name} failed {self._failures} times in a row; again in {pause:.1f} seconds")
+        return error
+
+
+class _EndedError(Exception):
+    """A query ended without an error though nobody stopped it."""
+
+
+class _StoppingError(Exception):
+    """A batch came while its stream was being stopped."""

@@ -1,0 +1,157 @@
+"""The supervisor: restarts with back-off, batches that come again, and an end that loses none."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from contracts import ConfigurationError
+from pipelines.runner import StopFlag
+from pipelines.supervisor import BatchFunction, BatchStream, Supervisor
+from retry import RetryPolicy
+
+FAST = RetryPolicy(attempts=3, base_seconds=0.05, max_seconds=0.1)
+
+
+class Files:
+    """A folder of text files as a stream of one file a batch, and the lines that batches were given."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self.spark = spark
+        self.folder = folder
+        self.lines: list[str] = []
+        (folder / "in").mkdir()
+
+    def add(self, *lines: str) -> None:
+        """One file a line."""
+        for line in lines:
+            (self.folder / "in" / f"{line}.txt").write_text(line)
+            time.sleep(0.01)  # files are taken in the order of their modification times
+
+    def keep(self, frame: DataFrame, _number: int) -> None:
+        """The batch function that cannot fail."""
+        self.lines += [row.value for row in frame.collect()]
+
+    def stream(self, process: BatchFunction | None = None, name: str = "files") -> BatchStream:
+        """A stream over the folder; each `name` has a checkpoint of its own."""
+        return BatchStream(name, process or self.keep, lambda batch, once: self._start(name, batch, once))
+
+    def _start(self, name: str, batch: BatchFunction, once: bool) -> StreamingQuery:
+        trigger = {"availableNow": True} if once else {"processingTime": "50 milliseconds"}
+        source = self.spark.readStream.option("maxFilesPerTrigger", 1).text(str(self.folder / "in"))
+        writer = source.writeStream.foreachBatch(batch).trigger(**trigger)
+        return writer.option("checkpointLocation", str(self.folder / name)).start()
+
+
+@pytest.fixture
+def files(spark: SparkSession, tmp_path: Path) -> Files:
+    """An empty folder to stream from."""
+    return Files(spark, tmp_path)
+
+
+def _fail_times(times: int, error: BaseException, then: BatchFunction) -> tuple[BatchFunction, list[int]]:
+    numbers: list[int] = []
+
+    def process(frame: DataFrame, number: int) -> None:
+        numbers.append(number)
+        if len(numbers) <= times:
+            raise error
+        then(frame, number)
+
+    return process, numbers
+
+
+def test_once_processes_what_is_there_and_ends(files: Files) -> None:
+    """Every file is one batch, in order, and a second run finds nothing."""
+    files.add("a", "b", "c")
+    supervisor = Supervisor([files.stream()], FAST, _no_failure)
+    assert supervisor.run(StopFlag(), once=True)
+    assert supervisor.run(StopFlag(), once=True)
+    assert files.lines == ["a", "b", "c"]
+
+
+def test_a_failed_batch_comes_again_with_its_number(files: Files) -> None:
+    """The stream is restarted and nothing is left out; the handler gets the batch's own exception."""
+    files.add("a", "b")
+    process, numbers = _fail_times(2, OSError("the sink is away"), files.keep)
+    failures: list[tuple[str, BaseException]] = []
+    supervisor = Supervisor([files.stream(process)], FAST, lambda *failure: failures.append(failure))
+    assert supervisor.run(StopFlag(), once=True)
+    assert files.lines == ["a", "b"]
+    assert numbers == [0, 0, 0, 1]
+    assert [(name, type(error), str(error)) for name, error in failures] == [
+        ("files", OSError, "the sink is away")
+    ] * 2
+
+
+def test_once_gives_up_after_so_many_failures_in_a_row(files: Files) -> None:
+    """The answer is False and the batch is still owed."""
+    files.add("a")
+    process, numbers = _fail_times(10**6, OSError("away"), files.keep)
+    assert not Supervisor([files.stream(process)], FAST, _ignore_failure).run(StopFlag(), once=True)
+    assert len(numbers) == FAST.attempts
+    assert Supervisor([files.stream()], FAST, _no_failure).run(StopFlag(), once=True)
+    assert files.lines == ["a"]
+
+
+def test_one_stream_that_fails_does_not_stop_the_other(files: Files) -> None:
+    """Streams of one process are independent, and without `once` none is given up."""
+    files.add("a")
+    stop = StopFlag()
+    process, numbers = _fail_times(FAST.attempts + 2, OSError("away"), _then_stop(stop))
+    streams = [files.stream(process, "bad"), files.stream(name="good")]
+    assert Supervisor(streams, FAST, _ignore_failure).run(stop, once=False)
+    assert files.lines == ["a"]
+    assert len(numbers) == FAST.attempts + 3
+
+
+def test_what_a_person_must_mend_ends_all_streams(files: Files) -> None:
+    """Waiting would not mend a wrong setting."""
+    files.add("a")
+    process, _numbers = _fail_times(1, ConfigurationError("the topic is not there"), files.keep)
+    with pytest.raises(ConfigurationError, match="the topic is not there"):
+        Supervisor([files.stream(process)], FAST, _ignore_failure).run(StopFlag(), once=False)
+    assert files.spark.streams.active == []
+
+
+def test_a_stop_lets_the_running_batch_finish_and_loses_none(files: Files) -> None:
+    """The batch under way is done; the others come at the next start, none twice."""
+    files.add("a", "b", "c")
+    stop, begun = StopFlag(), threading.Event()
+
+    def slow(frame: DataFrame, number: int) -> None:
+        begun.set()
+        time.sleep(1.0)
+        files.keep(frame, number)
+
+    def stop_soon() -> None:
+        begun.wait()
+        stop.set()
+
+    stopper = threading.Thread(target=stop_soon)
+    stopper.start()
+    assert Supervisor([files.stream(slow)], FAST, _no_failure).run(stop, once=False)
+    stopper.join()
+    assert files.lines == ["a"]
+    assert Supervisor([files.stream()], FAST, _no_failure).run(StopFlag(), once=True)
+    assert files.lines == ["a", "b", "c"]
+
+
+def _then_stop(stop: StopFlag) -> BatchFunction:
+    def process(_frame: DataFrame, _number: int) -> None:
+        stop.set()
+
+    return process
+
+
+def _no_failure(name: str, error: BaseException) -> None:
+    raise AssertionError(f"{name} failed") from error
+
+
+def _ignore_failure(_name: str, _error: BaseException) -> None:
+    return
