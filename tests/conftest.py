@@ -6,6 +6,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from session import conf_for
+from tests.toxiproxy import Proxy, Toxiproxy, host_of, run_toxiproxy
 
 _SERVER_TIMEOUT_MS = 5_000
 
@@ -63,3 +65,24 @@ def database(mongo_uri: str) -> Iterator[Database[dict[str, Any]]]:
     finally:
         client.drop_database(name)
         client.close()
+
+
+@pytest.fixture(scope="session")
+def toxiproxy() -> Iterator[Toxiproxy]:
+    """A Toxiproxy of this test run; where it cannot be had the test fails in CI and is skipped elsewhere."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(run_toxiproxy())
+        except RuntimeError as error:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(str(error))
+        yield running
+
+
+@pytest.fixture
+def mongo_proxy(toxiproxy: Toxiproxy, mongo_uri: str) -> Iterator[Proxy]:
+    """A door to the real server that this test alone uses and may break; `through` makes the address."""
+    proxy = toxiproxy.proxy(host_of(mongo_uri))
+    yield proxy
+    proxy.close()
