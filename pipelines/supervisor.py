@@ -23,6 +23,7 @@ logger = get_logger(__name__)
 
 BatchFunction = Callable[[DataFrame, int], None]
 _WAIT_SECONDS = 0.5
+_COMMIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,13 @@ class _Running:
         """Let a running batch finish, then end the query; no batch begins afterwards."""
         # Not released: no batch shall begin any more.
         self._busy.acquire()
-        if self._query is not None:
-            self._query.stop()
+        if self._query is None:
+            return
+        # The function has returned, but Spark has yet to note that: cut short, the batch would come again.
+        ends = time.monotonic() + _COMMIT_SECONDS
+        while self._query.isActive and self._query.status["isTriggerActive"] and time.monotonic() < ends:
+            time.sleep(_COMMIT_SECONDS / 100)
+        self._query.stop()
 
     def _batch(self, frame: DataFrame, number: int) -> None:
         # Never waiting here: Spark's stop() waits for this function while shut() holds the lock.
