@@ -99,7 +99,11 @@ class WriteResult:
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """One batch as logs and metrics tell it. Durations in milliseconds, `steps_ms` by step name."""
+    """One batch as logs and metrics tell it. Durations in milliseconds, `steps_ms` by step name.
+
+    `lateness_seconds` has one number for each record that the source showed after it had been read past;
+    `backlog` is how many changed records still wait, None when that is not known.
+    """
 
     batch_id: str
     start_time: datetime
@@ -113,6 +117,8 @@ class BatchReport:
     success: bool = True
     steps_ms: Mapping[str, float] = field(default_factory=dict)
     newest_processed: datetime | None = None
+    lateness_seconds: Sequence[float] = ()
+    backlog: int | None = None
 
     @property
     def processing_time_ms(self) -> int:

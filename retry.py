@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import tenacity
@@ -15,13 +15,21 @@ from contracts import UnavailableError
 T = TypeVar("T")
 
 
+def _nothing(_error: BaseException) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """`attempts` tries; between them a random wait up to base · 2ⁿ seconds, at most `max_seconds`."""
+    """`attempts` tries; between them a random wait up to base · 2ⁿ seconds, at most `max_seconds`.
+
+    `on_retry` is told the error each time before `call` waits for its next try.
+    """
 
     attempts: int = 5
     base_seconds: float = 0.5
     max_seconds: float = 10.0
+    on_retry: Callable[[BaseException], None] = field(default=_nothing, compare=False)
 
     def pause(self, failures: int) -> float:
         """Seconds to wait after so many failures in a row: random, at least half of the bound."""
@@ -43,6 +51,7 @@ class RetryPolicy:
             stop=tenacity.stop_after_attempt(self.attempts),
             wait=tenacity.wait_random_exponential(multiplier=self.base_seconds, max=self.max_seconds),
             retry=tenacity.retry_if_exception(is_transient),
+            before_sleep=self._tell,
             sleep=sleep,
         )
         try:
@@ -54,3 +63,8 @@ class RetryPolicy:
                 f"No answer after {self.attempts} tries ({type(last).__name__}); nothing was lost, "
                 "the cursor stays and the next trigger tries again."
             ) from last
+
+    def _tell(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if error is not None:
+            self.on_retry(error)

@@ -7,81 +7,159 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client import Counter
 
 from contracts import BatchReport
 from monitoring.logs import warn_stderr
-from monitoring.metrics_state import GAUGES, CorruptMetricsError, MetricsState
+from monitoring.metric_registry import CorruptMetricsError, MetricRegistry, clear
 
 _FOLDER_MODE = 0o755
 _FILE_MODE = 0o644
 
+_BATCH_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_STEP_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
-class Metrics(Collector):
-    """The 11 metrics of the seed and this service's own, in `METRICS_DIRECTORY`.
 
-    The health pipeline (no `prefix`) writes `spark_analytics_metrics.prom` with the seed's names and its own
-    under `health_`. Any other pipeline writes `<prefix>_metrics.prom` and puts its name before every metric,
-    because node_exporter refuses two files with the same series.
+class Metrics:
+    """What every pipeline measures, in `METRICS_DIRECTORY`: batches, records, errors, dead letters, retries.
 
-    Counters go on from the earlier file. A file or folder that cannot be used costs one warning on standard
-    error; nothing here ever raises because of it.
+    The health pipeline (no `prefix`) writes `spark_analytics_metrics.prom` with the seed's 11 names and the
+    others under `health_`. Any other pipeline writes `<prefix>_metrics.prom`, puts its name before every
+    metric (node_exporter refuses two files with the same series) and counts `records_written_total` where
+    health has `analytics_written_total`. `registry` makes the metrics that only one pipeline has.
+
+    Counters and histograms go on from the earlier file. A file or folder that cannot be used costs one
+    warning on standard error; nothing here ever raises because of it.
     """
 
     def __init__(self, directory: str | Path, prefix: str = "") -> None:
         name = prefix.rstrip("_")
+        seed = f"{name}_" if name else ""
         self.path = Path(directory) / (f"{name}_metrics.prom" if name else "spark_analytics_metrics.prom")
-        self._state = MetricsState(base=f"{name}_" if name else "", extra=f"{name or 'health'}_")
+        self.registry = MetricRegistry(f"{name or 'health'}_")
         self._lock = threading.RLock()
         self._warned = False
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-        self._restore()
+        self._probes: list[Callable[[], None]] = []
+        self._make_seed(seed, "records" if name else "analytics")
+        self._make_own("records" if name else "analytics")
+        self._restore(f"{seed}batches_processed_total")
+
+    def _make_seed(self, prefix: str, results: str) -> None:
+        """The seed's 11 in its order; its word for what a batch writes is `results`."""
+
+        def counter(name: str, text: str) -> Counter:
+            return self.registry.counter(name, f"Total number of {text}", prefix=prefix)
+
+        self._processed = counter("batches_processed_total", "batches processed")
+        self._succeeded = counter("batches_succeeded_total", "successful batches")
+        self._failed = counter("batches_failed_total", "failed batches")
+        self._written = counter(f"{results}_written_total", f"{results} written: inserted or updated")
+        self._inserted = counter(f"{results}_inserted_total", f"new {results} inserted")
+        self._updated = counter(f"{results}_updated_total", f"{results} updated")
+        self._skipped = counter(f"{results}_skipped_total", f"{results} skipped because the stored one stays")
+        self._records = counter("records_processed_total", "source records processed, rejected ones included")
+        self._errors = counter("errors_total", "errors encountered")
+        gauge = self.registry.gauge
+        self._seconds = gauge(
+            "processing_time_seconds", "Total processing time in seconds", prefix=prefix, kept=True
+        )
+        self._seconds.set(0)
+        text = "Average processing time per batch in milliseconds"
+        self._average = gauge("average_processing_time_ms", text, prefix=prefix, kept=True)
+        self._average.set(0)
+
+    def _make_own(self, results: str) -> None:
+        counter, gauge = self.registry.counter, self.registry.gauge
+        histogram = self.registry.histogram
+        text = f"Total number of obsolete {results} deleted"
+        self._deleted = counter(f"{results}_deleted_total", text)
+        text = "Source records, or fields of them, refused by reason"
+        self._rejected = counter("rejected_total", text, ["reason"])
+        text = "Waits of the retry policy by the type of the error before them"
+        self._retries = counter("retries_total", text, ["reason"])
+        text = "Wall time of a batch in seconds"
+        self._duration = histogram("batch_duration_seconds", text, _BATCH_SECONDS)
+        text = "Wall time of one step of a batch in seconds"
+        self._step = histogram("batch_step_duration_seconds", text, _STEP_SECONDS, ["step"])
+        text = "Seconds between two triggers of the running stream"
+        self._interval = gauge("batch_interval_seconds", text)
+        text = "When the source was last read to its end, seconds since 1970"
+        self._last_poll = gauge("last_poll_timestamp_seconds", text, kept=True)
+        text = "When a batch last succeeded, seconds since 1970"
+        self._last_success = gauge("last_success_timestamp_seconds", text, kept=True)
+        self._letters = gauge("dlq_letters", "Dead letters that wait in the queue")
+        text = "When the oldest dead letter was stored, seconds since 1970; absent without any"
+        self._oldest_letter = gauge("dlq_oldest_letter_timestamp_seconds", text)
 
     def observe(self, report: BatchReport) -> None:
         """Count one batch and write the file."""
         with self._lock:
-            self._state.add(report)
+            self._count(report)
             if report.success:
                 end = report.end_time.timestamp()
-                self._state.gauges["last_success_timestamp_seconds"] = end
-                self._state.gauges["last_poll_timestamp_seconds"] = end
-                self._note_newest(report.newest_processed)
-            self._note_lag(report.end_time)
+                self._last_success.set(end)
+                self._last_poll.set(end)
             self.write()
 
+    def _count(self, report: BatchReport) -> None:
+        writes, seconds = report.writes, report.processing_time_ms / 1000
+        for counter, amount in (
+            (self._processed, 1),
+            (self._succeeded, int(report.success)),
+            (self._failed, int(not report.success)),
+            (self._written, writes.written),
+            (self._inserted, writes.inserted),
+            (self._updated, writes.updated),
+            (self._skipped, writes.skipped),
+            (self._deleted, writes.deleted),
+            (self._records, report.records_processed),
+            (self._errors, len(report.errors)),
+        ):
+            counter.inc(amount)
+        self._seconds.inc(seconds)
+        batches, total = self.registry.value(self._processed), self.registry.value(self._seconds)
+        self._average.set(round(total * 1000 / batches, 2))
+        self._duration.observe(seconds)
+        for step, duration_ms in report.steps_ms.items():
+            self._step.labels(step).observe(duration_ms / 1000)
+        for reason, count in report.rejected_by_reason.items():
+            self.registry.count(self._rejected, reason, count)
+
     def idle(self, now: datetime) -> None:
-        """The source was polled up to the server's `now` and holds nothing more; writes the file."""
+        """The source was read up to the server's `now` and holds nothing more; writes the file."""
         with self._lock:
-            self._state.gauges["last_poll_timestamp_seconds"] = now.timestamp()
-            self._note_lag(now)
+            self._last_poll.set(now.timestamp())
             # Nothing was counted, so nothing can be lost: an idle poll does not wait for the disk.
             self.write(durable=False)
 
-    def set_gauge(self, name: str, value: float) -> None:
-        """Set one of metrics_state.GAUGES by its name without prefix, e.g. `dlq_letters`.
+    def streams_every(self, seconds: float) -> None:
+        """This process is a stream with that interval; without it the file is that of one-shot runs."""
+        self._interval.set(seconds)
 
-        It is written with the next observe, idle or write. Raises KeyError for a name that is not there.
-        """
-        if name not in GAUGES:
-            raise KeyError(name)
-        with self._lock:
-            self._state.gauges[name] = float(value)
+    def dead_letters(self, waiting: int, oldest: datetime | None) -> None:
+        """How many dead letters wait, and since when the oldest; written with the next batch or poll."""
+        self._letters.set(waiting)
+        if oldest is None:
+            clear(self._oldest_letter)
+        else:
+            self._oldest_letter.set(oldest.timestamp())
 
-    def collect(self) -> Iterator[Metric]:
-        """The present values, for prometheus_client."""
-        with self._lock:
-            return iter(list(self._state.families()))
+    def retried(self, error: BaseException) -> None:
+        """Count one wait of the retry policy (its `on_retry`); written with the next batch or poll."""
+        self.registry.count(self._retries, type(error).__name__)
+
+    def add_probe(self, probe: Callable[[], None]) -> None:
+        """Call `probe`, which sets gauges, before each write. One that fails is warned of and dropped."""
+        self._probes.append(probe)
 
     def render(self) -> bytes:
         """The metrics in the Prometheus text format, as the file and an HTTP endpoint give them."""
-        return generate_latest(self._registry)
+        with self._lock:
+            return self.registry.render()
 
     def write(self, durable: bool = True) -> None:
         """Replace the file; readers see the old one or the new one, never a part.
@@ -89,6 +167,7 @@ class Metrics(Collector):
         `durable` waits until the new one would survive a power cut.
         """
         with self._lock:
+            self._run_probes()
             try:
                 _replace(self.path, self.render(), durable)
             except OSError as error:
@@ -99,26 +178,27 @@ class Metrics(Collector):
                         f"{self.path.parent} writable or change METRICS_DIRECTORY."
                     )
 
-    def _note_newest(self, newest: datetime | None) -> None:
-        # A document that was committed late is older than what was processed before it.
-        if newest is not None:
-            known = self._state.gauges.get("newest_processed_timestamp_seconds", 0.0)
-            self._state.gauges["newest_processed_timestamp_seconds"] = max(known, newest.timestamp())
+    def _run_probes(self) -> None:
+        self._probes = [probe for probe in self._probes if _succeeds(probe)]
 
-    def _note_lag(self, now: datetime) -> None:
-        newest = self._state.gauges.get("newest_processed_timestamp_seconds")
-        if newest is not None:
-            self._state.gauges["poll_lag_seconds"] = max(0.0, round(now.timestamp() - newest, 3))
-
-    def _restore(self) -> None:
+    def _restore(self, required: str) -> None:
         try:
-            self._state.restore(self.path.read_bytes().decode("utf-8"))
+            self.registry.restore(self.path.read_bytes().decode("utf-8"), required)
         except (FileNotFoundError, NotADirectoryError):
             return
         except (OSError, UnicodeDecodeError, CorruptMetricsError) as error:
             # A decoding error would print the bytes; its reason is enough.
             cause = error.reason if isinstance(error, UnicodeDecodeError) else error
             warn_stderr(f"The earlier metrics file {self.path} cannot be read, counters start at 0: {cause}.")
+
+
+def _succeeds(probe: Callable[[], None]) -> bool:
+    try:
+        probe()
+    except Exception as error:  # noqa: BLE001 - measuring must not stop the work
+        warn_stderr(f"A measurement failed and is left out from now on: {type(error).__name__}.")
+        return False
+    return True
 
 
 def _replace(path: Path, content: bytes, durable: bool) -> None:

@@ -28,6 +28,7 @@ _JSON = JSONOptions(
 _MAX_RECORD_BYTES = 1_000_000
 _ID = re.compile(r"[0-9a-f]{6,64}")
 _SHOWN_ID = 12
+_TIME_IN_NAME = re.compile(r"_(\d{8}_\d{6})_[0-9a-f]+\.json$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,13 @@ class DeadLetters:
     def count(self) -> int:
         """How many letters there are, without reading them."""
         return sum(1 for _ in self._paths())
+
+    def waiting(self) -> tuple[int, datetime | None]:
+        """How many letters there are and when the oldest was stored, by their names alone."""
+        names = [path.name for path in self._paths()]
+        times = (_TIME_IN_NAME.search(name) for name in names[:1])
+        oldest = [datetime.strptime(f"{found[1]}+0000", "%Y%m%d_%H%M%S%z") for found in times if found]
+        return len(names), oldest[0] if oldest else None
 
     def get(self, letter_id: str) -> Letter:
         """The letter whose id begins with `letter_id`. Raises ConfigurationError unless it is exactly one."""

@@ -17,6 +17,7 @@ from contracts import BatchReport
 from monitoring.batch_history import BatchHistory, batch_line
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
+from monitoring.poll_metrics import PollMetrics
 from pipelines.faults import Faults
 from pipelines.health.batch import HealthBatch
 from pipelines.health.dead_letter_retry import LetterRetry
@@ -51,13 +52,16 @@ class HealthPipeline:
     letters: LetterRetry
     history: BatchHistory
     metrics: Metrics
+    poll_metrics: PollMetrics
 
     def once(self, stop: StopFlag, since: datetime | None = None) -> bool:
         """One bounded pass over what changed; False when it failed."""
         self.letters.run_due()
         ok = self.batch.drain(stop, since)
         if ok:
-            self.metrics.idle(self.clock.now())
+            now = self.clock.now()
+            self.poll_metrics.idle(now)
+            self.metrics.idle(now)
         return ok
 
     def stream(self, stop: StopFlag) -> bool:
@@ -66,6 +70,7 @@ class HealthPipeline:
             f"🔄 Polling for new health metrics every {self.settings.batch_interval_seconds:g} seconds; "
             "press Ctrl+C to stop"
         )
+        self.metrics.streams_every(self.settings.batch_interval_seconds)
         # The rate source's first trigger has no rows, so without this the first poll came an interval late.
         self.once(stop)
         folder = self.settings.checkpoint_location / "ticker"
@@ -136,12 +141,14 @@ def assemble(
 ) -> HealthPipeline:
     """Wire the parts; tests come in through this door with their own session and database."""
     history = BatchHistory(settings.log_directory)
-    metrics = Metrics(settings.metrics_directory)
     letters = open_letters(settings)
+    metrics, poll_metrics = _measure(settings, letters)
     faults = Faults(settings.fault)
     recompute = UserRecompute(spark, source, target, clock, settings.analytics_timezone)
-    retry = RetryPolicy(settings.retry_attempts, settings.retry_base_seconds, settings.retry_max_seconds)
-    on_report = _reporter(history, metrics, letters)
+    retry = RetryPolicy(
+        settings.retry_attempts, settings.retry_base_seconds, settings.retry_max_seconds, metrics.retried
+    )
+    on_report = _reporter(history, metrics, poll_metrics)
     batch = HealthBatch(
         poll=poll,
         recompute=recompute,
@@ -159,14 +166,36 @@ def assemble(
     )
     full = FullPass(source, target, recompute, letters, clock, batch.next_batch_id, on_report)
     return HealthPipeline(
-        settings, spark, source, target, clock, cursor, batch, full, letter_retry, history, metrics
+        settings,
+        spark,
+        source,
+        target,
+        clock,
+        cursor,
+        batch,
+        full,
+        letter_retry,
+        history,
+        metrics,
+        poll_metrics,
     )
 
 
-def _reporter(history: BatchHistory, metrics: Metrics, letters: DeadLetters) -> Callable[[BatchReport], None]:
+def _measure(settings: Settings, letters: DeadLetters) -> tuple[Metrics, PollMetrics]:
+    metrics = Metrics(settings.metrics_directory)
+    poll_metrics = PollMetrics(metrics, settings.poll_overlap_seconds)
+    metrics.add_probe(lambda: metrics.dead_letters(*letters.waiting()))
+    # Before the first batch, so that Prometheus sees counters rise from what they were.
+    metrics.write()
+    return metrics, poll_metrics
+
+
+def _reporter(
+    history: BatchHistory, metrics: Metrics, poll_metrics: PollMetrics
+) -> Callable[[BatchReport], None]:
     def report(batch: BatchReport) -> None:
         history.record(batch)
-        metrics.set_gauge("dlq_letters", letters.count())
+        poll_metrics.observe(batch)
         metrics.observe(batch)
         (logger.info if batch.success else logger.error)(batch_line(batch))
 

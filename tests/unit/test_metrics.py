@@ -6,18 +6,19 @@ import os
 import shutil
 import subprocess
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from contracts import BatchReport, WriteResult
+from monitoring.metric_registry import MAX_LABELS, MetricRegistry, clear
 from monitoring.metrics import Metrics
-from monitoring.metrics_state import GAUGES, MetricsState
+from retry import RetryPolicy
 
 START = datetime(2025, 11, 21, 10, 0, tzinfo=timezone.utc)
 FILE = "spark_analytics_metrics.prom"
@@ -50,7 +51,7 @@ average_processing_time_ms 325.50 1732188000000
 """
 
 
-def report(ms: int = 450, success: bool = True, newest: datetime | None = None) -> BatchReport:
+def report(ms: int = 450, success: bool = True) -> BatchReport:
     """A batch that ends at START + `ms`."""
     return BatchReport(
         "batch_1",
@@ -62,7 +63,6 @@ def report(ms: int = 450, success: bool = True, newest: datetime | None = None) 
         rejected_by_reason={"steps out of range": 2},
         errors=() if success else ("a", "b"),
         success=success,
-        newest_processed=newest,
     )
 
 
@@ -95,9 +95,10 @@ def lint(path: Path) -> list[str]:
 def full(directory: Path, prefix: str = "") -> Metrics:
     """Metrics with every metric present."""
     metrics = Metrics(directory, prefix)
-    for name in GAUGES:
-        metrics.set_gauge(name, 1)
-    metrics.observe(report(newest=START))
+    metrics.streams_every(60)
+    metrics.dead_letters(2, START)
+    metrics.retried(ConnectionError())
+    metrics.observe(report())
     metrics.observe(report(success=False))
     return metrics
 
@@ -174,45 +175,100 @@ def test_the_histogram_is_in_seconds(tmp_path: Path) -> None:
     assert found[f"{name}_sum"] == pytest.approx(401.0)
 
 
-def test_lag_is_server_time_minus_the_newest_processed(tmp_path: Path) -> None:
-    """Late documents do not move the newest back; a clock behind it gives 0; idle polls update it."""
+def test_steps_are_histograms(tmp_path: Path) -> None:
+    """Each step of a batch counts under its name, in seconds."""
     metrics = Metrics(tmp_path)
-    metrics.observe(report(2_000, newest=START - timedelta(seconds=8)))
-    assert samples(tmp_path / FILE)["health_poll_lag_seconds"] == 10
-    metrics.observe(report(2_000, newest=START - timedelta(seconds=50)))
-    assert samples(tmp_path / FILE)["health_poll_lag_seconds"] == 10
+    metrics.observe(replace(report(), steps_ms={"poll": 4.0, "compute": 900.0}))
+    metrics.observe(replace(report(), steps_ms={"poll": 30.0}))
+    found = samples(tmp_path / FILE)
+    name = "health_batch_step_duration_seconds"
+    assert found[f"{name}_bucket{{0.005}}{{poll}}"] == 1
+    assert found[f"{name}_bucket{{0.1}}{{poll}}"] == 2
+    assert found[f"{name}_sum{{poll}}"] == pytest.approx(0.034)
+    assert found[f"{name}_count{{compute}}"] == 1
+    assert found[f"{name}_bucket{{0.5}}{{compute}}"] == 0
+
+
+def test_success_and_poll_are_times(tmp_path: Path) -> None:
+    """An idle poll is no batch; a batch that succeeds is a poll too."""
+    metrics = Metrics(tmp_path)
+    metrics.observe(report(2_000))
     metrics.idle(START + timedelta(seconds=52))
     found = samples(tmp_path / FILE)
-    assert found["health_poll_lag_seconds"] == 60
     assert found["health_last_poll_timestamp_seconds"] == START.timestamp() + 52
     assert found["health_last_success_timestamp_seconds"] == START.timestamp() + 2
-    metrics.idle(START - timedelta(seconds=60))
-    assert samples(tmp_path / FILE)["health_poll_lag_seconds"] == 0
+    assert found["batches_processed_total"] == 1
 
 
 def test_a_failed_batch_is_no_success(tmp_path: Path) -> None:
-    """Its time and documents set no gauge of success; before the first success those are absent."""
+    """It sets no time of a success; before the first success there is none."""
     metrics = Metrics(tmp_path)
-    metrics.observe(report(success=False, newest=START))
+    metrics.observe(report(success=False))
     found = samples(tmp_path / FILE)
-    assert not [name for name in found if "timestamp" in name or "lag" in name]
+    assert not [name for name in found if "timestamp" in name]
 
 
-def test_gauges_are_set_by_name(tmp_path: Path) -> None:
-    """The number of dead letters is told from outside; a name that is not there is a mistake."""
+def test_dead_letters_have_a_number_and_an_age(tmp_path: Path) -> None:
+    """The time of the oldest is told while there is one."""
     metrics = Metrics(tmp_path)
-    metrics.set_gauge("dlq_letters", 7)
+    metrics.dead_letters(7, START)
     metrics.write()
-    assert samples(tmp_path / FILE)["health_dlq_letters"] == 7
-    with pytest.raises(KeyError):
-        metrics.set_gauge("dlq_leters", 7)
+    found = samples(tmp_path / FILE)
+    assert found["health_dlq_letters"] == 7
+    assert found["health_dlq_oldest_letter_timestamp_seconds"] == START.timestamp()
+    metrics.dead_letters(0, None)
+    metrics.write()
+    found = samples(tmp_path / FILE)
+    assert found["health_dlq_letters"] == 0
+    assert "health_dlq_oldest_letter_timestamp_seconds" not in found
+
+
+def test_retries_count_by_reason(tmp_path: Path) -> None:
+    """The retry policy tells each error before it waits; its type is the reason."""
+    metrics = Metrics(tmp_path)
+    failures: list[Exception] = [
+        ConnectionError("at mongodb://app:hunter2@host"),
+        TimeoutError(),
+        TimeoutError(),
+    ]
+
+    def work() -> str:
+        if failures:
+            raise failures.pop()
+        return "done"
+
+    RetryPolicy(5, on_retry=metrics.retried).call(work, lambda _: True, lambda _: None)
+    metrics.write()
+    found = samples(tmp_path / FILE)
+    assert found["health_retries_total{TimeoutError}"] == 2
+    assert found["health_retries_total{ConnectionError}"] == 1
+
+
+def test_probes_run_before_each_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that fails is warned of once and left out; the others go on."""
+    metrics = Metrics(tmp_path)
+    gauge = metrics.registry.gauge("probe_calls", "Calls")
+
+    def broken() -> None:
+        raise RuntimeError("hunter2")
+
+    metrics.add_probe(broken)
+    calls = iter(range(1, 9))
+    metrics.add_probe(lambda: gauge.set(next(calls)))
+    metrics.write()
+    metrics.idle(START)
+    assert samples(tmp_path / FILE)["health_probe_calls"] == 2
+    assert capsys.readouterr().err.count("RuntimeError") == 1
 
 
 def test_everything_survives_a_restart(tmp_path: Path) -> None:
     """A new process goes on from the file: the next batch gives what one process would have."""
     full(tmp_path / "one").observe(report(70_000))
     full(tmp_path / "two")
-    Metrics(tmp_path / "two").observe(report(70_000))
+    again = Metrics(tmp_path / "two")
+    again.streams_every(60)
+    again.dead_letters(2, START)
+    again.observe(report(70_000))
     assert (tmp_path / "one" / FILE).read_text() == (tmp_path / "two" / FILE).read_text()
 
 
@@ -330,29 +386,80 @@ def test_a_failed_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
 
 @given(st.lists(st.text(), max_size=8))
 def test_any_reason_is_a_valid_label(reasons: list[str]) -> None:
-    """Whatever text a reason holds, the file parses and gives the same state when it is read back."""
-    state = MetricsState("", "health_")
+    """Whatever text a reason holds, the file parses and gives the same file when it is gone on from."""
+    first = MetricRegistry("health_")
+    counter = first.counter("rejected_total", "Rejected", ["reason"])
+    first.counter("batches_total", "Batches")
     for reason in reasons:
-        state.add(
-            BatchReport("b", START, START, rejected_by_reason={reason: 1}, writes=WriteResult(inserted=1))
-        )
-
-    class Source:
-        def collect(self) -> object:
-            return state.families()
-
-    registry = CollectorRegistry()
-    registry.register(Source())  # type: ignore[arg-type]
-    again = MetricsState("", "health_")
-    again.restore(generate_latest(registry).decode("utf-8"))
-    assert again == state
-    assert sum(again.rejected.values()) == len(reasons)
+        first.count(counter, reason)
+    second = MetricRegistry("health_")
+    again = second.counter("rejected_total", "Rejected", ["reason"])
+    second.counter("batches_total", "Batches")
+    second.restore(first.render().decode("utf-8"), "health_batches_total")
+    assert second.render() == first.render()
+    for reason in reasons:
+        second.count(again, reason)
+        first.count(counter, reason)
+    assert second.render() == first.render()
 
 
-def test_the_number_of_reasons_is_bounded() -> None:
-    """Should reasons ever hold values, the series do not grow without end."""
-    state = MetricsState("", "health_")
-    reasons = {f"value {number}": 1 for number in range(1_000)}
-    state.add(BatchReport("b", START, START, rejected_by_reason=reasons))
-    assert len(state.rejected) == 101
-    assert state.rejected["other"] == 900
+def test_the_number_of_reasons_is_bounded(tmp_path: Path) -> None:
+    """Should reasons ever hold values, the series do not grow without end, whatever the restarts."""
+    for start in (0, 500):
+        reasons = {f"value {number}": 1 for number in range(start, start + 500)}
+        Metrics(tmp_path).observe(replace(report(), rejected_by_reason=reasons))
+    found = {name: value for name, value in samples(tmp_path / FILE).items() if "rejected" in name}
+    assert len(found) == MAX_LABELS + 1
+    assert found["health_rejected_total{other}"] == 1_000 - MAX_LABELS
+
+
+def test_gauges_are_absent_until_they_are_set() -> None:
+    """What is not known is not written; only a kept gauge has the value of the earlier process."""
+    first = MetricRegistry("x_")
+    first.counter("batches_total", "Batches")
+    fleeting, kept = first.gauge("fleeting", "F"), first.gauge("kept", "K", kept=True)
+    assert b"\nx_kept " not in first.render()
+    fleeting.set(3)
+    kept.set(4)
+    second = MetricRegistry("x_")
+    second.counter("batches_total", "Batches")
+    second.restore(first.render().decode(), "x_batches_total")
+    late = second.gauge("kept", "K", kept=True)
+    second.gauge("fleeting", "F")
+    assert b"\nx_kept 4.0" in second.render()
+    assert b"\nx_fleeting " not in second.render()
+    clear(late)
+    assert b"\nx_kept " not in second.render()
+
+
+def test_metrics_made_after_the_restore_go_on_too() -> None:
+    """A pipeline adds its own metrics when the file has already been read; other bounds start at 0."""
+    first = MetricRegistry("x_")
+    first.counter("batches_total", "Batches")
+    first.counter("sent_total", "Sent", ["event"]).labels("update").inc(3)
+    first.histogram("duration_seconds", "Duration", (1.0, 2.0)).observe(1.5)
+    first.histogram("size_bytes", "Size", (1.0, 2.0)).observe(1.5)
+    second = MetricRegistry("x_")
+    second.restore(first.render().decode(), "x_batches_total")
+    second.counter("sent_total", "Sent", ["event"]).labels("update").inc(2)
+    second.histogram("duration_seconds", "Duration", (1.0, 2.0)).observe(9)
+    second.histogram("size_bytes", "Size", (1.0, 3.0)).observe(2.5)
+    text = second.render().decode()
+    assert 'x_sent_total{event="update"} 5.0' in text
+    assert 'x_duration_seconds_bucket{le="2.0"} 1.0' in text
+    assert "x_duration_seconds_count 2.0" in text
+    assert "x_duration_seconds_sum 10.5" in text
+    assert "x_size_bytes_count 1.0" in text
+
+
+def test_other_pipelines_count_records(tmp_path: Path) -> None:
+    """Behind a prefix the seed's word analytics becomes records: written, inserted, updated, skipped."""
+    Metrics(tmp_path, "ecommerce").observe(report())
+    found = samples(tmp_path / "ecommerce_metrics.prom")
+    assert found["ecommerce_records_processed_total"] == 50
+    assert found["ecommerce_records_written_total"] == 20
+    assert found["ecommerce_records_inserted_total"] == 15
+    assert found["ecommerce_records_updated_total"] == 5
+    assert found["ecommerce_records_skipped_total"] == 3
+    assert found["ecommerce_rejected_total{steps out of range}"] == 2
+    assert not [name for name in found if not name.startswith("ecommerce_") or "analytics" in name]

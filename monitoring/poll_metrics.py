@@ -1,0 +1,80 @@
+"""What a pipeline that polls MongoDB measures beside its batches: lag, late commits, backlog, the cursor."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+
+from contracts import BatchReport
+from monitoring.metrics import Metrics
+
+# Up to the largest overlap that makes sense; the default overlap is 60 s.
+_LATENESS_SECONDS = (0.1, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0)
+_REMEMBERED_SECONDS = 3600.0
+
+
+class PollMetrics:
+    """Fills metrics of `metrics`, which writes them with the batch or the idle poll that follows."""
+
+    def __init__(
+        self, metrics: Metrics, overlap_seconds: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._monotonic = monotonic
+        # The greatest lateness of each poll that saw one, with when that was.
+        self._late: deque[tuple[float, float]] = deque()
+        self._registry = registry = metrics.registry
+        text = "Server time minus the newest processed updatedAt at the last poll, in seconds"
+        self._lag = registry.gauge("poll_lag_seconds", text)
+        text = "Newest processed updatedAt, seconds since 1970"
+        self._newest = registry.gauge("newest_processed_timestamp_seconds", text, kept=True)
+        text = "How far behind the cursor each poll looks again, in seconds"
+        registry.gauge("poll_overlap_seconds", text).set(overlap_seconds)
+        text = "How long after an earlier poll had read past them documents became visible, in seconds"
+        self._lateness = registry.histogram("commit_lateness_seconds", text, _LATENESS_SECONDS)
+        text = "Greatest lateness of a commit that was found within the last hour, in seconds"
+        self._max_lateness = registry.gauge("commit_lateness_max_seconds", text)
+        text = "Changed documents that wait after the last piece of a backlog; counted up to 100 000"
+        self._backlog = registry.gauge("backlog_documents", text)
+        text = "Users whose data the last batch found changed"
+        self._stale_users = registry.gauge("batch_stale_users", text)
+        text = "Unreadable cursor files, by what took their place: the previous generation or the default"
+        self._recoveries = registry.counter("cursor_recoveries_total", text, ["origin"])
+        for origin in ("previous", "default"):
+            self._recoveries.labels(origin)
+
+    def observe(self, report: BatchReport) -> None:
+        """Take what a batch found; to be called before `Metrics.observe`, which writes it."""
+        self._stale_users.set(report.users)
+        if report.backlog is not None:
+            self._backlog.set(report.backlog)
+        if report.newest_processed is not None:
+            # A document that was committed late is older than what was processed before it.
+            self._newest.set(max(self._known_newest(), report.newest_processed.timestamp()))
+        for seconds in report.lateness_seconds:
+            self._lateness.observe(seconds)
+        if report.lateness_seconds:
+            self._late.append((self._monotonic(), max(report.lateness_seconds)))
+        self._refresh(report.end_time)
+
+    def idle(self, now: datetime) -> None:
+        """Nothing waits at the server's `now`; to be called before `Metrics.idle`."""
+        self._backlog.set(0)
+        self._refresh(now)
+
+    def recovered(self, origin: str) -> None:
+        """An unreadable cursor was replaced by the `previous` generation or the `default`."""
+        self._recoveries.labels(origin).inc()
+
+    def _refresh(self, now: datetime) -> None:
+        newest = self._known_newest()
+        if newest:
+            self._lag.set(max(0.0, round(now.timestamp() - newest, 3)))
+        oldest = self._monotonic() - _REMEMBERED_SECONDS
+        while self._late and self._late[0][0] < oldest:
+            self._late.popleft()
+        self._max_lateness.set(max((seconds for _, seconds in self._late), default=0.0))
+
+    def _known_newest(self) -> float:
+        return self._registry.value(self._newest)

@@ -1,0 +1,105 @@
+"""Rules of the metrics of a poll: what lag, lateness and backlog mean, and that they are exact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from contracts import BatchReport
+from monitoring.metrics import Metrics
+from monitoring.poll_metrics import PollMetrics
+from tests.unit.test_metrics import FILE, START, report, samples
+
+
+class Bench:
+    """The metrics of a poll with a clock that stands until it is moved."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seconds = 0.0
+        self.metrics = Metrics(folder)
+        self.poll = PollMetrics(self.metrics, 60, lambda: self.seconds)
+
+    def batch(self, batch: BatchReport) -> dict[str, float]:
+        """Observe one batch and read the file."""
+        self.poll.observe(batch)
+        self.metrics.observe(batch)
+        return samples(self.folder / FILE)
+
+    def idle(self, now: datetime) -> dict[str, float]:
+        """An idle poll, and the file after it."""
+        self.poll.idle(now)
+        self.metrics.idle(now)
+        return samples(self.folder / FILE)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """Metrics in an empty folder."""
+    return Bench(tmp_path)
+
+
+def test_lag_is_server_time_minus_the_newest_processed(bench: Bench) -> None:
+    """Late documents do not move the newest back; a clock behind it gives 0; idle polls update it."""
+    newest = START - timedelta(seconds=8)
+    assert bench.batch(replace(report(2_000), newest_processed=newest))["health_poll_lag_seconds"] == 10
+    older = START - timedelta(seconds=50)
+    assert bench.batch(replace(report(2_000), newest_processed=older))["health_poll_lag_seconds"] == 10
+    found = bench.idle(START + timedelta(seconds=52))
+    assert found["health_poll_lag_seconds"] == 60
+    assert found["health_newest_processed_timestamp_seconds"] == newest.timestamp()
+    assert bench.idle(START - timedelta(seconds=60))["health_poll_lag_seconds"] == 0
+
+
+def test_a_failed_batch_has_no_newest(bench: Bench) -> None:
+    """Nothing of it was processed, so there is no lag yet."""
+    found = bench.batch(report(success=False))
+    assert "health_poll_lag_seconds" not in found
+    assert "health_newest_processed_timestamp_seconds" not in found
+
+
+def test_the_newest_survives_a_restart(bench: Bench, tmp_path: Path) -> None:
+    """The lag goes on from what the earlier process had processed."""
+    bench.batch(replace(report(), newest_processed=START))
+    assert Bench(tmp_path).idle(START + timedelta(seconds=30))["health_poll_lag_seconds"] == 30
+
+
+def test_lateness_is_a_histogram_with_a_maximum(bench: Bench) -> None:
+    """Every late commit counts; the greatest is forgotten after an hour, so that its alert resolves."""
+    found = bench.batch(replace(report(), lateness_seconds=(0.5, 42.0)))
+    assert found["health_commit_lateness_max_seconds"] == 42
+    bench.seconds = 1_800
+    found = bench.batch(replace(report(), lateness_seconds=(7.0,)))
+    assert found["health_commit_lateness_max_seconds"] == 42
+    bench.seconds = 3_601
+    assert bench.batch(report())["health_commit_lateness_max_seconds"] == 7
+    bench.seconds = 5_401
+    found = bench.idle(START)
+    assert found["health_commit_lateness_max_seconds"] == 0
+    assert found["health_commit_lateness_seconds_count"] == 3
+    assert found["health_commit_lateness_seconds_sum"] == 49.5
+    assert found["health_commit_lateness_seconds_bucket{1.0}"] == 1
+    assert found["health_commit_lateness_seconds_bucket{30.0}"] == 2
+    assert found["health_poll_overlap_seconds"] == 60
+
+
+def test_the_backlog_is_known_while_it_is_drained(bench: Bench) -> None:
+    """The last piece tells what waits after it; after a whole poll nothing waits."""
+    assert bench.batch(replace(report(), backlog=12_000, users=300))["health_backlog_documents"] == 12_000
+    found = bench.batch(report(success=False))
+    assert found["health_backlog_documents"] == 12_000
+    assert found["health_batch_stale_users"] == 0
+    assert bench.idle(START)["health_backlog_documents"] == 0
+
+
+def test_replaced_cursors_are_counted(bench: Bench) -> None:
+    """Both origins are there from the start, so that the first increase can be seen."""
+    found = bench.idle(START)
+    assert found["health_cursor_recoveries_total{previous}"] == 0
+    bench.poll.recovered("previous")
+    found = bench.idle(START)
+    assert found["health_cursor_recoveries_total{previous}"] == 1
+    assert found["health_cursor_recoveries_total{default}"] == 0
