@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
@@ -18,6 +21,10 @@ from contracts import ConfigurationError
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveSeconds = Annotated[float, Field(gt=0)]
+
+# Options of an address whose values are secret, e.g. tlsCertificateKeyFilePassword and AWS_SESSION_TOKEN.
+_SECRET_OPTION = re.compile("password|token|secret", re.IGNORECASE)
+_PROPERTIES = "authmechanismproperties"
 
 
 def _known_zone(name: str) -> str:
@@ -67,14 +74,38 @@ class Settings(BaseSettings):
     retry_base_seconds: PositiveSeconds = 0.5
     retry_max_seconds: PositiveSeconds = 10.0
 
+    backend_api_url: str = "http://localhost:5000/api"
+    service_token: SecretStr = SecretStr("")
+
     fault: str = ""
 
     def secrets(self) -> list[str]:
-        """Values that must never be printed."""
-        uri = self.mongo_uri.get_secret_value()
-        credentials = uri.split("://", 1)[-1].rpartition("@")[0]
-        password = credentials.partition(":")[2]
-        return [secret for secret in (credentials, password) if secret]
+        """Values that must never be printed: every SecretStr, and what is secret in any address."""
+        found: list[str] = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            if "://" in text:
+                found += _secrets_in_address(text)
+            elif isinstance(value, SecretStr):
+                found.append(text)
+        return [secret for secret in found if secret]
+
+
+def _secrets_in_address(address: str) -> Iterator[str]:
+    """`user:password`, the password, and the values of options that hold one.
+
+    A password that ought to be percent-encoded and is not may hold any character, so each `@` may be its end.
+    """
+    rest = address.split("://", 1)[1]
+    for at in re.finditer("@", rest):
+        credentials = rest[: at.start()]
+        yield credentials
+        yield credentials.partition(":")[2]
+    for name, value in parse_qsl(rest.rpartition("?")[2]):
+        # authMechanismProperties=NAME:value,NAME:value holds options of its own.
+        inner = [part.partition(":")[::2] for part in value.split(",")] if name.lower() == _PROPERTIES else []
+        yield from (text for option, text in [(name, value), *inner] if _SECRET_OPTION.search(option))
 
 
 def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:

@@ -35,10 +35,33 @@ def test_all_faults_are_reported_in_one_error(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_password_is_a_secret_and_never_shown() -> None:
-    """Neither repr nor str of the settings shows the URI."""
-    settings = load(env_file=None, mongo_uri="mongodb://app:hunter2@localhost")
-    assert "hunter2" in settings.secrets()
-    assert "hunter2" not in repr(settings) + str(settings)
+    """Neither repr nor str of the settings shows the URI or the token."""
+    settings = load(env_file=None, mongo_uri="mongodb://app:hunter2@localhost", service_token="t0ken")  # noqa: S106
+    assert {"hunter2", "t0ken"} <= set(settings.secrets())
+    for secret in ("hunter2", "t0ken"):
+        assert secret not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("address", "secret"),
+    [
+        ("mongodb://u:pass@host:1/db?appName=a@b", "pass"),
+        ("mongodb://u:p@ss@host:1,other:2/?tls=true", "p@ss"),
+        ("mongodb://u:p/a?s@host/?tls=true", "p/a?s"),
+        ("mongodb+srv://u:p%40ss@host/", "p%40ss"),
+        ("mongodb://host/?tls=true&tlsCertificateKeyFilePassword=key%2Fpass", "key/pass"),
+        ("mongodb://host/?authMechanismProperties=A:b,AWS_SESSION_TOKEN:session", "session"),
+    ],
+)
+def test_every_secret_of_an_address_is_known(address: str, secret: str) -> None:
+    """Passwords with and without percent-encoding, and those that are options."""
+    assert secret in load(env_file=None, mongo_uri=address).secrets()
+
+
+def test_harmless_parts_of_an_address_are_no_secrets() -> None:
+    """Or the logs would be masked to uselessness: `mongodb` is a common service name."""
+    uri = "mongodb://host:1/db?authMechanismProperties=SERVICE_NAME:mongodb&authSource=admin"
+    assert load(env_file=None, mongo_uri=uri).secrets() == []
 
 
 def test_an_unknown_key_is_told_with_the_nearest_name(tmp_path: Path) -> None:
