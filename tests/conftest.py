@@ -7,7 +7,8 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 from pymongo import MongoClient
@@ -15,6 +16,7 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from session import conf_for
+from tests.mongo_doors import SecureDoor, is_ours, run_script
 from tests.toxiproxy import Proxy, Toxiproxy, host_of, run_toxiproxy
 
 _SERVER_TIMEOUT_MS = 5_000
@@ -45,9 +47,22 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 def mongo_uri() -> str:
     """The address of the real server; without one the test fails in CI and is skipped elsewhere."""
     uri = os.environ.get("MONGO_TEST_URI", "")
-    if uri:
-        return uri
-    message = "MONGO_TEST_URI is not set: no real MongoDB-wire server (script/test starts one)"
+    if not uri:
+        _missing("MONGO_TEST_URI is not set: no real MongoDB-wire server (script/test starts one)")
+    return uri
+
+
+@pytest.fixture(scope="session")
+def secure_door(mongo_uri: str) -> SecureDoor:
+    """The real server's entrance with users, passwords and TLS; missing, it counts like the server itself."""
+    if not is_ours(mongo_uri):
+        _missing(
+            "MONGO_TEST_URI is not the server of script/mongo-server, which can ask for passwords and TLS"
+        )
+    return SecureDoor(mongo_uri, Path(run_script("secure")))
+
+
+def _missing(message: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
