@@ -8,7 +8,7 @@ after that group's keys were listed; the rest of the group is then fetched by ke
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -17,6 +17,7 @@ from bson import ObjectId
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from pymongo.collection import Collection
+from pymongo.errors import ExecutionTimeout
 
 from sources.mongo_client import PROJECTION, for_reading, is_mongomock
 
@@ -26,6 +27,8 @@ _ORDER = [("updatedAt", 1), ("_id", 1)]
 _KEYS_PER_REPLY = 50_000
 _IDS_PER_QUERY = 10_000
 _PRUNE_AT_LEAST = 10_000
+_COUNT_LIMIT = 100_000
+_COUNT_MS = 5_000
 _STANDARD_UUID: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 # A list of dates matches a range on dates; as a page full of them could not say where the next begins, the
 # server leaves them out where the number counts. They belong to the documents a census must find.
@@ -40,12 +43,15 @@ class PollPage:
     `keys` has the `(_id, updatedAt)` of every document read, `documents` those of them with a userId.
     `newest` is the greatest updatedAt of `keys` (None without any). It may lie before the cursor when a late
     commit was found, so the cursor to save is the greater of both. `complete`: this drain ends here.
+    `late_seconds` has an entry for each of `keys` that an earlier drain had read past: how long before that
+    drain's end it is dated, so it was committed at least that late.
     """
 
     documents: list[dict[str, Any]] = field(default_factory=list)
     keys: list[tuple[Any, datetime]] = field(default_factory=list)
     newest: datetime | None = None
     complete: bool = False
+    late_seconds: tuple[float, ...] = ()
 
 
 class MongoPoll:
@@ -65,6 +71,8 @@ class MongoPoll:
         # The version last processed of each document inside the overlap.
         self._known: dict[Any, datetime] = {}
         self._floor = _EARLIEST
+        # Up to where everything was delivered, if the versions delivered since then are known.
+        self._read_to: datetime | None = None
         self._prune_at = _PRUNE_AT_LEAST
 
     def ensure_index(self) -> None:
@@ -85,9 +93,22 @@ class MongoPoll:
         for documents in self._pages(cursor, until):
             if waiting is not None:
                 yield waiting
-            waiting = _page(documents)
+            waiting = _page(documents, self._read_to)
         if waiting is not None:
-            yield PollPage(waiting.documents, waiting.keys, waiting.newest, complete=True)
+            yield replace(waiting, complete=True)
+        self._read_to = until
+
+    def count_after(self, moment: datetime, until: datetime) -> int | None:
+        """How many versions wait between both, at most 100 000; by the index alone. None if that takes long.
+
+        pymongo's other errors pass through.
+        """
+        condition = {"updatedAt": {"$gt": moment, "$lte": until}}
+        options: dict[str, Any] = {} if self._embedded else {"maxTimeMS": _COUNT_MS}
+        try:
+            return self._collection.count_documents(condition, limit=_COUNT_LIMIT, **options)
+        except ExecutionTimeout:
+            return None
 
     def mark_done(self, page: PollPage) -> None:
         """Remember the page's versions as processed; to be called after the cursor was saved."""
@@ -103,6 +124,7 @@ class MongoPoll:
     def forget(self) -> None:
         """Deliver everything after the cursor again: a person moved it."""
         self._known.clear()
+        self._read_to = None
 
     def _prune(self) -> None:
         self._known = {key: updated for key, updated in self._known.items() if updated >= self._floor}
@@ -189,11 +211,17 @@ class MongoPoll:
             yield page
 
 
-def _page(documents: list[dict[str, Any]]) -> PollPage:
+def _page(documents: list[dict[str, Any]], read_to: datetime | None) -> PollPage:
+    dated = [document["updatedAt"] for document in documents]
     return PollPage(
         documents=[document for document in documents if document.get("userId") is not None],
         keys=[(document["_id"], document["updatedAt"]) for document in documents],
-        newest=max(document["updatedAt"] for document in documents),
+        newest=max(dated),
+        late_seconds=tuple(
+            (read_to - updated).total_seconds()
+            for updated in dated
+            if read_to is not None and updated <= read_to
+        ),
     )
 
 

@@ -41,6 +41,9 @@ class _Piece:
     writes: WriteResult = field(default_factory=WriteResult)
     steps_ms: dict[str, float] = field(default_factory=dict)
     newest: datetime | None = None
+    late_seconds: tuple[float, ...] = ()
+    polled: int = 0
+    waiting: int | None = None
 
 
 class HealthBatch:
@@ -57,6 +60,7 @@ class HealthBatch:
         retry: RetryPolicy,
         faults: Faults,
         on_report: Callable[[BatchReport], None],
+        on_recovery: Callable[[str], None] = lambda _origin: None,
         overlap_seconds: int,
         users_per_piece: int = 1_000,
     ) -> None:
@@ -68,6 +72,7 @@ class HealthBatch:
         self._retry = retry
         self._faults = faults
         self._on_report = on_report
+        self._on_recovery = on_recovery
         self._overlap = timedelta(seconds=overlap_seconds)
         self._users_per_piece = users_per_piece
         self._recomputed: dict[ObjectId, datetime] = {}
@@ -101,7 +106,10 @@ class HealthBatch:
         position = since or (state.timestamp if state else now)
         for page in self._poll.begin(position, now):
             if page.keys:
-                piece = self._process(page)
+                waiting = (
+                    0 if page.complete else self._poll.count_after(max(position, page.newest or now), now)
+                )
+                piece = self._process(page, waiting)
                 if state is not None:
                     state = self._save(state, page, now)
                     if state is None:
@@ -116,6 +124,8 @@ class HealthBatch:
         state = self._cursor.read(now)
         for warning in state.warnings:
             logger.warning(warning)
+        if state.warnings and state.origin != "file":
+            self._on_recovery(state.origin)
         if self._known is not None and self._known.raw != state.raw:
             logger.info(
                 "The cursor file was changed by hand; going on from there", cursor=str(state.timestamp)
@@ -133,8 +143,15 @@ class HealthBatch:
         self._known = saved
         return saved
 
-    def _process(self, page: PollPage) -> _Piece:
-        piece = _Piece(self.next_batch_id(), self._clock.now(), newest=page.newest)
+    def _process(self, page: PollPage, waiting: int | None) -> _Piece:
+        piece = _Piece(
+            self.next_batch_id(),
+            self._clock.now(),
+            newest=page.newest,
+            late_seconds=page.late_seconds,
+            polled=len(page.keys),
+            waiting=waiting,
+        )
         self._current = piece
         mark = self._timer(piece)
         mark("poll")
@@ -219,8 +236,17 @@ class HealthBatch:
                 success=failure is None,
                 steps_ms=piece.steps_ms,
                 newest_processed=piece.newest if failure is None else None,
+                lateness_seconds=piece.late_seconds if failure is None else (),
+                backlog=_backlog(piece, failure is not None),
             )
         )
+
+
+def _backlog(piece: _Piece, failed: bool) -> int | None:
+    """What waits after the piece, and the piece itself if it failed and comes again."""
+    if piece.waiting is None:
+        return None
+    return piece.waiting + (piece.polled if failed else 0)
 
 
 def _label(rejected: Rejected) -> str:

@@ -158,6 +158,7 @@ def assemble(
         retry=retry,
         faults=faults,
         on_report=on_report,
+        on_recovery=poll_metrics.recovered,
         overlap_seconds=settings.poll_overlap_seconds,
         users_per_piece=settings.max_users_per_piece,
     )

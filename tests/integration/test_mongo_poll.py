@@ -301,3 +301,14 @@ def test_the_server_s_clock_is_aware_utc_milliseconds(database: Database[dict[st
     assert abs(now - datetime.now(timezone.utc)) < timedelta(minutes=1)
     ticks = [clock.next() for _ in range(50)]
     assert all(later - earlier >= MS for earlier, later in pairwise(ticks))
+
+
+def test_what_waits_is_counted_by_the_server(source: Collection[dict[str, Any]]) -> None:
+    """The backlog after a page, exact below 100 000."""
+    source.insert_many([{"updatedAt": NOW + number * MS, "userId": FIXED_ID} for number in range(50)])
+    poll = MongoPoll(source, 60, 10)
+    pages = poll.begin(NOW - HOUR, NOW + HOUR)
+    first = next(pages)
+    assert first.newest is not None
+    assert poll.count_after(first.newest, NOW + HOUR) == 40
+    assert poll.count_after(NOW + 49 * MS, NOW + HOUR) == 0

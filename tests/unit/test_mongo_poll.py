@@ -80,3 +80,49 @@ def test_senseless_sizes_are_refused(overlap: int, page_size: int) -> None:
         MongoPoll(collection(), overlap, page_size)
     with pytest.raises(ValueError, match="at least"):
         next(read_history(collection(), [ObjectId()], chunk=0))
+
+
+def _late(poll: MongoPoll, cursor: datetime, until: datetime) -> list[float]:
+    """One whole drain; the lateness of everything that came late."""
+    seconds: list[float] = []
+    for page in poll.begin(cursor, until):
+        poll.mark_done(page)
+        seconds += page.late_seconds
+    return sorted(seconds)
+
+
+def test_lateness_is_measured_from_the_end_of_the_drain_that_missed_it() -> None:
+    """Only what an earlier drain had read past is late; what is new, or comes again at a start, is not."""
+    source = collection()
+    newest = NOW - timedelta(seconds=30)
+    source.insert_one({"_id": 1, "updatedAt": newest, "userId": 1})
+    poll = MongoPoll(source, 3_600, 2)
+    assert _late(poll, NOW - timedelta(hours=1), NOW) == []
+    source.insert_many(
+        [{"_id": number, "updatedAt": NOW + timedelta(seconds=number), "userId": 1} for number in (2, 3, 4)]
+    )
+    source.insert_many(
+        [{"_id": 10 + late, "updatedAt": NOW - timedelta(seconds=late), "userId": 1} for late in (0, 7, 41)]
+    )
+    later = NOW + timedelta(seconds=9)
+    assert _late(poll, newest, later) == [0, 7, 41]
+    assert _late(poll, NOW + timedelta(seconds=4), later) == []
+    assert _late(MongoPoll(source, 3_600, 2), newest, later) == []
+
+
+def test_after_a_moved_cursor_nothing_counts_as_late() -> None:
+    """Everything comes again then, whenever it was committed."""
+    source = collection()
+    source.insert_one({"_id": 1, "updatedAt": NOW - timedelta(seconds=30), "userId": 1})
+    poll = MongoPoll(source, 3_600, 2)
+    assert _late(poll, NOW - timedelta(hours=1), NOW) == []
+    poll.forget()
+    assert _late(poll, NOW - timedelta(hours=1), NOW + timedelta(seconds=1)) == []
+
+
+def test_what_waits_is_counted_up_to_a_bound() -> None:
+    """Versions after the moment and up to now, whatever their userId; dates in the future wait for theirs."""
+    source = collection()
+    dates = [NOW + timedelta(seconds=number) for number in range(5)]
+    source.insert_many([{"updatedAt": updated} for updated in dates])
+    assert MongoPoll(source, 60, 1).count_after(NOW, NOW + timedelta(seconds=3)) == 3
