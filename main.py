@@ -12,8 +12,13 @@ import typer
 from rich.console import Console
 
 from commands import checkpoint, dlq
-from commands.common import guarded, prepare
-from pipelines.catalog import PipelineName, open_job, run_demo
+from commands.check import check
+from commands.common import guarded, prepare, speaker
+from commands.config import config
+from commands.inspect import inspect
+from commands.selftest import selftest
+from commands.terminal import progress
+from pipelines.catalog import Job, PipelineName, open_job, run_demo
 from pipelines.runner import StopFlag
 
 app = typer.Typer(
@@ -21,6 +26,10 @@ app = typer.Typer(
 )
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(checkpoint.app, name="checkpoint")
+app.command()(check)
+app.command()(config)
+app.command()(inspect)
+app.command()(selftest)
 
 
 @app.callback(invoke_without_command=True)
@@ -34,6 +43,7 @@ def run(
     keep_running: Annotated[
         bool, typer.Option("--keep-running", help="Let the demo run until Ctrl+C.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")] = False,
 ) -> None:
     """Run a pipeline until it is stopped (Ctrl+C or SIGTERM finish the running batch)."""
     if context.invoked_subcommand:
@@ -41,14 +51,19 @@ def run(
     if demo:
         run_demo(pipeline, keep_running, Console())
         return
-    settings = prepare()
+    settings = prepare(json_logs=as_json)
     with open_job(pipeline, settings, not once) as job:
         stop = StopFlag()
         with stop.on_signals():
-            succeeded = job.once(stop) if once else job.stream(stop)
-        job.finish(typer.echo)
+            succeeded = _once(job, stop) if once else job.stream(stop)
+        job.finish(speaker(settings))
     if not succeeded:
         raise typer.Exit(1)
+
+
+def _once(job: Job, stop: StopFlag) -> bool:
+    with progress("Processing"):
+        return job.once(stop)
 
 
 if __name__ == "__main__":

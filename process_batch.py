@@ -7,13 +7,13 @@ No winutils and no Hadoop binaries are needed: only Spark SQL in local mode and 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from commands.common import guarded, parse_time, prepare
+from commands.common import guarded, parse_time, prepare, speaker
+from commands.terminal import console, progress
 from pipelines.health.batch_results import print_results
 from pipelines.health.job import HealthPipeline, open_pipeline
 from pipelines.runner import StopFlag
@@ -26,30 +26,29 @@ def run(
         str | None, typer.Option(help="Process what changed since then; the cursor stays.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Recompute every user; remove what is gone.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")] = False,
 ) -> None:
     """Process what changed since the cursor, once."""
     start = parse_time(since) if since else None
-    with open_pipeline(prepare(), False) as job:
+    settings = prepare(json_logs=as_json)
+    say = speaker(settings)
+    with open_pipeline(settings, False) as job:
         stop = StopFlag()
         began = job.clock.next()
-        with stop.on_signals():
-            succeeded = _full(job, stop) if full else job.once(stop, start)
-        recent = job.target.find({"calculatedAt": {"$gte": began}}).sort("calculatedAt", -1)
-        print_results(_first_users(recent), Console())
-        job.finish(typer.echo)
+        with stop.on_signals(), progress("Recomputing", lambda: job.history.records_processed):
+            succeeded = _full(job, stop, say) if full else job.once(stop, start)
+        if not settings.log_json:
+            recent = job.target.find({"calculatedAt": {"$gte": began}}).sort("calculatedAt", -1)
+            print_results(_first_users(recent), console())
+        job.finish(say)
     if not succeeded:
         raise typer.Exit(1)
-    typer.echo("✅ BATCH PROCESSING COMPLETED")
+    say("✅ BATCH PROCESSING COMPLETED")
 
 
-def _full(job: HealthPipeline, stop: StopFlag) -> bool:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Recomputing every user")
-        removed = job.full.run(
-            stop, lambda done: bar.update(task, description=f"Recomputing every user: {done} done")
-        )
-    typer.echo(f"🧹 {removed} documents of users without data removed")
+def _full(job: HealthPipeline, stop: StopFlag, say: Callable[[str], None]) -> bool:
+    removed = job.full.run(stop)
+    say(f"🧹 {removed} documents of users without data removed")
     return True
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,3 +140,16 @@ def unknown_keys(env_file: str | Path = ".env") -> list[str]:
         near = difflib.get_close_matches(key.upper(), known, n=1)
         lines.append(f"{key} in {env_file} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
     return lines
+
+
+def origins(env_file: str | Path = ".env") -> dict[str, str]:
+    """Where each setting's value comes from: `environment`, `.env` or `default`, by the field's name.
+
+    An empty variable counts as none, as it does for `load`.
+    """
+    given = {name.lower() for name, value in os.environ.items() if value}
+    in_file = {name.lower() for name, value in dotenv_values(env_file).items() if value}
+    return {
+        name: "environment" if name in given else ".env" if name in in_file else "default"
+        for name in Settings.model_fields
+    }

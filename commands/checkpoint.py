@@ -2,39 +2,87 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import sys
+from datetime import datetime, timedelta, timezone
 from typing import Annotated
 
 import typer
 
+from checkpoint.timestamp_text import format_timestamp
 from commands.common import parse_time, prepare
-from pipelines.health.job import open_cursor
+from commands.terminal import print_json, progress
+from pipelines.health.job import SOURCE_COLLECTION, open_cursor
+from settings import Settings
+from sources.mongo_client import ServerClock, connect
+from sources.mongo_inspection import Changes, count_changes
 
 app = typer.Typer(help="The cursor: from when on changes are processed.")
 
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would be processed again.")]
+
 
 @app.command("show")
-def checkpoint_show() -> None:
+def checkpoint_show(
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
+) -> None:
     """The cursor and where it comes from."""
-    state = open_cursor(prepare()).read(_local_now())
-    typer.echo(f"{state.timestamp.isoformat().replace('+00:00', 'Z')} ({state.origin})")
+    _show(prepare(sys.stderr), as_json)
 
 
 @app.command("set")
 def checkpoint_set(
     when: Annotated[str, typer.Argument(help="ISO 8601; without an offset it is UTC.")],
+    dry_run: DryRun = False,
 ) -> None:
     """Reprocess what changed since WHEN; safe while the job runs."""
-    cursor = open_cursor(prepare())
-    cursor.set(parse_time(when), _local_now())
-    checkpoint_show()
+    settings, moment = prepare(sys.stderr), parse_time(when)
+    if dry_run:
+        _say_effect(settings, moment)
+        return
+    open_cursor(settings).set(moment, _local_now())
+    _show(settings)
 
 
 @app.command("reset")
-def checkpoint_reset() -> None:
-    """Remove the cursor: the next run starts 30 days ago."""
-    open_cursor(prepare()).reset()
-    checkpoint_show()
+def checkpoint_reset(dry_run: DryRun = False) -> None:
+    """Remove the cursor: the next run starts DEFAULT_LOOKBACK_DAYS ago."""
+    settings = prepare(sys.stderr)
+    if dry_run:
+        _say_effect(settings, None)
+        return
+    open_cursor(settings).reset()
+    _show(settings)
+
+
+def _show(settings: Settings, as_json: bool = False) -> None:
+    state = open_cursor(settings).read(_local_now())
+    shown = format_timestamp(state.timestamp)
+    if as_json:
+        print_json({"timestamp": shown, "origin": state.origin, "warnings": state.warnings})
+        return
+    typer.echo(f"{shown} ({state.origin})")
+    for warning in state.warnings:
+        typer.echo(f"⚠️  {warning}", err=True)
+
+
+def _say_effect(settings: Settings, moment: datetime | None) -> None:
+    """What moving the cursor to `moment` (None: the default) would make the next run do."""
+    client = connect(settings.mongo_uri.get_secret_value(), round(settings.mongo_timeout_seconds * 1000))
+    now = ServerClock(client).now()
+    current = open_cursor(settings).read(now).timestamp
+    target = min(moment or now - timedelta(days=settings.default_lookback_days), now)
+    source = client[settings.mongo_db_name][SOURCE_COLLECTION]
+    with progress("Counting"):
+        changes = count_changes(source, min(target, current), max(target, current))
+    typer.echo(f"The cursor would go from {format_timestamp(current)} to {format_timestamp(target)}.")
+    what = "processed again" if target <= current else "SKIPPED if they were not processed yet"
+    typer.echo(f"{_counted(changes)} changed between the two would be {what}.")
+    typer.echo("Nothing was changed (--dry-run).")
+
+
+def _counted(changes: Changes) -> str:
+    least = "" if changes.complete else "at least "
+    return f"{least}{changes.documents:,} documents of {least}{changes.users:,} users"
 
 
 def _local_now() -> datetime:

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO
 
-import typer
 from pymongo.errors import PyMongoError
 
 from checkpoint.cursor import parse_timestamp
 from contracts import AlreadyRunningError, ConfigurationError, ServiceError
 from monitoring import logs
+from monitoring.console import tolerate_any_text, write_stderr
 from settings import Settings, load, unknown_keys
 
 
-def prepare(**overrides: Any) -> Settings:
-    """Settings, with logging configured and unknown keys of `.env` told."""
-    settings = load(**overrides)
-    logs.configure(settings.log_level, settings.secrets(), settings.log_json)
+def prepare(logs_to: TextIO | None = None, json_logs: bool = False) -> Settings:
+    """Settings, with logging configured and unknown keys of `.env` told.
+
+    Commands whose standard output is an answer send their logs to standard error (`logs_to`).
+    """
+    settings = load(log_json=True) if json_logs else load()
+    logs.configure(settings.log_level, settings.secrets(), settings.log_json, logs_to)
     for line in unknown_keys():
         logs.get_logger(__name__).warning(line)
     return settings
+
+
+def speaker(settings: Settings) -> Callable[[str], None]:
+    """How a run's own lines go out: as they are, or as log lines where every line has to be JSON."""
+    return logs.get_logger(__name__).info if settings.log_json else print
 
 
 def parse_time(text: str) -> datetime:
@@ -36,21 +45,26 @@ def parse_time(text: str) -> datetime:
 
 def guarded(call: Callable[[], Any]) -> int:
     """Run `call`; faults that a person can mend become one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        tolerate_any_text(stream)
     try:
         call()
     except (ConfigurationError, AlreadyRunningError) as error:
-        typer.echo(f"❌ {error}", err=True)
+        write_stderr(f"❌ {error}")
         return 2
     except ServiceError as error:
-        typer.echo(f"❌ {error}", err=True)
+        write_stderr(f"❌ {error}")
         return 1
     except PyMongoError as error:
-        typer.echo(f"❌ {logs.redact(_mongo_remedy(error))}", err=True)
+        write_stderr(f"❌ {mongo_fault(error)} Run `python main.py check`.")
         return 2
     return 0
 
 
-def _mongo_remedy(error: PyMongoError) -> str:
-    first_line = str(error).partition(", Timeout:")[0]
-    name = type(error).__name__
-    return f"MongoDB at MONGO_URI does not answer as needed ({name}: {first_line}). Check MONGO_URI."
+def mongo_fault(error: PyMongoError) -> str:
+    """One sentence without secrets: what MongoDB, or its absence, answered."""
+    first_line = str(error).partition(" (configured timeouts:")[0].partition(", full error:")[0]
+    first_line = first_line.partition(", Timeout:")[0].partition(", Topology")[0]
+    return logs.redact(
+        f"MongoDB at MONGO_URI does not answer as needed ({type(error).__name__}: {first_line})."
+    )

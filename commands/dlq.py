@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 from bson import json_util
-from rich.console import Console
 from rich.table import Column, Table
 
 from commands.common import prepare
+from commands.terminal import console, progress
 from pipelines.health.job import open_letters, open_pipeline
 
 app = typer.Typer(help="The dead-letter queue: what was set aside, and trying it again.")
@@ -28,7 +28,7 @@ def dlq_list() -> None:
     for letter in letters:
         cells = (letter.id[:12], f"{letter.time:%Y-%m-%d %H:%M:%S}", letter.reason, letter.field or "")
         table.add_row(*cells, letter.user_id or "", str(letter.attempts), "yes" if letter.parked else "")
-    Console().print(table if letters else "The dead-letter queue is empty.")
+    console().print(table if letters else "The dead-letter queue is empty.")
 
 
 @app.command("show")
@@ -55,7 +55,7 @@ def dlq_retry(
         users = len({letter.user_id for letter in chosen})
         typer.echo(f"{len(chosen)} letters of {users} users would be retried.")
         return
-    with open_pipeline(settings, False) as job:
+    with open_pipeline(settings, False) as job, progress("Retrying"):
         outcome = job.letters.run(chosen)
     typer.echo(f"{len(outcome.resolved)} resolved, {len(outcome.kept)} kept.")
 

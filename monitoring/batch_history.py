@@ -112,6 +112,11 @@ class BatchHistory:
             self._recent.append({**entry, "errors": kept})
             self._try(lambda: _append(self._directory / name, entry))
 
+    @property
+    def records_processed(self) -> int:
+        """Records of all batches since this object was made."""
+        return self._totals.records
+
     def summary(self) -> str:
         """The seed's session summary over every batch since this object was made."""
         with self._lock:

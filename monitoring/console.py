@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import re
 import sys
@@ -31,6 +33,22 @@ def printable(text: str, stream: TextIO) -> str:
         text = _SYMBOL.sub(_symbol_in_ascii, text).translate(_PLAIN)
         return text.encode(encoding, "backslashreplace").decode(encoding)
     return text
+
+
+def tolerate_any_text(stream: TextIO) -> None:
+    """Let `stream` take what its encoding lacks: symbols become ASCII, so that printing never raises."""
+    codecs.register_error("symbols_in_ascii", _unencodable_in_ascii)
+    # Streams that a test or an IDE put in place need not be text wrappers.
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="symbols_in_ascii")
+
+
+def _unencodable_in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    shown = "".join(_ASCII.get(char, char) for char in text if char != "\ufe0f").translate(_PLAIN)
+    return "".join("" if _SYMBOL.match(char) else ascii(char)[1:-1] for char in shown), error.end
 
 
 def _symbol_in_ascii(match: re.Match[str]) -> str:

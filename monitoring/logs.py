@@ -44,11 +44,10 @@ def configure(
     if threshold is None:
         raise ConfigurationError(f"LOG_LEVEL is {level!r}; it must be one of {', '.join(LEVELS)}.")
     _redactor.set_secrets(secrets)
-    out = stream if stream is not None else sys.stdout
     structlog.configure(
-        processors=_processors(out, json),
+        processors=_processors(stream or sys.stdout, json),
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=lambda *names: _StreamLogger(out, *names),
+        logger_factory=lambda *names: _StreamLogger(stream, *names),
         cache_logger_on_first_use=False,
     )
     _forward_standard_logging(max(threshold, logging.WARNING))
@@ -62,6 +61,11 @@ def get_logger(name: str) -> FilteringBoundLogger:
 def redact(text: str) -> str:
     """`text` without the configured secrets and without `user:password@`, for what goes to other files."""
     return _redactor.text(text)
+
+
+def redact_value(value: Any) -> Any:
+    """`value` as plain JSON values (dates ISO 8601, NaN as text), without secrets in any string of it."""
+    return _redactor.value(value)
 
 
 def warn_stderr(message: str) -> None:
@@ -84,16 +88,19 @@ def _processors(stream: TextIO, json: bool) -> list[Processor]:
 
 
 class _StreamLogger:
-    """Writes finished lines; a closed or full stream costs one warning, never a batch."""
+    """Writes finished lines; a closed or full stream costs one warning, never a batch.
+
+    Without a stream it asks for sys.stdout at each line, because a progress bar puts its own in place.
+    """
 
     _warned = False
 
-    def __init__(self, stream: TextIO, name: str = "") -> None:
+    def __init__(self, stream: TextIO | None, name: str = "") -> None:
         self._stream = stream
         self.name = name
 
     def msg(self, line: str) -> None:
-        if not write_line(self._stream, line) and not _StreamLogger._warned:
+        if not write_line(self._stream or sys.stdout, line) and not _StreamLogger._warned:
             _StreamLogger._warned = True
             warn_stderr("Log lines cannot be written to the output any more; the work goes on without them.")
 

@@ -14,6 +14,7 @@ from contracts import ConfigurationError
 # refuses two indexes with the same keys and other options.
 UNIQUE_KEY = [("userId", ASCENDING), ("timeRange", ASCENDING), ("metricType", ASCENDING)]
 TTL_KEY = [("expiresAt", ASCENDING)]
+UNIQUE_NAME, TTL_NAME = "analytics_unique_key", "analytics_ttl"
 _SHOWN = 5
 
 
@@ -22,19 +23,30 @@ def ensure_indexes(collection: Collection[dict[str, Any]]) -> None:
 
     Raises ConfigurationError that names duplicates which block the unique index, or an index in the way.
     """
-    present = [(list(index["key"]), index) for index in collection.index_information().values()]
-    if not any(key == UNIQUE_KEY and index.get("unique") for key, index in present):
+    missing = missing_indexes(collection)
+    if UNIQUE_NAME in missing:
         _create_unique(collection)
+    if TTL_NAME in missing:
+        _create(collection, TTL_KEY, name=TTL_NAME, expireAfterSeconds=0)
+
+
+def missing_indexes(collection: Collection[dict[str, Any]]) -> list[str]:
+    """Which of the two `ensure_indexes` would create; pymongo's errors pass through."""
+    present = [(list(index["key"]), index) for index in collection.index_information().values()]
+    missing = []
+    if not any(key == UNIQUE_KEY and index.get("unique") for key, index in present):
+        missing.append(UNIQUE_NAME)
     if not any(key == TTL_KEY and "expireAfterSeconds" in index for key, index in present):
-        _create(collection, TTL_KEY, name="analytics_ttl", expireAfterSeconds=0)
+        missing.append(TTL_NAME)
+    return missing
 
 
 def _create_unique(collection: Collection[dict[str, Any]]) -> None:
     try:
-        _create(collection, UNIQUE_KEY, name="analytics_unique_key", unique=True)
+        _create(collection, UNIQUE_KEY, name=UNIQUE_NAME, unique=True)
     except OperationFailure:
         # Servers name this failure differently (mongod 11000, DocumentDB 1), so the data decides.
-        names = ", ".join(_duplicates(collection))
+        names = ", ".join(duplicate_keys(collection))
         if not names:
             raise
         raise ConfigurationError(
@@ -59,7 +71,8 @@ def _create(collection: Collection[dict[str, Any]], keys: list[tuple[str, int]],
         ) from None
 
 
-def _duplicates(collection: Collection[dict[str, Any]]) -> list[str]:
+def duplicate_keys(collection: Collection[dict[str, Any]]) -> list[str]:
+    """Some keys (user/range/metric) that several documents share; a scan of the whole collection."""
     key = {name: f"${name}" for name, _ in UNIQUE_KEY}
     groups = collection.aggregate(
         [

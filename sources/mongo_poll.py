@@ -79,6 +79,11 @@ class MongoPoll:
         """Create the index the poll reads by, unless it is there. pymongo's errors pass through."""
         self._collection.create_index(_ORDER)
 
+    def has_index(self) -> bool:
+        """Whether that index, or a longer one that begins like it, is there; pymongo's errors pass."""
+        keys = (list(index["key"]) for index in self._collection.index_information().values())
+        return any(key[: len(_ORDER)] == _ORDER for key in keys)
+
     def begin(self, cursor: datetime, until: datetime) -> Iterator[PollPage]:
         """One drain: the versions not yet done from cursor less overlap to until, oldest zone first.
 

@@ -7,8 +7,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pipelines.health.demo_console import EXPECTED, found_figures, newest_anomalies
+from pipelines.health.demo_console import newest_anomalies
 from pipelines.health.svg_chart import line_chart
+from pipelines.health.worked_example import EXPECTED, found_figures
 
 _Document = Mapping[str, Any]
 _SHOWN_ANOMALIES = 25

@@ -39,8 +39,8 @@ class FullPass:
         self._next_batch_id = next_batch_id
         self._on_report = on_report
 
-    def run(self, should_stop: Callable[[], bool], progress: Callable[[int], None]) -> int:
-        """Recompute all users; `progress` is told how many are done. Returns the documents removed.
+    def run(self, should_stop: Callable[[], bool]) -> int:
+        """Recompute all users; each piece is reported as a batch. Returns the documents removed.
 
         A pass that is stopped half-way removes nothing: it cannot know which users are gone.
         """
@@ -51,7 +51,6 @@ class FullPass:
                 return 0
             self._piece(users)
             seen.update(users)
-            progress(len(seen))
         return self._remove_gone(seen, started)
 
     def _piece(self, users: list[ObjectId]) -> None:

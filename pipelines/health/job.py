@@ -109,7 +109,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
     with cursor.lock():
         logger.info(f"🚀 Starting Spark Application: {settings.spark_app_name}")
         logger.info(f"📡 Connecting to MongoDB Database: {settings.mongo_db_name}")
-        database, clock = _open_database(settings)
+        database, clock = open_database(settings)
         source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
         poll = MongoPoll(source, settings.poll_overlap_seconds, settings.max_batch_documents)
         if settings.manage_source_index:
@@ -123,7 +123,8 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
             spark.stop()
 
 
-def _open_database(settings: Settings) -> tuple[Any, MonotonicClock]:
+def open_database(settings: Settings) -> tuple[Any, MonotonicClock]:
+    """The database and the server's clock, asked once: pymongo's errors pass when nobody answers."""
     client = connect(settings.mongo_uri.get_secret_value(), round(settings.mongo_timeout_seconds * 1000))
     clock = MonotonicClock(ServerClock(client))
     clock.now()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pipelines.health.worked_example import EXPECTED
 from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, Job, wait_for
 
 
@@ -68,7 +69,7 @@ def test_spark_submit_runs_the_same_job(job: Job) -> None:
 def test_the_demo_ends_by_itself_with_the_worked_example(job: Job) -> None:
     """On the embedded store; the contract's figures, and a report that asks nothing of a network."""
     assert job.run("--demo", MONGO_URI="mongodb://127.0.0.1:9/") == 0, job.output()
-    assert job.output().count("│ ✅ │") == 6
+    assert job.output().count("│ ✅ │") == len(EXPECTED)
     assert "│ ❌ │" not in job.output()
     assert "❌ Failed: 0" in job.output()
     report = (job.folder / "demo" / "report.html").read_text()

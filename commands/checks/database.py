@@ -1,0 +1,259 @@
+"""Checks of MongoDB: reachable, rights, indexes, clock, and documents that the poll cannot see."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from statistics import median
+from typing import Any
+
+from bson import ObjectId
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+
+from commands.checks.result import CheckResult, failed, ok, skipped, warning
+from commands.common import mongo_fault
+from pipelines.health.job import SOURCE_COLLECTION
+from settings import Settings
+from sinks.mongo_indexes import duplicate_keys, missing_indexes
+from sources.mongo_census import KINDS, Unseen, take_census
+from sources.mongo_client import ServerClock, connect, is_mongomock
+from sources.mongo_poll import MongoPoll
+
+_TIMEOUT_MS = 5_000
+_UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
+_SKEW_SECONDS = 2.0
+_CLOCK_TRIES = 3
+_PROBE_LIFETIME = timedelta(minutes=5)
+_CENSUS_SECONDS = 2.0
+_DATE_THEM = (
+    "Undated documents do not count: have the backend write them again, or set their updatedAt to now."
+)
+_WAIT = "What is dated ahead waits for its time: correct it, and the clock of the host that wrote it."
+
+
+@dataclass(frozen=True)
+class Database:
+    """What the checks look at; the server is first contacted by `reachable`."""
+
+    settings: Settings
+    client: MongoClient[dict[str, Any]]
+
+    @classmethod
+    def open(cls, settings: Settings) -> Database:
+        """Raises ConfigurationError when MONGO_URI cannot be used."""
+        patience = min(_TIMEOUT_MS, round(settings.mongo_timeout_seconds * 1000))
+        return cls(settings, connect(settings.mongo_uri.get_secret_value(), patience))
+
+    @property
+    def source(self) -> Collection[dict[str, Any]]:
+        """The backend's documents."""
+        return self.client[self.settings.mongo_db_name][SOURCE_COLLECTION]
+
+    @property
+    def target(self) -> Collection[dict[str, Any]]:
+        """Our documents."""
+        return self.client[self.settings.mongo_db_name][self.settings.analytics_collection]
+
+    def now(self) -> datetime:
+        """The server's time."""
+        return ServerClock(self.client).now()
+
+
+def reachable(database: Database) -> CheckResult:
+    """That a server answers, where, and its version."""
+    if is_mongomock(database.client):
+        return ok("MongoDB", "embedded store (mongomock), for trying out only")
+    try:
+        information = database.client.server_info()
+        # Only what needs rights is refused to a stranger.
+        database.client[database.settings.mongo_db_name].command("connectionStatus")
+    except PyMongoError as error:
+        return failed("MongoDB", mongo_fault(error), _mongo_remedy(error))
+    address = database.client.address
+    where = f"{address[0]}:{address[1]}" if address else "a replica set"
+    version = str(information.get("version", "unknown"))
+    if "ferretdb" in information:
+        version += f" (FerretDB {information['ferretdb'].get('version', '')})"
+    return ok("MongoDB", f"{where} answers, version {version}, database {database.settings.mongo_db_name}")
+
+
+def _mongo_remedy(error: PyMongoError) -> str:
+    if isinstance(error, OperationFailure) and error.code in (_UNAUTHORIZED, _AUTHENTICATION_FAILED):
+        return "Correct user, password and authSource in MONGO_URI."
+    if isinstance(error, ConnectionFailure):
+        return "Start MongoDB, or correct MONGO_URI; a firewall or a wrong replicaSet looks the same."
+    return "Correct MONGO_URI; the server must be MongoDB 4.4 or newer, or speak its protocol."
+
+
+def can_read(database: Database) -> CheckResult:
+    """The right to read the source, and that there is something."""
+    name = f"Read {database.source.name}"
+    try:
+        found = database.source.find_one({}, {"_id": 1})
+    except OperationFailure as error:
+        return _refused(name, error, f"Grant the user `read` on {database.settings.mongo_db_name}.")
+    if found is None:
+        return warning(
+            name,
+            "allowed, but the collection is empty or does not exist",
+            "Set MONGO_DB_NAME to the backend's database; a new installation fills up by itself.",
+        )
+    return ok(name, "allowed")
+
+
+def can_write(database: Database) -> CheckResult:
+    """The rights to insert, read, update and delete results, tried with one document of nobody.
+
+    It looks like any result, in case the collection validates, and expires by itself if it cannot be deleted.
+    """
+    target = database.target
+    name, key = f"Write {target.name}", {"_id": ObjectId()}
+    remedy = f"Grant the user `readWrite` on {database.settings.mongo_db_name}."
+    try:
+        target.insert_one({**key, **_probe(database.now())})
+        seen = target.find_one(key)
+        changed = target.update_one(key, {"$set": {"period": "week"}}).matched_count
+        deleted = target.delete_one(key).deleted_count
+    except OperationFailure as error:
+        return _refused(name, error, remedy)
+    if not (seen and changed and deleted):
+        return failed(name, "a document written is not found again", "Read from the primary: see MONGO_URI.")
+    return ok(name, "insert, read, update and delete allowed")
+
+
+def _probe(now: datetime) -> dict[str, Any]:
+    # A user id of the year 1970, which no user can have.
+    return {
+        "userId": ObjectId(bytes(4) + secrets.token_bytes(8)),
+        "metricType": "steps",
+        "timeRange": "7day",
+        "analytics": {"rollingAverage": 0.0, "trend": "stable", "anomalyDetected": False},
+        "calculatedAt": now,
+        "expiresAt": now + _PROBE_LIFETIME,
+    }
+
+
+def _refused(name: str, error: OperationFailure, remedy: str) -> CheckResult:
+    reason = "not allowed" if error.code == _UNAUTHORIZED else f"refused (code {error.code})"
+    return failed(name, reason, remedy)
+
+
+def result_indexes(database: Database) -> CheckResult:
+    """The unique and the TTL index of the results, and whether what is missing can be created."""
+    target, name = database.target, f"Indexes of {database.target.name}"
+    missing = missing_indexes(target)
+    if not missing:
+        return ok(name, "unique key and TTL are there")
+    if "analytics_unique_key" in missing and (twice := duplicate_keys(target)):
+        return failed(
+            name,
+            f"several documents share a key, so the unique index cannot be built: {', '.join(twice)}",
+            f"Drop {target.name} (everything in it is computed) and run `python process_batch.py --full`.",
+        )
+    return _creatable(database, target, name, missing)
+
+
+def poll_index(database: Database) -> CheckResult:
+    """The index the poll reads by, and one that finds a user's history."""
+    source, name = database.source, f"Indexes of {database.source.name}"
+    settings = database.settings
+    if not MongoPoll(source, 0, 1).has_index():
+        if settings.manage_source_index:
+            return _creatable(database, source, name, ["{updatedAt: 1, _id: 1}"])
+        return warning(
+            name,
+            "{updatedAt: 1, _id: 1} is missing and MANAGE_SOURCE_INDEX is false: every poll reads everything",
+            f"mongosh: db.{source.name}.createIndex({{updatedAt: 1, _id: 1}})",
+        )
+    if not _has_user_index(source):
+        return warning(
+            name,
+            "no index begins with userId: every recomputation reads everything",
+            f"mongosh: db.{source.name}.createIndex({{userId: 1, date: 1}}, {{unique: true}})",
+        )
+    return ok(name, "poll and history are indexed")
+
+
+def _has_user_index(source: Collection[dict[str, Any]]) -> bool:
+    return any(index["key"][0][0] == "userId" for index in source.index_information().values())
+
+
+def _creatable(
+    database: Database, collection: Collection[dict[str, Any]], name: str, missing: list[str]
+) -> CheckResult:
+    detail = f"missing: {', '.join(missing)}"
+    auth: Mapping[str, Any] = {}
+    if not is_mongomock(database.client):
+        status = database.client.admin.command({"connectionStatus": 1, "showPrivileges": True})
+        auth = status.get("authInfo", {})
+    allowed = may_create_index(auth, database.settings.mongo_db_name, collection.name)
+    if allowed is False:
+        return failed(
+            name,
+            f"{detail}, and this user may not create indexes",
+            f"Grant the user `readWrite` on {database.settings.mongo_db_name}, or create them yourself.",
+        )
+    doubt = "" if allowed else " (whether this user may, the server does not tell)"
+    return warning(name, detail, f"Start the service once: it creates what is missing{doubt}.")
+
+
+def may_create_index(auth: Mapping[str, Any], database: str, collection: str) -> bool | None:
+    """Whether `connectionStatus.authInfo` grants `createIndex` there; None when it does not tell.
+
+    Without authenticated users the server asks for no rights at all.
+    """
+    if not auth.get("authenticatedUsers"):
+        return True
+    privileges: Iterable[Mapping[str, Any]] | None = auth.get("authenticatedUserPrivileges")
+    if privileges is None:
+        return None
+    return any(
+        "createIndex" in privilege.get("actions", ()) and _covers(privilege["resource"], database, collection)
+        for privilege in privileges
+    )
+
+
+def _covers(resource: Mapping[str, Any], database: str, collection: str) -> bool:
+    # An empty name stands for all of them.
+    return bool(resource.get("anyResource")) or (
+        resource.get("db") in ("", database) and resource.get("collection") in ("", collection)
+    )
+
+
+def clock_skew(database: Database) -> CheckResult:
+    """How far this machine's clock is from the server's, half the way back and forth taken off."""
+    if is_mongomock(database.client):
+        return skipped("Clocks", "the embedded store has none of its own")
+    skews = []
+    for _ in range(_CLOCK_TRIES):
+        before, began = datetime.now(timezone.utc), time.monotonic()
+        server = database.now()
+        middle = before + timedelta(seconds=(time.monotonic() - began) / 2)
+        skews.append((middle - server).total_seconds())
+    skew = median(skews)
+    detail = f"this machine is {abs(skew):.2f} s {'ahead of' if skew > 0 else 'behind'} the server"
+    if abs(skew) > _SKEW_SECONDS:
+        return warning("Clocks", detail, "Let both follow NTP (chrony, systemd-timesyncd).")
+    return ok("Clocks", detail)
+
+
+def unseen_documents(database: Database) -> CheckResult:
+    """Documents that the poll cannot see, and those dated more than a day ahead."""
+    name = "Unseen documents"
+    census = take_census(database.source, database.now(), seconds=_CENSUS_SECONDS)
+    found = [kind for kind in census if kind.count or not kind.complete]
+    if not found:
+        return ok(name, "none: every updatedAt is a date, none lies more than a day ahead")
+    undated = any(kind.kind != "far_future" for kind in found)
+    remedies = [_DATE_THEM] * undated + [_WAIT] * any(kind.kind == "far_future" for kind in found)
+    return warning(name, "\n".join(map(_counted, found)), " ".join(remedies))
+
+
+def _counted(kind: Unseen) -> str:
+    examples = f" (_id {', '.join(kind.examples)})" if kind.examples else ""
+    return f"{kind.count}{'' if kind.complete else ' or more'}: {KINDS[kind.kind]}{examples}"

@@ -1,0 +1,128 @@
+"""Checks of this machine: interpreter, Java, packages, folders, time zone data. None needs a server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from commands.checks.result import CheckResult, failed, ok, skipped, warning
+from contracts import ConfigurationError
+from session import require_java
+from settings import Settings
+
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
+_PYSPARK_LINE = "4.0."
+_PYTHON_VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
+_MEBIBYTE = 1024 * 1024
+FAILS_BELOW, WARNS_BELOW = 100 * _MEBIBYTE, 1024 * _MEBIBYTE
+_INSTALL = "Run script/setup, or pip install -r requirements.txt."
+
+
+def python(version: tuple[int, int] = (sys.version_info[0], sys.version_info[1])) -> CheckResult:
+    """The interpreter, and that Spark's workers would use the same version."""
+    shown = f"{version[0]}.{version[1]}"
+    if not OLDEST_PYTHON <= version <= NEWEST_PYTHON:
+        return failed(
+            "Python", shown, "Use Python 3.10 to 3.13: PYTHON=python3.13 script/setup makes a .venv."
+        )
+    worker = os.environ.get("PYSPARK_PYTHON", sys.executable)
+    found = _version_of(worker)
+    if found != shown:
+        return failed(
+            "Python",
+            f"{shown} here, {found or 'nothing that runs'} at PYSPARK_PYTHON={worker}",
+            f"Unset PYSPARK_PYTHON, or set it to {sys.executable}.",
+        )
+    return ok("Python", f"{shown} ({sys.executable})")
+
+
+def _version_of(interpreter: str) -> str:
+    try:
+        run = subprocess.run(
+            [interpreter, "-c", _PYTHON_VERSION], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return run.stdout.strip()
+
+
+def java() -> CheckResult:
+    """A Java that this Spark runs on."""
+    try:
+        return ok("Java", require_java())
+    except ConfigurationError as error:
+        found, _, remedy = str(error).partition(": ")
+        return failed("Java", found, f"{remedy[:1].upper()}{remedy[1:]}")
+
+
+def packages() -> CheckResult:
+    """pyspark and the packages it exchanges data with, in versions that fit each other."""
+    try:
+        found = {name: metadata.version(name) for name in ("pyspark", "pymongo", "pyarrow", "pandas")}
+    except metadata.PackageNotFoundError as error:
+        return failed("Packages", f"{error.name} is not installed", _INSTALL)
+    shown = ", ".join(f"{name} {version}" for name, version in found.items())
+    if not found["pyspark"].startswith(_PYSPARK_LINE) or int(found["pandas"].split(".")[0]) > 2:
+        return failed("Packages", f"{shown}: pyspark 4.0 and pandas 2 fit together", _INSTALL)
+    return ok("Packages", shown)
+
+
+def connector_jars() -> CheckResult:
+    """Nothing to resolve for the pipelines that are there."""
+    return skipped("Connector jars", "none needed: the health pipeline reads and writes through pymongo")
+
+
+def time_zone(settings: Settings) -> CheckResult:
+    """The zone of the calendar days; that its data is there was proved when the settings were read."""
+    try:
+        source = f"tzdata {metadata.version('tzdata')}"
+    except metadata.PackageNotFoundError:
+        source = "this system"
+    return ok("Time zone", f"{settings.analytics_timezone}, data of {source}")
+
+
+def folders(settings: Settings) -> dict[str, Path]:
+    """The folders the service writes to, by the setting that names each."""
+    names = ("checkpoint_location", "dlq_directory", "log_directory", "metrics_directory")
+    return {
+        **{name.upper(): Path(getattr(settings, name)) for name in names},
+        "SPARK_LOCAL_DIRS": Path(os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")[0]),
+    }
+
+
+def folder(name: str, path: Path) -> CheckResult:
+    """Whether files can be written there, or the folder be made, and how much space is left."""
+    existing = path.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    remedy = f"Make it writable for this user (chown, chmod), or set {name} to another folder."
+    if not existing.is_dir():
+        return failed(name, f"{existing} is not a folder", remedy)
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".check-") as probe:
+            probe.write(b"x")
+            probe.flush()
+    except OSError as error:
+        return failed(name, f"{path} cannot be written ({error.strerror or error})", remedy)
+    free = shutil.disk_usage(existing).free
+    detail = f"{path}: writable, {_size(free)} free" + (
+        "" if existing == path.absolute() else ", not made yet"
+    )
+    return _space(name, detail, free)
+
+
+def _space(name: str, detail: str, free: int) -> CheckResult:
+    remedy = "Free some space: old batch logs and dead letters can go (docs/operations.md)."
+    if free < FAILS_BELOW:
+        return failed(name, detail, remedy)
+    return warning(name, detail, remedy) if free < WARNS_BELOW else ok(name, detail)
+
+
+def _size(number: int) -> str:
+    gibibytes = number / _MEBIBYTE / 1024
+    return f"{gibibytes:.1f} GiB" if gibibytes >= 1 else f"{number / _MEBIBYTE:.0f} MiB"

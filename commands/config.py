@@ -1,0 +1,46 @@
+"""`main.py config`: every setting, its value and where that comes from, without secrets."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from pydantic import SecretStr
+from rich.table import Column, Table
+from rich.text import Text
+
+from commands.terminal import console, print_json
+from monitoring import logs
+from monitoring.redaction import MASK
+from settings import Settings, load, origins, unknown_keys
+
+
+def config(
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
+) -> None:
+    """Every setting, its value (secrets masked) and its origin: default, .env or environment."""
+    settings = load()
+    logs.configure(settings.log_level, settings.secrets(), settings.log_json, sys.stderr)
+    origin = origins()
+    rows = [(name.upper(), _shown(getattr(settings, name)), origin[name]) for name in Settings.model_fields]
+    if as_json:
+        values = [dict(zip(("name", "value", "origin"), row, strict=True)) for row in rows]
+        print_json({"settings": values, "unknown": unknown_keys()})
+        return
+    table = Table(Column("setting", no_wrap=True), Column("value", overflow="fold"), "origin")
+    for name, value, where in rows:
+        table.add_row(name, value, Text(where, "" if where == "default" else "green"))
+    console().print(table)
+    for line in unknown_keys():
+        console().print(Text(f"⚠️  {line}", "yellow"))
+
+
+def _shown(value: Any) -> str:
+    """The value as it would stand in `.env`; of an address only what is secret in it is masked."""
+    if isinstance(value, SecretStr):
+        text = value.get_secret_value()
+        return logs.redact(text) if "://" in text else MASK * bool(text)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else logs.redact(str(value))

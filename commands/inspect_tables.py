@@ -1,0 +1,116 @@
+"""The tables and sparklines of `main.py inspect`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from commands.terminal import sparkline
+from pipelines.health.user_view import UserView
+
+
+def print_overview(facts: Mapping[str, Any], screen: Console) -> None:
+    """Counts and dates, users left behind, newest documents."""
+    table = _table("collection", Column("about", justify="right"), "field", "earliest", "latest")
+    for each in facts["collections"]:
+        missing = "none" if each["indexed"] else "no index"
+        ends = [_moment(each[name]) or missing for name in ("earliest", "latest")]
+        table.add_row(each["collection"], f"{each['documents']:,}", each["field"], *ends)
+    screen.print(f"Database {facts['database']}, server time {_moment(facts['now'])}")
+    screen.print(table)
+    _print_staleness(facts["staleness"], screen)
+    _print_newest(facts, screen)
+
+
+def _print_staleness(stale: Mapping[str, Any] | None, screen: Console) -> None:
+    if stale is None:
+        screen.print("Staleness: no index on updatedAt to look it up by (python main.py check).\n")
+        return
+    scope = "all" if stale["complete"] else "those changed last, not all"
+    screen.print(f"Users looked at: {stale['users']:,} ({scope})")
+    names = ", ".join(str(user) for user in stale["examples"])
+    more = f", waiting since {_moment(stale['waiting_since'])}, for example {names}" if names else ""
+    screen.print(f"Stale, a change is not computed yet: {stale['stale']:,}{more}")
+    screen.print(f"Without any results (their documents may not count): {stale['without']:,}\n")
+
+
+def _print_newest(facts: Mapping[str, Any], screen: Console) -> None:
+    table = _table("newest documents: user", "day", "source", "updatedAt")
+    for each in facts["newest_documents"]:
+        day = _day(each.get("date"))
+        table.add_row(str(each.get("userId")), day, str(each.get("source")), _moment(each["updatedAt"]))
+    if facts["newest_documents"]:
+        screen.print(table)
+    table = _table(
+        "newest results: user", "metric", "range", Column("average", justify="right"), "calculatedAt"
+    )
+    for each in facts["newest_results"]:
+        cells = [str(each.get(name)) for name in ("userId", "metricType", "timeRange")]
+        number = _number(each.get("analytics", {}).get("rollingAverage"))
+        table.add_row(*cells, number, _moment(each.get("calculatedAt")))
+    if facts["newest_results"]:
+        screen.print(table)
+
+
+def print_user(view: UserView, screen: Console) -> None:
+    """The days as sparklines beside the 7-day results, then streak and anomalies."""
+    screen.print(
+        f"User {view.user}: {view.documents:,} documents, newest change {_moment(view.newest_change)}"
+    )
+    state = " (stale: a change is not computed yet)" if view.is_stale else ""
+    span = f"{len(view.days)} days"
+    screen.print(f"Calculated {_moment(view.calculated_at) or 'never'}{state}")
+    screen.print(f"Shown: the {span} to {view.days[-1]:%Y-%m-%d}")
+    right: dict[str, Any] = {"justify": "right"}
+    heads = [Column(name, **right) for name in ("latest", "7 days", "trend", "pct")]
+    table = _table("metric", Column(span, no_wrap=True), *heads)
+    for metric, values in view.values.items():
+        present = [value for value in values if value is not None]
+        week = view.results.get((metric, "7day"), {}).get("analytics")
+        if present or week:
+            latest = _number(present[-1]) if present else ""
+            table.add_row(metric, Text(sparkline(values)), latest, *_week(week))
+    screen.print(table)
+    _print_findings(view, screen)
+
+
+def _week(analytics: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    if not analytics:
+        return "", "", ""
+    trend = f"{analytics['trendPercentage']:+.1f}%"
+    return _number(analytics["rollingAverage"]), trend, f"{analytics['percentile']:.0f}"
+
+
+def _print_findings(view: UserView, screen: Console) -> None:
+    steps = view.results.get(("steps", "90day"), {}).get("analytics")
+    if steps:
+        since = f" since {_day(steps['streakStartDate'])}" if steps.get("streakStartDate") else ""
+        screen.print(f"Streak: {steps['streakDays']} days{since}, longest {steps['longestStreak']}")
+    for (_, time_range), document in sorted(view.results.items()):
+        details = document["analytics"].get("anomalyDetails")
+        if time_range == "90day" and details:
+            screen.print(Text(f"Anomaly ({details['severity']}): {details['message']}", "yellow"))
+
+
+def _table(*columns: Column | str) -> Table:
+    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def _moment(value: Any) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else ""
+
+
+def _day(value: Any) -> str:
+    return f"{value:%Y-%m-%d}" if isinstance(value, datetime) else str(value)
+
+
+def _number(value: Any) -> str:
+    if not isinstance(value, (int, float)):
+        return str(value or "")
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.1f}"

@@ -1,0 +1,52 @@
+"""`main.py selftest`: the worked example in the user's own database, verified and removed again."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from commands.common import prepare
+from commands.terminal import console, print_json, progress
+from pipelines.health.demo_console import print_worked_example
+from pipelines.health.job import SOURCE_COLLECTION, open_database
+from pipelines.health.selftest import Outcome, run_selftest
+from pipelines.health.worked_example import EXPECTED, found_figures
+from session import build_session
+
+
+def selftest(
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
+) -> None:
+    """Compute the worked example for a scratch user in your database, verify each figure, remove it.
+
+    Needs write access to healthmetrics. A running stream is not disturbed. Exit code 1 if a figure is wrong.
+    """
+    settings = prepare(sys.stderr)
+    database, clock = open_database(settings)
+    source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
+    with progress("Self-test"):
+        spark = build_session(settings, streaming=False)
+        try:
+            outcome = run_selftest(settings, spark, source, target, clock)
+        finally:
+            spark.stop()
+    found = found_figures(outcome.documents)
+    good = found == EXPECTED and not outcome.remaining
+    if as_json:
+        print_json({"ok": good, "user": outcome.user, "expected": EXPECTED, "found": found})
+    else:
+        _print(outcome, good)
+    if not good:
+        raise typer.Exit(1)
+
+
+def _print(outcome: Outcome, good: bool) -> None:
+    screen = console()
+    print_worked_example(outcome.documents, screen, f"Worked example, scratch user {outcome.user}")
+    if outcome.remaining:
+        screen.print(f"❌ {outcome.remaining} documents of the scratch user could not be removed")
+    else:
+        screen.print("The scratch user's documents are removed from both collections.")
+    screen.print("✅ Self-test passed" if good else "❌ Self-test failed: a figure is not as it must be")

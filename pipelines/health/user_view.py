@@ -1,0 +1,70 @@
+"""One user as a person wants to see them: the last days as they count, and the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.collection import Collection
+
+from analytics.documents import midnight
+from analytics.history_table import history_table
+from analytics.validation import METRICS, DayRules
+from sources.mongo_client import for_reading
+from sources.mongo_history import read_history
+
+
+@dataclass(frozen=True)
+class UserView:
+    """`values` holds, for each metric, one value a day of `days` (UTC midnights, oldest first).
+
+    They are the values that count: validated, one document a day. `results` are the analytics documents by
+    metric and range. `newest_change` is the greatest updatedAt of all the user's documents.
+    """
+
+    user: ObjectId
+    documents: int
+    newest_change: datetime | None
+    days: Sequence[datetime]
+    values: Mapping[str, Sequence[float | None]]
+    results: Mapping[tuple[str, str], Mapping[str, Any]]
+
+    @property
+    def calculated_at(self) -> datetime | None:
+        """When the newest result was computed."""
+        times = [document.get("calculatedAt") for document in self.results.values()]
+        return max((time for time in times if isinstance(time, datetime)), default=None)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a change is not computed yet."""
+        calculated, changed = self.calculated_at, self.newest_change
+        return changed is not None and (calculated is None or calculated < changed)
+
+
+def view_user(
+    source: Collection[dict[str, Any]],
+    target: Collection[dict[str, Any]],
+    user: ObjectId,
+    rules: DayRules,
+    days: int,
+) -> UserView:
+    """Read the user's history and results by their indexes; the last day shown is the newest that counts."""
+    documents = list(read_history(source, [user]))
+    table = history_table(documents, [user], rules).to_pylist()
+    last = table[-1]["day"] if table else rules.last_day - 1
+    by_day = {row["day"]: row for row in table}
+    shown = range(last - days + 1, last + 1)
+    changes = [document.get("updatedAt") for document in documents]
+    results = for_reading(target).find({"userId": user})
+    return UserView(
+        user=user,
+        documents=len(documents),
+        newest_change=max((change for change in changes if isinstance(change, datetime)), default=None),
+        days=[midnight(day) for day in shown],
+        values={name: [by_day.get(day, {}).get(name) for day in shown] for name in METRICS},
+        results={(each["metricType"], each["timeRange"]): each for each in results},
+    )

@@ -1,0 +1,150 @@
+"""What is in the collections, at a bounded cost: counts, ranges, newest documents, users left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.collection import Collection
+from pymongo.errors import ExecutionTimeout
+
+from sources.mongo_client import for_reading, is_mongomock
+
+_SECONDS = 5
+_USERS_PER_QUERY = 500
+_EXAMPLES = 3
+_NO_ARRAY = {"$not": {"$type": "array"}}
+
+_Documents = Collection[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRange:
+    """The earliest and latest date in `field` of `collection`, and about how many documents there are.
+
+    Both dates are None when no document has one or no index begins with the field.
+    """
+
+    collection: str
+    documents: int
+    field: str
+    earliest: datetime | None
+    latest: datetime | None
+    indexed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Staleness:
+    """Of the `users` changed most recently: whose newest change is not computed yet, a few by name.
+
+    `waiting_since` is the oldest of those changes. `without` counts users who have no results at all, which
+    is right for those whose documents do not count. `complete` says that all users were looked at.
+    """
+
+    users: int
+    stale: int
+    without: int
+    waiting_since: datetime | None
+    examples: tuple[ObjectId, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How many documents changed in a span of time, and of how many users; `complete` is false at a limit."""
+
+    documents: int
+    users: int
+    complete: bool
+
+
+def count_changes(
+    source: _Documents, after: datetime, until: datetime, limit: int = 100_000, look_at: int = 10_000
+) -> Changes:
+    """Changes later than `after` up to `until`: at most `limit` are counted, by the index alone.
+
+    Their users come from the `look_at` newest of them, for which the documents themselves must be read.
+    pymongo's errors pass through.
+    """
+    condition = {"updatedAt": {"$gt": after, "$lte": until, **_NO_ARRAY}}
+    documents = source.count_documents(condition, limit=limit + 1)
+    query = for_reading(source).find(condition, {"_id": 0, "userId": 1}, batch_size=look_at)
+    owners = {each.get("userId") for each in query.sort("updatedAt", -1).limit(look_at)}
+    users = sum(isinstance(owner, ObjectId) for owner in owners)
+    return Changes(min(documents, limit), users, documents <= min(limit, look_at))
+
+
+def field_range(collection: _Documents, field: str) -> FieldRange:
+    """Two reads by index and the collection's own count. pymongo's errors pass through."""
+    source = for_reading(collection)
+    count = source.estimated_document_count()
+    indexed = has_index_on(collection, field)
+    ends = [_end(source, field, direction) for direction in (1, -1)] if indexed else [None, None]
+    return FieldRange(collection.name, count, field, ends[0], ends[1], indexed)
+
+
+def has_index_on(collection: _Documents, field: str) -> bool:
+    """Whether an index begins with `field`."""
+    return any(index["key"][0][0] == field for index in collection.index_information().values())
+
+
+def _end(source: _Documents, field: str, direction: int) -> datetime | None:
+    found = newest(source, field, 1, direction)
+    return found[0][field] if found else None
+
+
+def newest(collection: _Documents, field: str, number: int, direction: int = -1) -> list[dict[str, Any]]:
+    """The documents with the latest dates in `field`, read by its index; none after five seconds."""
+    query = for_reading(collection).find({field: {"$type": "date", **_NO_ARRAY}}).sort(field, direction)
+    if not is_mongomock(collection):
+        query = query.max_time_ms(_SECONDS * 1000)
+    try:
+        # A date beyond Python's years comes as another type.
+        return [document for document in query.limit(number) if isinstance(document[field], datetime)]
+    except ExecutionTimeout:
+        return []
+
+
+def find_stale(source: _Documents, target: _Documents, now: datetime, limit: int = 5_000) -> Staleness:
+    """Judge the users of the `limit` newest changes up to `now`, found by the poll's index."""
+    condition = {"updatedAt": {"$lte": now, **_NO_ARRAY}}
+    query = for_reading(source).find(condition, {"userId": 1, "updatedAt": 1}, batch_size=limit)
+    changed: dict[ObjectId, datetime] = {}
+    read = 0
+    for document in query.sort([("updatedAt", -1), ("_id", -1)]).limit(limit):
+        read += 1
+        if isinstance(document.get("userId"), ObjectId) and isinstance(document["updatedAt"], datetime):
+            changed.setdefault(document["userId"], document["updatedAt"])
+    return _judge(changed, _newest_calculations(target, list(changed)), complete=read < limit)
+
+
+def _judge(
+    changed: Mapping[ObjectId, datetime], calculated: Mapping[ObjectId, Any], complete: bool
+) -> Staleness:
+    stale = [user for user, updated in changed.items() if user in calculated and calculated[user] < updated]
+    return Staleness(
+        users=len(changed),
+        stale=len(stale),
+        without=len(changed.keys() - calculated.keys()),
+        waiting_since=min((changed[user] for user in stale), default=None),
+        examples=tuple(stale[:_EXAMPLES]),
+        complete=complete,
+    )
+
+
+def _newest_calculations(target: _Documents, users: Sequence[ObjectId]) -> dict[ObjectId, datetime]:
+    """The newest `calculatedAt` of each user's 7-day results, by the unique index."""
+    found: dict[ObjectId, datetime] = {}
+    for start in range(0, len(users), _USERS_PER_QUERY):
+        chunk = list(users[start : start + _USERS_PER_QUERY])
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"userId": {"$in": chunk}, "timeRange": "7day"}},
+            {"$group": {"_id": "$userId", "newest": {"$max": "$calculatedAt"}}},
+        ]
+        for group in for_reading(target).aggregate(pipeline):
+            if isinstance(group["newest"], datetime):
+                found[group["_id"]] = group["newest"]
+    return found

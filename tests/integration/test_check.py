@@ -1,0 +1,104 @@
+"""`main.py check` on the real server: what is wrong there is told, and nothing is left behind."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.database import Database as MongoDatabase
+
+from commands.checks import database as checks
+from commands.checks.result import CheckResult
+from settings import load
+from sinks.mongo_indexes import ensure_indexes
+from sources.mongo_poll import MongoPoll
+
+
+@pytest.fixture
+def opened(mongo_uri: str, database: MongoDatabase[dict[str, Any]]) -> checks.Database:
+    """The fresh database, with one document that counts."""
+    now = datetime.now(timezone.utc)
+    database["healthmetrics"].insert_one({"userId": ObjectId(), "date": now, "updatedAt": now})
+    return checks.Database.open(load(env_file=None, mongo_uri=mongo_uri, mongo_db_name=database.name))
+
+
+def _found(result: CheckResult) -> tuple[str, str]:
+    return result.status, result.detail
+
+
+def test_a_server_ready_for_the_service_passes(opened: checks.Database) -> None:
+    """Reachable, readable, writable, indexed, in time; the probe leaves no document."""
+    MongoPoll(opened.source, 0, 1).ensure_index()
+    opened.source.create_index([("userId", 1), ("date", 1)], unique=True)
+    ensure_indexes(opened.target)
+    looks = (
+        checks.reachable,
+        checks.can_read,
+        checks.can_write,
+        checks.poll_index,
+        checks.result_indexes,
+        checks.unseen_documents,
+    )
+    assert [_found(look(opened)) for look in looks if look(opened).status != "ok"] == []
+    assert opened.target.count_documents({}) == 0
+    assert "version" in checks.reachable(opened).detail
+    # The clocks are the machine's own business; what is measured between two programs on one is tiny.
+    assert checks.clock_skew(opened).status == "ok"
+
+
+def test_missing_indexes_are_warnings_because_the_service_creates_them(opened: checks.Database) -> None:
+    """Unless it was told to leave the source alone: then the command that creates it is the remedy."""
+    assert checks.poll_index(opened).status == checks.result_indexes(opened).status == "warning"
+    assert "analytics_unique_key, analytics_ttl" in checks.result_indexes(opened).detail
+    told_off = checks.Database(
+        opened.settings.model_copy(update={"manage_source_index": False}), opened.client
+    )
+    assert "createIndex({updatedAt: 1, _id: 1})" in checks.poll_index(told_off).remedy
+
+
+def test_a_history_without_index_is_a_warning(opened: checks.Database) -> None:
+    """Each recomputation would read the whole collection."""
+    MongoPoll(opened.source, 0, 1).ensure_index()
+    assert "userId" in checks.poll_index(opened).detail
+
+
+def test_duplicates_in_the_way_of_the_unique_index_fail(opened: checks.Database) -> None:
+    """The service would refuse to start, so the check says it first, with their keys."""
+    key = {"userId": ObjectId(), "timeRange": "7day", "metricType": "steps"}
+    opened.target.insert_many([dict(key), dict(key)])
+    result = checks.result_indexes(opened)
+    assert result.status == "failed"
+    assert f"{key['userId']}/7day/steps" in result.detail
+
+
+def test_an_empty_source_is_a_warning(opened: checks.Database) -> None:
+    """A wrong MONGO_DB_NAME looks like this."""
+    opened.source.drop()
+    assert checks.can_read(opened).status == "warning"
+
+
+def test_documents_that_the_poll_cannot_see_are_named(opened: checks.Database) -> None:
+    """Undated ones, and those dated more than a day ahead; each kind with its number and an id."""
+    far = datetime.now(timezone.utc) + timedelta(days=3)
+    opened.source.insert_many(
+        [{"_id": "undated"}, {"_id": "text", "updatedAt": "x"}, {"_id": 9, "updatedAt": far}]
+    )
+    result = checks.unseen_documents(opened)
+    assert result.status == "warning"
+    lines = result.detail.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["1", "1", "1"]
+    assert "'undated'" in lines[0]
+    assert "'text'" in lines[1]
+    assert "9" in lines[2]
+    assert "waits for its time" in result.remedy
+
+
+def test_a_clock_that_is_off_is_a_warning(opened: checks.Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the direction, so that one knows which of the two to mend."""
+    behind = datetime.now(timezone.utc) - timedelta(seconds=30)
+    monkeypatch.setattr(checks.Database, "now", lambda _self: behind)
+    result = checks.clock_skew(opened)
+    assert result.status == "warning"
+    assert "s ahead of the server" in result.detail

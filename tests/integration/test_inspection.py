@@ -1,0 +1,163 @@
+"""What `inspect` and `checkpoint --dry-run` say, on the real server: right figures at a bounded cost."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+from typer.testing import CliRunner
+
+from main import app
+from sinks.mongo_indexes import ensure_indexes
+from sources.mongo_inspection import count_changes, field_range, find_stale, newest
+from sources.mongo_poll import MongoPoll
+from sources.simulator import worked_example
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
+MINUTE = timedelta(minutes=1)
+_FAR = datetime(2999, 1, 1, tzinfo=timezone.utc)
+
+
+def _change(user: Any, minutes_ago: float, **fields: Any) -> dict[str, Any]:
+    return {"userId": user, "updatedAt": NOW - minutes_ago * MINUTE, **fields}
+
+
+def _result(user: Any, calculated: Any) -> dict[str, Any]:
+    return {"userId": user, "timeRange": "7day", "metricType": "steps", "calculatedAt": calculated}
+
+
+def test_changes_are_counted_between_two_moments(database: Database[dict[str, Any]]) -> None:
+    """Later than the one, up to the other; documents and users apart, whatever type an id has."""
+    source = database["s"]
+    first, second = ObjectId(), ObjectId()
+    source.insert_many([_change(first, 10), _change(first, 5), _change(second, 5), _change("text", 4)])
+    source.insert_many([_change(second, 20), _change(second, -1), {"userId": first}])
+    changes = count_changes(source, NOW - 10 * MINUTE, NOW)
+    assert (changes.documents, changes.users, changes.complete) == (3, 2, True)
+
+
+def test_a_count_has_a_limit_and_says_so(database: Database[dict[str, Any]]) -> None:
+    """A backlog of millions must not be read for a dry run."""
+    source = database["s"]
+    source.insert_many([_change(ObjectId(), minutes) for minutes in range(10)])
+    changes = count_changes(source, NOW - 60 * MINUTE, NOW, limit=6, look_at=4)
+    assert (changes.documents, changes.users, changes.complete) == (6, 4, False)
+    assert not count_changes(source, NOW - 60 * MINUTE, NOW, limit=100, look_at=4).complete
+
+
+def test_stale_users_are_those_with_a_newer_change(database: Database[dict[str, Any]]) -> None:
+    """Judged by their newest change; wrong types count as nothing; no result at all is told apart."""
+    source, target = database["s"], database["t"]
+    fresh, stale, older, without, broken = (ObjectId() for _ in range(5))
+    source.insert_many(
+        [_change(fresh, 9), _change(fresh, 8), _change(stale, 30), _change(stale, 3), _change(older, 7)]
+    )
+    source.insert_many([_change(without, 2), _change(broken, 1), _change("text", 1), _change(fresh, -60)])
+    target.insert_many([_result(fresh, NOW - 8 * MINUTE), _result(stale, NOW - 4 * MINUTE)])
+    target.insert_many([_result(older, NOW - 9 * MINUTE), _result(broken, "2026-11-24")])
+    found = find_stale(source, target, NOW)
+    assert (found.users, found.stale, found.without, found.complete) == (5, 2, 2, True)
+    assert set(found.examples) == {stale, older}
+    assert found.waiting_since == NOW - 7 * MINUTE
+    few = find_stale(source, target, NOW, limit=3)
+    assert (few.users, few.complete) == (2, False)
+
+
+def test_ranges_are_read_by_index_or_not_at_all(database: Database[dict[str, Any]]) -> None:
+    """Sorting a large collection without one would load the server."""
+    source = database["s"]
+    source.insert_many([*(_change(ObjectId(), minutes) for minutes in (5, 3, 8)), {"updatedAt": "text"}])
+    unindexed = field_range(source, "updatedAt")
+    assert (unindexed.documents, unindexed.earliest, unindexed.indexed) == (4, None, False)
+    MongoPoll(source, 0, 1).ensure_index()
+    found = field_range(source, "updatedAt")
+    assert (found.earliest, found.latest) == (NOW - 8 * MINUTE, NOW - 3 * MINUTE)
+    assert [each["updatedAt"] for each in newest(source, "updatedAt", 2)] == [
+        NOW - 3 * MINUTE,
+        NOW - 5 * MINUTE,
+    ]
+
+
+@pytest.fixture
+def command(
+    mongo_uri: str, database: Database[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """Runs a command of `main.py` on the fresh database; gives its exit code and standard output."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MONGO_URI", mongo_uri)
+    monkeypatch.setenv("MONGO_DB_NAME", database.name)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, list(arguments))
+        return result.exit_code, result.stdout
+
+    return run
+
+
+def test_a_user_is_shown_day_by_day(command: Any, database: Database[dict[str, Any]]) -> None:
+    """The worked example: fourteen values, the gap of day 8, the spike; before anything was computed."""
+    user = ObjectId()
+    database["healthmetrics"].insert_many(worked_example(user, datetime.now(timezone.utc).date()))
+    code, text = command("inspect", "--user", str(user))
+    assert code == 0
+    assert "▁▁▂▂▂▃▃ ▂▂▂▂█▂▂" in text
+    assert "Calculated never (stale" in text
+    view = json.loads(command("inspect", "--user", str(user), "--json")[1])
+    steps = [day["steps"] for day in view["days"]]
+    assert len(steps) == 30
+    assert [value for value in steps if value is not None][-3:] == [18000, 8200, 8200]
+    assert view["stale"] is True
+
+
+def test_an_unknown_user_is_an_error(command: Any) -> None:
+    """A typing mistake must not look like a user without data."""
+    assert command("inspect", "--user", str(ObjectId()))[0] != 0
+    assert command("inspect", "--user", "me")[0] != 0
+
+
+def test_the_overview_is_whole_on_an_empty_and_on_a_filled_database(
+    command: Any, database: Database[dict[str, Any]]
+) -> None:
+    """Counts, dates, users left behind and newest documents, as a table and as JSON."""
+    code, text = command("inspect")
+    assert code == 0
+    assert "no index on updatedAt" in text
+    MongoPoll(database["healthmetrics"], 0, 1).ensure_index()
+    ensure_indexes(database["analytics"])
+    user = ObjectId()
+    database["healthmetrics"].insert_many(worked_example(user, date(2026, 11, 24)))
+    database["analytics"].insert_one({**_result(user, NOW - 999_999 * MINUTE), "expiresAt": _FAR})
+    code, text = command("inspect")
+    assert "not computed yet: 1, waiting since" in text
+    facts = json.loads(command("inspect", "--json")[1])
+    assert facts["staleness"]["stale"] == 1
+    assert [each["documents"] for each in facts["collections"]] == [14, 1]
+    assert len(facts["newest_documents"]) == 5
+    assert facts["newest_results"][0]["userId"] == str(user)
+
+
+def test_a_dry_run_tells_what_moving_the_cursor_would_do(
+    command: Any, database: Database[dict[str, Any]]
+) -> None:
+    """Back: how much is processed again. Forward: how much would be skipped. The cursor stays in both."""
+    now = datetime.now(timezone.utc)
+    database["healthmetrics"].insert_many(
+        [{"userId": ObjectId(), "updatedAt": now - timedelta(hours=hours)} for hours in range(1, 11)]
+    )
+    command("checkpoint", "set", (now - timedelta(hours=4.5)).isoformat())
+    before = command("checkpoint", "show")
+    code, text = command("checkpoint", "set", (now - timedelta(hours=8.5)).isoformat(), "--dry-run")
+    assert code == 0
+    assert "4 documents of 4 users changed between the two would be processed again" in text
+    assert (
+        "4 documents of 4 users changed between the two would be SKIPPED"
+        in command("checkpoint", "set", "2999-01-01", "--dry-run")[1]
+    )
+    assert "6 documents of 6 users" in command("checkpoint", "reset", "--dry-run")[1]
+    assert command("checkpoint", "show") == before
+    assert json.loads(command("checkpoint", "show", "--json")[1])["origin"] == "file"

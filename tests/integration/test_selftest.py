@@ -1,0 +1,119 @@
+"""The self-test on the real server: right, unnoticed by a stream, and gone without a trace."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+from pymongo.errors import OperationFailure
+from pyspark.sql import SparkSession
+
+from contracts import ConfigurationError
+from pipelines.health import selftest
+from pipelines.health.selftest import Outcome, run_selftest
+from pipelines.health.users import UserRecompute
+from pipelines.health.worked_example import EXPECTED, found_figures
+from settings import load
+from sources.mongo_client import MonotonicClock, ServerClock
+from sources.mongo_poll import MongoPoll
+
+
+class Bench:
+    """Runs the self-test on the fresh database."""
+
+    def __init__(self, spark: SparkSession, database: Database[dict[str, Any]]) -> None:
+        self._spark = spark
+        self.source, self.target = database["healthmetrics"], database["analytics"]
+        self.clock = MonotonicClock(ServerClock(database.client))
+
+    def run(self, source: Any = None) -> Outcome:
+        """With another collection in the source's place if given."""
+        settings = load(env_file=None)
+        return run_selftest(settings, self._spark, source or self.source, self.target, self.clock)
+
+    def left(self) -> int:
+        """Documents in both collections."""
+        return self.source.count_documents({}) + self.target.count_documents({})
+
+
+@pytest.fixture
+def bench(spark: SparkSession, database: Database[dict[str, Any]]) -> Bench:
+    """On an empty database."""
+    return Bench(spark, database)
+
+
+def test_every_figure_of_the_worked_example_is_found_and_nothing_stays(bench: Bench) -> None:
+    """Whatever else is in the collections is not touched."""
+    neighbour = {"userId": ObjectId(), "updatedAt": datetime.now(timezone.utc)}
+    bench.source.insert_one(neighbour)
+    bench.target.insert_one(dict(neighbour))
+    outcome = bench.run()
+    assert found_figures(outcome.documents) == EXPECTED
+    assert outcome.remaining == 0
+    assert bench.left() == 2
+
+
+def test_the_documents_go_also_after_an_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after Ctrl+C, which is an exception like any other here; they were there until then."""
+
+    def interrupted(*_arguments: Any) -> None:
+        assert bench.left() == 14
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(UserRecompute, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    assert bench.left() == 0
+
+
+def test_what_a_killed_self_test_left_goes_at_the_next(bench: Bench) -> None:
+    """After an hour: a self-test that still runs elsewhere must keep its documents."""
+    now = round(datetime.now(timezone.utc).timestamp())
+    old, running = selftest._user(now - 7_200), selftest._user(now - 60)
+    for collection in (bench.source, bench.target):
+        collection.insert_many([{"userId": old}, {"userId": running}, {"userId": ObjectId()}])
+    bench.run()
+    assert bench.left() == 4
+    assert bench.source.count_documents({"userId": old}) == 0
+
+
+def test_a_stream_never_sees_the_scratch_user(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A poll from the default cursor of 30 days ago delivers no page while the documents are there."""
+    pages: list[Any] = []
+
+    def poll(*_arguments: Any) -> None:
+        assert bench.source.count_documents({}) == 14
+        now = bench.clock.now()
+        pages.extend(MongoPoll(bench.source, 60, 100).begin(now - timedelta(days=30), now))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(UserRecompute, "run", poll)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run()
+    assert pages == []
+
+
+class ReadOnly:
+    """A collection that a user without rights may read: MongoDB answers a write with code 13."""
+
+    name = "healthmetrics"
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def insert_many(self, _documents: Any) -> None:
+        """Refused."""
+        raise OperationFailure("not authorized", 13)
+
+
+def test_a_user_who_may_not_write_is_told_so(bench: Bench) -> None:
+    """The service itself never writes to the source, so its user may well lack the right."""
+    with pytest.raises(ConfigurationError, match="may not write there"):
+        bench.run(ReadOnly(bench.source))
+    assert bench.left() == 0

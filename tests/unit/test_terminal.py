@@ -1,0 +1,109 @@
+"""What commands print: fit for the terminal, the pipe, and streams that cannot show symbols."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from datetime import datetime, timezone
+
+import pytest
+from bson import ObjectId
+
+from commands import terminal
+from monitoring.console import tolerate_any_text
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Always."""
+        return True
+
+
+@pytest.mark.parametrize(
+    ("values", "encoding", "line"),
+    [
+        ([0, 7, None, 3.5], "utf-8", "▁█ ▅"),
+        ([0, 7, None, 3.5], "ascii", "_# +"),
+        ([5, 5], "utf-8", "▄▄"),
+        ([None, None], "utf-8", "  "),
+        ([], "utf-8", ""),
+        ([-1e308, 1e-300], "utf-8", "▁█"),
+    ],
+)
+def test_a_sparkline_has_one_character_a_value(values: list[float | None], encoding: str, line: str) -> None:
+    """The smallest is lowest, the greatest highest, nothing is a gap; ASCII where there are no blocks."""
+    assert terminal.sparkline(values, encoding) == line
+
+
+def test_a_terminal_without_block_elements_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TERM=dumb promises nothing, and the Linux console's font has only a few blocks."""
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("TERM", "dumb")
+    assert terminal.sparkline([1, 2], "utf-8") == "_#"
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert terminal.sparkline([1, 2], "utf-8") == "▁█"
+
+
+def test_printing_never_fails_on_a_poor_encoding() -> None:
+    """What carries meaning becomes ASCII, decoration goes, other characters are escaped."""
+    bytes_out = io.BytesIO()
+    stream = io.TextIOWrapper(bytes_out, "ascii")
+    tolerate_any_text(stream)
+    print("✅ done ⚠️ → 2σ 📦 café", file=stream, flush=True)
+    assert bytes_out.getvalue() == b"[OK] done [!] -> 2sigma  caf\\xe9\n"
+
+
+def test_a_pipe_gets_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells cut to 80 columns would be lost to grep; a terminal keeps its own width."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert terminal.console().width > 500
+    monkeypatch.setenv("COLUMNS", "70")
+    assert terminal.console().width == 70
+
+
+def test_text_from_the_database_is_printed_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brackets are no markup and colons no emoji."""
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    terminal.console().print("[bold]:smile:[/nonsense]")
+    assert out.getvalue() == "[bold]:smile:[/nonsense]\n"
+
+
+def test_json_is_valid_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Dates are ISO 8601, ids text, NaN (which JSON lacks) too, and credentials are masked."""
+    moment = datetime(2026, 1, 31, tzinfo=timezone.utc)
+    owner = ObjectId()
+    terminal.print_json({"at": moment, "id": owner, "x": float("nan"), "uri": "mongodb://a:hunter2@h"})
+    assert json.loads(capsys.readouterr().out) == {
+        "at": "2026-01-31T00:00:00+00:00",
+        "id": str(owner),
+        "x": "nan",
+        "uri": "mongodb://***:***@h",
+    }
+
+
+def test_a_bar_appears_only_where_somebody_watches_long_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal after the delay, with the count; not for short work, in a file, on a dumb terminal."""
+
+    def shown(stream: io.StringIO, delay: float, term: str = "xterm") -> str:
+        monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setattr(terminal, "_BAR_AFTER_SECONDS", delay)
+        monkeypatch.setattr(terminal, "_REFRESH_SECONDS", 0.01)
+        monkeypatch.setenv("TERM", term)
+        with terminal.progress("Recomputing", lambda: 1234):
+            end = time.monotonic() + 20
+            while delay == 0 and "1,234 done" not in stream.getvalue() and time.monotonic() < end:
+                time.sleep(0.01)
+                if not stream.isatty() or term == "dumb":
+                    break
+        return stream.getvalue()
+
+    assert "Recomputing" in shown(Terminal(), 0)
+    assert shown(Terminal(), 60) == ""
+    assert shown(io.StringIO(), 0) == ""
+    assert shown(Terminal(), 0, "dumb") == ""
