@@ -1,0 +1,68 @@
+"""`script/crashtest`: crash loops from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.crash_loop import CrashTest, LoopFailedError
+from tests.chaos.servers import run_mongo_server
+from tests.toxiproxy import host_of, run_toxiproxy
+
+
+def main() -> int:
+    """0 when all loops passed, 1 when one failed (its folder is kept), 2 when the servers cannot be had."""
+    parser = argparse.ArgumentParser(prog="script/crashtest", description=__doc__)
+    parser.add_argument("--loops", type=int, default=20, help="how many loops (20)")
+    parser.add_argument(
+        "--seed", type=int, help="of the first loop; the next ones count up (default: random)"
+    )
+    parser.add_argument("--fault", help="how the job is first armed, as a failed loop says")
+    arguments = parser.parse_args()
+    # An ordinary exit, so that the servers are removed.
+    signal.signal(signal.SIGTERM, _exit)
+    seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
+    folder = Path(tempfile.mkdtemp(prefix="crashtest-"))
+    try:
+        passed = _run(folder, seed, arguments.loops, arguments.fault)
+    except RuntimeError as error:
+        _say(f"the servers cannot be had: {error}")
+        return 2
+    if not passed:
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+def _run(folder: Path, seed: int, loops: int, fault: str | None) -> bool:
+    _say(f"{loops} loops from seed {seed}")
+    with run_mongo_server() as server, run_toxiproxy() as toxiproxy:
+        test = CrashTest(folder, server, toxiproxy.proxy(host_of(server.uri)), seed, _say)
+        try:
+            test.run(loops, fault)
+        except LoopFailedError as error:
+            _say(f"❌ {error}\nthe job's folder: {folder}")
+            return False
+        finally:
+            for line in test.tally.lines(folder):
+                _say(line)
+    _say("✅ nothing was lost")
+    return True
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _exit(_number: int, _frame: Any) -> None:
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

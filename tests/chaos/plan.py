@@ -1,0 +1,70 @@
+"""What one crash loop does to the service, drawn from a seed: the same seed draws the same plan."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+NETWORK_FAULTS = ("latency", "reset_peer", "black_hole", "cut")
+SERVER_KILLS = ("kill_ferretdb", "kill_postgres", "kill_both_servers")
+PROCESS_KILLS = ("kill_job", "kill_jvm")
+DELETED_COMMITS = "delete_commits"
+
+_WEIGHTS = {
+    **dict.fromkeys(NETWORK_FAULTS, 3),
+    **dict.fromkeys(SERVER_KILLS, 2),
+    "kill_job": 4,
+    "kill_jvm": 1,
+    DELETED_COMMITS: 4,
+}
+_MOST_ACTIONS = 3
+# Passes of a named point until it kills; the high ones reach a later loop, in the middle of other faults.
+_PASSES = (1, 2, 3, 5, 8, 13, 21)
+# A start of the JVM is what a loop costs.
+_MOST_KILLS = 2
+_UNARMED = 0.2
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing done to the service, `after` seconds of quiet."""
+
+    kind: str
+    after: float
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        options = " ".join(f"{name}={value}" for name, value in self.options.items())
+        return f"+{self.after:.1f} s {self.kind}{' ' + options if options else ''}"
+
+
+def draw_actions(seed: int) -> list[Action]:
+    """The actions of the loop with this seed."""
+    rng = random.Random(f"actions {seed}")
+    kinds = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()), k=rng.randint(1, _MOST_ACTIONS))
+    return [Action(kind, round(rng.uniform(0.1, 1.2), 1), _options(rng, kind)) for kind in kinds]
+
+
+def _options(rng: random.Random, kind: str) -> dict[str, Any]:
+    if kind == "latency":
+        return {"milliseconds": rng.choice((50, 200, 700)), "seconds": round(rng.uniform(0.5, 2), 1)}
+    if kind in NETWORK_FAULTS:
+        # Shorter and longer than the job's socket time-out.
+        return {"seconds": round(rng.uniform(0.2, 3), 1)}
+    if kind in SERVER_KILLS:
+        return {"down_seconds": round(rng.choice((0, rng.uniform(0, 2))), 1)}
+    if kind == DELETED_COMMITS:
+        return {"which": rng.choice(("newest", "all"))}
+    return {}
+
+
+def draw_fault(seed: int, start: int, steps: tuple[str, ...]) -> str:
+    """How the job is armed at its `start`-th start within the loop: `step:kill:n`, or empty.
+
+    Consecutive seeds go through the steps in turn, so that a few loops reach all of them.
+    """
+    rng = random.Random(f"fault {seed} {start}")
+    if start >= _MOST_KILLS or rng.random() < _UNARMED:
+        return ""
+    return f"{steps[(seed + start) % len(steps)]}:kill:{rng.choice(_PASSES)}"
