@@ -38,13 +38,15 @@ _MARKER_ID = ObjectId("e" * 24)
 class HealthWriter:
     """Writes to the source collection from a thread of its own, until `stop`."""
 
-    def __init__(self, source: Collection[Document], journal: Journal, seed: int) -> None:
+    def __init__(
+        self, source: Collection[Document], journal: Journal, seed: int, clean: int = 6, messy: int = 2
+    ) -> None:
         self._source = source
         self._journal = journal
         self._rng = random.Random(f"writer {seed}")
-        self._clean = [new_id(self._rng) for _ in range(6)]
+        self._clean = [new_id(self._rng) for _ in range(clean)]
         # Only these have bad values. Their letters are retried all the time, which would hide a lost change.
-        self._messy = [new_id(self._rng) for _ in range(2)]
+        self._messy = [new_id(self._rng) for _ in range(messy)]
         self.documents: dict[Any, Document] = {}
         self.counts: Counter[str] = Counter()
         self._newest = _now()

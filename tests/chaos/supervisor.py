@@ -72,7 +72,7 @@ class Supervisor:
 
     def kill_jvm(self) -> bool:
         """kill -9 of the JVM alone, as when memory is short; False when there is none yet."""
-        jvm = None if self._process is None else _child_jvm(self._process.pid)
+        jvm = None if self._process is None else child_jvm(self._process.pid)
         if jvm is None:
             return False
         self._killed = "JVM killed"
@@ -114,7 +114,7 @@ class Supervisor:
         raise AssertionError(f"the job ended with exit code {code}:\n{tail}")
 
 
-def _child_jvm(pid: int) -> int | None:
+def child_jvm(pid: int) -> int | None:
     """The JVM among the direct children of `pid`."""
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():

@@ -22,7 +22,7 @@ class Tally:
 
     def lines(self, folder: Path) -> list[str]:
         """The summary; `folder` is the job's, whose batch log is counted."""
-        batches = _batches(folder)
+        batches = batches_of(folder)
         longest = max(self.recoveries, default=0.0)
         return [
             f"loops            {self.loops}",
@@ -40,7 +40,8 @@ def _told(counts: Counter[str]) -> str:
     return f"{sum(counts.values())}" + (f" ({parts})" if parts else "")
 
 
-def _batches(folder: Path) -> Counter[str]:
+def batches_of(folder: Path) -> Counter[str]:
+    """How many batches the job's log tells of, by status."""
     counts: Counter[str] = Counter()
     for file in (folder / "logs").glob("batch_logs_*.jsonl"):
         for line in file.read_text().splitlines():

@@ -1,0 +1,86 @@
+"""What a process and its folders hold, sampled over time: first, last, greatest, and growth per hour."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most that a measurement may be at any time, and may grow by in an hour after the warm-up."""
+
+    most: float
+    growth: float
+
+
+@dataclass
+class Series:
+    """One measurement; `times` in seconds since the start."""
+
+    times: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def add(self, time: float, value: float) -> None:
+        """The next sample."""
+        self.times.append(time)
+        self.values.append(value)
+
+    def growth(self, warm_up_seconds: float) -> float:
+        """The least-squares slope per hour of what came after the warm-up; 0 with fewer than two samples."""
+        points = [(t, v) for t, v in zip(self.times, self.values, strict=True) if t >= warm_up_seconds]
+        if len(points) < 2:
+            return 0.0
+        mean_time = sum(t for t, _ in points) / len(points)
+        mean_value = sum(v for _, v in points) / len(points)
+        spread = sum((t - mean_time) ** 2 for t, _ in points)
+        return 3600 * sum((t - mean_time) * (v - mean_value) for t, v in points) / spread
+
+
+def process_sample(pid: int) -> dict[str, float]:
+    """`RSS MB`, `descriptors` and `threads` of a running process, from /proc."""
+    status = (Path("/proc") / str(pid) / "status").read_text()
+    numbers = dict(re.findall(r"^(VmRSS|Threads):\s+(\d+)", status, re.MULTILINE))
+    return {
+        "RSS MB": int(numbers["VmRSS"]) / 1024,
+        "descriptors": sum(1 for _ in (Path("/proc") / str(pid) / "fd").iterdir()),
+        "threads": int(numbers["Threads"]),
+    }
+
+
+def count_files(folder: Path) -> int:
+    """Files below `folder`."""
+    return sum(1 for path in folder.rglob("*") if path.is_file())
+
+
+def heap_after_gc(gc_log: Path) -> float | None:
+    """MB that were still used after the last collection in a log of `-Xlog:gc`; None before the first."""
+    found = [line for line in gc_log.read_text().splitlines() if "Pause" in line and "->" in line]
+    match = re.search(r"->(\d+)M\(", found[-1]) if found else None
+    return float(match.group(1)) if match else None
+
+
+def table(series: dict[str, Series], limits: dict[str, Limit], warm_up_seconds: float) -> list[str]:
+    """One line a measurement, with its limits."""
+    lines = [f"{'':22}{'first':>9}{'last':>9}{'most':>9}{'limit':>9}{'growth/h':>10}{'limit':>9}"]
+    for name, one in series.items():
+        limit = limits[name]
+        lines.append(
+            f"{name:22}{one.values[0]:9.1f}{one.values[-1]:9.1f}{max(one.values):9.1f}{limit.most:9.0f}"
+            f"{one.growth(warm_up_seconds):10.2f}{limit.growth:9.1f}"
+        )
+    return lines
+
+
+def beyond(series: dict[str, Series], limits: dict[str, Limit], warm_up_seconds: float) -> Sequence[str]:
+    """One sentence for each limit that is exceeded."""
+    found = []
+    for name, one in series.items():
+        limit, growth = limits[name], one.growth(warm_up_seconds)
+        if max(one.values) > limit.most:
+            found.append(f"{name} reached {max(one.values):.1f}, the limit is {limit.most:g}")
+        if growth > limit.growth:
+            found.append(f"{name} grew by {growth:.2f} an hour, the limit is {limit.growth:g}")
+    return found
