@@ -14,6 +14,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from tests.class_archive import java_options
 from tests.compare import assert_same_analytics
 from tests.reference import reference_analytics
 
@@ -36,8 +37,7 @@ class Job:
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": str(ROOT),
-            # Each run is short: the second compiler would only take the cores away from the first batch.
-            "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+            "JAVA_TOOL_OPTIONS": java_options(),
         }
 
     def start(self, *arguments: str, script: str = "main.py", **environment: str) -> subprocess.Popen[str]:

@@ -31,21 +31,21 @@ from tests.toxiproxy import Proxy, through
 
 # Where FAULT can strike in the health batch.
 STEPS = ("poll", "validate", "read", "compute", "write", "dead_letters", "save")
-_SETTLE_SECONDS = 120.0
-_LETTERS_SECONDS = 30.0
+_SETTLE_SECONDS = 300.0
+_LETTERS_SECONDS = 120.0
 _LAST_WRITES_SECONDS = 0.5
 _TICK_SECONDS = 0.03
 _TIMEOUT_MS = 2_000
 _JOB_SETTINGS = {
     "POLL_OVERLAP_SECONDS": str(OVERLAP_SECONDS),
     # Small, so that ties cross pages and users cross pieces.
-    "MAX_BATCH_DOCUMENTS": "10",
-    "MAX_USERS_PER_PIECE": "3",
+    "MAX_BATCH_DOCUMENTS": "12",
+    "MAX_USERS_PER_PIECE": "4",
     "RETRY_BASE_SECONDS": "0.1",
     "RETRY_MAX_SECONDS": "1",
     "MONGO_TIMEOUT_SECONDS": str(_TIMEOUT_MS / 1000),
     # Mended documents leave the queue soon, and no letter is ever given up.
-    "DLQ_RETRY_MINUTES": "0.05",
+    "DLQ_RETRY_MINUTES": "0.1",
     "DLQ_MAX_ATTEMPTS": "1000000",
     "SPARK_MASTER": "local[2]",
 }
@@ -78,6 +78,7 @@ class CrashTest:
         self._starts = 0
         self._first_fault: str | None = None
         self._events: list[str] = []
+        self._began = 0.0
         self._disturbed_until = 0.0
         self._cursor: datetime | None = None
 
@@ -103,8 +104,8 @@ class CrashTest:
     # --- one loop ---------------------------------------------------------------------------------
 
     def _one_loop(self, number: int, loops: int) -> None:
-        began, armed = time.monotonic(), self._supervisor.fault
-        self._starts, self._events = 0, []
+        self._began = began = time.monotonic()
+        armed, self._starts, self._events = self._supervisor.fault, 0, []
         actions = draw_actions(self._seed)
         try:
             self._act(actions)
@@ -176,7 +177,7 @@ class CrashTest:
     # --- the actions ------------------------------------------------------------------------------
 
     def _do(self, action: Action) -> None:
-        self._event(str(action))
+        self._event(action.told())
         self.tally.actions[action.kind] += 1
         if action.kind in NETWORK_FAULTS:
             self._break_network(action)
@@ -274,4 +275,4 @@ class CrashTest:
             time.sleep(_TICK_SECONDS)
 
     def _event(self, text: str) -> None:
-        self._events.append(text)
+        self._events.append(f"{time.monotonic() - self._began:.1f} s {text}")

@@ -14,16 +14,16 @@ DELETED_COMMITS = "delete_commits"
 _WEIGHTS = {
     **dict.fromkeys(NETWORK_FAULTS, 3),
     **dict.fromkeys(SERVER_KILLS, 2),
-    "kill_job": 4,
+    "kill_job": 3,
     "kill_jvm": 1,
     DELETED_COMMITS: 4,
 }
 _MOST_ACTIONS = 3
-# Passes of a named point until it kills; the high ones reach a later loop, in the middle of other faults.
-_PASSES = (1, 2, 3, 5, 8, 13, 21)
-# A start of the JVM is what a loop costs.
-_MOST_KILLS = 2
 _UNARMED = 0.2
+# Passes of a named point until it kills, at the first start within a loop and at further ones: these mostly
+# strike in a later loop, in the middle of its own faults. A start of the JVM is what a loop costs.
+_PASSES = (1, 2, 3, 5, 8, 13, 21)
+_LATER_PASSES = (8, 13, 21, 34)
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,11 @@ class Action:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        options = " ".join(f"{name}={value}" for name, value in self.options.items())
-        return f"+{self.after:.1f} s {self.kind}{' ' + options if options else ''}"
+        return f"after {self.after:.1f} s {self.told()}"
+
+    def told(self) -> str:
+        """What is done."""
+        return " ".join([self.kind, *(f"{name}={value}" for name, value in self.options.items())])
 
 
 def draw_actions(seed: int) -> list[Action]:
@@ -65,6 +68,7 @@ def draw_fault(seed: int, start: int, steps: tuple[str, ...]) -> str:
     Consecutive seeds go through the steps in turn, so that a few loops reach all of them.
     """
     rng = random.Random(f"fault {seed} {start}")
-    if start >= _MOST_KILLS or rng.random() < _UNARMED:
+    if rng.random() < _UNARMED:
         return ""
-    return f"{steps[(seed + start) % len(steps)]}:kill:{rng.choice(_PASSES)}"
+    passes = rng.choice(_LATER_PASSES if start else _PASSES)
+    return f"{steps[(seed + start) % len(steps)]}:kill:{passes}"
