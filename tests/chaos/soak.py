@@ -32,7 +32,8 @@ _LIMITS = {
     "driver JVM RSS MB": Limit(1_600, 60),
     "heap after GC MB": Limit(500, 30),
     "driver JVM descriptors": Limit(500, 5),
-    "driver JVM threads": Limit(200, 5),
+    # Two pools of Spark's block manager fill up slowly to 128 threads each.
+    "driver JVM threads": Limit(350, 60),
     "Python RSS MB": Limit(400, 15),
     "Python descriptors": Limit(100, 5),
     "Python threads": Limit(40, 2),
