@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from tests.chaos.crash_loop import CrashTest, LoopFailedError
-from tests.chaos.servers import run_mongo_server
+from tests.chaos.servers import exit_in_order_on_sigterm, run_mongo_server
 from tests.toxiproxy import host_of, run_toxiproxy
 
 
@@ -25,8 +23,7 @@ def main() -> int:
     )
     parser.add_argument("--fault", help="how the job is first armed, as a failed loop says")
     arguments = parser.parse_args()
-    # An ordinary exit, so that the servers are removed.
-    signal.signal(signal.SIGTERM, _exit)
+    exit_in_order_on_sigterm()
     seed = random.SystemRandom().randrange(10**6) if arguments.seed is None else arguments.seed
     folder = Path(tempfile.mkdtemp(prefix="crashtest-"))
     try:
@@ -58,10 +55,6 @@ def _run(folder: Path, seed: int, loops: int, fault: str | None) -> bool:
 
 def _say(text: str) -> None:
     print(text, flush=True)
-
-
-def _exit(_number: int, _frame: Any) -> None:
-    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.toxiproxy import free_port
 
@@ -63,3 +66,12 @@ def run_mongo_server() -> Iterator[MongoServer]:
         yield server
     finally:
         server.remove()
+
+
+def exit_in_order_on_sigterm() -> None:
+    """Let SIGTERM end this program like an exception, so that what it started is ended too."""
+
+    def leave(_number: int, _frame: Any) -> None:
+        sys.exit(1)
+
+    signal.signal(signal.SIGTERM, leave)

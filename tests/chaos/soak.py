@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ from tests.chaos.health_checks import check_sink, read_cursor
 from tests.chaos.health_writer import HealthWriter
 from tests.chaos.journal import Journal
 from tests.chaos.samples import Limit, Series, beyond, count_files, heap_after_gc, process_sample, table
-from tests.chaos.servers import run_mongo_server
+from tests.chaos.servers import exit_in_order_on_sigterm, run_mongo_server
 from tests.chaos.supervisor import child_jvm
 from tests.chaos.tally import batches_of
 
@@ -55,12 +56,13 @@ class Soak:
         self._writer = HealthWriter(self._database["healthmetrics"], Journal(), seed, *_USERS)
         self.series: dict[str, Series] = defaultdict(Series)
         self.warm_up = 0.0
+        self._process: subprocess.Popen[str] | None = None
 
     def run(self, minutes: float) -> None:
         """Stream for so long. Raises AssertionError when the result differs from the reference."""
         self.warm_up = min(_WARM_UP_SECONDS, minutes * 60 / 3)
         self._writer.backfill()
-        process = self._job.start()
+        process = self._process = self._job.start()
         wait_for(lambda: read_cursor(self._folder) is not None, "the first batch", process)
         jvm = child_jvm(process.pid)
         assert jvm is not None, "the job has no JVM"
@@ -96,7 +98,10 @@ class Soak:
         return list(beyond(self.series, _LIMITS, self.warm_up))
 
     def close(self) -> None:
-        """Let go of the writer and the client."""
+        """End what still runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
         self._writer.close()
         self._client.close()
 
@@ -117,6 +122,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="how long to stream (60)")
     parser.add_argument("--seed", type=int, default=1, help="of the edits (1)")
     arguments = parser.parse_args()
+    exit_in_order_on_sigterm()
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     with run_mongo_server() as server:
         soak = Soak(folder, server.uri, arguments.seed)
