@@ -91,6 +91,7 @@ class CrashTest:
         self._writer.backfill()
         self._supervisor.start()
         try:
+            self._wait_until(lambda: self._cursor is not None, _SETTLE_SECONDS, "the first batch")
             for number in range(1, loops + 1):
                 self._one_loop(number, loops)
                 self._seed += 1

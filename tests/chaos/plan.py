@@ -68,7 +68,7 @@ def draw_fault(seed: int, start: int, steps: tuple[str, ...]) -> str:
     Consecutive seeds go through the steps in turn, so that a few loops reach all of them.
     """
     rng = random.Random(f"fault {seed} {start}")
-    if rng.random() < _UNARMED:
+    if start and rng.random() < _UNARMED:
         return ""
     passes = rng.choice(_LATER_PASSES if start else _PASSES)
     return f"{steps[(seed + start) % len(steps)]}:kill:{passes}"
