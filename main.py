@@ -18,6 +18,7 @@ from commands.config import config
 from commands.inspect import inspect
 from commands.selftest import selftest
 from commands.terminal import progress
+from monitoring.logs import mask_uncaught
 from pipelines.catalog import Job, PipelineName, open_job, run_demo
 from pipelines.runner import StopFlag
 
@@ -67,4 +68,5 @@ def _once(job: Job, stop: StopFlag) -> bool:
 
 
 if __name__ == "__main__":
+    mask_uncaught()
     sys.exit(guarded(app))

@@ -14,6 +14,7 @@ import typer
 
 from commands.common import guarded, parse_time, prepare, speaker
 from commands.terminal import console, progress
+from monitoring.logs import mask_uncaught
 from pipelines.health.batch_results import print_results
 from pipelines.health.job import HealthPipeline, open_pipeline
 from pipelines.runner import StopFlag
@@ -60,4 +61,5 @@ def _first_users(documents: Any) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
+    mask_uncaught()
     sys.exit(guarded(lambda: typer.run(run)))

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from contracts import ConfigurationError
@@ -37,10 +38,20 @@ def build_session(settings: Settings, streaming: bool) -> SparkSession:
         # Otherwise results over 1 MB are fetched at another interface than the one that is bound.
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     for key, value in conf_for(streaming).items():
-        builder = builder.config(key, value)
+        if not (key == "spark.ui.enabled" and _submitted_with(key)):
+            builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def _submitted_with(key: str) -> bool:
+    """Whether spark-submit was told `key`, by --conf or spark-defaults.conf."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return False
+    # Without a context Python's SparkConf does not see what the waiting JVM was told.
+    SparkContext._ensure_initialized()
+    return SparkConf().contains(key)
 
 
 def conf_for(streaming: bool) -> dict[str, str]:

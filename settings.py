@@ -25,6 +25,7 @@ PositiveSeconds = Annotated[float, Field(gt=0)]
 
 # Options of an address whose values are secret, e.g. tlsCertificateKeyFilePassword and AWS_SESSION_TOKEN.
 _SECRET_OPTION = re.compile("password|token|secret", re.IGNORECASE)
+_NAME = re.compile("[A-Z][A-Z0-9_]*")
 _PROPERTIES = "authmechanismproperties"
 
 
@@ -134,11 +135,15 @@ def unknown_keys(env_file: str | Path = ".env") -> list[str]:
         return []
     known = [name.upper() for name in Settings.model_fields]
     lines = []
-    for key in dotenv_values(env_file):
+    for key, value in dotenv_values(env_file).items():
         if key.upper() in known:
             continue
         near = difflib.get_close_matches(key.upper(), known, n=1)
-        lines.append(f"{key} in {env_file} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+        # What does not look like a setting may be the rest of a password that was broken over two lines.
+        shown = key if near or (value is not None and _NAME.fullmatch(key)) else "A line"
+        lines.append(
+            f"{shown} in {env_file} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+        )
     return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TextIO
@@ -44,20 +45,27 @@ def parse_time(text: str) -> datetime:
 
 
 def guarded(call: Callable[[], Any]) -> int:
-    """Run `call`; faults that a person can mend become one line on stderr and exit code 2."""
+    """Run `call`; faults that a person can mend become one line on stderr and exit code 2.
+
+    What is left is a bug: its traceback, with secrets masked, and exit code 1.
+    """
     for stream in (sys.stdout, sys.stderr):
         tolerate_any_text(stream)
     try:
         call()
     except (ConfigurationError, AlreadyRunningError) as error:
-        write_stderr(f"❌ {error}")
+        write_stderr(f"❌ {logs.redact(str(error))}")
         return 2
     except ServiceError as error:
-        write_stderr(f"❌ {error}")
+        write_stderr(f"❌ {logs.redact(str(error))}")
         return 1
     except PyMongoError as error:
         write_stderr(f"❌ {mongo_fault(error)} Run `python main.py check`.")
         return 2
+    except Exception as error:  # noqa: BLE001 - the last boundary: typer and Python would print it unmasked
+        trace = "".join(traceback.format_exception(error)).rstrip()
+        write_stderr(f"{logs.redact(trace)}\n❌ This is a bug of the service: please report it.")
+        return 1
     return 0
 
 

@@ -27,9 +27,10 @@ ERROR_LENGTH = 2_000
 
 def batch_line(report: BatchReport) -> str:
     """The seed's console lines for one batch, without a final line end."""
+    # Masked before it is cut: half a password would not be known again.
     name, writes = f"Batch {report.batch_id}", report.writes
     if not report.success:
-        cause = one_line(report.errors[0]) if report.errors else ""
+        cause = one_line(redact(report.errors[0])) if report.errors else ""
         return "\n".join(
             [
                 f"❌ {name} failed: {cause or 'unknown error'}",
@@ -46,7 +47,7 @@ def batch_line(report: BatchReport) -> str:
         f"   📥 Inserts: {writes.inserted} | 🔄 Updates: {writes.updated} | ⏭️  Skipped: {writes.skipped}",
     ]
     if report.errors:
-        lines.append(f"   Errors: {len(report.errors)} (first: {one_line(report.errors[0], 200)})")
+        lines.append(f"   Errors: {len(report.errors)} (first: {one_line(redact(report.errors[0]), 200)})")
     return "\n".join(lines)
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+import traceback
 from collections.abc import Sequence
+from types import TracebackType
 from typing import Any, TextIO, cast
 
 import structlog
@@ -66,6 +69,18 @@ def redact(text: str) -> str:
 def redact_value(value: Any) -> Any:
     """`value` as plain JSON values (dates ISO 8601, NaN as text), without secrets in any string of it."""
     return _redactor.value(value)
+
+
+def mask_uncaught() -> None:
+    """Mask also what nobody catches, in any thread, and warnings. For the start of a process: it stays so."""
+
+    def show(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        write_stderr(redact("".join(traceback.format_exception(kind, error, trace)).rstrip()))
+
+    sys.excepthook = show
+    threading.excepthook = lambda found: show(found.exc_type, found.exc_value, found.exc_traceback)
+    sys.unraisablehook = lambda found: show(found.exc_type, found.exc_value, found.exc_traceback)
+    logging.captureWarnings(True)
 
 
 def warn_stderr(message: str) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
 # Well above one row per trigger, or a tick without new rows would run no batch.
@@ -53,6 +54,10 @@ class StopFlag:
                 signal.signal(number, handler)
 
 
+class TickError(Exception):
+    """What Spark is told of an error in the work: its type alone."""
+
+
 class Ticker:
     """A rate stream whose only use is its rhythm: each trigger calls `work`, one call at a time."""
 
@@ -64,11 +69,12 @@ class Ticker:
         self._interval_seconds = interval_seconds
         self._work = work
         self._busy = threading.Lock()
+        self._error: BaseException | None = None
 
     def run(self, stop: StopFlag) -> None:
         """Tick until `stop` is set; a running piece is finished first.
 
-        Raises what the stream raised if the query dies of itself.
+        Raises what `work` raised, or what the stream raised if the query dies of itself.
         """
         # The rate source refuses to go on after a clock set back; the pipeline's own cursor is the truth.
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -82,8 +88,13 @@ class Ticker:
             .queryName("ticker")
             .start()
         )
-        while not stop() and not query.awaitTermination(_WAIT_SECONDS):
-            pass
+        try:
+            while not stop() and not query.awaitTermination(_WAIT_SECONDS):
+                pass
+        except StreamingQueryException:
+            if self._error is None:
+                raise
+            raise self._error from None
         stop.set()
         # query.stop() cancels a batch that is running, so wait until none is.
         with self._busy:
@@ -96,5 +107,9 @@ class Ticker:
         try:
             if not stop():
                 self._work()
+        except BaseException as error:  # noqa: BLE001 - handed on by run()
+            # Spark prints what it is handed, and masks nothing: a driver's error may quote a password.
+            self._error = error
+            raise TickError(type(error).__name__) from None
         finally:
             self._busy.release()

@@ -136,10 +136,10 @@ class _Running:
             self._error = None
             self._stream.process(frame, number)
             self._failures = 0
-        except BaseException as error:
-            # Spark hands on only its text.
+        except BaseException as error:  # noqa: BLE001 - handed on by step()
+            # Spark prints what it is handed, and masks nothing: a driver's error may quote a password.
             self._error = error
-            raise
+            raise BatchError(f"batch {number} of {self.name}: {type(error).__name__}") from None
         finally:
             self._busy.release()
 
@@ -155,6 +155,10 @@ class _Running:
         self._start_at = now + pause
         logger.warning(f"🔁 {self.name} failed {self._failures} times in a row; again in {pause:.1f} seconds")
         return error
+
+
+class BatchError(Exception):
+    """What Spark is told of an error in a batch: its type alone."""
 
 
 class _EndedError(Exception):

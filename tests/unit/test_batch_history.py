@@ -112,6 +112,15 @@ def test_a_success_with_errors_is_told_from_one_without() -> None:
     assert third == "   Errors: 2 (first: too large)"
 
 
+@pytest.mark.parametrize("success", [False, True])
+def test_an_error_is_masked_before_it_is_cut(success: bool) -> None:
+    """The beginning of a password at the cut would no longer be known as one."""
+    address = "mongodb://app:c4nary-password@host/"
+    for length in (*range(170, 200), *range(470, 500)):
+        line = batch_line(report(success=success, errors=("x" * length + address,)))
+        assert "c4n" not in line, length
+
+
 def test_the_log_line_has_the_seeds_keys_first(tmp_path: Path) -> None:
     """The 14 keys in the seed's order, more fields after them; times are ISO 8601 UTC, no errors are null."""
     BatchHistory(tmp_path).record(report())

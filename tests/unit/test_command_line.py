@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 from typer.testing import CliRunner, Result
 
-from commands.common import guarded, parse_time
+from commands.common import guarded, parse_time, prepare
 from contracts import ConfigurationError, Rejected
 from main import app
 from sinks.dead_letters import DeadLetters
@@ -89,6 +89,24 @@ def test_unknown_keys_of_the_env_file_are_told_with_the_nearest_name(folder: Pat
     """A misspelled setting would otherwise be silently without effect."""
     (folder / ".env").write_text("BATCH_INTERVAL_SECOND=5\n")
     assert "did you mean BATCH_INTERVAL_SECONDS" in _run("checkpoint", "show").output
+
+
+def test_a_bug_shows_its_traceback_without_secrets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither Python nor typer prints it: both would show the message as it is."""
+    monkeypatch.setenv("MONGO_URI", "mongodb://app:c4nary%40pw@localhost")
+
+    def bug() -> None:
+        settings = prepare()
+        raise KeyError(settings.mongo_uri.get_secret_value(), "c4nary@pw")
+
+    assert guarded(bug) == 1
+    error = capsys.readouterr().err
+    assert "in bug" in error
+    assert "KeyError" in error
+    assert "report it" in error
+    assert "c4nary" not in error
 
 
 def test_wrong_settings_are_one_error_and_exit_code_2(

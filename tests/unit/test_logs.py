@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 from urllib.parse import quote, quote_plus
@@ -21,6 +24,7 @@ from monitoring import logs
 from monitoring.console import one_line, printable
 from monitoring.redaction import Redactor
 
+ROOT = Path(__file__).parents[2]
 SECRET = "hunter2"  # noqa: S105 - not a real one
 
 
@@ -304,3 +308,33 @@ def test_warnings_about_logs_are_masked(capsys: pytest.CaptureFixture[str]) -> N
     logged()
     logs.warn_stderr(f"cannot write {SECRET}")
     assert capsys.readouterr().err == "⚠️  cannot write ***\n"
+
+
+_UNCAUGHT = """
+import sys, threading, warnings
+from monitoring import logs
+logs.mask_uncaught()
+logs.configure("INFO", ["c4nary"])
+class Bad:
+    def __del__(self):
+        raise ValueError("c4nary in __del__")
+def bug():
+    raise ValueError("c4nary in " + threading.current_thread().name)
+warnings.warn("option c4nary is not known", UserWarning)
+Bad()
+thread = threading.Thread(target=bug, name="a thread")
+thread.start(); thread.join()
+bug()
+"""
+
+
+def test_what_nobody_catches_is_masked_too() -> None:
+    """In the main thread, in another, while an object is destroyed, and in warnings of libraries."""
+    run = subprocess.run(
+        [sys.executable, "-c", _UNCAUGHT], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    output = run.stdout + run.stderr
+    assert run.returncode == 1
+    assert "c4nary" not in output
+    for shown in ("*** in MainThread", "*** in a thread", "*** in __del__", "option *** is not known"):
+        assert shown in output

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import pytest
-from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 
-from pipelines.runner import StopFlag, Ticker
+from pipelines.runner import StopFlag, Ticker, TickError
 
 ROOT = Path(__file__).parents[2]
 
@@ -78,8 +78,21 @@ def test_a_stream_that_dies_is_not_taken_for_a_stop(spark: SparkSession, tmp_pat
     def work() -> None:
         raise ValueError("not caught by the batch")
 
-    with pytest.raises(StreamingQueryException, match="not caught by the batch"):
+    with pytest.raises(ValueError, match="not caught by the batch"):
         Ticker(spark, tmp_path / "ticker", 0.1, work).run(StopFlag())
+
+
+def test_spark_is_not_told_what_an_error_says(spark: SparkSession, tmp_path: Path) -> None:
+    """It prints the text that it gets, its causes too, and the error of a driver may quote a password."""
+
+    def work() -> None:
+        raise ValueError("mongodb://app:c4nary@host refused")
+
+    with pytest.raises(TickError) as caught:
+        Ticker(spark, tmp_path, 0.1, work)._tick(spark.range(1), StopFlag())
+    told = "".join(traceback.format_exception(caught.value))
+    assert "ValueError" in told
+    assert "c4nary" not in told
 
 
 def test_an_older_checkpoint_of_the_ticker_is_thrown_away(spark: SparkSession, tmp_path: Path) -> None:
