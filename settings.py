@@ -43,6 +43,18 @@ def _mongo_uri(value: SecretStr) -> SecretStr:
     return value
 
 
+def _http_address(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return value
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    if not re.fullmatch("[!-~]*", value.get_secret_value()):
+        raise ValueError("must consist of visible ASCII characters, without spaces and line ends")
+    return value
+
+
 class Settings(BaseSettings):
     """Frozen values; the descriptions are what `.env.example` explains."""
 
@@ -76,8 +88,12 @@ class Settings(BaseSettings):
     retry_base_seconds: PositiveSeconds = 0.5
     retry_max_seconds: PositiveSeconds = 10.0
 
-    backend_api_url: str = "http://localhost:5000/api"
-    service_token: SecretStr = SecretStr("")
+    backend_api_url: Annotated[str, AfterValidator(_http_address)] = "http://localhost:5000/api"
+    service_token: Annotated[SecretStr, AfterValidator(_header_value)] = SecretStr("")
+    events_per_second: PositiveSeconds = 20.0
+
+    health_host: str = "127.0.0.1"
+    health_port: Annotated[int, Field(ge=0, le=65_535)] = 5001
 
     fault: str = ""
 

@@ -58,6 +58,15 @@ def test_every_secret_of_an_address_is_known(address: str, secret: str) -> None:
     assert secret in load(env_file=None, mongo_uri=address).secrets()
 
 
+def test_what_can_be_no_address_and_no_header_is_told_at_the_start() -> None:
+    """Not with the first event of the night; the token itself is not shown."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(env_file=None, backend_api_url="localhost:5000", service_token="a b\nc", health_port=70_000)  # noqa: S106
+    for name in ("BACKEND_API_URL", "SERVICE_TOKEN", "HEALTH_PORT"):
+        assert name in str(caught.value)
+    assert "a b" not in str(caught.value)
+
+
 def test_harmless_parts_of_an_address_are_no_secrets() -> None:
     """Or the logs would be masked to uselessness: `mongodb` is a common service name."""
     uri = "mongodb://host:1/db?authMechanismProperties=SERVICE_NAME:mongodb&authSource=admin"
