@@ -128,6 +128,11 @@ class BatchHistory:
         with self._lock:
             return list(self._recent)
 
+    def newest(self) -> dict[str, Any] | None:
+        """The last batch as the log has it."""
+        with self._lock:
+            return self._recent[-1] if self._recent else None
+
     def export(self) -> Path | None:
         """Write `batch_history_YYYYMMDD_HHMMSS.json` and return its path, or None when that is impossible.
 

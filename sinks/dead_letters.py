@@ -87,6 +87,11 @@ class DeadLetters:
         letters = [letter for path in self._paths() if (letter := _read(path)) is not None]
         return sorted(letters, key=lambda letter: (letter.time, letter.id))
 
+    def newest(self, limit: int) -> Sequence[Letter]:
+        """The readable ones among the newest `limit` letters, oldest first."""
+        paths = list(self._paths())[-limit:]
+        return [letter for path in paths if (letter := _read(path)) is not None]
+
     def count(self) -> int:
         """How many letters there are, without reading them."""
         return sum(1 for _ in self._paths())

@@ -10,9 +10,11 @@ from datetime import datetime, timedelta, timezone
 from importlib import import_module
 from typing import Any, cast
 
+import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import ConfigurationError as PymongoConfigurationError
 from pymongo.errors import InvalidURI
 
@@ -64,6 +66,12 @@ def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
             f"MONGO_URI is not a usable MongoDB address{detail}. Expected "
             "mongodb://[user:password@]host:port/?options; percent-encode special characters in the password."
         ) from None
+
+
+def ping(database: Database[dict[str, Any]], seconds: float = 1.0) -> None:
+    """Ask the server for any sign of life. Raises pymongo's errors when there is none within `seconds`."""
+    with pymongo.timeout(seconds):
+        database.command("ping")
 
 
 def is_mongomock(thing: Any) -> bool:

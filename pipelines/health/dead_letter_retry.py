@@ -5,6 +5,7 @@ Writing the record itself could revive what has expired or been deleted since.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,7 +43,7 @@ class LetterRetry:
         clock: Clock,
         next_batch_id: Callable[[], str],
         every_minutes: float,
-        monotonic: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._letters = letters
         self._source = source

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from bson import ObjectId
 from pymongo.collection import Collection
+from pymongo.errors import PyMongoError
 from pyspark.sql import SparkSession
 
 from checkpoint.cursor import FileCursor
@@ -18,18 +20,21 @@ from monitoring.batch_history import BatchHistory, batch_line
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from monitoring.poll_metrics import PollMetrics
+from monitoring.run_state import RunState
 from pipelines.faults import Faults
+from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECONDS, Backend
 from pipelines.health.batch import HealthBatch
 from pipelines.health.dead_letter_retry import LetterRetry
 from pipelines.health.full_pass import FullPass
 from pipelines.health.users import UserRecompute
+from pipelines.health_endpoints import HealthEndpoints, serving
 from pipelines.runner import StopFlag, Ticker
 from retry import RetryPolicy
 from session import build_session
 from settings import Settings
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_indexes import ensure_indexes
-from sources.mongo_client import MonotonicClock, ServerClock, connect
+from sources.mongo_client import MonotonicClock, ServerClock, connect, ping
 from sources.mongo_poll import MongoPoll
 
 SOURCE_COLLECTION = "healthmetrics"
@@ -53,16 +58,27 @@ class HealthPipeline:
     history: BatchHistory
     metrics: Metrics
     poll_metrics: PollMetrics
+    backend: Backend
+    state: RunState
 
     def once(self, stop: StopFlag, since: datetime | None = None) -> bool:
         """One bounded pass over what changed; False when it failed."""
+        self.state.begin()
         self.letters.run_due()
         ok = self.batch.drain(stop, since)
         if ok:
-            now = self.clock.now()
-            self.poll_metrics.idle(now)
-            self.metrics.idle(now)
+            self._note_idle()
+        self.state.end(ok)
         return ok
+
+    def _note_idle(self) -> None:
+        try:
+            now = self.clock.now()
+        except PyMongoError:
+            # The server went away after the batch; the next trigger will say so.
+            return
+        self.poll_metrics.idle(now)
+        self.metrics.idle(now)
 
     def stream(self, stop: StopFlag) -> bool:
         """Poll at every trigger until `stop`; True, because failed batches were reported and retried."""
@@ -71,19 +87,36 @@ class HealthPipeline:
             "press Ctrl+C to stop"
         )
         self.metrics.streams_every(self.settings.batch_interval_seconds)
-        # The rate source's first trigger has no rows, so without this the first poll came an interval late.
-        self.once(stop)
         folder = self.settings.checkpoint_location / "ticker"
 
         def work() -> None:
             self.once(stop)
 
-        Ticker(self.spark, folder, self.settings.batch_interval_seconds, work).run(stop)
+        with serving(self._endpoints(), self.settings):
+            # The rate source's first trigger has no rows: without this the first poll came an interval late.
+            self.once(stop)
+            Ticker(self.spark, folder, self.settings.batch_interval_seconds, work).run(stop)
+            self.backend.close(STREAM_FLUSH_SECONDS)
         return True
 
+    def _endpoints(self) -> HealthEndpoints:
+        return HealthEndpoints(
+            pipeline="health",
+            state=self.state,
+            metrics=self.metrics,
+            history=self.history,
+            letters=open_letters(self.settings),
+            dependencies={"MongoDB": lambda: ping(self.target.database)},
+            events=self.backend.status,
+        )
+
     def finish(self, out: Callable[[str], None]) -> None:
-        """Print the session summary and export the batch history."""
+        """Send the last events, print the session summary and export the batch history."""
+        self.backend.close(ONE_SHOT_FLUSH_SECONDS)
         out(self.history.summary())
+        events = self.backend.summary()
+        if events:
+            out(events)
         exported = self.history.export()
         if exported:
             out(f"📤 Batch history: {exported}")
@@ -118,7 +151,9 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
         spark = build_session(settings, streaming)
         logger.info(f"✅ Spark Session Initialized; 📂 checkpoint location: {settings.checkpoint_location}")
         try:
-            yield assemble(settings, spark, source, target, clock, cursor, poll)
+            job = assemble(settings, spark, source, target, clock, cursor, poll)
+            yield job
+            job.backend.close(STREAM_FLUSH_SECONDS)
         finally:
             spark.stop()
 
@@ -144,11 +179,9 @@ def assemble(
     history = BatchHistory(settings.log_directory)
     letters = open_letters(settings)
     metrics, poll_metrics = _measure(settings, letters)
-    faults = Faults(settings.fault)
-    recompute = UserRecompute(spark, source, target, clock, settings.analytics_timezone)
-    retry = RetryPolicy(
-        settings.retry_attempts, settings.retry_base_seconds, settings.retry_max_seconds, metrics.retried
-    )
+    backend, state = Backend(settings, target, metrics), RunState(settings.batch_interval_seconds)
+    recompute_of = partial(UserRecompute, spark, source, target, clock, settings.analytics_timezone)
+    recompute = recompute_of(on_written=_on_written(state, backend))
     on_report = _reporter(history, metrics, poll_metrics)
     batch = HealthBatch(
         poll=poll,
@@ -156,17 +189,16 @@ def assemble(
         cursor=cursor,
         letters=letters,
         clock=clock,
-        retry=retry,
-        faults=faults,
+        retry=_retry_policy(settings, metrics),
+        faults=Faults(settings.fault),
         on_report=on_report,
         on_recovery=poll_metrics.recovered,
         overlap_seconds=settings.poll_overlap_seconds,
         users_per_piece=settings.max_users_per_piece,
     )
-    letter_retry = LetterRetry(
-        letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes, time.monotonic
-    )
-    full = FullPass(source, target, recompute, letters, clock, batch.next_batch_id, on_report)
+    retry = LetterRetry(letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes)
+    # Without events: everybody's analytics at once are no news.
+    full = FullPass(source, target, recompute_of(), letters, clock, batch.next_batch_id, on_report)
     return HealthPipeline(
         settings,
         spark,
@@ -176,10 +208,12 @@ def assemble(
         cursor,
         batch,
         full,
-        letter_retry,
+        retry,
         history,
         metrics,
         poll_metrics,
+        backend,
+        state,
     )
 
 
@@ -190,6 +224,20 @@ def _measure(settings: Settings, letters: DeadLetters) -> tuple[Metrics, PollMet
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()
     return metrics, poll_metrics
+
+
+def _retry_policy(settings: Settings, metrics: Metrics) -> RetryPolicy:
+    return RetryPolicy(
+        settings.retry_attempts, settings.retry_base_seconds, settings.retry_max_seconds, metrics.retried
+    )
+
+
+def _on_written(state: RunState, backend: Backend) -> Callable[[Sequence[ObjectId], datetime], None]:
+    def on_written(users: Sequence[ObjectId], calculated_at: datetime) -> None:
+        state.progress()
+        backend.publish(users, calculated_at)
+
+    return on_written
 
 
 def _reporter(

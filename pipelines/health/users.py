@@ -28,6 +28,7 @@ logger = get_logger(__name__)
 _MARKS = {"insert": "🆕 INSERT", "update": "🔄 UPDATE", "skip": "⏭️  SKIP (the stored one is newer)"}
 
 Step = Callable[[str], None]
+Written = Callable[[Sequence[ObjectId], datetime], None]
 Compute = Callable[[SparkSession, pa.Table, int], pa.Table]
 
 
@@ -67,13 +68,16 @@ class UserRecompute:
         clock: MonotonicClock,
         timezone: str,
         compute: Compute = compute,
+        on_written: Written = lambda _users, _calculated_at: None,
     ) -> None:
+        """`on_written` is told whose analytics of which calculation were just written."""
         self._compute = compute
         self._spark = spark
         self._source = source
         self._target = target
         self._clock = clock
         self._timezone = timezone
+        self._on_written = on_written
 
     def rules(self, now: datetime) -> DayRules:
         """The calendar by which documents are judged at `now`."""
@@ -101,5 +105,6 @@ class UserRecompute:
         step("compute")
         writes = upsert_newer(self._target, documents, ordered, calculated_at, self._clock.now())
         _log_examples(writes)
+        self._on_written(ordered, calculated_at)
         step("write")
         return Recomputed(calculated_at, documents, writes, history.num_rows)

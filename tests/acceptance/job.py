@@ -34,6 +34,8 @@ class Job:
             "MONGO_DB_NAME": database.name,
             "BATCH_INTERVAL_SECONDS": "1",
             "DEFAULT_LOOKBACK_DAYS": "3650",
+            # Jobs of several tests may run at the same time.
+            "HEALTH_PORT": "0",
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": str(ROOT),

@@ -1,0 +1,31 @@
+"""What is measured about the events to the backend."""
+
+from __future__ import annotations
+
+from monitoring.metrics import Metrics
+
+
+class EventMetrics:
+    """Fills metrics of `metrics`, which writes them with the next batch or poll."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._registry = registry = metrics.registry
+        text = "Events to the backend, or users it was not told of, by outcome: sent, or why not"
+        self._events = registry.counter("backend_events_total", text, ["outcome"])
+        self._events.labels("sent")
+        text = "Open client connections that events reached, as the backend answered"
+        self._notified = registry.counter("backend_connections_notified_total", text)
+        text = "1 while the backend is left alone because it failed several times in a row"
+        self._open = registry.gauge("backend_circuit_open", text)
+        text = "Users whose new analytics the backend was not told of yet"
+        self._waiting = registry.gauge("backend_users_waiting", text)
+
+    def count(self, outcome: str, amount: int, notified: int) -> None:
+        """Count `amount` events of one outcome that reached `notified` connections."""
+        self._registry.count(self._events, outcome, amount)
+        self._notified.inc(notified)
+
+    def show(self, waiting: int, circuit_open: bool) -> None:
+        """The present state."""
+        self._waiting.set(waiting)
+        self._open.set(int(circuit_open))

@@ -1,0 +1,76 @@
+"""Whether the job makes progress (live) and whether its results are fresh (ready).
+
+Times are of the monotonic clock, so that a clock that is set back or forth wakes nobody.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+READY_INTERVALS = 3
+# Longer than any one step may take: all tries of a database that does not answer, or 1 000 users on a slow
+# machine. Who restarts the process must not do so in the middle of work.
+STALL_SECONDS = 600.0
+
+
+class RunState:
+    """What the batch thread tells and the health endpoints ask; a batch is here one trigger's whole work."""
+
+    def __init__(self, interval_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._interval = interval_seconds
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self.started = self._progress = monotonic()
+        self._running_since: float | None = None
+        self._succeeded: float | None = None
+        self._failures = 0
+
+    def begin(self) -> None:
+        """A batch begins."""
+        with self._lock:
+            self._running_since = self._progress = self._monotonic()
+
+    def progress(self) -> None:
+        """A piece of the batch is done."""
+        self._progress = self._monotonic()
+
+    def end(self, succeeded: bool) -> None:
+        """The batch is over; an idle poll is one that succeeded."""
+        with self._lock:
+            self._running_since = None
+            self._progress = self._monotonic()
+            if succeeded:
+                self._succeeded = self._progress
+                self._failures = 0
+            else:
+                self._failures += 1
+
+    @property
+    def uptime_seconds(self) -> float:
+        """Since this object was made."""
+        return self._monotonic() - self.started
+
+    def stale_reasons(self) -> list[str]:
+        """Why results may be stale, as sentences; empty when a batch succeeded within three intervals.
+
+        The time that a running batch takes does not count, or a long one would look like a standstill.
+        """
+        with self._lock:
+            until = self._monotonic() if self._running_since is None else self._running_since
+            since = self.started if self._succeeded is None else self._succeeded
+            limit = READY_INTERVALS * self._interval
+            reasons = []
+            if self._succeeded is None:
+                reasons.append("no batch has succeeded yet")
+            elif until - since > limit:
+                reasons.append(f"no batch succeeded for {until - since:.0f} s, allowed are {limit:g} s")
+            if reasons and self._failures:
+                reasons.append(f"the last {self._failures} batches failed; the log says why")
+            return reasons
+
+    def stall_reasons(self) -> list[str]:
+        """Why the process ought to be restarted, as sentences; empty while it makes progress."""
+        still, limit = self._monotonic() - self._progress, self._interval + STALL_SECONDS
+        return [f"no progress for {still:.0f} s, allowed are {limit:g} s"] if still > limit else []

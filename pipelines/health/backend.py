@@ -1,0 +1,108 @@
+"""The backend's side of a run: builds the events from Settings, counts them and says when they fail."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.collection import Collection
+
+from monitoring.event_metrics import EventMetrics
+from monitoring.logs import get_logger
+from monitoring.metrics import Metrics
+from settings import Settings
+from sinks.backend_client import TIMEOUT_SECONDS, BackendClient
+from sinks.backend_events import MAX_WAITING_USERS, BackendEvents
+from sinks.circuit_breaker import CircuitBreaker
+
+# How long the end of a run may wait for events: a stream was asked to stop, nobody hurries a one-shot run.
+STREAM_FLUSH_SECONDS = 5.0
+ONE_SHOT_FLUSH_SECONDS = 30.0
+
+_GO_ON = "Batches go on; clients see the new analytics when they next load them"
+_WARNINGS = {
+    "unauthorized": f"The backend refuses SERVICE_TOKEN (401 or 403): give both the same one. {_GO_ON}",
+    "not_found": f"The backend has no /events/emit (404): check BACKEND_API_URL. {_GO_ON}",
+    "server_error": f"The backend answers events with errors (5xx): its log says why. {_GO_ON}",
+    "timeout": f"The backend does not answer events within {TIMEOUT_SECONDS:g} s. {_GO_ON}",
+    "unreachable": f"The backend cannot be reached at BACKEND_API_URL. {_GO_ON}",
+    "unexpected_answer": f"What answers at BACKEND_API_URL is not the backend. {_GO_ON}",
+    "bad_request": "The backend refused an event as malformed (400): its version may not fit this one's",
+    "not_encodable": "Stored analytics hold a value that no event can carry",
+    "database_error": "Analytics could not be read for an event",
+    "queue_full": f"More than {MAX_WAITING_USERS} users wait for their events: the oldest are dropped",
+}
+# These are about single events: told once a run. The others are told again after events got through.
+_ONCE = {"bad_request", "not_encodable", "database_error"}
+
+logger = get_logger(__name__)
+
+
+class Backend:
+    """Events to the backend; without SERVICE_TOKEN it does nothing."""
+
+    def __init__(self, settings: Settings, analytics: Collection[dict[str, Any]], metrics: Metrics) -> None:
+        self._counts: Counter[str] = Counter()
+        self._notified = 0
+        self._warned: set[str] = set()
+        self._metrics = metrics
+        self._events: BackendEvents | None = None
+        if settings.service_token.get_secret_value():
+            self._measured = EventMetrics(metrics)
+            self._breaker, closing = CircuitBreaker(), threading.Event()
+            client = BackendClient(settings.backend_api_url, settings.service_token, self._breaker, closing)
+            self._events = BackendEvents(
+                analytics, client, self._breaker, closing, settings.events_per_second, self._note
+            )
+            metrics.add_probe(self._show)
+            self._events.start()
+
+    def publish(self, users: Sequence[ObjectId], calculated_at: datetime) -> None:
+        """Tell of what was just written for `users`; returns at once, never raises."""
+        if self._events is not None:
+            self._events.publish(users, calculated_at)
+
+    def close(self, seconds: float) -> None:
+        """Send what still waits, for at most `seconds`; a second call does nothing."""
+        if self._events is not None:
+            self._events.close(seconds)
+            self._metrics.write()
+
+    def status(self) -> dict[str, Any]:
+        """What `/health/detailed` shows."""
+        if self._events is None:
+            return {"enabled": False}
+        return {
+            "enabled": True,
+            "circuit": "open" if self._breaker.is_open else "closed",
+            "users_waiting": self._events.waiting,
+            "outcomes": dict(self._counts),
+            "connections_notified": self._notified,
+        }
+
+    def summary(self) -> str | None:
+        """One line for the end of a session; None when there is nothing to tell."""
+        if not self._counts:
+            return None
+        counted = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self._counts.items()))
+        return f"📣 Backend events: {counted}; {self._notified} open connections reached"
+
+    def _show(self) -> None:
+        if self._events is not None:
+            self._measured.show(self._events.waiting, self._breaker.is_open)
+
+    def _note(self, outcome: str, amount: int, notified: int) -> None:
+        self._counts[outcome] += amount
+        self._notified += notified
+        self._measured.count(outcome, amount, notified)
+        if outcome == "sent":
+            if self._warned - _ONCE:
+                logger.info("The backend takes events again")
+            self._warned &= _ONCE
+        elif outcome in _WARNINGS and outcome not in self._warned:
+            self._warned.add(outcome)
+            logger.warning(f"{_WARNINGS[outcome]}.")

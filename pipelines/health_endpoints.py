@@ -1,0 +1,190 @@
+"""What the health endpoints answer about a running job, and the server that answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any, Generic, TypeVar
+
+from monitoring.batch_history import BatchHistory
+from monitoring.health_server import Answer, HealthServer
+from monitoring.logs import get_logger
+from monitoring.metrics import Metrics
+from monitoring.run_state import RunState
+from settings import Settings
+from sinks.dead_letters import DeadLetters
+
+# However often they are asked, probes cost the database one ping in this time, and the disk one look.
+PING_EVERY_SECONDS = 2.0
+LETTERS_EVERY_SECONDS = 5.0
+EXAMINED_LETTERS = 200
+_BATCH_FIELDS = (
+    "batch_id",
+    "status",
+    "end_time",
+    "processing_time_ms",
+    "records_processed",
+    "analytics_written",
+    "errors_count",
+)
+# Without `escaping=`, which old Prometheus servers do not know.
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+T = TypeVar("T")
+logger = get_logger(__name__)
+
+
+class Cached(Generic[T]):
+    """A value that is asked for at most once in `seconds`; callers meanwhile wait for the one who asks."""
+
+    def __init__(
+        self, ask: Callable[[], T], seconds: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._ask = ask
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._known: tuple[T, float] | None = None
+
+    def __call__(self) -> T:
+        """The value, at most `seconds` old. Raises what asking raises."""
+        with self._lock:
+            if self._known is None or self._monotonic() - self._known[1] >= self._seconds:
+                value = self._ask()
+                self._known = (value, self._monotonic())
+            return self._known[0]
+
+
+class HealthEndpoints:
+    """The bodies of docs/health-endpoints.md, made from the parts of one job."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        state: RunState,
+        metrics: Metrics,
+        history: BatchHistory,
+        letters: DeadLetters,
+        dependencies: Mapping[str, Callable[[], object]],
+        events: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        """`dependencies` are pings by name: quick, and raising when there is no answer."""
+        self._pipeline = pipeline
+        self._state = state
+        self._metrics = metrics
+        self._history = history
+        self._letters = letters
+        self._answers = {
+            name: Cached(_answers(ping), PING_EVERY_SECONDS) for name, ping in dependencies.items()
+        }
+        self._events = events
+        self._queue = Cached(self._examine_letters, LETTERS_EVERY_SECONDS)
+
+    def by_path(self) -> dict[str, Callable[[], Answer]]:
+        """Every path and who answers it."""
+        return {
+            "/health": self._health,
+            "/health/detailed": self._detailed,
+            "/health/dlq": lambda: Answer.of_json(self._queue()),
+            "/health/ready": self._ready,
+            "/health/live": self._live,
+            "/metrics": lambda: Answer(HTTPStatus.OK, self._metrics.render(), _METRICS_TYPE),
+        }
+
+    def _live(self) -> Answer:
+        return _judged(self._state.stall_reasons(), "alive", "stalled")
+
+    def _ready(self) -> Answer:
+        return _judged(self._reasons(), "ready", "degraded")
+
+    def _health(self) -> Answer:
+        return Answer.of_json(self._overview(), self._status())
+
+    def _detailed(self) -> Answer:
+        newest = self._history.newest()
+        body = {
+            **self._overview(),
+            "dependencies": {name: answers() for name, answers in self._answers.items()},
+            "last_batch": newest and {name: newest[name] for name in _BATCH_FIELDS},
+            "dead_letters": self._queue()["letters"],
+            "events": self._events(),
+        }
+        return Answer.of_json(body, self._status())
+
+    def _status(self) -> HTTPStatus:
+        """Stale results are no reason to restart anything, so only a standstill is an error here."""
+        return HTTPStatus.SERVICE_UNAVAILABLE if self._state.stall_reasons() else HTTPStatus.OK
+
+    def _overview(self) -> dict[str, Any]:
+        reasons = self._reasons()
+        return {
+            "status": "stalled" if self._state.stall_reasons() else "degraded" if reasons else "healthy",
+            "reasons": reasons,
+            "pipeline": self._pipeline,
+            "uptime_seconds": round(self._state.uptime_seconds, 1),
+        }
+
+    def _reasons(self) -> list[str]:
+        away = [f"{name} does not answer" for name, answers in self._answers.items() if not answers()]
+        return [*self._state.stall_reasons(), *self._state.stale_reasons(), *away]
+
+    def _examine_letters(self) -> dict[str, Any]:
+        waiting, oldest = self._letters.waiting()
+        letters = self._letters.newest(EXAMINED_LETTERS)
+        return {
+            "letters": waiting,
+            "oldest": oldest,
+            "newest": letters[-1].time if letters else None,
+            "examined": len(letters),
+            "parked": sum(letter.parked for letter in letters),
+            "by_reason": dict(Counter(letter.reason for letter in letters).most_common()),
+        }
+
+
+@contextmanager
+def serving(endpoints: HealthEndpoints, settings: Settings) -> Iterator[None]:
+    """Answer inside the block, unless HEALTH_PORT is 0.
+
+    A port that is taken costs one warning: batches matter more than probes.
+    """
+    if settings.health_port == 0:
+        yield
+        return
+    where = f"{settings.health_host}:{settings.health_port}"
+    try:
+        server = HealthServer(settings.health_host, settings.health_port, endpoints.by_path())
+    except OSError as error:
+        logger.warning(
+            f"The health endpoints cannot be served on {where} ({error.strerror or type(error).__name__}); "
+            "the job goes on without them. Give each job on this machine its own HEALTH_PORT, or 0 for none."
+        )
+        yield
+        return
+    server.start()
+    logger.info(f"🩺 Health endpoints: http://{where}/health")
+    try:
+        yield
+    finally:
+        server.close()
+
+
+def _answers(ping: Callable[[], object]) -> Callable[[], bool]:
+    def answers() -> bool:
+        try:
+            ping()
+        except Exception:  # noqa: BLE001 - drivers raise what they like; no answer is no answer
+            return False
+        return True
+
+    return answers
+
+
+def _judged(reasons: list[str], good: str, bad: str) -> Answer:
+    if reasons:
+        return Answer.of_json({"status": bad, "reasons": reasons}, HTTPStatus.SERVICE_UNAVAILABLE)
+    return Answer.of_json({"status": good, "reasons": []})
