@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_json: bool = False
     metrics_directory: Path = Path("./metrics")
+    reconcile_interval_hours: Annotated[float, Field(ge=0)] = 24.0
 
     retry_attempts: Positive = 5
     retry_base_seconds: PositiveSeconds = 0.5

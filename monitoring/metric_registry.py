@@ -63,7 +63,7 @@ class MetricRegistry(Collector):
         prefix: str | None = None,
         kept: bool = False,
     ) -> Gauge:
-        """A Gauge; a `kept` one (without labels) has the earlier file's value until it is set."""
+        """A Gauge; a `kept` one has the earlier file's values until it is set."""
         full = (self.prefix if prefix is None else prefix) + name
         gauge = Gauge(full, text, labels, registry=self._live)
         if not labels:
@@ -153,7 +153,8 @@ class MetricRegistry(Collector):
     def _restore_gauges(self) -> None:
         for sample in self._file:
             if sample.name in self._kept:
-                self._kept[sample.name].set(sample.value)
+                gauge = self._kept[sample.name]
+                (gauge.labels(**sample.labels) if sample.labels else gauge).set(sample.value)
 
     def _earlier_values(self, name: str, samples: Sequence[Sample]) -> dict[_Key, float]:
         """What the file says of one counter or histogram. Raises CorruptMetricsError when it cannot be."""

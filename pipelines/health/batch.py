@@ -80,27 +80,29 @@ class HealthBatch:
         self._current: _Piece | None = None
         self._count = 0
 
-    def drain(self, should_stop: Callable[[], bool], since: datetime | None = None) -> bool:
-        """Process everything changed up to now; False when a piece failed (it is tried again next time).
+    def drain(self, should_stop: Callable[[], bool], since: datetime | None = None) -> datetime | None:
+        """Process everything changed up to the server's now, and return that moment.
 
-        `since` replaces the cursor for this pass and leaves it alone. A ServiceError that a person must mend
-        (a dead letter that cannot be stored, the servers away) is reported like any failed batch.
+        None when a piece failed; it is tried again next time. `since` replaces the cursor for this pass and
+        leaves it alone. A ServiceError that a person must mend (a dead letter that cannot be stored, the
+        servers away) is reported like any failed batch.
         """
         self._current = None
         self._recomputed.clear()
         try:
-            self._retry.call(lambda: self._drain_once(should_stop, since), is_transient=is_transient_mongo)
+            return self._retry.call(
+                lambda: self._drain_once(should_stop, since), is_transient=is_transient_mongo
+            )
         except Exception as error:  # noqa: BLE001 - the boundary: reported, and nothing is lost
             self._report_failure(error)
-            return False
-        return True
+            return None
 
     def next_batch_id(self) -> str:
         """A name for a unit of work, unique within this process."""
         self._count += 1
         return f"batch_{self._count}"
 
-    def _drain_once(self, should_stop: Callable[[], bool], since: datetime | None) -> None:
+    def _drain_once(self, should_stop: Callable[[], bool], since: datetime | None) -> datetime:
         now = self._clock.now()
         state = None if since else self._read_cursor(now)
         position = since or (state.timestamp if state else now)
@@ -113,12 +115,13 @@ class HealthBatch:
                 if state is not None:
                     state = self._save(state, page, now)
                     if state is None:
-                        return
+                        return now
                 self._poll.mark_done(page)
                 self._faults.reach("save")
                 self._report(piece, self._clock.now())
             if should_stop():
-                return
+                break
+        return now
 
     def _read_cursor(self, now: datetime) -> CursorState:
         state = self._cursor.read(now)

@@ -11,17 +11,20 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo.collection import Collection
-from pymongo.errors import PyMongoError
 from pyspark.sql import SparkSession
 
 from checkpoint.cursor import FileCursor
 from contracts import BatchReport
+from monitoring.audit_metrics import AuditMetrics
 from monitoring.batch_history import BatchHistory, batch_line
+from monitoring.jvm_metrics import JvmMetrics
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from monitoring.poll_metrics import PollMetrics
+from monitoring.query_metrics import measured_queries
 from monitoring.run_state import RunState
 from pipelines.faults import Faults
+from pipelines.health.audit import Audit
 from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECONDS, Backend
 from pipelines.health.batch import HealthBatch
 from pipelines.health.dead_letter_retry import LetterRetry
@@ -60,25 +63,20 @@ class HealthPipeline:
     poll_metrics: PollMetrics
     backend: Backend
     state: RunState
+    audit: Audit
 
     def once(self, stop: StopFlag, since: datetime | None = None) -> bool:
         """One bounded pass over what changed; False when it failed."""
         self.state.begin()
         self.letters.run_due()
-        ok = self.batch.drain(stop, since)
-        if ok:
-            self._note_idle()
-        self.state.end(ok)
-        return ok
-
-    def _note_idle(self) -> None:
-        try:
-            now = self.clock.now()
-        except PyMongoError:
-            # The server went away after the batch; the next trigger will say so.
-            return
-        self.poll_metrics.idle(now)
-        self.metrics.idle(now)
+        polled_at = self.batch.drain(stop, since)
+        # A pass that was stopped half-way leaves a backlog behind, and says nothing about the data.
+        if polled_at is not None and not stop():
+            self.audit.run_due(polled_at)
+            self.poll_metrics.idle(polled_at)
+            self.metrics.idle(polled_at)
+        self.state.end(polled_at is not None)
+        return polled_at is not None
 
     def stream(self, stop: StopFlag) -> bool:
         """Poll at every trigger until `stop`; True, because failed batches were reported and retried."""
@@ -92,7 +90,7 @@ class HealthPipeline:
         def work() -> None:
             self.once(stop)
 
-        with serving(self._endpoints(), self.settings):
+        with serving(self._endpoints(), self.settings), measured_queries(self.spark, self.metrics):
             # The rate source's first trigger has no rows: without this the first poll came an interval late.
             self.once(stop)
             Ticker(self.spark, folder, self.settings.batch_interval_seconds, work).run(stop)
@@ -178,7 +176,7 @@ def assemble(
     """Wire the parts; tests come in through this door with their own session and database."""
     history = BatchHistory(settings.log_directory)
     letters = open_letters(settings)
-    metrics, poll_metrics = _measure(settings, letters)
+    metrics, poll_metrics = _measure(settings, spark, letters)
     backend, state = Backend(settings, target, metrics), RunState(settings.batch_interval_seconds)
     recompute_of = partial(UserRecompute, spark, source, target, clock, settings.analytics_timezone)
     recompute = recompute_of(on_written=_on_written(state, backend))
@@ -214,11 +212,13 @@ def assemble(
         poll_metrics,
         backend,
         state,
+        _audit(settings, source, target, metrics),
     )
 
 
-def _measure(settings: Settings, letters: DeadLetters) -> tuple[Metrics, PollMetrics]:
+def _measure(settings: Settings, spark: SparkSession, letters: DeadLetters) -> tuple[Metrics, PollMetrics]:
     metrics = Metrics(settings.metrics_directory)
+    JvmMetrics(metrics, spark)
     poll_metrics = PollMetrics(metrics, settings.poll_overlap_seconds)
     metrics.add_probe(lambda: metrics.dead_letters(*letters.waiting()))
     # Before the first batch, so that Prometheus sees counters rise from what they were.
@@ -238,6 +238,16 @@ def _on_written(state: RunState, backend: Backend) -> Callable[[Sequence[ObjectI
         backend.publish(users, calculated_at)
 
     return on_written
+
+
+def _audit(
+    settings: Settings,
+    source: Collection[dict[str, Any]],
+    target: Collection[dict[str, Any]],
+    metrics: Metrics,
+) -> Audit:
+    measured, every_hours = AuditMetrics(metrics), settings.reconcile_interval_hours
+    return Audit(source, target, measured, settings.analytics_timezone, every_hours)
 
 
 def _reporter(

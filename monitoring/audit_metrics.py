@@ -1,0 +1,44 @@
+"""What is measured of the data itself, once in a while: unseen documents, and source against results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from monitoring.metrics import Metrics
+
+
+class AuditMetrics:
+    """Fills metrics of `metrics`, which writes them with the next batch or poll; they outlive a restart."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        gauge = metrics.registry.gauge
+        text = "Documents that the poll cannot see, or not before their time, by kind"
+        self._unseen = gauge("unseen_documents", text, ["kind"], kept=True)
+        text = "Users with documents in the source, and users with analytics"
+        self._users = gauge("reconciliation_users", text, ["side"], kept=True)
+        text = "Users whose analytics do not fit their documents, by kind; at least so many"
+        self._drift = gauge("reconciliation_drift_users", text, ["kind"], kept=True)
+        text = "Days with values of a sample of users, as the source has them and as analytics have them"
+        self._days = gauge("reconciliation_sampled_days", text, ["side"], kept=True)
+        text = "When source and analytics were last compared, seconds since 1970"
+        self._compared = gauge("reconciliation_timestamp_seconds", text, kept=True)
+        self._registry = metrics.registry
+
+    @property
+    def last(self) -> float:
+        """When the last audit was, also an earlier process's, in seconds since 1970; 0 before the first."""
+        return self._registry.value(self._compared)
+
+    def unseen(self, kind: str, count: int) -> None:
+        """Documents of one kind of the census."""
+        self._unseen.labels(kind).set(count)
+
+    def reconciled(
+        self, users: Mapping[str, int], drift: Mapping[str, int], days: Mapping[str, int], now: datetime
+    ) -> None:
+        """What a comparison found; `users` and `days` by side (source, analytics), `drift` by kind."""
+        for gauge, values in ((self._users, users), (self._drift, drift), (self._days, days)):
+            for label, value in values.items():
+                gauge.labels(label).set(value)
+        self._compared.set(now.timestamp())

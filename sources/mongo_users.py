@@ -1,0 +1,78 @@
+"""Each user of the source with the newest change, and of the results with the oldest calculation.
+
+Both come sorted by user, so that they can be compared side by side without holding either in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.collection import Collection
+
+from sources.mongo_client import for_reading
+
+_OF_A_USER = {"$match": {"userId": {"$type": "objectId"}}}
+_PHONES = ["googlefit", "manual"]
+
+
+@dataclass(frozen=True, slots=True)
+class UserChanges:
+    """`settled` is the newest updatedAt up to the given moment, `newest` of all; None without a date.
+
+    `from_phone`: some document has a phone's source, without which there can be no analytics.
+    """
+
+    user_id: ObjectId
+    newest: datetime | None
+    settled: datetime | None
+    from_phone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserResults:
+    """`oldest` is the oldest calculatedAt of the user's analytics; None where that is not a date."""
+
+    user_id: ObjectId
+    oldest: datetime | None
+
+
+def user_changes(
+    collection: Collection[dict[str, Any]], until: datetime, seconds: float
+) -> Iterator[UserChanges]:
+    """Every user of the source, sorted; the server gives up after `seconds`. pymongo's errors pass."""
+    settled = {"$cond": [{"$lte": ["$updatedAt", until]}, "$updatedAt", None]}
+    phone = {"$cond": [{"$in": ["$source", _PHONES]}, 1, 0]}
+    group = {
+        "_id": "$userId",
+        "newest": {"$max": "$updatedAt"},
+        "settled": {"$max": settled},
+        "phone": {"$max": phone},
+    }
+    for found in _aggregate(collection, group, seconds):
+        yield UserChanges(
+            found["_id"], _date(found.get("newest")), _date(found.get("settled")), found.get("phone") == 1
+        )
+
+
+def user_results(collection: Collection[dict[str, Any]], seconds: float) -> Iterator[UserResults]:
+    """Every user with analytics, likewise."""
+    group = {"_id": "$userId", "oldest": {"$min": "$calculatedAt"}}
+    for found in _aggregate(collection, group, seconds):
+        yield UserResults(found["_id"], _date(found.get("oldest")))
+
+
+def _aggregate(
+    collection: Collection[dict[str, Any]], group: dict[str, Any], seconds: float
+) -> Iterator[dict[str, Any]]:
+    pipeline: list[dict[str, Any]] = [_OF_A_USER, {"$group": group}, {"$sort": {"_id": 1}}]
+    options: dict[str, Any] = {"allowDiskUse": True, "maxTimeMS": round(seconds * 1000)}
+    with for_reading(collection).aggregate(pipeline, **options) as found:
+        yield from found
+
+
+def _date(value: Any) -> datetime | None:
+    return value if isinstance(value, datetime) else None
