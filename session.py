@@ -8,17 +8,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
-from contracts import ConfigurationError
+from contracts import ConfigurationError, ServiceError
 from settings import Settings
 
 # Without it each offset and commit goes through a cluster-safe rename protocol that costs 70 ms a batch;
 # the ticker's checkpoint is disposable, so the plain file system manager is enough.
 _CHECKPOINT_MANAGER = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+_JAVA_ENDS_SECONDS = 2.0
 
 
 def build_session(settings: Settings, streaming: bool) -> SparkSession:
@@ -43,6 +47,43 @@ def build_session(settings: Settings, streaming: bool) -> SparkSession:
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+@contextmanager
+def spark_session(settings: Settings, streaming: bool) -> Iterator[SparkSession]:
+    """Spark inside the block.
+
+    Raises ConfigurationError when no usable Java is found, and ServiceError in place of py4j's errors when
+    Java ended inside the block.
+    """
+    session = build_session(settings, streaming)
+    try:
+        yield session
+    except Exception as error:
+        if _java_ended(error):
+            raise ServiceError(
+                "Spark's Java process ended during the run: it was killed, perhaps for lack of memory. "
+                "Nothing is lost; start again, with a smaller MAX_USERS_PER_PIECE if it keeps happening."
+            ) from error
+        raise
+    finally:
+        if not _java_ended():
+            session.stop()
+
+
+def _java_ended(error: BaseException | None = None) -> bool:
+    """Whether the Java process that pyspark started has ended; `error` may be a sign that it is just ending.
+
+    Under spark-submit Python is the child and ends with it.
+    """
+    java = getattr(SparkContext._gateway, "proc", None)
+    if java is None:
+        return False
+    # The connection breaks some moments before the process is gone.
+    if isinstance(error, Py4JError | OSError):
+        with suppress(subprocess.TimeoutExpired):
+            java.wait(_JAVA_ENDS_SECONDS)
+    return java.poll() is not None
 
 
 def _submitted_with(key: str) -> bool:

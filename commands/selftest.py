@@ -13,7 +13,7 @@ from pipelines.health.demo_console import print_worked_example
 from pipelines.health.job import SOURCE_COLLECTION, open_database
 from pipelines.health.selftest import Outcome, run_selftest
 from pipelines.health.worked_example import EXPECTED, found_figures
-from session import build_session
+from session import spark_session
 
 
 def selftest(
@@ -26,12 +26,8 @@ def selftest(
     settings = prepare(sys.stderr)
     database, clock = open_database(settings)
     source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
-    with progress("Self-test"):
-        spark = build_session(settings, streaming=False)
-        try:
-            outcome = run_selftest(settings, spark, source, target, clock)
-        finally:
-            spark.stop()
+    with progress("Self-test"), spark_session(settings, streaming=False) as spark:
+        outcome = run_selftest(settings, spark, source, target, clock)
     found = found_figures(outcome.documents)
     good = found == EXPECTED and not outcome.remaining
     if as_json:

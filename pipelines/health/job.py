@@ -33,7 +33,7 @@ from pipelines.health.users import UserRecompute
 from pipelines.health_endpoints import HealthEndpoints, serving
 from pipelines.runner import StopFlag, Ticker
 from retry import RetryPolicy
-from session import build_session
+from session import spark_session
 from settings import Settings
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_indexes import ensure_indexes
@@ -146,14 +146,13 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
         if settings.manage_source_index:
             poll.ensure_index()
         ensure_indexes(target)
-        spark = build_session(settings, streaming)
-        logger.info(f"✅ Spark Session Initialized; 📂 checkpoint location: {settings.checkpoint_location}")
-        try:
+        with spark_session(settings, streaming) as spark:
+            logger.info(
+                f"✅ Spark Session Initialized; 📂 checkpoint location: {settings.checkpoint_location}"
+            )
             job = assemble(settings, spark, source, target, clock, cursor, poll)
             yield job
             job.backend.close(STREAM_FLUSH_SECONDS)
-        finally:
-            spark.stop()
 
 
 def open_database(settings: Settings) -> tuple[Any, MonotonicClock]:

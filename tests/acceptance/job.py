@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -82,3 +83,13 @@ def wait_for(condition: Callable[[], bool], what: str, process: subprocess.Popen
         assert process.poll() is None, f"the job ended with {process.returncode} while waiting for {what}"
         assert time.monotonic() < end, f"waited {TIMEOUT_SECONDS:g} s for {what}"
         time.sleep(0.1)
+
+
+def child_jvm(pid: int) -> int | None:
+    """The JVM among the direct children of `pid`."""
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                if (Path("/proc") / child / "comm").read_text().strip() == "java":
+                    return int(child)
+    return None

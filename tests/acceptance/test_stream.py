@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from typing import Any
 
 import pytest
 
-from tests.acceptance.job import Job, wait_for
+from tests.acceptance.job import TIMEOUT_SECONDS, Job, child_jvm, wait_for
 
 STEPS = ("poll", "validate", "read", "compute", "write", "dead_letters", "save")
 
@@ -46,6 +48,21 @@ def test_kill_9_after_any_step_loses_nothing(job: Job, edit: Any, step: str) -> 
     """The process dies at the named point, is started again, and the result is that of no crash."""
     edit()
     assert job.run("--once", FAULT=f"{step}:kill:1") == -9, job.output()
+    edit()
+    assert job.run("--once") == 0, job.output()
+    job.assert_equals_reference()
+
+
+def test_a_killed_jvm_ends_the_job_with_one_clear_line(job: Job, edit: Any) -> None:
+    """The kernel may kill Spark's Java alone: the job must not live on without it, and a new one goes on."""
+    process = job.start()
+    wait_for(lambda: job.database["analytics"].count_documents({}) > 0, "the first analytics", process)
+    jvm = child_jvm(process.pid)
+    assert jvm is not None
+    os.kill(jvm, signal.SIGKILL)
+    assert process.wait(TIMEOUT_SECONDS) == 1
+    assert "❌ Spark's Java process ended" in job.output()
+    assert "This is a bug" not in job.output()
     edit()
     assert job.run("--once") == 0, job.output()
     job.assert_equals_reference()

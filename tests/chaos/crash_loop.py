@@ -215,10 +215,9 @@ class CrashTest:
 
     def _delete_commits(self, which: str) -> None:
         """The ticker's Spark checkpoint is disposable: its commits may go while it runs."""
-        commits = sorted(
-            (self._folder / "spark-checkpoints" / "ticker" / "commits").glob("[0-9]*"),
-            key=lambda path: int(path.name),
-        )
+        folder = self._folder / "spark-checkpoints" / "ticker" / "commits"
+        self._wait_until(lambda: any(folder.glob("[0-9]*")), _SETTLE_SECONDS, "the ticker's commits")
+        commits = sorted(folder.glob("[0-9]*"), key=lambda path: int(path.name))
         for path in commits[-1:] if which == "newest" else commits:
             path.unlink(missing_ok=True)
         self._event(f"{len(commits)} commits were there")

@@ -14,13 +14,12 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from tests.acceptance.job import Job, wait_for
+from tests.acceptance.job import Job, child_jvm, wait_for
 from tests.chaos.health_checks import check_sink, read_cursor
 from tests.chaos.health_writer import HealthWriter
 from tests.chaos.journal import Journal
 from tests.chaos.samples import Limit, Series, beyond, count_files, heap_after_gc, process_sample, table
 from tests.chaos.servers import exit_in_order_on_sigterm, run_mongo_server
-from tests.chaos.supervisor import child_jvm
 from tests.chaos.tally import batches_of
 
 _SAMPLE_SECONDS = 10.0

@@ -7,10 +7,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 
-from tests.acceptance.job import Job
+from tests.acceptance.job import Job, child_jvm
 
 _JVM_SECONDS = 30.0
 _PAUSE_SECONDS = 0.3
@@ -112,13 +110,3 @@ class Supervisor:
             return "refused to start without its server"
         tail = "\n".join(self._job.output().splitlines()[-_TAIL_LINES:])
         raise AssertionError(f"the job ended with exit code {code}:\n{tail}")
-
-
-def child_jvm(pid: int) -> int | None:
-    """The JVM among the direct children of `pid`."""
-    with suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                if (Path("/proc") / child / "comm").read_text().strip() == "java":
-                    return int(child)
-    return None
