@@ -144,6 +144,10 @@ class BackendEvents:
                 notified = self._client.send(body)
             except EventError as error:
                 self._on_outcome(error.reason, 1, 0)
+                if self._closing.is_set():
+                    # The process wants to end, and the next event would take as long to fail.
+                    self._give_up.set()
+                    return
             else:
                 self._on_outcome("sent", 1, notified)
             if number < len(bodies) - 1:

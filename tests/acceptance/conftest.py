@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pymongo.database import Database
 
 from sources.simulator import Population
 from tests.acceptance.job import Job
+from tests.fake_backend import FakeBackend
 
 # ACCEPTANCE_USERS=1000 makes the same runs large.
 USERS = int(os.environ.get("ACCEPTANCE_USERS", "25"))
@@ -27,6 +29,14 @@ def job(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> J
         database["healthmetrics"], now - timedelta(minutes=5)
     )
     return Job(tmp_path, mongo_uri, database)
+
+
+@pytest.fixture
+def backend() -> Iterator[FakeBackend]:
+    """A strict backend that is up."""
+    running = FakeBackend()
+    yield running
+    running.down()
 
 
 @pytest.fixture

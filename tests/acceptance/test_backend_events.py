@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from statistics import median
 from subprocess import Popen
 from typing import Any
 
-import pytest
 import requests
 
 from tests.acceptance.job import Job, wait_for
 from tests.fake_backend import TOKEN, FakeBackend
 from tests.toxiproxy import free_port
 from tests.unit.test_metrics import samples
-
-
-@pytest.fixture
-def backend() -> Iterator[FakeBackend]:
-    """Up, and everybody has one page open."""
-    running = FakeBackend()
-    yield running
-    running.down()
 
 
 class Run:

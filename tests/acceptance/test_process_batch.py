@@ -9,6 +9,7 @@ from typing import Any
 from bson import ObjectId
 
 from tests.acceptance.job import Job
+from tests.fake_backend import TOKEN, FakeBackend
 
 SHIMS = ("chmod", "stat", "ls", "readlink", "winutils")
 
@@ -21,15 +22,19 @@ def _cursor(job: Job) -> str:
     return (job.folder / "spark-checkpoints" / "last_processed_timestamp.txt").read_text()
 
 
-def test_a_run_equals_the_reference_and_a_second_finds_nothing(job: Job) -> None:
-    """Cron runs are a slow stream: the second continues from the cursor that the first saved."""
-    assert _run(job) == 0, job.output()
+def _with_events(backend: FakeBackend) -> dict[str, str]:
+    return {"BACKEND_API_URL": backend.address, "SERVICE_TOKEN": TOKEN, "EVENTS_PER_SECOND": "1000"}
+
+
+def test_a_run_equals_the_reference_and_so_does_a_second(job: Job, backend: FakeBackend) -> None:
+    """Cron runs are a slow stream, and each ends only when the backend was told of everybody."""
+    assert _run(job, **_with_events(backend)) == 0, job.output()
     job.assert_equals_reference()
-    newest = job.database["analytics"].find_one(sort=[("calculatedAt", -1)])
+    users = {str(user) for user in job.database["analytics"].distinct("userId")}
+    assert {event["userId"] for event in backend.events} == users
+    assert backend.violations == []
     assert _run(job) == 0
-    again = job.database["analytics"].find_one(sort=[("calculatedAt", -1)])
-    assert newest
-    assert again
+    job.assert_equals_reference()
     assert "BATCH PROCESSING COMPLETED" in job.output()
 
 
@@ -43,8 +48,8 @@ def test_since_leaves_the_cursor_alone(job: Job, edit: Any) -> None:
     job.assert_equals_reference()
 
 
-def test_full_finds_what_the_poll_cannot_see(job: Job) -> None:
-    """Deleted days, deleted users and analytics with a user of the wrong type are healed."""
+def test_full_finds_what_the_poll_cannot_see(job: Job, backend: FakeBackend) -> None:
+    """Deleted days, deleted users and analytics with a user of the wrong type are healed, without events."""
     assert _run(job) == 0
     users = sorted(job.database["healthmetrics"].distinct("userId", {"userId": {"$type": "objectId"}}))
     gone, shortened = users[0], users[1]
@@ -55,8 +60,9 @@ def test_full_finds_what_the_poll_cannot_see(job: Job) -> None:
     job.database["analytics"].insert_one(
         {"userId": str(ObjectId()), "metricType": "steps", "timeRange": "7day"}
     )
-    assert _run(job, "--full") == 0, job.output()
+    assert _run(job, "--full", **_with_events(backend)) == 0, job.output()
     job.assert_equals_reference()
+    assert backend.requests == []
 
 
 def test_a_whole_run_makes_no_hadoop_shell_call(job: Job, tmp_path: Path) -> None:
