@@ -15,6 +15,7 @@ from pymongo.errors import (
 )
 
 DUPLICATE_KEY = 11000
+_UNAUTHORIZED = 13
 # HostUnreachable, HostNotFound, MaxTimeMSExpired, NetworkTimeout, ShutdownInProgress, WriteConflict,
 # PrimarySteppedDown, ExceededTimeLimit, SocketException, NotWritablePrimary, Interrupted…,
 # NotPrimaryOrSecondary, LockTimeout, and DocumentDB's deadlock (16908292).
@@ -26,6 +27,11 @@ _TRANSIENT_CODES = frozenset(
 def is_transient_write(error: Mapping[str, Any]) -> bool:
     """Whether one entry of `writeErrors` is worth another try."""
     return error.get("code") in _TRANSIENT_CODES or "deadlock" in str(error.get("errmsg", "")).lower()
+
+
+def is_unauthorized(error: OperationFailure) -> bool:
+    """Whether the user lacks a right. MongoDB says so by code 13, DocumentDB in PostgreSQL's words."""
+    return error.code == _UNAUTHORIZED or "permission denied" in str(error)
 
 
 def is_transient_mongo(error: BaseException) -> bool:

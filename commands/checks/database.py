@@ -19,13 +19,14 @@ from commands.checks.result import CheckResult, failed, ok, skipped, warning
 from commands.common import mongo_fault
 from pipelines.health.job import SOURCE_COLLECTION
 from settings import Settings
+from sinks.mongo_errors import is_unauthorized
 from sinks.mongo_indexes import duplicate_keys, missing_indexes
 from sources.mongo_census import KINDS, Unseen, take_census
 from sources.mongo_client import ServerClock, connect, is_mongomock
 from sources.mongo_poll import MongoPoll
 
 _TIMEOUT_MS = 5_000
-_UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
+_AUTHENTICATION_FAILED = 18
 _SKEW_SECONDS = 2.0
 _CLOCK_TRIES = 3
 _PROBE_LIFETIME = timedelta(minutes=5)
@@ -83,7 +84,7 @@ def reachable(database: Database) -> CheckResult:
 
 
 def _mongo_remedy(error: PyMongoError) -> str:
-    if isinstance(error, OperationFailure) and error.code in (_UNAUTHORIZED, _AUTHENTICATION_FAILED):
+    if isinstance(error, OperationFailure) and error.code == _AUTHENTICATION_FAILED:
         return "Correct user, password and authSource in MONGO_URI."
     if isinstance(error, ConnectionFailure):
         return "Start MongoDB, or correct MONGO_URI; a firewall or a wrong replicaSet looks the same."
@@ -139,7 +140,7 @@ def _probe(now: datetime) -> dict[str, Any]:
 
 
 def _refused(name: str, error: OperationFailure, remedy: str) -> CheckResult:
-    reason = "not allowed" if error.code == _UNAUTHORIZED else f"refused (code {error.code})"
+    reason = "not allowed" if is_unauthorized(error) else f"refused (code {error.code})"
     return failed(name, reason, remedy)
 
 

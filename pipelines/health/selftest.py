@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 from contracts import ConfigurationError
 from pipelines.health.users import UserRecompute
 from settings import Settings
+from sinks.mongo_errors import is_unauthorized
 from sources.mongo_client import MonotonicClock
 from sources.simulator import worked_example
 
@@ -30,7 +31,6 @@ from sources.simulator import worked_example
 _PREFIX = b"\0\0\0\0self"
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=timezone.utc)
 _LEFT_BEHIND_SECONDS = 3_600
-_UNAUTHORIZED = 13
 
 
 @dataclass(frozen=True)
@@ -76,19 +76,18 @@ def _user(moment: int) -> ObjectId:
 
 def _sweep(source: Collection[dict[str, Any]], target: Collection[dict[str, Any]], before: int) -> None:
     """Remove what self-tests that were killed before then left, by the indexes on userId."""
-    old = {"userId": {"$gte": _user(0), "$lt": _user(before)}}
-    for collection in (source, target):
-        if collection.find_one(old, {"_id": 1}):
-            collection.delete_many(old)
+    _remove({"$gte": _user(0), "$lt": _user(before)}, source, target)
 
 
-def _remove(user: ObjectId, *collections: Collection[dict[str, Any]]) -> None:
+def _remove(owner: Any, *collections: Collection[dict[str, Any]]) -> None:
     for collection in collections:
-        collection.delete_many({"userId": user})
+        # Who may only read has nothing to remove, and must be told what is missing instead of this.
+        if collection.find_one({"userId": owner}, {"_id": 1}):
+            collection.delete_many({"userId": owner})
 
 
 def _explained(error: OperationFailure, source: Collection[dict[str, Any]]) -> Exception:
-    if error.code != _UNAUTHORIZED:
+    if not is_unauthorized(error):
         return error
     return ConfigurationError(
         f"The self-test inserts 14 documents into {source.name} and removes them again, and this user may "

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from pydantic import SecretStr
 from pymongo.database import Database as MongoDatabase
 
 from commands.checks import database as checks
@@ -14,6 +15,7 @@ from commands.checks.result import CheckResult
 from settings import load
 from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_poll import MongoPoll
+from tests.mongo_doors import SecureDoor, run_script
 
 
 @pytest.fixture
@@ -22,6 +24,35 @@ def opened(mongo_uri: str, database: MongoDatabase[dict[str, Any]]) -> checks.Da
     now = datetime.now(timezone.utc)
     database["healthmetrics"].insert_one({"userId": ObjectId(), "date": now, "updatedAt": now})
     return checks.Database.open(load(env_file=None, mongo_uri=mongo_uri, mongo_db_name=database.name))
+
+
+@pytest.fixture
+def limited(opened: checks.Database, secure_door: SecureDoor) -> checks.Database:
+    """The same database as somebody who may do only what was granted; both collections exist."""
+    opened.target.insert_one({})
+    settings = opened.settings.model_copy(update={"mongo_uri": SecretStr(run_script("limited"))})
+    return checks.Database.open(settings)
+
+
+def test_missing_rights_are_told_with_the_role_to_grant(limited: checks.Database) -> None:
+    """Reading and writing apart: without any right, then with the one to read the source."""
+    assert _found(checks.can_read(limited)) == ("failed", "not allowed")
+    assert "`read`" in checks.can_read(limited).remedy
+    run_script("grant", limited.settings.mongo_db_name, "healthmetrics", "read")
+    assert checks.can_read(limited).status == "ok"
+    assert _found(checks.can_write(limited)) == ("failed", "not allowed")
+    assert "`readWrite`" in checks.can_write(limited).remedy
+    run_script("grant", limited.settings.mongo_db_name, "analytics", "write")
+    assert checks.can_write(limited).status == "ok"
+
+
+def test_a_wrong_password_is_told_as_such(secure_door: SecureDoor, opened: checks.Database) -> None:
+    """Where to look is in the remedy; the password tried is nowhere."""
+    wrong = opened.settings.model_copy(update={"mongo_uri": SecretStr(secure_door.uri("nobody", "hunter2"))})
+    result = checks.reachable(checks.Database.open(wrong))
+    assert result.status == "failed"
+    assert "authSource" in result.remedy
+    assert "hunter2" not in str(result)
 
 
 def _found(result: CheckResult) -> tuple[str, str]:

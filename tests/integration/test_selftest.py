@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.errors import OperationFailure
 from pyspark.sql import SparkSession
 
 from contracts import ConfigurationError
@@ -19,6 +19,7 @@ from pipelines.health.worked_example import EXPECTED, found_figures
 from settings import load
 from sources.mongo_client import MonotonicClock, ServerClock
 from sources.mongo_poll import MongoPoll
+from tests.mongo_doors import SecureDoor, run_script
 
 
 class Bench:
@@ -32,7 +33,9 @@ class Bench:
     def run(self, source: Any = None) -> Outcome:
         """With another collection in the source's place if given."""
         settings = load(env_file=None)
-        return run_selftest(settings, self._spark, source or self.source, self.target, self.clock)
+        return run_selftest(
+            settings, self._spark, self.source if source is None else source, self.target, self.clock
+        )
 
     def left(self) -> int:
         """Documents in both collections."""
@@ -96,24 +99,13 @@ def test_a_stream_never_sees_the_scratch_user(bench: Bench, monkeypatch: pytest.
     assert pages == []
 
 
-class ReadOnly:
-    """A collection that a user without rights may read: MongoDB answers a write with code 13."""
-
-    name = "healthmetrics"
-
-    def __init__(self, real: Any) -> None:
-        self._real = real
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def insert_many(self, _documents: Any) -> None:
-        """Refused."""
-        raise OperationFailure("not authorized", 13)
-
-
-def test_a_user_who_may_not_write_is_told_so(bench: Bench) -> None:
+def test_a_user_who_may_not_write_is_told_so(bench: Bench, secure_door: SecureDoor) -> None:
     """The service itself never writes to the source, so its user may well lack the right."""
+    bench.source.insert_one({"_id": 1})
+    limited: MongoClient[dict[str, Any]] = MongoClient(run_script("limited"))
+    name = bench.source.database.name
+    run_script("grant", name, "healthmetrics", "read")
     with pytest.raises(ConfigurationError, match="may not write there"):
-        bench.run(ReadOnly(bench.source))
-    assert bench.left() == 0
+        bench.run(limited[name]["healthmetrics"])
+    limited.close()
+    assert bench.left() == 1
