@@ -1,0 +1,161 @@
+"""The documentation is true: links lead somewhere, commands and options exist, settings are all there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+import typer
+from dotenv import dotenv_values
+from typer.testing import CliRunner
+
+import process_batch
+from main import app
+from settings import Settings
+from tests.documents import ROOT, Block, anchors, blocks, links, markdown_files
+
+FILES = markdown_files()
+CODE = [block for file in FILES for block in blocks(file)]
+# Where a command ends: redirections, pipes, the next command, a remark, the rest of a sentence.
+_END = re.compile(r"\s(?:[<>|&;#]|2>|\|\|)|[)]?[…]|$", re.MULTILINE)
+_RUN = re.compile(r"(?:main|process_batch)\.py(?![\w/])")
+_SCRIPT = re.compile(r"(?<![\w./\]-])script/[\w-]+")
+# Commands that answer without a server; everything else is only checked for its options.
+_CHEAP = {"config", "checkpoint show", "dlq list"}
+# typer brings a copy of click and shows only some of it.
+_UsageError: Any = typer.BadParameter.__bases__[0]
+
+
+def _commands(name: str) -> Iterator[tuple[Block, list[str]]]:
+    """What the documentation passes to `name`, in every place."""
+    for block in CODE:
+        for found in _RUN.finditer(block.text):
+            if found.group() != name:
+                continue
+            rest = block.text[found.end() :].replace("\\%", "%")
+            end = _END.search(rest)
+            yield block, shlex.split(re.sub(r"[\[\]]", "", rest[: end.start() if end else None]))
+
+
+def _misuse(command: Any, arguments: list[str]) -> str:
+    """Why these arguments are wrong for the command; empty when they are right. Nothing is run."""
+    name, context = "command", None
+    try:
+        while True:
+            context = command.make_context(name, arguments, parent=context)
+            arguments = [*getattr(context, "_protected_args", ()), *context.args]
+            if not (arguments and hasattr(command, "resolve_command")):
+                return ""
+            name, command, arguments = command.resolve_command(context, arguments)
+    except _UsageError as error:
+        return str(error.format_message())
+    except typer.Exit:  # --help
+        return ""
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_link_leads_somewhere(file: Path) -> None:
+    """Relative links name a file or folder of the checkout, anchors a heading; other addresses are https."""
+    broken = []
+    for link in links(file):
+        path, _, anchor = unquote(link).partition("#")
+        if re.match(r"[a-z]+:", path):
+            if not path.startswith("https://"):
+                broken.append(link)
+            continue
+        target = (file.parent / path).resolve() if path else file
+        known = anchors(target) if anchor and target.is_file() else {anchor}
+        if not target.exists() or not target.is_relative_to(ROOT) or anchor not in known:
+            broken.append(link)
+    assert broken == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    """Somebody who opens docs/ finds all of it, and the README leads there."""
+    index = ROOT / "docs" / "README.md"
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert pages - set(links(index)) == set()
+    assert "docs/README.md" in set(links(ROOT / "README.md"))
+
+
+@pytest.mark.parametrize("name", ["main.py", "process_batch.py"])
+def test_every_documented_command_exists_with_its_options(name: str) -> None:
+    """Parsed by the command line itself, which is not run."""
+    if name == "main.py":
+        command = typer.main.get_command(app)
+    else:
+        one = typer.Typer(add_completion=False)
+        one.command()(process_batch.run)
+        command = typer.main.get_command(one)
+    found = list(_commands(name))
+    assert len(found) > 3, "the documentation's commands are not found any more"
+    misused = [(block, words, _misuse(command, words)) for block, words in found]
+    wrong = [f"{block}: {name} {shlex.join(words)}: {why}" for block, words, why in misused if why]
+    assert wrong == []
+
+
+def test_a_command_that_does_not_exist_is_noticed() -> None:
+    """The check above can fail: an unknown command, an unknown option, a missing argument."""
+    command = typer.main.get_command(app)
+    for words in ("inspekt", "check --jason", "checkpoint set", "checkpoint show now", "--onse"):
+        assert _misuse(command, words.split()), words
+    for words in ("", "--once", "check --json", "checkpoint set 2026-01-01 --dry-run", "dlq --help"):
+        assert not _misuse(command, words.split()), words
+
+
+def test_every_documented_script_exists() -> None:
+    """It is there, it can be executed, and it knows each option it is shown with."""
+    wrong = []
+    for block in CODE:
+        for found in _SCRIPT.finditer(block.text):
+            script = ROOT / found.group()
+            line = block.text[found.end() :].partition("\n")[0]
+            end = _END.search(line)
+            options = re.findall(r"(?<=\s)--[\w-]+", line[: end.start() if end else None])
+            known = script.read_text(encoding="utf-8") if script.is_file() else ""
+            if not os.access(script, os.X_OK):
+                wrong.append(f"{block}: {found.group()}")
+            wrong += [f"{block}: {found.group()} {option}" for option in options if option not in known]
+    assert wrong == []
+
+
+def test_the_cheap_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that need no server are run as they are documented, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MONGO_URI", "mongomock://docs")
+    run = {shlex.join(words) for _, words in _commands("main.py") if " ".join(words) in _CHEAP}
+    assert run == _CHEAP
+    for words in sorted(run):
+        result = CliRunner().invoke(app, words.split())
+        assert result.exit_code == 0, f"{words}: {result.output}"
+
+
+def test_every_setting_has_one_line_of_explanation() -> None:
+    """`.env.example` is the reference: each setting stands below a remark of its own."""
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    bare = [
+        line
+        for before, line in zip(["", *lines], lines, strict=False)
+        if re.match(r"[A-Z_]+=", line) and (not before.startswith("# ") or before.startswith("# ---"))
+    ]
+    assert bare == []
+
+
+def test_settings_named_in_the_documentation_exist() -> None:
+    """Blocks that show a part of `.env` have no key that no setting has."""
+    known = {name.upper() for name in Settings.model_fields}
+    shown = {
+        key
+        for block in CODE
+        if block.language in ("ini", "dotenv")
+        for key in re.findall(r"^([A-Z_]+)=", block.text, re.MULTILINE)
+    }
+    assert shown
+    assert shown <= known
+    assert set(dotenv_values(ROOT / ".env.example")) == known
