@@ -13,7 +13,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from commands.checks import database, machine
+from commands.checks import backend, database, machine
 from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
 from commands.terminal import console, print_json, progress
 from contracts import ConfigurationError
@@ -64,6 +64,7 @@ def run_checks() -> Iterator[CheckResult]:
     for name, path in machine.folders(settings).items():
         yield bounded(name, partial(machine.folder, name, path))
     yield from _database_results(settings)
+    yield bounded("Backend", partial(backend.answers, settings))
 
 
 def _settings_result() -> CheckResult:

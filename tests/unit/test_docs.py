@@ -80,7 +80,7 @@ def test_every_page_is_in_the_index() -> None:
     """Somebody who opens docs/ finds all of it, and the README leads there."""
     index = ROOT / "docs" / "README.md"
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
-    assert pages - set(links(index)) == set()
+    assert pages - set(links(index)) == set(), "add a row to docs/README.md"
     assert "docs/README.md" in set(links(ROOT / "README.md"))
 
 

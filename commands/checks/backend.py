@@ -1,0 +1,59 @@
+"""The check of the backend that is told about new results."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from datetime import datetime, timezone
+
+from bson import ObjectId
+
+from commands.checks.result import CheckResult, failed, ok, skipped, warning
+from settings import Settings
+from sinks.backend_client import TIMEOUT_SECONDS, BackendClient, EventError
+from sinks.circuit_breaker import CircuitBreaker
+
+_NAME = "Backend"
+_AWAY = "Start the backend, or correct BACKEND_API_URL; meanwhile open pages see new results late."
+# Settings that a person must mend; whatever else is wrong with the backend holds nothing up.
+_WRONG_SETTINGS = ("unauthorized", "not_found")
+_REMEDIES = {
+    "unauthorized": "Set SERVICE_TOKEN to the backend's own.",
+    "not_found": "Correct BACKEND_API_URL: below it must be events/emit.",
+    "server_error": "See the backend's log; it answers so too when its own SERVICE_TOKEN is not set.",
+    "timeout": _AWAY,
+    "unreachable": _AWAY,
+}
+
+
+def answers(settings: Settings) -> CheckResult:
+    """That the backend answers and takes the token: it is sent an event of a user who cannot exist.
+
+    The backend answers that with "nobody was notified" and stores nothing.
+    """
+    if not settings.service_token.get_secret_value():
+        return skipped(_NAME, "SERVICE_TOKEN is not set, so no events are sent")
+    # Set from the start: one try is enough here.
+    closing = threading.Event()
+    closing.set()
+    client = BackendClient(
+        settings.backend_api_url, settings.service_token, CircuitBreaker(), closing, TIMEOUT_SECONDS
+    )
+    try:
+        client.send(_event())
+    except EventError as error:
+        remedy = _REMEDIES.get(error.reason, "See the backend's log.")
+        judge = failed if error.reason in _WRONG_SETTINGS else warning
+        return judge(_NAME, f"{settings.backend_api_url}: {error.reason}", remedy)
+    finally:
+        client.close()
+    return ok(_NAME, f"{settings.backend_api_url} answers and takes the token")
+
+
+def _event() -> bytes:
+    # The id's first four bytes are its time: of 1970 no user can be.
+    user = ObjectId(bytes(4) + secrets.token_bytes(8))
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    data = {"errorType": "check", "message": "A check of the connection.", "context": {}, "timestamp": now}
+    return json.dumps({"userId": str(user), "eventType": "analytics:error", "data": data}).encode()
