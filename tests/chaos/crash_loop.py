@@ -1,9 +1,9 @@
 """Crash loops: the service, its servers and its network are broken at random, and nothing may be lost.
 
 A loop lets writers write while its actions strike, then heals everything, marks the end of the writes, and
-waits until the cursor has passed the mark. From that moment, without further waiting, the sink must equal
-the reference. While the job runs, and after each of its crashes, no value of the cursor may be ahead of the
-sink; after each loop the dead letters must be those of what is bad.
+waits until the job says that it has passed the mark. From that moment, without further waiting, the sink must
+equal the reference. What the job claims is judged while it runs and after each of its crashes; after each
+loop the dead letters must be those of what is bad.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +19,25 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from tests.acceptance.job import Job
-from tests.chaos.health_checks import check_letters, check_reflected, check_sink, read_cursor
-from tests.chaos.health_writer import OVERLAP_SECONDS, HealthWriter
-from tests.chaos.journal import Journal
+from tests.chaos.health import HealthWorkload
 from tests.chaos.plan import DELETED_COMMITS, NETWORK_FAULTS, Action, draw_actions, draw_fault
 from tests.chaos.servers import MongoServer
 from tests.chaos.supervisor import Supervisor
 from tests.chaos.tally import Tally
+from tests.chaos.workload import Workload
 from tests.toxiproxy import Proxy, through
 
-# Where FAULT can strike in the health batch.
-STEPS = ("poll", "validate", "read", "compute", "write", "dead_letters", "save")
 _SETTLE_SECONDS = 300.0
 _LETTERS_SECONDS = 120.0
 _LAST_WRITES_SECONDS = 0.5
 _TICK_SECONDS = 0.03
+# A job that has just started has no commits yet.
+_TICKER_SECONDS = 15.0
 _TIMEOUT_MS = 2_000
 _JOB_SETTINGS = {
-    "POLL_OVERLAP_SECONDS": str(OVERLAP_SECONDS),
-    # Small, so that ties cross pages and users cross pieces.
-    "MAX_BATCH_DOCUMENTS": "12",
-    "MAX_USERS_PER_PIECE": "4",
     "RETRY_BASE_SECONDS": "0.1",
     "RETRY_MAX_SECONDS": "1",
     "MONGO_TIMEOUT_SECONDS": str(_TIMEOUT_MS / 1000),
-    # Mended documents leave the queue soon, and no letter is ever given up.
-    "DLQ_RETRY_MINUTES": "0.1",
-    "DLQ_MAX_ATTEMPTS": "1000000",
     "SPARK_MASTER": "local[2]",
 }
 
@@ -68,11 +59,10 @@ class CrashTest:
         self.tally = Tally()
         options: dict[str, Any] = {"serverSelectionTimeoutMS": _TIMEOUT_MS, "uuidRepresentation": "standard"}
         self._client = MongoClient[dict[str, Any]](server.uri, tz_aware=True, **options)
-        self._database = self._client[f"crashtest_{secrets.token_hex(4)}"]
-        job = Job(folder, f"{through(proxy, server.uri)}&socketTimeoutMS={_TIMEOUT_MS}", self._database)
-        job.environment.update(_JOB_SETTINGS)
-        self._journal = Journal()
-        self._writer = HealthWriter(self._database["healthmetrics"], self._journal, seed)
+        database = self._client[f"crashtest_{secrets.token_hex(4)}"]
+        self._work: Workload = HealthWorkload(folder, database, seed)
+        job = Job(folder, f"{through(proxy, server.uri)}&socketTimeoutMS={_TIMEOUT_MS}", database)
+        job.environment.update({**_JOB_SETTINGS, **self._work.settings})
         self._supervisor = Supervisor(job, self._arm, self._was_disturbed, self._died)
         self._seed = seed
         self._starts = 0
@@ -80,7 +70,6 @@ class CrashTest:
         self._events: list[str] = []
         self._began = 0.0
         self._disturbed_until = 0.0
-        self._cursor: datetime | None = None
 
     def run(self, loops: int, first_fault: str | None = None) -> None:
         """Run `loops` loops, counting the seed up; raises LoopFailedError at the first that fails.
@@ -88,18 +77,18 @@ class CrashTest:
         `first_fault` arms the first start in place of what the seed says (to replay a loop of a longer run).
         """
         self._first_fault = first_fault
-        self._writer.backfill()
+        self._work.prepare()
         self._supervisor.start()
         try:
-            self._wait_until(lambda: self._cursor is not None, _SETTLE_SECONDS, "the first batch")
+            self._wait_until(self._work.started, _SETTLE_SECONDS, "the first batch")
             for number in range(1, loops + 1):
                 self._one_loop(number, loops)
                 self._seed += 1
             self._end()
         finally:
-            self._writer.close()
+            self._work.close()
             self._supervisor.close()
-            self.tally.writes = self._writer.counts
+            self.tally.writes = self._work.counts
             self._client.close()
 
     # --- one loop ---------------------------------------------------------------------------------
@@ -134,46 +123,45 @@ class CrashTest:
         )
 
     def _act(self, actions: list[Action]) -> None:
-        thread = self._writer.run()
+        thread = self._work.write()
         try:
             for action in actions:
                 self._wait_seconds(action.after)
                 self._do(action)
             self._wait_seconds(_LAST_WRITES_SECONDS)
         finally:
-            self._writer.stop()
+            self._work.stop_writing()
         self._wait_until(lambda: not thread.is_alive(), _SETTLE_SECONDS, "the last write")
 
     def _settle(self) -> float:
         """Wait until the job has done everything, judge, and return how long it took."""
         began = time.monotonic()
-        mark = self._writer.mark()
-        self._wait_until(
-            lambda: self._cursor is not None and self._cursor >= mark,
-            _SETTLE_SECONDS,
-            f"the cursor to pass {mark}",
-        )
+        self._work.mark()
+        self._wait_until(self._work.caught_up, _SETTLE_SECONDS, "the job to catch up")
         recovery = time.monotonic() - began
-        check_sink(self._database)
-        self._wait_until(self._letters_are_right, _LETTERS_SECONDS, "the dead letters to be right")
+        self._work.check_result()
+        self._wait_for_letters()
         return recovery
 
-    def _letters_are_right(self) -> bool:
-        with suppress(AssertionError):
-            check_letters(self._database, self._folder)
-            return True
-        return False
+    def _wait_for_letters(self) -> None:
+        """Letters of what was mended go with the next retry."""
+        end = time.monotonic() + _LETTERS_SECONDS
+        while True:
+            try:
+                self._work.check_dead_letters()
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise
+            else:
+                return
+            self._wait_seconds(_TICK_SECONDS * 10)
 
     def _end(self) -> None:
-        """The orderly end: the job stops well, and the source is what the writers were told it is."""
+        """The orderly end."""
         self._wait_until(lambda: self._supervisor.running, _SETTLE_SECONDS, "the job to run")
         self._say("stopping the job")
         assert self._supervisor.terminate() in (0, -9), "SIGTERM must end the job well"
-        stored = {d["_id"]: d.get("updatedAt") for d in self._database["healthmetrics"].find()}
-        assert stored == {key: d.get("updatedAt") for key, d in self._writer.documents.items()}
-        check_sink(self._database)
-        check_letters(self._database, self._folder)
-        self._client.drop_database(self._database.name)
+        self._work.check_end()
 
     # --- the actions ------------------------------------------------------------------------------
 
@@ -216,7 +204,9 @@ class CrashTest:
     def _delete_commits(self, which: str) -> None:
         """The ticker's Spark checkpoint is disposable: its commits may go while it runs."""
         folder = self._folder / "spark-checkpoints" / "ticker" / "commits"
-        self._wait_until(lambda: any(folder.glob("[0-9]*")), _SETTLE_SECONDS, "the ticker's commits")
+        end = time.monotonic() + _TICKER_SECONDS
+        while not any(folder.glob("[0-9]*")) and time.monotonic() < end:
+            self._wait_seconds(_TICK_SECONDS)
         commits = sorted(folder.glob("[0-9]*"), key=lambda path: int(path.name))
         for path in commits[-1:] if which == "newest" else commits:
             path.unlink(missing_ok=True)
@@ -225,7 +215,7 @@ class CrashTest:
     # --- looking after it -------------------------------------------------------------------------
 
     def _arm(self) -> str:
-        fault = draw_fault(self._seed, self._starts, STEPS)
+        fault = draw_fault(self._seed, self._starts, self._work.steps)
         if self._first_fault is not None:
             fault, self._first_fault = self._first_fault, None
         self._starts += 1
@@ -237,29 +227,14 @@ class CrashTest:
     def _died(self, how: str) -> None:
         self._event(how)
         self.tally.deaths[how] += 1
-        turn = self._writer.paused()
-        if self._disturbed_until > time.monotonic() or not turn.acquire(timeout=1):
-            return
-        try:
-            cursor = read_cursor(self._folder)
-            if cursor is not None:
-                check_sink(self._database, self._journal.settled(cursor))
-                self.tally.crash_states_checked += 1
-        finally:
-            turn.release()
+        # The server can be asked only while nothing is wrong with it.
+        if self._disturbed_until <= time.monotonic() and self._work.check_crash_state():
+            self.tally.crash_states_checked += 1
 
     def _tick(self) -> None:
         self._supervisor.tick()
-        cursor = read_cursor(self._folder)
-        if cursor == self._cursor:
-            return
-        assert cursor is not None, "the cursor file is gone"
-        assert self._cursor is None or cursor > self._cursor, f"the cursor went back to {cursor}"
-        assert cursor <= datetime.now(timezone.utc), f"the cursor {cursor} lies in the future"
-        self._cursor = cursor
         with suppress(PyMongoError):
-            check_reflected(self._database, self._journal, cursor)
-            self.tally.cursors_seen += 1
+            self.tally.cursors_seen += self._work.watch()
 
     def _wait_seconds(self, seconds: float) -> None:
         end = time.monotonic() + seconds

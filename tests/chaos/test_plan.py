@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tests.chaos.crash_loop import STEPS
+from tests.chaos.health import HealthWorkload
 from tests.chaos.plan import DELETED_COMMITS, NETWORK_FAULTS, SERVER_KILLS, draw_actions, draw_fault
+
+STEPS = HealthWorkload.steps
 
 
 def test_a_seed_always_draws_the_same() -> None:
