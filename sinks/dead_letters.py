@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
@@ -14,6 +14,7 @@ from typing import Any
 
 from bson import json_util
 from bson.codec_options import DatetimeConversion
+from bson.errors import BSONError
 from bson.json_util import JSONMode, JSONOptions
 
 from contracts import ConfigurationError, DeadLetterError, Document, FailedWrite, Rejected
@@ -28,12 +29,18 @@ _JSON = JSONOptions(
 _MAX_RECORD_BYTES = 1_000_000
 _ID = re.compile(r"[0-9a-f]{6,64}")
 _SHOWN_ID = 12
+# What a retry needs to know of a document, or of one to be written.
+_NAMES = ("_id", "updatedAt", "userId", "metricType", "timeRange")
 _TIME_IN_NAME = re.compile(r"_(\d{8}_\d{6})_[0-9a-f]+\.json$")
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter. `record` is the whole document, or `{_id, sha256, bytes}` of one over 1 MB."""
+    """One dead letter.
+
+    `record` is the whole document, or `{_id, sha256, bytes}` of one over 1 MB, or the names and the
+    text of one that Extended JSON cannot tell.
+    """
 
     id: str
     time: datetime
@@ -183,14 +190,31 @@ def _dumps(value: Any) -> str:
 
 def _as_json(letter: Letter) -> dict[str, Any]:
     fields = asdict(replace(letter, record={}))
-    try:
-        json_util.dumps(letter.record, json_options=_JSON)
-        fields["record"] = letter.record
-    except (TypeError, ValueError, OverflowError):
-        fields["record"] = {"text": repr(letter.record)}
+    fields["record"] = letter.record if _has_json(letter.record) else _as_text(letter.record)
     for name in ("time", "last_attempt"):
         fields[name] = fields[name] and fields[name].isoformat().replace("+00:00", "Z")
     return fields
+
+
+def _has_json(record: Document) -> bool:
+    """Whether Extended JSON gives the record back: a field named `$oid` would be taken for a type."""
+    try:
+        json_util.dumps(record, json_options=_JSON)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return not _has_dollar(record)
+
+
+def _has_dollar(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(str(name).startswith("$") or _has_dollar(inner) for name, inner in value.items())
+    return isinstance(value, list) and any(_has_dollar(inner) for inner in value)
+
+
+def _as_text(record: Document) -> dict[str, Any]:
+    """All of it as text, beside what names the document."""
+    names = {name: record[name] for name in _NAMES if name in record and _has_json({name: record[name]})}
+    return {**names, "text": repr(record)}
 
 
 def _read(path: Path) -> Letter | None:
@@ -199,6 +223,6 @@ def _read(path: Path) -> Letter | None:
         for name in ("time", "last_attempt"):
             fields[name] = fields[name] and datetime.fromisoformat(fields[name].replace("Z", "+00:00"))
         letter = Letter(**fields)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, BSONError):
         return None
     return letter if _ID.fullmatch(letter.id) else None

@@ -88,6 +88,24 @@ def test_a_huge_or_unencodable_record_is_still_a_letter(tmp_path: Path) -> None:
     assert len(letters.list()) == 2
 
 
+def test_a_field_that_looks_like_a_type_of_json_stops_no_letter(tmp_path: Path) -> None:
+    """`{"$oid": "x"}` may be stored by anyone; read as Extended JSON it made the whole queue unreadable."""
+    odd = {"_id": ObjectId(), "updatedAt": NOW, "userId": {"$oid": "x"}, "metrics": [{"$date": "never"}]}
+    letters = DeadLetters(tmp_path)
+    letters.store([Rejected(odd, "wrong_type_userId"), REJECTED], "b", NOW)
+    found = {letter.record["_id"]: letter.record for letter in letters.list()}
+    assert len(found) == 2
+    assert found[odd["_id"]] == {"_id": odd["_id"], "updatedAt": NOW, "text": repr(odd)}
+
+
+def test_a_letter_that_is_no_extended_json_is_passed_over(tmp_path: Path) -> None:
+    """Written by hand, or by an earlier version: the others can still be read and retried."""
+    letters = DeadLetters(tmp_path)
+    letters.store([REJECTED], "b", NOW)
+    (tmp_path / "analytics_dlq_20260101_000000_odd.json").write_text('{"record": {"userId": {"$oid": "x"}}}')
+    assert len(letters.list()) == 1
+
+
 @pytest.mark.parametrize("letter_id", ["../../etc/passwd", "*", "", "abc"])
 def test_an_id_that_is_none_is_refused(tmp_path: Path, letter_id: str) -> None:
     """No path, no pattern, nothing ambiguous."""
