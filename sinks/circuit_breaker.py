@@ -43,7 +43,7 @@ class CircuitBreaker:
         self._probe_at = None
 
     def failed(self) -> None:
-        """The server did not: open at the limit, or again when it was the probe."""
+        """The server did not: open at the limit, and again with every probe that fails."""
         self._in_a_row += 1
-        if self.is_open or self._in_a_row >= self._limit:
+        if self._in_a_row >= self._limit:
             self._probe_at = self._monotonic() + self._open_seconds

@@ -159,6 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.send_response(status)
             self.send_header("Content-Length", str(len(text)))
+            if 300 <= status < 400:
+                self.send_header("Location", "/api/elsewhere")
             self.end_headers()
             self.wfile.write(text)
 

@@ -138,6 +138,16 @@ def test_publishing_never_waits(make: Callable[..., Bench]) -> None:
     assert bench.counts["queue_full"] == 9_900
 
 
+def test_the_newest_are_kept(make: Callable[..., Bench]) -> None:
+    """Who was recomputed last is most likely to be looking."""
+    bench = make(max_waiting=2)
+    users = [bench.write(ObjectId()) for _ in range(4)]
+    bench.events.start()
+    bench.wait(lambda: bench.counts["sent"] == 2)
+    assert bench.told() == [str(user) for user in users[2:]]
+    assert bench.counts["queue_full"] == 2
+
+
 def test_the_rate_is_kept(make: Callable[..., Bench]) -> None:
     """Requests are at least 1/EVENTS_PER_SECOND apart."""
     bench = make(per_second=20)
