@@ -21,8 +21,12 @@ class ConfigurationError(ServiceError):
     """A setting or the machine is wrong; nothing was started. Exit code 2."""
 
 
+class AccessDeniedError(ConfigurationError):
+    """A server refused the credentials or the rights while running; waiting does not mend it. Exit code 2."""
+
+
 class AlreadyRunningError(ServiceError):
-    """Another process holds the checkpoint folder."""
+    """Another process holds the checkpoint. Exit code 2."""
 
 
 class UnavailableError(ServiceError):

@@ -41,30 +41,46 @@ class RetryPolicy:
         self,
         work: Callable[[], T],
         is_transient: Callable[[BaseException], bool],
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
+        give_up: Callable[[], bool] = lambda: False,
     ) -> T:
-        """The result of `work`, tried again while it fails transiently.
+        """The result of `work`, tried again while it fails transiently and `give_up` says no.
 
         Raises UnavailableError when every try failed; an error that is not transient passes at once.
         """
+
+        def not_again(state: tenacity.RetryCallState) -> None:
+            # A stop that was asked for during the pause is not made to wait for one more time-out.
+            if state.attempt_number > 1 and give_up():
+                raise _unavailable(state.attempt_number - 1, "stopped")
+
+        def pause(seconds: float) -> None:
+            sleep(seconds)
+
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self.attempts),
+            stop=lambda state: state.attempt_number >= self.attempts or give_up(),
             wait=tenacity.wait_random_exponential(multiplier=self.base_seconds, max=self.max_seconds),
             retry=tenacity.retry_if_exception(is_transient),
             before_sleep=self._tell,
-            sleep=sleep,
+            sleep=pause,
+            before=not_again,
         )
         try:
             return retrying(work)
         except tenacity.RetryError as error:
-            last = error.last_attempt.exception()
-            # Drivers' messages quote addresses and topology; the type is what helps, the log has the rest.
-            raise UnavailableError(
-                f"No answer after {self.attempts} tries ({type(last).__name__}); nothing was lost, "
-                "the cursor stays and the next trigger tries again."
-            ) from last
+            attempt = error.last_attempt
+            name = type(attempt.exception()).__name__
+            raise _unavailable(attempt.attempt_number, name) from attempt.exception()
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if error is not None:
             self.on_retry(error)
+
+
+def _unavailable(tries: int, cause: str) -> UnavailableError:
+    # Drivers' messages quote addresses and topology; the type is what helps, the log has the rest.
+    return UnavailableError(
+        f"No answer after {tries} {'try' if tries == 1 else 'tries'} ({cause}); nothing was lost, the cursor "
+        "stays and the next trigger tries again."
+    )

@@ -21,6 +21,7 @@ from pipelines.faults import Faults
 from pipelines.health.batch import HealthBatch
 from pipelines.health.job import HealthPipeline, assemble
 from pipelines.health.users import Compute, UserRecompute
+from pipelines.runner import StopFlag
 from retry import RetryPolicy
 from settings import load
 from sinks.dead_letters import DeadLetters
@@ -63,12 +64,12 @@ class Peer:
 
     def catch_up(self) -> None:
         """Process what the other peer's turn changed, so that the next batch has only this turn's changes."""
-        self.batch.drain(lambda: False)
+        self.batch.drain(StopFlag())
 
     def run(self) -> BatchReport:
         """One batch. Raises RuntimeError when it failed, because its time would mean nothing."""
         self.reports.clear()
-        self.batch.drain(lambda: False)
+        self.batch.drain(StopFlag())
         if len(self.reports) != 1 or not self.reports[0].success:
             raise RuntimeError(f"a measured batch did not go as planned: {self.reports}")
         return self.reports[0]

@@ -81,7 +81,7 @@ def check_equal(database: Database[dict[str, Any]], peers: Sequence[Peer], user:
     results = []
     for peer in peers:
         change(database["healthmetrics"], [user], random.Random(1))
-        peer.batch.drain(lambda: False)
+        peer.batch.drain(StopFlag())
         found = database["analytics"].find(
             {"userId": user}, {"_id": 0, "metadata": 0, "updatedAt": 0, "createdAt": 0}
         )

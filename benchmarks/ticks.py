@@ -9,7 +9,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from pipelines.runner import StopFlag, Ticker
+from pipelines.runner import StopFlag
+from pipelines.ticker import Ticker
 
 _INTERVAL_SECONDS = 0.25
 _WARM_UP_TICKS = 10

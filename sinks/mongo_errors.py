@@ -1,4 +1,4 @@
-"""Which of MongoDB's errors pass by themselves."""
+"""Which of MongoDB's errors pass by themselves, and which only a person can mend."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from pymongo.errors import (
 
 DUPLICATE_KEY = 11000
 _UNAUTHORIZED = 13
-# HostUnreachable, HostNotFound, MaxTimeMSExpired, NetworkTimeout, ShutdownInProgress, WriteConflict,
-# PrimarySteppedDown, ExceededTimeLimit, SocketException, NotWritablePrimary, Interrupted…,
-# NotPrimaryOrSecondary, LockTimeout, and DocumentDB's deadlock (16908292).
+# HostUnreachable, HostNotFound, LockTimeout, CursorNotFound, MaxTimeMSExpired, NetworkTimeout,
+# ShutdownInProgress, WriteConflict, PrimarySteppedDown, ExceededTimeLimit, SocketException,
+# NotWritablePrimary, Interrupted…, NotPrimary…, OutOfDiskSpace (the server's), DocumentDB's deadlock.
 _TRANSIENT_CODES = frozenset(
-    {6, 7, 24, 50, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 16908292}
+    {6, 7, 24, 43, 50, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 14031, 16908292}
 )
+# UserNotFound, AuthenticationFailed, and the code under which Atlas reports the latter.
+_UNKNOWN_USER = frozenset({11, 18, 8000})
 
 
 def is_transient_write(error: Mapping[str, Any]) -> bool:
@@ -42,4 +44,24 @@ def is_transient_mongo(error: BaseException) -> bool:
         return True
     return isinstance(error, OperationFailure) and (
         error.code in _TRANSIENT_CODES or "deadlock" in str(error).lower()
+    )
+
+
+def denial(error: BaseException) -> str | None:
+    """One sentence with the remedy when the server refused the credentials or the rights, else None.
+
+    It quotes nothing that the server said: that may name users and addresses.
+    """
+    if not isinstance(error, OperationFailure):
+        return None
+    if is_unauthorized(error):
+        return (
+            "MongoDB refuses what this user asks for (not authorized): it needs to read healthmetrics and to "
+            "read and write ANALYTICS_COLLECTION in MONGO_DB_NAME."
+        )
+    if error.code not in _UNKNOWN_USER:
+        return None
+    return (
+        f"MongoDB refuses the user name or password of MONGO_URI (code {error.code}): correct them and start "
+        "again."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pymongo
 from pymongo import ASCENDING
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
@@ -16,6 +17,8 @@ UNIQUE_KEY = [("userId", ASCENDING), ("timeRange", ASCENDING), ("metricType", AS
 TTL_KEY = [("expiresAt", ASCENDING)]
 UNIQUE_NAME, TTL_NAME = "analytics_unique_key", "analytics_ttl"
 _SHOWN = 5
+# Far above the client's bound for a command: an index over a large collection takes its time.
+_BUILD_SECONDS = 3_600.0
 
 
 def ensure_indexes(collection: Collection[dict[str, Any]]) -> None:
@@ -24,10 +27,11 @@ def ensure_indexes(collection: Collection[dict[str, Any]]) -> None:
     Raises ConfigurationError that names duplicates which block the unique index, or an index in the way.
     """
     missing = missing_indexes(collection)
-    if UNIQUE_NAME in missing:
-        _create_unique(collection)
-    if TTL_NAME in missing:
-        _create(collection, TTL_KEY, name=TTL_NAME, expireAfterSeconds=0)
+    with pymongo.timeout(_BUILD_SECONDS):
+        if UNIQUE_NAME in missing:
+            _create_unique(collection)
+        if TTL_NAME in missing:
+            _create(collection, TTL_KEY, name=TTL_NAME, expireAfterSeconds=0)
 
 
 def missing_indexes(collection: Collection[dict[str, Any]]) -> list[str]:

@@ -33,8 +33,8 @@ CONTRACT_FIELDS = (
     "bloodOxygen",
 )
 PROJECTION = dict.fromkeys(CONTRACT_FIELDS, 1)
-# Above any reply that one batch of a cursor may take, below "hangs for ever".
-_SOCKET_TIMEOUT_MS = 120_000
+# For the few commands that look at a whole collection, where `connect`'s bound would be too tight.
+WHOLE_COLLECTION_SECONDS = 3_600.0
 _MILLISECOND = timedelta(milliseconds=1)
 
 _embedded_clients: dict[str, MongoClient[dict[str, Any]]] = {}
@@ -44,7 +44,9 @@ _embedded_lock = threading.Lock()
 def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
     """A client whose datetimes are aware UTC; the server is first contacted by the first command.
 
-    `timeout_ms` bounds finding the server and opening a connection; options in the URI go before it.
+    `timeout_ms` bounds every command, from finding the server to its answer, and the server is told to give
+    up by then too (maxTimeMS), so that what was abandoned does not go on beside its repetition. Each reply of
+    a cursor has that time anew. Options in the URI go before it.
     Raises ConfigurationError, without any part of the credentials, when the URI cannot be used.
     """
     if uri.startswith(EMBEDDED_SCHEME):
@@ -52,7 +54,7 @@ def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
     options: dict[str, Any] = {
         "serverSelectionTimeoutMS": timeout_ms,
         "connectTimeoutMS": timeout_ms,
-        "socketTimeoutMS": _SOCKET_TIMEOUT_MS,
+        "timeoutMS": timeout_ms,
         "uuidRepresentation": "standard",
     }
     given = uri.lower()

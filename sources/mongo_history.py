@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import pymongo
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from sources.mongo_client import PROJECTION, for_reading
+from sources.mongo_client import PROJECTION, WHOLE_COLLECTION_SECONDS, for_reading
 
 _MAX_USERS_PER_QUERY = 100
 # A reply ends at 16 MB anyway; a small batch size would cost a round trip per 101 documents at first.
@@ -39,6 +40,9 @@ def all_user_ids(collection: Collection[dict[str, Any]]) -> Iterator[ObjectId]:
         {"$match": {"userId": {"$type": "objectId"}}},
         {"$group": {"_id": "$userId"}},
     ]
-    with collection.aggregate(pipeline, allowDiskUse=True) as found:
+    # The server answers once it has seen every document; what follows comes quickly.
+    with pymongo.timeout(WHOLE_COLLECTION_SECONDS):
+        groups = collection.aggregate(pipeline, allowDiskUse=True)
+    with groups as found:
         for group in found:
             yield group["_id"]

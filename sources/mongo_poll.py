@@ -13,13 +13,14 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import bson
+import pymongo
 from bson import ObjectId
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout
 
-from sources.mongo_client import PROJECTION, for_reading, is_mongomock
+from sources.mongo_client import PROJECTION, WHOLE_COLLECTION_SECONDS, for_reading, is_mongomock
 
 _KEYS = {"_id": 1, "updatedAt": 1}
 _ORDER = [("updatedAt", 1), ("_id", 1)]
@@ -77,7 +78,8 @@ class MongoPoll:
 
     def ensure_index(self) -> None:
         """Create the index the poll reads by, unless it is there. pymongo's errors pass through."""
-        self._collection.create_index(_ORDER)
+        with pymongo.timeout(WHOLE_COLLECTION_SECONDS):
+            self._collection.create_index(_ORDER)
 
     def has_index(self) -> bool:
         """Whether that index, or a longer one that begins like it, is there; pymongo's errors pass."""

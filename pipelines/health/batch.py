@@ -16,13 +16,23 @@ from bson import ObjectId
 
 from analytics.validation import check_document
 from checkpoint.cursor import CursorState, FileCursor
-from contracts import BatchReport, Clock, FailedWrite, Rejected, ServiceError, WriteResult
+from contracts import (
+    AccessDeniedError,
+    AlreadyRunningError,
+    BatchReport,
+    Clock,
+    FailedWrite,
+    Rejected,
+    ServiceError,
+    WriteResult,
+)
 from monitoring.logs import get_logger
 from pipelines.faults import Faults
 from pipelines.health.users import UserRecompute
+from pipelines.runner import StopFlag
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
-from sinks.mongo_errors import is_transient_mongo
+from sinks.mongo_errors import denial, is_transient_mongo
 from sources.mongo_poll import MongoPoll, PollPage
 
 logger = get_logger(__name__)
@@ -80,21 +90,27 @@ class HealthBatch:
         self._current: _Piece | None = None
         self._count = 0
 
-    def drain(self, should_stop: Callable[[], bool], since: datetime | None = None) -> datetime | None:
+    def drain(self, stop: StopFlag, since: datetime | None = None) -> datetime | None:
         """Process everything changed up to the server's now, and return that moment.
 
-        None when a piece failed; it is tried again next time. `since` replaces the cursor for this pass and
-        leaves it alone. A ServiceError that a person must mend (a dead letter that cannot be stored, the
-        servers away) is reported like any failed batch.
+        None when a piece failed (it is tried again next time); also a dead letter that cannot be stored, or
+        servers that stay away, is reported like any failed batch. `since` replaces the cursor for this pass
+        and leaves it alone. Raises AccessDeniedError or AlreadyRunningError, after the report: another try
+        would only repeat the refusal.
         """
         self._current = None
         self._recomputed.clear()
         try:
             return self._retry.call(
-                lambda: self._drain_once(should_stop, since), is_transient=is_transient_mongo
+                lambda: self._drain_once(stop, since), is_transient_mongo, sleep=stop.wait, give_up=stop
             )
-        except Exception as error:  # noqa: BLE001 - the boundary: reported, and nothing is lost
+        except Exception as error:
+            refusal = denial(error)
+            if refusal is not None:
+                error = AccessDeniedError(refusal)
             self._report_failure(error)
+            if isinstance(error, AccessDeniedError | AlreadyRunningError):
+                raise error from None
             return None
 
     def next_batch_id(self) -> str:
@@ -102,7 +118,7 @@ class HealthBatch:
         self._count += 1
         return f"batch_{self._count}"
 
-    def _drain_once(self, should_stop: Callable[[], bool], since: datetime | None) -> datetime:
+    def _drain_once(self, stop: StopFlag, since: datetime | None) -> datetime:
         now = self._clock.now()
         state = None if since else self._read_cursor(now)
         position = since or (state.timestamp if state else now)
@@ -119,7 +135,7 @@ class HealthBatch:
                 self._poll.mark_done(page)
                 self._faults.reach("save")
                 self._report(piece, self._clock.now())
-            if should_stop():
+            if stop():
                 break
         return now
 
@@ -206,7 +222,9 @@ class HealthBatch:
 
     def _report_failure(self, error: Exception) -> None:
         text = str(error) if isinstance(error, ServiceError) else f"{type(error).__name__}: {error}"
-        if isinstance(error, ServiceError):
+        if isinstance(error, AccessDeniedError | AlreadyRunningError):
+            pass  # it ends the process, which says so in one line
+        elif isinstance(error, ServiceError):
             logger.error(text)
         else:
             logger.error(

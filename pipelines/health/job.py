@@ -31,7 +31,8 @@ from pipelines.health.dead_letter_retry import LetterRetry
 from pipelines.health.full_pass import FullPass
 from pipelines.health.users import UserRecompute
 from pipelines.health_endpoints import HealthEndpoints, serving
-from pipelines.runner import StopFlag, Ticker
+from pipelines.runner import StopFlag
+from pipelines.ticker import Ticker
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings
@@ -66,7 +67,10 @@ class HealthPipeline:
     audit: Audit
 
     def once(self, stop: StopFlag, since: datetime | None = None) -> bool:
-        """One bounded pass over what changed; False when it failed."""
+        """One bounded pass over what changed; False when it failed and may be tried again.
+
+        Raises ConfigurationError or AlreadyRunningError when only a person can mend what is wrong.
+        """
         self.state.begin()
         self.letters.run_due()
         polled_at = self.batch.drain(stop, since)
@@ -79,7 +83,10 @@ class HealthPipeline:
         return polled_at is not None
 
     def stream(self, stop: StopFlag) -> bool:
-        """Poll at every trigger until `stop`; True, because failed batches were reported and retried."""
+        """Poll at every trigger until `stop`; True, because failed batches were reported and retried.
+
+        Raises what `once` raises, and ServiceError when the JVM ended.
+        """
         logger.info(
             f"🔄 Polling for new health metrics every {self.settings.batch_interval_seconds:g} seconds; "
             "press Ctrl+C to stop"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from bson import ObjectId
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, ServerSelectionTimeoutError
+from pymongo.errors import AutoReconnect, BulkWriteError, ServerSelectionTimeoutError
 
 from contracts import ConfigurationError
 from sources.mongo_client import MonotonicClock, ServerClock, connect, is_mongomock
@@ -63,6 +65,17 @@ def test_options_in_the_address_go_before_ours() -> None:
     assert client.options.server_selection_timeout == pytest.approx(0.123)
     assert client.options.pool_options.connect_timeout == pytest.approx(5.0)
     client.close()
+
+
+def test_a_server_that_accepts_and_says_nothing_is_given_up_in_time() -> None:
+    """Every command is bounded, not only connecting: a black hole accepts connections."""
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        client = connect(f"mongodb://127.0.0.1:{hole.getsockname()[1]}/", timeout_ms=300)
+        began = time.monotonic()
+        with pytest.raises(AutoReconnect):
+            ServerClock(client).now()
+        assert time.monotonic() - began < 5
+        client.close()
 
 
 def test_the_embedded_store_is_one_per_address_and_takes_bulk_upserts() -> None:

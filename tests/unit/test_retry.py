@@ -46,3 +46,23 @@ def test_an_error_that_is_not_transient_passes_at_once() -> None:
     with pytest.raises(ValueError, match="a bug"):
         RetryPolicy(attempts=3).call(work, lambda error: isinstance(error, ConnectionError))
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("asked_after", [1, 2])
+def test_who_gives_up_waits_for_no_further_try(asked_after: int) -> None:
+    """Asked during a try or during the pause after it: the try under way is the last."""
+    tries: list[int] = []
+    asked: list[bool] = []
+
+    def work() -> None:
+        tries.append(1)
+        if asked_after == 1:
+            asked.append(True)
+        raise ConnectionError("away")
+
+    def sleep(_seconds: float) -> None:
+        asked.append(True)
+
+    with pytest.raises(UnavailableError, match="after 1 try "):
+        RetryPolicy(attempts=9).call(work, lambda _: True, sleep, lambda: bool(asked))
+    assert len(tries) == 1
