@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     max_batch_documents: Positive = 10_000
     max_users_per_piece: Positive = 1_000
     default_lookback_days: Positive = 30
+    max_batch_failures: Positive = 5
     analytics_timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
 
     dlq_directory: Path = Path("./dlq")

@@ -11,27 +11,34 @@ _REPLACE_ATTEMPTS = 10
 _REPLACE_PAUSE_SECONDS = 0.05
 
 
-def write_atomically(path: Path, content: bytes, may_replace: Callable[[], bool] = lambda: True) -> bool:
+def write_atomically(
+    path: Path, content: bytes, may_replace: Callable[[], bool] = lambda: True, durable: bool = True
+) -> bool:
     """Write beside `path`, fsync, rename over it, fsync the folder; False when `may_replace` said no.
 
-    `may_replace` is asked as late as can be. Raises OSError with `path` unchanged and nothing left beside it.
+    `may_replace` is asked as late as can be. Without `durable` nothing is synced: a crash of the process is
+    survived, one of the machine perhaps not. Raises OSError with `path` unchanged and nothing left beside it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:
             stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         if not may_replace():
             return False
-        replace(temporary, path)
+        replace(temporary, path, durable)
     finally:
         temporary.unlink(missing_ok=True)
     return True
 
 
-def replace(source: Path, target: Path) -> None:
-    """Rename over `target`, made durable; tried again while Windows says that someone has the target open."""
+def replace(source: Path, target: Path, durable: bool = True) -> None:
+    """Rename over `target`; tried again while Windows says that someone has the target open.
+
+    `durable` makes it survive a power cut.
+    """
     for attempt in range(1, _REPLACE_ATTEMPTS + 1):
         try:
             source.replace(target)
@@ -40,7 +47,8 @@ def replace(source: Path, target: Path) -> None:
             if attempt == _REPLACE_ATTEMPTS:
                 raise
             time.sleep(_REPLACE_PAUSE_SECONDS)
-    sync_folder(target.parent)
+    if durable:
+        sync_folder(target.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,30 +5,23 @@ Beside it lies the generation before, for the day when the file is damaged. An e
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from checkpoint.atomic_file import replace, sync_folder, write_atomically
 from checkpoint.lock import hold
+from checkpoint.store import CursorState
 from checkpoint.timestamp_text import decode_timestamp, format_timestamp, parse_timestamp
 from contracts import ConfigurationError, ServiceError
 
-__all__ = ["CursorState", "FileCursor", "parse_timestamp"]
+__all__ = ["FileCursor", "parse_timestamp"]
 
 FILE_NAME = "last_processed_timestamp.txt"
-
-
-@dataclass(frozen=True, slots=True)
-class CursorState:
-    """What the file said: `raw` are its bytes (None when absent), `warnings` sentences for the log."""
-
-    timestamp: datetime
-    origin: Literal["file", "default", "previous"]
-    raw: bytes | None
-    warnings: tuple[str, ...] = ()
+NOTES_NAME = "attempts.json"
 
 
 class FileCursor:
@@ -39,6 +32,7 @@ class FileCursor:
         self._default_age = timedelta(days=default_days)
         self._file = self._directory / FILE_NAME
         self._previous = self._directory / f"{FILE_NAME}.previous"
+        self._notes = self._directory / NOTES_NAME
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the folder. Raises AlreadyRunningError when another process does."""
@@ -108,6 +102,29 @@ class FileCursor:
         except OSError as error:
             raise self._unwritable(error) from error
 
+    def read_notes(self) -> dict[str, Any]:
+        """What `write_notes` was given last; empty when there is nothing, or nothing readable."""
+        try:
+            notes = json.loads(self._notes.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return notes if isinstance(notes, dict) else {}
+
+    def write_notes(self, notes: Mapping[str, Any]) -> None:
+        """Replace the notes (JSON values only); nothing in them removes them.
+
+        They need not survive a power cut, so nothing waits for the disk. Raises ServiceError when they cannot
+        be written.
+        """
+        try:
+            if notes:
+                self._directory.mkdir(parents=True, exist_ok=True)
+                write_atomically(self._notes, json.dumps(notes).encode(), durable=False)
+            else:
+                self._notes.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
     def _checked(
         self, timestamp: datetime, origin: Literal["file", "previous"], raw: bytes, now: datetime
     ) -> CursorState:
@@ -169,9 +186,10 @@ class FileCursor:
             return None
 
     def _unwritable(self, error: OSError) -> ServiceError:
+        cause = error.strerror or error
         return ServiceError(
-            f"The cursor file {self._file} could not be written ({error.strerror or error}). Free space or "
-            "mend the permissions of CHECKPOINT_LOCATION. Nothing is lost: the same changes come again."
+            f"The checkpoint in {self._directory} could not be written ({cause}). Free space or mend the "
+            "permissions of CHECKPOINT_LOCATION. Nothing is lost: the same changes come again."
         )
 
 

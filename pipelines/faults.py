@@ -1,6 +1,7 @@
 """Named points at which a test can kill the process, raise or wait: `FAULT=step:kill|raise|sleep:n`.
 
 `n` is the occurrence that is hit (kill, raise; default 1) or the seconds to wait (sleep). Off unless set.
+`FAULT=compute:kill|raise:user=ID` strikes whenever that user is among those who are to be computed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 from contracts import ConfigurationError
 
@@ -22,19 +24,28 @@ class Faults:
 
     def __init__(self, spec: str = "") -> None:
         self._passed: Counter[str] = Counter()
+        spec, _, self._user = spec.partition(":user=")
         self._step, self._action, self._number = _parse(spec)
 
     def reach(self, step: str) -> None:
         """Pass the named point; does nothing unless the fault is meant for it."""
-        if step != self._step:
+        if step != self._step or self._user:
             return
         self._passed[step] += 1
         if self._action == "sleep":
             time.sleep(self._number)
         elif self._passed[step] == int(self._number):
-            if self._action == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            raise InjectedFaultError(f"injected fault at {step}")
+            self._strike()
+
+    def about_to_compute(self, users: Sequence[object]) -> None:
+        """Strike if the fault is meant for one of `users`, each time."""
+        if self._user and self._user in map(str, users):
+            self._strike()
+
+    def _strike(self) -> None:
+        if self._action == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise InjectedFaultError(f"injected fault at {self._step}")
 
 
 def _parse(spec: str) -> tuple[str, str, float]:

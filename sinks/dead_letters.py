@@ -74,7 +74,7 @@ class DeadLetters:
             return 0
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            known = {path.stem.rpartition("_")[2] for path in self._paths()}
+            known = self._ids()
             stored = 0
             for record in records:
                 letter = _letter(record, batch_id, now)
@@ -88,6 +88,12 @@ class DeadLetters:
                 "Make the folder writable, free space, or change DLQ_DIRECTORY."
             ) from error
         return stored
+
+    def known(self, records: Sequence[Rejected | FailedWrite]) -> list[bool]:
+        """For each record, whether its letter lies in the queue."""
+        ids = self._ids()
+        # Most queues are empty, and an id is a hash over the whole record.
+        return [bool(ids) and _id_of(record)[:_SHOWN_ID] in ids for record in records]
 
     def list(self) -> list[Letter]:
         """All readable letters, oldest first; foreign and damaged files are passed over."""
@@ -138,6 +144,9 @@ class DeadLetters:
     def _path(self, letter: Letter) -> Path:
         return self._directory / f"{self._prefix}_{letter.time:%Y%m%d_%H%M%S}_{letter.id[:_SHOWN_ID]}.json"
 
+    def _ids(self) -> set[str]:
+        return {path.stem.rpartition("_")[2] for path in self._paths()}
+
     def _paths(self) -> Iterator[Path]:
         for path in sorted(self._directory.glob(f"{self._prefix}_*.json")):
             if path.is_file() and not path.is_symlink():
@@ -157,12 +166,20 @@ class DeadLetters:
 
 
 def _letter(record: Rejected | FailedWrite, batch_id: str, now: datetime) -> Letter:
-    document, field = record.document, record.field if isinstance(record, Rejected) else None
-    identity = [_identity(document), document.get("updatedAt"), record.reason, field]
-    digest = hashlib.sha256(_dumps(identity).encode("utf-8", "backslashreplace")).hexdigest()
+    document = record.document
     user = document.get("userId")
     user_id = None if user is None else str(user)[:100]
-    return Letter(digest, now, batch_id, record.reason, field, user_id, _bounded(document))
+    return Letter(_id_of(record), now, batch_id, record.reason, _field(record), user_id, _bounded(document))
+
+
+def _field(record: Rejected | FailedWrite) -> str | None:
+    return record.field if isinstance(record, Rejected) else None
+
+
+def _id_of(record: Rejected | FailedWrite) -> str:
+    document = record.document
+    identity = [_identity(document), document.get("updatedAt"), record.reason, _field(record)]
+    return hashlib.sha256(_dumps(identity).encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _identity(document: Document) -> Any:

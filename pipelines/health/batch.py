@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 from bson import ObjectId
 
 from analytics.validation import check_document
-from checkpoint.cursor import CursorState, FileCursor
+from checkpoint.store import CheckpointStore, CursorState
 from contracts import (
     AccessDeniedError,
     AlreadyRunningError,
@@ -28,7 +28,7 @@ from contracts import (
 )
 from monitoring.logs import get_logger
 from pipelines.faults import Faults
-from pipelines.health.users import UserRecompute
+from pipelines.health.users import Recompute
 from pipelines.runner import StopFlag
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
@@ -63,8 +63,8 @@ class HealthBatch:
         self,
         *,
         poll: MongoPoll,
-        recompute: UserRecompute,
-        cursor: FileCursor,
+        recompute: Recompute,
+        cursor: CheckpointStore,
         letters: DeadLetters,
         clock: Clock,
         retry: RetryPolicy,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -16,7 +17,7 @@ from pymongo.collection import Collection
 from analytics.validation import check_document
 from contracts import Clock
 from monitoring.logs import get_logger
-from pipelines.health.users import UserRecompute
+from pipelines.health.isolation import COMPUTATION_FAILED, Isolation, is_of_the_data
 from sinks.dead_letters import DeadLetters, Letter
 
 logger = get_logger(__name__)
@@ -39,7 +40,7 @@ class LetterRetry:
         self,
         letters: DeadLetters,
         source: Collection[dict[str, Any]],
-        recompute: UserRecompute,
+        recompute: Isolation,
         clock: Clock,
         next_batch_id: Callable[[], str],
         every_minutes: float,
@@ -57,13 +58,21 @@ class LetterRetry:
     def run_due(self) -> None:
         """Retry all open letters when the time has come (at start, then every `DLQ_RETRY_MINUTES`).
 
-        A retry that fails is logged and never fails the batch: its letters are still there.
+        A retry that fails is logged and never fails the batch: its letters are still there. A user who was
+        set aside may kill the process again, so that letter is not retried at each start.
         """
         if self._monotonic() < self._due_at:
             return
         self._due_at = self._monotonic() + self._every_seconds
         try:
-            outcome = self.run([letter for letter in self._letters.list() if not letter.parked])
+            before = self._clock.now() - timedelta(seconds=self._every_seconds)
+            outcome = self.run(
+                [
+                    letter
+                    for letter in self._letters.list()
+                    if not letter.parked and (not _stands_for_user(letter) or _last(letter) <= before)
+                ]
+            )
         except Exception as error:  # noqa: BLE001 - the boundary: reported, and nothing is lost
             logger.warning("Retrying dead letters failed; they are kept", reason=type(error).__name__)
             return
@@ -73,8 +82,15 @@ class LetterRetry:
     def run(self, letters: Sequence[Letter]) -> RetryOutcome:
         """Retry `letters` now. Raises pymongo's and Spark's errors unchanged; nothing is lost by them."""
         outcome = RetryOutcome()
-        failed_keys = self._recompute_users(letters)
-        for letter in letters:
+        for letter in filter(_stands_for_user, letters):
+            if self._fails_alone(letter):
+                outcome.kept.append(letter.id)
+            else:
+                self._letters.delete(letter.id)
+                outcome.resolved.append(letter.id)
+        others = [letter for letter in letters if not _stands_for_user(letter)]
+        failed_keys = self._recompute_users(others)
+        for letter in others:
             if self._still_bad(letter, failed_keys):
                 self._letters.record_attempt(letter.id, self._clock.now())
                 outcome.kept.append(letter.id)
@@ -82,6 +98,18 @@ class LetterRetry:
                 self._letters.delete(letter.id)
                 outcome.resolved.append(letter.id)
         return outcome
+
+    def _fails_alone(self, letter: Letter) -> bool:
+        """Recompute the user whom `letter` sets aside; the attempt is counted before, it may be the last."""
+        self._letters.record_attempt(letter.id, self._clock.now())
+        try:
+            self._recompute.run_set_aside(ObjectId(letter.user_id), self._next_batch_id())
+        except Exception as error:
+            if not is_of_the_data(error):
+                raise
+            logger.warning("The user still makes the computation fail", user=letter.user_id)
+            return True
+        return False
 
     def _recompute_users(self, letters: Sequence[Letter]) -> set[tuple[Any, ...]]:
         ids = {letter.user_id for letter in letters if letter.user_id and ObjectId.is_valid(letter.user_id)}
@@ -102,6 +130,14 @@ class LetterRetry:
             return False
         rejections = check_document(current, self._recompute.rules(self._clock.now())).rejections
         return any((again.reason, again.field) == (letter.reason, letter.field) for again in rejections)
+
+
+def _stands_for_user(letter: Letter) -> bool:
+    return letter.reason == COMPUTATION_FAILED
+
+
+def _last(letter: Letter) -> datetime:
+    return letter.last_attempt or letter.time
 
 
 def _key(document: Any) -> tuple[Any, ...]:

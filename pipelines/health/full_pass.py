@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from contracts import BatchReport
-from pipelines.health.users import UserRecompute
+from pipelines.health.users import Recompute
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import MonotonicClock
 from sources.mongo_history import all_user_ids
@@ -25,7 +25,7 @@ class FullPass:
         self,
         source: Collection[dict[str, Any]],
         target: Collection[dict[str, Any]],
-        recompute: UserRecompute,
+        recompute: Recompute,
         letters: DeadLetters,
         clock: MonotonicClock,
         next_batch_id: Callable[[], str],

@@ -28,7 +28,9 @@ from pipelines.health.audit import Audit
 from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECONDS, Backend
 from pipelines.health.batch import HealthBatch
 from pipelines.health.dead_letter_retry import LetterRetry
+from pipelines.health.failures import Failures
 from pipelines.health.full_pass import FullPass
+from pipelines.health.isolation import Isolation
 from pipelines.health.users import UserRecompute
 from pipelines.health_endpoints import HealthEndpoints, serving
 from pipelines.runner import StopFlag
@@ -184,8 +186,16 @@ def assemble(
     letters = open_letters(settings)
     metrics, poll_metrics = _measure(settings, spark, letters)
     backend, state = Backend(settings, target, metrics), RunState(settings.batch_interval_seconds)
+    faults = Faults(settings.fault)
     recompute_of = partial(UserRecompute, spark, source, target, clock, settings.analytics_timezone)
-    recompute = recompute_of(on_written=_on_written(state, backend))
+    isolated = partial(
+        Isolation,
+        failures=Failures(cursor, settings.max_batch_failures),
+        letters=letters,
+        clock=clock,
+        faults=faults,
+    )
+    recompute = isolated(recompute_of(on_written=_on_written(state, backend)))
     on_report = _reporter(history, metrics, poll_metrics)
     batch = HealthBatch(
         poll=poll,
@@ -194,7 +204,7 @@ def assemble(
         letters=letters,
         clock=clock,
         retry=_retry_policy(settings, metrics),
-        faults=Faults(settings.fault),
+        faults=faults,
         on_report=on_report,
         on_recovery=poll_metrics.recovered,
         overlap_seconds=settings.poll_overlap_seconds,
@@ -202,7 +212,7 @@ def assemble(
     )
     retry = LetterRetry(letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes)
     # Without events: everybody's analytics at once are no news.
-    full = FullPass(source, target, recompute_of(), letters, clock, batch.next_batch_id, on_report)
+    full = FullPass(source, target, isolated(recompute_of()), letters, clock, batch.next_batch_id, on_report)
     return HealthPipeline(
         settings,
         spark,

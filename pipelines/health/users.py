@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 from bson import ObjectId
@@ -17,7 +17,7 @@ from analytics.documents import build_documents
 from analytics.health import compute
 from analytics.history_table import history_table
 from analytics.validation import DayRules
-from contracts import WriteResult
+from contracts import FailedWrite, WriteResult
 from monitoring.logs import get_logger
 from sinks.mongo_upsert import upsert_newer
 from sources.mongo_client import MonotonicClock
@@ -43,6 +43,28 @@ class Recomputed:
     documents: list[dict[str, Any]]
     writes: WriteResult
     history_rows: int
+
+
+class Recompute(Protocol):
+    """Recomputes users; UserRecompute, or what stands before it."""
+
+    def rules(self, now: datetime) -> DayRules:
+        """The calendar by which documents are judged at `now`."""
+        ...
+
+    def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
+        """Read, compute and write `users`; repeating it is safe."""
+        ...
+
+
+def combined(parts: Sequence[Recomputed], failed: Sequence[FailedWrite], now: datetime) -> Recomputed:
+    """The parts as one, with `failed` added to its failed writes; `now` is its time if there is no part."""
+    return Recomputed(
+        min((part.calculated_at for part in parts), default=now),
+        [document for part in parts for document in part.documents],
+        sum((part.writes for part in parts), WriteResult(failed=tuple(failed))),
+        sum(part.history_rows for part in parts),
+    )
 
 
 def _log_examples(writes: WriteResult) -> None:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkpoint.cursor import CursorState, FileCursor, parse_timestamp
+from checkpoint.cursor import FileCursor, parse_timestamp
+from checkpoint.store import CursorState
 from checkpoint.timestamp_text import decode_timestamp, format_timestamp
 from contracts import AlreadyRunningError, ConfigurationError, ServiceError
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,11 +12,12 @@ from typing import Any, cast
 import mongomock
 import pytest
 from bson import ObjectId
+from pymongo.errors import AutoReconnect
 
 from analytics.validation import DayRules
 from contracts import FailedWrite, Rejected, WriteResult
 from pipelines.health.dead_letter_retry import LetterRetry
-from pipelines.health.users import UserRecompute
+from pipelines.health.isolation import COMPUTATION_FAILED, Isolation
 from sinks.dead_letters import DeadLetters
 
 NOW = datetime(2025, 7, 1, 12, tzinfo=timezone.utc)
@@ -28,7 +30,11 @@ class Recompute:
     def __init__(self) -> None:
         self.users: list[ObjectId] = []
         self.refused: list[dict[str, Any]] = []
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
+
+    def run_set_aside(self, user: ObjectId, batch_id: str) -> Any:
+        """As a computation of that user alone."""
+        return self.run([user], batch_id, None)
 
     def rules(self, now: datetime) -> DayRules:
         """As the real one."""
@@ -51,8 +57,9 @@ class Bench:
         self.letters = DeadLetters(folder, max_attempts=2)
         self.recompute = Recompute()
         self.seconds = 0.0
-        clock = SimpleNamespace(now=lambda: NOW)
-        recompute = cast(UserRecompute, self.recompute)
+        self.now = NOW
+        clock = SimpleNamespace(now=lambda: self.now)
+        recompute = cast(Isolation, self.recompute)
         self.retry = LetterRetry(
             self.letters, self.source, recompute, clock, lambda: "batch_9", 15, lambda: self.seconds
         )
@@ -134,3 +141,54 @@ def test_a_failing_retry_keeps_its_letters_and_raises_nothing(bench: Bench) -> N
     bench.retry.run_due()
     (letter,) = bench.letters.list()
     assert letter.attempts == 0
+
+
+class DiedError(BaseException):
+    """Stands for the end of the process: no handler of the code under test runs."""
+
+
+def _set_aside(bench: Bench) -> ObjectId:
+    user = ObjectId()
+    bench.letters.store([FailedWrite({"userId": user}, COMPUTATION_FAILED)], "isolation", NOW)
+    return user
+
+
+def test_a_user_who_was_set_aside_is_released_when_the_computation_works_again(bench: Bench) -> None:
+    """He is computed alone, whatever else lies in the queue."""
+    user, other = _set_aside(bench), bench.bad_document()["userId"]
+    outcome = bench.retry.run(bench.letters.list())
+    assert (len(outcome.resolved), len(outcome.kept)) == (1, 1)
+    assert bench.recompute.users == [user, other]
+    assert [letter.user_id for letter in bench.letters.list()] == [str(other)]
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), DiedError()])
+def test_the_attempt_counts_before_it_is_made(bench: Bench, error: BaseException) -> None:
+    """One that kills the process is counted too, and the letter is parked after the last."""
+    _set_aside(bench)
+    bench.recompute.error = error
+    for attempts in (1, 2):
+        with suppress(DiedError):
+            bench.retry.run(bench.letters.list())
+        assert bench.letters.list()[0].attempts == attempts
+    assert bench.letters.list()[0].parked
+
+
+def test_a_server_that_is_away_keeps_the_letter(bench: Bench) -> None:
+    """The outage is no answer; automatic retries go on later."""
+    _set_aside(bench)
+    bench.recompute.error = AutoReconnect("away")
+    with pytest.raises(AutoReconnect):
+        bench.retry.run(bench.letters.list())
+    assert bench.letters.count() == 1
+
+
+def test_a_restart_does_not_try_him_at_once(bench: Bench) -> None:
+    """Else a user who kills the process would kill it at each start, before any batch."""
+    user = _set_aside(bench)
+    bench.retry.run_due()
+    assert bench.recompute.users == []
+    bench.now += timedelta(minutes=15)
+    bench.seconds = 15 * 60
+    bench.retry.run_due()
+    assert bench.recompute.users == [user]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from bson import ObjectId
 
 from contracts import ConfigurationError
 from pipelines.faults import Faults, InjectedFaultError
@@ -21,6 +22,19 @@ def test_raise_strikes_at_the_nth_occurrence_of_its_step() -> None:
     with pytest.raises(InjectedFaultError):
         faults.reach("write")
     faults.reach("write")
+
+
+def test_a_fault_for_a_user_strikes_each_time_he_is_to_be_computed() -> None:
+    """Other users pass, and so do the named points themselves."""
+    faults = Faults("compute:raise:user=64b000000000000000000001")
+    faults.reach("compute")
+    faults.about_to_compute([ObjectId("64b000000000000000000002")])
+    for _ in range(2):
+        with pytest.raises(InjectedFaultError):
+            faults.about_to_compute(
+                [ObjectId("64b000000000000000000002"), ObjectId("64b000000000000000000001")]
+            )
+    Faults("compute:raise:1").about_to_compute([ObjectId("64b000000000000000000001")])
 
 
 @pytest.mark.parametrize("spec", ["write", "write:explode", "write:raise:often"])

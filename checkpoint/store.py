@@ -1,0 +1,59 @@
+"""What a pipeline needs of the place where its progress is kept; a file or a MongoDB document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class CursorState:
+    """What the store said: `raw` are its very bytes (None when absent), `warnings` sentences for the log."""
+
+    timestamp: datetime
+    origin: Literal["file", "mongo", "default", "previous"]
+    raw: bytes | None
+    warnings: tuple[str, ...] = ()
+
+
+class CheckpointStore(Protocol):
+    """The cursor (the moment up to which changes were processed), who may move it, and small notes.
+
+    A person may change the cursor at any time and always wins. Notes survive the death of the process, not
+    always that of the machine.
+    """
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Be the only process that works. Raises AlreadyRunningError when another one does."""
+        ...
+
+    def read(self, now: datetime) -> CursorState:
+        """The position to go on from, never after `now`."""
+        ...
+
+    def save(self, timestamp: datetime, expected: CursorState, now: datetime) -> CursorState | None:
+        """Move on to `timestamp`, never back and never after `now`; None when a person changed the cursor.
+
+        `expected` is what the last `read` or `save` returned. Raises AlreadyRunningError when another process
+        has taken over meanwhile.
+        """
+        ...
+
+    def set(self, timestamp: datetime, now: datetime) -> None:
+        """Go on from `timestamp` (at most `now`): a person's order, which needs no lock."""
+        ...
+
+    def reset(self) -> None:
+        """Forget the position: a person's order, which needs no lock."""
+        ...
+
+    def read_notes(self) -> dict[str, Any]:
+        """What `write_notes` was given last; empty when there is nothing, or nothing readable."""
+        ...
+
+    def write_notes(self, notes: Mapping[str, Any]) -> None:
+        """Replace the notes (JSON values only); nothing in them removes them."""
+        ...

@@ -1,0 +1,167 @@
+"""Finds the users whose data make a computation fail, so that one of them cannot hold up all others.
+
+Users whose computation failed `MAX_BATCH_FAILURES` times in a row are suspects: they are computed in halves of
+halves until those who fail alone are found. These go to the dead-letter queue, and are left out while their
+letter lies there; everybody else goes on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from bson import ObjectId
+from py4j.protocol import Py4JError, Py4JJavaError
+
+from analytics.validation import DayRules
+from contracts import FailedWrite, ServiceError
+from monitoring.logs import get_logger, redact
+from pipelines.faults import Faults
+from pipelines.health.failures import Failures
+from pipelines.health.users import Recompute, Recomputed, Step, combined
+from sinks.dead_letters import DeadLetters
+from sinks.mongo_errors import denial, is_transient_mongo
+from sources.mongo_client import MonotonicClock
+
+logger = get_logger(__name__)
+
+# The reason of the letter that stands for a user who was set aside.
+COMPUTATION_FAILED = "computation_failed"
+_FEW = 10
+_SHARE = 0.01
+_CAUSE_LENGTH = 300
+
+_Attempt = Callable[[Sequence[ObjectId]], Recomputed]
+
+
+class Isolation:
+    """Recomputes users like the one it wraps, and looks for the culprits when that keeps failing."""
+
+    def __init__(
+        self,
+        recompute: Recompute,
+        failures: Failures,
+        letters: DeadLetters,
+        clock: MonotonicClock,
+        faults: Faults,
+    ) -> None:
+        self._recompute = recompute
+        self._failures = failures
+        self._letters = letters
+        self._clock = clock
+        self._faults = faults
+
+    def rules(self, now: datetime) -> DayRules:
+        """As the wrapped one has them."""
+        return self._recompute.rules(now)
+
+    def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
+        """Recompute `users`; those who are set aside are among the result's failed writes instead.
+
+        Raises what the computation raised, until it has failed so often that a search begins. The search
+        raises ServiceError when more than 10 and more than 1 % of the users would be set aside: that is a bug
+        or a fault of this machine, and nobody is set aside.
+        """
+
+        def attempt(group: Sequence[ObjectId]) -> Recomputed:
+            return self._attempt(group, batch_id, step)
+
+        aside = self._set_aside_of(users)
+        suspects = self._failures.suspects(user for user in users if user not in aside)
+        results: list[Recomputed] = []
+        done: set[ObjectId] = set()
+        if suspects or self._failures.searching:
+            limit = max(_FEW, round(len(users) * _SHARE))
+            for group, result in self._search(suspects, limit, attempt):
+                done.update(group)
+                results.append(result)
+            aside = self._set_aside_of(users)
+        rest = [user for user in users if user not in aside and user not in done]
+        if rest:
+            results.append(attempt(rest))
+        return combined(results, [_letter(user) for user in users if user in aside], self._clock.now())
+
+    def run_set_aside(self, user: ObjectId, batch_id: str) -> Recomputed:
+        """Recompute one user who is set aside, which may kill the process; what that raises passes."""
+        self._faults.about_to_compute([user])
+        return self._recompute.run([user], batch_id, lambda _step: None)
+
+    def _attempt(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
+        self._failures.begin(users)
+        try:
+            self._faults.about_to_compute(users)
+            result = self._recompute.run(users, batch_id, step)
+        except Exception as error:
+            if is_of_the_data(error):
+                self._failures.failed(_cause(error))
+            else:
+                self._failures.interrupted()
+            raise
+        self._failures.succeeded()
+        return result
+
+    def _search(
+        self, suspects: Sequence[ObjectId], limit: int, attempt: _Attempt
+    ) -> list[tuple[list[ObjectId], Recomputed]]:
+        """Try groups until every culprit is found and set aside; the groups that could be computed."""
+        if not self._failures.searching:
+            logger.warning(
+                f"🔎 The computation failed {self._failures.max_failures} times in a row for "
+                f"{len(suspects)} users; looking for those who cause it"
+            )
+            self._failures.search(suspects)
+        done = []
+        # Also those count whose process died of them, before this one went on with the search.
+        self._check_number(limit)
+        while group := self._failures.next_group():
+            try:
+                done.append((group, attempt(group)))
+            except Exception as error:
+                # Without Java every further group would fail, whoever is in it.
+                if not is_of_the_data(error) or _java_ended(error):
+                    raise
+            self._check_number(limit)
+        self._set_aside()
+        return done
+
+    def _check_number(self, limit: int) -> None:
+        causes = list(self._failures.culprits.values())
+        if len(causes) <= limit:
+            return
+        self._failures.forget()
+        raise ServiceError(
+            f"The computation fails for more than {limit} users, each alone (the last: {causes[-1]}). That is "
+            "a bug or a fault of this machine, so nobody is set aside and the cursor stays; look at the errors "
+            "before and correct their cause."
+        )
+
+    def _set_aside(self) -> None:
+        culprits = self._failures.culprits
+        letters = [_letter(user, cause) for user, cause in culprits.items()]
+        self._letters.store(letters, "isolation", self._clock.now())
+        for user, cause in culprits.items():
+            logger.error(f"🚧 User {user} makes the computation fail and is set aside", cause=cause)
+        self._failures.end_search()
+
+    def _set_aside_of(self, users: Sequence[ObjectId]) -> set[ObjectId]:
+        known = self._letters.known([_letter(user) for user in users])
+        return set(itertools.compress(users, known))
+
+
+def is_of_the_data(error: Exception) -> bool:
+    """Not a server that is away or refuses, not a disk that is full: what only another input can mend."""
+    return not (isinstance(error, ServiceError) or is_transient_mongo(error) or denial(error))
+
+
+def _java_ended(error: Exception) -> bool:
+    return isinstance(error, Py4JError | OSError) and not isinstance(error, Py4JJavaError)
+
+
+def _cause(error: Exception) -> str:
+    return redact(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")[:_CAUSE_LENGTH]
+
+
+def _letter(user: ObjectId, cause: str = "") -> FailedWrite:
+    """What stands for a user in the dead-letter queue; the letter's id depends on the user alone."""
+    return FailedWrite({"userId": user, "cause": cause}, COMPUTATION_FAILED)
