@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     spark_master: str = ""
     batch_interval_seconds: PositiveSeconds = 60.0
     checkpoint_location: Path = Path("./spark-checkpoints")
+    cursor_store: Literal["file", "mongo"] = "file"
+    cursor_lease_seconds: PositiveSeconds = 30.0
     poll_overlap_seconds: Annotated[int, Field(ge=0)] = 60
     max_batch_documents: Positive = 10_000
     max_users_per_piece: Positive = 1_000

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from checkpoint.atomic_file import replace, sync_folder, write_atomically
 from checkpoint.lock import hold
-from checkpoint.store import CursorState
+from checkpoint.store import CursorState, checked
 from checkpoint.timestamp_text import decode_timestamp, format_timestamp, parse_timestamp
 from contracts import ConfigurationError, ServiceError
 
@@ -52,7 +52,7 @@ class FileCursor:
                 timestamp = decode_timestamp(raw)
             except ValueError as error:
                 return self._recover(raw, str(error), now)
-            return self._checked(timestamp, "file", raw, now)
+            return checked(timestamp, self._previous_timestamp(), "file", raw, now)
         except OSError as error:
             raise ConfigurationError(
                 f"The cursor file {self._file} cannot be read ({error.strerror or error}). Mend its "
@@ -125,25 +125,6 @@ class FileCursor:
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _checked(
-        self, timestamp: datetime, origin: Literal["file", "previous"], raw: bytes, now: datetime
-    ) -> CursorState:
-        warnings = []
-        if timestamp > now:
-            warnings.append(
-                f"The cursor {format_timestamp(timestamp)} lies in the future; going on from "
-                f"{format_timestamp(now)}, the database server's now"
-            )
-            timestamp = now
-        previous = self._previous_timestamp()
-        # Saving never moves back, so a person did it, or a flipped bit made one date out of another.
-        if previous is not None and timestamp < previous:
-            warnings.append(
-                f"The cursor {format_timestamp(timestamp)} is earlier than its previous generation "
-                f"{format_timestamp(previous)}; everything changed since then is processed again"
-            )
-        return CursorState(timestamp, origin, raw, tuple(warnings))
-
     def _recover(self, raw: bytes, reason: str, now: datetime) -> CursorState:
         aside = self._file_aside(now)
         fault = f"The cursor file was unreadable ({reason}) and is now {aside.name}"
@@ -160,7 +141,7 @@ class FileCursor:
         restored = _encode(previous)
         write_atomically(self._file, restored)
         warning = f"{fault}; going on from the previous generation, {format_timestamp(previous)}"
-        state = self._checked(previous, "previous", restored, now)
+        state = checked(previous, previous, "previous", restored, now)
         return CursorState(state.timestamp, "previous", restored, (warning, *state.warnings))
 
     def _file_aside(self, now: datetime) -> Path:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from checkpoint.timestamp_text import format_timestamp
+
 
 @dataclass(frozen=True, slots=True)
 class CursorState:
@@ -17,6 +19,30 @@ class CursorState:
     origin: Literal["file", "mongo", "default", "previous"]
     raw: bytes | None
     warnings: tuple[str, ...] = ()
+
+
+def checked(
+    timestamp: datetime,
+    previous: datetime | None,
+    origin: Literal["file", "mongo", "default", "previous"],
+    raw: bytes | None,
+    now: datetime,
+) -> CursorState:
+    """The state for `timestamp`, clamped to `now`, with a warning for each thing that is odd about it."""
+    warnings = []
+    if timestamp > now:
+        warnings.append(
+            f"The cursor {format_timestamp(timestamp)} lies in the future; going on from "
+            f"{format_timestamp(now)}, the database server's now"
+        )
+        timestamp = now
+    # Saving never moves back, so a person did it, or a flipped bit made one date out of another.
+    if previous is not None and timestamp < previous:
+        warnings.append(
+            f"The cursor {format_timestamp(timestamp)} is earlier than its previous generation "
+            f"{format_timestamp(previous)}; everything changed since then is processed again"
+        )
+    return CursorState(timestamp, origin, raw, tuple(warnings))
 
 
 class CheckpointStore(Protocol):

@@ -11,7 +11,7 @@ import typer
 from checkpoint.timestamp_text import format_timestamp
 from commands.common import parse_time, prepare
 from commands.terminal import print_json, progress
-from pipelines.health.job import SOURCE_COLLECTION, open_cursor
+from pipelines.health.stores import SOURCE_COLLECTION, open_cursor
 from settings import Settings
 from sources.mongo_client import ServerClock, connect
 from sources.mongo_inspection import Changes, count_changes

@@ -10,7 +10,8 @@ from rich.table import Column, Table
 
 from commands.common import prepare
 from commands.terminal import console, progress
-from pipelines.health.job import open_letters, open_pipeline
+from pipelines.health.job import open_pipeline
+from pipelines.health.stores import open_letters
 
 app = typer.Typer(help="The dead-letter queue: what was set aside, and trying it again.")
 

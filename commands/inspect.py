@@ -16,7 +16,7 @@ from commands.common import prepare
 from commands.inspect_tables import print_overview, print_user
 from commands.terminal import console, print_json, progress
 from contracts import ConfigurationError
-from pipelines.health.job import SOURCE_COLLECTION
+from pipelines.health.stores import SOURCE_COLLECTION
 from pipelines.health.user_view import UserView, view_user
 from settings import Settings
 from sources.mongo_client import ServerClock, connect

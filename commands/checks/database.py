@@ -17,7 +17,7 @@ from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from commands.checks.result import CheckResult, failed, ok, skipped, warning
 from commands.common import mongo_fault
-from pipelines.health.job import SOURCE_COLLECTION
+from pipelines.health.stores import SOURCE_COLLECTION
 from settings import Settings
 from sinks.mongo_errors import is_unauthorized
 from sinks.mongo_indexes import duplicate_keys, missing_indexes

@@ -147,7 +147,7 @@ class HealthBatch:
             self._on_recovery(state.origin)
         if self._known is not None and self._known.raw != state.raw:
             logger.info(
-                "The cursor file was changed by hand; going on from there", cursor=str(state.timestamp)
+                "The cursor was changed from outside; going on from there", cursor=str(state.timestamp)
             )
             self._poll.forget()
         self._known = state
@@ -157,7 +157,7 @@ class HealthBatch:
         newest = max(state.timestamp, page.newest or state.timestamp)
         saved = self._cursor.save(min(newest, now), state, now)
         if saved is None:
-            logger.info("The cursor file was changed by hand during the batch; the change is kept")
+            logger.info("The cursor was changed from outside during the batch; the change is kept")
             self._poll.forget()
         self._known = saved
         return saved

@@ -13,7 +13,8 @@ from rich.console import Console
 from monitoring import logs
 from pipelines.health.demo_console import print_anomalies, print_worked_example
 from pipelines.health.demo_report import write_report
-from pipelines.health.job import SOURCE_COLLECTION, HealthPipeline, open_pipeline
+from pipelines.health.job import HealthPipeline, open_pipeline
+from pipelines.health.stores import SOURCE_COLLECTION
 from pipelines.runner import StopFlag
 from settings import Settings, load
 from sources.mongo_client import connect

@@ -1,6 +1,7 @@
 """Whose computation failed, how often, and how far the search for the culprits is; kept in the checkpoint.
 
-It is written before a computation, so a process that dies of one leaves its trace: an attempt without a result.
+It is written before a computation, so a process that dies of one leaves its trace: an attempt without a
+result.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Finds the users whose data make a computation fail, so that one of them cannot hold up all others.
 
-Users whose computation failed `MAX_BATCH_FAILURES` times in a row are suspects: they are computed in halves of
-halves until those who fail alone are found. These go to the dead-letter queue, and are left out while their
-letter lies there; everybody else goes on.
+Users whose computation failed `MAX_BATCH_FAILURES` times in a row are suspects: they are computed in halves
+of halves until those who fail alone are found. These go to the dead-letter queue, and are left out while
+their letter lies there; everybody else goes on.
 """
 
 from __future__ import annotations
@@ -131,9 +131,9 @@ class Isolation:
             return
         self._failures.forget()
         raise ServiceError(
-            f"The computation fails for more than {limit} users, each alone (the last: {causes[-1]}). That is "
-            "a bug or a fault of this machine, so nobody is set aside and the cursor stays; look at the errors "
-            "before and correct their cause."
+            f"The computation fails for more than {limit} users, each alone ({causes[-1]}). That is a "
+            "bug or a fault of this machine, so nobody is set aside and the cursor stays: look at the "
+            "errors before this one."
         )
 
     def _set_aside(self) -> None:

@@ -13,7 +13,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
-from checkpoint.cursor import FileCursor
+from checkpoint.store import CheckpointStore
 from contracts import BatchReport
 from monitoring.audit_metrics import AuditMetrics
 from monitoring.batch_history import BatchHistory, batch_line
@@ -31,6 +31,7 @@ from pipelines.health.dead_letter_retry import LetterRetry
 from pipelines.health.failures import Failures
 from pipelines.health.full_pass import FullPass
 from pipelines.health.isolation import Isolation
+from pipelines.health.stores import SOURCE_COLLECTION, open_cursor, open_database, open_letters
 from pipelines.health.users import UserRecompute
 from pipelines.health_endpoints import HealthEndpoints, serving
 from pipelines.runner import StopFlag
@@ -40,10 +41,8 @@ from session import spark_session
 from settings import Settings
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_indexes import ensure_indexes
-from sources.mongo_client import MonotonicClock, ServerClock, connect, ping
+from sources.mongo_client import MonotonicClock, ping
 from sources.mongo_poll import MongoPoll
-
-SOURCE_COLLECTION = "healthmetrics"
 
 logger = get_logger(__name__)
 
@@ -57,7 +56,7 @@ class HealthPipeline:
     source: Collection[dict[str, Any]]
     target: Collection[dict[str, Any]]
     clock: MonotonicClock
-    cursor: FileCursor
+    cursor: CheckpointStore
     batch: HealthBatch
     full: FullPass
     letters: LetterRetry
@@ -129,16 +128,6 @@ class HealthPipeline:
             out(f"📤 Batch history: {exported}")
 
 
-def open_letters(settings: Settings) -> DeadLetters:
-    """The dead-letter queue of this pipeline, without starting anything else."""
-    return DeadLetters(settings.dlq_directory, max_attempts=settings.dlq_max_attempts)
-
-
-def open_cursor(settings: Settings) -> FileCursor:
-    """The cursor file of this pipeline, without starting anything else."""
-    return FileCursor(settings.checkpoint_location, settings.default_lookback_days)
-
-
 @contextmanager
 def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipeline]:
     """Build, check and connect the pipeline; stops Spark and releases the checkpoint folder at the end.
@@ -164,21 +153,13 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
             job.backend.close(STREAM_FLUSH_SECONDS)
 
 
-def open_database(settings: Settings) -> tuple[Any, MonotonicClock]:
-    """The database and the server's clock, asked once: pymongo's errors pass when nobody answers."""
-    client = connect(settings.mongo_uri.get_secret_value(), round(settings.mongo_timeout_seconds * 1000))
-    clock = MonotonicClock(ServerClock(client))
-    clock.now()
-    return client[settings.mongo_db_name], clock
-
-
 def assemble(
     settings: Settings,
     spark: SparkSession,
     source: Collection[dict[str, Any]],
     target: Collection[dict[str, Any]],
     clock: MonotonicClock,
-    cursor: FileCursor,
+    cursor: CheckpointStore,
     poll: MongoPoll,
 ) -> HealthPipeline:
     """Wire the parts; tests come in through this door with their own session and database."""

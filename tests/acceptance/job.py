@@ -43,6 +43,14 @@ class Job:
             "JAVA_TOOL_OPTIONS": java_options(),
         }
 
+    def beside(self) -> Job:
+        """The same database and checkpoint from another working folder, as on a second host."""
+        other = Job(self.folder / f"other{len(list(self.folder.glob('other*')))}", "", self.database)
+        other.folder.mkdir()
+        checkpoint = str(self.folder / "spark-checkpoints")
+        other.environment = {**self.environment, "CHECKPOINT_LOCATION": checkpoint}
+        return other
+
     def start(self, *arguments: str, script: str = "main.py", **environment: str) -> subprocess.Popen[str]:
         """Start without waiting; output is kept in `output.txt`."""
         with (self.folder / "output.txt").open("a") as output:

@@ -75,11 +75,3 @@ def test_a_wrong_address_is_one_clear_error(job: Job) -> None:
     assert "MONGO_URI" in job.output()
     assert "Traceback" not in job.output()
     assert "hunter2" not in job.output()
-
-
-def test_a_second_instance_refuses_to_start(job: Job) -> None:
-    """Two processes on one checkpoint would write the same cursor."""
-    process = job.start()
-    wait_for(lambda: job.database["analytics"].count_documents({}) > 0, "the first analytics", process)
-    assert job.run("--once") == 2
-    assert job.stop(process) == 0

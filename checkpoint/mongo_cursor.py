@@ -1,0 +1,217 @@
+"""The cursor in MongoDB, for clusters and network file systems, where a file's lock proves nothing.
+
+One document holds the position, the generation before, the notes, and a lease by the server's clock. Each
+holder of the lease has a number of its own (the fence), greater than that of all before; whatever is written
+here compares it, so an instance that was stalled beyond its lease changes nothing when it wakes up.
+
+What such an instance can still do: write analytics that it computed before. They carry the time at which it
+read, so newer results stay (newer wins), and what it overwrites is older than its own. One thing it may
+revive: a document whose key the new holder deleted as no longer produced. The user's next change, or a full
+pass, heals that.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta, timezone
+from typing import Any, Literal
+
+import bson
+from bson.codec_options import CodecOptions, DatetimeConversion
+from pymongo import ReadPreference, ReturnDocument, WriteConcern
+from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from checkpoint.store import CursorState, checked
+from checkpoint.timestamp_text import format_timestamp, parse_timestamp
+from contracts import AlreadyRunningError
+
+_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True, tzinfo=timezone.utc, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class MongoCursor:
+    """The cursor in the document `name` of `collection`; absent means `default_days` ago.
+
+    pymongo's connection errors pass through everywhere.
+    """
+
+    def __init__(
+        self, collection: Collection[dict[str, Any]], name: str, default_days: int, lease_seconds: float
+    ) -> None:
+        # Majority, so that no election takes back what was acknowledged.
+        self._collection = collection.with_options(_OPTIONS, ReadPreference.PRIMARY, WriteConcern("majority"))
+        self._key = {"_id": name}
+        self._default_age = timedelta(days=default_days)
+        self._lease_seconds = lease_seconds
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._fence: int | None = None
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lease, renewed in the background, and give it back at the end.
+
+        The lease of an instance that died is waited for. Raises AlreadyRunningError when its holder lives.
+        """
+        self._acquire()
+        ended = threading.Event()
+        renewal = threading.Thread(target=self._renew_until, args=(ended,), name="lease", daemon=True)
+        renewal.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            renewal.join(self._lease_seconds)
+            with suppress(PyMongoError):
+                self._collection.update_one(self._mine(), {"$set": {"lease.until": _LONG_AGO}})
+
+    def read(self, now: datetime) -> CursorState:
+        """The position to go on from, never after `now`.
+
+        Something that is no time is set aside in the field `corrupt`, and the previous generation takes its
+        place. Raises AlreadyRunningError when another instance has taken over.
+        """
+        document = self._collection.find_one(self._key) or {}
+        if self._fence is not None and document.get("lease", {}).get("fence") != self._fence:
+            raise self._taken_over()
+        if document.get("timestamp") is None:
+            return CursorState(now - self._default_age, "default", None)
+        value, previous = document["timestamp"], _moment(document.get("previous"))
+        timestamp = _moment(value)
+        if timestamp is None:
+            return self._recover(value, previous, now)
+        return checked(timestamp, previous, "mongo", _raw(value), now)
+
+    def save(self, timestamp: datetime, expected: CursorState, now: datetime) -> CursorState | None:
+        """Move on to `timestamp`, never back and never after `now`; None when a person changed the position.
+
+        `expected` is what the last `read` or `save` returned. Raises AlreadyRunningError when another
+        instance has taken over.
+        """
+        target = max(min(timestamp, now), expected.timestamp)
+        # Null stands for both nothing and no such field.
+        found = None if expected.raw is None else bson.decode(expected.raw, _OPTIONS)[""]
+        before = target if expected.raw is None else expected.timestamp
+        answer = self._collection.update_one(
+            {**self._mine(), "timestamp": {"$eq": found}}, {"$set": {"timestamp": target, "previous": before}}
+        )
+        if answer.matched_count:
+            return CursorState(target, "mongo", _raw(target))
+        if self._collection.count_documents(self._mine(), limit=1) == 0:
+            raise self._taken_over()
+        return None
+
+    def set(self, timestamp: datetime, now: datetime) -> None:
+        """Go on from `timestamp` (at most `now`), also if the value is damaged later: a person's order."""
+        target = min(timestamp, now)
+        self._collection.update_one(
+            self._key, {"$set": {"timestamp": target, "previous": target}}, upsert=True
+        )
+
+    def reset(self) -> None:
+        """Forget the position, so that the next read is the default."""
+        self._collection.update_one(self._key, {"$unset": {"timestamp": "", "previous": ""}})
+
+    def read_notes(self) -> dict[str, Any]:
+        """What `write_notes` was given last; empty when there is nothing, or nothing readable."""
+        notes = (self._collection.find_one(self._key, {"notes": 1}) or {}).get("notes")
+        return notes if isinstance(notes, dict) else {}
+
+    def write_notes(self, notes: Mapping[str, Any]) -> None:
+        """Replace the notes; nothing in them removes them.
+
+        Raises AlreadyRunningError when another instance has taken over: before anything is computed.
+        """
+        change = {"$set": {"notes": dict(notes)}} if notes else {"$unset": {"notes": ""}}
+        if self._collection.update_one(self._mine(), change).matched_count == 0:
+            raise self._taken_over()
+
+    def _mine(self) -> dict[str, Any]:
+        return {**self._key, "lease.fence": self._fence}
+
+    def _recover(self, value: Any, previous: datetime | None, now: datetime) -> CursorState:
+        timestamp = previous or now - self._default_age
+        origin: Literal["previous", "default"] = "previous" if previous else "default"
+        change: dict[str, Any] = {"$set": {"corrupt": value}}
+        if previous:
+            change["$set"]["timestamp"] = previous
+        else:
+            change["$unset"] = {"timestamp": ""}
+        # A person who has just mended it wins.
+        self._collection.update_one({**self._key, "timestamp": {"$eq": value}}, change)
+        source = "the previous generation, " if previous else "the default, "
+        warning = (
+            f"The cursor in {self._collection.name} was not a time and is now in its field `corrupt`; going "
+            f"on from {source}{format_timestamp(timestamp)}"
+        )
+        state = checked(timestamp, None, origin, _raw(previous) if previous else None, now)
+        return CursorState(state.timestamp, origin, state.raw, (warning, *state.warnings))
+
+    def _acquire(self) -> None:
+        with suppress(DuplicateKeyError):
+            self._collection.insert_one(dict(self._key))
+        first: Any = None
+        while not self._try_to_acquire():
+            lease = (self._collection.find_one(self._key) or {}).get("lease", {})
+            until = lease.get("until")
+            if first is not None and until != first:
+                raise AlreadyRunningError(
+                    f"Another instance ({lease.get('owner')}) is running on this checkpoint. Stop it first, "
+                    "or give this one another MONGO_DB_NAME or ANALYTICS_COLLECTION."
+                )
+            first = until
+            time.sleep(min(1.0, self._lease_seconds / 4))
+
+    def _try_to_acquire(self) -> bool:
+        """Take the lease if it has ended by the server's clock; an update with a pipeline knows that time."""
+        free = {"$lte": [{"$ifNull": ["$lease.until", _LONG_AGO]}, "$$NOW"]}
+        lease = {
+            "owner": {"$literal": self._owner},
+            "fence": {"$add": [{"$ifNull": ["$lease.fence", 0]}, 1]},
+            "until": self._end(),
+        }
+        document = self._collection.find_one_and_update(
+            {**self._key, "$expr": free}, [{"$set": {"lease": lease}}], return_document=ReturnDocument.AFTER
+        )
+        if document is not None:
+            self._fence = document["lease"]["fence"]
+        return document is not None
+
+    def _end(self) -> dict[str, Any]:
+        return {"$add": ["$$NOW", round(self._lease_seconds * 1000)]}
+
+    def _renew_until(self, ended: threading.Event) -> None:
+        while not ended.wait(self._lease_seconds / 3):
+            # A server that is away is the batch's to report; nobody else can take the lease meanwhile.
+            with suppress(PyMongoError):
+                answer = self._collection.update_one(self._mine(), [{"$set": {"lease.until": self._end()}}])
+                if answer.matched_count == 0:
+                    return
+
+    def _taken_over(self) -> AlreadyRunningError:
+        return AlreadyRunningError(
+            "Another instance has taken over this checkpoint, because this one was silent for longer than "
+            f"CURSOR_LEASE_SECONDS ({self._lease_seconds:g}). Nothing is lost; it goes on there."
+        )
+
+
+def _moment(value: Any) -> datetime | None:
+    """A stored value as a time: a date, or text as people write it; else None."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        return parse_timestamp(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _raw(value: Any) -> bytes:
+    return bson.encode({"": value})

@@ -1,0 +1,51 @@
+"""Where the health pipeline keeps things: its database, cursor and dead letters, each opened from Settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from checkpoint.cursor import FileCursor
+from checkpoint.mongo_cursor import MongoCursor
+from checkpoint.store import CheckpointStore
+from contracts import ConfigurationError
+from settings import Settings
+from sinks.dead_letters import DeadLetters
+from sources.mongo_client import MonotonicClock, ServerClock, connect, is_mongomock
+
+SOURCE_COLLECTION = "healthmetrics"
+CHECKPOINT_COLLECTION = "analytics_checkpoints"
+
+
+def open_database(settings: Settings) -> tuple[Any, MonotonicClock]:
+    """The database and the server's clock, asked once: pymongo's errors pass when nobody answers."""
+    client = _connect(settings)
+    clock = MonotonicClock(ServerClock(client))
+    clock.now()
+    return client[settings.mongo_db_name], clock
+
+
+def open_letters(settings: Settings) -> DeadLetters:
+    """The dead-letter queue of this pipeline."""
+    return DeadLetters(settings.dlq_directory, max_attempts=settings.dlq_max_attempts)
+
+
+def open_cursor(settings: Settings) -> CheckpointStore:
+    """The cursor of this pipeline where CURSOR_STORE says.
+
+    Raises ConfigurationError when that is MongoDB and MONGO_URI names the embedded store.
+    """
+    if settings.cursor_store == "file":
+        return FileCursor(settings.checkpoint_location, settings.default_lookback_days)
+    client = _connect(settings)
+    if is_mongomock(client):
+        raise ConfigurationError("CURSOR_STORE=mongo needs a real server; the embedded store keeps nothing.")
+    return MongoCursor(
+        client[settings.mongo_db_name][CHECKPOINT_COLLECTION],
+        f"health:{settings.analytics_collection}",
+        settings.default_lookback_days,
+        settings.cursor_lease_seconds,
+    )
+
+
+def _connect(settings: Settings) -> Any:
+    return connect(settings.mongo_uri.get_secret_value(), round(settings.mongo_timeout_seconds * 1000))

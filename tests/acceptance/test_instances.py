@@ -1,0 +1,83 @@
+"""Two instances on one checkpoint: the second is refused, and a stalled first one can do no harm."""
+
+from __future__ import annotations
+
+import signal
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from tests.acceptance.job import Job, wait_for
+
+ON_MONGO = {"CURSOR_STORE": "mongo", "CURSOR_LEASE_SECONDS": "4"}
+
+
+def _has_analytics(job: Job) -> bool:
+    return job.database["analytics"].count_documents({}) > 0
+
+
+def _edited_now(job: Job) -> Any:
+    """A day is added; the analytics that know it."""
+    user = job.database["healthmetrics"].find_one({"userId": {"$type": "objectId"}}, sort=[("_id", 1)])
+    assert user
+    now = datetime.now(timezone.utc)
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    job.database["healthmetrics"].update_one(
+        {"userId": user["userId"], "date": day},
+        {"$set": {"metrics.steps": 4321, "source": "manual", "updatedAt": now}},
+        upsert=True,
+    )
+    return {"userId": user["userId"], "metricType": "steps", "calculatedAt": {"$gt": now}}
+
+
+@pytest.mark.parametrize("store", [{}, ON_MONGO], ids=["file", "mongo"])
+def test_a_second_instance_is_refused_with_one_line(job: Job, store: dict[str, str]) -> None:
+    """Stream and one-shot batch alike, before Spark is started; the first one goes on undisturbed."""
+    first = job.start(**store)
+    wait_for(lambda: _has_analytics(job), "the first analytics", first)
+    for script in ("main.py", "process_batch.py"):
+        other = job.beside()
+        assert other.run("--once" if script == "main.py" else "--full", script=script, **store) == 2
+        assert "❌ Another" in other.output()
+        assert "Traceback" not in other.output()
+        assert "Spark Session Initialized" not in other.output()
+    computed = _edited_now(job)
+    wait_for(lambda: job.database["analytics"].count_documents(computed) > 0, "an edit", first)
+    assert job.stop(first) == 0
+    job.assert_equals_reference()
+
+
+def test_a_stalled_instance_is_taken_over_and_ends_when_it_wakes_up(job: Job) -> None:
+    """It stood still (SIGSTOP) beyond its lease; the other finishes the work, the cursor never goes back."""
+    first = job.start(**ON_MONGO)
+    wait_for(lambda: _has_analytics(job), "the first analytics", first)
+    first.send_signal(signal.SIGSTOP)
+    other = job.beside()
+    computed = _edited_now(job)
+    second = other.start(**ON_MONGO)
+    wait_for(lambda: job.database["analytics"].count_documents(computed) > 0, "the other instance", second)
+    state = job.database["analytics_checkpoints"]
+    wait_for(lambda: bool(state.find_one({"timestamp": {"$type": "date"}})), "its cursor", second)
+    cursor = state.find_one()
+    first.send_signal(signal.SIGCONT)
+    assert first.wait(60) == 2
+    assert "taken over" in job.output()
+    assert "Traceback" not in job.output()
+    after = state.find_one()
+    assert cursor
+    assert after
+    assert after["timestamp"] >= cursor["timestamp"]
+    assert after["lease"]["fence"] == 2
+    assert other.stop(second) == 0, other.output()
+    job.assert_equals_reference()
+
+
+def test_kill_9_with_the_cursor_in_mongo_loses_nothing(job: Job, edit: Any) -> None:
+    """The next instance waits for the dead one's lease, then goes on; cron runs continue from there."""
+    edit()
+    assert job.run("--once", FAULT="write:kill:1", **ON_MONGO) == -signal.SIGKILL, job.output()
+    edit()
+    assert job.run(script="process_batch.py", **ON_MONGO) == 0, job.output()
+    job.assert_equals_reference()
+    assert not (job.folder / "spark-checkpoints" / "last_processed_timestamp.txt").exists()

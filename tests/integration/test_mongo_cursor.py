@@ -1,0 +1,238 @@
+"""The cursor in MongoDB: compare-and-set, people's edits, the lease and its fence."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+from typer.testing import CliRunner
+
+from checkpoint.mongo_cursor import MongoCursor
+from contracts import AlreadyRunningError
+from main import app
+from sources.mongo_client import ServerClock
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=timezone.utc)
+DAY = timedelta(days=1)
+LEASE_SECONDS = 1.0
+NAME = {"_id": "health:analytics"}
+
+
+def _cursor(database: Database[dict[str, Any]], lease_seconds: float = 60.0) -> MongoCursor:
+    return MongoCursor(database["analytics_checkpoints"], NAME["_id"], 30, lease_seconds)
+
+
+@pytest.fixture
+def cursor(database: Database[dict[str, Any]]) -> Iterator[MongoCursor]:
+    """A store that holds its lease."""
+    one = _cursor(database)
+    with one.lock():
+        yield one
+
+
+def _edit(database: Database[dict[str, Any]], **values: Any) -> None:
+    database["analytics_checkpoints"].update_one(NAME, {"$set": values})
+
+
+def _stored(database: Database[dict[str, Any]]) -> dict[str, Any]:
+    return database["analytics_checkpoints"].find_one(NAME) or {}
+
+
+def test_absent_is_the_default_and_what_is_saved_is_read_back(cursor: MongoCursor) -> None:
+    """The same answers as the file's: never back, never after the server's now."""
+    state = cursor.read(NOW)
+    assert (state.timestamp, state.origin, state.warnings) == (NOW - 30 * DAY, "default", ())
+    first = cursor.save(NOW - 2 * DAY, state, NOW)
+    assert first == cursor.read(NOW)
+    assert first is not None
+    assert cursor.save(NOW - 5 * DAY, first, NOW) == first
+    second = cursor.save(NOW + DAY, first, NOW)
+    assert second is not None
+    assert (second.timestamp, cursor.read(NOW)) == (NOW, second)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (NOW - 9 * DAY, NOW - 9 * DAY),
+        ("2026-01-01", datetime(2026, 1, 1, tzinfo=timezone.utc)),
+        (None, NOW - 30 * DAY),
+    ],
+)
+def test_a_person_wins(
+    database: Database[dict[str, Any]], cursor: MongoCursor, value: Any, expected: datetime
+) -> None:
+    """An edit in the shell, as a date, as text or as nothing, is kept and said by None."""
+    state = cursor.save(NOW - DAY, cursor.read(NOW), NOW)
+    assert state is not None
+    _edit(database, timestamp=value)
+    assert cursor.save(NOW, state, NOW) is None
+    changed = cursor.read(NOW)
+    assert changed.timestamp == expected
+    assert cursor.save(NOW, changed, NOW) is not None
+
+
+def test_orders_need_no_lease(database: Database[dict[str, Any]], cursor: MongoCursor) -> None:
+    """`checkpoint set` and `reset` work while the job runs, which notices."""
+    state = cursor.save(NOW - DAY, cursor.read(NOW), NOW)
+    assert state is not None
+    _cursor(database).set(NOW + DAY, NOW)
+    assert cursor.save(NOW, state, NOW) is None
+    assert _cursor(database).read(NOW).timestamp == NOW
+    _cursor(database).reset()
+    assert cursor.read(NOW).origin == "default"
+
+
+@pytest.mark.parametrize("value", [5, "garbage", [NOW], {"a": 1}, True])
+def test_what_is_no_time_falls_back_to_the_previous_generation(
+    database: Database[dict[str, Any]], cursor: MongoCursor, value: Any
+) -> None:
+    """It is kept aside, told once, and the position restored; never silently from zero."""
+    first = cursor.save(NOW - 2 * DAY, cursor.read(NOW), NOW)
+    assert first is not None
+    cursor.save(NOW - DAY, first, NOW)
+    _edit(database, timestamp=value)
+    state = cursor.read(NOW)
+    assert (state.timestamp, state.origin) == (NOW - 2 * DAY, "previous")
+    assert "corrupt" in state.warnings[0]
+    assert _stored(database)["corrupt"] == value
+    assert (cursor.read(NOW).origin, cursor.read(NOW).warnings) == ("mongo", ())
+    assert cursor.save(NOW, state, NOW) is not None
+    _edit(database, timestamp=value, previous=value)
+    lost = cursor.read(NOW)
+    assert (lost.origin, lost.timestamp) == ("default", NOW - 30 * DAY)
+    assert lost.warnings
+
+
+def test_odd_but_valid_positions_are_told(database: Database[dict[str, Any]], cursor: MongoCursor) -> None:
+    """A future one is clamped; one before the previous generation is followed."""
+    state = cursor.save(NOW - DAY, cursor.read(NOW), NOW)
+    assert state is not None
+    _edit(database, timestamp=NOW + DAY)
+    future = cursor.read(NOW)
+    assert future.timestamp == NOW
+    assert "future" in future.warnings[0]
+    _edit(database, timestamp=NOW - 9 * DAY)
+    assert "earlier than its previous generation" in cursor.read(NOW).warnings[0]
+
+
+def test_the_commands_speak_to_it_too(
+    database: Database[dict[str, Any]], mongo_uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`checkpoint show`, `set` and `reset` with CURSOR_STORE=mongo; no file is written."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in (
+        ("MONGO_URI", mongo_uri),
+        ("MONGO_DB_NAME", database.name),
+        ("CURSOR_STORE", "mongo"),
+    ):
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(app, ["checkpoint", *arguments])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "(default)" in run("show")
+    assert "2026-01-01T00:00:00Z (mongo)" in run("set", "2026-01-01")
+    assert _stored(database)["timestamp"] == datetime(2026, 1, 1, tzinfo=timezone.utc)
+    assert "(default)" in run("reset")
+    assert not list(tmp_path.iterdir())
+
+
+def test_notes_are_kept_and_removed(cursor: MongoCursor) -> None:
+    """What the next process must know; users' ids are keys in them."""
+    assert cursor.read_notes() == {}
+    notes = {"trying": ["64b000000000000000000001"], "failures": {"64b000000000000000000001": 2}}
+    cursor.write_notes(notes)
+    assert cursor.read_notes() == notes
+    cursor.write_notes({})
+    assert cursor.read_notes() == {}
+
+
+@contextmanager
+def _stalled(cursor: MongoCursor) -> Iterator[None]:
+    """The holder loses its time: no renewal happens while the block runs, as in a stopped process."""
+    setattr(cursor, "_renew_until", lambda _ended: None)  # noqa: B010 - mypy knows that it is a method
+    with cursor.lock():
+        yield
+
+
+def test_a_second_instance_is_refused_while_the_first_renews(database: Database[dict[str, Any]]) -> None:
+    """Soon, with the holder's name; and it may start as soon as the first has ended."""
+    with _cursor(database, LEASE_SECONDS).lock():
+        began = time.monotonic()
+        with (
+            pytest.raises(AlreadyRunningError, match="Another instance"),
+            _cursor(database, LEASE_SECONDS).lock(),
+        ):
+            pass
+        assert time.monotonic() - began < 20 * LEASE_SECONDS
+        time.sleep(2 * LEASE_SECONDS)
+        assert _stored(database)["lease"]["fence"] == 1
+    with _cursor(database, 60).lock():
+        assert _stored(database)["lease"]["fence"] == 2
+
+
+def test_a_stalled_first_instance_that_wakes_up_changes_nothing(database: Database[dict[str, Any]]) -> None:
+    """Its lease ran out and another took over: it can neither save, nor note, nor read to go on."""
+    first, second = _cursor(database, LEASE_SECONDS), _cursor(database, LEASE_SECONDS)
+    with _stalled(first):
+        state = first.read(NOW)
+        with second.lock():
+            saved = second.save(NOW - DAY, second.read(NOW), NOW)
+            with pytest.raises(AlreadyRunningError, match="taken over"):
+                first.save(NOW, state, NOW)
+            with pytest.raises(AlreadyRunningError, match="taken over"):
+                first.write_notes({"trying": []})
+            with pytest.raises(AlreadyRunningError, match="taken over"):
+                first.read(NOW)
+            assert second.read(NOW) == saved
+    # The first one's end must not have ended the second one's lease.
+    assert _stored(database)["lease"]["fence"] == 2
+
+
+def test_of_many_that_start_at_once_one_runs(database: Database[dict[str, Any]]) -> None:
+    """The lease is taken by one atomic update."""
+    inside, most, refused = [0], [0], [0]
+    guard, start = threading.Lock(), threading.Barrier(6)
+
+    def run() -> None:
+        start.wait()
+        try:
+            with _cursor(database, 3 * LEASE_SECONDS).lock():
+                with guard:
+                    inside[0] += 1
+                    most[0] = max(most[0], inside[0])
+                time.sleep(5 * LEASE_SECONDS)
+                with guard:
+                    inside[0] -= 1
+        except AlreadyRunningError:
+            with guard:
+                refused[0] += 1
+
+    threads = [threading.Thread(target=run) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most[0], refused[0]) == (1, 5)
+
+
+def test_the_lease_is_by_the_servers_clock(database: Database[dict[str, Any]], mongo_uri: str) -> None:
+    """Hosts whose clocks disagree take nothing from each other."""
+    client: MongoClient[dict[str, Any]] = MongoClient(mongo_uri, tz_aware=True)
+    before = ServerClock(client).now()
+    with _cursor(database, 60).lock():
+        until = _stored(database)["lease"]["until"]
+        after = ServerClock(client).now()
+    client.close()
+    assert before + timedelta(seconds=59) <= until <= after + timedelta(seconds=61)
