@@ -32,11 +32,13 @@ class BatchStream:
 
     `start` gets the function to hand to `foreachBatch` and whether the query shall end by itself once it has
     processed what is there (`availableNow`). `process` may be called again with the same number and rows.
+    The batches of a `disposable` stream carry nothing: one that comes during the stop is passed over.
     """
 
     name: str
     process: BatchFunction
     start: Callable[[BatchFunction, bool], StreamingQuery]
+    disposable: bool = False
 
 
 class Supervisor:
@@ -129,6 +131,8 @@ class _Running:
     def _batch(self, frame: DataFrame, number: int) -> None:
         # Never waiting here: Spark's stop() waits for this function while shut() holds the lock.
         if self._stop() or not self._busy.acquire(blocking=False):
+            if self._stream.disposable:
+                return
             raise _StoppingError(
                 f"{self.name} is being stopped; batch {number} comes again at the next start"
             )

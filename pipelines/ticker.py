@@ -56,7 +56,7 @@ class Ticker:
                 self._error = error
                 stop.set()
 
-        stream = BatchStream("ticker", tick, self._start)
+        stream = BatchStream("ticker", tick, self._start, disposable=True)
         Supervisor([stream], self._retry, self._check).run(stop, once=False)
         if self._error is not None:
             raise self._error

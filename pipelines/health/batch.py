@@ -134,7 +134,7 @@ class HealthBatch:
                         return now
                 self._poll.mark_done(page)
                 self._faults.reach("save")
-                self._report(piece, self._clock.now())
+                self._report(piece, self._time_of_report())
             if stop():
                 break
         return now
@@ -143,7 +143,7 @@ class HealthBatch:
         state = self._cursor.read(now)
         for warning in state.warnings:
             logger.warning(warning)
-        if state.warnings and state.origin != "file":
+        if state.warnings and state.origin in ("previous", "default"):
             self._on_recovery(state.origin)
         if self._known is not None and self._known.raw != state.raw:
             logger.info(
@@ -219,6 +219,13 @@ class HealthBatch:
             self._faults.reach(step)
 
         return mark
+
+    def _time_of_report(self) -> datetime:
+        """The piece is done: its report must not fail because the server is asked for the time."""
+        try:
+            return self._clock.now()
+        except Exception:  # noqa: BLE001 - as above; the next drain meets whatever it is
+            return datetime.now(timezone.utc)
 
     def _report_failure(self, error: Exception) -> None:
         text = str(error) if isinstance(error, ServiceError) else f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""Where the health pipeline keeps things: its database, cursor and dead letters, each opened from Settings."""
+"""Where the health pipeline keeps things: its database, cursor and dead letters, opened from Settings."""
 
 from __future__ import annotations
 

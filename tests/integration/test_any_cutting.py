@@ -29,12 +29,20 @@ METRICS_FILE = "spark_analytics_metrics.prom"
 
 
 def pipeline(
-    spark: SparkSession, database: Database[dict[str, Any]], folder: Path, page_size: int
+    spark: SparkSession,
+    database: Database[dict[str, Any]],
+    folder: Path,
+    page_size: int = 1_000,
+    **overrides: Any,
 ) -> HealthPipeline:
-    """A pipeline as a freshly started process has it: no skip set, the cursor from the file."""
+    """A pipeline as a freshly started process has it: no skip set, the cursor from the file.
+
+    `overrides` are settings; its files lie in `folder` unless they say otherwise.
+    """
     options = {"dlq_directory": "dlq", "log_directory": "logs", "metrics_directory": "metrics"}
     options["checkpoint_location"] = "checkpoints"
-    chosen = load(env_file=None, **{name: folder / value for name, value in options.items()})
+    folders = {name: folder / value for name, value in options.items()}
+    chosen = load(env_file=None, **{**folders, **overrides})
     clock = MonotonicClock(ServerClock(database.client))
     source, target = database["healthmetrics"], database["analytics"]
     poll = MongoPoll(source, 60, page_size)
