@@ -151,7 +151,7 @@ def test_a_full_disk_for_sparks_own_files_only_pauses_the_rhythm(
     class Patience(RetryPolicy):
         def pause(self, failures: int) -> float:
             pauses.append(failures)
-            if failures == 2:
+            if len(pauses) == 2:
                 disk.free()
             return 0.05
 
@@ -164,5 +164,5 @@ def test_a_full_disk_for_sparks_own_files_only_pauses_the_rhythm(
             stop.set()
 
     Ticker(spark, disk.folder / "ticker", 0.2, work, Patience()).run(stop)
-    assert pauses[:2] == [1, 2]
-    assert len(ticks) >= 2
+    assert len(pauses) >= 2
+    assert len(ticks) >= 3
