@@ -105,6 +105,8 @@ class WriteResult:
 class BatchReport:
     """One batch as logs and metrics tell it. Durations in milliseconds, `steps_ms` by step name.
 
+    `records_by_outcome` adds up to `records_processed`: how many were `used`, left out for a reason that is
+    no fault, or refused whole, by reason; `rejected_by_reason` also counts single fields of used records.
     `lateness_seconds` has one number for each record that the source showed after it had been read past;
     `backlog` is how many changed records still wait, None when that is not known.
     """
@@ -117,6 +119,7 @@ class BatchReport:
     writes: WriteResult = field(default_factory=WriteResult)
     users: int = 0
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
+    records_by_outcome: Mapping[str, int] = field(default_factory=dict)
     errors: Sequence[str] = ()
     success: bool = True
     steps_ms: Mapping[str, float] = field(default_factory=dict)

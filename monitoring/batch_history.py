@@ -74,6 +74,7 @@ def log_entry(report: BatchReport) -> dict[str, Any]:
         "status": report.status,
         "users": report.users,
         "analytics_deleted": writes.deleted,
+        "records_by_outcome": {redact(name): count for name, count in report.records_by_outcome.items()},
         "rejected_by_reason": {redact(reason): count for reason, count in report.rejected_by_reason.items()},
         "steps_ms": {step: _finite(duration) for step, duration in report.steps_ms.items()},
     }

@@ -79,6 +79,8 @@ class Metrics:
         self._deleted = counter(f"{results}_deleted_total", text)
         text = "Source records, or fields of them, refused by reason"
         self._rejected = counter("rejected_total", text, ["reason"])
+        text = "Source records processed by what became of them: used, left out, or refused whole"
+        self._outcomes = counter("records_by_outcome_total", text, ["outcome"])
         text = "Waits of the retry policy by the type of the error before them"
         self._retries = counter("retries_total", text, ["reason"])
         text = "Wall time of a batch in seconds"
@@ -128,6 +130,8 @@ class Metrics:
             self._step.labels(step).observe(duration_ms / 1000)
         for reason, count in report.rejected_by_reason.items():
             self.registry.count(self._rejected, reason, count)
+        for outcome, count in report.records_by_outcome.items():
+            self.registry.count(self._outcomes, outcome, count)
 
     def idle(self, now: datetime) -> None:
         """The source was read up to the server's `now` and holds nothing more; writes the file."""

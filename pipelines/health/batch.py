@@ -7,9 +7,7 @@ so a crash between any two repeats work and loses none; the cursor moves only af
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from bson import ObjectId
@@ -22,12 +20,11 @@ from contracts import (
     BatchReport,
     Clock,
     FailedWrite,
-    Rejected,
     ServiceError,
-    WriteResult,
 )
 from monitoring.logs import get_logger
 from pipelines.faults import Faults
+from pipelines.health.piece import Piece, outcome_of
 from pipelines.health.users import Recompute
 from pipelines.runner import StopFlag
 from retry import RetryPolicy
@@ -36,24 +33,6 @@ from sinks.mongo_errors import denial, is_transient_mongo
 from sources.mongo_poll import MongoPoll, PollPage
 
 logger = get_logger(__name__)
-
-
-@dataclass
-class _Piece:
-    """What is known of one page while it is worked on."""
-
-    batch_id: str
-    start: datetime
-    processed: int = 0
-    computed: int = 0
-    users: list[ObjectId] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    writes: WriteResult = field(default_factory=WriteResult)
-    steps_ms: dict[str, float] = field(default_factory=dict)
-    newest: datetime | None = None
-    late_seconds: tuple[float, ...] = ()
-    polled: int = 0
-    waiting: int | None = None
 
 
 class HealthBatch:
@@ -87,7 +66,7 @@ class HealthBatch:
         self._users_per_piece = users_per_piece
         self._recomputed: dict[ObjectId, datetime] = {}
         self._known: CursorState | None = None
-        self._current: _Piece | None = None
+        self._current: Piece | None = None
         self._count = 0
 
     def drain(self, stop: StopFlag, since: datetime | None = None) -> datetime | None:
@@ -162,8 +141,8 @@ class HealthBatch:
         self._known = saved
         return saved
 
-    def _process(self, page: PollPage, waiting: int | None) -> _Piece:
-        piece = _Piece(
+    def _process(self, page: PollPage, waiting: int | None) -> Piece:
+        piece = Piece(
             self.next_batch_id(),
             self._clock.now(),
             newest=page.newest,
@@ -187,17 +166,17 @@ class HealthBatch:
         mark("dead_letters")
         return piece
 
-    def _validate(self, page: PollPage, piece: _Piece) -> None:
+    def _validate(self, page: PollPage, piece: Piece) -> None:
         rules = self._recompute.rules(piece.start)
         users: set[ObjectId] = set()
         for document in page.documents:
             checked = check_document(document, rules)
             piece.rejected += checked.rejections
+            piece.outcomes[outcome_of(checked)] += 1
             # Also a document that does not count makes its user stale: yesterday it may have counted.
             owner = document.get("userId")
             if isinstance(owner, ObjectId) and not self._is_included(document["updatedAt"], owner):
                 users.add(owner)
-        piece.processed = len(page.documents)
         piece.users = sorted(users)
 
     def _is_included(self, updated: datetime, user: ObjectId) -> bool:
@@ -208,7 +187,7 @@ class HealthBatch:
         read_at = self._recomputed.get(user)
         return read_at is not None and read_at > updated + self._overlap
 
-    def _timer(self, piece: _Piece) -> Callable[[str], None]:
+    def _timer(self, piece: Piece) -> Callable[[str], None]:
         last = time.monotonic()
 
         def mark(step: str) -> None:
@@ -239,46 +218,11 @@ class HealthBatch:
             )
         # The server whose clock it is may be what failed, and the report needs some time.
         now = datetime.now(timezone.utc)
-        self._report(self._current or _Piece(self.next_batch_id(), now), now, failure=text)
+        self._report(self._current or Piece(self.next_batch_id(), now), now, failure=text)
 
-    def _report(self, piece: _Piece, end: datetime, failure: str | None = None) -> None:
+    def _report(self, piece: Piece, end: datetime, failure: str | None = None) -> None:
         self._current = None
-        if failure is not None:
-            errors = [failure]
-        else:
-            reasons = Counter(_label(rejected) for rejected in piece.rejected)
-            errors = [failed.reason for failed in piece.writes.failed]
-            errors += [f"{count} × {reason}" for reason, count in sorted(reasons.items())]
-        self._on_report(
-            BatchReport(
-                batch_id=piece.batch_id,
-                start_time=piece.start,
-                end_time=max(end, piece.start),
-                # A failed piece is polled again, and each document counts once.
-                records_processed=piece.processed if failure is None else 0,
-                analytics_computed=piece.computed,
-                writes=piece.writes,
-                users=len(piece.users),
-                rejected_by_reason=dict(Counter(rejected.reason for rejected in piece.rejected)),
-                errors=errors,
-                success=failure is None,
-                steps_ms=piece.steps_ms,
-                newest_processed=piece.newest if failure is None else None,
-                lateness_seconds=piece.late_seconds if failure is None else (),
-                backlog=_backlog(piece, failure is not None),
-            )
-        )
-
-
-def _backlog(piece: _Piece, failed: bool) -> int | None:
-    """What waits after the piece, and the piece itself if it failed and comes again."""
-    if piece.waiting is None:
-        return None
-    return piece.waiting + (piece.polled if failed else 0)
-
-
-def _label(rejected: Rejected) -> str:
-    return f"{rejected.field}: {rejected.reason}" if rejected.field else rejected.reason
+        self._on_report(piece.report(end, failure))
 
 
 def _chunks(users: Sequence[ObjectId], size: int) -> Iterator[Sequence[ObjectId]]:

@@ -194,23 +194,11 @@ def assemble(
     retry = LetterRetry(letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes)
     # Without events: everybody's analytics at once are no news.
     full = FullPass(source, target, isolated(recompute_of()), letters, clock, batch.next_batch_id, on_report)
+    audit = _audit(settings, source, target, metrics)
     return HealthPipeline(
-        settings,
-        spark,
-        source,
-        target,
-        clock,
-        cursor,
-        batch,
-        full,
-        retry,
-        history,
-        metrics,
-        poll_metrics,
-        backend,
-        state,
-        _audit(settings, source, target, metrics),
-    )
+        settings, spark, source, target, clock, cursor, batch, full, retry, history, metrics, poll_metrics,
+        backend, state, audit,
+    )  # fmt: skip
 
 
 def _measure(settings: Settings, spark: SparkSession, letters: DeadLetters) -> tuple[Metrics, PollMetrics]:

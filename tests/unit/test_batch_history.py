@@ -77,6 +77,7 @@ def report(
         writes=WriteResult(inserted=15, updated=5, deleted=2),
         users=3,
         rejected_by_reason={"steps out of range": 2},
+        records_by_outcome={"used": 49, "future_day": 1},
         errors=errors,
         success=success,
         steps_ms={"poll": 12.3456, "write": float("nan")},
@@ -143,6 +144,7 @@ def test_the_log_line_has_the_seeds_keys_first(tmp_path: Path) -> None:
         "status": "completed",
         "users": 3,
         "analytics_deleted": 2,
+        "records_by_outcome": {"used": 49, "future_day": 1},
         "rejected_by_reason": {"steps out of range": 2},
         "steps_ms": {"poll": 12.346, "write": None},
     }
