@@ -19,8 +19,8 @@ class AuditMetrics:
         self._users = gauge("reconciliation_users", text, ["side"], kept=True)
         text = "Users whose analytics do not fit their documents, by kind; at least so many"
         self._drift = gauge("reconciliation_drift_users", text, ["kind"], kept=True)
-        text = "Days with values of a sample of users, as the source has them and as analytics have them"
-        self._days = gauge("reconciliation_sampled_days", text, ["side"], kept=True)
+        text = "Dates with values of a sample of users, as the source has them and as analytics have them"
+        self._days = gauge("reconciliation_sampled_dates", text, ["side"], kept=True)
         text = "When source and analytics were last compared, seconds since 1970"
         self._compared = gauge("reconciliation_timestamp_seconds", text, kept=True)
         self._registry = metrics.registry

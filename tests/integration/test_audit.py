@@ -66,7 +66,7 @@ def test_what_was_processed_does_not_drift(job: HealthPipeline, tmp_path: Path) 
     found = samples(tmp_path / "metrics" / METRICS_FILE)
     for side in ("source", "analytics"):
         assert found[f"health_reconciliation_users{{{side}}}"] == len(USERS)
-        assert found[f"health_reconciliation_sampled_days{{{side}}}"] == len(USERS) * DAYS * 2
+        assert found[f"health_reconciliation_sampled_dates{{{side}}}"] == len(USERS) * DAYS * 2
     assert {kind: found[f"health_reconciliation_drift_users{{{kind}}}"] for kind in NO_DRIFT} == NO_DRIFT
     assert found["health_reconciliation_timestamp_seconds"] == pytest.approx(
         job.clock.now().timestamp(), abs=120
@@ -91,7 +91,7 @@ def test_each_kind_of_drift_is_counted(
     assert drift(found) == {"missing": 2, "behind": 1, "orphaned": 1, "different": 1}
     assert found["users{source}"] == len(USERS) - 1
     assert found["users{analytics}"] == len(USERS) - 2
-    assert found["sampled_days{source}"] == found["sampled_days{analytics}"] + 2
+    assert found["sampled_dates{source}"] == found["sampled_dates{analytics}"] + 2
 
 
 def test_what_may_differ_is_no_drift(
