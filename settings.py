@@ -37,6 +37,15 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _own_collection(name: str) -> str:
+    # The service deletes what it did not compute itself from the collection it writes to.
+    if name == "healthmetrics" or name.startswith("system.") or "$" in name:
+        raise ValueError(
+            f"{name!r} cannot hold results: choose a collection that only this service writes to"
+        )
+    return name
+
+
 def _mongo_uri(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://", "mongomock://")):
         raise ValueError("must start with mongodb://, mongodb+srv:// or mongomock:// (embedded)")
@@ -62,7 +71,7 @@ class Settings(BaseSettings):
 
     mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] = SecretStr("mongodb://localhost:27017")
     mongo_db_name: str = "health-metrics"
-    analytics_collection: str = "analytics"
+    analytics_collection: Annotated[str, AfterValidator(_own_collection)] = "analytics"
     mongo_timeout_seconds: PositiveSeconds = 30.0
     manage_source_index: bool = True
 

@@ -16,12 +16,15 @@ def write_atomically(
 ) -> bool:
     """Write beside `path`, fsync, rename over it, fsync the folder; False when `may_replace` said no.
 
-    `may_replace` is asked as late as can be. Without `durable` nothing is synced: a crash of the process is
-    survived, one of the machine perhaps not. Raises OSError with `path` unchanged and nothing left beside it.
+    The file has mode 0600. `may_replace` is asked as late as can be. Without `durable` nothing is synced: a
+    crash of the process is survived, one of the machine perhaps not. Raises OSError with `path` unchanged and
+    nothing left beside it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as stream:
+        # What lies there is of a crash, or a link that somebody laid.
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb", opener=_private) as stream:
             stream.write(content)
             stream.flush()
             if durable:
@@ -32,6 +35,20 @@ def write_atomically(
     finally:
         temporary.unlink(missing_ok=True)
     return True
+
+
+def read_file(path: Path) -> bytes:
+    """What is in the file itself. Raises OSError where it is a link: a save would replace that."""
+    with open(path, "rb", opener=_no_link) as stream:
+        return stream.read()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
 
 
 def replace(source: Path, target: Path, durable: bool = True) -> None:

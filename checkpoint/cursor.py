@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from checkpoint.atomic_file import replace, sync_folder, write_atomically
+from checkpoint.atomic_file import read_file, replace, sync_folder, write_atomically
 from checkpoint.lock import hold
 from checkpoint.store import CursorState, checked
 from checkpoint.timestamp_text import decode_timestamp, format_timestamp, parse_timestamp
@@ -162,7 +162,7 @@ class FileCursor:
     @staticmethod
     def _content(path: Path) -> bytes | None:
         try:
-            return path.read_bytes()
+            return read_file(path)
         except FileNotFoundError:
             return None
 

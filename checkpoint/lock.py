@@ -19,7 +19,7 @@ def hold(directory: Path) -> Iterator[None]:
 
     Raises AlreadyRunningError when someone holds it, ConfigurationError when the folder cannot have one.
     """
-    lock = FileLock(str(directory / LOCK_NAME), timeout=0)
+    lock = FileLock(str(directory / LOCK_NAME), timeout=0, mode=0o600)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock.acquire()

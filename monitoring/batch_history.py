@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import threading
 import time
 from collections import deque
@@ -166,13 +167,18 @@ def _append(path: Path, entry: dict[str, Any]) -> Path:
     """Append one line with a single write, so that readers and other writers never see a part of it."""
     line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace") + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b", buffering=0) as file:
+    with open(path, "a+b", buffering=0, opener=_open) as file:
         # A full disk or a crash may have cut the last line; it must not spoil this one too.
         if not _ends_with_newline(file):
             line = b"\n" + line
         if file.write(line) != len(line):
             raise OSError(f"only a part of a line could be written to {path}")
     return path
+
+
+def _open(path: str, flags: int) -> int:
+    """Readable by the group, follows no link: a driver's error may quote an id, though never a password."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o640)
 
 
 def _ends_with_newline(file: BinaryIO) -> bool:
@@ -190,7 +196,9 @@ def _write_new(directory: Path, stem: str, content: dict[str, Any]) -> Path:
     while True:
         path = directory / (f"{stem}.json" if number == 1 else f"{stem}_{number}.json")
         try:
-            with path.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            with open(
+                path, "x", encoding="utf-8", errors="backslashreplace", newline="\n", opener=_open
+            ) as file:
                 file.write(text + "\n")
         except FileExistsError:
             number += 1
