@@ -74,7 +74,7 @@ def _metrics(folder: Path) -> None:
     ],
 )
 def test_modes_of_files(tmp_path: Path, write: Callable[[Path], None], mode: int, number: int) -> None:
-    """State and dead letters are the owner's, logs the group's too, metrics, which name nobody, everybody's."""
+    """State and dead letters are the owner's, logs the group's too, metrics everybody's: they name nobody."""
     write(tmp_path / "new")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").iterdir()}
     assert len(modes) == number
