@@ -105,7 +105,7 @@ class FileCursor:
     def read_notes(self) -> dict[str, Any]:
         """What `write_notes` was given last; empty when there is nothing, or nothing readable."""
         try:
-            notes = json.loads(self._notes.read_bytes())
+            notes = json.loads(read_file(self._notes))
         except (OSError, ValueError, RecursionError):
             return {}
         return notes if isinstance(notes, dict) else {}

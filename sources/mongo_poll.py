@@ -78,8 +78,10 @@ class MongoPoll:
 
     def ensure_index(self) -> None:
         """Create the index the poll reads by, unless it is there. pymongo's errors pass through."""
-        with pymongo.timeout(WHOLE_COLLECTION_SECONDS):
-            self._collection.create_index(_ORDER)
+        # Looking first: who may only read may not create one, not even one that is there.
+        if not self.has_index():
+            with pymongo.timeout(WHOLE_COLLECTION_SECONDS):
+                self._collection.create_index(_ORDER)
 
     def has_index(self) -> bool:
         """Whether that index, or a longer one that begins like it, is there; pymongo's errors pass."""

@@ -62,6 +62,14 @@ def secure_door(mongo_uri: str) -> SecureDoor:
     return SecureDoor(mongo_uri, Path(run_script("secure")))
 
 
+@pytest.fixture(scope="session")
+def limited_door(mongo_uri: str) -> str:
+    """The address at which `script/mongo-server grant` says what may be done."""
+    if not is_ours(mongo_uri):
+        _missing("MONGO_TEST_URI is not the server of script/mongo-server, which can check rights")
+    return run_script("limited")
+
+
 def _missing(message: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(message)

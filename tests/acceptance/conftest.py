@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo.database import Database
 
 from sources.simulator import Population
@@ -37,6 +38,16 @@ def backend() -> Iterator[FakeBackend]:
     running = FakeBackend()
     yield running
     running.down()
+
+
+@pytest.fixture
+def small_job(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Job:
+    """A job of a few users, one of whose documents is a dead letter, for what does not depend on size."""
+    now = datetime.now(timezone.utc)
+    source = database["healthmetrics"]
+    Population(seed=11, users=3, days=30, today=now.date()).backfill(source, now - timedelta(minutes=5))
+    source.insert_one({"userId": ObjectId(), "date": now, "metrics": {"steps": -1}, "updatedAt": now})
+    return Job(tmp_path, mongo_uri, database)
 
 
 @pytest.fixture

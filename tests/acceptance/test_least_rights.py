@@ -1,0 +1,143 @@
+"""The service does its whole work with the rights that docs/security.md gives it, and with no others."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from tests.acceptance.job import ROOT, Job, wait_for
+from tests.mongo_doors import run_script
+
+DOCUMENT = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+DOCUMENTED_DATABASE = "health-metrics"
+# What MongoDB lets everybody do, or anybody who is known (manual, "privilege actions").
+FREE = {"hello", "ismaster", "ping", "buildinfo", "connectionstatus", "endsessions", "killcursors"}
+FREE |= {"saslstart", "saslcontinue", "logout"}
+ACTIONS = {
+    "find": "find",
+    "getMore": "find",
+    "count": "find",
+    "distinct": "find",
+    "aggregate": "find",
+    "insert": "insert",
+    "update": "update",
+    "delete": "remove",
+    "listIndexes": "listIndexes",
+    "createIndexes": "createIndex",
+}
+READING_STAGES = {
+    "$match",
+    "$group",
+    "$sort",
+    "$limit",
+    "$project",
+    "$count",
+    "$unwind",
+    "$addFields",
+    "$set",
+    "$facet",
+}
+
+
+def documented_rights(role: str) -> set[tuple[str, str]]:
+    """(collection, action) pairs of the role in the document, whose commands are JSON on purpose."""
+    for block in re.findall(r"^db\.createRole\((\{.*?^\})\)", DOCUMENT, re.MULTILINE | re.DOTALL):
+        found = json.loads(block)
+        if found["role"] == role:
+            assert all(item["resource"]["db"] == DOCUMENTED_DATABASE for item in found["privileges"])
+            return {
+                (item["resource"]["collection"], action)
+                for item in found["privileges"]
+                for action in item["actions"]
+            }
+    raise AssertionError(f"docs/security.md has no role {role}")
+
+
+def create_documented_indexes(database: Database[dict[str, Any]]) -> None:
+    """What the administrator does once."""
+    commands = re.findall(r"^db\.(\w+)\.createIndex\((\{.*?\})(?:, (\{.*\}))?\)$", DOCUMENT, re.MULTILINE)
+    assert commands, "docs/security.md creates no index"
+    for collection, keys, options in commands:
+        database[collection].create_index(list(json.loads(keys).items()), **json.loads(options or "{}"))
+
+
+def used_rights(file: Path, database: str) -> set[tuple[str, str]]:
+    """(collection, action) pairs that the recorded commands need on a MongoDB that checks."""
+    used = set()
+    for line in file.read_text().splitlines():
+        sent = json.loads(line)
+        if sent["command"].lower() in FREE:
+            continue
+        assert sent["database"] == database, f"outside its database: {sent}"
+        assert set(sent["stages"]) <= READING_STAGES, f"an aggregation that may need more than find: {sent}"
+        used.add((sent["collection"], ACTIONS[sent["command"]]))
+        if sent["upsert"]:
+            used.add((sent["collection"], "insert"))
+    return used
+
+
+@pytest.fixture
+def limited(small_job: Job, limited_door: str) -> Job:
+    """The job behind a door where PostgreSQL grants it the documented rights and refuses the rest."""
+    job = small_job
+    create_documented_indexes(job.database)
+    rights: dict[str, set[str]] = defaultdict(set)
+    for collection, action in documented_rights("healthAnalytics"):
+        rights[collection].add(action)
+    for collection, actions in rights.items():
+        run_script("grant", job.database.name, collection, "write" if "update" in actions else "read")
+    job.environment |= {"MONGO_URI": limited_door, "RECORD_TO": str(job.folder / "commands.jsonl")}
+    return job
+
+
+def _recorded(job: Job, *arguments: str) -> int:
+    return job.run(*arguments, script="tests/acceptance/recorded.py")
+
+
+def _retried(job: Job) -> bool:
+    return any('"attempts": 0' not in letter.read_text() for letter in (job.folder / "dlq").glob("*.json"))
+
+
+def test_the_documented_rights_are_enough_and_none_is_too_many(limited: Job) -> None:
+    """Stream, dead letters and their retry, full pass, checks: what they send is what is granted."""
+    process = limited.start("main.py", script="tests/acceptance/recorded.py", DLQ_RETRY_MINUTES="0.01")
+    wait_for(lambda: _retried(limited), "a dead letter to be tried again", process)
+    assert limited.stop(process) == 0, limited.output()
+    assert _recorded(limited, "process_batch.py", "--full") == 0, limited.output()
+    for command in ("check", "inspect"):
+        assert _recorded(limited, "main.py", command) in (0, 1), limited.output()
+    limited.assert_equals_reference()
+    used = used_rights(limited.folder / "commands.jsonl", limited.database.name)
+    assert used == documented_rights("healthAnalytics")
+
+
+def test_the_door_does_refuse_what_is_not_documented(limited: Job, limited_door: str) -> None:
+    """Or the test above would prove nothing."""
+    client: MongoClient[dict[str, Any]] = MongoClient(limited_door)
+    source, target = (
+        client[limited.database.name]["healthmetrics"],
+        client[limited.database.name]["analytics"],
+    )
+    attempts: list[Callable[[], Any]] = [
+        lambda: source.insert_one({}),
+        lambda: source.update_one({}, {"$set": {"x": 1}}),
+        lambda: source.delete_many({}),
+        lambda: source.create_index("x"),
+        lambda: target.create_index("x"),
+        target.drop,
+        lambda: client[limited.database.name]["other"].insert_one({}),
+        lambda: client[limited.database.name]["analytics"].rename("other"),
+    ]
+    for attempt in attempts:
+        with pytest.raises(PyMongoError, match=r"permission denied|must be owner"):
+            attempt()
+    client.close()
