@@ -101,6 +101,10 @@ class WriteResult:
         )
 
 
+# The reason of records that could not be read at all; every other reason is a rule they broke.
+CORRUPT = "corrupt"
+
+
 @dataclass(frozen=True, slots=True)
 class BatchReport:
     """One batch as logs and metrics tell it. Durations in milliseconds, `steps_ms` by step name.
@@ -131,6 +135,15 @@ class BatchReport:
     def processing_time_ms(self) -> int:
         """Wall time of the batch."""
         return round((self.end_time - self.start_time).total_seconds() * 1000)
+
+    @property
+    def unaccounted(self) -> int:
+        """Records of a stream of which it is not known what became; 0 unless the pipeline has a bug.
+
+        Every record is written, skipped as a duplicate, or refused for a reason.
+        """
+        known = self.writes.written + self.writes.skipped + sum(self.rejected_by_reason.values())
+        return self.records_processed - known
 
     @property
     def status(self) -> str:

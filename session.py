@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,8 +25,10 @@ _CHECKPOINT_MANAGER = "org.apache.spark.sql.execution.streaming.FileSystemBasedC
 _JAVA_ENDS_SECONDS = 2.0
 
 
-def build_session(settings: Settings, streaming: bool) -> SparkSession:
-    """Start Spark, or join the one that spark-submit prepared.
+def build_session(
+    settings: Settings, streaming: bool, extra: Mapping[str, str] | None = None
+) -> SparkSession:
+    """Start Spark, or join the one that spark-submit prepared; `extra` are a pipeline's own Spark settings.
 
     Raises ConfigurationError when no usable Java is found.
     """
@@ -41,7 +43,7 @@ def build_session(settings: Settings, streaming: bool) -> SparkSession:
     if master.startswith("local"):
         # Otherwise results over 1 MB are fetched at another interface than the one that is bound.
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    for key, value in conf_for(streaming).items():
+    for key, value in {**conf_for(streaming), **(extra or {})}.items():
         if not (key == "spark.ui.enabled" and _submitted_with(key)):
             builder = builder.config(key, value)
     session = builder.getOrCreate()
@@ -50,13 +52,15 @@ def build_session(settings: Settings, streaming: bool) -> SparkSession:
 
 
 @contextmanager
-def spark_session(settings: Settings, streaming: bool) -> Iterator[SparkSession]:
-    """Spark inside the block.
+def spark_session(
+    settings: Settings, streaming: bool, extra: Mapping[str, str] | None = None
+) -> Iterator[SparkSession]:
+    """Spark inside the block; `extra` are a pipeline's own Spark settings.
 
     Raises ConfigurationError when no usable Java is found, and ServiceError in place of py4j's errors when
     Java ended inside the block.
     """
-    session = build_session(settings, streaming)
+    session = build_session(settings, streaming, extra)
     try:
         yield session
     except Exception as error:

@@ -60,8 +60,8 @@ def log_entry(report: BatchReport) -> dict[str, Any]:
     writes = report.writes
     return {
         "batch_id": report.batch_id,
-        "start_time": _iso(report.start_time),
-        "end_time": _iso(report.end_time),
+        "start_time": iso(report.start_time),
+        "end_time": iso(report.end_time),
         "processing_time_ms": report.processing_time_ms,
         "records_processed": report.records_processed,
         "analytics_computed": report.analytics_computed,
@@ -70,12 +70,24 @@ def log_entry(report: BatchReport) -> dict[str, Any]:
         "analytics_updated": writes.updated,
         "analytics_skipped": writes.skipped,
         "errors_count": len(report.errors),
-        "errors": [redact(error)[:ERROR_LENGTH] for error in report.errors[:LOGGED_ERRORS]] or None,
+        "errors": shown_errors(report),
         "success": report.success,
         "status": report.status,
         "users": report.users,
         "analytics_deleted": writes.deleted,
         "records_by_outcome": {redact(name): count for name, count in report.records_by_outcome.items()},
+        **shown_details(report),
+    }
+
+
+def shown_errors(report: BatchReport) -> list[str] | None:
+    """The first errors, masked and cut; None when there are none."""
+    return [redact(error)[:ERROR_LENGTH] for error in report.errors[:LOGGED_ERRORS]] or None
+
+
+def shown_details(report: BatchReport) -> dict[str, Any]:
+    """Refusals by reason and milliseconds by step."""
+    return {
         "rejected_by_reason": {redact(reason): count for reason, count in report.rejected_by_reason.items()},
         "steps_ms": {step: _finite(duration) for step, duration in report.steps_ms.items()},
     }
@@ -105,9 +117,14 @@ class BatchHistory:
         self._warned = False
         self._lock = threading.Lock()
 
+    # What a batch and a session are called; monitoring/stream_history.py has other words for other pipelines.
+    entry = staticmethod(log_entry)
+    render = staticmethod(render_summary)
+    session = staticmethod(session_metrics)
+
     def record(self, report: BatchReport) -> None:
         """Append the batch to the log of the UTC day on which it ended, and to the session."""
-        entry = log_entry(report)
+        entry = self.entry(report)
         name = f"{self._prefix}batch_logs_{report.end_time.astimezone(timezone.utc):%Y%m%d}.jsonl"
         with self._lock:
             self._totals.add(report)
@@ -123,7 +140,7 @@ class BatchHistory:
     def summary(self) -> str:
         """The seed's session summary over every batch since this object was made."""
         with self._lock:
-            return render_summary(self._totals, self._monotonic() - self._started)
+            return self.render(self._totals, self._monotonic() - self._started)
 
     def recent(self) -> list[dict[str, Any]]:
         """The last 10 000 batches as the log has them, the oldest first."""
@@ -143,9 +160,9 @@ class BatchHistory:
         now = self._now().astimezone(timezone.utc)
         with self._lock:
             content = {
-                "session_metrics": session_metrics(self._totals, self._monotonic() - self._started),
+                "session_metrics": self.session(self._totals, self._monotonic() - self._started),
                 "batch_history": list(self._recent),
-                "exported_at": _iso(now),
+                "exported_at": iso(now),
             }
             stem = f"{self._prefix}batch_history_{now:%Y%m%d_%H%M%S}"
             return self._try(lambda: _write_new(self._directory, stem, content))
@@ -206,7 +223,8 @@ def _write_new(directory: Path, stem: str, content: dict[str, Any]) -> Path:
             return path
 
 
-def _iso(moment: datetime) -> str:
+def iso(moment: datetime) -> str:
+    """ISO 8601 in UTC with microseconds."""
     # The numeric offset, not Z: datetime.fromisoformat of Python 3.10 cannot read Z.
     return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")
 

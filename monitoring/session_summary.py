@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from contracts import BatchReport
+from contracts import CORRUPT, BatchReport
 
 _RULE = "=" * 80
 
 
 @dataclass(slots=True)
 class SessionTotals:
-    """Sums over every batch of the session; a batch that failed and is repeated counts each time."""
+    """Sums over every batch of the session; a batch that failed and is repeated counts each time.
+
+    `rejected` are those refused by a rule; the `corrupt` ones could not even be read.
+    """
 
     batches: int = 0
     succeeded: int = 0
@@ -23,6 +27,8 @@ class SessionTotals:
     records: int = 0
     errors: int = 0
     time_ms: int = 0
+    rejected: int = 0
+    corrupt: int = 0
 
     def add(self, report: BatchReport) -> None:
         """Count one batch; one with errors that wrote the rest is a success."""
@@ -34,6 +40,10 @@ class SessionTotals:
         self.updated += report.writes.updated
         self.skipped += report.writes.skipped
         self.records += report.records_processed
+        self.corrupt += report.rejected_by_reason.get(CORRUPT, 0)
+        self.rejected += sum(
+            count for reason, count in report.rejected_by_reason.items() if reason != CORRUPT
+        )
         self.errors += len(report.errors)
         self.time_ms += report.processing_time_ms
 
@@ -50,6 +60,18 @@ class SessionTotals:
 
 def render_summary(totals: SessionTotals, duration_seconds: float) -> str:
     """The seed's session summary, without a final line end; the errors line only when there were any."""
+    results = [
+        "📊 Analytics:",
+        f"   Total Written: {totals.written}",
+        f"   📥 Inserted: {totals.inserted}",
+        f"   🔄 Updated: {totals.updated}",
+        f"   ⏭️  Skipped: {totals.skipped}",
+    ]
+    return frame_summary(totals, duration_seconds, results)
+
+
+def frame_summary(totals: SessionTotals, duration_seconds: float, results: Sequence[str]) -> str:
+    """The seed's summary around a block of lines that tell the results in the pipeline's own words."""
     lines = [
         _RULE,
         "📊 BATCH PROCESSING SESSION SUMMARY",
@@ -63,11 +85,7 @@ def render_summary(totals: SessionTotals, duration_seconds: float) -> str:
         f"   ❌ Failed: {totals.failed}",
         f"   Success Rate: {totals.success_percent:.1f}%",
         "",
-        "📊 Analytics:",
-        f"   Total Written: {totals.written}",
-        f"   📥 Inserted: {totals.inserted}",
-        f"   🔄 Updated: {totals.updated}",
-        f"   ⏭️  Skipped: {totals.skipped}",
+        *results,
         "",
         "📈 Processing:",
         f"   Records Processed: {totals.records}",

@@ -5,8 +5,8 @@ Each is imported only when it is asked for, so that none needs the drivers of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from pipelines.runner import StopFlag
 from settings import Settings
+from sinks.dead_letters import DeadLetters, Letter
 
 
 class Job(Protocol):
@@ -29,6 +30,20 @@ class Job(Protocol):
 
     def finish(self, out: Callable[[str], None]) -> None:
         """Tell `out` what the session did."""
+        ...
+
+
+class RetryOutcome(Protocol):
+    """Ids of dead letters by what became of them."""
+
+    @property
+    def resolved(self) -> Sequence[str]:
+        """Those whose reason is gone; they are removed."""
+        ...
+
+    @property
+    def kept(self) -> Sequence[str]:
+        """Those that failed again."""
         ...
 
 
@@ -57,3 +72,28 @@ def run_demo(name: PipelineName, keep_running: bool, console: Console) -> None:
             from pipelines.health.demo import run_demo as run_health
 
             run_health(keep_running, console)
+
+
+def open_letters(name: PipelineName, settings: Settings) -> DeadLetters:
+    """The dead-letter queue of the pipeline `name`, without starting anything else."""
+    match name:
+        case PipelineName.HEALTH:
+            from pipelines.health.stores import open_letters as open_health
+
+            return open_health(settings)
+
+
+@contextmanager
+def open_retry(
+    name: PipelineName, settings: Settings
+) -> Iterator[Callable[[Sequence[Letter]], RetryOutcome]]:
+    """The function that tries dead letters of the pipeline `name` again; Spark runs inside the block.
+
+    Raises ConfigurationError or AlreadyRunningError with the remedy before anything is tried.
+    """
+    match name:
+        case PipelineName.HEALTH:
+            from pipelines.health.job import open_pipeline
+
+            with open_pipeline(settings, False) as health:
+                yield health.letters.run

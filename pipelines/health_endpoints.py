@@ -22,6 +22,7 @@ from sinks.dead_letters import DeadLetters
 PING_EVERY_SECONDS = 2.0
 LETTERS_EVERY_SECONDS = 5.0
 EXAMINED_LETTERS = 200
+# Those that the pipeline's batches have.
 _BATCH_FIELDS = (
     "batch_id",
     "status",
@@ -29,6 +30,10 @@ _BATCH_FIELDS = (
     "processing_time_ms",
     "records_processed",
     "analytics_written",
+    "records_written",
+    "duplicates",
+    "rejected",
+    "corrupt",
     "errors_count",
 )
 # Without `escaping=`, which old Prometheus servers do not know.
@@ -110,7 +115,7 @@ class HealthEndpoints:
         body = {
             **self._overview(),
             "dependencies": {name: answers() for name, answers in self._answers.items()},
-            "last_batch": newest and {name: newest[name] for name in _BATCH_FIELDS},
+            "last_batch": newest and {name: newest[name] for name in _BATCH_FIELDS if name in newest},
             "dead_letters": self._queue()["letters"],
             "events": self._events(),
         }

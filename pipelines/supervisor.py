@@ -23,6 +23,8 @@ logger = get_logger(__name__)
 
 BatchFunction = Callable[[DataFrame, int], None]
 _WAIT_SECONDS = 0.5
+# What Spark says of a query whose last trigger found nothing.
+_NOTHING_NEW = "Waiting for data to arrive"
 _COMMIT_SECONDS = 5.0
 
 
@@ -49,12 +51,17 @@ class Supervisor:
         streams: Sequence[BatchStream],
         retry: RetryPolicy,
         on_failure: Callable[[str, BaseException], None],
+        on_idle: Callable[[str], None] = lambda _name: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_failure` is told the stream's name and what its batch, or failing that its query, raised."""
+        """`on_failure` is told the stream's name and what its batch, or failing that its query, raised.
+
+        `on_idle` is told, again and again, the name of a stream that has read its source to the end.
+        """
         self._streams = streams
         self._retry = retry
         self._on_failure = on_failure
+        self._on_idle = on_idle
         self._monotonic = monotonic
 
     def run(self, stop: StopFlag, once: bool) -> bool:
@@ -73,6 +80,8 @@ class Supervisor:
                         self._on_failure(one.name, error)
                         if isinstance(error, ConfigurationError):
                             raise error
+                    elif one.is_idle():
+                        self._on_idle(one.name)
                 stop.wait(_WAIT_SECONDS)
         finally:
             for one in running:
@@ -115,6 +124,11 @@ class _Running:
             self.finished = True
             return None
         return self._failed(self._error or died_of or _EndedError(f"{self.name} ended by itself"), now)
+
+    def is_idle(self) -> bool:
+        """Whether its last trigger found nothing to do."""
+        query = self._query
+        return query is not None and query.isActive and query.status["message"] == _NOTHING_NEW
 
     def shut(self) -> None:
         """Let a running batch finish, then end the query; no batch begins afterwards."""

@@ -110,6 +110,19 @@ def test_one_stream_that_fails_does_not_stop_the_other(files: Files) -> None:
     assert len(numbers) == FAST.attempts + 3
 
 
+def test_a_stream_that_has_read_everything_is_idle(files: Files) -> None:
+    """So that health endpoints can tell a quiet source from a dead stream."""
+    files.add("a")
+    stop = StopFlag()
+
+    def idle(name: str) -> None:
+        assert name == "files"
+        assert files.lines == ["a"]
+        stop.set()
+
+    assert Supervisor([files.stream()], FAST, _no_failure, idle).run(stop, once=False)
+
+
 def test_what_a_person_must_mend_ends_all_streams(files: Files) -> None:
     """Waiting would not mend a wrong setting."""
     files.add("a")

@@ -1,0 +1,93 @@
+"""What the batches of a stream pipeline did, in the words of records: written, duplicate, rejected, corrupt.
+
+In every successful batch records_processed = records_written + duplicates + rejected + corrupt.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts import CORRUPT, BatchReport
+from monitoring.batch_history import BatchHistory, iso, shown_details, shown_errors
+from monitoring.console import one_line
+from monitoring.logs import redact
+from monitoring.session_summary import SessionTotals, frame_summary, session_metrics
+
+# What the exported history calls results of the health pipeline, and what it calls them here.
+_SESSION_WORDS = {
+    "analytics_written_total": "records_written_total",
+    "analytics_inserted_total": "records_inserted_total",
+    "analytics_updated_total": "records_updated_total",
+    "analytics_skipped_total": "records_skipped_total",
+}
+
+
+def stream_line(report: BatchReport) -> str:
+    """The console lines for one batch, without a final line end."""
+    name, seconds = f"Batch {report.batch_id}", report.processing_time_ms / 1000
+    if not report.success:
+        cause = one_line(redact(report.errors[0])) if report.errors else ""
+        return f"❌ {name} failed after {seconds:.2f}s: {cause or 'unknown error'}"
+    records, writes = report.records_processed, report.writes
+    mark = "⚠️ " if report.rejected_by_reason else "✅"
+    lines = [f"{mark} {name}: Processed {records} records, inserted {writes.written} in {seconds:.2f}s"]
+    if writes.skipped:
+        lines.append(f"   ⏭️  Duplicates: {writes.skipped}")
+    rejected = dict(report.rejected_by_reason)
+    corrupt = rejected.pop(CORRUPT, 0)
+    if corrupt:
+        lines.append(f"   ⚠️  {name}: found {corrupt} corrupt records")
+    if rejected:
+        shown = ", ".join(f"{count} × {redact(reason)}" for reason, count in sorted(rejected.items()))
+        lines.append(f"   🚫 Rejected: {sum(rejected.values())} ({shown})")
+    return "\n".join(lines)
+
+
+def stream_entry(report: BatchReport) -> dict[str, Any]:
+    """One line of the batch log. Times are ISO 8601 in UTC, durations milliseconds."""
+    corrupt = report.rejected_by_reason.get(CORRUPT, 0)
+    return {
+        "batch_id": report.batch_id,
+        "start_time": iso(report.start_time),
+        "end_time": iso(report.end_time),
+        "processing_time_ms": report.processing_time_ms,
+        "records_processed": report.records_processed,
+        "records_written": report.writes.written,
+        "duplicates": report.writes.skipped,
+        "rejected": sum(report.rejected_by_reason.values()) - corrupt,
+        "corrupt": corrupt,
+        "errors_count": len(report.errors),
+        "errors": shown_errors(report),
+        "success": report.success,
+        "status": report.status,
+        **shown_details(report),
+    }
+
+
+def render_stream_summary(totals: SessionTotals, duration_seconds: float) -> str:
+    """The session summary, without a final line end."""
+    results = [
+        "📊 Records:",
+        f"   📥 Written: {totals.written}",
+        f"   ⏭️  Duplicates: {totals.skipped}",
+        f"   🚫 Rejected: {totals.rejected}",
+        f"   ⚠️  Corrupt: {totals.corrupt}",
+    ]
+    return frame_summary(totals, duration_seconds, results)
+
+
+def stream_session(totals: SessionTotals, duration_seconds: float) -> dict[str, float]:
+    """The totals for the exported history."""
+    named = session_metrics(totals, duration_seconds)
+    return {_SESSION_WORDS.get(name, name): value for name, value in named.items()} | {
+        "records_rejected_total": totals.rejected,
+        "records_corrupt_total": totals.corrupt,
+    }
+
+
+class StreamHistory(BatchHistory):
+    """The same log, summary and export as the health pipeline has, in the words of records."""
+
+    entry = staticmethod(stream_entry)
+    render = staticmethod(render_stream_summary)
+    session = staticmethod(stream_session)

@@ -1,0 +1,131 @@
+"""What every stream pipeline tells of its batches: log, metrics, dead letters, health endpoints, summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+
+from contracts import CORRUPT, BatchReport, Rejected, ServiceError
+from monitoring.logs import get_logger
+from monitoring.metrics import Metrics
+from monitoring.run_state import RunState
+from monitoring.stream_history import StreamHistory, stream_line
+from pipelines.health_endpoints import HealthEndpoints, serving
+from settings import Settings
+from sinks.dead_letters import DeadLetters
+
+logger = get_logger(__name__)
+
+_IDLE_SECONDS = 5.0
+
+
+def open_stream_letters(pipeline: str, settings: Settings) -> DeadLetters:
+    """The dead-letter queue of a stream pipeline, without starting anything else."""
+    return DeadLetters(settings.dlq_directory, f"{pipeline}_dlq", settings.dlq_max_attempts)
+
+
+class StreamReporting:
+    """The monitoring of one pipeline; its batches call `begin` and then `report`.
+
+    A failed batch is reported by the supervisor (`failed`), which has what its stream died of.
+    """
+
+    def __init__(self, pipeline: str, settings: Settings, interval_seconds: float) -> None:
+        self.pipeline = pipeline
+        self.letters = open_stream_letters(pipeline, settings)
+        self.history = StreamHistory(settings.log_directory, pipeline)
+        self.metrics = Metrics(settings.metrics_directory, pipeline)
+        self.state = RunState(interval_seconds)
+        self._settings = settings
+        self._interval_seconds = interval_seconds
+        self._began: dict[str, tuple[str, datetime]] = {}
+        self._idle_since: datetime | None = None
+        self.metrics.add_probe(lambda: self.metrics.dead_letters(*self.letters.waiting()))
+        # Before the first batch, so that Prometheus sees counters rise from what they were.
+        self.metrics.write()
+
+    def begin(self, stream: str, batch_id: str) -> datetime:
+        """A batch of `stream` begins; when that is."""
+        now = _now()
+        self._began[stream] = (batch_id, now)
+        self.state.begin()
+        return now
+
+    def report(self, stream: str, report: BatchReport) -> None:
+        """Tell a batch that succeeded. Raises AssertionError when it lost a record: that is a bug."""
+        if report.unaccounted:
+            raise AssertionError(
+                f"{report.unaccounted} records of batch {report.batch_id} are unaccounted for"
+            )
+        self._began.pop(stream, None)
+        self._tell(replace(report, records_by_outcome=_outcomes(report)))
+
+    def failed(self, stream: str, error: BaseException) -> None:
+        """Tell what a stream died of, in a batch or between two."""
+        if isinstance(error, ServiceError):
+            text = str(error)
+            logger.error(f"{stream}: {text}")
+        else:
+            text = f"{type(error).__name__}: {error}"
+            logger.error(f"{stream} failed; nothing was lost, the batch comes again", exc_info=error)
+        batch_id, began = self._began.pop(stream, (f"{stream}_start", _now()))
+        self._tell(BatchReport(batch_id, began, _now(), errors=[text], success=False))
+
+    def idle(self, _stream: str) -> None:
+        """A stream has read its source to the end."""
+        now = _now()
+        if self._idle_since is None or (now - self._idle_since).total_seconds() >= _IDLE_SECONDS:
+            self._idle_since = now
+            self.state.end(True)
+            self.metrics.idle(now)
+
+    def set_aside(self, records: Sequence[Rejected], batch_id: str) -> None:
+        """Store dead letters. Raises DeadLetterError when one cannot be stored."""
+        self.letters.store(records, batch_id, _now())
+
+    @contextmanager
+    def serving(self, dependencies: Mapping[str, Callable[[], object]]) -> Iterator[None]:
+        """Serve the health endpoints inside the block; `dependencies` are pings by name."""
+        self.metrics.streams_every(self._interval_seconds)
+        endpoints = HealthEndpoints(
+            pipeline=self.pipeline,
+            state=self.state,
+            metrics=self.metrics,
+            history=self.history,
+            letters=self.letters,
+            dependencies=dependencies,
+            events=dict,
+        )
+        with serving(endpoints, self._settings):
+            yield
+
+    def finish(self, out: Callable[[str], None]) -> None:
+        """Print the session summary and export the batch history."""
+        out(self.history.summary())
+        exported = self.history.export()
+        if exported:
+            out(f"📤 Batch history: {exported}")
+
+    def _tell(self, report: BatchReport) -> None:
+        self.history.record(report)
+        self.metrics.observe(report)
+        self.state.end(report.success)
+        (logger.info if report.success else logger.error)(stream_line(report))
+
+
+def _outcomes(report: BatchReport) -> dict[str, int]:
+    rejected = dict(report.rejected_by_reason)
+    corrupt = rejected.pop(CORRUPT, 0)
+    written, duplicates = report.writes.written, report.writes.skipped
+    return {
+        "written": written,
+        "duplicate": duplicates,
+        "rejected": sum(rejected.values()),
+        "corrupt": corrupt,
+    }
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

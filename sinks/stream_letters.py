@@ -1,0 +1,100 @@
+"""Refused records of a stream as dead letters, many in one: a million records do not make a million files.
+
+A letter holds the records of one source (a file, a topic's partition) that were refused for one reason, up to
+a number and a size. Its identity is its content: a batch that is repeated stores no letter twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contracts import Rejected
+
+MAX_RECORDS = 500
+# Of raw bytes. A byte takes at most six as JSON, and a letter of more than 1 MB would keep only a hash.
+MAX_BYTES = 150_000
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRecord:
+    """A record as it came: `position` counts within `source` (a line, an offset).
+
+    `note` is what else one must know to try the record again, the same for all records of a source.
+    """
+
+    reason: str
+    source: str
+    position: int
+    raw: bytes | None
+    note: str | None = None
+
+
+def as_letters(records: Iterable[RejectedRecord], position: str) -> Iterator[Rejected]:
+    """`records`, ordered by source and reason, as dead letters; `position` is its name in the letter."""
+    chunk: list[RejectedRecord] = []
+    size = 0
+    for record in records:
+        length = len(record.raw or b"")
+        if chunk and (
+            not _together(chunk[0], record) or len(chunk) == MAX_RECORDS or size + length > MAX_BYTES
+        ):
+            yield _letter(chunk, position)
+            chunk, size = [], 0
+        chunk.append(record)
+        size += length
+    if chunk:
+        yield _letter(chunk, position)
+
+
+def records_of(letter: dict[str, Any], reason: str) -> Sequence[RejectedRecord]:
+    """The records that a letter's `record` holds; none when it is no letter of a stream."""
+    found = letter.get("records")
+    if not isinstance(found, list) or not isinstance(letter.get("source"), str):
+        return []
+    return [
+        RejectedRecord(reason, letter["source"], item["position"], _bytes(item["raw"]), letter.get("note"))
+        for item in map(_with_position, found)
+    ]
+
+
+def _together(first: RejectedRecord, record: RejectedRecord) -> bool:
+    return (first.source, first.reason, first.note) == (record.source, record.reason, record.note)
+
+
+def _letter(chunk: Sequence[RejectedRecord], position: str) -> Rejected:
+    digest = hashlib.sha256()
+    for record in chunk:
+        raw = record.raw or b""
+        digest.update(f"{record.position} {len(raw)} ".encode() + raw)
+    first, last = chunk[0], chunk[-1]
+    document: dict[str, Any] = {
+        "_id": f"{first.source}:{first.position}-{last.position}:{digest.hexdigest()}",
+        "source": first.source,
+        "records": [{position: record.position, "raw": _shown(record.raw)} for record in chunk],
+    }
+    if first.note is not None:
+        document["note"] = first.note
+    return Rejected(document, first.reason)
+
+
+def _with_position(item: dict[str, Any]) -> dict[str, Any]:
+    """`{position, raw}`, whatever the letter calls the position."""
+    (name,) = item.keys() - {"raw"}
+    return {"position": item[name], "raw": item["raw"]}
+
+
+def _shown(raw: bytes | None) -> str | bytes | None:
+    """Text where it is text, so that people can read it."""
+    if raw is None:
+        return None
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw
+
+
+def _bytes(shown: str | bytes | None) -> bytes | None:
+    return shown.encode("utf-8") if isinstance(shown, str) else shown
