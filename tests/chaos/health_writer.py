@@ -28,7 +28,12 @@ OVERLAP_SECONDS = 10
 # Below the overlap by more than a write takes; a write that takes longer is repeated.
 _LATEST_SECONDS = 7.0
 _EARLIEST_SECONDS = 1.5
+# A history recomputes its user whole, so a lost change shows only if it was the user's last: most people are
+# written to seldom. The others have histories long enough for every formula.
 _DAYS = 30
+_SELDOM_DAYS = 6
+_SELDOM_TIMES = 10
+_WEIGHTS = {"late commit": 3}
 _BAD_VALUES: tuple[Any, ...] = ("many", float("nan"), float("inf"), -5, 10**9, True, {"value": 3}, [1])
 # Its last update is what a loop waits for. The greatest id is worked on last.
 MARKER_USER = ObjectId("f" * 24)
@@ -39,12 +44,14 @@ class HealthWriter:
     """Writes to the source collection from a thread of its own, until `stop`."""
 
     def __init__(
-        self, source: Collection[Document], journal: Journal, seed: int, clean: int = 6, messy: int = 2
+        self, source: Collection[Document], journal: Journal, seed: int, often: int = 3, messy: int = 2
     ) -> None:
         self._source = source
         self._journal = journal
         self._rng = random.Random(f"writer {seed}")
-        self._clean = [new_id(self._rng) for _ in range(clean)]
+        self._often = [new_id(self._rng) for _ in range(often)]
+        self._seldom = [new_id(self._rng) for _ in range(_SELDOM_TIMES * often)]
+        self._clean = [*self._often, *self._seldom]
         # Only these have bad values. Their letters are retried all the time, which would hide a lost change.
         self._messy = [new_id(self._rng) for _ in range(messy)]
         self.documents: dict[Any, Document] = {}
@@ -69,7 +76,7 @@ class HealthWriter:
         today = _now().date()
         # Not up to today: what counts as a future day would depend on the hour.
         messy = random_documents(self._rng, self._messy, _DAYS, today - timedelta(days=4))
-        clean = [self._document(user, day) for user in self._clean for day in range(_DAYS)]
+        clean = [self._document(user, day) for user in self._clean for day in range(self._days_of(user))]
         self._source.insert_many([*messy, *clean])
         acknowledged = _now()
         for document in [*messy, *clean]:
@@ -86,7 +93,9 @@ class HealthWriter:
 
         def work() -> None:
             while not self._stop.wait(self._rng.uniform(*pause_seconds)):
-                kind = self._rng.choice(list(self._kinds))
+                kind = self._rng.choices(list(self._kinds), [_WEIGHTS.get(name, 1) for name in self._kinds])[
+                    0
+                ]
                 with self._turn:
                     self._kinds[kind]()
                 self.counts[kind] += 1
@@ -166,9 +175,13 @@ class HealthWriter:
 
     def _edited(self) -> Document:
         """A new document, or a new version of one, of a clean user."""
-        user, day = self._rng.choice(self._clean), self._rng.randrange(_DAYS + 10)
+        user = self._rng.choice(self._clean)
+        day = self._rng.randrange(self._days_of(user) + 3)
         same = [d for d in self.documents.values() if d.get("userId") == user and d["date"] == _day(day)]
         return self._changed(same[0]) if same else self._document(user, day)
+
+    def _days_of(self, user: ObjectId) -> int:
+        return _DAYS if user in self._often else _SELDOM_DAYS
 
     def _changed(self, document: Document) -> Document:
         return document | {"metrics": self._metrics()}

@@ -26,7 +26,7 @@ _SAMPLE_SECONDS = 10.0
 # The JVM compiles and fills its heap for so long; at most a third of the run.
 _WARM_UP_SECONDS = 1_200.0
 _TELL_SECONDS = 300.0
-_USERS = (40, 4)
+_USERS = (10, 4)
 _EDIT_EVERY_SECONDS = (0.1, 0.5)
 _LIMITS = {
     "driver JVM RSS MB": Limit(1_600, 60),
