@@ -18,8 +18,8 @@ from tests.chaos.journal import Journal
 _SETTINGS = {
     "POLL_OVERLAP_SECONDS": str(OVERLAP_SECONDS),
     # Small, so that ties cross pages and users cross pieces.
-    "MAX_BATCH_DOCUMENTS": "12",
-    "MAX_USERS_PER_PIECE": "8",
+    "MAX_BATCH_DOCUMENTS": "20",
+    "MAX_USERS_PER_PIECE": "10",
     # Mended documents leave the queue soon, and no letter is ever given up.
     "DLQ_RETRY_MINUTES": "0.1",
     "DLQ_MAX_ATTEMPTS": "1000000",

@@ -24,9 +24,9 @@ from tests.unit.strategies import new_id, random_documents
 
 Document = dict[str, Any]
 
-OVERLAP_SECONDS = 10
+OVERLAP_SECONDS = 30
 # Below the overlap by more than a write takes; a write that takes longer is repeated.
-_LATEST_SECONDS = 7.0
+_LATEST_SECONDS = 24.0
 _EARLIEST_SECONDS = 1.5
 # A history recomputes its user whole, so a lost change shows only if it was the user's last: most people are
 # written to seldom. The others have histories long enough for every formula.
@@ -139,7 +139,7 @@ class HealthWriter:
         self._commit([self._edited()], lambda: _now() + early)
 
     def _tie(self) -> None:
-        edited = {document["_id"]: document for document in (self._edited() for _ in range(14))}
+        edited = {document["_id"]: document for document in (self._edited() for _ in range(24))}
         self._commit(list(edited.values()), lambda: _now().replace(microsecond=0))
 
     def _delete(self) -> None:
