@@ -13,6 +13,7 @@ from datetime import datetime
 
 from bson import ObjectId
 from py4j.protocol import Py4JError, Py4JJavaError
+from pymongo.errors import PyMongoError
 
 from analytics.validation import DayRules
 from contracts import FailedWrite, ServiceError
@@ -21,7 +22,6 @@ from pipelines.faults import Faults
 from pipelines.health.failures import Failures
 from pipelines.health.users import Recompute, Recomputed, Step, combined
 from sinks.dead_letters import DeadLetters
-from sinks.mongo_errors import denial, is_transient_mongo
 from sources.mongo_client import MonotonicClock
 
 logger = get_logger(__name__)
@@ -150,8 +150,11 @@ class Isolation:
 
 
 def is_of_the_data(error: Exception) -> bool:
-    """Not a server that is away or refuses, not a disk that is full: what only another input can mend."""
-    return not (isinstance(error, ServiceError) or is_transient_mongo(error) or denial(error))
+    """Not a server that is away, sick or refuses, not a disk that is full: what only another input can mend.
+
+    What a document itself makes MongoDB refuse never comes here: it is among the failed writes.
+    """
+    return not isinstance(error, ServiceError | PyMongoError)
 
 
 def _java_ended(error: Exception) -> bool:
