@@ -23,6 +23,7 @@ from settings import Settings
 # the ticker's checkpoint is disposable, so the plain file system manager is enough.
 _CHECKPOINT_MANAGER = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
 _JAVA_ENDS_SECONDS = 2.0
+_QUIET_CONF = Path(__file__).resolve().parent / "deploy" / "spark"
 
 
 def build_session(
@@ -34,6 +35,9 @@ def build_session(
     """
     require_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if not {"SPARK_HOME", "SPARK_CONF_DIR"} & os.environ.keys():
+        # Spark's own default is to warn of much that is as it should be.
+        os.environ["SPARK_CONF_DIR"] = str(_QUIET_CONF)
     builder = SparkSession.builder.appName(settings.spark_app_name)
     master = settings.spark_master
     if not master and "PYSPARK_GATEWAY_PORT" not in os.environ:

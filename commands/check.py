@@ -10,12 +10,12 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
 from commands.checks import backend, database, machine
 from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
-from commands.terminal import console, print_json, progress
+from commands.terminal import console, print_json, progress, table
 from contracts import ConfigurationError
 from monitoring import logs
 from settings import Settings, load, unknown_keys
@@ -91,13 +91,14 @@ def _database_results(settings: Settings) -> Iterator[CheckResult]:
 
 def _print(results: list[CheckResult]) -> None:
     # Words, not symbols: terminals disagree about how wide those are, and screen readers about their names.
-    table = Table(Column("status"), Column("check", no_wrap=True), Column("found", overflow="fold"))
+    rows = table("status", "check", Column("found", overflow="fold"))
     for result in results:
         cell = Text(logs.redact(result.detail))
         if result.remedy:
             cell.append(f"\n→ {logs.redact(result.remedy)}", _STYLES[result.status])
-        table.add_row(Text(result.status, _STYLES[result.status]), Text(result.name), cell)
+        rows.add_row(Text(result.status, _STYLES[result.status]), result.name, cell)
     screen = console()
-    screen.print(table)
+    screen.print(rows)
     count = Counter[str](result.status for result in results)
+    screen.print()
     screen.print(", ".join(f"{count[status]} {status}" for status in _STYLES))

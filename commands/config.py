@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import SecretStr
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
-from commands.terminal import console, print_json
+from commands.terminal import console, print_json, table
 from monitoring import logs
 from monitoring.redaction import MASK
 from settings import Settings, load, origins, unknown_keys
@@ -28,10 +28,10 @@ def config(
         values = [dict(zip(("name", "value", "origin"), row, strict=True)) for row in rows]
         print_json({"settings": values, "unknown": unknown_keys()})
         return
-    table = Table(Column("setting", no_wrap=True), Column("value", overflow="fold"), "origin")
+    shown = table(Column("setting", no_wrap=True), Column("value", overflow="fold"), "origin")
     for name, value, where in rows:
-        table.add_row(name, value, Text(where, "" if where == "default" else "green"))
-    console().print(table)
+        shown.add_row(name, value, Text(where, "" if where == "default" else "green"))
+    console().print(shown)
     for line in unknown_keys():
         console().print(Text(f"⚠️  {line}", "yellow"))
 

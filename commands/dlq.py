@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
 from bson import json_util
-from rich.table import Column, Table
+from rich.table import Column
 
 from commands.common import prepare
-from commands.terminal import console, progress
+from commands.terminal import console, print_json, progress, table
 from pipelines.catalog import PipelineName, open_letters, open_retry
 from sinks.dead_letters import Letter
 
@@ -23,29 +25,35 @@ Pipeline = Annotated[PipelineName, typer.Option(help="Whose dead letters.")]
 
 
 @app.command("list")
-def dlq_list(pipeline: Pipeline = PipelineName.HEALTH) -> None:
+def dlq_list(
+    pipeline: Pipeline = PipelineName.HEALTH,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts, without the records.")] = False,
+) -> None:
     """All letters, oldest first."""
-    letters = open_letters(pipeline, prepare()).list()
-    about = ("field", "user") if pipeline is PipelineName.HEALTH else ("records", "source")
-    # The id is there to be copied, also from a narrow terminal.
-    table = Table(Column("id", no_wrap=True, min_width=12), "time", "reason", *about, "attempts", "parked")
+    letters = open_letters(pipeline, prepare(sys.stderr)).list()
+    if as_json:
+        print_json([{**asdict(replace(letter, record={})), "record": None} for letter in letters])
+        return
+    about = "user, reason" if pipeline is PipelineName.HEALTH else "source, records, reason"
+    # Ids are there to be copied, also from a narrow terminal; in a pipe each letter is one line.
+    name, tries = Column("id", no_wrap=True, min_width=12), Column("tries", min_width=5)
+    rows = table(name, "time", Column(about, min_width=24), tries)
     for letter in letters:
-        cells = (letter.id[:12], f"{letter.time:%Y-%m-%d %H:%M:%S}", letter.reason)
-        parked = "yes" if letter.parked else ""
-        table.add_row(*cells, *_about(letter, pipeline), str(letter.attempts), parked)
-    console().print(table if letters else "The dead-letter queue is empty.")
+        tried = f"{letter.attempts}{', parked' if letter.parked else ''}"
+        rows.add_row(letter.id[:12], f"{letter.time:%Y-%m-%d %H:%M}", _about(letter, pipeline), tried)
+    console().print(rows if letters else "The dead-letter queue is empty.")
 
 
-def _about(letter: Letter, pipeline: PipelineName) -> tuple[str, str]:
+def _about(letter: Letter, pipeline: PipelineName) -> str:
     if pipeline is PipelineName.HEALTH:
-        return letter.field or "", letter.user_id or ""
-    return str(len(letter.record.get("records", ()))), str(letter.record.get("source", ""))
+        return f"{letter.user_id or 'nobody'} {letter.reason} {letter.field or ''}"
+    return f"{letter.record.get('source', '')} {len(letter.record.get('records', ()))} {letter.reason}"
 
 
 @app.command("show")
 def dlq_show(letter_id: LetterId, pipeline: Pipeline = PipelineName.HEALTH) -> None:
     """One letter with its whole record, as canonical Extended JSON."""
-    letter = open_letters(pipeline, prepare()).get(letter_id)
+    letter = open_letters(pipeline, prepare(sys.stderr)).get(letter_id)
     origin = f"batch {letter.batch_id}, {letter.time.isoformat()}"
     typer.echo(f"{letter.id}: {letter.reason} {letter.field or ''} ({origin})")
     typer.echo(json_util.dumps(letter.record, indent=2, json_options=json_util.CANONICAL_JSON_OPTIONS))
@@ -84,7 +92,7 @@ def dlq_purge(
     pipeline: Pipeline = PipelineName.HEALTH,
 ) -> None:
     """Delete letters for good."""
-    letters = open_letters(pipeline, prepare())
+    letters = open_letters(pipeline, prepare(sys.stderr))
     chosen = [letters.get(letter_id)] if letter_id else letters.list()
     if chosen and not yes:
         typer.confirm(f"Delete {len(chosen)} dead letters for good?", abort=True)

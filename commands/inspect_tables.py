@@ -6,24 +6,23 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
-from commands.terminal import sparkline
+from commands.terminal import sparkline, table
 from pipelines.health.user_view import UserView
 
 
 def print_overview(facts: Mapping[str, Any], screen: Console) -> None:
     """Counts and dates, users left behind, newest documents."""
-    table = _table("collection", Column("about", justify="right"), "field", "earliest", "latest")
+    rows = table("collection", Column("about", justify="right"), "field", "earliest", "latest")
     for each in facts["collections"]:
         missing = "none" if each["indexed"] else "no index"
         ends = [_moment(each[name]) or missing for name in ("earliest", "latest")]
-        table.add_row(each["collection"], f"{each['documents']:,}", each["field"], *ends)
-    screen.print(f"Database {facts['database']}, server time {_moment(facts['now'])}")
-    screen.print(table)
+        rows.add_row(each["collection"], f"{each['documents']:,}", each["field"], *ends)
+    screen.print(f"Database {facts['database']}, server time {_moment(facts['now'])}\n")
+    screen.print(rows, "")
     _print_staleness(facts["staleness"], screen)
     _print_newest(facts, screen)
 
@@ -41,21 +40,21 @@ def _print_staleness(stale: Mapping[str, Any] | None, screen: Console) -> None:
 
 
 def _print_newest(facts: Mapping[str, Any], screen: Console) -> None:
-    table = _table("newest documents: user", "day", "source", "updatedAt")
+    rows = table("newest documents: user", "day", "source", "updatedAt")
     for each in facts["newest_documents"]:
         day = _day(each.get("date"))
-        table.add_row(str(each.get("userId")), day, str(each.get("source")), _moment(each["updatedAt"]))
+        rows.add_row(str(each.get("userId")), day, str(each.get("source")), _moment(each["updatedAt"]))
     if facts["newest_documents"]:
-        screen.print(table)
-    table = _table(
+        screen.print(rows, "")
+    rows = table(
         "newest results: user", "metric", "range", Column("average", justify="right"), "calculatedAt"
     )
     for each in facts["newest_results"]:
         cells = [str(each.get(name)) for name in ("userId", "metricType", "timeRange")]
         number = _number(each.get("analytics", {}).get("rollingAverage"))
-        table.add_row(*cells, number, _moment(each.get("calculatedAt")))
+        rows.add_row(*cells, number, _moment(each.get("calculatedAt")))
     if facts["newest_results"]:
-        screen.print(table)
+        screen.print(rows)
 
 
 def print_user(view: UserView, screen: Console) -> None:
@@ -66,17 +65,17 @@ def print_user(view: UserView, screen: Console) -> None:
     state = " (stale: a change is not computed yet)" if view.is_stale else ""
     span = f"{len(view.days)} days"
     screen.print(f"Calculated {_moment(view.calculated_at) or 'never'}{state}")
-    screen.print(f"Shown: the {span} to {view.days[-1]:%Y-%m-%d}")
+    screen.print(f"Shown: the {span} to {view.days[-1]:%Y-%m-%d}\n")
     right: dict[str, Any] = {"justify": "right"}
     heads = [Column(name, **right) for name in ("latest", "7 days", "trend", "pct")]
-    table = _table("metric", Column(span, no_wrap=True), *heads)
+    rows = table("metric", Column(span, no_wrap=True), *heads)
     for metric, values in view.values.items():
         present = [value for value in values if value is not None]
         week = view.results.get((metric, "7day"), {}).get("analytics")
         if present or week:
             latest = _number(present[-1]) if present else ""
-            table.add_row(metric, Text(sparkline(values)), latest, *_week(week))
-    screen.print(table)
+            rows.add_row(metric, Text(sparkline(values)), latest, *_week(week))
+    screen.print(rows, "")
     _print_findings(view, screen)
 
 
@@ -96,10 +95,6 @@ def _print_findings(view: UserView, screen: Console) -> None:
         details = document["analytics"].get("anomalyDetails")
         if time_range == "90day" and details:
             screen.print(Text(f"Anomaly ({details['severity']}): {details['message']}", "yellow"))
-
-
-def _table(*columns: Column | str) -> Table:
-    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def _moment(value: Any) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -20,6 +21,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column, Table
 
 from monitoring.logs import redact_value
 
@@ -38,6 +40,11 @@ def console(stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or os.environ.get("COLUMNS") else _PIPE_WIDTH
     return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+
+
+def table(*columns: Column | str) -> Table:
+    """A table without frames, so that 80 columns hold more, and a pipe hardly anything but the cells."""
+    return Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def print_json(value: Any) -> None:
@@ -72,10 +79,11 @@ def progress(what: str, done: Callable[[], int] | None = None, total: int | None
     """A bar on standard error for as long as the block runs, once that has taken two seconds.
 
     `done` is asked for the number of finished documents, users, …; without it there is only a spinner.
-    Nothing is shown when standard error is no terminal: the log lines tell the progress there.
+    Nothing is shown unless both standard streams are a terminal: elsewhere the log lines tell the progress,
+    and a bar would run into what `| tee` shows on the same screen.
     """
     screen = console(stderr=True)
-    if not screen.is_terminal or screen.is_dumb_terminal:
+    if not (screen.is_terminal and sys.stdout.isatty()) or screen.is_dumb_terminal:
         yield
         return
     finished = threading.Event()
@@ -97,9 +105,8 @@ def _show(
 ) -> None:
     if finished.wait(_BAR_AFTER_SECONDS):
         return
-    # Lines printed meanwhile go above the bar, but only if they would have gone to the same terminal.
-    shared = sys.stdout.isatty()
-    with Progress(*_columns(done, total), console=screen, transient=True, redirect_stdout=shared) as bar:
+    # Lines printed meanwhile go above the bar.
+    with Progress(*_columns(done, total), console=screen, transient=True) as bar:
         task = bar.add_task(what, total=total)
         while not finished.wait(_REFRESH_SECONDS):
             if done is not None:

@@ -122,15 +122,20 @@ class BatchHistory:
     render = staticmethod(render_summary)
     session = staticmethod(session_metrics)
 
-    def record(self, report: BatchReport) -> None:
-        """Append the batch to the log of the UTC day on which it ended, and to the session."""
+    def record(self, report: BatchReport) -> dict[str, Any]:
+        """Append the batch to the log of the UTC day on which it ended, and to the session.
+
+        Returns the entry as the session keeps it, with the first few errors, shortened.
+        """
         entry = self.entry(report)
         name = f"{self._prefix}batch_logs_{report.end_time.astimezone(timezone.utc):%Y%m%d}.jsonl"
         with self._lock:
             self._totals.add(report)
             kept = entry["errors"] and [error[:500] for error in entry["errors"][:KEPT_ERRORS]]
-            self._recent.append({**entry, "errors": kept})
+            short = {**entry, "errors": kept}
+            self._recent.append(short)
             self._try(lambda: _append(self._directory / name, entry))
+            return short
 
     @property
     def records_processed(self) -> int:

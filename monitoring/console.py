@@ -69,7 +69,10 @@ def use_color(stream: TextIO) -> bool:
 
 
 class ConsoleRenderer:
-    """The last structlog processor: the event as it is, then `key=value` pairs, then the traceback."""
+    """The last structlog processor: the event as it is, then `key=value` pairs, then the traceback.
+
+    What is meant for machines alone is left out: logger, time, and the figures of a batch.
+    """
 
     def __init__(self, color: bool) -> None:
         self._color = color
@@ -79,7 +82,7 @@ class ConsoleRenderer:
         level = str(fields.pop("level", method))
         event = str(fields.pop("event", ""))
         blocks = [fields.pop(name, None) for name in ("exception", "stack")]
-        for name in ("logger", "timestamp"):
+        for name in ("logger", "timestamp", "batch"):
             fields.pop(name, None)
         text = "  ".join([event, *(f"{key}={_shown(value)}" for key, value in fields.items())])
         if not _starts_with_symbol(event):

@@ -239,9 +239,9 @@ def _reporter(
     history: BatchHistory, metrics: Metrics, poll_metrics: PollMetrics
 ) -> Callable[[BatchReport], None]:
     def report(batch: BatchReport) -> None:
-        history.record(batch)
+        entry = history.record(batch)
         poll_metrics.observe(batch)
         metrics.observe(batch)
-        (logger.info if batch.success else logger.error)(batch_line(batch))
+        (logger.info if batch.success else logger.error)(batch_line(batch), batch=entry)
 
     return report

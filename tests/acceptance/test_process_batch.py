@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from tests.acceptance.job import Job
 from tests.fake_backend import TOKEN, FakeBackend
 
 SHIMS = ("chmod", "stat", "ls", "readlink", "winutils")
+
+
+def _of_java(line: str) -> bool:
+    return line.startswith(("WARNING: Using incubator modules", "Picked up JAVA_TOOL_OPTIONS"))
 
 
 def _run(job: Job, *arguments: str, **environment: str) -> int:
@@ -27,15 +32,23 @@ def _with_events(backend: FakeBackend) -> dict[str, str]:
 
 
 def test_a_run_equals_the_reference_and_so_does_a_second(job: Job, backend: FakeBackend) -> None:
-    """Cron runs are a slow stream, and each ends only when the backend was told of everybody."""
+    """Cron runs are a slow stream, and each ends only when the backend was told of everybody.
+
+    The second has --json: every line of it is one JSON object, for containers.
+    """
     assert _run(job, **_with_events(backend)) == 0, job.output()
     job.assert_equals_reference()
     users = {str(user) for user in job.database["analytics"].distinct("userId")}
     assert {event["userId"] for event in backend.events} == users
     assert backend.violations == []
-    assert _run(job) == 0
-    job.assert_equals_reference()
     assert "BATCH PROCESSING COMPLETED" in job.output()
+    before = job.output()
+    assert _run(job, "--json") == 0
+    job.assert_equals_reference()
+    # What Java says of its own modules goes to standard error, which is in the same file here.
+    lines = [line for line in job.output().removeprefix(before).splitlines() if not _of_java(line)]
+    assert "BATCH PROCESSING COMPLETED" in json.loads(lines[-1])["event"]
+    assert all(json.loads(line)["level"] for line in lines)
 
 
 def test_since_leaves_the_cursor_alone(job: Job, edit: Any) -> None:

@@ -86,6 +86,18 @@ def test_secrets_are_masked_everywhere(json_lines: bool) -> None:
     assert "mongodb://***:***@db" in text
 
 
+@pytest.mark.parametrize("json_lines", [False, True])
+def test_the_figures_of_a_batch_are_for_machines(json_lines: bool) -> None:
+    """People read them in the line itself; a JSON line has them as values, masked like everything."""
+    stream = logged(json_lines=json_lines)
+    logs.get_logger("x").info("Batch 7 completed", batch={"users": 3, "errors": [f"{SECRET} refused"]})
+    text = stream.getvalue()
+    if json_lines:
+        assert json.loads(text)["batch"] == {"users": 3, "errors": ["*** refused"]}
+    else:
+        assert text == "Batch 7 completed\n"
+
+
 def test_libraries_logs_are_masked_too() -> None:
     """What goes through the standard library's logging goes the same way, from WARNING on."""
     stream = logged("INFO")

@@ -90,8 +90,9 @@ def test_json_is_valid_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_bar_appears_only_where_somebody_watches_long_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal after the delay, with the count; not for short work, in a file, on a dumb terminal."""
 
-    def shown(stream: io.StringIO, delay: float, term: str = "xterm") -> str:
+    def shown(stream: io.StringIO, delay: float, term: str = "xterm", out_too: bool = True) -> str:
         monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setattr(sys, "stdout", Terminal() if out_too else io.StringIO())
         monkeypatch.setattr(terminal, "_BAR_AFTER_SECONDS", delay)
         monkeypatch.setattr(terminal, "_REFRESH_SECONDS", 0.01)
         monkeypatch.setenv("TERM", term)
@@ -99,7 +100,7 @@ def test_a_bar_appears_only_where_somebody_watches_long_work(monkeypatch: pytest
             end = time.monotonic() + 20
             while delay == 0 and "1,234 done" not in stream.getvalue() and time.monotonic() < end:
                 time.sleep(0.01)
-                if not stream.isatty() or term == "dumb":
+                if not stream.isatty() or term == "dumb" or not out_too:
                     break
         return stream.getvalue()
 
@@ -107,3 +108,4 @@ def test_a_bar_appears_only_where_somebody_watches_long_work(monkeypatch: pytest
     assert shown(Terminal(), 60) == ""
     assert shown(io.StringIO(), 0) == ""
     assert shown(Terminal(), 0, "dumb") == ""
+    assert shown(Terminal(), 0, out_too=False) == "", "it would run into what `| tee` shows"
