@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     mongo_db_name: str = "health-metrics"
     analytics_collection: Annotated[str, AfterValidator(_own_collection)] = "analytics"
     mongo_timeout_seconds: PositiveSeconds = 30.0
+    dashboard_mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] | None = None
     manage_source_index: bool = True
 
     spark_app_name: str = "HealthMetricsAnalytics"

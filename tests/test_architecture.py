@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("sources", "analytics", "sinks", "checkpoint", "monitoring")
-PACKAGES = (*PARTS, "pipelines", "commands")
+PACKAGES = (*PARTS, "pipelines", "commands", "dashboard")
 PROJECT_FILES = sorted(
     [*ROOT.glob("*.py"), *(file for name in PACKAGES for file in (ROOT / name).rglob("*.py"))]
 )
@@ -29,11 +29,11 @@ FOUNDATION = {file.stem for file in ROOT.glob("*.py")} - COMMANDS - {"session"}
 MAY_PRINT = ("main.py", "process_batch.py", "pipelines/", "commands/")
 
 # Records what an import does beyond defining names. The audit hook sees every file opened for writing, every
-# program started and every connection made, also by the libraries that the module imports; numpy, which sets
-# a variable of its own, comes first.
+# program started and every connection made, also by the libraries that the module imports; numpy and
+# streamlit, which set variables of their own, come first.
 _WATCH = """
 import json, os, sys, threading
-import numpy
+import numpy, streamlit
 effects, current = [], ""
 writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 watched = {"subprocess.Popen", "os.system", "os.fork", "os.mkdir", "os.rename", "os.remove", "os.putenv",

@@ -1,0 +1,35 @@
+"""The dashboard: `streamlit run dashboard/app.py`, or `script/dashboard`, which sets it up first.
+
+`streamlit run dashboard/app.py -- --demo` shows simulated people instead of an installation's data.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def main(demo: bool) -> None:
+    """Draw the page that the address names. Streamlit calls it again for every interaction."""
+    import streamlit as st
+
+    from contracts import ConfigurationError
+    from dashboard import navigation
+    from dashboard.setup import open_data
+    from dashboard.text import plain
+
+    st.set_page_config(page_title="Health analytics", layout="wide")
+    try:
+        data = open_data(demo)
+    except ConfigurationError as error:
+        st.error(plain(error))
+        st.stop()
+    navigation.run(data)
+
+
+if __name__ == "__main__":
+    # Streamlit puts this file's folder on the path, not the checkout's, and runs the file again and again.
+    root = str(Path(__file__).resolve().parents[1])
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    main("--demo" in sys.argv[1:])

@@ -1,0 +1,192 @@
+"""Every chart of the dashboard, as Altair specifications without data access.
+
+Altair, not Plotly: Streamlit brings it along and draws it as SVG with roles and labels for screen readers, in
+the colours of its light or dark theme. Plotly would add 4 MB of script for the same charts.
+
+The colours have a contrast of at least 3:1 with both backgrounds (WCAG 1.4.11), and every distinction that a
+colour makes is also made by shape, dash or text. Times are drawn in UTC wherever the browser is: the axes are
+of that type, and tooltips show text made here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import altair as alt
+import pandas as pd
+
+BLUE: Final = "#3b7de0"
+ORANGE: Final = "#c2660c"
+RED: Final = "#dc4040"
+GRAY: Final = "#78808c"
+GREEN: Final = "#0f8f63"
+COLORS: Final = (BLUE, ORANGE, RED, GRAY, GREEN)
+
+Drawing = alt.Chart | alt.LayerChart
+
+# Streamlit fits axes and legend into the height.
+_HEIGHT: Final = 360
+_LEGEND: Final = alt.Legend(orient="bottom", title=None, columns=2, labelLimit=200, symbolOpacity=1)
+_LEGEND_OF_THREE: Final = alt.Legend(orient="bottom", title=None, columns=3, symbolOpacity=1)
+_SERIES: Final = ("Daily value", "7-day average", "30-day average", "Anomaly")
+_SEVERITY: Final = ("high", "medium", "low")
+_STATUS: Final = ("✓\xa0completed", "!\xa0completed with errors", "✗\xa0failed")
+_STREAK: Final = ("counts", "too few", "no value")
+_WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def readable(drawing: Drawing) -> Drawing:
+    """Labels in the text colour of the page, light or dark; Streamlit's own grey is too weak on white."""
+    text = "currentColor"
+    configured: Drawing = drawing.configure_axis(labelColor=text, titleColor=text).configure_legend(
+        labelColor=text
+    )
+    return configured
+
+
+def daily_values(frame: pd.DataFrame, unit: str, from_zero: bool) -> alt.LayerChart:
+    """Values as points, averages as lines, anomalies as diamonds, of the columns of data.user.daily_frame."""
+    color = alt.Color(
+        "series:N", scale=alt.Scale(domain=list(_SERIES), range=[GRAY, BLUE, ORANGE, RED]), legend=_LEGEND
+    )
+    tooltip = [
+        alt.Tooltip("label:N", title="Day"),
+        alt.Tooltip("value:Q", title="Value", format=",.2~f"),
+        alt.Tooltip("average_7:Q", title="7-day average", format=",.2~f"),
+        alt.Tooltip("average_30:Q", title="30-day average", format=",.2~f"),
+    ]
+    axis = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=from_zero), axis=alt.Axis(tickCount=5))
+    base = alt.Chart(_with_days(frame)).encode(x=_day_axis(), color=color)
+
+    def layer(series: str) -> alt.Chart:
+        return base.transform_calculate(series=f"'{series}'")
+
+    point, week, month, anomaly = map(layer, _SERIES)
+    return alt.LayerChart(
+        layer=[
+            point.mark_point(filled=True, size=28, opacity=0.9).encode(y=axis, tooltip=tooltip),
+            week.mark_line(strokeWidth=2.5).encode(y="average_7:Q"),
+            month.mark_line(strokeWidth=2.5, strokeDash=[6, 4]).encode(y="average_30:Q"),
+            anomaly.transform_filter("datum.is_anomaly")
+            .mark_point(shape="diamond", size=180, strokeWidth=2.5, filled=False, opacity=1)
+            .encode(y="value:Q", tooltip=tooltip),
+        ],
+        height=_HEIGHT,
+    )
+
+
+def streak_calendar(frame: pd.DataFrame) -> alt.LayerChart:
+    """Weeks as columns and weekdays as rows of `frame` (columns of data.user.streak_calendar)."""
+    mondays = frame["day"] - pd.to_timedelta(frame["day"].dt.weekday, unit="D")
+    marked = frame.assign(
+        week=mondays.dt.strftime("%d %b"),
+        weekday=frame["day"].dt.weekday.map(dict(enumerate(_WEEKDAYS))),
+        mark=frame["kind"].map(dict(zip(_STREAK, ("✓", "–", ""), strict=True))),
+        day=frame["day"].dt.strftime("%Y-%m-%d"),
+    )
+    base = alt.Chart(marked).encode(
+        x=alt.X(
+            "week:N",
+            sort=None,
+            axis=alt.Axis(title=None, labelAngle=0, labelOverlap="greedy", ticks=False, domain=False),
+        ),
+        y=alt.Y(
+            "weekday:N",
+            sort=list(_WEEKDAYS),
+            axis=alt.Axis(title=None, labelOverlap=False, ticks=False, domain=False),
+        ),
+        tooltip=[
+            alt.Tooltip("day:N", title="Day"),
+            alt.Tooltip("value:Q", title="Steps", format=",.0f"),
+            alt.Tooltip("kind:N", title="Streak"),
+        ],
+    )
+    color = alt.Color(
+        "kind:N",
+        scale=alt.Scale(domain=list(_STREAK), range=[GREEN, GRAY, "transparent"]),
+        legend=_LEGEND_OF_THREE,
+    )
+    cells = base.mark_rect(stroke=GRAY, strokeWidth=1, cornerRadius=3).encode(color=color)
+    marks = base.mark_text(color="white", fontWeight="bold").encode(text="mark:N")
+    return alt.LayerChart(layer=[cells, marks], height=290)
+
+
+def anomalies_by_day(frame: pd.DataFrame) -> alt.Chart:
+    """Stacked bars of `frame`: `day`, `severity`, `count`."""
+    base = alt.Chart(_with_days(frame), height=260).mark_bar()
+    chart: alt.Chart = base.encode(
+        x=_day_axis().timeUnit("utcyearmonthdate"),
+        y=alt.Y("count:Q", title="anomalies", axis=alt.Axis(tickMinStep=1, tickCount=4)),
+        color=alt.Color(
+            "severity:N",
+            scale=alt.Scale(domain=list(_SEVERITY), range=[RED, ORANGE, GRAY]),
+            legend=_LEGEND_OF_THREE,
+        ),
+        order=alt.Order("severity:N", sort="ascending"),
+        tooltip=[
+            alt.Tooltip("label:N", title="Day"),
+            alt.Tooltip("severity:N", title="Severity"),
+            alt.Tooltip("count:Q", title="Anomalies"),
+        ],
+    )
+    return chart
+
+
+def batch_durations(frame: pd.DataFrame) -> alt.Chart:
+    """Each batch of `frame` by its end: `end` (aware), `seconds` (above 0), `status`, `changes`."""
+    shown = frame.assign(label=frame["end"].dt.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    domain = list(_STATUS)
+    chart: alt.Chart = (
+        alt.Chart(shown, height=320)
+        .mark_point(filled=True, size=55, opacity=0.9)
+        .encode(
+            x=alt.X(
+                "end:T",
+                scale=alt.Scale(type="utc", nice=True),
+                axis=alt.Axis(title="end (UTC)", labelOverlap="greedy", tickCount=6, grid=False),
+            ),
+            y=alt.Y(
+                "seconds:Q",
+                scale=alt.Scale(type="log"),
+                axis=alt.Axis(title="seconds", values=[0.01, 0.1, 1, 10, 100, 1000], format="~g"),
+            ),
+            color=alt.Color(
+                "status:N", scale=alt.Scale(domain=domain, range=[BLUE, ORANGE, RED]), legend=_LEGEND
+            ),
+            shape=alt.Shape(
+                "status:N",
+                scale=alt.Scale(domain=domain, range=["circle", "triangle-up", "cross"]),
+                legend=_LEGEND,
+            ),
+            tooltip=[
+                alt.Tooltip("label:N", title="End"),
+                alt.Tooltip("seconds:Q", title="Seconds", format=".2f"),
+                alt.Tooltip("changes:Q", title="Changes"),
+                alt.Tooltip("status:N", title="Status"),
+            ],
+        )
+    )
+    return chart
+
+
+def horizontal_bars(frame: pd.DataFrame, name: str, value: str, title: str) -> alt.Chart:
+    """One bar for each row of `frame`, in its order: column `name` labels it, `value` is its length."""
+    labels = alt.Axis(title=None, labelLimit=160, labelOverlap=False, ticks=False, domain=False)
+    base = alt.Chart(frame, height=len(frame) * 30 + 80).mark_bar(color=BLUE)
+    chart: alt.Chart = base.encode(
+        x=alt.X(f"{value}:Q", title=title, axis=alt.Axis(tickCount=4)),
+        y=alt.Y(f"{name}:N", sort=None, axis=labels),
+        tooltip=[f"{name}:N", alt.Tooltip(f"{value}:Q", format=",.2~f")],
+    )
+    return chart
+
+
+def _with_days(frame: pd.DataFrame) -> pd.DataFrame:
+    """`day` (dates, or midnights without a zone) as a moment in UTC, and `label` as its text."""
+    days = pd.to_datetime(frame["day"])
+    return frame.assign(day=days.dt.tz_localize("UTC"), label=days.dt.strftime("%Y-%m-%d"))
+
+
+def _day_axis() -> alt.X:
+    axis = alt.Axis(format="%d %b", title=None, labelOverlap="greedy", tickCount=6, grid=False)
+    return alt.X("day:T", scale=alt.Scale(type="utc"), axis=axis)

@@ -1,0 +1,73 @@
+"""The connection to MongoDB for reading, bounded in time, and its faults as sentences for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import pymongo
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure, PyMongoError
+
+from monitoring.logs import get_logger, redact
+from settings import Settings
+from sources.mongo_client import ServerClock, connect, for_reading, is_mongomock
+
+logger = get_logger(__name__)
+
+# A person waits for the page: finding the server, and everything that one read sends to it.
+_CONNECT_MILLISECONDS = 3_000
+_READ_SECONDS = 10.0
+
+# Unauthorized and AuthenticationFailed.
+_NO_RIGHTS = (13, 18)
+
+AnalyticsCollection = Collection[dict[str, Any]]
+
+
+def open_analytics(settings: Settings) -> AnalyticsCollection:
+    """The analytics collection; the server is first contacted by the first read.
+
+    The user of `DASHBOARD_MONGO_URI` (default `MONGO_URI`) needs the role `read` on the database and no more.
+    Raises ConfigurationError when the address cannot be used.
+    """
+    uri = settings.dashboard_mongo_uri or settings.mongo_uri
+    client = connect(uri.get_secret_value(), _CONNECT_MILLISECONDS)
+    return for_reading(client[settings.mongo_db_name][settings.analytics_collection])
+
+
+def server_now(collection: AnalyticsCollection) -> datetime:
+    """The time by the clock that `calculatedAt` is taken from."""
+    return ServerClock(collection.database.client).now()
+
+
+@contextmanager
+def bounded(collection: AnalyticsCollection) -> Iterator[None]:
+    """Everything sent inside the block ends in time, also on a connection that hangs."""
+    if is_mongomock(collection):
+        yield
+        return
+    with pymongo.timeout(_READ_SECONDS):
+        yield
+
+
+def explain(error: Exception) -> str:
+    """One sentence with the remedy; the details go to the log, because an address may hold secrets."""
+    logger.warning(f"The dashboard could not read from MongoDB: {redact(str(error))[:500]}")
+    if isinstance(error, OperationFailure) and error.code in _NO_RIGHTS:
+        return "MongoDB refuses the dashboard's user: give it the role read on MONGO_DB_NAME."
+    if isinstance(error, OperationFailure) and "hint" in str(error).lower():
+        return (
+            "The analytics collection lacks an index that the dashboard needs: "
+            "start the service once (python main.py --once), it creates the indexes."
+        )
+    name = type(error).__name__
+    return (
+        f"MongoDB does not answer ({name}): check that the server runs and that MONGO_URI, "
+        "or DASHBOARD_MONGO_URI, is right; python main.py check tells more."
+    )
+
+
+FAULTS: tuple[type[Exception], ...] = (PyMongoError, OSError)

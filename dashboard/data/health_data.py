@@ -1,0 +1,75 @@
+"""Everything the health pages show, each part with its age; the pages ask nothing else for data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from dashboard.data.batch_logs import BatchLog, read_batch_log
+from dashboard.data.database import FAULTS, AnalyticsCollection, explain, open_analytics
+from dashboard.data.metrics_file import ServiceMetrics, read_metrics
+from dashboard.data.recent import Recent, read_recent
+from dashboard.data.remembered import Loaded, Remembered
+from dashboard.data.user import UserResults, read_user
+from settings import Settings
+
+# How old a page may be; the reads behind Recent cost some hundred milliseconds on a large collection.
+RECENT_SECONDS = 30.0
+USER_SECONDS = 10.0
+FILES_SECONDS = 5.0
+
+
+class HealthData:
+    """Reads of the analytics collection, the batch log and the metrics file, remembered for all sessions."""
+
+    def __init__(
+        self,
+        collection: AnalyticsCollection,
+        log_directory: Path,
+        metrics_directory: Path,
+        timezone: str,
+        make_memory: Callable[..., Remembered] = Remembered,
+    ) -> None:
+        """`timezone` is the IANA name whose calendar days the service counts."""
+        self.timezone = timezone
+        self.log_directory = log_directory
+        self._collection = collection
+        self._metrics_directory = metrics_directory
+        self._database = make_memory(explain, FAULTS)
+        self._logs = make_memory(partial(_explain_file, "The batch log in LOG_DIRECTORY"), (OSError,))
+        self._metrics = make_memory(
+            partial(_explain_file, "The metrics file in METRICS_DIRECTORY"), (OSError, ValueError)
+        )
+
+    def recent(self) -> Loaded[Recent]:
+        """The newest results of all users."""
+        return self._database.get("recent", lambda: read_recent(self._collection), RECENT_SECONDS)
+
+    def user(self, user: str) -> Loaded[UserResults]:
+        """The results of one user."""
+        return self._database.get(f"user {user}", lambda: read_user(self._collection, user), USER_SECONDS)
+
+    def batch_log(self) -> Loaded[BatchLog]:
+        """The newest batches."""
+        return self._logs.get("logs", lambda: read_batch_log(self.log_directory), FILES_SECONDS)
+
+    def metrics(self) -> Loaded[ServiceMetrics | None]:
+        """The service's own measurements."""
+        return self._metrics.get("metrics", lambda: read_metrics(self._metrics_directory), FILES_SECONDS)
+
+
+def open_health_data(settings: Settings) -> HealthData:
+    """The data of an installation. Raises ConfigurationError when the address of MongoDB cannot be used."""
+    return HealthData(
+        open_analytics(settings),
+        settings.log_directory,
+        settings.metrics_directory,
+        settings.analytics_timezone,
+    )
+
+
+def _explain_file(what: str, error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{what} cannot be read: {error.strerror or type(error).__name__}."
+    return f"{what} is not in Prometheus' text format; the next batch writes a new one."

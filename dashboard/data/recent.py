@@ -1,0 +1,185 @@
+"""What the newest analytics tell about everybody, from two bounded reads of one index.
+
+The collection may hold millions of documents, and a standalone installation has only two indexes on it:
+the unique key {userId, timeRange, metricType} and the TTL index {expiresAt}. None leads to "the latest" or
+"the anomalies" directly, but `expiresAt` is always `calculatedAt` + 90 days, so the TTL index is also the
+order of calculation. Hence:
+
+- how many documents there are is the server's own estimate, which reads no document;
+- how many were calculated lately is a count over a range of the index that stops at LOOK_AT keys;
+- everything else comes from the newest LOOK_AT documents in that order. The range of the second read is the
+  shortest counted one that holds them, because not every server walks an index backwards for a sort.
+
+Each read names the index (`hint`), so a server without it refuses instead of scanning the collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from analytics.documents import LIFETIME
+from dashboard.data.database import AnalyticsCollection, bounded, server_now
+from dashboard.data.values import moment, number, text
+
+# A thousand users of 24 documents each.
+LOOK_AT: Final = 24_000
+WINDOWS: Final = {
+    "last hour": timedelta(hours=1),
+    "last 24 hours": timedelta(hours=24),
+    "last 7 days": timedelta(days=7),
+    "last 90 days": timedelta(days=90),
+}
+EXPIRY_INDEX: Final = [("expiresAt", 1)]
+_FIELDS: Final = {
+    "_id": 0,
+    "userId": 1,
+    "metricType": 1,
+    "calculatedAt": 1,
+    "analytics.trend": 1,
+    "analytics.trendPercentage": 1,
+    "analytics.anomalyDetails": 1,
+}
+ROW_COLUMNS: Final = ("user", "metric", "calculated", "trend", "trend_percentage")
+ANOMALY_COLUMNS: Final = (
+    "day", "user", "metric", "severity", "actual", "expected", "deviation", "message", "calculated",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recent:
+    """The newest results at `now` (the server's time).
+
+    `documents` is the estimated size of the collection. `windows` counts the documents calculated in each of
+    WINDOWS, at most LOOK_AT. `rows` (ROW_COLUMNS, the newest first) has one row per user and metric among the
+    newest LOOK_AT documents, `anomalies` (ANOMALY_COLUMNS, the latest day first) the latest anomaly of each.
+    `is_whole` says that these are all there are.
+    """
+
+    now: datetime
+    documents: int
+    windows: Mapping[str, int]
+    rows: pd.DataFrame
+    anomalies: pd.DataFrame
+    is_whole: bool
+
+    @property
+    def newest(self) -> datetime | None:
+        """The latest `calculatedAt`, None without any."""
+        return _python(self.rows["calculated"].max())
+
+    @property
+    def oldest(self) -> datetime | None:
+        """The `calculatedAt` down to which `rows` reaches."""
+        return _python(self.rows["calculated"].min())
+
+    def users(self) -> list[str]:
+        """Ids of the users in `rows`, the latest calculated first."""
+        return list(dict.fromkeys(self.rows["user"]))
+
+    def user_count(self) -> int:
+        """Users of the whole collection: exact when `is_whole`, else estimated from documents per user."""
+        seen = self.rows["user"].value_counts(sort=False)
+        if self.is_whole or len(seen) == 0:
+            return len(seen)
+        # Each metric of a user has one document per range.
+        return max(len(seen), round(self.documents / (3 * float(seen.mean()))))
+
+    def complete_since(self, zone: str) -> date | None:
+        """The day from which on `anomalies` lacks none; None when that is every day.
+
+        An anomaly of day d needs a value of day d, and the service takes values up to tomorrow. So a document
+        calculated before `oldest` holds no anomaly later than the day after.
+        """
+        if self.is_whole or self.oldest is None:
+            return None
+        return self.oldest.astimezone(ZoneInfo(zone)).date() + timedelta(days=2)
+
+
+def read_recent(collection: AnalyticsCollection) -> Recent:
+    """One snapshot; raises pymongo's errors."""
+    with bounded(collection):
+        now = server_now(collection)
+        documents = collection.estimated_document_count()
+        # The estimate may be wrong after a crash of the server; an empty collection may lack the index.
+        if documents == 0 and collection.find_one({}, {"_id": 1}) is None:
+            return _recent(now, 0, dict.fromkeys(WINDOWS, 0), [])
+        windows = {name: _count(collection, now - span) for name, span in WINDOWS.items()}
+        name = next((name for name, count in windows.items() if count >= LOOK_AT), "last 90 days")
+        found = list(collection.aggregate(_pipeline(now - WINDOWS[name]), hint=dict(EXPIRY_INDEX)))
+    return _recent(now, documents, windows, found)
+
+
+def _count(collection: AnalyticsCollection, since: datetime) -> int:
+    return collection.count_documents(
+        {"expiresAt": {"$gte": since + LIFETIME}}, limit=LOOK_AT, hint=dict(EXPIRY_INDEX)
+    )
+
+
+def _pipeline(since: datetime) -> list[dict[str, Any]]:
+    return [
+        {"$match": {"expiresAt": {"$gte": since + LIFETIME}}},
+        {"$sort": {"expiresAt": -1}},
+        {"$limit": LOOK_AT},
+        # The longest range holds the latest anomaly of all three; one document per user and metric is enough.
+        {"$match": {"timeRange": "90day"}},
+        {"$project": _FIELDS},
+    ]
+
+
+def _recent(now: datetime, documents: int, windows: Mapping[str, int], found: list[dict[str, Any]]) -> Recent:
+    rows = pd.DataFrame([_row(document) for document in found], columns=list(ROW_COLUMNS))
+    anomalies = pd.DataFrame(
+        [row for document in found if (row := _anomaly(document))], columns=list(ANOMALY_COLUMNS)
+    )
+    # A column of nothing but None would have no numbers' type.
+    rows = rows.astype({"trend_percentage": float})
+    anomalies = anomalies.astype({"actual": float, "expected": float, "deviation": float})
+    for frame in (rows, anomalies):
+        frame["calculated"] = pd.to_datetime(frame["calculated"], utc=True, errors="coerce")
+    # Stable sorts: the largest deviation first within a day.
+    anomalies = anomalies.sort_values("deviation", ascending=False, key=lambda column: column.abs())
+    anomalies = anomalies.sort_values("day", ascending=False, kind="stable").reset_index(drop=True)
+    return Recent(now, documents, windows, rows, anomalies, is_whole=windows["last 90 days"] < LOOK_AT)
+
+
+def _row(document: Mapping[str, Any]) -> dict[str, Any]:
+    analytics = _mapping(document.get("analytics"))
+    return {
+        "user": text(document.get("userId")),
+        "metric": text(document.get("metricType")),
+        "calculated": moment(document.get("calculatedAt")),
+        "trend": text(analytics.get("trend")),
+        "trend_percentage": number(analytics.get("trendPercentage")),
+    }
+
+
+def _anomaly(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    details = _mapping(_mapping(document.get("analytics")).get("anomalyDetails"))
+    day = moment(details.get("detectedAt"))
+    if day is None:
+        return None
+    return {
+        "day": day.date(),
+        "user": text(document.get("userId")),
+        "metric": text(document.get("metricType")),
+        "severity": text(details.get("severity")),
+        "actual": number(details.get("actualValue")),
+        "expected": number(details.get("expectedValue")),
+        "deviation": number(details.get("deviation")),
+        "message": text(details.get("message")),
+        "calculated": moment(document.get("calculatedAt")),
+    }
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _python(stamp: Any) -> datetime | None:
+    return None if pd.isna(stamp) else stamp.to_pydatetime()

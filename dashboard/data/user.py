@@ -1,0 +1,148 @@
+"""One user's analytics: at most 24 documents, found by the unique index, and what the charts draw of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+import pandas as pd
+from bson import ObjectId
+
+from analytics.anomaly import BASELINE_DAYS, FLAT, MINIMUM_VALUES, SIGMAS
+from analytics.schemas import RELATIVE_TOLERANCE
+from analytics.streak import STEPS_THRESHOLD
+from dashboard.data.database import AnalyticsCollection, bounded
+from dashboard.data.values import moment, number, text
+
+UNIQUE_INDEX: Final = [("userId", 1), ("timeRange", 1), ("metricType", 1)]
+# 24 by the contract; more can only be documents of another program.
+_MAX_DOCUMENTS: Final = 100
+ROLLING_DAYS: Final = (7, 30)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the service computed for one metric and range; missing or unusable numbers are None.
+
+    `history` is a series of values by day (midnight, without a zone), the oldest first.
+    """
+
+    metric: str
+    time_range: str
+    calculated: datetime | None
+    average: float | None
+    trend: str
+    trend_percentage: float | None
+    percentile: float | None
+    streak_days: int
+    longest_streak: int
+    streak_start: date | None
+    minimum: float | None
+    maximum: float | None
+    median: float | None
+    completeness: float | None
+    anomaly_day: date | None
+    anomaly_severity: str
+    anomaly_message: str
+    history: pd.Series
+
+
+UserResults = Mapping[tuple[str, str], Result]
+
+
+def read_user(collection: AnalyticsCollection, user: str) -> UserResults:
+    """The results of `user` by (metric, time range), empty for an unknown one; raises pymongo's errors.
+
+    Ids are ObjectIds; what cannot be one is looked up as text, as other programs may have stored it.
+    """
+    key = ObjectId(user) if ObjectId.is_valid(user) else user
+    with bounded(collection):
+        found = collection.find({"userId": key}).hint(UNIQUE_INDEX).limit(_MAX_DOCUMENTS)
+        results = [_result(document) for document in found]
+    return {(result.metric, result.time_range): result for result in results}
+
+
+def _result(document: Mapping[str, Any]) -> Result:
+    analytics = _mapping(document.get("analytics"))
+    statistics = _mapping(analytics.get("statistics"))
+    details = _mapping(analytics.get("anomalyDetails"))
+    return Result(
+        metric=text(document.get("metricType")),
+        time_range=text(document.get("timeRange")),
+        calculated=moment(document.get("calculatedAt")),
+        average=number(analytics.get("rollingAverage")),
+        trend=text(analytics.get("trend")),
+        trend_percentage=number(analytics.get("trendPercentage")),
+        percentile=number(analytics.get("percentile")),
+        streak_days=int(number(analytics.get("streakDays")) or 0),
+        longest_streak=int(number(analytics.get("longestStreak")) or 0),
+        streak_start=_day(analytics.get("streakStartDate")),
+        minimum=number(statistics.get("minValue")),
+        maximum=number(statistics.get("maxValue")),
+        median=number(statistics.get("medianValue")),
+        completeness=number(statistics.get("completenessPercentage")),
+        anomaly_day=_day(details.get("detectedAt")),
+        anomaly_severity=text(details.get("severity")),
+        anomaly_message=text(details.get("message")),
+        history=_history(document.get("historicalData")),
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _day(value: Any) -> date | None:
+    found = moment(value)
+    return found.date() if found else None
+
+
+def _history(points: Any) -> pd.Series:
+    pairs = [
+        (day, value)
+        for point in (points if isinstance(points, list) else [])
+        if (day := _day(_mapping(point).get("date")))
+        and (value := number(_mapping(point).get("value"))) is not None
+    ]
+    index = pd.to_datetime([day for day, _ in pairs], errors="coerce")
+    series = pd.Series([value for _, value in pairs], index=index, dtype=float, name="value")
+    return series[series.index.notna()].sort_index()
+
+
+def daily_frame(history: pd.Series) -> pd.DataFrame:
+    """The chart's rows: `day`, `value`, `average_7`, `average_30` (calendar days, as the service counts) and
+    `is_anomaly`.
+
+    An average is missing where its window begins before the history does, and so is the judgement on a day
+    whose 30 days before are not all known: the formulas are those of the service, see `analytics/`.
+    """
+    frame = pd.DataFrame({"day": history.index, "value": history.to_numpy()})
+    if history.empty:
+        return frame.assign(average_7=[], average_30=[], is_anomaly=[])
+    first = history.index[0]
+    for days in ROLLING_DAYS:
+        rolling = history.rolling(f"{days}D").mean()
+        begun = history.index >= first + pd.Timedelta(days=days - 1)
+        frame[f"average_{days}"] = rolling.where(begun).to_numpy()
+    before = history.rolling(f"{BASELINE_DAYS}D", closed="left", min_periods=MINIMUM_VALUES)
+    mean, sigma = before.mean(), before.std()
+    is_anomaly = (sigma > FLAT * mean.abs().clip(lower=1.0)) & (
+        (history - mean).abs() > SIGMAS * (1 + RELATIVE_TOLERANCE) * sigma
+    )
+    known = history.index >= first + pd.Timedelta(days=BASELINE_DAYS)
+    frame["is_anomaly"] = (is_anomaly & known).to_numpy()
+    return frame
+
+
+def streak_calendar(history: pd.Series) -> pd.DataFrame:
+    """One row per calendar day of a steps history: `day`, `value` and `kind`.
+
+    `kind` is `counts` (more than 1000 steps), `too few` or `no value`.
+    """
+    if history.empty:
+        return pd.DataFrame({"day": [], "value": [], "kind": []})
+    days = history.asfreq("D")
+    kind = (days > STEPS_THRESHOLD).map({True: "counts", False: "too few"}).where(days.notna(), "no value")
+    return pd.DataFrame({"day": days.index, "value": days.to_numpy(), "kind": kind.to_numpy()})

@@ -1,0 +1,31 @@
+"""Stored values as the types that the pages work with; what is of another type counts as missing.
+
+The collection may hold documents of other programs, and one of them must not take a page down.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timezone
+from typing import Any
+
+_MAX_TEXT = 500
+
+
+def number(value: Any) -> float | None:
+    """A finite number as float, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def moment(value: Any) -> datetime | None:
+    """A date as aware UTC, else None (also for dates beyond Python's years)."""
+    if not isinstance(value, datetime):
+        return None
+    return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+
+
+def text(value: Any) -> str:
+    """Anything as text of at most 500 characters; None is empty."""
+    return "" if value is None else str(value)[:_MAX_TEXT]

@@ -1,0 +1,72 @@
+"""The demo: the real pipeline on the embedded store, fed by simulated people for as long as the app runs."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from concurrent.futures import Future
+from datetime import datetime, timezone
+from pathlib import Path
+
+from monitoring import logs
+from pipelines.health.job import SOURCE_COLLECTION, open_pipeline
+from pipelines.runner import StopFlag
+from settings import Settings, load
+from sources.mongo_client import connect
+from sources.simulator import PATTERN_USER_ID, Population, worked_example
+
+_USERS = 14
+_DAYS = 150
+_PAUSE_SECONDS = 4.0
+_CHANGES_A_BATCH = 3
+
+
+def start_demo() -> Settings:
+    """Compute everybody once, then go on in the background; the settings lead to the results.
+
+    Raises what the first pass raised, such as ConfigurationError without a usable Java.
+    """
+    # The thread holds the folder, so that it lives as long as the process.
+    folder = tempfile.TemporaryDirectory(prefix="health-demo-")
+    settings = _settings(Path(folder.name))
+    logs.configure("WARNING")
+    source = connect(settings.mongo_uri.get_secret_value())[settings.mongo_db_name][SOURCE_COLLECTION]
+    now = datetime.now(timezone.utc)
+    population = Population(seed=7, users=_USERS, days=_DAYS, today=now.date())
+    population.backfill(source, now)
+    source.insert_many(worked_example(PATTERN_USER_ID, now.date()))
+    first: Future[None] = Future()
+    threading.Thread(target=_live, args=(settings, population, first, folder), daemon=True).start()
+    first.result()
+    return settings
+
+
+def _settings(folder: Path) -> Settings:
+    return load(
+        env_file=None,
+        mongo_uri=f"mongomock://demo-{time.time_ns()}",
+        dashboard_mongo_uri=None,
+        mongo_db_name="demo",
+        checkpoint_location=folder / "checkpoints",
+        dlq_directory=folder / "dlq",
+        log_directory=folder / "logs",
+        metrics_directory=folder / "metrics",
+        default_lookback_days=3650,
+    )
+
+
+def _live(settings: Settings, population: Population, first: Future[None], _folder: object) -> None:
+    try:
+        with open_pipeline(settings, False) as job:
+            job.once(StopFlag())
+            first.set_result(None)
+            while True:
+                for _ in range(_CHANGES_A_BATCH):
+                    population.live_change(job.source, datetime.now(timezone.utc))
+                job.once(StopFlag())
+                time.sleep(_PAUSE_SECONDS)
+    except Exception as error:
+        if first.done():
+            raise
+        first.set_exception(error)

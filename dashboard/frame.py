@@ -1,0 +1,80 @@
+"""What every page is framed by: heading, age of the data, faults, figures, charts with their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts
+from dashboard.data.remembered import Loaded
+from dashboard.text import ago, plain, plain_frame, utc
+
+_FIGURE_WIDTH = 168
+
+
+def heading(title: str, purpose: str) -> None:
+    """The page's only first-level heading and one line on what it is for."""
+    st.title(title, anchor=False)
+    st.markdown(purpose)
+
+
+def section(title: str) -> None:
+    """A second-level heading."""
+    st.header(title, anchor=False, divider=False)
+
+
+def age(what: str, loaded: Loaded[Any]) -> None:
+    """When `what` was read, and why it is not newer if it is not."""
+    if loaded.as_of is not None:
+        st.markdown(
+            f"{what} as of **{utc(loaded.as_of)}** ({ago(loaded.as_of, datetime.now(timezone.utc))})."
+        )
+    if loaded.fault is None:
+        return
+    kept = "What is shown is the last state that could be read." if loaded.as_of else "Nothing was read yet."
+    st.error(f"{plain(loaded.fault)} {kept}", icon=":material/cloud_off:")
+
+
+def figures(values: Mapping[str, tuple[str, str | None]]) -> None:
+    """Tiles that wrap on narrow screens: name, then (figure, explanation or None)."""
+    with st.container(horizontal=True):
+        for name, (value, explanation) in values.items():
+            st.metric(name, plain(value), border=True, width="stretch", help=explanation)
+
+
+def chart(drawing: charts.Drawing, alternative: str, values: pd.DataFrame) -> None:
+    """A chart, named for screen readers by `alternative`, with its `values` as a table below."""
+    st.altair_chart(charts.readable(drawing), width="stretch", alt=alternative)
+    with st.expander("The chart's values as a table"):
+        table(values, alternative, 320)
+
+
+def table(values: pd.DataFrame, alternative: str, height: int | None = None) -> None:
+    """A real HTML table, which screen readers can walk through; cells are inert unless text.Markdown."""
+    shown = plain_frame(values)
+    shown.columns = [plain(name) for name in shown.columns]
+    st.table(shown, border="horizontal", hide_index=True, alt=alternative, height=height or "content")
+
+
+def empty_collection() -> None:
+    """What to do when there are no analytics yet."""
+    st.info(
+        "There are no analytics yet. Start the service with `python main.py`; the first batch fills this "
+        "page. If it runs already, compare its MONGO_URI, MONGO_DB_NAME and ANALYTICS_COLLECTION with the "
+        "dashboard's.",
+        icon=":material/info:",
+    )
+
+
+def no_batch_log(folder: Path) -> None:
+    """What to do when there are no batches yet."""
+    st.info(
+        f"There is no batch log in {plain(folder)}. The service writes it with its first batch; where it "
+        "runs on another machine, set LOG_DIRECTORY and METRICS_DIRECTORY to copies of its folders.",
+        icon=":material/info:",
+    )

@@ -1,0 +1,64 @@
+"""Tables and charts that several health pages show."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+import pandas as pd
+
+from dashboard import charts, frame
+from dashboard.health.names import SEVERITIES, STATUSES, metric_name, unit
+from dashboard.text import Markdown, day_text, figure, short_time, signed
+
+_OBJECT_ID = re.compile(r"[0-9a-f]{24}")
+
+
+def user_link(user: str) -> str:
+    """The end of an id as a link to the user's page; what is no ObjectId as it is, without a link."""
+    if not _OBJECT_ID.fullmatch(user):
+        return user
+    return Markdown(f"[…\u2060{user[-6:]}](user?user={quote(user)})")
+
+
+def anomaly_table(anomalies: pd.DataFrame, title: str) -> None:
+    """Rows of data.recent's `anomalies`, in their order."""
+    columns = {
+        "Day": [day_text(day) for day in anomalies["day"]],
+        "Severity": [SEVERITIES.get(severity, severity) for severity in anomalies["severity"]],
+        "User": [user_link(user) for user in anomalies["user"]],
+        "Metric": [metric_name(metric) for metric in anomalies["metric"]],
+        "Value": [
+            figure(value, unit(metric))
+            for value, metric in zip(anomalies["actual"], anomalies["metric"], strict=True)
+        ],
+        "Usual": [figure(value) for value in anomalies["expected"]],
+        "Deviation": [signed(value, "σ") for value in anomalies["deviation"]],
+    }
+    frame.table(pd.DataFrame(columns), title)
+
+
+def anomaly_chart(anomalies: pd.DataFrame) -> None:
+    """How many a day, by severity."""
+    counts = anomalies.groupby(["day", "severity"]).size().rename("count").reset_index()
+    totals = anomalies["severity"].value_counts()
+    parts = ", ".join(f"{totals.get(severity, 0)} {severity}" for severity in SEVERITIES)
+    first, last = anomalies["day"].min(), anomalies["day"].max()
+    alternative = f"Anomalies a day from {day_text(first)} to {day_text(last)}: {parts}."
+    frame.chart(charts.anomalies_by_day(counts), alternative, counts.sort_values("day", ascending=False))
+
+
+def batch_table(batches: pd.DataFrame, title: str) -> None:
+    """Rows of data.batch_logs' `batches`, in their order."""
+    columns = {
+        "Ended (UTC)": [short_time(end) for end in batches["end"]],
+        "Status": [STATUSES.get(status, status) for status in batches["status"]],
+        "Seconds": [figure(ms / 1000, digits=2) for ms in batches["processing_time_ms"]],
+        "Changes": [figure(count) for count in batches["records_processed"]],
+        "Users": [figure(count) for count in batches["users"]],
+        "Written": [figure(count) for count in batches["analytics_written"]],
+        "Skipped": [figure(count) for count in batches["analytics_skipped"]],
+        "Errors": [figure(count) for count in batches["errors_count"]],
+        "Batch": list(batches["batch_id"]),
+    }
+    frame.table(pd.DataFrame(columns), title)

@@ -1,0 +1,21 @@
+"""What all sessions share, made once a process: settings, logs, the connection."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard.data.health_data import HealthData, open_health_data
+from monitoring import logs
+from settings import load
+
+
+@st.cache_resource(show_spinner="Starting; the demo computes for about half a minute")
+def open_data(demo: bool) -> HealthData:
+    """The data to show. Raises ConfigurationError when the settings are wrong."""
+    if demo:
+        from dashboard.demo import start_demo
+
+        return open_health_data(start_demo())
+    settings = load()
+    logs.configure(settings.log_level, settings.secrets(), settings.log_json)
+    return open_health_data(settings)

@@ -1,0 +1,96 @@
+"""Text for people from stored values: inert in Markdown, times with their age, tables as safe CSV."""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+_ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in string.punctuation})
+NBSP = "\xa0"
+_SPACES = re.compile(rf"[^\S{NBSP}]+")
+# A spreadsheet runs a cell that begins so, some also with the full-width forms (OWASP, CSV injection).
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
+_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+class Markdown(str):
+    """Text of this project's own making that `plain_frame` leaves as it is."""
+
+    __slots__ = ()
+
+
+def plain(value: Any) -> str:
+    """`value` as one line that Markdown, HTML and bidirectional controls cannot change.
+
+    Streamlit renders Markdown nearly everywhere, with images, links and colours; CommonMark lets every
+    ASCII punctuation mark be escaped.
+    """
+    return printable(value).translate(_ESCAPED)
+
+
+def printable(value: Any) -> str:
+    """`value` as one line without control and formatting characters."""
+    text = _SPACES.sub(" ", str(value)).strip()
+    return "".join(char for char in text if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co"))
+
+
+def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every cell as inert text, except those that are Markdown already."""
+    return frame.map(lambda cell: str(cell) if isinstance(cell, Markdown) else plain(cell))
+
+
+def csv_bytes(frame: pd.DataFrame) -> bytes:
+    """`frame` as CSV in UTF-8; texts that a spreadsheet would run begin with an apostrophe instead."""
+    safe = frame.map(lambda cell: _inert_cell(cell) if isinstance(cell, str) else cell)
+    text: str = safe.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%SZ", lineterminator="\r\n")
+    return text.encode()
+
+
+def _inert_cell(text: str) -> str:
+    return f"'{printable(text)}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else printable(text)
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """`3 min ago`, in the largest whole unit (d, h, min, s); `just now` below a second and for the future."""
+    seconds = int((now - moment) / timedelta(seconds=1))
+    for size, name in _STEPS:
+        if seconds >= size:
+            count = seconds // size
+            return f"{count:,}{NBSP}{name} ago"
+    return "just now"
+
+
+def utc(moment: datetime) -> str:
+    """`2026-01-31 12:00:00 UTC`; `moment` is aware UTC."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def short_time(moment: datetime) -> str:
+    """`31 Jan 12:00:00`, which no line break divides; for columns whose heading says UTC."""
+    return f"{moment:%d{NBSP}%b{NBSP}%H:%M:%S}"
+
+
+def day_text(day: date | None) -> str:
+    """`31 Jan 2026`, which no line break divides, or a dash."""
+    return "–" if day is None else f"{day:%d{NBSP}%b{NBSP}%Y}"
+
+
+def figure(value: float | None, unit: str = "", digits: int | None = None) -> str:
+    """`8,437 steps`, with as many decimals as the size needs unless `digits` says; a dash for None."""
+    if value is None or pd.isna(value):
+        return "–"
+    if digits is None:
+        digits = 0 if abs(value) >= 1000 or value == round(value) else 1
+    return f"{value:,.{digits}f}{f'{NBSP}{unit}' if unit else ''}"
+
+
+def signed(value: float | None, unit: str = "%") -> str:
+    """`+11.7 %`, with a real minus sign; a dash for None."""
+    if value is None or pd.isna(value):
+        return "–"
+    return f"{value:+,.1f}{NBSP}{unit}".replace("-", "−")

@@ -1,0 +1,51 @@
+"""Draws one page in Streamlit's AppTest, on data that the test holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pymongo.errors import ServerSelectionTimeoutError
+from streamlit.testing.v1 import AppTest
+
+from dashboard.data.health_data import HealthData
+
+# AppTest runs a script in a namespace of its own, in this process: it finds its page here.
+_current: list[Callable[[], None]] = []
+
+
+def draw() -> None:
+    """What the script calls."""
+    _current[0]()
+
+
+def show(render: Callable[[HealthData], None], data: HealthData, **query: str) -> AppTest:
+    """The page at an address with `query`, after its first run; interact with it and `run()` it again."""
+    _current[:] = [lambda: render(data)]
+    page = AppTest.from_string("from tests.unit.dashboard import shown\nshown.draw()", default_timeout=60)
+    page.query_params.update(query)
+    return page.run()
+
+
+class Switch:
+    """A collection whose server can be switched off."""
+
+    def __init__(self, collection: Any) -> None:
+        self._collection = collection
+        self.off = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.off:
+            raise ServerSelectionTimeoutError("mongodb://someone:hunter2@db:27017 is away")
+        return getattr(self._collection, name)
+
+
+def texts(page: AppTest) -> str:
+    """All text of the page, for looking something up."""
+    kinds = ("title", "header", "markdown", "error", "info", "caption")
+    return "\n".join(str(getattr(element, "value", "")) for kind in kinds for element in page.get(kind))
+
+
+def charts(page: AppTest) -> list[str]:
+    """What a screen reader is told of each chart."""
+    return [element.proto.alt for element in page.get("vega_lite_chart")]
