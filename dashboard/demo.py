@@ -10,7 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from monitoring import logs
-from pipelines.health.job import SOURCE_COLLECTION, open_pipeline
+from pipelines.health.job import open_pipeline
+from pipelines.health.stores import SOURCE_COLLECTION
 from pipelines.runner import StopFlag
 from settings import Settings, load
 from sources.mongo_client import connect
