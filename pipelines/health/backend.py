@@ -99,6 +99,8 @@ class Backend:
         self._counts[outcome] += amount
         self._notified += notified
         self._measured.count(outcome, amount, notified)
+        # Also here, so that /metrics is not a whole interval late.
+        self._show()
         if outcome == "sent":
             if self._warned - _ONCE:
                 logger.info("The backend takes events again")
