@@ -58,7 +58,12 @@ def take_census(
     source = for_reading(collection)
     no_array = {"$not": {"$type": "array"}}
     # DocumentDB's index does not count NaN among the doubles.
-    other = {"$or": [{"updatedAt": {"$type": _OTHER_TYPES, **no_array}}, {"updatedAt": float("nan")}]}
+    other: Mapping[str, Any] = {
+        "$or": [
+            {"updatedAt": {"$type": _OTHER_TYPES, **no_array}},
+            {"updatedAt": {"$eq": float("nan"), **no_array}},
+        ]
+    }
     conditions: list[tuple[str, Mapping[str, Any]]] = [
         ("missing", {"updatedAt": {"$eq": None, **no_array}}),
         ("wrong_type", other),

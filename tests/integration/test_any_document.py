@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from collections import Counter
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.datetime_ms import DatetimeMS
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 from pyspark.sql import SparkSession
 
 from analytics.validation import METRICS, DayRules, check_document
 from pipelines.runner import StopFlag
 from sinks.dead_letters import DeadLetters
+from sources.mongo_census import take_census
 from sources.mongo_client import for_reading
 from tests.integration.test_any_cutting import pipeline
 
@@ -53,8 +58,50 @@ DOCUMENTS = st.fixed_dictionaries(
 )
 
 
+START = datetime(1970, 1, 1, tzinfo=timezone.utc)
+IDS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**31), 2**31 - 1),
+    st.floats(),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20),
+    st.binary(min_size=12, max_size=12).map(ObjectId),
+    st.uuids(),
+    st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.just(timezone.utc)),  # noqa: DTZ001
+    st.dictionaries(NAMES, st.integers(0, 9), min_size=1, max_size=2),
+)
+
+
+def _outcome(document: dict[str, Any], rules: DayRules) -> str:
+    checked = check_document(document, rules)
+    if checked.counts:
+        return "used"
+    return checked.rejections[0].reason if checked.rejections else "not_from_phone"
+
+
+def _summed(batches: list[dict[str, Any]], name: str) -> Counter[str]:
+    """A field of the batch log that counts by name, over all batches."""
+    return sum((Counter(batch[name]) for batch in batches), Counter())
+
+
+def _metric(folder: Path, name: str, label: str) -> Counter[str]:
+    """A counter of the metrics file by its label."""
+    text = (folder / "metrics" / "spark_analytics_metrics.prom").read_text()
+    found = re.findall(rf'^health_{name}{{{label}="([^"]*)"}} (\S+)$', text, re.MULTILINE)
+    return Counter({value: int(float(number)) for value, number in found if float(number)})
+
+
+def _insert(database: Database[dict[str, Any]], documents: list[dict[str, Any]]) -> None:
+    """Insert each under its own id, which may be one that is there already."""
+    for document in documents:
+        with suppress(DuplicateKeyError):
+            database["healthmetrics"].insert_one(document)
+
+
 @settings(
-    max_examples=25,
+    max_examples=20,
+    # A failing example is a few documents anyway; shrinking it means minutes of batches.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
     deadline=None,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,
@@ -62,29 +109,61 @@ DOCUMENTS = st.fixed_dictionaries(
         HealthCheck.data_too_large,
     ],
 )
-@given(documents=st.lists(DOCUMENTS, min_size=1, max_size=30))
-def test_every_document_is_used_rejected_or_ignored(
-    spark: SparkSession, database: Database[dict[str, Any]], tmp_path: Path, documents: list[dict[str, Any]]
+@given(
+    documents=st.lists(st.tuples(IDS, DOCUMENTS, st.one_of(RECENT, RECENT, VALUES)), min_size=1, max_size=30),
+    page_size=st.sampled_from([1, 7, 1000]),
+)
+def test_every_document_is_used_rejected_or_left_out(
+    spark: SparkSession,
+    database: Database[dict[str, Any]],
+    tmp_path: Path,
+    documents: list[tuple[Any, dict[str, Any], Any]],
+    page_size: int,
 ) -> None:
-    """No exception, every polled document counted, and a dead letter for each thing that is wrong with it."""
+    """Any BSON as document, `_id` and `updatedAt`: no exception, and processed = used + left out + rejected.
+
+    The batch log and the metrics say the same, each thing that is wrong has its dead letter, and what the
+    poll cannot see is in the census.
+    """
     database["healthmetrics"].delete_many({})
-    database["healthmetrics"].insert_many([{**document, "_id": ObjectId()} for document in documents])
+    database["analytics"].delete_many({})
+    _insert(
+        database, [{**document, "_id": each, "updatedAt": updated} for each, document, updated in documents]
+    )
     folder = tmp_path / uuid.uuid4().hex
-    job = pipeline(spark, database, folder, page_size=1000)
+    job = pipeline(spark, database, folder, page_size=page_size)
+    job.cursor.set(START + timedelta(seconds=60), datetime.now(timezone.utc))
+    now = datetime.now(timezone.utc)
     assert job.batch.drain(StopFlag()), job.history.recent()
-    stored = [d for d in for_reading(database["healthmetrics"]).find() if d.get("userId") is not None]
-    rules = DayRules.at(datetime.now(timezone.utc), "UTC")
-    expected = [rejected for document in stored for rejected in check_document(document, rules).rejections]
+    stored = list(for_reading(database["healthmetrics"]).find())
+    # What is dated before the cursor was processed long ago.
+    polled = [
+        d for d in stored if isinstance(d.get("updatedAt"), datetime) and START <= d["updatedAt"] <= now
+    ]
+    owned = [document for document in polled if document.get("userId") is not None]
+    rules = DayRules.at(now, "UTC")
     batches = job.history.recent()
-    assert sum(batch["records_processed"] for batch in batches) == len(stored)
-    rejected = sum(sum(batch["rejected_by_reason"].values()) for batch in batches)
-    assert rejected == len(expected)
-    letters = {
-        (letter.record.get("_id"), letter.reason, letter.field)
-        for letter in DeadLetters(folder / "dlq").list()
-    }
-    assert letters == {(r.document["_id"], r.reason, r.field) for r in expected}
+    outcomes = Counter(_outcome(document, rules) for document in owned)
+    assert sum(batch["records_processed"] for batch in batches) == len(owned) == outcomes.total()
+    assert _summed(batches, "records_by_outcome") == outcomes
+    assert _metric(folder, "records_by_outcome_total", "outcome") == outcomes
+    expected = [rejected for document in owned for rejected in check_document(document, rules).rejections]
+    reasons = Counter(rejected.reason for rejected in expected)
+    assert _summed(batches, "rejected_by_reason") == reasons
+    assert _metric(folder, "rejected_total", "reason") == reasons
+    letters = Counter((letter.reason, letter.field) for letter in DeadLetters(folder / "dlq").list())
+    assert letters == Counter((rejected.reason, rejected.field) for rejected in expected)
     assert all(
         a["userId"] in {ObjectId(bytes([n]) * 12) for n in (1, 2)} for a in database["analytics"].find()
     )
-    database["analytics"].delete_many({})
+    _assert_census(database, stored, now)
+
+
+def _assert_census(database: Database[dict[str, Any]], stored: list[dict[str, Any]], now: datetime) -> None:
+    unseen = {entry.kind: entry.count for entry in take_census(database["healthmetrics"], now)}
+    dates = (datetime, DatetimeMS)
+    assert unseen["missing"] == sum(document.get("updatedAt") is None for document in stored)
+    assert unseen["wrong_type"] == sum(
+        not isinstance(document.get("updatedAt"), dates) and document.get("updatedAt") is not None
+        for document in stored
+    )

@@ -17,7 +17,7 @@ NOW = datetime.now(timezone.utc).replace(microsecond=0)
 SEEN = [NOW, NOW - timedelta(days=4000), NOW + timedelta(hours=23), datetime(1, 1, 2, tzinfo=timezone.utc)]
 WRONG: list[Any] = [
     "2026-01-01", 5, Int64(7), 1.5, float("nan"), Decimal128("1"), True, {"a": NOW}, b"x", ObjectId(),
-    Timestamp(1, 1), Regex("a"), MinKey(), MaxKey(), [], [NOW], ["x", NOW],
+    Timestamp(1, 1), Regex("a"), MinKey(), MaxKey(), [], [NOW], ["x", NOW], [float("nan")],
 ]  # fmt: skip
 FUTURE = [NOW + timedelta(days=2), datetime(2099, 1, 1, tzinfo=timezone.utc), DatetimeMS(2**55)]
 
