@@ -88,7 +88,7 @@ class HealthWriter:
                 entry = Committed(document["userId"], moment, moment, acknowledged)
                 self._journal.add(document["_id"], entry)
 
-    def run(self, pause_seconds: tuple[float, float] = (0.1, 0.5)) -> threading.Thread:
+    def run(self, pause_seconds: tuple[float, float] = (0.05, 0.35)) -> threading.Thread:
         """Start writing; the thread ends soon after `stop`."""
 
         def work() -> None:

@@ -23,7 +23,7 @@ _UNARMED = 0.2
 # Passes of a named point until it kills, at the first start within a loop and at further ones: these mostly
 # strike in a later loop, in the middle of its own faults. A start of the JVM is what a loop costs.
 _PASSES = (1, 2, 3, 5, 8, 13, 21)
-_LATER_PASSES = (8, 13, 21, 34)
+_LATER_PASSES = (21, 34, 55, 89)
 
 
 @dataclass(frozen=True)
