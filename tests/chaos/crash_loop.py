@@ -106,7 +106,7 @@ class CrashTest:
         self.tally.recoveries.append(recovery)
         self._say(
             f"loop {number}/{loops} (seed {self._seed}) ok, {time.monotonic() - began:.1f} s, "
-            f"recovered in {recovery:.1f} s: {'; '.join(self._events)}"
+            f"recovered in {recovery:.1f} s, armed with {armed or 'nothing'}: {'; '.join(self._events)}"
         )
 
     def _explain(self, number: int, armed: str, actions: list[Action], error: Exception) -> str:

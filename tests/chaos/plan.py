@@ -23,6 +23,7 @@ _UNARMED = 0.2
 # Passes of a named point until it kills, at the first start within a loop and at further ones: these mostly
 # strike in a later loop, in the middle of its own faults. A start of the JVM is what a loop costs.
 _PASSES = (1, 2, 3, 5, 8, 13, 21)
+_WAITS = (0.3, 1.0)
 _LATER_PASSES = (21, 34, 55, 89)
 
 
@@ -63,12 +64,15 @@ def _options(rng: random.Random, kind: str) -> dict[str, Any]:
 
 
 def draw_fault(seed: int, start: int, steps: tuple[str, ...]) -> str:
-    """How the job is armed at its `start`-th start within the loop: `step:kill:n`, or empty.
+    """How the job is armed at its `start`-th start within the loop: `step:kill:n`, `step:sleep:n` or empty.
 
-    Consecutive seeds go through the steps in turn, so that a few loops reach all of them.
+    Consecutive seeds go through the steps in turn, and every third turn lets them wait: then the other faults
+    strike between two steps of a batch, where without it a batch spends little time.
     """
     rng = random.Random(f"fault {seed} {start}")
     if start and rng.random() < _UNARMED:
         return ""
-    passes = rng.choice(_LATER_PASSES if start else _PASSES)
-    return f"{steps[(seed + start) % len(steps)]}:kill:{passes}"
+    turn, place = divmod(seed + start, len(steps))
+    if turn % 3 == 2:
+        return f"{steps[place]}:sleep:{rng.choice(_WAITS)}"
+    return f"{steps[place]}:kill:{rng.choice(_LATER_PASSES if start else _PASSES)}"

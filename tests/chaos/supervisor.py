@@ -104,7 +104,7 @@ class Supervisor:
     def _judge(self, code: int) -> str:
         if self._killed:
             return self._killed
-        if code == -signal.SIGKILL and self._fault:
+        if code == -signal.SIGKILL and ":kill:" in self._fault:
             return f"killed at {self._fault.split(':')[0]}"
         if code == 2 and self._excused(self._began):
             return "refused to start without its server"
