@@ -23,13 +23,15 @@ DAYS = 180
 
 
 @pytest.fixture
-def job(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Job:
+def job(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Iterator[Job]:
     """A job whose source holds a simulated population, all of it older than the poll's overlap."""
     now = datetime.now(timezone.utc)
     Population(seed=11, users=USERS, days=DAYS, today=now.date()).backfill(
         database["healthmetrics"], now - timedelta(minutes=5)
     )
-    return Job(tmp_path, mongo_uri, database)
+    made = Job(tmp_path, mongo_uri, database)
+    yield made
+    made.end()
 
 
 @pytest.fixture
@@ -41,13 +43,15 @@ def backend() -> Iterator[FakeBackend]:
 
 
 @pytest.fixture
-def small_job(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Job:
+def small_job(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Iterator[Job]:
     """A job of a few users, one of whose documents is a dead letter, for what does not depend on size."""
     now = datetime.now(timezone.utc)
     source = database["healthmetrics"]
     Population(seed=11, users=3, days=30, today=now.date()).backfill(source, now - timedelta(minutes=5))
     source.insert_one({"userId": ObjectId(), "date": now, "metrics": {"steps": -1}, "updatedAt": now})
-    return Job(tmp_path, mongo_uri, database)
+    made = Job(tmp_path, mongo_uri, database)
+    yield made
+    made.end()
 
 
 @pytest.fixture

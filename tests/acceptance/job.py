@@ -29,6 +29,7 @@ class Job:
     def __init__(self, folder: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> None:
         self.folder = folder
         self.database = database
+        self._started: list[subprocess.Popen[str]] = []
         self.environment = {
             **os.environ,
             "MONGO_URI": mongo_uri,
@@ -47,6 +48,7 @@ class Job:
         """The same database and checkpoint from another working folder, as on a second host."""
         other = Job(self.folder / f"other{len(list(self.folder.glob('other*')))}", "", self.database)
         other.folder.mkdir()
+        other._started = self._started
         checkpoint = str(self.folder / "spark-checkpoints")
         other.environment = {**self.environment, "CHECKPOINT_LOCATION": checkpoint}
         return other
@@ -54,7 +56,7 @@ class Job:
     def start(self, *arguments: str, script: str = "main.py", **environment: str) -> subprocess.Popen[str]:
         """Start without waiting; output is kept in `output.txt`."""
         with (self.folder / "output.txt").open("a") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, str(ROOT / script), *arguments],
                 cwd=self.folder,
                 env={**self.environment, **environment},
@@ -62,6 +64,8 @@ class Job:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
+        self._started.append(process)
+        return process
 
     def run(self, *arguments: str, script: str = "main.py", **environment: str) -> int:
         """Run to the end and return the exit code."""
@@ -70,6 +74,13 @@ class Job:
     def output(self) -> str:
         """Everything the processes printed so far."""
         return (self.folder / "output.txt").read_text()
+
+    def end(self) -> None:
+        """Kill what a failed test has left running, or it would go on writing and take the cores."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
     def stop(self, process: subprocess.Popen[str]) -> int:
         """SIGTERM, then the exit code."""
