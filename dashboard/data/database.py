@@ -13,6 +13,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from monitoring.logs import get_logger, redact
 from settings import Settings
+from sinks.mongo_errors import denial, is_unauthorized
 from sources.mongo_client import ServerClock, connect, for_reading, is_mongomock
 
 logger = get_logger(__name__)
@@ -21,8 +22,6 @@ logger = get_logger(__name__)
 _CONNECT_MILLISECONDS = 3_000
 _READ_SECONDS = 10.0
 
-# Unauthorized and AuthenticationFailed.
-_NO_RIGHTS = (13, 18)
 
 AnalyticsCollection = Collection[dict[str, Any]]
 
@@ -56,8 +55,10 @@ def bounded(collection: AnalyticsCollection) -> Iterator[None]:
 def explain(error: Exception) -> str:
     """One sentence with the remedy; the details go to the log, because an address may hold secrets."""
     logger.warning(f"The dashboard could not read from MongoDB: {redact(str(error))[:500]}")
-    if isinstance(error, OperationFailure) and error.code in _NO_RIGHTS:
+    if isinstance(error, OperationFailure) and is_unauthorized(error):
         return "MongoDB refuses the dashboard's user: give it the role read on MONGO_DB_NAME."
+    if denial(error) is not None:
+        return "MongoDB refuses the user name or password of DASHBOARD_MONGO_URI, or else MONGO_URI."
     if isinstance(error, OperationFailure) and "hint" in str(error).lower():
         return (
             "The analytics collection lacks an index that the dashboard needs: "
