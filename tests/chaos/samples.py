@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,11 +57,19 @@ def count_files(folder: Path) -> int:
     return sum(1 for path in folder.rglob("*") if path.is_file())
 
 
-def heap_after_gc(gc_log: Path) -> float | None:
-    """MB that were still used after the last collection in a log of `-Xlog:gc`; None before the first."""
-    found = [line for line in gc_log.read_text().splitlines() if "Pause" in line and "->" in line]
-    match = re.search(r"->(\d+)M\(", found[-1]) if found else None
-    return float(match.group(1)) if match else None
+def live_heap(gc_log: Path) -> float | None:
+    """MB in use after the last full collection in a log of `-Xlog:gc`; None before the first.
+
+    What smaller collections leave is no measure: old garbage heaps up between full ones.
+    """
+    found = re.findall(r"Pause Full .*->(\d+)M\(", gc_log.read_text())
+    return float(found[-1]) if found else None
+
+
+def collect_garbage(jvm: int) -> None:
+    """Have the JVM make a full collection; without a JDK's `jcmd` nothing happens."""
+    if command := shutil.which("jcmd"):
+        subprocess.run([command, str(jvm), "GC.run"], stdout=subprocess.DEVNULL, check=False)
 
 
 def table(series: dict[str, Series], limits: dict[str, Limit], warm_up_seconds: float) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.samples import Limit, Series, beyond, heap_after_gc, process_sample
+from tests.chaos.samples import Limit, Series, beyond, live_heap, process_sample
 
 LIMITS = {"files": Limit(most=100, growth=5)}
 WARM_UP = 600.0
@@ -49,14 +49,11 @@ def test_this_process_can_be_measured() -> None:
     assert sample["descriptors"] >= 3
 
 
-def test_the_heap_is_what_the_last_collection_left(tmp_path: Path) -> None:
-    """Lines of -Xlog:gc, other ones between them; nothing before the first collection."""
+def test_the_live_heap_is_what_the_last_full_collection_left(tmp_path: Path) -> None:
+    """Lines of -Xlog:gc; smaller collections do not count, and there is nothing before the first full one."""
     log = tmp_path / "gc.log"
-    log.write_text("[0.01s][info][gc] Using G1\n")
-    assert heap_after_gc(log) is None
-    log.write_text(
-        "[1.0s][info][gc] GC(0) Pause Young (Normal) (G1 Evacuation Pause) 23M->5M(256M) 3.4ms\n"
-        "[2.0s][info][gc] GC(1) Pause Young (Normal) (G1 Evacuation Pause) 90M->41M(256M) 3.4ms\n"
-        "[2.1s][info][gc] GC(2) Concurrent Mark Cycle 3.0ms\n"
-    )
-    assert heap_after_gc(log) == 41.0
+    young = "[2.0s][info][gc] GC(1) Pause Young (Normal) (G1 Evacuation Pause) 90M->61M(256M) 3.4ms\n"
+    log.write_text(young)
+    assert live_heap(log) is None
+    log.write_text(f"[1.0s][info][gc] GC(0) Pause Full (Diagnostic Command) 70M->41M(256M) 50.4ms\n{young}")
+    assert live_heap(log) == 41.0
