@@ -21,7 +21,7 @@ _SETTINGS = {
     "MAX_BATCH_DOCUMENTS": "20",
     "MAX_USERS_PER_PIECE": "10",
     # Mended documents leave the queue soon, and no letter is ever given up.
-    "DLQ_RETRY_MINUTES": "0.1",
+    "DLQ_RETRY_MINUTES": "0.05",
     "DLQ_MAX_ATTEMPTS": "1000000",
 }
 _TURN_SECONDS = 1.0
