@@ -39,7 +39,7 @@ def _known_zone(name: str) -> str:
 
 def _own_collection(name: str) -> str:
     # The service deletes what it did not compute itself from the collection it writes to.
-    if name == "healthmetrics" or name.startswith("system.") or "$" in name:
+    if name in ("healthmetrics", "analytics_checkpoints") or name.startswith("system.") or "$" in name:
         raise ValueError(
             f"{name!r} cannot hold results: choose a collection that only this service writes to"
         )

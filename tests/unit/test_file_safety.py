@@ -152,7 +152,7 @@ def test_a_forged_letter_leads_nowhere(tmp_path: Path) -> None:
     assert outside.exists()
 
 
-@pytest.mark.parametrize("name", ["healthmetrics", "system.users", "a$b"])
+@pytest.mark.parametrize("name", ["healthmetrics", "analytics_checkpoints", "system.users", "a$b"])
 def test_results_never_go_where_the_service_would_delete_others_data(name: str) -> None:
     """`--full` removes from its own collection whatever it did not compute."""
     with pytest.raises(ConfigurationError, match="ANALYTICS_COLLECTION"):
