@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from datetime import datetime, timedelta, timezone
 from importlib import import_module
 from typing import Any, cast
@@ -17,6 +18,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import ConfigurationError as PymongoConfigurationError
 from pymongo.errors import InvalidURI
+from pymongo.uri_parser import split_options, validate_options
 
 from contracts import Clock, ConfigurationError
 
@@ -60,7 +62,16 @@ def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
     given = uri.lower()
     chosen = {name: value for name, value in options.items() if f"{name.lower()}=" not in given}
     try:
-        return MongoClient(uri, tz_aware=True, tzinfo=timezone.utc, **chosen)
+        with warnings.catch_warnings():
+            # What pymongo warns of here is an error below.
+            warnings.simplefilter("ignore")
+            client: MongoClient[dict[str, Any]] = MongoClient(
+                uri, tz_aware=True, tzinfo=timezone.utc, **chosen
+            )
+    except OSError as error:
+        raise ConfigurationError(
+            f"MONGO_URI names a file that cannot be read: {error.filename} ({error.strerror})."
+        ) from None
     except (InvalidURI, PymongoConfigurationError, ValueError) as error:
         # pymongo quotes parts of a malformed address, and a part of it may be the password.
         detail = f": {error}" if "@" not in uri else f" ({type(error).__name__}; details hidden)"
@@ -68,6 +79,30 @@ def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
             f"MONGO_URI is not a usable MongoDB address{detail}. Expected "
             "mongodb://[user:password@]host:port/?options; percent-encode special characters in the password."
         ) from None
+    if faults := _option_faults(uri):
+        client.close()
+        raise ConfigurationError(f"MONGO_URI has options that mean nothing: {'; '.join(faults)}.")
+    return client
+
+
+def _option_faults(uri: str) -> list[str]:
+    """What is wrong with options of a well-formed address.
+
+    pymongo would only warn and go on without them: `tls=ture` would send passwords as plain text.
+    """
+    query = uri.partition("?")[2]
+    options = split_options(query, validate=False) if query else {}
+    return [fault for name, value in options.items() if (fault := _option_fault(name, value))]
+
+
+def _option_fault(name: str, value: Any) -> str | None:
+    try:
+        validate_options({name: value})
+    except (PymongoConfigurationError, ValueError, TypeError) as error:
+        reason = str(error).partition(". Did you mean")[0]
+        # Validators tell the rule; should one tell the value, that may be a password.
+        return reason if str(value) not in reason else name
+    return None
 
 
 def ping(database: Database[dict[str, Any]], seconds: float = 1.0) -> None:

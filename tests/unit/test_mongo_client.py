@@ -50,6 +50,24 @@ def test_a_wrong_address_is_one_clear_error_without_credentials(uri: str) -> Non
     assert caught.value.__suppress_context__
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("tls=ture", "tls must be"),
+        ("tls=true&tlsCAfiel=ca.pem", "tlscafiel"),
+        ("tlsCAFile=/not/there", "/not/there"),
+        ("authMechanism=PLAINN", "authmechanism must be"),
+        ("authMechanismProperties=AWS_SESSION_TOKEN:hunter2,x", "auth mechanism properties"),
+    ],
+)
+def test_an_option_that_means_nothing_is_an_error(options: str, told: str) -> None:
+    """pymongo goes on without it: with `tls=ture` the password would travel as plain text."""
+    with pytest.raises(ConfigurationError, match="MONGO_URI") as caught:
+        connect(f"mongodb://app:hunter2@127.0.0.1:9/?{options}")
+    assert told in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_an_unreachable_server_is_named_without_credentials() -> None:
     """pymongo's own error passes through, within the time given."""
     client = connect("mongodb://robert:ssphrase@127.0.0.1:9/", timeout_ms=100)
