@@ -28,6 +28,20 @@ FOUNDATION = {file.stem for file in ROOT.glob("*.py")} - COMMANDS - {"session"}
 # The commands people run speak to them; everything else logs.
 MAY_PRINT = ("main.py", "process_batch.py", "pipelines/", "commands/")
 
+# They run code or build objects out of data. pyspark pickles only its own functions.
+_EXECUTING_CALLS = {"eval", "exec", "compile", "__import__"}
+_EXECUTING_MODULES = {
+    "pickle",
+    "cPickle",
+    "cloudpickle",
+    "dill",
+    "joblib",
+    "marshal",
+    "shelve",
+    "code",
+    "codeop",
+}
+
 # Records what an import does beyond defining names. The audit hook sees every file opened for writing, every
 # program started and every connection made, also by the libraries that the module imports; numpy and
 # streamlit, which set variables of their own, come first.
@@ -183,3 +197,19 @@ def test_only_commands_print() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert printed == []
+
+
+def test_nothing_from_outside_is_executed() -> None:
+    """No eval, exec, pickle or shell: what arrives is data."""
+    found = []
+    for file in PROJECT_FILES:
+        tree = _tree(file)
+        found += [f"{_name(file)}: {module}" for module in _imported(tree) & _EXECUTING_MODULES]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and node.id in _EXECUTING_CALLS:
+                found.append(f"{_name(file)}:{node.lineno} {node.id}")
+            if isinstance(node, ast.Attribute) and node.attr in {"read_pickle", "to_pickle", "allow_pickle"}:
+                found.append(f"{_name(file)}:{node.lineno} {node.attr}")
+            if isinstance(node, ast.keyword) and node.arg in {"shell", "allow_pickle"}:
+                found.append(f"{_name(file)}:{node.value.lineno} {node.arg}")
+    assert found == []
