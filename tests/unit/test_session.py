@@ -27,8 +27,10 @@ def test_options_from_the_environment_do_not_hide_the_version(
     assert "21.0.2" in require_java()
 
 
-@pytest.mark.parametrize("text", ['openjdk version "11.0.2" 2019-01-15', "garbage", ""])
-def test_a_java_that_is_too_old_or_none_is_told_with_the_remedy(
+@pytest.mark.parametrize(
+    "text", ['openjdk version "11.0.2" 2019-01-15', 'openjdk version "25.0.1" 2025-10-21', "garbage", ""]
+)
+def test_a_java_that_is_too_old_too_new_or_none_is_told_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     """The error names what was found and what to install."""
