@@ -62,17 +62,17 @@ def daily_values(frame: pd.DataFrame, unit: str, from_zero: bool) -> alt.LayerCh
         return base.transform_calculate(series=f"'{series}'")
 
     point, week, month, anomaly = map(layer, _SERIES)
-    return alt.LayerChart(
-        layer=[
-            point.mark_point(filled=True, size=28, opacity=0.9).encode(y=axis, tooltip=tooltip),
-            week.mark_line(strokeWidth=2.5).encode(y="average_7:Q"),
-            month.mark_line(strokeWidth=2.5, strokeDash=[6, 4]).encode(y="average_30:Q"),
-            anomaly.transform_filter("datum.is_anomaly")
-            .mark_point(shape="diamond", size=180, strokeWidth=2.5, filled=False, opacity=1)
-            .encode(y="value:Q", tooltip=tooltip),
-        ],
-        height=_HEIGHT,
-    )
+    layers = [point.mark_point(filled=True, size=28, opacity=0.9).encode(y=axis, tooltip=tooltip)]
+    # A layer without marks would be an image without a name to screen readers.
+    if frame["average_7"].notna().any():
+        layers.append(week.mark_line(strokeWidth=2.5).encode(y="average_7:Q"))
+    if frame["average_30"].notna().any():
+        layers.append(month.mark_line(strokeWidth=2.5, strokeDash=[6, 4]).encode(y="average_30:Q"))
+    if frame["is_anomaly"].any():
+        marked = anomaly.transform_filter("datum.is_anomaly")
+        diamond = marked.mark_point(shape="diamond", size=180, strokeWidth=2.5, filled=False, opacity=1)
+        layers.append(diamond.encode(y="value:Q", tooltip=tooltip))
+    return alt.LayerChart(layer=layers, height=_HEIGHT)
 
 
 def streak_calendar(frame: pd.DataFrame) -> alt.LayerChart:

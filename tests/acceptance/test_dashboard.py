@@ -1,0 +1,267 @@
+"""The dashboard in a real Chromium, on the real server."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+from pymongo import MongoClient
+
+from monitoring.batch_history import BatchHistory
+from monitoring.metrics import Metrics
+from sinks.mongo_indexes import ensure_indexes
+from sources.mongo_client import connect
+from sources.simulator import PATTERN_USER_ID
+from tests.analytics_documents import analytics_documents
+from tests.toxiproxy import free_port
+from tests.unit.dashboard.batches import report
+
+ROOT = Path(__file__).parents[2]
+_WAIT_MS = 90_000
+# Address: how many charts the page has.
+_PAGES = {"": 2, "user": 2, "anomalies": 1, "pipeline": 2}
+# On an address below the root Streamlit looks for its server there first, and the browser reports that.
+_PROBES = ("/_stcore/health", "/_stcore/host-config")
+# Streamlit's own: a group's heading within the list of pages; and tables that scroll sideways on narrow
+# screens, which Chromium lets the keyboard reach although nothing in them takes the focus.
+_NOT_OURS = {"list", "listitem", "scrollable-region-focusable"}
+
+
+@dataclass
+class _Visit:
+    """A page of the browser, and what it did behind the scenes."""
+
+    page: Page
+    base: str
+    problems: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        """Note errors of the console and of scripts, failed answers, and requests to anywhere else."""
+        self.page.on("console", lambda message: self._console(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
+        self.page.on("request", lambda request: self._request(request.url))
+        self.page.on("response", lambda answer: self._response(answer.status, answer.url))
+
+    def open(self, address: str, charts: int) -> Page:
+        """Go there and wait until so many charts are drawn."""
+        self.page.goto(f"{self.base}/{address}")
+        self.drawn(charts)
+        return self.page
+
+    def drawn(self, charts: int) -> None:
+        """Wait until the page rests, with so many charts."""
+        ready = """charts => {
+            const all = [...document.querySelectorAll('[data-testid="stVegaLiteChart"]')];
+            return all.length >= charts && all.every(chart => chart.querySelector('svg, canvas'))
+                && !document.querySelector('[data-testid="stSkeleton"]');
+        }"""
+        self.page.wait_for_function(ready, arg=charts, timeout=_WAIT_MS)
+
+    def _console(self, kind: str, text: str) -> None:
+        if kind == "error" and "status of 404" not in text:
+            self.problems.append(f"console: {text}")
+
+    def _request(self, url: str) -> None:
+        if not url.startswith((self.base, self.base.replace("http", "ws"), "data:", "blob:")):
+            self.problems.append(f"request: {url}")
+
+    def _response(self, status: int, url: str) -> None:
+        if status >= 400 and not url.endswith(_PROBES):
+            self.problems.append(f"answer: {status} {url}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; missing, the test fails in CI and is skipped elsewhere."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        message = "chromium was not found (Debian: apt-get install chromium fonts-dejavu-core)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=flags)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def installation(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A database with the documents of the contract, and the service's files: a dashboard's environment."""
+    folder = tmp_path_factory.mktemp("installation")
+    name = f"test_dashboard_{secrets.token_hex(6)}"
+    client = connect(mongo_uri)
+    history, metrics = BatchHistory(folder), Metrics(folder)
+    for batch in (report(0, steps_ms={"poll": 2.0, "compute": 900.0}), report(1, errors=["1 × x: y"])):
+        history.record(batch)
+        metrics.observe(batch)
+    try:
+        ensure_indexes(client[name]["analytics"])
+        client[name]["analytics"].insert_many(analytics_documents(3, datetime.now(timezone.utc)))
+        yield {
+            "MONGO_URI": mongo_uri,
+            "MONGO_DB_NAME": name,
+            "LOG_DIRECTORY": str(folder),
+            "METRICS_DIRECTORY": str(folder),
+        }
+    finally:
+        client.drop_database(name)
+
+
+@contextmanager
+def _dashboard(folder: Path, environment: dict[str, str]) -> Iterator[str]:
+    """The app as people start it, from another folder than the checkout; its address."""
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py")]
+    output = folder / "output.txt"
+    with output.open("w") as out:
+        process = subprocess.Popen(
+            [*command, "--server.port", str(port)],
+            cwd=folder,
+            env={**os.environ, "MONGO_TEST_URI": "", **environment},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        base = f"http://127.0.0.1:{port}"
+        end = time.monotonic() + 90
+        while not _healthy(base):
+            assert process.poll() is None, output.read_text()
+            assert time.monotonic() < end, output.read_text()
+            time.sleep(0.1)
+        yield base
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _healthy(base: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"{base}/_stcore/health", timeout=5) as answer:  # noqa: S310
+        return bool(answer.read() == b"ok")
+    return False
+
+
+@pytest.fixture(scope="module")
+def base(installation: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The dashboard of the installation."""
+    with _dashboard(tmp_path_factory.mktemp("dashboard"), installation) as address:
+        yield address
+
+
+@contextmanager
+def _visit(browser: Browser, base: str, width: int = 1280, scheme: Any = "light") -> Iterator[_Visit]:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(_WAIT_MS)
+    visit = _Visit(context.new_page(), base)
+    visit.watch()
+    yield visit
+    context.close()
+    assert visit.problems == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
+def test_pages_are_drawn_accessible_and_ask_nobody_else(
+    browser: Browser, base: str, width: int, scheme: str
+) -> None:
+    """Charts with a name, no error, no request elsewhere, no sideways scrolling, nothing axe objects to."""
+    with _visit(browser, base, width, scheme) as visit:
+        for address, charts in _PAGES.items():
+            page = visit.open(address, charts)
+            assert page.locator("h1").count() == 1
+            for chart in page.locator('[data-testid="stVegaLiteChart"]').all():
+                assert len(chart.get_attribute("aria-label") or "") > 20
+            assert page.locator('[data-testid="stException"]').count() == 0
+            widths = page.evaluate("""() => [document.documentElement, document.querySelector(
+                '[data-testid="stMain"]')].map(element => element.scrollWidth)""")
+            assert max(widths) <= width, address
+            found = Axe().run(page).response["violations"]
+            ours = [
+                (v["id"], [node["html"][:200] for node in v["nodes"]])
+                for v in found
+                if v["id"] not in _NOT_OURS
+            ]
+            assert ours == [], address
+
+
+def test_the_keyboard_reaches_every_page(browser: Browser, base: str) -> None:
+    """Tab comes to the links of the pages, and Enter follows them."""
+    with _visit(browser, base) as visit:
+        page = visit.open("", 2)
+        for name, charts in {"User": 2, "Anomalies": 1, "Pipeline": 2}.items():
+            for _ in range(60):
+                page.keyboard.press("Tab")
+                if page.evaluate("document.activeElement.innerText || ''").strip() == name:
+                    break
+            else:
+                pytest.fail(f"Tab does not reach {name}")
+            page.keyboard.press("Enter")
+            page.locator("h1", has_text=name).wait_for()
+            visit.drawn(charts)
+
+
+def test_an_anomaly_leads_to_its_user(browser: Browser, base: str) -> None:
+    """The link opens the user's page with the worked example's figures."""
+    with _visit(browser, base) as visit:
+        page = visit.open("anomalies", 1)
+        link = page.locator(f'a[href*="{PATTERN_USER_ID}"]').first
+        page.goto(f"{base}/{link.get_attribute('href')}")
+        visit.drawn(2)
+        shown = page.locator('[data-testid="stMetric"]').all_inner_texts()
+        assert any("9,771" in text for text in shown), shown
+        assert any("7 days" in text for text in shown), shown
+
+
+def test_hostile_ids_and_messages_are_shown_and_do_nothing(
+    browser: Browser, installation: dict[str, str], base: str, tmp_path: Path
+) -> None:
+    """HTML and Markdown of the data stay text in the browser; no formula begins a cell of a download."""
+    hostile = '<img src=x onerror="document.title=1"> ![](http://evil.example/p.png) :red[z]'
+    client: MongoClient[dict[str, Any]] = MongoClient(installation["MONGO_URI"], tz_aware=True)
+    name = f"{installation['MONGO_DB_NAME']}_hostile"
+    documents = list(
+        client[installation["MONGO_DB_NAME"]]["analytics"].find({"analytics.anomalyDetected": True})
+    )
+    for document in documents:
+        del document["_id"]
+        document["userId"] = hostile
+        document["analytics"]["anomalyDetails"].update(message="=HYPERLINK(1)", severity=hostile)
+    # One of each key.
+    chosen = {(d["timeRange"], d["metricType"]): d for d in documents}
+    try:
+        ensure_indexes(client[name]["analytics"])
+        client[name]["analytics"].insert_many(list(chosen.values()))
+        with (
+            _dashboard(tmp_path, {**installation, "MONGO_DB_NAME": name}) as address,
+            _visit(browser, address) as visit,
+        ):
+            page = visit.open("anomalies", 1)
+            assert "<img src=x" in page.locator("table").last.inner_text()
+            with page.expect_download() as download:
+                page.get_by_role("button", name="Download as CSV").click()
+            content = Path(download.value.path()).read_text(encoding="utf-8")
+            rows = list(csv.DictReader(io.StringIO(content, newline="")))
+            assert rows
+            assert {row["message"] for row in rows} == {"'=HYPERLINK(1)"}
+            visit.open("user", 1)
+            assert page.locator("img").count() == 0
+            assert page.title() != "1"
+    finally:
+        client.drop_database(name)
+        client.close()
