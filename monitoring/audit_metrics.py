@@ -11,7 +11,7 @@ from monitoring.metrics import Metrics
 class AuditMetrics:
     """Fills metrics of `metrics`, which writes them with the next batch or poll; they outlive a restart."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, every_seconds: float) -> None:
         gauge = metrics.registry.gauge
         text = "Documents that the poll cannot see, or not before their time, by kind"
         self._unseen = gauge("unseen_documents", text, ["kind"], kept=True)
@@ -23,6 +23,8 @@ class AuditMetrics:
         self._days = gauge("reconciliation_sampled_dates", text, ["side"], kept=True)
         text = "When source and analytics were last compared, seconds since 1970"
         self._compared = gauge("reconciliation_timestamp_seconds", text, kept=True)
+        text = "Seconds between two comparisons; 0 when there are none"
+        gauge("reconciliation_interval_seconds", text).set(every_seconds)
         self._registry = metrics.registry
 
     @property

@@ -63,7 +63,7 @@ class _Findings:
 
 
 class Audit:
-    """Compares source and analytics every `every_hours` (0: never), counted over restarts."""
+    """Compares source and analytics every `every_seconds` (0: never), counted over restarts."""
 
     def __init__(
         self,
@@ -71,14 +71,14 @@ class Audit:
         target: Collection[dict[str, Any]],
         metrics: AuditMetrics,
         timezone: str,
-        every_hours: float,
+        every_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._target = target
         self._metrics = metrics
         self._timezone = timezone
-        self._every_seconds = every_hours * 3600
+        self._every_seconds = every_seconds
         self._monotonic = monotonic
         self._not_before = monotonic()
         # Another sample each time, so that every user has a turn in the long run.

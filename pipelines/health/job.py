@@ -231,8 +231,9 @@ def _audit(
     target: Collection[dict[str, Any]],
     metrics: Metrics,
 ) -> Audit:
-    measured, every_hours = AuditMetrics(metrics), settings.reconcile_interval_hours
-    return Audit(source, target, measured, settings.analytics_timezone, every_hours)
+    every_seconds = settings.reconcile_interval_hours * 3600
+    measured = AuditMetrics(metrics, every_seconds)
+    return Audit(source, target, measured, settings.analytics_timezone, every_seconds)
 
 
 def _reporter(

@@ -1,0 +1,137 @@
+"""The alert rules and the dashboard: valid, tested, explained, and about metrics that exist."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.documents import ROOT, anchors
+from tests.monitoring_stack import (
+    DASHBOARDS,
+    DEPLOY,
+    RULES,
+    alerts,
+    dashboard_queries,
+    exported,
+    metrics_in,
+    promtool,
+)
+
+TESTS = sorted((DEPLOY / "tests").glob("*.test.yml"))
+ALERTS = alerts()
+NAMES = [rule["alert"] for rule in ALERTS]
+RUNBOOKS = "docs/runbooks.md"
+# The units of Grafana that these dashboards use, by what the metric's name must say.
+UNITS = {"s": "_seconds", "bytes": "_bytes"}
+
+
+def _cases(alert: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Every test of one alert with the group of series it stands in."""
+    for file in TESTS:
+        for group in yaml.safe_load(file.read_text())["tests"]:
+            for case in group["alert_rule_test"]:
+                if case["alertname"] == alert:
+                    yield group, case
+
+
+def test_configuration_and_rules_are_valid() -> None:
+    """promtool reads the scrape configuration and every rule file it names; no rule file is left out."""
+    checked = promtool("check", "config", DEPLOY / "prometheus.yml")
+    assert checked.returncode == 0, checked.stdout
+    named = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())["rule_files"]
+    assert sorted(named) == [file.name for file in RULES]
+    assert len(NAMES) == len(set(NAMES)) >= 10
+
+
+@pytest.mark.parametrize("file", TESTS, ids=lambda file: file.name)
+def test_the_rules_do_what_their_tests_say(file: Path) -> None:
+    """promtool's own unit tests: firing with this text, not firing, no data, stale."""
+    run = promtool("test", "rules", file)
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("alert", NAMES)
+def test_every_alert_is_tested_all_four_ways(alert: str) -> None:
+    """Firing; quiet with data; without any data; and when its series are gone."""
+    ways = set()
+    for group, case in _cases(alert):
+        stale = any("stale" in series["values"] for series in group["input_series"])
+        if case["exp_alerts"]:
+            ways.add("firing")
+        elif group["input_series"]:
+            ways.add("quiet")
+        ways.update({"no data"} if not group["input_series"] else {"stale"} if stale else ())
+    assert ways == {"firing", "quiet", "no data", "stale"}
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_every_alert_is_explained(rule: dict[str, Any]) -> None:
+    """A severity, a summary, a description, and a section of the runbooks under the alert's name."""
+    assert rule["labels"]["severity"] in {"critical", "warning"}
+    notes = rule["annotations"]
+    assert notes["summary"]
+    assert notes["description"].endswith(".")
+    assert notes["runbook"] == f"{RUNBOOKS}#{rule['alert'].lower()}"
+    assert rule["alert"].lower() in anchors(ROOT / RUNBOOKS)
+
+
+def test_every_runbook_has_its_alert() -> None:
+    """A section of a rule that was removed goes too."""
+    text = (ROOT / RUNBOOKS).read_text()
+    sections = [line.removeprefix("### ") for line in text.splitlines() if line.startswith("### ")]
+    assert sections == NAMES
+
+
+def test_dashboard_queries_are_valid(tmp_path: Path) -> None:
+    """promtool reads each of them as the rule of a recording."""
+    rules = [
+        {"record": f"query:{number}", "expr": query} for number, (_, query) in enumerate(dashboard_queries())
+    ]
+    assert len(rules) > 20
+    file = tmp_path / "queries.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
+    checked = promtool("check", "rules", file)
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.name)
+def test_dashboards_are_sound(file: Path) -> None:
+    """Ids are unique, panels do not overlap, units fit the metrics, the data source is provisioned."""
+    board = json.loads(file.read_text())
+    panels = board["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [
+        (x, y)
+        for panel in panels
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) == 23
+    provisioned = yaml.safe_load(
+        (ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text()
+    )
+    uid = provisioned["datasources"][0]["uid"]
+    for panel in panels:
+        if panel["type"] == "row":
+            continue
+        assert panel["datasource"] == {"type": "prometheus", "uid": uid}
+        unit = panel["fieldConfig"]["defaults"]["unit"]
+        for target in panel["targets"]:
+            said = UNITS.get(unit, "")
+            assert said in target["expr"], (panel["title"], unit)
+
+
+def test_metrics_of_an_expression_are_found() -> None:
+    """The check that every metric exists, in tests/acceptance/test_prometheus.py, can fail."""
+    query = (
+        'sum by (le, query) (rate(a_bucket{x="c_total"}[5m])) > on (i) b_seconds and time() - d{e=~"f"} > 3'
+    )
+    assert metrics_in(query) == {"a_bucket", "b_seconds", "d"}
+    page = "# HELP a Help\n# TYPE a histogram\n# HELP d Help\n# TYPE d gauge\nd 3.0\n"
+    assert exported(page) == {"a_bucket", "a_count", "a_sum", "d"}
