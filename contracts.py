@@ -101,6 +101,19 @@ class WriteResult:
         )
 
 
+# The columns of the e-commerce pipeline's CSV files, in their order.
+EVENT_COLUMNS = (
+    "event_id",
+    "user_id",
+    "product_id",
+    "product_name",
+    "product_category",
+    "event_type",
+    "price",
+    "event_timestamp",
+)
+# A longer record of a file is refused, and kept cut to one byte more.
+MAX_RECORD_BYTES = 65_536
 # The reason of records that could not be read at all; every other reason is a rule they broke.
 CORRUPT = "corrupt"
 

@@ -58,6 +58,12 @@ def _http_address(value: str) -> str:
     return value
 
 
+def _postgres_dsn(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("must start with postgresql://")
+    return value
+
+
 def _header_value(value: SecretStr) -> SecretStr:
     if not re.fullmatch("[!-~]*", value.get_secret_value()):
         raise ValueError("must consist of visible ASCII characters, without spaces and line ends")
@@ -108,6 +114,14 @@ class Settings(BaseSettings):
 
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65_535)] = 5001
+
+    postgres_dsn: Annotated[SecretStr, AfterValidator(_postgres_dsn)] = SecretStr(
+        "postgresql://localhost:5432/ecommerce"
+    )
+    postgres_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
+    ecommerce_input_path: Path = Path("./data/incoming")
+    ecommerce_interval_seconds: PositiveSeconds = 10.0
+    ecommerce_max_files_per_trigger: Positive = 5
 
     fault: str = ""
 

@@ -92,6 +92,15 @@ class MetricRegistry(Collector):
         known.add(shown)
         counter.labels(shown).inc(amount)
 
+    def observe_many(self, histogram: Histogram, buckets: Sequence[int], total: float) -> None:
+        """Add observations that were counted elsewhere, by upper bound, infinity last; `total` is their sum.
+
+        prometheus_client itself takes one at a time, which a million events a batch would feel.
+        """
+        for bucket, count in zip(histogram._buckets, buckets, strict=True):
+            bucket.inc(count)
+        histogram._sum.inc(total)
+
     def value(self, metric: Counter | Gauge) -> float:
         """The present value of a metric without labels, as it is written; 0 for a gauge that is not set."""
         (family,) = metric.collect()

@@ -12,9 +12,10 @@ from typing import Protocol
 
 from rich.console import Console
 
+from contracts import ConfigurationError
 from pipelines.runner import StopFlag
 from settings import Settings
-from sinks.dead_letters import DeadLetters, Letter
+from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 
 
 class Job(Protocol):
@@ -33,24 +34,11 @@ class Job(Protocol):
         ...
 
 
-class RetryOutcome(Protocol):
-    """Ids of dead letters by what became of them."""
-
-    @property
-    def resolved(self) -> Sequence[str]:
-        """Those whose reason is gone; they are removed."""
-        ...
-
-    @property
-    def kept(self) -> Sequence[str]:
-        """Those that failed again."""
-        ...
-
-
 class PipelineName(str, Enum):
     """What `--pipeline` accepts."""
 
     HEALTH = "health"
+    ECOMMERCE = "ecommerce"
 
 
 def open_job(name: PipelineName, settings: Settings, streaming: bool) -> AbstractContextManager[Job]:
@@ -63,6 +51,10 @@ def open_job(name: PipelineName, settings: Settings, streaming: bool) -> Abstrac
             from pipelines.health.job import open_pipeline
 
             return open_pipeline(settings, streaming)
+        case PipelineName.ECOMMERCE:
+            from pipelines.ecommerce.job import open_pipeline as open_ecommerce
+
+            return open_ecommerce(settings, streaming)
 
 
 def run_demo(name: PipelineName, keep_running: bool, console: Console) -> None:
@@ -72,6 +64,11 @@ def run_demo(name: PipelineName, keep_running: bool, console: Console) -> None:
             from pipelines.health.demo import run_demo as run_health
 
             run_health(keep_running, console)
+        case PipelineName.ECOMMERCE:
+            raise ConfigurationError(
+                "The e-commerce pipeline has no demo yet: start PostgreSQL (script/postgres-server start), "
+                "then python -m sources.event_generator and python main.py --pipeline ecommerce."
+            )
 
 
 def open_letters(name: PipelineName, settings: Settings) -> DeadLetters:
@@ -81,6 +78,10 @@ def open_letters(name: PipelineName, settings: Settings) -> DeadLetters:
             from pipelines.health.stores import open_letters as open_health
 
             return open_health(settings)
+        case PipelineName.ECOMMERCE:
+            from pipelines.stream_reporting import open_stream_letters
+
+            return open_stream_letters(name.value, settings)
 
 
 @contextmanager
@@ -97,3 +98,8 @@ def open_retry(
 
             with open_pipeline(settings, False) as health:
                 yield health.letters.run
+        case PipelineName.ECOMMERCE:
+            from pipelines.ecommerce.job import open_pipeline as open_ecommerce
+
+            with open_ecommerce(settings, False) as ecommerce:
+                yield ecommerce.letters.retry

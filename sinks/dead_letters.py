@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,14 @@ class Letter:
     attempts: int = 0
     last_attempt: datetime | None = None
     parked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RetryOutcome:
+    """Ids of letters that were tried again, by what became of them."""
+
+    resolved: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
 
 
 class DeadLetters:

@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 
 from session import conf_for
 from tests.mongo_doors import SecureDoor, is_ours, run_script
+from tests.postgres_servers import OwnServer, fresh_database, own_server
 from tests.toxiproxy import Proxy, Toxiproxy, host_of, run_toxiproxy
 
 _SERVER_TIMEOUT_MS = 5_000
@@ -88,6 +89,33 @@ def database(mongo_uri: str) -> Iterator[Database[dict[str, Any]]]:
     finally:
         client.drop_database(name)
         client.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> str:
+    """The address of the real PostgreSQL; without one the test fails in CI and is skipped elsewhere."""
+    dsn = os.environ.get("POSTGRES_TEST_DSN", "")
+    if not dsn:
+        _missing("POSTGRES_TEST_DSN is not set: no real PostgreSQL (script/test starts one)")
+    return dsn
+
+
+@pytest.fixture
+def events_dsn(postgres_dsn: str) -> Iterator[str]:
+    """An empty database with a random name on the real PostgreSQL, gone after the test."""
+    with fresh_database(postgres_dsn) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[OwnServer]:
+    """A PostgreSQL that this test alone uses and may kill; missing, it counts like the shared one."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(own_server())
+        except RuntimeError as error:
+            _missing(str(error))
+        yield running
 
 
 @pytest.fixture(scope="session")

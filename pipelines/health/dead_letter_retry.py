@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,19 +17,11 @@ from analytics.validation import check_document
 from contracts import Clock
 from monitoring.logs import get_logger
 from pipelines.health.isolation import COMPUTATION_FAILED, Isolation, is_of_the_data
-from sinks.dead_letters import DeadLetters, Letter
+from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 
 logger = get_logger(__name__)
 
 _USERS_PER_PIECE = 200
-
-
-@dataclass(frozen=True)
-class RetryOutcome:
-    """Ids of letters by what became of them."""
-
-    resolved: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
 
 
 class LetterRetry:

@@ -1,0 +1,106 @@
+"""Which e-commerce events count: a CSV record is accepted, typed and trimmed, or refused by a named rule.
+
+Pure expressions of Spark; the time against which "in the future" is judged is an argument.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from contracts import CORRUPT, EVENT_COLUMNS, MAX_RECORD_BYTES
+
+# Spark fills it with the record's text when that has not as many fields as there are columns.
+RAW_TEXT = "_corrupt_record"
+# All text: what is wrong with a value is told by a rule with a name, not by the parser.
+CSV_SCHEMA = ", ".join(f"{name} STRING" for name in (*EVENT_COLUMNS, RAW_TEXT))
+CSV_OPTIONS = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": RAW_TEXT, "escape": '"'}
+# Otherwise the optimizer drops columns that are not used, and what is corrupt would depend on them.
+SPARK_CONF = {
+    "spark.sql.optimizer.enableCsvExpressionOptimization": "false",
+    "spark.sql.csv.parser.columnPruning.enabled": "false",
+}
+
+CLOCK_SKEW = timedelta(seconds=60)
+# A longer key would not fit into PostgreSQL's indexes, which would fail the whole batch.
+MAX_TEXT_LENGTH = 500
+
+# With (?d) only a line feed ends a line, and none is left at the end of a trimmed text.
+_UUID = "(?d)^{8}-{4}-{4}-{4}-{12}$".replace("{", "[0-9a-fA-F]{")
+_NUMBER = "(?d)^[+-]?([0-9]{1,50}[.]?[0-9]{0,50}|[.][0-9]{1,50})([eE][+-]?[0-9]{1,3})?$"
+# ISO 8601; a date alone is its midnight, a time without an offset is UTC. Spark's cast alone would take more:
+# years alone, names of zones, times without a date.
+_TIMESTAMP = (
+    "(?d)^[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    "([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?)?$"
+)
+_TEXTS = ("user_id", "product_id", "product_name", "product_category")
+_REQUIRED = tuple(name for name in EVENT_COLUMNS if name != "price")
+
+# The first that holds names the refusal. The columns are trimmed texts, empty where there is none; `amount`
+# is the price as NUMERIC(10,2) holds it, null when it is too large; `moment` the time, null when it is none.
+RULES: dict[str, str] = {
+    "wrong_header": "header IS NOT NULL",
+    "record_too_long": f"octet_length(raw) > {MAX_RECORD_BYTES}",
+    "invalid_utf8": "NOT is_valid_utf8(CAST(raw AS STRING))",
+    "nul_character": "locate(x'00', raw) > 0",
+    CORRUPT: f"{RAW_TEXT} IS NOT NULL",
+    **{f"missing_{name}": f"{name} = ''" for name in _REQUIRED},
+    **{
+        f"{name}_too_long": f"octet_length(raw) > {MAX_TEXT_LENGTH} AND length({name}) > {MAX_TEXT_LENGTH}"
+        for name in _TEXTS
+    },
+    "invalid_event_id": f"NOT event_id RLIKE '{_UUID}'",
+    "invalid_event_type": "event_type NOT IN ('view', 'purchase')",
+    "missing_price": "price = '' AND event_type = 'purchase'",
+    "invalid_price": f"price <> '' AND NOT price RLIKE '{_NUMBER}'",
+    "negative_price": "try_cast(price AS DOUBLE) < 0",
+    "price_overflow": "price <> '' AND amount IS NULL",
+    # Year 0, which Spark knows, is none of PostgreSQL's.
+    "invalid_timestamp": "moment IS NULL OR moment < TIMESTAMP '0001-01-01'",
+    "future_timestamp": "moment > latest",
+}
+
+
+def judge(records: DataFrame, now: datetime) -> DataFrame:
+    """Records (`file, line, raw, header`) with `reason`, null for those that count, and the event's columns.
+
+    The event's columns are trimmed, `event_type` is in lower case, `price` DECIMAL(10,2) rounded
+    half up and null for views, `event_timestamp` TIMESTAMP; they mean nothing where there is a reason.
+    """
+    text = F.expr(f"rtrim('\\r\\n', CAST(IF(octet_length(raw) <= {MAX_RECORD_BYTES}, raw, NULL) AS STRING))")
+    parsed = records.withColumn("record", F.from_csv(text, CSV_SCHEMA, CSV_OPTIONS))
+    trimmed = parsed.select(
+        "file", "line", "raw", "header", f"record.{RAW_TEXT}", *map(_trimmed, EVENT_COLUMNS)
+    )
+    typed = trimmed.withColumns(
+        {
+            "amount": F.expr(f"IF(price RLIKE '{_NUMBER}', try_cast(price AS DECIMAL(10,2)), NULL)"),
+            "moment": F.expr(
+                f"IF(event_timestamp RLIKE '{_TIMESTAMP}', try_cast(event_timestamp AS TIMESTAMP), NULL)"
+            ),
+            "latest": F.lit(now + CLOCK_SKEW),
+        }
+    )
+    return typed.select(
+        "file",
+        "line",
+        "header",
+        "raw",
+        _reason().alias("reason"),
+        *[name for name in EVENT_COLUMNS if name not in ("price", "event_timestamp")],
+        F.expr("IF(event_type = 'purchase', amount, NULL) AS price"),
+        F.expr("moment AS event_timestamp"),
+    )
+
+
+def _trimmed(name: str) -> Column:
+    text = f"coalesce(btrim(record.{name}, ' \\t\\r\\n'), '')"
+    return F.expr(f"lower({text})" if name == "event_type" else text).alias(name)
+
+
+def _reason() -> Column:
+    cases = " ".join(f"WHEN {condition} THEN '{name}'" for name, condition in RULES.items())
+    return F.expr(f"CASE {cases} END")

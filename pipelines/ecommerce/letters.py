@@ -1,0 +1,84 @@
+"""Dead letters of the e-commerce pipeline tried again: the same rules, the same insert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from monitoring.logs import get_logger
+from pipelines.ecommerce.batch import EventsBatch
+from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
+from sinks.stream_letters import RejectedRecord, records_of
+
+logger = get_logger(__name__)
+
+# So many records at once, whatever the letters hold.
+_RECORDS_AT_ONCE = 50_000
+
+
+class EventLetters:
+    """Judges the records of letters as if they had just been read; a letter without a refused one is removed.
+
+    Records that count now are inserted even when others of their letter are refused again: doing it once more
+    inserts nothing twice.
+    """
+
+    def __init__(self, spark: SparkSession, letters: DeadLetters, batch: EventsBatch) -> None:
+        self._spark = spark
+        self._letters = letters
+        self._batch = batch
+
+    def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
+        """Try `letters` again. Raises UnavailableError when PostgreSQL stayed away; nothing is lost by it."""
+        outcome = RetryOutcome()
+        for some in _pieces(letters):
+            found = {letter.id: records_of(letter.record, letter.reason) for letter in some}
+            refused = self._refused_again([record for records in found.values() for record in records])
+            for letter in some:
+                # What cannot be read back as records can only be looked at.
+                kept = not found[letter.id] or any(_place(record) in refused for record in found[letter.id])
+                if kept:
+                    self._letters.record_attempt(letter.id, datetime.now(timezone.utc))
+                    outcome.kept.append(letter.id)
+                else:
+                    self._letters.delete(letter.id)
+                    outcome.resolved.append(letter.id)
+        return outcome
+
+    def _refused_again(self, records: Sequence[RejectedRecord]) -> set[tuple[str, int]]:
+        if not records:
+            return set()
+        table = pa.table(
+            {
+                "file": pa.array([record.source for record in records], pa.string()),
+                "line": pa.array([record.position for record in records], pa.int64()),
+                "raw": pa.array([record.raw or b"" for record in records], pa.binary()),
+                "header": pa.array([record.note for record in records], pa.string()),
+            }
+        )
+        done, refused = self._batch.try_again(self._spark.createDataFrame(table))
+        logger.info(
+            f"📬 {done.records_in} records tried again: {done.inserted} inserted, "
+            f"{done.duplicates} duplicates, {len(refused)} refused"
+        )
+        return {_place(record) for record in refused}
+
+
+def _place(record: RejectedRecord) -> tuple[str, int]:
+    return record.source, record.position
+
+
+def _pieces(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
+    piece: list[Letter] = []
+    size = 0
+    for letter in letters:
+        piece.append(letter)
+        size += len(letter.record.get("records", ()))
+        if size >= _RECORDS_AT_ONCE:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece

@@ -1,0 +1,115 @@
+"""Connections to PostgreSQL, waiting for it at the start, and which of its errors pass by themselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any, cast
+
+import psycopg
+
+from contracts import ConfigurationError
+
+# A peer that has vanished is noticed within a minute, while a long statement may take its time.
+_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+    "application_name": "ecommerce",
+}
+_WAIT_SECONDS = 2.0
+# Connection exceptions, the server stopping or starting, too many connections, deadlock, serialization.
+_TRANSIENT_CLASSES = ("08",)
+_TRANSIENT_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "40P01", "40001"})
+# Wrong password, unknown role, unknown database, no right to connect.
+_REFUSED_STATES = frozenset({"28P01", "28000", "3D000", "42501"})
+_REFUSED_TEXTS = (
+    "password authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf",
+)
+
+
+def connect(dsn: str, **options: Any) -> psycopg.Connection[tuple[Any, ...]]:
+    """A connection; options in the DSN go before ours. Raises psycopg's errors."""
+    given = psycopg.conninfo.conninfo_to_dict(dsn)
+    chosen = {name: value for name, value in _OPTIONS.items() if name not in given}
+    return psycopg.connect(dsn, **chosen, **options)
+
+
+def is_transient_state(sqlstate: str | None) -> bool:
+    """Whether the same call may succeed later, by the error's SQLSTATE; a lost connection has none."""
+    return sqlstate is None or sqlstate[:2] in _TRANSIENT_CLASSES or sqlstate in _TRANSIENT_STATES
+
+
+def is_transient_postgres(error: BaseException) -> bool:
+    """Whether a statement failed because of the connection or the server's state, not of itself."""
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    return is_transient_state(error.sqlstate) and not _is_refused(error)
+
+
+def wait_for_server(
+    dsn: str,
+    seconds: float,
+    on_wait: Callable[[str], None],
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Any] = time.sleep,
+) -> None:
+    """Return when PostgreSQL answers; asks every 2 seconds, for `seconds` in all.
+
+    Raises ConfigurationError that names POSTGRES_DSN and the address: at once when the server refuses the
+    user, the password or the database, or the DSN cannot be read; after the time when none answers.
+    """
+    address = _address(dsn)
+    ends = monotonic() + seconds
+    while True:
+        try:
+            with connect(dsn) as connection:
+                connection.execute("SELECT 1")
+        except psycopg.OperationalError as error:
+            if _is_refused(error):
+                raise ConfigurationError(
+                    f"PostgreSQL at {address} refuses the connection ({_first_line(error)}). "
+                    "Correct user, password and database in POSTGRES_DSN, or create them."
+                ) from None
+            if monotonic() >= ends:
+                raise ConfigurationError(
+                    f"PostgreSQL at {address} did not answer within {seconds:g} seconds "
+                    f"({_first_line(error)}). Start it or correct POSTGRES_DSN."
+                ) from None
+        else:
+            return
+        on_wait(f"⏳ PostgreSQL at {address} is not ready, retrying in {_WAIT_SECONDS:g}s")
+        sleep(_WAIT_SECONDS)
+
+
+def server_time(connection: psycopg.Connection[Any]) -> datetime:
+    """PostgreSQL's clock, UTC."""
+    ((now,),) = connection.execute("SELECT clock_timestamp()").fetchall()
+    return cast(datetime, now).astimezone(timezone.utc)
+
+
+def _address(dsn: str) -> str:
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        # Its message quotes the DSN, and a part of it may be the password.
+        raise ConfigurationError(
+            "POSTGRES_DSN is not a usable PostgreSQL address. Expected "
+            "postgresql://[user:password@]host:port/database; percent-encode special characters."
+        ) from None
+    return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+
+def _is_refused(error: psycopg.OperationalError) -> bool:
+    # While connecting psycopg knows no SQLSTATE, only the server's text.
+    return error.sqlstate in _REFUSED_STATES or any(text in str(error) for text in _REFUSED_TEXTS)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:200]

@@ -1,0 +1,62 @@
+"""The tables of the e-commerce pipeline; made by the program, so that an empty database is enough."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+EVENTS = "user_events"
+LEDGER = "user_event_batches"
+
+# Names are fixed, so that a second start finds what the first made.
+_STATEMENTS = (
+    f"""
+    CREATE TABLE IF NOT EXISTS {EVENTS} (
+        event_id UUID PRIMARY KEY,
+        user_id TEXT NOT NULL CHECK (user_id <> ''),
+        product_id TEXT NOT NULL CHECK (product_id <> ''),
+        product_name TEXT NOT NULL CHECK (product_name <> ''),
+        product_category TEXT NOT NULL CHECK (product_category <> ''),
+        event_type TEXT NOT NULL CHECK (event_type IN ('view', 'purchase')),
+        price NUMERIC(10,2) CHECK (price >= 0),
+        event_timestamp TIMESTAMPTZ NOT NULL,
+        ingested_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+        CHECK ((event_type = 'purchase') = (price IS NOT NULL))
+    )
+    """,
+    f"CREATE INDEX IF NOT EXISTS {EVENTS}_event_timestamp ON {EVENTS} (event_timestamp)",
+    f"CREATE INDEX IF NOT EXISTS {EVENTS}_user_id ON {EVENTS} (user_id)",
+    f"CREATE INDEX IF NOT EXISTS {EVENTS}_product_id ON {EVENTS} (product_id)",
+    # Rows arrive in the order of this column, so the smallest kind of index finds the last minutes.
+    f"""
+    CREATE INDEX IF NOT EXISTS {EVENTS}_ingested_at ON {EVENTS} USING BRIN (ingested_at)
+        WITH (pages_per_range = 32, autosummarize = on)
+    """,
+    # One row a batch, written in the transaction that inserts its events: what is here is done.
+    f"""
+    CREATE TABLE IF NOT EXISTS {LEDGER} (
+        query_id UUID NOT NULL,
+        batch_id BIGINT NOT NULL,
+        records_in BIGINT NOT NULL,
+        inserted BIGINT NOT NULL,
+        duplicates BIGINT NOT NULL,
+        rejected JSONB NOT NULL,
+        latency JSONB NOT NULL,
+        started_at TIMESTAMPTZ NOT NULL,
+        committed_at TIMESTAMPTZ NOT NULL,
+        reported BOOLEAN NOT NULL DEFAULT false,
+        PRIMARY KEY (query_id, batch_id)
+    )
+    """,
+    f"CREATE INDEX IF NOT EXISTS {LEDGER}_committed_at ON {LEDGER} (committed_at)",
+)
+# Two programs that start at once would both try to make the tables.
+_LOCK = 5_072_026
+
+
+def ensure_tables(connection: psycopg.Connection[Any]) -> None:
+    """Make what is missing; the caller's transaction covers all of it."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    for statement in _STATEMENTS:
+        connection.execute(statement)

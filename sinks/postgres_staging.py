@@ -1,0 +1,185 @@
+"""Into PostgreSQL from the executors: every task streams its rows by COPY into the batch's staging table.
+
+A staging table belongs to one try of one batch, so what an abandoned try still sends cannot reach another.
+Within it a row carries the transaction that wrote it: a task that ran twice (speculation, a retry) left rows
+of two transactions, and only those of the successful one are taken.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from contracts import EVENT_COLUMNS, MAX_RECORD_BYTES
+from sinks.postgres_client import connect, is_transient_state
+
+_EVENT_TYPES = {
+    "event_id": "UUID",
+    "user_id": "TEXT",
+    "product_id": "TEXT",
+    "product_name": "TEXT",
+    "product_category": "TEXT",
+    "event_type": "TEXT",
+    "price": "NUMERIC(10,2)",
+    "event_timestamp": "TIMESTAMPTZ",
+}
+_REFUSAL_COLUMNS = {"reason": "TEXT", "file": "TEXT", "line": "BIGINT", "header": "TEXT", "raw": "BYTEA"}
+_COLUMNS = {**_EVENT_TYPES, **_REFUSAL_COLUMNS}
+_RESULT = "writer STRING, rows BIGINT, error STRING, sqlstate STRING"
+_PREFIX = "ecommerce_staging_"
+# How long dropping waits for a task that is still writing; what is left goes the next time.
+_DROP_WAIT = "2s"
+
+
+class StagingError(Exception):
+    """A task could not send its rows; `transient` when the connection or the server's state was the cause."""
+
+    def __init__(self, message: str, sqlstate: str | None) -> None:
+        super().__init__(message)
+        self.transient = is_transient_state(sqlstate)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What the successful tasks left in `table`: `rows` in all, each with one of `writers`."""
+
+    table: str
+    writers: Sequence[str]
+    rows: int
+
+
+def create_table(connection: psycopg.Connection[Any]) -> str:
+    """Make a staging table and return its name; it belongs to `connection`, which must be in autocommit.
+
+    UNLOGGED: a crash of the server empties it, which the count of rows shows.
+    """
+    table = f"{_PREFIX}{secrets.token_hex(8)}"
+    columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
+    statement = sql.SQL(
+        f"CREATE UNLOGGED TABLE {{}} ({columns}, writer XID8 NOT NULL DEFAULT pg_current_xact_id())"
+    )
+    # The lock tells that the table is in use; PostgreSQL releases it with the connection, whatever ends that.
+    connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [table])
+    connection.execute(statement.format(sql.Identifier(table)))
+    return table
+
+
+def drop_table(connection: psycopg.Connection[Any], table: str) -> None:
+    """Drop a staging table, unless a task is still writing to it: then `drop_leftovers` will."""
+    with suppress(psycopg.errors.LockNotAvailable), connection.transaction():
+        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_DROP_WAIT))
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(table)))
+    connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [table])
+
+
+def drop_leftovers(connection: psycopg.Connection[Any]) -> int:
+    """Drop the staging tables whose owner is gone, and return their number."""
+    found = connection.execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND starts_with(relname, %s)"
+        " AND relnamespace = current_schema()::regnamespace",
+        [_PREFIX],
+    )
+    orphans = [table for (table,) in found if _try_lock(connection, table)]
+    for table in orphans:
+        drop_table(connection, table)
+    return len(orphans)
+
+
+def _try_lock(connection: psycopg.Connection[Any], table: str) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [table]).fetchone()
+    return bool(row and row[0])
+
+
+def stage(judged: DataFrame, dsn: str, table: str) -> Staged:
+    """Send every row of `judged` (analytics.ecommerce.judge) into `table`.
+
+    Raises StagingError when a task lost its connection or was refused.
+    """
+    lines = judged.select(_copy_line().alias("copy_line"))
+    results = lines.mapInArrow(lambda batches: _copy(batches, dsn, table), _RESULT).collect()
+    for result in results:
+        if result.error:
+            raise StagingError(result.error, result.sqlstate)
+    return Staged(table, [result.writer for result in results], sum(result.rows for result in results))
+
+
+def _copy_line() -> Any:
+    """One row in COPY's CSV format, made by Spark, so that Python never touches a single row."""
+    commas = "," * len(EVENT_COLUMNS)
+    refusal = (
+        f"concat('{commas}', reason, ',', {_quoted('file')}, ',', line, ',',"
+        f" coalesce({_quoted('header')}, ''),"
+        f" ',\\\\x', hex(substring(raw, 1, {MAX_RECORD_BYTES + 1})), '\\n')"
+    )
+    # Few records hold a quote, and looking for one is cheaper than doubling those of every text.
+    event = f"IF(locate('\"', raw) = 0, {_event_line(_in_quotes)}, {_event_line(_quoted)})"
+    return F.expr(f"IF(reason IS NULL, {event}, {refusal})")
+
+
+def _event_line(quote: Callable[[str], str]) -> str:
+    fields = {
+        **{name: quote(name) for name, kind in _EVENT_TYPES.items() if kind == "TEXT"},
+        "event_id": "event_id",
+        "price": "coalesce(CAST(price AS STRING), '')",
+        "event_timestamp": "concat(CAST(event_timestamp AS STRING), '+00')",
+    }
+    joined = ", ',', ".join(fields[name] for name in EVENT_COLUMNS)
+    nothing = "," * len(_REFUSAL_COLUMNS)
+    return f"concat({joined}, '{nothing}\\n')"
+
+
+def _in_quotes(name: str) -> str:
+    return f"'\"', {name}, '\"'"
+
+
+def _quoted(name: str) -> str:
+    return f"concat('\"', replace({name}, '\"', '\"\"'), '\"')"
+
+
+def _copy(batches: Iterable[pa.RecordBatch], dsn: str, table: str) -> Iterator[pa.RecordBatch]:
+    """On an executor: one COPY in one transaction; its number and rows, or the error, as the only row."""
+    writer, rows, error, sqlstate = None, 0, None, None
+    filled = (batch for batch in batches if batch.num_rows)
+    first = next(filled, None)
+    if first is None:
+        return
+    try:
+        with connect(dsn) as connection, connection.cursor() as cursor:
+            # A lost staging row fails the batch before anything is inserted, so no need to wait for the disk.
+            cursor.execute("SET synchronous_commit = off")
+            statement = sql.SQL(f"COPY {{}} ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT csv)")
+            with cursor.copy(statement.format(sql.Identifier(table))) as copy:
+                for batch in _with_first(first, filled):
+                    copy.write(_text(batch.column(0)))
+                    rows += batch.num_rows
+            writer = cursor.execute("SELECT pg_current_xact_id()::text").fetchone()[0]  # type: ignore[index]
+    except psycopg.Error as failure:
+        # Not raised: a failed task would print a stack trace of its own and count as Spark's failure.
+        error, sqlstate = f"{type(failure).__name__}: {failure}", failure.sqlstate
+    yield pa.RecordBatch.from_pydict(
+        {"writer": [writer], "rows": [rows], "error": [error], "sqlstate": [sqlstate]},
+        schema=pa.schema(
+            [("writer", pa.string()), ("rows", pa.int64()), ("error", pa.string()), ("sqlstate", pa.string())]
+        ),
+    )
+
+
+def _with_first(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield first
+    yield from rest
+
+
+def _text(lines: Any) -> memoryview:
+    """The texts of an Arrow string array, one after the other, without copying."""
+    offsets = memoryview(lines.buffers()[1]).cast("i")
+    start, end = offsets[lines.offset], offsets[lines.offset + len(lines)]
+    return memoryview(lines.buffers()[2])[start:end]

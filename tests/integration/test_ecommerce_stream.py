@@ -1,0 +1,246 @@
+"""CSV files into a real PostgreSQL: the seed's test cases, and no record is lost, doubled or forgotten."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from pyspark.sql import SparkSession
+
+from tests.shop import HEADER, Shop, as_csv, event, events, minutes_ago
+
+
+@pytest.fixture
+def shop(tmp_path: Path, events_dsn: str, spark: SparkSession) -> Shop:
+    """A shop with an empty folder and database."""
+    return Shop(tmp_path, events_dsn, spark)
+
+
+def test_files_are_read_and_told(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    """The seed's second test case; every column arrives as it was, the time of insertion with it."""
+    sent = events(200)
+    shop.put(sent)
+    assert shop.run()
+    assert shop.ids() == sorted(one["event_id"] for one in sent)
+    assert "Batch 0: Processed 200 records, inserted 200 in" in capsys.readouterr().out
+    one = next(one for one in sent if one["event_type"] == "purchase")
+    columns = "user_id, product_id, product_name, product_category, event_type, price::text"
+    found = shop.query(f"SELECT {columns} FROM user_events WHERE event_id = '{one['event_id']}'")
+    names = ("user_id", "product_id", "product_name", "product_category", "event_type", "price")
+    assert found == [tuple(one[name] for name in names)]
+    late = "ingested_at < event_timestamp OR ingested_at > now()"
+    assert shop.query(f"SELECT count(*) FROM user_events WHERE {late}") == [(0,)]
+    shop.assert_accounted(200)
+
+
+def test_bad_data_is_filtered_out(shop: Shop) -> None:
+    """The seed's third test case; what is refused is a dead letter with file, line, rule and text."""
+    good = event()
+    rows = [
+        event(event_type="click"),
+        good,
+        event(event_type="purchase", price="-50.00"),
+        event(event_timestamp="2099-01-01"),
+    ]
+    shop.put(rows, "mixed.csv")
+    assert shop.run()
+    assert shop.ids() == [good["event_id"]]
+    lines = as_csv(rows).splitlines(keepends=True)
+    assert shop.dead_lines() == {
+        ("mixed.csv", 2): ("invalid_event_type", lines[1]),
+        ("mixed.csv", 4): ("negative_price", lines[3]),
+        ("mixed.csv", 5): ("future_timestamp", lines[4]),
+    }
+    shop.assert_accounted(4)
+
+
+def test_an_event_that_is_there_already_is_a_duplicate(shop: Shop) -> None:
+    """The seed's fourth test case: one row, the first, and no error."""
+    one = event()
+    shop.pipeline()
+    with psycopg.connect(shop.dsn) as connection:
+        connection.execute(
+            "INSERT INTO user_events (event_id, user_id, product_id, product_name, product_category,"
+            " event_type, event_timestamp) VALUES (%s, 'by hand', 'x', 'x', 'x', 'view', now())",
+            [one["event_id"]],
+        )
+    shop.put([one, event()])
+    assert shop.run()
+    assert shop.query(f"SELECT user_id FROM user_events WHERE event_id = '{one['event_id']}'") == [
+        ("by hand",)
+    ]
+    assert (shop.total("records_written"), shop.total("duplicates"), shop.letters()) == (1, 1, [])
+
+
+def test_the_same_file_and_the_same_events_again_change_nothing(shop: Shop) -> None:
+    """Under the same name Spark knows the file; under another one the events are duplicates."""
+    sent = events(50)
+    shop.put(sent, "a.csv")
+    assert shop.run()
+    shop.put(sent, "a.csv")
+    assert shop.run()
+    shop.put([*sent, *sent], "b.csv")
+    assert shop.run()
+    assert shop.ids() == sorted(one["event_id"] for one in sent)
+    assert (shop.total("records_processed"), shop.total("duplicates")) == (150, 100)
+
+
+def test_a_second_run_goes_on_where_the_first_ended(shop: Shop) -> None:
+    """The seed's fifth test case without the crash; files that were read are not read again."""
+    first, second = events(10), events(20)
+    shop.put(first)
+    assert shop.run()
+    shop.put(second)
+    assert shop.run()
+    assert shop.run()
+    assert [entry["records_processed"] for entry in shop.log()] == [10, 20]
+    assert len(shop.ids()) == 30
+
+
+def test_a_new_checkpoint_reads_everything_again_and_inserts_nothing_twice(shop: Shop) -> None:
+    """Batch numbers begin again, but the ledger knows queries apart."""
+    sent = events(30)
+    shop.put(sent)
+    assert shop.run()
+    again = Shop(shop.folder, shop.dsn, shop._spark, checkpoint_location=shop.folder / "other")
+    assert again.run()
+    assert len(shop.ids()) == 30
+    assert shop.total("duplicates") == 30
+
+
+def test_five_files_make_a_batch(shop: Shop) -> None:
+    """The oldest first, so that a backlog is worked off in pieces."""
+    for _ in range(7):
+        shop.put(events(2))
+        time.sleep(0.01)
+    assert shop.run()
+    assert [entry["records_processed"] for entry in shop.log()] == [10, 4]
+    shop.assert_accounted(14)
+
+
+def test_files_that_are_being_written_are_left_alone(shop: Shop) -> None:
+    """Until they are renamed; files that are no CSV are none of ours."""
+    whole = as_csv(events(5))
+    half = shop.incoming / ".tmp_events.csv"
+    half.write_text(whole[:200])
+    (shop.incoming / "readme.txt").write_text("no events")
+    assert shop.run()
+    half.write_text(whole)
+    half.rename(shop.incoming / "events.csv")
+    assert shop.run()
+    assert len(shop.ids()) == 5
+    shop.assert_accounted(5)
+
+
+def test_files_of_every_kind_of_fault_do_not_hold_up_the_others(shop: Shop) -> None:
+    """Wrong header, wrong encoding, empty, only a header, cut off in the middle."""
+    good = events(3)
+    utf16, latin = as_csv(events(2)).encode("utf-16"), as_csv([event(product_name="Café")]).encode("latin-1")
+    shop.put(good, "good.csv")
+    shop.put(as_csv(events(2)).replace("event_id,user_id", "user_id,event_id", 1), "swapped.csv")
+    shop.put(utf16, "utf16.csv")
+    shop.put(latin, "latin1.csv")
+    shop.put("", "empty.csv")
+    shop.put(HEADER, "header.csv")
+    shop.put(as_csv(events(2))[:-30], "cut.csv")
+    assert shop.run()
+    written = shop.ids()
+    assert set(written) > {one["event_id"] for one in good}
+    assert len(written) == 4
+    rejected = shop.rejected()
+    # UTF-16 has line feeds where they are not: how many lines it makes is nobody's business.
+    assert rejected.pop("wrong_header") >= 3
+    assert rejected.pop("invalid_utf8") == 1
+    assert sum(rejected.values()) == 1
+    headers = {letter.record.get("note") for letter in shop.letters() if letter.reason == "wrong_header"}
+    assert any("user_id,event_id" in (header or "") for header in headers)
+    shop.assert_accounted(shop.total("records_processed"))
+
+
+def test_quotes_line_breaks_and_commas_in_fields_are_kept(shop: Shop) -> None:
+    """A record with line breaks is one record, and its dead letter names its first line."""
+    names = ['19" screen', "two\nlines", "comma, comma", '"quoted"', "back\\slash", "tab\there", "naïve 🛒"]
+    good = [event(product_name=name) for name in names]
+    bad = event(product_name='three\n"long"\nlines', event_type="click")
+    shop.put([*good[:3], bad, *good[3:]], "quotes.csv")
+    assert shop.run()
+    found = dict(shop.query("SELECT event_id::text, product_name FROM user_events"))
+    assert found == {one["event_id"]: one["product_name"] for one in good}
+    assert list(shop.dead_lines()) == [("quotes.csv", 6)]
+    shop.assert_accounted(8)
+
+
+def test_an_injection_in_any_field_is_only_text(shop: Shop) -> None:
+    """Refused where the field has a form of its own, stored as it is where it has none."""
+    attack = "x'); DROP TABLE user_events; --\\copy \\N \\. \",\"',%s{}$1"
+    texts = ("user_id", "product_id", "product_name", "product_category")
+    rows = [event(**{name: attack}) for name in (*texts, "event_id", "event_type", "event_timestamp")]
+    rows.append(event(event_type="purchase", price=attack))
+    shop.put(rows)
+    assert shop.run()
+    for name in texts:
+        assert shop.query(f"SELECT count(*) FROM user_events WHERE {name} = $${attack}$$") == [(1,)]
+    assert shop.rejected() == {
+        "invalid_event_id": 1,
+        "invalid_event_type": 1,
+        "invalid_timestamp": 1,
+        "invalid_price": 1,
+    }
+    shop.assert_accounted(8)
+
+
+def test_what_postgresql_could_not_store_is_refused_before(shop: Shop) -> None:
+    """A NUL, a price too large, a year too early, a key too long: any of them would fail the whole batch."""
+    good = event()
+    rows = [
+        good,
+        event(product_name="a\x00b"),
+        event(event_type="purchase", price="99999999.995"),
+        event(event_timestamp="0000-06-01T00:00:00Z"),
+        event(user_id="u" * 501),
+        event(product_name="x" * 70_000),
+    ]
+    shop.put(rows)
+    assert shop.run()
+    assert shop.ids() == [good["event_id"]]
+    assert shop.rejected() == {
+        "nul_character": 1,
+        "price_overflow": 1,
+        "invalid_timestamp": 1,
+        "user_id_too_long": 1,
+        "record_too_long": 1,
+    }
+    shop.assert_accounted(6)
+
+
+def test_old_files_and_folders_with_odd_names_are_read(
+    tmp_path: Path, events_dsn: str, spark: SparkSession
+) -> None:
+    """Spark by default passes by what is a week older than the newest file, and takes names for patterns."""
+    folder = tmp_path / "a [b] {c} *d"
+    folder.mkdir()
+    shop = Shop(folder, events_dsn, spark, ecommerce_max_files_per_trigger=1)
+    for age_days in (0, 400):
+        path = shop.put(events(2), f"ev?nts [{age_days}], {{x}}.csv")
+        moment = time.time() - age_days * 86_400
+        os.utime(path, (moment, moment))
+        assert shop.run()
+    shop.assert_accounted(4)
+
+
+def test_letters_are_tried_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts now is inserted and its letter removed; the others stay and their tries are counted."""
+    soon = event(event_timestamp=minutes_ago(-2))
+    shop.put([soon, event(event_type="click"), event(event_timestamp=minutes_ago(-60))])
+    assert shop.run()
+    assert shop.rejected() == {"future_timestamp": 2, "invalid_event_type": 1}
+    pipeline = shop.pipeline()
+    monkeypatch.setattr("analytics.ecommerce.CLOCK_SKEW", timedelta(minutes=5))
+    outcome = pipeline.letters.retry(shop.letters())
+    assert shop.ids() == [soon["event_id"]]
+    assert (len(outcome.resolved), len(outcome.kept)) == (0, 2)
+    assert [letter.attempts for letter in shop.letters()] == [1, 1]

@@ -1,0 +1,142 @@
+"""An e-commerce pipeline of one test: a folder of files, a database, and what came of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from pyspark.sql import SparkSession
+
+from contracts import EVENT_COLUMNS
+from pipelines.ecommerce.job import EcommercePipeline, assemble, prepare_database
+from pipelines.runner import StopFlag
+from pipelines.stream_reporting import open_stream_letters
+from settings import Settings, load
+from sinks.dead_letters import Letter
+from sources.event_generator import EventGenerator, event_id
+
+HEADER = ",".join(EVENT_COLUMNS)
+_generator = EventGenerator(seed=3)
+
+
+def events(count: int) -> list[dict[str, str]]:
+    """Valid events, no two the same."""
+    now = datetime.now(timezone.utc)
+    found: dict[str, dict[str, str]] = {}
+    while len(found) < count:
+        event = _generator.event(now)
+        found[event["event_id"]] = event
+    return list(found.values())
+
+
+def event(**changes: str) -> dict[str, str]:
+    """One valid event with `changes`; its id is made anew unless it is changed too."""
+    made = {**events(1)[0], **changes}
+    if "event_id" not in changes:
+        made["event_id"] = event_id(made["user_id"], made["product_id"], made["event_timestamp"])
+    return made
+
+
+def as_csv(rows: Sequence[Mapping[str, str]]) -> str:
+    """A file with its header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, EVENT_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+class Shop:
+    """One working folder and database; each run is one bounded pass over the files that are there."""
+
+    def __init__(self, folder: Path, dsn: str, spark: SparkSession | None = None, **settings: Any) -> None:
+        self.folder = folder
+        self.dsn = dsn
+        self.incoming = folder / "incoming"
+        self.incoming.mkdir(exist_ok=True)
+        self._spark = spark
+        names = ("log_directory", "metrics_directory", "dlq_directory", "checkpoint_location")
+        chosen: dict[str, Any] = {name: folder / name for name in names}
+        chosen |= {"postgres_dsn": dsn, "ecommerce_input_path": self.incoming, "health_port": 0}
+        self.settings: Settings = load(env_file=None, **{**chosen, **settings})
+        self._files = 0
+
+    def put(self, content: str | bytes | Sequence[Mapping[str, str]], name: str | None = None) -> Path:
+        """A file in the watched folder, as whole as the generator's."""
+        self._files += 1
+        if not isinstance(content, str | bytes):
+            content = as_csv(content)
+        data = content.encode() if isinstance(content, str) else content
+        path = self.incoming / (name or f"events_{self._files:06d}.csv")
+        temporary = path.with_name(f".tmp_{path.name}")
+        temporary.write_bytes(data)
+        return temporary.rename(path)
+
+    def pipeline(self) -> EcommercePipeline:
+        """A pipeline on this test's Spark, as a fresh process would build it."""
+        assert self._spark is not None
+        prepare_database(self.settings)
+        return assemble(self.settings, self._spark)
+
+    def run(self) -> bool:
+        """Process what is there."""
+        return self.pipeline().once(StopFlag())
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """What a statement finds in the database."""
+        with psycopg.connect(self.dsn) as connection:
+            return connection.execute(statement).fetchall()
+
+    def ids(self) -> list[str]:
+        """The ids of all stored events, in order."""
+        return [str(found) for (found,) in self.query("SELECT event_id FROM user_events ORDER BY event_id")]
+
+    def log(self) -> list[dict[str, Any]]:
+        """The batch log's lines."""
+        files = sorted(self.settings.log_directory.glob("ecommerce_batch_logs_*.jsonl"))
+        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+    def total(self, name: str) -> int:
+        """The sum of one figure over the log's batches."""
+        return sum(entry[name] for entry in self.log())
+
+    def rejected(self) -> dict[str, int]:
+        """Refusals by reason over the log's batches."""
+        found: dict[str, int] = {}
+        for entry in self.log():
+            for reason, count in entry["rejected_by_reason"].items():
+                found[reason] = found.get(reason, 0) + count
+        return found
+
+    def letters(self) -> list[Letter]:
+        """The dead letters."""
+        return open_stream_letters("ecommerce", self.settings).list()
+
+    def dead_lines(self) -> dict[tuple[str, int], tuple[str, Any]]:
+        """Reason and text of each refused record, by file name and line."""
+        return {
+            (Path(letter.record["source"]).name, record["line"]): (letter.reason, record["raw"])
+            for letter in self.letters()
+            for record in letter.record["records"]
+        }
+
+    def assert_accounted(self, records: int) -> None:
+        """Every record is in exactly one count, in the log, the ledger and the dead letters."""
+        assert self.total("records_processed") == records
+        parts = ("records_written", "duplicates", "rejected", "corrupt")
+        assert sum(self.total(name) for name in parts) == records
+        ledger = self.query("SELECT sum(records_in), sum(inserted), sum(duplicates) FROM user_event_batches")
+        assert ledger == [(records, self.total("records_written"), self.total("duplicates"))]
+        assert len(self.ids()) == self.total("records_written")
+        assert len(self.dead_lines()) == self.total("rejected") + self.total("corrupt")
+
+
+def minutes_ago(minutes: float) -> str:
+    """A time as events have it."""
+    return (datetime.now(timezone.utc) - timedelta(minutes=minutes)).isoformat()

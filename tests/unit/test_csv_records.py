@@ -1,0 +1,134 @@
+"""Cutting CSV into records: quotes, line breaks, chunks of any size, and what is broken."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts import MAX_RECORD_BYTES
+from sources.csv_records import read_files, records_of, wrong_header
+
+COLUMNS = ("a", "b", "c")
+
+
+def _cut(text: bytes, chunk_bytes: int = 1 << 20) -> list[tuple[int, bytes]]:
+    return [
+        (int(line), piece.data[start:end])
+        for piece in records_of(io.BytesIO(text), len(COLUMNS), chunk_bytes)
+        for line, start, end in zip(piece.lines, piece.starts, piece.starts[1:], strict=False)
+    ]
+
+
+def _read(folder: Path, text: bytes) -> list[tuple[int, bytes, str | None]]:
+    path = folder / "a file with [brackets] and spaces.csv"
+    path.write_bytes(text)
+    batch = pa.RecordBatch.from_pydict({"path": [f"file:{path}"]})
+    rows = [row for piece in read_files(iter([batch]), COLUMNS) for row in piece.to_pylist()]
+    assert {row["file"] for row in rows} <= {str(path)}
+    return [(row["line"], row["raw"], row["header"]) for row in rows]
+
+
+def test_each_line_is_a_record() -> None:
+    """With its number from 1 and its bytes; the last one may lack its line end."""
+    assert _cut(b"1,2,3\n4,5,6\r\n7,8,9") == [(1, b"1,2,3\n"), (2, b"4,5,6\r\n"), (3, b"7,8,9\n")]
+
+
+def test_a_line_break_in_quotes_belongs_to_the_record() -> None:
+    """The record has the number of its first line; doubled quotes close nothing."""
+    text = b'1,"x\ny ""z"" \n\n",3\n4,"5""",6\n"7\n",8,"\n9"\nx,y,z\n'
+    assert _cut(text) == [
+        (1, b'1,"x\ny ""z"" \n\n",3\n'),
+        (5, b'4,"5""",6\n'),
+        (6, b'"7\n",8,"\n9"\n'),
+        (9, b"x,y,z\n"),
+    ]
+
+
+@pytest.mark.parametrize("stray", [b'1,5" nail,3', b'1,"open,3', b'"', b'1,2,3"', b'1,"a"b"c,3'])
+def test_a_stray_quote_spoils_its_own_line_only(stray: bytes) -> None:
+    """Whether it is in the middle of a field or opens one that is never closed."""
+    lines = [stray, b"4,5,6", b"7,8,9", stray, b'1,"a ""quoted"" b",3', b"x,y,z"]
+    assert [raw for _, raw in _cut(b"\n".join(lines))] == [line + b"\n" for line in lines]
+
+
+def test_a_field_that_goes_on_for_too_long_is_not_joined() -> None:
+    """Else one quote could take a whole file with it."""
+    lines = [b'1,"open,3', *[b"4,5,6"] * MAX_RECORD_BYTES, b'",8,9']
+    assert len(_cut(b"\n".join(lines), 10_000)) == len(lines)
+
+
+def test_a_line_without_end_is_cut() -> None:
+    """One byte more than a record may have, so that it is known as too long; the lines around it count."""
+    text = b"1,2,3\n" + b"x" * 500_000 + b"\n4,5,6\n"
+    assert _cut(text, 10_000) == [(1, b"1,2,3\n"), (2, b"x" * (MAX_RECORD_BYTES + 1)), (3, b"4,5,6\n")]
+    assert _cut(b"x" * 500_000, 10_000) == [(1, b"x" * (MAX_RECORD_BYTES + 1))]
+
+
+_FIELD = st.text(st.sampled_from('ab,"\n\r é'), max_size=6)
+
+
+@given(st.lists(st.tuples(_FIELD, _FIELD, _FIELD), max_size=12), st.integers(1, 40))
+def test_what_a_csv_writer_wrote_is_cut_into_its_records(
+    rows: list[tuple[str, str, str]], chunk_bytes: int
+) -> None:
+    """For any fields and any chunks; the records are those of the csv module, and so are their lines."""
+    text = io.StringIO()
+    numbers = []
+    for row in rows:
+        numbers.append(text.getvalue().count("\n") + 1)
+        csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(row)
+    cut = _cut(text.getvalue().encode(), chunk_bytes)
+    assert [line for line, _ in cut] == numbers
+    assert [tuple(next(csv.reader(io.StringIO(raw.decode(), newline="")))) for _, raw in cut] == rows
+
+
+@given(st.binary(max_size=200).map(lambda data: data.replace(b"\x00", b'"\n')), st.integers(1, 50))
+def test_no_byte_is_lost_whatever_the_file_holds(data: bytes, chunk_bytes: int) -> None:
+    """The records, one after the other, are the file."""
+    cut = _cut(data, chunk_bytes)
+    assert b"".join(raw for _, raw in cut).removesuffix(b"\n") == data.removesuffix(b"\n")
+    assert [line for line, _ in cut] == sorted({line for line, _ in cut})
+
+
+def test_the_header_and_empty_lines_are_no_records(tmp_path: Path) -> None:
+    """Whatever the line ends; a line of blanks is a record, because it holds something."""
+    text = b"\xef\xbb\xbfa,b,c\r\n\r\n1,2,3\r\n\n   \n4,5,6\n\n"
+    assert _read(tmp_path, text) == [(3, b"1,2,3\r\n", None), (5, b"   \n", None), (6, b"4,5,6\n", None)]
+
+
+@pytest.mark.parametrize("text", [b"", b"a,b,c", b"a,b,c\n", b"\n\n\n"])
+def test_a_file_without_records_has_none(tmp_path: Path, text: bytes) -> None:
+    """Empty, or with a header alone."""
+    assert _read(tmp_path, text) == []
+
+
+def test_every_record_of_a_file_with_another_header_says_so(tmp_path: Path) -> None:
+    """With the header's text, which may be a record itself and must not be lost."""
+    assert _read(tmp_path, b"b,a,c\n1,2,3\n4,5,6\n") == [(2, b"1,2,3\n", "b,a,c"), (3, b"4,5,6\n", "b,a,c")]
+    utf16 = "a,b,c\n1,2,3\n".encode("utf-16")
+    assert all(header is not None for _, _, header in _read(tmp_path, utf16))
+
+
+@pytest.mark.parametrize(
+    ("line", "good"),
+    [
+        (b"a,b,c\n", True),
+        (b'\xef\xbb\xbf"A", b ,C\r\n', True),
+        (b"a,c,b\n", False),
+        (b"a,b\n", False),
+        (b"a,b,c,d\n", False),
+        (b"\n", False),
+        (b'"a,b,c\n', False),
+        (b"a;b;c\n", False),
+        (b"\x00\xff", False),
+    ],
+)
+def test_a_header_names_the_columns_in_their_order(line: bytes, good: bool) -> None:
+    """In any case and with blanks around; an order of its own would put values into wrong columns."""
+    assert (wrong_header(line, COLUMNS) is None) == good
