@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.shop import HEADER, Shop, as_csv, event, events, minutes_ago
+from tests.shop import HEADER, Shop, as_csv, event, events
 
 
 @pytest.fixture
@@ -230,17 +229,3 @@ def test_old_files_and_folders_with_odd_names_are_read(
         os.utime(path, (moment, moment))
         assert shop.run()
     shop.assert_accounted(4)
-
-
-def test_letters_are_tried_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What counts now is inserted and its letter removed; the others stay and their tries are counted."""
-    soon = event(event_timestamp=minutes_ago(-2))
-    shop.put([soon, event(event_type="click"), event(event_timestamp=minutes_ago(-60))])
-    assert shop.run()
-    assert shop.rejected() == {"future_timestamp": 2, "invalid_event_type": 1}
-    pipeline = shop.pipeline()
-    monkeypatch.setattr("analytics.ecommerce.CLOCK_SKEW", timedelta(minutes=5))
-    outcome = pipeline.letters.retry(shop.letters())
-    assert shop.ids() == [soon["event_id"]]
-    assert (len(outcome.resolved), len(outcome.kept)) == (0, 2)
-    assert [letter.attempts for letter in shop.letters()] == [1, 1]
