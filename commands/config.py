@@ -38,6 +38,8 @@ def config(
 
 def _shown(value: Any) -> str:
     """The value as it would stand in `.env`; of an address only what is secret in it is masked."""
+    if value is None:
+        return ""
     if isinstance(value, SecretStr):
         text = value.get_secret_value()
         return logs.redact(text) if "://" in text else MASK * bool(text)
