@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_json: bool = False
     metrics_directory: Path = Path("./metrics")
+    sweep_interval_hours: Annotated[float, Field(ge=0)] = 0.0
     reconcile_interval_hours: Annotated[float, Field(ge=0)] = 24.0
 
     retry_attempts: Positive = 5

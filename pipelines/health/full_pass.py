@@ -39,8 +39,10 @@ class FullPass:
         self._next_batch_id = next_batch_id
         self._on_report = on_report
 
-    def run(self, should_stop: Callable[[], bool]) -> int:
+    def run(self, should_stop: Callable[[], bool], between: Callable[[], object] = lambda: None) -> int:
         """Recompute all users; each piece is reported as a batch. Returns the documents removed.
+
+        `between` is called after each piece.
 
         A pass that is stopped half-way removes nothing: it cannot know which users are gone.
         """
@@ -51,6 +53,7 @@ class FullPass:
                 return 0
             self._piece(users)
             seen.update(users)
+            between()
         return self._remove_gone(seen, started)
 
     def _piece(self, users: list[ObjectId]) -> None:

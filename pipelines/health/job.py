@@ -32,6 +32,7 @@ from pipelines.health.failures import Failures
 from pipelines.health.full_pass import FullPass
 from pipelines.health.isolation import Isolation
 from pipelines.health.stores import SOURCE_COLLECTION, open_cursor, open_database, open_letters
+from pipelines.health.sweep import Sweep
 from pipelines.health.users import UserRecompute
 from pipelines.health_endpoints import HealthEndpoints, serving
 from pipelines.runner import StopFlag
@@ -94,9 +95,12 @@ class HealthPipeline:
         )
         self.metrics.streams_every(self.settings.batch_interval_seconds)
         folder = self.settings.checkpoint_location / "ticker"
+        sweep = Sweep(self.full, self.settings.sweep_interval_hours)
 
         def work() -> None:
             self.once(stop)
+            # What changes while a sweep runs does not wait for its end.
+            sweep.run_due(stop, between=lambda: self.batch.drain(stop))
 
         with serving(self._endpoints(), self.settings), measured_queries(self.spark, self.metrics):
             # The rate source's first trigger has no rows: without this the first poll came an interval late.

@@ -159,3 +159,13 @@ def test_settings_named_in_the_documentation_exist() -> None:
     assert shown
     assert shown <= known
     assert set(dotenv_values(ROOT / ".env.example")) == known
+
+
+def test_every_guarantee_names_tests_that_exist() -> None:
+    """A promise whose test was renamed or deleted is no promise."""
+    page = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", page))
+    code = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
+    defined = set(re.findall(r"^def (test_\w+)\(", code, re.MULTILINE))
+    assert named
+    assert named - defined == set()
