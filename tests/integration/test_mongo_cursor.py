@@ -142,7 +142,7 @@ def test_the_commands_speak_to_it_too(
         return result.output
 
     assert "(default)" in run("show")
-    assert "2026-01-01T00:00:00Z (mongo)" in run("set", "2026-01-01")
+    assert "2026-01-01T00:00:00.000Z (mongo)" in run("set", "2026-01-01")
     assert _stored(database)["timestamp"] == datetime(2026, 1, 1, tzinfo=timezone.utc)
     assert "(default)" in run("reset")
     assert not list(tmp_path.iterdir())
