@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from durable import sync_folder
+
 _REPLACE_ATTEMPTS = 10
 _REPLACE_PAUSE_SECONDS = 0.05
 
@@ -66,14 +68,3 @@ def replace(source: Path, target: Path, durable: bool = True) -> None:
             time.sleep(_REPLACE_PAUSE_SECONDS)
     if durable:
         sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` survive a power cut; Windows neither offers nor needs it."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,6 +18,7 @@ from bson.errors import BSONError
 from bson.json_util import JSONMode, JSONOptions
 
 from contracts import ConfigurationError, DeadLetterError, Document, FailedWrite, Rejected
+from durable import sync_folder
 
 # A date beyond Python's years is just what a letter may hold; it must be readable again.
 _JSON = JSONOptions(
@@ -91,7 +92,7 @@ class DeadLetters:
                     self._write(self._path(letter), letter)
                     stored += 1
             if stored:
-                _sync_folder(self._directory)
+                sync_folder(self._directory)
         except OSError as error:
             raise DeadLetterError(
                 f"A dead letter cannot be stored in {self._directory} ({error.strerror}); the batch is held. "
@@ -176,17 +177,6 @@ class DeadLetters:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make new names survive a power cut, like the cursor that is saved after them. Not on Windows."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _letter(record: Rejected | FailedWrite, batch_id: str, now: datetime) -> Letter:
