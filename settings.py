@@ -8,14 +8,14 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts import ConfigurationError
@@ -27,6 +27,9 @@ PositiveSeconds = Annotated[float, Field(gt=0)]
 _SECRET_OPTION = re.compile("password|token|secret", re.IGNORECASE)
 _NAME = re.compile("[A-Z][A-Z0-9_]*")
 _PROPERTIES = "authmechanismproperties"
+# KAFKA_OPTION_SSL_KEY_PASSWORD is Kafka's ssl.key.password.
+_KAFKA_OPTION = "KAFKA_OPTION_"
+_SECRET_KAFKA_OPTION = re.compile(r"password|token|secret|jaas|assertion|\bkey$", re.IGNORECASE)
 
 
 def _known_zone(name: str) -> str:
@@ -62,6 +65,18 @@ def _postgres_dsn(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
         raise ValueError("must start with postgresql://")
     return value
+
+
+def _host_ports(value: str) -> str:
+    if not all(re.fullmatch(r"[^\s,/@]+:[0-9]+", part.strip()) for part in value.split(",")):
+        raise ValueError("must be host:port, several separated by commas")
+    return value
+
+
+def _topic(name: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9._-]{1,249}", name) or name in (".", ".."):
+        raise ValueError(f"{name!r} is not the name of a Kafka topic")
+    return name
 
 
 def _header_value(value: SecretStr) -> SecretStr:
@@ -124,7 +139,24 @@ class Settings(BaseSettings):
     ecommerce_interval_seconds: PositiveSeconds = 10.0
     ecommerce_max_files_per_trigger: Positive = 5
 
+    kafka_bootstrap_servers: Annotated[str, AfterValidator(_host_ports)] = "localhost:9092"
+    kafka_starting_offsets: Literal["earliest", "latest"] = "earliest"
+    kafka_max_offsets_per_trigger: Positive = 200_000
+    kafka_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
+    kafka_connector_path: Path = Path("./data/kafka-connector")
+    kafka_topic_matches: Annotated[str, AfterValidator(_topic)] = "esports-matches"
+    kafka_topic_players: Annotated[str, AfterValidator(_topic)] = "esports-players"
+    esports_output_path: Path = Path("./data/processed")
+    esports_interval_seconds: PositiveSeconds = 10.0
+
     fault: str = ""
+
+    _kafka_options: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def kafka_options(self) -> Mapping[str, str]:
+        """Options for Kafka's clients under Kafka's own names, as KAFKA_OPTION_… give; some are secret."""
+        return self._kafka_options
 
     def secrets(self) -> list[str]:
         """Values that must never be printed: every SecretStr, and what is secret in any address."""
@@ -136,6 +168,7 @@ class Settings(BaseSettings):
                 found += _secrets_in_address(text)
             elif isinstance(value, SecretStr):
                 found.append(text)
+        found += secret_kafka_options(self._kafka_options)
         return [secret for secret in found if secret]
 
 
@@ -160,13 +193,33 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
 
     Raises ConfigurationError that names every faulty variable and what it must be.
     """
+    options = overrides.pop("kafka_options", None)
     try:
-        return Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
+        settings = Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
     except ValidationError as error:
         faults = [f"  {str(item['loc'][0]).upper()}: {_remedy(item)}" for item in error.errors()]
         raise ConfigurationError(
             "Settings are wrong; correct them in the environment or .env:\n" + "\n".join(faults)
         ) from None
+    settings._kafka_options = _given_kafka_options(env_file) if options is None else options
+    return settings
+
+
+def secret_kafka_options(options: Mapping[str, str]) -> Iterator[str]:
+    """The values that must not be shown, and the passwords quoted inside them."""
+    for name, value in options.items():
+        if _SECRET_KAFKA_OPTION.search(name):
+            yield value
+            yield from re.findall(r"""=\s*["']([^"']+)["']""", value)
+
+
+def _given_kafka_options(env_file: str | Path | None) -> dict[str, str]:
+    given = {**(dotenv_values(env_file) if env_file else {}), **os.environ}
+    return {
+        name[len(_KAFKA_OPTION) :].lower().replace("_", "."): value
+        for name, value in given.items()
+        if name.upper().startswith(_KAFKA_OPTION) and value
+    }
 
 
 def _remedy(item: Any) -> str:
@@ -181,7 +234,7 @@ def unknown_keys(env_file: str | Path = ".env") -> list[str]:
     known = [name.upper() for name in Settings.model_fields]
     lines = []
     for key, value in dotenv_values(env_file).items():
-        if key.upper() in known:
+        if key.upper() in known or key.upper().startswith(_KAFKA_OPTION):
             continue
         near = difflib.get_close_matches(key.upper(), known, n=1)
         # What does not look like a setting may be the rest of a password that was broken over two lines.

@@ -13,7 +13,7 @@ from rich.text import Text
 from commands.terminal import console, print_json, table
 from monitoring import logs
 from monitoring.redaction import MASK
-from settings import Settings, load, origins, unknown_keys
+from settings import Settings, load, origins, secret_kafka_options, unknown_keys
 
 
 def config(
@@ -24,6 +24,11 @@ def config(
     logs.configure(settings.log_level, settings.secrets(), settings.log_json, sys.stderr)
     origin = origins()
     rows = [(name.upper(), _shown(getattr(settings, name)), origin[name]) for name in Settings.model_fields]
+    secret = set(secret_kafka_options(settings.kafka_options))
+    rows += [
+        (f"kafka option {name}", MASK if value in secret else logs.redact(value), "environment or .env")
+        for name, value in settings.kafka_options.items()
+    ]
     if as_json:
         values = [dict(zip(("name", "value", "origin"), row, strict=True)) for row in rows]
         print_json({"settings": values, "unknown": unknown_keys()})
