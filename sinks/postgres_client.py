@@ -78,9 +78,10 @@ def wait_for_server(
                     "Correct user, password and database in POSTGRES_DSN, or create them."
                 ) from None
             if monotonic() >= ends:
+                within = f" within {seconds:g} seconds" if seconds else ""
                 raise ConfigurationError(
-                    f"PostgreSQL at {address} did not answer within {seconds:g} seconds "
-                    f"({_first_line(error)}). Start it or correct POSTGRES_DSN."
+                    f"PostgreSQL at {address} did not answer{within} ({_first_line(error)}). "
+                    "Start it or correct POSTGRES_DSN."
                 ) from None
         else:
             return

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 
+_ROLE_PASSWORD = "of-a-test"  # noqa: S105
 _SCRIPT = Path(__file__).parents[1] / "script" / "postgres-server"
 
 
@@ -31,6 +32,26 @@ def fresh_database(dsn: str) -> Iterator[str]:
 def _with_database(dsn: str, name: str) -> str:
     base, question, options = dsn.partition("?")
     return f"{base.rpartition('/')[0]}/{name}{question}{options}"
+
+
+@contextmanager
+def fresh_role(dsn: str, *grants: str) -> Iterator[str]:
+    """`dsn` with a user of a random name who has only these rights, such as `SELECT ON user_events`.
+
+    The user is gone after the block. Everybody's right to make tables in `public` is taken away.
+    """
+    role = f"test_{secrets.token_hex(8)}"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{_ROLE_PASSWORD}'")
+        try:
+            connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+            for grant in grants:
+                connection.execute(f"GRANT {grant} TO {role}")
+            place = dsn.partition("//")[2].rpartition("@")[2]
+            yield f"postgresql://{role}:{_ROLE_PASSWORD}@{place}"
+        finally:
+            connection.execute(f"DROP OWNED BY {role}")
+            connection.execute(f"DROP ROLE {role}")
 
 
 class OwnServer:
