@@ -1,0 +1,210 @@
+"""Invented esports messages, as files of JSON lines or to Kafka: `python -m sources.match_simulator --help`.
+
+The season's clock runs `--speed` times as fast as the real one. It begins a day back and never passes the
+present, so that no time lies in the future.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from contracts import ServiceError
+from settings import load
+from sources.esports_season import Message, Season, Topic
+
+SPEED = 60.0
+SERIES = 8
+_CONNECT_SECONDS = 10.0
+_DELIVERY_MILLISECONDS = 120_000
+
+Send = Callable[[Iterable[Message], datetime], None]
+
+
+def write_files(folder: Path, number: int, messages: Iterable[Message], now: datetime) -> list[Path]:
+    """Write `matches/matches_YYYYMMDD_HHMMSS_NNNNNN.jsonl` and the same for players; readers see whole files.
+
+    Each is written under a name that begins with a dot and renamed; a topic without messages gets no file.
+    """
+    by_topic: dict[Topic, list[bytes]] = {}
+    for message in messages:
+        by_topic.setdefault(message.topic, []).append(message.value + b"\n")
+    paths = []
+    for topic, lines in by_topic.items():
+        path = folder / topic / f"{topic}_{now.astimezone(timezone.utc):%Y%m%d_%H%M%S}_{number:06d}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hidden = path.with_name(f".{path.name}")
+        hidden.write_bytes(b"".join(lines))
+        paths.append(hidden.replace(path))
+    return paths
+
+
+@contextmanager
+def kafka_sender(servers: str, topics: dict[Topic, str]) -> Iterator[Send]:
+    """Produce with acknowledgement of all replicas; sending again after a fault makes no second message.
+
+    Missing topics are made with the broker's defaults. Raises ServiceError when the broker does not answer,
+    or at the end when messages could not be delivered.
+    """
+    from confluent_kafka import KafkaException, Producer
+
+    options = {
+        "bootstrap.servers": servers,
+        "enable.idempotence": True,
+        "acks": "all",
+        "compression.type": "lz4",
+        "linger.ms": 20,
+        "delivery.timeout.ms": _DELIVERY_MILLISECONDS,
+        # Its own lines on standard error would say the same as the errors here, again and again.
+        "log_level": 2,
+    }
+    failed: Counter[str] = Counter()
+
+    def delivered(error: Any, _message: Any) -> None:
+        if error is not None:
+            failed[error.str()] += 1
+
+    def send(messages: Iterable[Message], _now: datetime) -> None:
+        for message in messages:
+            while True:
+                try:
+                    producer.produce(topics[message.topic], message.value, message.key, on_delivery=delivered)
+                    break
+                except BufferError:
+                    producer.poll(0.5)
+            producer.poll(0)
+
+    try:
+        _make_topics(servers, list(topics.values()))
+    except KafkaException as error:
+        raise ServiceError(
+            f"Kafka at {servers} does not answer as needed ({error.args[0].str()}): check "
+            "KAFKA_BOOTSTRAP_SERVERS and that the broker runs (script/kafka-server start)."
+        ) from error
+    producer = Producer(options)
+    yield send
+    left = producer.flush(_DELIVERY_MILLISECONDS / 1000)
+    if left or failed:
+        reasons = ", ".join(f"{count} × {reason}" for reason, count in failed.items())
+        raise ServiceError(
+            f"{left + failed.total()} messages were not delivered to Kafka at {servers}"
+            f"{f' ({reasons})' if reasons else ''}: is the broker still up?"
+        )
+
+
+def _make_topics(servers: str, topics: list[str]) -> None:
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+    admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
+    known = admin.list_topics(timeout=_CONNECT_SECONDS).topics
+    missing = [NewTopic(topic, 1) for topic in topics if topic not in known]
+    if not missing:
+        return
+    for made in admin.create_topics(missing, operation_timeout=_CONNECT_SECONDS).values():
+        error = made.exception()
+        # Somebody else may have made it meanwhile.
+        if isinstance(error, KafkaException) and error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise error
+
+
+def simulate(
+    season: Season, send: Send, clock: Callable[[], datetime], wait: Callable[[], bool], ticks: int | None
+) -> Counter[str]:
+    """Give the season's messages to `send` until `wait`, called between two ticks, says to stop; counts."""
+    counts: Counter[str] = Counter()
+    done = 0
+    while True:
+        now = clock()
+        messages = list(season.advance(now))
+        send(messages, now)
+        counts.update(message.topic for message in messages)
+        done += 1
+        if done == ticks or wait():
+            return counts
+
+
+def main(
+    output: Annotated[Path, typer.Option(help="The folder for files, one folder a topic.")] = Path(
+        "data/esports-feed"
+    ),
+    kafka: Annotated[
+        bool, typer.Option("--kafka", help="Produce to KAFKA_BOOTSTRAP_SERVERS and the job's topics instead.")
+    ] = False,
+    interval: Annotated[float, typer.Option(min=0, help="Seconds between two updates.")] = 1.0,
+    speed: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that go by in the season for one of --interval.")
+    ] = SPEED,
+    ticks: Annotated[int | None, typer.Option(min=1, help="So many updates, then end.")] = None,
+    malformed: Annotated[float, typer.Option(min=0, max=1, help="Share of messages without use.")] = 0.0,
+    seed: Annotated[int | None, typer.Option(help="For the same teams, players and draws again.")] = None,
+    start: Annotated[
+        datetime | None, typer.Option(help="Begin at that time (UTC): with a seed, the same messages.")
+    ] = None,
+) -> None:
+    """Tell of invented matches and players until Ctrl+C or SIGTERM; the update under way is finished."""
+    stop = threading.Event()
+
+    def end(_number: int, _frame: Any) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    # Without a pause an update still is one of a second.
+    clock = season_clock(timedelta(seconds=(interval or 1.0) * speed), start)
+    season = Season(seed, SERIES, clock(), malformed)
+    try:
+        with _kafka_of_settings() if kafka else nullcontext(file_sender(output)) as send:
+            typer.echo(f"Telling of {SERIES} series to {'Kafka' if kafka else output}; Ctrl+C ends it.")
+            counts = simulate(season, send, clock, lambda: stop.wait(interval), ticks)
+    except ServiceError as error:
+        typer.echo(f"❌ {error}", err=True)
+        sys.exit(2)
+    typer.echo(f"{counts['matches']} match and {counts['players']} player messages written.")
+
+
+def _kafka_of_settings() -> AbstractContextManager[Send]:
+    settings = load()
+    topics: dict[Topic, str] = {
+        "matches": settings.kafka_topic_matches,
+        "players": settings.kafka_topic_players,
+    }
+    return kafka_sender(settings.kafka_bootstrap_servers, topics)
+
+
+def file_sender(folder: Path) -> Send:
+    """Send into numbered files below `folder`."""
+    numbers = iter(range(1, sys.maxsize))
+
+    def send(messages: Iterable[Message], now: datetime) -> None:
+        write_files(folder, next(numbers), messages, now)
+
+    return send
+
+
+def season_clock(step: timedelta, start: datetime | None = None) -> Callable[[], datetime]:
+    """A clock that goes on by `step` each time it is read; without `start` it never passes the present."""
+    moment = start.replace(tzinfo=timezone.utc) if start else datetime.now(timezone.utc) - timedelta(days=1)
+    moment -= step
+
+    def read() -> datetime:
+        nonlocal moment
+        moment += step
+        if start is None:
+            moment = min(moment, datetime.now(timezone.utc))
+        return moment
+
+    return read
+
+
+if __name__ == "__main__":
+    typer.run(main)
