@@ -1,0 +1,181 @@
+"""Many small batch folders of a dataset into one of few large files.
+
+The rows of the small batches are written again, partition by partition; large batches stay as they are,
+through hard links. All of it becomes the next generation at once (sinks/generations.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from contracts import ServiceError
+from durable import sync_folder
+from sinks.generations import Generations
+
+LEDGER = "_offsets.json"
+LARGE_BYTES = 128 * 1024 * 1024
+_ROWS_AT_ONCE = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What was merged; `files_before` counts those of the merged batches only."""
+
+    batches: int = 0
+    files_before: int = 0
+    files_after: int = 0
+    rows: int = 0
+
+
+def small_batches(generation: Path, large_bytes: int = LARGE_BYTES) -> list[Path]:
+    """The batch folders with less than `large_bytes` of Parquet, in the order of their names."""
+    batches = sorted(folder for folder in generation.iterdir() if folder.name.startswith("batch="))
+    return [
+        batch
+        for batch in batches
+        if sum(file.stat().st_size for file in batch.rglob("*.parquet")) < large_bytes
+    ]
+
+
+def compact(dataset: Generations, large_bytes: int = LARGE_BYTES) -> Compaction:
+    """Merge the small batches of `dataset` into one; batches may be added meanwhile.
+
+    Raises AlreadyRunningError when somebody else compacts it, and ServiceError when the merged files do not
+    hold the same rows; the dataset is then as it was.
+    """
+    with dataset.compacting():
+        current = dataset.current()
+        merged = small_batches(current, large_bytes)
+        if len(merged) < 2:
+            return Compaction()
+        with dataset.building() as building:
+            complete = building / "complete"
+            # Names of batches are never used twice, and a generation is never merged twice.
+            batch = complete / f"batch=merged-{current.name}"
+            batch.mkdir(parents=True)
+            result = _merge(merged, batch, large_bytes)
+            ledgers = (json.loads((small / LEDGER).read_text()) for small in merged)
+            _write_durably(batch / LEDGER, merge_ledgers(ledgers))
+            sync_folder(batch)
+            with dataset.changing():
+                for other in current.iterdir():
+                    if other not in merged:
+                        _link_tree(other, complete / other.name)
+                sync_folder(complete)
+                dataset.replace(complete)
+    return result
+
+
+def merge_ledgers(ledgers: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """One ledger that says what all of `ledgers` say: the union of their batches and of their ranges."""
+    batches: list[str] = []
+    merged: dict[str, Any] = {"consumed": {}, "rescued": {}}
+    for ledger in ledgers:
+        batches += ledger["batches"]
+        for kind, topics in merged.items():
+            for topic, ids in ledger[kind].items():
+                for topic_id, partitions in ids.items():
+                    known = topics.setdefault(topic, {}).setdefault(topic_id, {})
+                    for partition, ranges in partitions.items():
+                        known[partition] = _union([*known.get(partition, []), *ranges])
+    return {"version": 1, "batches": batches, **merged}
+
+
+def _union(ranges: list[list[int]]) -> list[list[int]]:
+    """The same offsets in as few ranges `[first, next)` as possible, in order."""
+    result: list[list[int]] = []
+    for first, end in sorted(ranges):
+        if result and first <= result[-1][1]:
+            result[-1][1] = max(result[-1][1], end)
+        else:
+            result.append([first, end])
+    return result
+
+
+def _merge(batches: list[Path], target: Path, large_bytes: int) -> Compaction:
+    partitions: dict[Path, list[Path]] = defaultdict(list)
+    for batch in batches:
+        for file in sorted(batch.rglob("*.parquet")):
+            partitions[file.parent.relative_to(batch)].append(file)
+    rows = files_after = 0
+    for partition, files in sorted(partitions.items()):
+        folder = target / partition
+        folder.mkdir(parents=True)
+        expected = sum(pq.read_metadata(file).num_rows for file in files)
+        written = _write_partition(files, folder, large_bytes)
+        if sum(pq.read_metadata(file).num_rows for file in written) != expected:
+            raise ServiceError(
+                f"The merged files of {partition} do not have the {expected} rows they should."
+            )
+        for name in (partition, *partition.parents):
+            sync_folder(target / name)
+        rows += expected
+        files_after += len(written)
+    return Compaction(len(batches), sum(map(len, partitions.values())), files_after, rows)
+
+
+def _write_partition(files: list[Path], folder: Path, large_bytes: int) -> list[Path]:
+    """Write the rows of `files` in their order into as many files of about `large_bytes` as they need."""
+    # Spark's description of a file's columns would be wrong where a later file has another one.
+    schema = pa.unify_schemas(
+        [pq.read_schema(file).remove_metadata() for file in files], promote_options="permissive"
+    )
+    source = ds.dataset([str(file) for file in files], schema=schema, format="parquet")
+    written: list[Path] = []
+    writer: pq.ParquetWriter | None = None
+    for table in _tables(source):
+        if writer is None:
+            written.append(folder / f"part-{len(written):05d}.parquet")
+            writer = pq.ParquetWriter(written[-1], schema, compression="zstd")
+        writer.write_table(table, row_group_size=_ROWS_AT_ONCE)
+        if written[-1].stat().st_size >= large_bytes:
+            writer.close()
+            writer = None
+    if writer is not None:
+        writer.close()
+    for path in written:
+        _sync_file(path)
+    return written
+
+
+def _tables(source: ds.Dataset) -> Iterator[pa.Table]:
+    """The rows in order, `_ROWS_AT_ONCE` or a few more at a time."""
+    waiting: list[pa.RecordBatch] = []
+    scanner = source.scanner(batch_size=_ROWS_AT_ONCE, batch_readahead=2, fragment_readahead=2)
+    for batch in scanner.to_batches():
+        waiting.append(batch)
+        if sum(part.num_rows for part in waiting) >= _ROWS_AT_ONCE:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    target.mkdir()
+    for entry in source.iterdir():
+        if entry.is_dir():
+            _link_tree(entry, target / entry.name)
+        else:
+            os.link(entry, target / entry.name)
+    sync_folder(target)
+
+
+def _write_durably(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content))
+    _sync_file(path)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,109 @@
+"""Batches of esports Parquet as the pipeline publishes them, made of the simulator's messages."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analytics.esports import DATASETS, MATCHES, ORIGIN_FIELDS, UNKNOWN, Dataset
+from sinks.generations import Generations
+from sources.esports_season import Message, Season
+
+START = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)
+_ARROW = {
+    "STRING": pa.string(),
+    "INT": pa.int32(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+}
+
+
+class Writer:
+    """Adds batches to the datasets below `output`, offset after offset."""
+
+    def __init__(self, output: Path) -> None:
+        self.generations = {dataset.name: Generations(output, dataset.name) for dataset in DATASETS}
+        self._offsets = dict.fromkeys(self.generations, 0)
+        self._batches = 0
+        for generations in self.generations.values():
+            generations.ensure()
+
+    def season(self, batches: int, seed: int = 1, step: timedelta = timedelta(minutes=3)) -> None:
+        """Add so many updates of a simulated season."""
+        season = Season(seed, 4, START)
+        for number in range(batches):
+            self.add(season.advance(START + number * step), START + number * step)
+
+    def add(self, messages: Iterable[Message], now: datetime) -> None:
+        """Add one batch for each topic that has messages."""
+        rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for message in messages:
+            rows[message.topic].append(json.loads(message.value))
+        for dataset in DATASETS:
+            if rows[dataset.name]:
+                self.add_rows(dataset, rows[dataset.name], now)
+
+    def add_rows(
+        self, dataset: Dataset, rows: list[dict[str, Any]], now: datetime, extra: Iterable[pa.Field] = ()
+    ) -> Path:
+        """Add one batch of `rows`, which may have `extra` columns; its folder."""
+        first, topic = self._offsets[dataset.name], f"esports-{dataset.name}"
+        self._offsets[dataset.name] += len(rows)
+        self._batches += 1
+        batch_id = f"{self._batches:06d}"
+        staging = self.generations[dataset.name].path.parent / ".staging" / dataset.name / batch_id
+        parts = defaultdict(list)
+        for number, row in enumerate(rows):
+            origin = (topic, 0, first + number, now)
+            values = {**_typed(dataset, row), **dict(zip(ORIGIN_FIELDS, origin, strict=True))}
+            if "active" in values:
+                values["status"] = "active" if values["active"] else "inactive"
+            parts[tuple(values.pop(name, None) or UNKNOWN for name in dataset.partitions)].append(values)
+        for partition, part in parts.items():
+            named = zip(dataset.partitions, partition, strict=True)
+            folder = staging.joinpath(*(f"{name}={value}" for name, value in named))
+            folder.mkdir(parents=True)
+            pq.write_table(pa.Table.from_pylist(part, _schema(dataset, extra)), folder / "part-00000.parquet")
+        ledger = {
+            "version": 1,
+            "batches": [batch_id],
+            "consumed": {topic: {"topic-id": {"0": [[first, first + len(rows)]]}}},
+            "rescued": {},
+        }
+        staging.mkdir(parents=True, exist_ok=True)
+        (staging / "_offsets.json").write_text(json.dumps(ledger))
+        generations = self.generations[dataset.name]
+        with generations.changing():
+            return staging.rename(generations.current() / f"batch={batch_id}")
+
+
+def match(number: int, **fields: Any) -> dict[str, Any]:
+    """A row of a match with only what is given."""
+    return {"match_id": f"M{number}", "status": "live", **fields}
+
+
+def rows_of(dataset: Dataset = MATCHES) -> list[str]:
+    """The names of the columns in the files."""
+    return [name for name in (*dataset.fields, *ORIGIN_FIELDS) if name not in dataset.partitions]
+
+
+def _schema(dataset: Dataset, extra: Iterable[pa.Field]) -> pa.Schema:
+    types = {**dataset.fields, **ORIGIN_FIELDS}
+    return pa.schema([*((name, _ARROW[types[name]]) for name in rows_of(dataset)), *extra])
+
+
+def _typed(dataset: Dataset, row: dict[str, Any]) -> dict[str, Any]:
+    times = {name for name, kind in dataset.fields.items() if kind == "TIMESTAMP" and row.get(name)}
+    return {
+        name: datetime.fromisoformat(value.replace("Z", "+00:00")) if name in times else value
+        for name, value in row.items()
+    }

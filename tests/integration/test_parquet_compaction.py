@@ -1,0 +1,270 @@
+"""Compaction: the same rows in fewer files, also for who reads meanwhile, also after a kill at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+from pyspark.sql import SparkSession
+
+from analytics.esports import DATASETS, MATCHES
+from contracts import AlreadyRunningError, ConfigurationError
+from sinks.generations import Generations
+from sinks.parquet_compaction import Compaction, compact, merge_ledgers
+from tests.esports_dataset import START, Writer, match
+
+ROOT = Path(__file__).parents[2]
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """All rows with their partitions, without the batch."""
+    table = ds.dataset(path, partitioning="hive").to_table()
+    rows: list[dict[str, Any]] = table.drop_columns("batch").to_pylist()
+    return sorted(rows, key=lambda row: (row["kafka_topic"], row["kafka_offset"]))
+
+
+def _count_pyarrow(path: Path) -> int:
+    return int(ds.dataset(path, partitioning="hive").count_rows())
+
+
+def _count_duckdb(path: Path) -> int:
+    query = "SELECT count(*) FROM read_parquet(?, hive_partitioning = true, union_by_name = true)"
+    with duckdb.connect() as connection:
+        row = connection.execute(query, [f"{path}/**/*.parquet"]).fetchone()
+    assert row
+    return int(row[0])
+
+
+def _consumed(path: Path) -> dict[str, Any]:
+    """What all ledgers of the dataset say together."""
+    merged = merge_ledgers(json.loads(file.read_text()) for file in sorted(path.rglob("_offsets.json")))
+    return {**merged, "batches": sorted(merged["batches"])}
+
+
+def test_the_same_rows_in_fewer_files(tmp_path: Path) -> None:
+    """Values, partitions and ledgers are as before; one file a partition; a second time does nothing."""
+    writer = Writer(tmp_path)
+    writer.season(30)
+    for dataset in DATASETS:
+        generations = writer.generations[dataset.name]
+        rows, ledger = _rows(generations.path), _consumed(generations.path)
+        files = len(list(generations.current().rglob("*.parquet")))
+        result = compact(generations)
+        assert result.rows == len(rows)
+        assert (result.files_before, result.batches) == (files, len(ledger["batches"]))
+        assert _rows(generations.path) == rows
+        assert _consumed(generations.path) == ledger
+        left = [file.relative_to(generations.current()) for file in generations.current().rglob("*.parquet")]
+        assert len({file.parent for file in left}) == len(left) == result.files_after
+        assert {str(file.parts[0]) for file in left} == {"batch=merged-000001"}
+        assert compact(generations) == Compaction()
+
+
+def test_later_batches_are_merged_again_and_large_ones_left_alone(tmp_path: Path) -> None:
+    """A batch of at least the given size keeps its very files; what came since becomes another batch."""
+    writer = Writer(tmp_path)
+    matches = writer.generations["matches"]
+    large = writer.add_rows(MATCHES, [match(n, patch=os.urandom(20).hex()) for n in range(5_000)], START)
+    inodes = {file.stat().st_ino for file in large.rglob("*.parquet")}
+    for number in range(4):
+        writer.add_rows(MATCHES, [match(number)], START)
+    assert compact(matches, large_bytes=100_000).batches == 4
+    names = sorted(folder.name for folder in matches.current().iterdir())
+    assert names == [large.name, "batch=merged-000001"]
+    kept = (matches.current() / large.name).rglob("*.parquet")
+    assert {file.stat().st_ino for file in kept} == inodes
+    writer.add_rows(MATCHES, [match(9)], START)
+    assert compact(matches, large_bytes=100_000).batches == 2
+    assert _count_pyarrow(matches.path) == 5_005
+
+
+def test_large_partitions_are_cut_into_files_of_the_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file is much larger than asked for, and none of their rows is lost."""
+    monkeypatch.setattr("sinks.parquet_compaction._ROWS_AT_ONCE", 500)
+    writer = Writer(tmp_path)
+    for _ in range(4):
+        rows = [match(n, patch=os.urandom(20).hex()) for n in range(1_000)]
+        writer.add_rows(MATCHES, rows, START)
+    matches = writer.generations["matches"]
+    result = compact(matches, large_bytes=100_000)
+    assert result.files_after > 1
+    assert all(file.stat().st_size < 200_000 for file in matches.current().rglob("*.parquet"))
+    assert [row["kafka_offset"] for row in _rows(matches.path)] == list(range(4_000))
+
+
+def test_a_new_column_is_kept_and_old_rows_lack_it(tmp_path: Path, spark: SparkSession) -> None:
+    """Merged files have the columns of all; pyarrow, duckdb and Spark read them, times stay times in UTC."""
+    writer = Writer(tmp_path)
+    matches = writer.generations["matches"]
+    writer.add_rows(MATCHES, [match(1, started_at="2026-01-29T10:00:00Z")], START)
+    writer.add_rows(MATCHES, [match(2, venue="Lyon")], START, [pa.field("venue", pa.string())])
+    compact(matches)
+    expected = [("M1", None), ("M2", "Lyon")]
+    rows = _rows(matches.path)
+    assert [(row["match_id"], row["venue"]) for row in rows] == expected
+    frame = spark.read.option("mergeSchema", "true").parquet(str(matches.current()))
+    assert sorted(tuple(row) for row in frame.select("match_id", "venue").collect()) == expected
+    assert frame.schema["started_at"].dataType.typeName() == "timestamp"
+    assert frame.where("status = 'live'").count() == 2
+    assert rows[0]["started_at"] == START
+    assert _count_duckdb(matches.path) == 2
+
+
+@pytest.mark.parametrize("count", [_count_pyarrow, _count_duckdb])
+def test_readers_never_see_a_row_twice_or_miss_one(tmp_path: Path, count: Callable[[Path], int]) -> None:
+    """While batches come and many compactions run: who resolves the link has no error and no wrong count.
+
+    Batches are of ten rows, so a count that only grows by tens has no half batch in it either.
+    """
+    writer = Writer(tmp_path)
+    matches = writer.generations["matches"]
+    for number in range(10):
+        writer.add_rows(MATCHES, [match(n) for n in range(10)], START + timedelta(minutes=number))
+    added, compactions = 100, 0
+    stop = threading.Event()
+    counts: list[int] = []
+    errors: Counter[str] = Counter()
+
+    def read() -> None:
+        while not stop.is_set():
+            least = added
+            try:
+                seen = count(matches.current())
+            except Exception as error:  # noqa: BLE001 - whatever a reader meets is what is asked for
+                errors[f"{type(error).__name__}: {error}"] += 1
+                continue
+            counts.append(seen)
+            if not (least <= seen and seen % 10 == 0):
+                errors[f"{seen} rows where there were at least {least}"] += 1
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    end = time.monotonic() + 60
+    while (compactions < 25 or len(counts) < 60) and time.monotonic() < end:
+        for _ in range(2):
+            writer.add_rows(MATCHES, [match(n) for n in range(10)], START)
+            added += 10
+        compactions += compact(matches).batches > 0
+    stop.set()
+    reader.join()
+    assert errors == {}
+    assert compactions >= 25
+    assert len(counts) >= 60
+    assert counts == sorted(counts)
+    assert count(matches.path) == added
+
+
+def test_batches_that_come_during_a_compaction_are_there_afterwards(tmp_path: Path) -> None:
+    """Whatever is added between the start of the merging and its end."""
+    writer = Writer(tmp_path)
+    matches = writer.generations["matches"]
+    for number in range(60):
+        writer.add_rows(MATCHES, [match(number)], START)
+    merging = threading.Thread(target=compact, args=(matches,))
+    merging.start()
+    added = 60
+    while merging.is_alive():
+        writer.add_rows(MATCHES, [match(added)], START)
+        added += 1
+    merging.join()
+    assert added > 60
+    assert [row["kafka_offset"] for row in _rows(matches.path)] == list(range(added))
+
+
+_KILLED = """
+import os, pathlib, sys
+at, output = int(sys.argv[1]), pathlib.Path(sys.argv[2])
+from sinks.generations import Generations
+from sinks.parquet_compaction import compact
+passed = 0
+def hook(event, args):
+    global passed
+    if event in ("os.rename", "os.link", "os.symlink", "os.utime", "os.rmdir"):
+        passed += 1
+        if passed == at:
+            os.kill(os.getpid(), 9)
+sys.addaudithook(hook)
+compact(Generations(output, "matches"), large_bytes=60_000)
+print(passed)
+"""
+
+
+def test_a_kill_at_any_moment_leaves_the_dataset_whole(tmp_path: Path) -> None:
+    """Killed before any of its changes of the disk: all rows are there once, the next one goes through."""
+    writer = Writer(tmp_path / "whole")
+    writer.add_rows(MATCHES, [match(n, patch=os.urandom(20).hex()) for n in range(3_000)], START)
+    for number in range(2):
+        writer.add_rows(MATCHES, [match(number), match(number, status="finished")], START)
+    rows = _rows(writer.generations["matches"].path)
+    shutil.copytree(tmp_path / "whole", tmp_path / "0", symlinks=True)
+    passed = _run_killed(0, tmp_path / "0")
+    assert passed >= 6
+    for at in range(1, passed + 1):
+        output = tmp_path / str(at)
+        shutil.copytree(tmp_path / "whole", output, symlinks=True)
+        matches = Generations(output, "matches")
+        assert _run_killed(at, output) == 0
+        assert _rows(matches.path) == rows, at
+        compact(matches, large_bytes=60_000)
+        assert _rows(matches.path) == rows, at
+        assert sum(1 for _ in matches.current().iterdir()) == 2
+        matches.remove_old(0.0)
+        assert _rows(matches.path) == rows, at
+        left = {path.name for path in (output / ".generations" / "matches").iterdir() if path.is_dir()}
+        assert left == {matches.current().name}
+
+
+def _run_killed(at: int, output: Path) -> int:
+    """How many changes of the disk a compaction made; 0 when it was killed before the one numbered `at`."""
+    command = [sys.executable, "-c", _KILLED, str(at), str(output)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    if run.returncode == -9:
+        return 0
+    assert run.returncode == 0, run.stderr
+    return int(run.stdout)
+
+
+def test_old_generations_stay_for_who_still_reads_them(tmp_path: Path) -> None:
+    """A reader that resolved the link before reads on; after the time to keep them they are gone."""
+    writer = Writer(tmp_path)
+    writer.season(5)
+    matches = writer.generations["matches"]
+    before, rows = matches.current(), _rows(matches.path)
+    compact(matches)
+    assert matches.remove_old(3_600) == 0
+    assert _rows(before) == rows
+    assert matches.remove_old(0) == 1
+    assert not before.exists()
+    assert _rows(matches.path) == rows
+
+
+def test_one_compaction_at_a_time(tmp_path: Path) -> None:
+    """A second one is refused with a sentence that names the dataset."""
+    writer = Writer(tmp_path)
+    writer.season(2)
+    matches = writer.generations["matches"]
+    with matches.compacting(), pytest.raises(AlreadyRunningError, match="matches is being compacted already"):
+        compact(Generations(tmp_path, "matches"))
+
+
+def test_a_plain_folder_is_not_taken_for_a_dataset(tmp_path: Path) -> None:
+    """It is left alone, and the sentence says what to do."""
+    (tmp_path / "matches").mkdir()
+    with pytest.raises(ConfigurationError, match=r"Move it away, or set ESPORTS_OUTPUT_PATH"):
+        Generations(tmp_path, "matches").ensure()
