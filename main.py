@@ -40,7 +40,7 @@ def run(
     pipeline: Annotated[PipelineName, typer.Option(help="Which pipeline to run.")] = PipelineName.HEALTH,
     once: Annotated[bool, typer.Option("--once", help="Process what is there, then stop.")] = False,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Run on an embedded store with simulated users.")
+        bool, typer.Option("--demo", help="Run on invented data and a store of its own; ends by itself.")
     ] = False,
     keep_running: Annotated[
         bool, typer.Option("--keep-running", help="Let the demo run until Ctrl+C.")

@@ -12,7 +12,6 @@ from typing import Protocol
 
 from rich.console import Console
 
-from contracts import ConfigurationError
 from pipelines.runner import StopFlag
 from settings import Settings
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
@@ -65,10 +64,9 @@ def run_demo(name: PipelineName, keep_running: bool, console: Console) -> None:
 
             run_health(keep_running, console)
         case PipelineName.ECOMMERCE:
-            raise ConfigurationError(
-                "The e-commerce pipeline has no demo yet: start PostgreSQL (script/postgres-server start), "
-                "then python -m sources.event_generator and python main.py --pipeline ecommerce."
-            )
+            from pipelines.ecommerce.demo import run_demo as run_ecommerce
+
+            run_ecommerce(keep_running, console)
 
 
 def open_letters(name: PipelineName, settings: Settings) -> DeadLetters:

@@ -17,9 +17,11 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
+from contracts import ConfigurationError
+from pipelines.ecommerce.local_server import LocalServer, local_server
 from session import conf_for
 from tests.mongo_doors import SecureDoor, is_ours, run_script
-from tests.postgres_servers import OwnServer, fresh_database, own_server
+from tests.postgres_servers import fresh_database
 from tests.toxiproxy import Proxy, Toxiproxy, host_of, run_toxiproxy
 
 _SERVER_TIMEOUT_MS = 5_000
@@ -122,12 +124,12 @@ def events_dsn(postgres_dsn: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def own_postgres() -> Iterator[OwnServer]:
+def own_postgres() -> Iterator[LocalServer]:
     """A PostgreSQL that this test alone uses and may kill; missing, it counts like the shared one."""
     with ExitStack() as stack:
         try:
-            running = stack.enter_context(own_server())
-        except RuntimeError as error:
+            running = stack.enter_context(local_server())
+        except ConfigurationError as error:
             _missing(str(error))
         yield running
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sinks.dead_letters import DeadLetters
 from tests.acceptance.job import ROOT, TIMEOUT_SECONDS
 from tests.class_archive import java_options
 from tests.shop import Shop, event, events
@@ -54,3 +56,41 @@ def test_kill_9_after_a_step_loses_and_doubles_nothing(tmp_path: Path, events_ds
     assert shop.ids() == sorted(one["event_id"] for one in good)
     assert next(iter(shop.dead_lines().values()))[0] == "invalid_event_type"
     shop.assert_accounted(301)
+
+
+def test_the_demo_shows_the_real_stream_and_ends_by_itself(tmp_path: Path) -> None:
+    """On a PostgreSQL of its own, which is gone afterwards; every record written is accounted for."""
+    environment = {
+        **os.environ,
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "JAVA_TOOL_OPTIONS": java_options(),
+        "COLUMNS": "200",
+    }
+    demo = subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), "--pipeline", "ecommerce", "--demo"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=2 * TIMEOUT_SECONDS,
+        check=False,
+    )
+    if "PostgreSQL was not found" in demo.stderr and os.environ.get("CI") != "true":
+        pytest.skip(demo.stderr)
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "Traceback" not in demo.stdout + demo.stderr
+    told = re.search(
+        r"([\d,]+) in = ([\d,]+) inserted \+ ([\d,]+) duplicates \+ ([\d,]+) rejected", demo.stdout
+    )
+    assert told, demo.stdout
+    came, inserted, duplicates, rejected = (int(number.replace(",", "")) for number in told.groups())
+    assert came == inserted + duplicates + rejected
+    assert min(inserted, duplicates, rejected) > 0
+    assert f"✅ {came:,} records were written into files, {came:,} came in" in demo.stdout
+    for figure in ("Throughput", "Latency", "Batch time", "Duplicate rate"):
+        assert re.search(rf"{figure} .*\d", demo.stdout), figure
+    (folder,) = (tmp_path / "demo").iterdir()
+    letters = DeadLetters(folder / "dlq", "ecommerce_dlq").list()
+    assert sum(len(letter.record["records"]) for letter in letters) == rejected
+    assert str(folder.relative_to(tmp_path) / "dlq") in demo.stdout

@@ -1,0 +1,145 @@
+"""The demo: the real stream and generator on a PostgreSQL of its own, with duplicates and faulty records."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from contracts import EVENT_COLUMNS
+from monitoring import logs
+from pipelines.ecommerce.figures import load_figures, shown_figures
+from pipelines.ecommerce.job import EcommercePipeline, open_pipeline
+from pipelines.ecommerce.local_server import local_server
+from pipelines.runner import StopFlag
+from settings import Settings, load
+from sources.event_generator import EventGenerator, write_file
+
+_LIVE_SECONDS = 30.0
+_INTERVAL_SECONDS = 3.0
+_FILE_EVERY_SECONDS = 1.0
+_EVENTS_A_FILE, _DUPLICATES_A_FILE = 200, 10
+# What other programs get wrong, each refused by a rule of its own.
+_FAULTS = (
+    {"event_type": "click"},
+    {"event_type": "purchase", "price": "-50.00"},
+    {"event_timestamp": "2099-01-01T00:00:00Z"},
+    {"event_id": "not-a-uuid"},
+    {"user_id": ""},
+)
+# A line that was cut off, and a file whose columns are in another order.
+_CUT_LINE = '0b1e6f6c-2f0e-4a7b-9b7e-8d7e3f1a2b3c,USER_000001,"PROD_0000'
+_SWAPPED = ",".join(reversed(EVENT_COLUMNS))
+_WHOLE_RUN = timedelta(days=1)
+
+
+def run_demo(keep_running: bool, console: Console) -> None:
+    """Feed the stream for half a minute, or until Ctrl+C with `keep_running`; then show its figures.
+
+    Raises ConfigurationError with the remedy when no PostgreSQL can be had.
+    """
+    logs.configure("INFO")
+    console.print("🐘 Starting a PostgreSQL for the demo alone (installed first where it is missing)")
+    with local_server() as server:
+        folder = Path("demo") / f"ecommerce-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
+        settings = _settings(server.dsn, folder)
+        feeder = Feeder(settings.ecommerce_input_path)
+        with open_pipeline(settings, True) as job:
+            stop = StopFlag()
+            with stop.on_signals():
+                console.print(
+                    f"🛒 Every second a file of {_EVENTS_A_FILE} events, duplicates and faulty records"
+                )
+                seconds = None if keep_running else _LIVE_SECONDS
+                thread = threading.Thread(target=feeder.run, args=(stop, seconds), daemon=True)
+                thread.start()
+                job.stream(stop)
+                thread.join()
+                # What arrived after the last trigger is still worked off, so that the figures are complete.
+                job.once(StopFlag())
+            _show(job, feeder.records, folder, console)
+
+
+class Feeder:
+    """Another program that writes files into `folder`; `records` is how many it wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        self.records = 0
+        self._folder = folder
+        self._generator = EventGenerator(seed=7)
+        self._random = random.Random(7)
+        self._earlier: list[dict[str, str]] = []
+
+    def run(self, stop: StopFlag, seconds: float | None) -> None:
+        """Write a file each second, for `seconds` or until `stop`, which is set at the end."""
+        ends = time.monotonic() + (seconds or float("inf"))
+        number = 0
+        while not stop() and time.monotonic() < ends:
+            number += 1
+            self._write(number)
+            stop.wait(_FILE_EVERY_SECONDS)
+        stop.set()
+
+    def _write(self, number: int) -> None:
+        now = datetime.now(timezone.utc)
+        fresh = list(self._generator.events(_EVENTS_A_FILE, now))
+        again = self._earlier[:_DUPLICATES_A_FILE]
+        faulty = {**self._generator.event(now), **_FAULTS[number % len(_FAULTS)]}
+        rows = [*fresh, *again, faulty]
+        self._random.shuffle(rows)
+        write_file(self._folder, number, iter(rows), now)
+        self.records += len(rows)
+        self._earlier = fresh
+        if number % 5 == 0:
+            self._write_garbage(number, fresh[0])
+
+    def _write_garbage(self, number: int, event: dict[str, str]) -> None:
+        """A record that is cut off; or one below a wrong header."""
+        header, line = ",".join(EVENT_COLUMNS), _CUT_LINE
+        if number % 10 == 0:
+            header, line = _SWAPPED, ",".join(event[name] for name in reversed(EVENT_COLUMNS))
+        path = self._folder / f".tmp_partner_{number:06d}.csv"
+        path.write_text(f"{header}\n{line}\n", encoding="utf-8")
+        path.rename(self._folder / path.name.removeprefix(".tmp_"))
+        self.records += 1
+
+
+def _settings(dsn: str, folder: Path) -> Settings:
+    return load(
+        env_file=None,
+        postgres_dsn=dsn,
+        ecommerce_input_path=folder / "incoming",
+        ecommerce_interval_seconds=_INTERVAL_SECONDS,
+        ecommerce_max_files_per_trigger=5,
+        checkpoint_location=folder / "checkpoints",
+        dlq_directory=folder / "dlq",
+        log_directory=folder / "logs",
+        metrics_directory=folder / "metrics",
+        # The port may be a real job's.
+        health_port=0,
+    )
+
+
+def _show(job: EcommercePipeline, written: int, folder: Path, console: Console) -> None:
+    job.finish(console.print)
+    figures = load_figures(job.settings, _WHOLE_RUN)
+    table = Table("figure", Column("of the whole run", overflow="fold"), title="🛒 E-commerce")
+    for name, value in shown_figures(figures).items():
+        table.add_row(name, value)
+    console.print(table)
+    for line in _lines(written, figures.records_in, folder):
+        console.print(line, soft_wrap=True)
+
+
+def _lines(written: int, records_in: int, folder: Path) -> Iterator[str]:
+    same = written == records_in
+    yield f"{'✅' if same else '❌'} {written:,} records were written into files, {records_in:,} came in"
+    yield "⏱️  The generator dates events up to 60 seconds back: half a minute of the latency is its own."
+    yield f"📬 Dead letters, each with file, line, rule and text: {folder / 'dlq'}"
+    yield f"   DLQ_DIRECTORY={folder / 'dlq'} python main.py dlq list --pipeline ecommerce"
