@@ -6,6 +6,7 @@ stream was being stopped, must raise; it comes again, with the same number, at t
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -71,6 +72,8 @@ class Supervisor:
         is given up, and the answer is False; otherwise it is restarted for ever. A ConfigurationError of a
         batch or a start ends all streams and is raised: waiting would not mend it.
         """
+        # Spark's bridge prints a traceback of whatever a batch raises; `on_failure` tells it, and masks secrets.
+        logging.getLogger("py4j.clientserver").setLevel(logging.CRITICAL)
         running = [_Running(stream, once, stop, self._retry) for stream in self._streams]
         try:
             while not stop() and not all(one.finished for one in running):

@@ -53,6 +53,7 @@ def run_demo(keep_running: bool, console: Console) -> None:
         with open_pipeline(settings, True) as job:
             stop = StopFlag()
             with stop.on_signals():
+                console.print(f"🐘 {server.dsn}", soft_wrap=True)
                 console.print(
                     f"🛒 Every second a file of {_EVENTS_A_FILE} events, duplicates and faulty records"
                 )

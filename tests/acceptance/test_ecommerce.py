@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from sinks.dead_letters import DeadLetters
@@ -94,3 +95,7 @@ def test_the_demo_shows_the_real_stream_and_ends_by_itself(tmp_path: Path) -> No
     letters = DeadLetters(folder / "dlq", "ecommerce_dlq").list()
     assert sum(len(letter.record["records"]) for letter in letters) == rejected
     assert str(folder.relative_to(tmp_path) / "dlq") in demo.stdout
+    address = re.search(r"postgresql://\S+", demo.stdout)
+    assert address
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(address[0], connect_timeout=5)
