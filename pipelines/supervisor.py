@@ -72,7 +72,7 @@ class Supervisor:
         is given up, and the answer is False; otherwise it is restarted for ever. A ConfigurationError of a
         batch or a start ends all streams and is raised: waiting would not mend it.
         """
-        # Spark's bridge prints a traceback of whatever a batch raises; `on_failure` tells it, and masks secrets.
+        # Spark's bridge prints the traceback of whatever a batch raises; `on_failure` tells and masks it.
         logging.getLogger("py4j.clientserver").setLevel(logging.CRITICAL)
         running = [_Running(stream, once, stop, self._retry) for stream in self._streams]
         try:
