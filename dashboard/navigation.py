@@ -2,47 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from dashboard.data.health_data import HealthData
+from dashboard.data.shop import ShopData
+from dashboard.ecommerce import shop
 from dashboard.health import anomalies, overview, pipeline, user
 
 _REFRESH_SECONDS: Final = 30
 
-# Group: (title, address, page).
-_HEALTH: Final[tuple[tuple[str, str, Callable[[HealthData], None]], ...]] = (
+# (title, address, page) of a pipeline whose data is of that type.
+_Pages = Sequence[tuple[str, str, Callable[[Any], None]]]
+_HEALTH: Final[_Pages] = (
     ("Overview", "overview", overview.render),
     ("User", "user", user.render),
     ("Anomalies", "anomalies", anomalies.render),
     ("Pipeline", "pipeline", pipeline.render),
 )
 
+_ECOMMERCE: Final[_Pages] = (("Shop", "shop", shop.render),)
 
-def run(health: HealthData) -> None:
+
+@dataclass(frozen=True)
+class Data:
+    """What the pages read, by pipeline; a pipeline that is None has no pages."""
+
+    health: HealthData
+    shop: ShopData | None = None
+
+
+def run(data: Data) -> None:
     """Draw the navigation and the chosen page, which refreshes itself unless that is switched off."""
-    page = st.navigation(_groups(health), expanded=True)
+    page = st.navigation(_groups(data), expanded=True)
     st.sidebar.toggle(f"Refresh every {_REFRESH_SECONDS} seconds", value=True, key="refresh")
     page.run()
 
 
-def _groups(health: HealthData) -> Mapping[str, list[StreamlitPage]]:
-    pages = [
+def _groups(data: Data) -> Mapping[str, list[StreamlitPage]]:
+    groups = {"Health": _pages(_HEALTH, data.health)}
+    if data.shop is not None:
+        groups["E-commerce"] = _pages(_ECOMMERCE, data.shop)
+    return groups
+
+
+def _pages(pages: _Pages, data: object) -> list[StreamlitPage]:
+    return [
         st.Page(
-            partial(_refreshing, render, health),
+            partial(_refreshing, render, data),
             title=title,
             url_path=path,
             default=path == "overview",
         )
-        for title, path, render in _HEALTH
+        for title, path, render in pages
     ]
-    return {"Health": pages}
 
 
-def _refreshing(render: Callable[[HealthData], None], health: HealthData) -> None:
+def _refreshing(render: Callable[[Any], None], data: object) -> None:
     every = _REFRESH_SECONDS if st.session_state.get("refresh", True) else None
-    st.fragment(render, run_every=every)(health)
+    st.fragment(render, run_every=every)(data)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.data.health_data import HealthData, open_health_data
+from dashboard.data.health_data import open_health_data
+from dashboard.data.shop import open_shop_data
+from dashboard.navigation import Data
 from monitoring import logs
 from settings import load
 
 
 @st.cache_resource(show_spinner="Starting; the demo computes for about half a minute")
-def open_data(demo: bool) -> HealthData:
+def open_data(demo: bool) -> Data:
     """The data to show. Raises ConfigurationError when the settings are wrong."""
     if demo:
         from dashboard.demo import start_demo
 
-        return open_health_data(start_demo())
+        return Data(open_health_data(start_demo()))
     settings = load()
     logs.configure(settings.log_level, settings.secrets(), settings.log_json)
-    return open_health_data(settings)
+    return Data(open_health_data(settings), open_shop_data(settings))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.types.json import Jsonb
 from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
@@ -25,9 +23,9 @@ from sources.event_figures import EventFigures, Spread, read_figures
 from tests.monitoring_stack import promtool
 from tests.postgres_servers import fresh_role
 from tests.shop import Shop, event, events
+from tests.shop_rows import insert_batch, insert_event
 
 FIVE_MINUTES = timedelta(minutes=5)
-_LATENCY = {"buckets": [], "total": 0, "max": 0}
 
 
 @pytest.fixture
@@ -39,48 +37,14 @@ def connection(events_dsn: str) -> Iterator[psycopg.Connection[Any]]:
         yield opened
 
 
-def _batch(
-    connection: psycopg.Connection[Any],
-    started: float,
-    seconds: float,
-    counts: tuple[int, int],
-    rejected: dict[str, int],
-) -> None:
-    """A batch that began `started` seconds ago; `counts` are inserted and duplicates."""
-    connection.execute(
-        "INSERT INTO user_event_batches (query_id, batch_id, records_in, inserted, duplicates, rejected,"
-        " latency, started_at, committed_at) VALUES (%s, 0, %s, %s, %s, %s, %s,"
-        " now() - make_interval(secs => %s), now() - make_interval(secs => %s))",
-        [
-            uuid.uuid4(),
-            sum(counts) + sum(rejected.values()),
-            *counts,
-            Jsonb(rejected),
-            Jsonb(_LATENCY),
-            started,
-            started - seconds,
-        ],
-    )
-
-
-def _event(connection: psycopg.Connection[Any], ingested: float, latency: float) -> None:
-    """An event that was inserted `ingested` seconds ago, `latency` seconds after it happened."""
-    connection.execute(
-        "INSERT INTO user_events (event_id, user_id, product_id, product_name, product_category, event_type,"
-        " event_timestamp, ingested_at) SELECT gen_random_uuid(), 'u', 'p', 'n', 'c', 'view',"
-        " t - make_interval(secs => %s), t FROM (SELECT now() - make_interval(secs => %s)) AS times (t)",
-        [latency, ingested],
-    )
-
-
 def _fill(connection: psycopg.Connection[Any]) -> None:
     """Two batches of the last five minutes and one of an hour ago; four events and one of then."""
-    _batch(connection, 240, 2, (6, 2), {"invalid_price": 2})
-    _batch(connection, 120, 4, (12, 6), {"invalid_price": 1, "corrupt": 1})
-    _batch(connection, 3601, 60, (1000, 0), {"corrupt": 5})
+    insert_batch(connection, 240, 2, (6, 2), {"invalid_price": 2})
+    insert_batch(connection, 120, 4, (12, 6), {"invalid_price": 1, "corrupt": 1})
+    insert_batch(connection, 3601, 60, (1000, 0), {"corrupt": 5})
     for latency in (1, 2, 3, 10):
-        _event(connection, 100, latency)
-    _event(connection, 3500, 500)
+        insert_event(connection, 100, latency)
+    insert_event(connection, 3500, 500)
 
 
 def test_every_figure_is_that_of_the_rows_in_the_window(connection: psycopg.Connection[Any]) -> None:
@@ -102,9 +66,9 @@ def _values(spread: Spread) -> tuple[Any, ...]:
     return spread.avg, spread.p50, spread.p95, spread.max
 
 
-def test_a_young_pipeline_is_measured_from_its_first_batch(connection: psycopg.Connection[Any]) -> None:
+def test_a_young_pipeline_is_measured_from_its_firstinsert_batch(connection: psycopg.Connection[Any]) -> None:
     """Not over five minutes of which it did not see the most."""
-    _batch(connection, 100, 5, (1000, 0), {})
+    insert_batch(connection, 100, 5, (1000, 0), {})
     found = read_figures(connection, FIVE_MINUTES)
     assert 100 <= found.seconds < 200
     assert found.events_per_second == pytest.approx(1000 / found.seconds)
@@ -116,7 +80,7 @@ def test_an_idle_and_an_empty_pipeline_have_no_figures(connection: psycopg.Conne
     found = read_figures(connection, FIVE_MINUTES)
     assert (found.batches, found.events_per_second, found.duplicate_rate) == (0, 0, None)
     assert (found.latency, found.batch_seconds, found.last_commit) == (empty, empty, None)
-    _batch(connection, 3600, 1, (5, 5), {})
+    insert_batch(connection, 3600, 1, (5, 5), {})
     idle = read_figures(connection, FIVE_MINUTES)
     assert (idle.events_per_second, idle.duplicate_rate, idle.batch_seconds) == (0, None, empty)
     assert idle.last_commit is not None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo.errors import ServerSelectionTimeoutError
 from streamlit.testing.v1 import AppTest
 
-from dashboard.data.health_data import HealthData
+PageData = TypeVar("PageData")
 
 # AppTest runs a script in a namespace of its own, in this process: it finds its page here.
 _current: list[Callable[[], None]] = []
@@ -19,7 +19,7 @@ def draw() -> None:
     _current[0]()
 
 
-def show(render: Callable[[HealthData], None], data: HealthData, **query: str) -> AppTest:
+def show(render: Callable[[PageData], None], data: PageData, **query: str) -> AppTest:
     """The page at an address with `query`, after its first run; interact with it and `run()` it again."""
     _current[:] = [lambda: render(data)]
     page = AppTest.from_string("from tests.unit.dashboard import shown\nshown.draw()", default_timeout=60)

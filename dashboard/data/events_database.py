@@ -1,0 +1,63 @@
+"""The connection to PostgreSQL for reading, bounded in time, and its faults as sentences for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from monitoring.logs import get_logger, redact
+
+logger = get_logger(__name__)
+
+# A person waits for the page: finding the server, one statement, a peer that has vanished.
+_CONNECT_SECONDS = 3
+_STATEMENT_MILLISECONDS = 5_000
+_OPTIONS: dict[str, Any] = {
+    "connect_timeout": _CONNECT_SECONDS,
+    "tcp_user_timeout": 5_000,
+    "keepalives_idle": 3,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "application_name": "dashboard",
+}
+_REFUSED = ("password", "no pg_hba.conf", "does not exist", "permission denied")
+
+
+@contextmanager
+def reading(dsn: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection that can only read, whose statements end in time; each is its own transaction.
+
+    The user of `dsn` needs SELECT on user_events and user_event_batches, and no more.
+    """
+    with psycopg.connect(dsn, autocommit=True, **_OPTIONS) as connection:
+        connection.execute("SET default_transaction_read_only = on")
+        connection.execute(f"SET statement_timeout = {_STATEMENT_MILLISECONDS}")
+        yield connection
+
+
+def explain(error: Exception) -> str:
+    """One sentence with the remedy; the details go to the log, because an address may hold secrets."""
+    if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
+        # Its text quotes the address.
+        return "POSTGRES_DSN is not a usable PostgreSQL address."
+    logger.warning(f"The dashboard could not read from PostgreSQL: {redact(str(error))[:500]}")
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return (
+            "PostgreSQL refuses the dashboard's user: GRANT SELECT ON user_events, user_event_batches to it."
+        )
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return (
+            f"PostgreSQL took longer than {_STATEMENT_MILLISECONDS / 1000:g} seconds: choose a shorter span."
+        )
+    if isinstance(error, psycopg.OperationalError) and any(text in str(error) for text in _REFUSED):
+        return "PostgreSQL refuses the user, the password or the database of POSTGRES_DSN."
+    return (
+        f"PostgreSQL does not answer ({type(error).__name__}): check that the server runs and that "
+        "POSTGRES_DSN is right; python main.py check --pipeline ecommerce tells more."
+    )
+
+
+FAULTS: tuple[type[Exception], ...] = (psycopg.Error, OSError)

@@ -1,0 +1,79 @@
+"""Charts of streams over time, in the manner of charts.py: steps of equal length, times in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import altair as alt
+import pandas as pd
+
+from dashboard.charts import BLUE, GRAY, ORANGE, RED
+
+_HEIGHT: Final = 260
+_COLORS: Final = (BLUE, ORANGE, RED, GRAY)
+_DASHES: Final = ([1, 0], [6, 4], [2, 2], [8, 2])
+_LEGEND: Final = alt.Legend(orient="bottom", title=None, columns=3, symbolOpacity=1)
+
+
+def stacked_bars(frame: pd.DataFrame, names: Mapping[str, str], title: str) -> alt.Chart:
+    """One bar for each `time` (aware UTC) of `frame`, made of the columns that `names` calls so."""
+    long = _long(frame, names)
+    chart: alt.Chart = (
+        alt.Chart(long, height=_HEIGHT)
+        .mark_bar(size=8)
+        .encode(
+            x=_time_axis(),
+            y=alt.Y("value:Q", title=title, axis=alt.Axis(tickCount=4)),
+            color=alt.Color("series:N", scale=_colors(list(names.values())), legend=_LEGEND),
+            order=alt.Order("rank:Q"),
+            tooltip=_tooltip(title),
+        )
+    )
+    return chart
+
+
+def lines(frame: pd.DataFrame, names: Mapping[str, str], title: str) -> alt.Chart:
+    """One line for each column of `frame` that `names` calls so, over its `time` (aware UTC)."""
+    domain = list(names.values())
+    chart: alt.Chart = (
+        alt.Chart(_long(frame, names).dropna(subset=["value"]), height=_HEIGHT)
+        .mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=30))
+        .encode(
+            x=_time_axis(),
+            y=alt.Y("value:Q", title=title, axis=alt.Axis(tickCount=4)),
+            color=alt.Color("series:N", scale=_colors(domain), legend=_LEGEND),
+            strokeDash=alt.StrokeDash(
+                "series:N", scale=alt.Scale(domain=domain, range=list(_DASHES[: len(domain)])), legend=_LEGEND
+            ),
+            tooltip=_tooltip(title),
+        )
+    )
+    return chart
+
+
+def _long(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """One row for each time and series."""
+    parts = [
+        pd.DataFrame({"time": frame["time"], "series": shown, "rank": rank, "value": frame[column]})
+        for rank, (column, shown) in enumerate(names.items())
+    ]
+    long = pd.concat(parts, ignore_index=True)
+    return long.assign(label=long["time"].dt.strftime("%Y-%m-%d %H:%M:%S UTC"))
+
+
+def _colors(domain: Sequence[str]) -> alt.Scale:
+    return alt.Scale(domain=list(domain), range=list(_COLORS[: len(domain)]))
+
+
+def _tooltip(title: str) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("label:N", title="From"),
+        alt.Tooltip("series:N", title="Of"),
+        alt.Tooltip("value:Q", title=title, format=",.2~f"),
+    ]
+
+
+def _time_axis() -> alt.X:
+    axis = alt.Axis(title="UTC", format="%H:%M", labelOverlap="greedy", tickCount=6, grid=False)
+    return alt.X("time:T", scale=alt.Scale(type="utc"), axis=axis)
