@@ -10,23 +10,36 @@ import pandas as pd
 
 from dashboard.charts import BLUE, GRAY, ORANGE, RED
 
-_HEIGHT: Final = 260
+# Streamlit fits axes and legend into the height.
+_HEIGHT: Final = 320
+# The rest of a step is the gap to the next bar.
+_BAR_SHARE: Final = 0.85
 _COLORS: Final = (BLUE, ORANGE, RED, GRAY)
 _DASHES: Final = ([1, 0], [6, 4], [2, 2], [8, 2])
 _LEGEND: Final = alt.Legend(orient="bottom", title=None, columns=3, symbolOpacity=1)
 
 
-def stacked_bars(frame: pd.DataFrame, names: Mapping[str, str], title: str) -> alt.Chart:
-    """One bar for each `time` (aware UTC) of `frame`, made of the columns that `names` calls so."""
+def stacked_bars(frame: pd.DataFrame, names: Mapping[str, str], title: str, step_seconds: float) -> alt.Chart:
+    """A bar for each step of `frame`, from its `time` (aware UTC), of the columns that `names` calls so."""
     long = _long(frame, names)
+    long["end"] = long["time"] + pd.to_timedelta(step_seconds * _BAR_SHARE, unit="s")
+    # Vega does not stack marks that have a width in time.
+    long["top"] = long.groupby("time")["value"].cumsum()
+    long["bottom"] = long["top"] - long["value"]
     chart: alt.Chart = (
         alt.Chart(long, height=_HEIGHT)
-        .mark_bar(size=8)
+        .mark_rect()
         .encode(
             x=_time_axis(),
-            y=alt.Y("value:Q", title=title, axis=alt.Axis(tickCount=4)),
-            color=alt.Color("series:N", scale=_colors(list(names.values())), legend=_LEGEND),
-            order=alt.Order("rank:Q"),
+            x2="end:T",
+            y=alt.Y("bottom:Q", title=title, axis=alt.Axis(tickCount=4)),
+            y2="top:Q",
+            # One series is what the axis says.
+            color=alt.Color(
+                "series:N",
+                scale=_colors(list(names.values())),
+                legend=_LEGEND if len(names) > 1 else None,
+            ),
             tooltip=_tooltip(title),
         )
     )
@@ -55,8 +68,8 @@ def lines(frame: pd.DataFrame, names: Mapping[str, str], title: str) -> alt.Char
 def _long(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """One row for each time and series."""
     parts = [
-        pd.DataFrame({"time": frame["time"], "series": shown, "rank": rank, "value": frame[column]})
-        for rank, (column, shown) in enumerate(names.items())
+        pd.DataFrame({"time": frame["time"], "series": shown, "value": frame[column]})
+        for column, shown in names.items()
     ]
     long = pd.concat(parts, ignore_index=True)
     return long.assign(label=long["time"].dt.strftime("%Y-%m-%d %H:%M:%S UTC"))

@@ -13,10 +13,10 @@ from dashboard.text import ago, figure, printable, utc
 from sources.event_figures import EventFigures, Spread
 
 _SPANS = {
-    "15 minutes": timedelta(minutes=15),
-    "1 hour": timedelta(hours=1),
-    "6 hours": timedelta(hours=6),
-    "24 hours": timedelta(hours=24),
+    "Last 15 minutes": timedelta(minutes=15),
+    "Last hour": timedelta(hours=1),
+    "Last 6 hours": timedelta(hours=6),
+    "Last 24 hours": timedelta(hours=24),
 }
 # Whatever a file says a category is called.
 _NAME = 60
@@ -27,7 +27,7 @@ _LATENCIES = {"latency_avg": "average", "latency_max": "greatest"}
 def render(data: ShopData) -> None:
     """Draw the page."""
     frame.heading("Shop", "Do events arrive, how old are they by then, and what is viewed and bought?")
-    span = st.selectbox("Span", list(_SPANS), index=1, width=160, key="span", bind="query-params")
+    span = st.selectbox("Span", list(_SPANS), index=1, width=180, key="span", bind="query-params")
     loaded = data.shop(_SPANS[span])
     frame.age("Events from PostgreSQL", loaded)
     shop = loaded.value
@@ -35,9 +35,9 @@ def render(data: ShopData) -> None:
         if loaded.fault is None:
             _empty()
         return
-    frame.section("The last five minutes")
+    frame.section("Last five minutes")
     frame.figures(_stream_figures(shop.figures))
-    frame.section(f"The last {span}")
+    frame.section(span)
     frame.figures(_sales_figures(shop.sales))
     _flow(shop)
     _revenue(shop)
@@ -61,11 +61,11 @@ def _stream_figures(figures: EventFigures) -> dict[str, tuple[str, str | None]]:
     last = figures.last_commit
     return {
         "Events per second": (figure(figures.events_per_second, digits=1), "Inserted, pauses included."),
-        "Latency, 95 % within": (
+        "Latency (95 %)": (
             figure(figures.latency.p95, "s", 1),
-            f"From an event to its insertion: {_spread(figures.latency)}.",
+            f"95 of 100 are within it; from an event to its insertion. {_spread(figures.latency)}.",
         ),
-        "Batch time, 95 % within": (
+        "Batch time (95 %)": (
             figure(figures.batch_seconds.p95, "s", 2),
             f"From a batch's start to its commit: {_spread(figures.batch_seconds)}.",
         ),
@@ -105,7 +105,7 @@ def _flow(shop: Shop) -> None:
     totals = ", ".join(f"{shop.flow[name].sum():,.0f} {shown}" for name, shown in _OUTCOMES.items())
     alternative = f"Records per second by what became of them, {_range(rates)}; in all {totals}."
     frame.chart(
-        time_charts.stacked_bars(rates, _OUTCOMES, "records per second"),
+        time_charts.stacked_bars(rates, _OUTCOMES, "records per second", shop.step_seconds),
         alternative,
         _readable(rates, _OUTCOMES, 2),
     )
@@ -119,7 +119,9 @@ def _revenue(shop: Shop) -> None:
     names = {"revenue": "revenue"}
     alternative = f"Revenue over time, {_range(shop.sales)}; in all {shop.sales['revenue'].sum():,.2f}."
     frame.chart(
-        time_charts.stacked_bars(shop.sales, names, "revenue"), alternative, _readable(shop.sales, names, 2)
+        time_charts.stacked_bars(shop.sales, names, "revenue", shop.step_seconds),
+        alternative,
+        _readable(shop.sales, names, 2),
     )
 
 

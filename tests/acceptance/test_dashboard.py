@@ -29,13 +29,15 @@ from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import connect
 from sources.simulator import PATTERN_USER_ID
 from tests.analytics_documents import analytics_documents
+from tests.postgres_servers import fresh_database, fresh_role
+from tests.shop_rows import fill_an_hour
 from tests.toxiproxy import free_port
 from tests.unit.dashboard.batches import report
 
 ROOT = Path(__file__).parents[2]
 _WAIT_MS = 90_000
 # Address: how many charts the page has.
-_PAGES = {"": 2, "user": 2, "anomalies": 1, "pipeline": 2}
+_PAGES = {"": 2, "user": 2, "anomalies": 1, "pipeline": 2, "shop": 5}
 # On an address below the root Streamlit looks for its server there first, and the browser reports that.
 _PROBES = ("/_stcore/health", "/_stcore/host-config")
 # Streamlit's own: a group's heading within the list of pages; and tables that scroll sideways on narrow
@@ -103,8 +105,19 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def installation(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A database with the documents of the contract, and the service's files: a dashboard's environment."""
+def shop_dsn(postgres_dsn: str) -> Iterator[str]:
+    """A database with an hour of the e-commerce pipeline, for a user who may only read."""
+    with fresh_database(postgres_dsn) as dsn:
+        fill_an_hour(dsn)
+        with fresh_role(dsn, "SELECT ON user_events, user_event_batches") as reader:
+            yield reader
+
+
+@pytest.fixture(scope="module")
+def installation(
+    mongo_uri: str, shop_dsn: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """Databases with what the pipelines leave, and the service's files: a dashboard's environment."""
     folder = tmp_path_factory.mktemp("installation")
     name = f"test_dashboard_{secrets.token_hex(6)}"
     client = connect(mongo_uri)
@@ -118,6 +131,7 @@ def installation(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> It
         yield {
             "MONGO_URI": mongo_uri,
             "MONGO_DB_NAME": name,
+            "POSTGRES_DSN": shop_dsn,
             "LOG_DIRECTORY": str(folder),
             "METRICS_DIRECTORY": str(folder),
         }
@@ -204,7 +218,7 @@ def test_the_keyboard_reaches_every_page(browser: Browser, base: str) -> None:
     """Tab comes to the links of the pages, and Enter follows them."""
     with _visit(browser, base) as visit:
         page = visit.open("", 2)
-        for name, charts in {"User": 2, "Anomalies": 1, "Pipeline": 2}.items():
+        for name, charts in {"User": 2, "Anomalies": 1, "Pipeline": 2, "Shop": 5}.items():
             for _ in range(60):
                 page.keyboard.press("Tab")
                 if page.evaluate("document.activeElement.innerText || ''").strip() == name:

@@ -69,8 +69,8 @@ def test_the_page_shows_the_numbers_of_the_rows(connection: psycopg.Connection[A
     assert figures["Revenue"] == "15.50"
     assert (figures["Purchases"], figures["Views"]) == ("2", "5")
     assert (figures["Duplicates"], figures["Rejected"]) == ("50.0 %", "1")
-    assert figures["Latency, 95 % within"] == "19.5 s"
-    assert figures["Batch time, 95 % within"] == "4.00 s"
+    assert figures["Latency (95 %)"] == "19.5 s"
+    assert figures["Batch time (95 %)"] == "4.00 s"
     told = "\n".join(charts(page))
     assert "5 active, 5 viewed a product, 1 bought one after their first view" in told
     assert "in all 6 inserted, 3 duplicates, 3 rejected" in told
@@ -98,9 +98,9 @@ def test_the_span_can_be_chosen(connection: psycopg.Connection[Any], events_dsn:
     """Six hours hold what one does not; the choice is in the address."""
     _fill(connection)
     page = _page(events_dsn)
-    page.selectbox(key="span").set_value("6 hours").run()
+    page.selectbox(key="span").set_value("Last 6 hours").run()
     assert _figures(page)["Revenue"] == "114.50"
-    assert _figures(_page(events_dsn, span="6 hours"))["Purchases"] == "3"
+    assert _figures(_page(events_dsn, span="Last 6 hours"))["Purchases"] == "3"
 
 
 def test_before_the_first_batch_there_is_a_placeholder(events_dsn: str) -> None:
