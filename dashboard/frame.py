@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts
+from dashboard.data.batch_logs import BatchLog
 from dashboard.data.remembered import Loaded
 from dashboard.text import ago, plain, plain_frame, utc
 
@@ -71,8 +72,16 @@ def empty_collection() -> None:
     )
 
 
-def no_batch_log(folder: Path) -> None:
-    """What to do when there are no batches yet."""
+def batch_log(log: Loaded[BatchLog], folder: Path) -> BatchLog | None:
+    """The age of the log; the log when it has batches, else what to do is shown and there is none."""
+    age("Batch log", log)
+    if log.value is not None and log.value.batches.empty:
+        _no_batch_log(folder)
+        return None
+    return log.value
+
+
+def _no_batch_log(folder: Path) -> None:
     st.info(
         f"There is no batch log in {plain(folder)}. The service writes it with its first batch; where it "
         "runs on another machine, set LOG_DIRECTORY and METRICS_DIRECTORY to copies of its folders.",

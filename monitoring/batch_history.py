@@ -59,20 +59,13 @@ def log_entry(report: BatchReport) -> dict[str, Any]:
     """
     writes = report.writes
     return {
-        "batch_id": report.batch_id,
-        "start_time": iso(report.start_time),
-        "end_time": iso(report.end_time),
-        "processing_time_ms": report.processing_time_ms,
-        "records_processed": report.records_processed,
+        **shown_volume(report),
         "analytics_computed": report.analytics_computed,
         "analytics_written": writes.written,
         "analytics_inserted": writes.inserted,
         "analytics_updated": writes.updated,
         "analytics_skipped": writes.skipped,
-        "errors_count": len(report.errors),
-        "errors": shown_errors(report),
-        "success": report.success,
-        "status": report.status,
+        **shown_outcome(report),
         "users": report.users,
         "analytics_deleted": writes.deleted,
         "records_by_outcome": {redact(name): count for name, count in report.records_by_outcome.items()},
@@ -80,9 +73,26 @@ def log_entry(report: BatchReport) -> dict[str, Any]:
     }
 
 
-def shown_errors(report: BatchReport) -> list[str] | None:
-    """The first errors, masked and cut; None when there are none."""
-    return [redact(error)[:ERROR_LENGTH] for error in report.errors[:LOGGED_ERRORS]] or None
+def shown_volume(report: BatchReport) -> dict[str, Any]:
+    """What a line of the batch log begins with: which batch, when, how long, how much."""
+    return {
+        "batch_id": report.batch_id,
+        "start_time": iso(report.start_time),
+        "end_time": iso(report.end_time),
+        "processing_time_ms": report.processing_time_ms,
+        "records_processed": report.records_processed,
+    }
+
+
+def shown_outcome(report: BatchReport) -> dict[str, Any]:
+    """How the batch ended, with its first errors, masked and cut; null when there are none."""
+    errors = [redact(error)[:ERROR_LENGTH] for error in report.errors[:LOGGED_ERRORS]]
+    return {
+        "errors_count": len(report.errors),
+        "errors": errors or None,
+        "success": report.success,
+        "status": report.status,
+    }
 
 
 def shown_details(report: BatchReport) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from contracts import CORRUPT, BatchReport
-from monitoring.batch_history import BatchHistory, iso, shown_details, shown_errors
+from monitoring.batch_history import BatchHistory, shown_details, shown_outcome, shown_volume
 from monitoring.console import one_line
 from monitoring.logs import redact
 from monitoring.session_summary import SessionTotals, frame_summary, session_metrics
@@ -47,19 +47,12 @@ def stream_entry(report: BatchReport) -> dict[str, Any]:
     """One line of the batch log. Times are ISO 8601 in UTC, durations milliseconds."""
     corrupt = report.rejected_by_reason.get(CORRUPT, 0)
     return {
-        "batch_id": report.batch_id,
-        "start_time": iso(report.start_time),
-        "end_time": iso(report.end_time),
-        "processing_time_ms": report.processing_time_ms,
-        "records_processed": report.records_processed,
+        **shown_volume(report),
         "records_written": report.writes.written,
         "duplicates": report.writes.skipped,
         "rejected": sum(report.rejected_by_reason.values()) - corrupt,
         "corrupt": corrupt,
-        "errors_count": len(report.errors),
-        "errors": shown_errors(report),
-        "success": report.success,
-        "status": report.status,
+        **shown_outcome(report),
         **shown_details(report),
     }
 

@@ -99,10 +99,6 @@ def _anomalies(recent: Recent, today: date) -> None:
 
 def _batches(log: Loaded[BatchLog], data: HealthData) -> None:
     frame.section("Latest batches")
-    frame.age("Batch log", log)
-    if log.value is None:
-        return
-    if log.value.batches.empty:
-        frame.no_batch_log(data.log_directory)
-        return
-    batch_table(log.value.batches.head(_SHOWN), "The latest batches")
+    shown = frame.batch_log(log, data.log_directory)
+    if shown is not None:
+        batch_table(shown.batches.head(_SHOWN), "The latest batches")

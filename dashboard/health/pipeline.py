@@ -23,22 +23,19 @@ _SHOWN_ERRORS = 20
 def render(data: HealthData) -> None:
     """Draw the page."""
     frame.heading("Pipeline", "Does the service keep up, and what does it set aside?")
-    log, metrics = data.batch_log(), data.metrics()
+    metrics = data.metrics()
     frame.age("Metrics file", metrics)
     frame.figures(_service_figures(metrics))
-    frame.age("Batch log", log)
-    if log.value is None:
+    log = frame.batch_log(data.batch_log(), data.log_directory)
+    if log is None:
         return
-    if log.value.batches.empty:
-        frame.no_batch_log(data.log_directory)
-        return
-    _durations(log.value)
-    _steps(log.value)
-    _set_aside(log.value)
+    _durations(log)
+    _steps(log)
+    _set_aside(log)
     frame.section("Batches")
-    batch_table(log.value.batches.head(_SHOWN_BATCHES), "The latest batches")
-    if log.value.unreadable:
-        st.markdown(f"{log.value.unreadable:,} lines of the log could not be read and are left out.")
+    batch_table(log.batches.head(_SHOWN_BATCHES), "The latest batches")
+    if log.unreadable:
+        st.markdown(f"{log.unreadable:,} lines of the log could not be read and are left out.")
 
 
 def _service_figures(metrics: Loaded[ServiceMetrics | None]) -> dict[str, tuple[str, str | None]]:
