@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import tempfile
 import threading
@@ -19,6 +20,8 @@ from monitoring.metric_registry import CorruptMetricsError, MetricRegistry, clea
 
 _FOLDER_MODE = 0o755
 _FILE_MODE = 0o644
+# Idle polls may come many times a second, and what the probes read costs more than such a poll does.
+PROBE_SECONDS = 5.0
 
 _BATCH_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _STEP_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -36,7 +39,9 @@ class Metrics:
     warning on standard error; nothing here ever raises because of it.
     """
 
-    def __init__(self, directory: str | Path, prefix: str = "") -> None:
+    def __init__(
+        self, directory: str | Path, prefix: str = "", monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         name = prefix.rstrip("_")
         seed = f"{name}_" if name else ""
         self.path = Path(directory) / (f"{name}_metrics.prom" if name else "spark_analytics_metrics.prom")
@@ -44,6 +49,8 @@ class Metrics:
         self._lock = threading.RLock()
         self._warned = False
         self._probes: list[Callable[[], None]] = []
+        self._monotonic = monotonic
+        self._probed_at = -math.inf
         self._make_seed(seed, "records" if name else "analytics")
         self._make_own("records" if name else "analytics")
         self._restore(f"{seed}batches_processed_total")
@@ -137,8 +144,10 @@ class Metrics:
         """The source was read up to the server's `now` and holds nothing more; writes the file."""
         with self._lock:
             self._last_poll.set(now.timestamp())
+            if self._monotonic() - self._probed_at >= PROBE_SECONDS:
+                self._run_probes()
             # Nothing was counted, so nothing can be lost: an idle poll does not wait for the disk.
-            self.write(durable=False)
+            self._write(durable=False)
 
     def streams_every(self, seconds: float) -> None:
         """This process is a stream with that interval; without it the file is that of one-shot runs."""
@@ -157,7 +166,10 @@ class Metrics:
         self.registry.count(self._retries, type(error).__name__)
 
     def add_probe(self, probe: Callable[[], None]) -> None:
-        """Call `probe`, which sets gauges, before each write. One that fails is warned of and dropped."""
+        """Call `probe`, which sets gauges, with each batch, and while there are none every `PROBE_SECONDS`.
+
+        One that fails is warned of and dropped.
+        """
         self._probes.append(probe)
 
     def render(self) -> bytes:
@@ -165,24 +177,28 @@ class Metrics:
         with self._lock:
             return self.registry.render()
 
-    def write(self, durable: bool = True) -> None:
-        """Replace the file; readers see the old one or the new one, never a part.
+    def write(self) -> None:
+        """Ask the probes and replace the file; readers see the old one or the new one, never a part.
 
-        `durable` waits until the new one would survive a power cut.
+        Returns when the new one would survive a power cut.
         """
         with self._lock:
             self._run_probes()
-            try:
-                _replace(self.path, self.render(), durable)
-            except OSError as error:
-                if not self._warned:
-                    self._warned = True
-                    warn_stderr(
-                        f"The metrics file cannot be written: {error}. Batches go on without it; make "
-                        f"{self.path.parent} writable or change METRICS_DIRECTORY."
-                    )
+            self._write(durable=True)
+
+    def _write(self, durable: bool) -> None:
+        try:
+            _replace(self.path, self.render(), durable)
+        except OSError as error:
+            if not self._warned:
+                self._warned = True
+                warn_stderr(
+                    f"The metrics file cannot be written: {error}. Batches go on without it; make "
+                    f"{self.path.parent} writable or change METRICS_DIRECTORY."
+                )
 
     def _run_probes(self) -> None:
+        self._probed_at = self._monotonic()
         self._probes = [probe for probe in self._probes if _succeeds(probe)]
 
     def _restore(self, required: str) -> None:

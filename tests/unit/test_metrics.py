@@ -244,6 +244,24 @@ def test_retries_count_by_reason(tmp_path: Path) -> None:
     assert found["health_retries_total{ConnectionError}"] == 1
 
 
+def test_idle_polls_ask_the_probes_only_every_few_seconds(tmp_path: Path) -> None:
+    """They may come many times a second; a batch always asks, and the file is as new as the poll."""
+    seconds = 100.0
+    metrics = Metrics(tmp_path, monotonic=lambda: seconds)
+    calls: list[float] = []
+    metrics.add_probe(lambda: calls.append(seconds))
+    for second in range(12):
+        seconds = 100.0 + second
+        metrics.idle(START + timedelta(seconds=second))
+        assert samples(tmp_path / FILE)["health_last_poll_timestamp_seconds"] == START.timestamp() + second
+    assert calls == [100, 105, 110]
+    metrics.observe(report())
+    assert calls == [100, 105, 110, 111]
+    seconds = 115.0
+    metrics.idle(START)
+    assert calls == [100, 105, 110, 111]
+
+
 def test_probes_run_before_each_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One that fails is warned of once and left out; the others go on."""
     metrics = Metrics(tmp_path)
@@ -256,7 +274,7 @@ def test_probes_run_before_each_write(tmp_path: Path, capsys: pytest.CaptureFixt
     calls = iter(range(1, 9))
     metrics.add_probe(lambda: gauge.set(next(calls)))
     metrics.write()
-    metrics.idle(START)
+    metrics.write()
     assert samples(tmp_path / FILE)["health_probe_calls"] == 2
     assert capsys.readouterr().err.count("RuntimeError") == 1
 
