@@ -1,7 +1,8 @@
 """Spark's classes as one mapped file: a JVM that tests start then needs a third less of the processor.
 
 Java's class data sharing (JEP 350). The file depends on this Java, Spark and folder, is made on first use,
-and may be deleted; a JVM to which it does not fit ignores it.
+and may be deleted; a JVM to which it does not fit ignores it. It fits only where no folder with files is on
+the class path, so the tests name deploy/spark's log settings in another way than session.py does.
 """
 
 from __future__ import annotations
@@ -34,32 +35,54 @@ _SHORT_RUN = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _QUIET = "-Xlog:cds=off -Xlog:cds+dynamic=off"
 _STREAM_SECONDS = 4.0
 _ROOT = Path(__file__).parents[1]
+_LOG_SETTINGS = f"-Dlog4j2.configurationFile={(_ROOT / 'deploy' / 'spark' / 'log4j2.properties').as_uri()}"
 
 
 @cache
-def java_options() -> str:
-    """JAVA_TOOL_OPTIONS for short runs, with the archive where one could be made."""
+def java_environment() -> dict[str, str]:
+    """The environment that makes Java fast for short runs, with the archive where one could be made."""
+    file, conf = archive(), _folder() / "no-conf"
+    conf.mkdir(exist_ok=True)
+    options = [_SHORT_RUN, _LOG_SETTINGS]
+    if file.exists():
+        options.append(f"{_QUIET} -XX:SharedArchiveFile={file}")
+    return {"JAVA_TOOL_OPTIONS": " ".join(options), "SPARK_CONF_DIR": str(conf)}
+
+
+@cache
+def archive() -> Path:
+    """The file, made if there is none; where it cannot be made it does not exist."""
+    place = Path(pyspark.__file__).resolve()
+    key = hashlib.sha256(f"{require_java()} {pyspark.__version__} {place} no-conf".encode()).hexdigest()
+    file = _folder() / f"{key[:16]}.jsa"
+    with FileLock(_folder() / "lock"):
+        if not file.exists():
+            _make(file)
+    return file
+
+
+def _folder() -> Path:
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = caches / "spark-health-analytics" / "classes"
     folder.mkdir(parents=True, exist_ok=True)
-    place = Path(pyspark.__file__).resolve()
-    key = hashlib.sha256(f"{require_java()} {pyspark.__version__} {place}".encode()).hexdigest()
-    archive = folder / f"{key[:16]}.jsa"
-    with FileLock(folder / "lock"):
-        if not archive.exists():
-            _make(archive)
-    return f"{_SHORT_RUN} {_QUIET} -XX:SharedArchiveFile={archive}" if archive.exists() else _SHORT_RUN
+    return folder
 
 
-def _make(archive: Path) -> None:
-    unfinished = archive.with_suffix(".unfinished")
+def _make(file: Path) -> None:
+    unfinished, conf = file.with_suffix(".unfinished"), _folder() / "no-conf"
+    conf.mkdir(exist_ok=True)
     options = f"{_SHORT_RUN} -XX:ArchiveClassesAtExit={unfinished}"
-    environment = {**os.environ, "JAVA_TOOL_OPTIONS": options, "PYTHONPATH": str(_ROOT)}
+    environment = {
+        **os.environ,
+        "JAVA_TOOL_OPTIONS": options,
+        "SPARK_CONF_DIR": str(conf),
+        "PYTHONPATH": str(_ROOT),
+    }
     run = subprocess.run(
         [sys.executable, "-m", "tests.class_archive"], env=environment, capture_output=True, check=False
     )
     if run.returncode == 0 and unfinished.exists():
-        unfinished.replace(archive)
+        unfinished.replace(file)
 
 
 def _load_classes() -> None:

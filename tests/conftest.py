@@ -1,4 +1,14 @@
-"""What several test modules share: one Spark session a run, and fresh databases on a real server."""
+"""What several test modules share: one Spark session a process, and fresh databases on a real server.
+
+script/test runs the tests in several processes at once (pytest-xdist), each with the session fixtures of its
+own, in an order that changes with each run. Two rules follow from that for every test:
+
+1. It shares nothing that it changes: databases by `database` or `events_dsn`, folders by `tmp_path`, ports by
+   `free_port`, names of topics, users and the like at random; and a server that it kills, stops or configures
+   is its own.
+2. Tests that share a costly fixture of scope "module" have `pytestmark = pytest.mark.xdist_group("a name")`:
+   one process then runs them all, and the fixture is made once.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +39,19 @@ _SERVER_TIMEOUT_MS = 5_000
 # How long an example may take depends on the machine; what a test is to find does not.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
+
+# pytest-xdist tells its processes a width of 80; what the tests read is as wide as in a pipe.
+os.environ.pop("COLUMNS", None)
+
+# What takes long begins first, so that at the end no process waits for another.
+_FIRST = ("chaos", "acceptance", "integration")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs before single functions; among these the order stays random."""
+    folders = {name: place for place, name in enumerate(_FIRST)}
+    items.sort(key=lambda item: folders.get(item.path.parent.name, len(folders)))
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from tests.class_archive import java_options
+from tests.class_archive import java_environment
 from tests.compare import assert_same_analytics
 from tests.reference import reference_analytics
 
@@ -41,7 +41,7 @@ class Job:
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": str(ROOT),
-            "JAVA_TOOL_OPTIONS": java_options(),
+            **java_environment(),
         }
 
     def beside(self) -> Job:

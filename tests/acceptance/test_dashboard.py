@@ -34,6 +34,8 @@ from tests.shop_rows import fill_an_hour
 from tests.toxiproxy import free_port
 from tests.unit.dashboard.batches import report
 
+pytestmark = pytest.mark.xdist_group("dashboard in a browser")
+
 ROOT = Path(__file__).parents[2]
 _WAIT_MS = 90_000
 # Address: how many charts the page has.

@@ -14,7 +14,7 @@ import pytest
 
 from sinks.dead_letters import DeadLetters
 from tests.acceptance.job import ROOT, TIMEOUT_SECONDS
-from tests.class_archive import java_options
+from tests.class_archive import java_environment
 from tests.shop import Shop, event, events
 
 
@@ -29,7 +29,7 @@ def _run(shop: Shop, *arguments: str, fault: str = "") -> subprocess.CompletedPr
         "CHECKPOINT_LOCATION": str(shop.settings.checkpoint_location),
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "JAVA_TOOL_OPTIONS": java_options(),
+        **java_environment(),
         "FAULT": fault,
     }
     # From another folder than the checkout: the executors must get the code all the same.

@@ -14,7 +14,7 @@ from tests.chaos.crash_loop import CrashTest
 from tests.chaos.servers import MongoServer, run_mongo_server
 from tests.toxiproxy import Toxiproxy, host_of
 
-LOOPS = int(os.environ.get("CRASHTEST_LOOPS", "20"))
+LOOPS = int(os.environ.get("CRASHTEST_LOOPS", "6"))
 
 
 @pytest.fixture
