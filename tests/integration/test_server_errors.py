@@ -50,20 +50,21 @@ def answers(mongo_uri: str) -> Iterator[Answers]:
 
 @pytest.fixture
 def job(
+    request: pytest.FixtureRequest,
     spark: SparkSession,
     database: Database[dict[str, Any]],
     tmp_path: Path,
     mongo_uri: str,
     answers: Answers,
 ) -> Iterator[HealthPipeline]:
-    """A pipeline behind that door, with two users' days to compute."""
+    """A pipeline behind that door, with two users' days to compute; the parameter is the time-out."""
     rng, now = random.Random(8), datetime.now(timezone.utc).replace(microsecond=0)
     documents = random_documents(rng, [new_id(rng), new_id(rng)], 8, now.date())
     for document in documents:
         document["updatedAt"] = now - timedelta(seconds=90)
     database["healthmetrics"].insert_many(documents)
     client: MongoClient[dict[str, Any]] = connect(
-        mongo_uri.replace(host_of(mongo_uri), answers.address), 10_000
+        mongo_uri.replace(host_of(mongo_uri), answers.address), getattr(request, "param", 10_000)
     )
     yield pipeline(spark, client[database.name], tmp_path, **FAST)
     client.close()
@@ -90,6 +91,8 @@ def test_what_passes_by_itself_is_met_inside_the_batch(
     _assert_equals_reference(database)
 
 
+# The driver waits so long at each of the tries.
+@pytest.mark.parametrize("job", [2_000], indirect=True)
 def test_a_server_that_stays_away_fails_the_batch_and_the_next_one_succeeds(
     database: Database[dict[str, Any]], job: HealthPipeline, answers: Answers, tmp_path: Path
 ) -> None:
