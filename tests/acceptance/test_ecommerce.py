@@ -65,7 +65,7 @@ def test_the_demo_shows_the_real_stream_and_ends_by_itself(tmp_path: Path) -> No
         **os.environ,
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "JAVA_TOOL_OPTIONS": java_options(),
+        **java_environment(),
         "COLUMNS": "200",
     }
     demo = subprocess.run(
