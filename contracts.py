@@ -125,7 +125,8 @@ class BatchReport:
     `records_by_outcome` adds up to `records_processed`: how many were `used`, left out for a reason that is
     no fault, or refused whole, by reason; `rejected_by_reason` also counts single fields of used records.
     `lateness_seconds` has one number for each record that the source showed after it had been read past;
-    `backlog` is how many changed records still wait, None when that is not known.
+    `backlog` is how many changed records still wait, None when that is not known. `stream` is which of the
+    pipeline's streams the batch is of, when it has several.
     """
 
     batch_id: str
@@ -143,6 +144,7 @@ class BatchReport:
     newest_processed: datetime | None = None
     lateness_seconds: Sequence[float] = ()
     backlog: int | None = None
+    stream: str = ""
 
     @property
     def processing_time_ms(self) -> int:

@@ -19,7 +19,7 @@ from commands.inspect import inspect
 from commands.selftest import selftest
 from commands.terminal import progress
 from monitoring.logs import mask_uncaught
-from pipelines.catalog import Job, PipelineName, open_job, run_demo
+from pipelines.catalog import Job, JobName, PipelineName, open_job, run_demo
 from pipelines.runner import StopFlag
 
 app = typer.Typer(
@@ -45,6 +45,9 @@ def run(
     keep_running: Annotated[
         bool, typer.Option("--keep-running", help="Let the demo run until Ctrl+C.")
     ] = False,
+    job_name: Annotated[
+        JobName, typer.Option("--job", help="Which of the esports pipeline's streams.")
+    ] = JobName.ALL,
     as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")] = False,
 ) -> None:
     """Run a pipeline until it is stopped (Ctrl+C or SIGTERM finish the running batch)."""
@@ -54,7 +57,7 @@ def run(
         run_demo(pipeline, keep_running, Console())
         return
     settings = prepare(json_logs=as_json)
-    with open_job(pipeline, settings, not once) as job:
+    with open_job(pipeline, settings, not once, job_name) as job:
         stop = StopFlag()
         with stop.on_signals():
             succeeded = _once(job, stop) if once else job.stream(stop)

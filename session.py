@@ -123,13 +123,18 @@ def conf_for(streaming: bool) -> dict[str, str]:
     return conf
 
 
+def java_command() -> str | None:
+    """The Java that Spark takes; None when there is none."""
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else shutil.which("java")
+
+
 def require_java() -> str:
     """The version line of a usable Java (17 to 23).
 
     Raises ConfigurationError with the remedy when there is none.
     """
-    home = os.environ.get("JAVA_HOME")
-    command = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    command = java_command()
     remedy = "install Java 17 (Debian/Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
     if not command:
         raise ConfigurationError(f"Java was not found: {remedy}.")

@@ -1,4 +1,4 @@
-"""Which matches and players count, and the columns they have.
+"""Which matches and players count, and the columns they have: a record of Kafka is accepted, or refused.
 
 Pure expressions of Spark.
 """
@@ -7,6 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from contracts import CORRUPT
 
 # Field by field, in the order of the columns; the types are Spark's.
 MATCH_FIELDS: Mapping[str, str] = {
@@ -75,6 +80,10 @@ ORIGIN_FIELDS: Mapping[str, str] = {
     "kafka_offset": "BIGINT",
     "kafka_timestamp": "TIMESTAMP",
 }
+# As Spark's Kafka source names them, and its own columns beside the value.
+KAFKA_SCHEMA = "value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
+# Otherwise the optimizer parses only the fields that are used, and what is flawed would depend on them.
+SPARK_CONF = {"spark.sql.optimizer.enableJsonExpressionOptimization": "false"}
 # The value of a partition that a record does not give, or gives as nothing we know.
 UNKNOWN = "unknown"
 
@@ -95,3 +104,93 @@ class Dataset:
 MATCHES = Dataset("matches", "match_id", MATCH_FIELDS, ("status",))
 PLAYERS = Dataset("players", "player_id", PLAYER_FIELDS, ("status", "role"))
 DATASETS = (MATCHES, PLAYERS)
+
+MAX_ROLE_LENGTH = 64
+_MATCH_STATUS = "('finished', 'live', 'scheduled')"
+# Spark fills it with the text when that is no JSON, or a field of another type.
+_FLAW = "_flaw"
+
+
+def judge(records: DataFrame, dataset: Dataset) -> DataFrame:
+    """KAFKA_SCHEMA with `reason`, null for what counts, and the dataset's columns but for ORIGIN_FIELDS.
+
+    The dataset's columns mean nothing where there is a reason. Texts are as they came, those of partitions
+    trimmed; times without an offset are UTC.
+    """
+    schema = ", ".join(f"{name}: {_parsed_as(kind)}" for name, kind in dataset.fields.items())
+    # The parser stops at the end of the first value; only inside another one does what follows it matter.
+    wrapped = F.expr("""concat('{"record":', CAST(value AS STRING), ',"end":1}')""")
+    options = {
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": _FLAW,
+        "allowNonNumericNumbers": "false",
+        "allowSingleQuotes": "false",
+    }
+    parsed = F.from_json(wrapped, f"record STRUCT<{schema}>, end INT, {_FLAW} STRING", options)
+    origin = [name.split()[0] for name in KAFKA_SCHEMA.split(", ")]
+    typed = records.select(*origin, parsed.alias("parsed")).select(
+        *origin,
+        F.expr(
+            f"NOT is_valid_utf8(CAST(value AS STRING)) OR parsed.{_FLAW} IS NOT NULL "
+            "OR parsed.end IS NULL OR parsed.record IS NULL AS flawed"
+        ),
+        *[_typed(name, kind) for name, kind in dataset.fields.items()],
+        *[F.expr(f"parsed.record.{name} AS {name}_text") for name in _moments(dataset)],
+    )
+    published = [name for name in dataset.fields if name not in dataset.partitions]
+    return typed.select(*origin, _reason(dataset), *published, *map(F.expr, _PARTITIONS[dataset.name]))
+
+
+_PARTITIONS = {
+    MATCHES.name: (
+        f"IF(lower(btrim(status)) IN {_MATCH_STATUS}, lower(btrim(status)), '{UNKNOWN}') AS status",
+    ),
+    PLAYERS.name: (
+        f"CASE active WHEN true THEN 'active' WHEN false THEN 'inactive' ELSE '{UNKNOWN}' END AS status",
+        f"coalesce(nullif(btrim(role), ''), '{UNKNOWN}') AS role",
+    ),
+}
+
+
+def rules(dataset: Dataset) -> dict[str, str]:
+    """Reasons and the conditions of Spark SQL that give them; the first that holds names the refusal."""
+    numbers = [name for name, kind in dataset.fields.items() if kind == "DOUBLE"]
+    found = {
+        CORRUPT: "value IS NULL OR flawed",
+        f"missing_{dataset.key}": f"coalesce(btrim({dataset.key}), '') = ''",
+        # A text field takes a nested value as its text.
+        f"invalid_{dataset.key}": f"substr({dataset.key}, 1, 1) IN ('{{', '[')",
+        **{f"invalid_{name}": f"{name}_text IS NOT NULL AND {name} IS NULL" for name in _moments(dataset)},
+    }
+    if numbers:
+        found["number_not_finite"] = " OR ".join(f"abs({name}) = DOUBLE('infinity')" for name in numbers)
+    if "role" in dataset.partitions:
+        # It becomes the name of a folder.
+        found["invalid_role"] = rf"length(role) > {MAX_ROLE_LENGTH} OR role RLIKE '\\p{{Cntrl}}'"
+    return found
+
+
+def _reason(dataset: Dataset) -> Column:
+    cases = " ".join(f"WHEN {condition} THEN '{name}'" for name, condition in rules(dataset).items())
+    return F.expr(f"CASE {cases} END AS reason")
+
+
+def _moments(dataset: Dataset) -> list[str]:
+    return [name for name, kind in dataset.fields.items() if kind == "TIMESTAMP"]
+
+
+def _parsed_as(kind: str) -> str:
+    """A number is no time, though the parser would take it for seconds: so times are parsed here."""
+    return "STRING" if kind == "TIMESTAMP" else kind
+
+
+def _typed(name: str, kind: str) -> Column:
+    text = f"parsed.record.{name}"
+    if kind != "TIMESTAMP":
+        return F.expr(f"{text} AS {name}")
+    # The cast alone would take years alone, times without a date, and years that Python has not.
+    return F.expr(
+        f"IF(substr({text}, 5, 1) = '-' AND substr({text}, 8, 1) = '-', "
+        f"IF(try_cast({text} AS TIMESTAMP) BETWEEN TIMESTAMP '0001-01-02' AND TIMESTAMP '9999-12-30', "
+        f"try_cast({text} AS TIMESTAMP), NULL), NULL) AS {name}"
+    )

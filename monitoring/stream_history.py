@@ -24,7 +24,8 @@ _SESSION_WORDS = {
 
 def stream_line(report: BatchReport) -> str:
     """The console lines for one batch, without a final line end."""
-    name, seconds = f"Batch {report.batch_id}", report.processing_time_ms / 1000
+    of_stream = f"{report.stream}: " if report.stream else ""
+    name, seconds = f"{of_stream}Batch {report.batch_id}", report.processing_time_ms / 1000
     if not report.success:
         cause = one_line(redact(report.errors[0])) if report.errors else ""
         return f"❌ {name} failed after {seconds:.2f}s: {cause or 'unknown error'}"
@@ -47,6 +48,7 @@ def stream_entry(report: BatchReport) -> dict[str, Any]:
     """One line of the batch log. Times are ISO 8601 in UTC, durations milliseconds."""
     corrupt = report.rejected_by_reason.get(CORRUPT, 0)
     return {
+        **({"stream": report.stream} if report.stream else {}),
         **shown_volume(report),
         "records_written": report.writes.written,
         "duplicates": report.writes.skipped,

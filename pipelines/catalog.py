@@ -12,6 +12,7 @@ from typing import Protocol
 
 from rich.console import Console
 
+from contracts import ConfigurationError
 from pipelines.runner import StopFlag
 from settings import Settings
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
@@ -38,13 +39,28 @@ class PipelineName(str, Enum):
 
     HEALTH = "health"
     ECOMMERCE = "ecommerce"
+    ESPORTS = "esports"
 
 
-def open_job(name: PipelineName, settings: Settings, streaming: bool) -> AbstractContextManager[Job]:
-    """The pipeline `name`; Spark runs inside the block.
+class JobName(str, Enum):
+    """What `--job` accepts: which of the esports pipeline's streams."""
+
+    MATCHES = "matches"
+    PLAYERS = "players"
+    ALL = "all"
+
+
+def open_job(
+    name: PipelineName, settings: Settings, streaming: bool, part: JobName = JobName.ALL
+) -> AbstractContextManager[Job]:
+    """The pipeline `name`, or only a `part` of it; Spark runs inside the block.
 
     Raises ConfigurationError or AlreadyRunningError with the remedy before anything is processed.
     """
+    if part is not JobName.ALL and name is not PipelineName.ESPORTS:
+        raise ConfigurationError(
+            f"--job {part.value} is one of --pipeline esports; {name.value} has no parts."
+        )
     match name:
         case PipelineName.HEALTH:
             from pipelines.health.job import open_pipeline
@@ -54,6 +70,10 @@ def open_job(name: PipelineName, settings: Settings, streaming: bool) -> Abstrac
             from pipelines.ecommerce.job import open_pipeline as open_ecommerce
 
             return open_ecommerce(settings, streaming)
+        case PipelineName.ESPORTS:
+            from pipelines.esports.job import open_pipeline as open_esports
+
+            return open_esports(settings, streaming, part.value)
 
 
 def run_demo(name: PipelineName, keep_running: bool, console: Console) -> None:
@@ -76,7 +96,7 @@ def open_letters(name: PipelineName, settings: Settings) -> DeadLetters:
             from pipelines.health.stores import open_letters as open_health
 
             return open_health(settings)
-        case PipelineName.ECOMMERCE:
+        case PipelineName.ECOMMERCE | PipelineName.ESPORTS:
             from pipelines.stream_reporting import open_stream_letters
 
             return open_stream_letters(name.value, settings)
@@ -101,3 +121,8 @@ def open_retry(
 
             with open_ecommerce(settings, False) as ecommerce:
                 yield ecommerce.letters.retry
+        case PipelineName.ESPORTS:
+            from pipelines.esports.job import open_retry as open_esports_retry
+
+            with open_esports_retry(settings) as records:
+                yield records.retry

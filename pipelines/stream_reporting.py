@@ -19,11 +19,15 @@ from sinks.dead_letters import DeadLetters
 logger = get_logger(__name__)
 
 _IDLE_SECONDS = 5.0
+# A record of Kafka may have a megabyte and more, and as JSON up to six times that.
+_MAX_LETTER_BYTES = 64_000_000
 
 
 def open_stream_letters(pipeline: str, settings: Settings) -> DeadLetters:
     """The dead-letter queue of a stream pipeline, without starting anything else."""
-    return DeadLetters(settings.dlq_directory, f"{pipeline}_dlq", settings.dlq_max_attempts)
+    return DeadLetters(
+        settings.dlq_directory, f"{pipeline}_dlq", settings.dlq_max_attempts, _MAX_LETTER_BYTES
+    )
 
 
 class StreamReporting:

@@ -53,16 +53,19 @@ class Supervisor:
         retry: RetryPolicy,
         on_failure: Callable[[str, BaseException], None],
         on_idle: Callable[[str], None] = lambda _name: None,
+        watch: Callable[[str, StreamingQuery], None] = lambda _name, _query: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`on_failure` is told the stream's name and what its batch, or failing that its query, raised.
 
-        `on_idle` is told, again and again, the name of a stream that has read its source to the end.
+        `on_idle` is told, again and again, the name of a stream that has read its source to the end; `watch`,
+        also again and again, the name and the query of each stream that runs.
         """
         self._streams = streams
         self._retry = retry
         self._on_failure = on_failure
         self._on_idle = on_idle
+        self._watch = watch
         self._monotonic = monotonic
 
     def run(self, stop: StopFlag, once: bool) -> bool:
@@ -78,18 +81,25 @@ class Supervisor:
         try:
             while not stop() and not all(one.finished for one in running):
                 for one in running:
-                    error = one.step(self._monotonic())
-                    if error is not None:
-                        self._on_failure(one.name, error)
-                        if isinstance(error, ConfigurationError):
-                            raise error
-                    elif one.is_idle():
-                        self._on_idle(one.name)
+                    self._look_after(one)
                 stop.wait(_WAIT_SECONDS)
         finally:
             for one in running:
                 one.shut()
         return not any(one.gave_up for one in running)
+
+    def _look_after(self, one: _Running) -> None:
+        error = one.step(self._monotonic())
+        if error is not None:
+            self._on_failure(one.name, error)
+            if isinstance(error, ConfigurationError):
+                raise error
+            return
+        query = one.active_query()
+        if query is not None:
+            self._watch(one.name, query)
+            if query.status["message"] == _NOTHING_NEW:
+                self._on_idle(one.name)
 
 
 class _Running:
@@ -128,10 +138,10 @@ class _Running:
             return None
         return self._failed(self._error or died_of or _EndedError(f"{self.name} ended by itself"), now)
 
-    def is_idle(self) -> bool:
-        """Whether its last trigger found nothing to do."""
+    def active_query(self) -> StreamingQuery | None:
+        """The query while it runs."""
         query = self._query
-        return query is not None and query.isActive and query.status["message"] == _NOTHING_NEW
+        return query if query is not None and query.isActive else None
 
     def shut(self) -> None:
         """Let a running batch finish, then end the query; no batch begins afterwards."""

@@ -39,7 +39,8 @@ _TIME_IN_NAME = re.compile(r"_(\d{8}_\d{6})_[0-9a-f]+\.json$")
 class Letter:
     """One dead letter.
 
-    `record` is the whole document, or `{_id, sha256, bytes}` of one over 1 MB, or the names and the
+    `record` is the whole document, or `{_id, sha256, bytes}` of one that is too long (1 MB of JSON for
+    documents, see DeadLetters), or the names and the
     text of one that Extended JSON cannot tell.
     """
 
@@ -69,7 +70,15 @@ class DeadLetters:
     A letter's id is a hash of `(_id, updatedAt, reason, field)`: a batch that is repeated stores none twice.
     """
 
-    def __init__(self, directory: str | Path, prefix: str = "analytics_dlq", max_attempts: int = 5) -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        prefix: str = "analytics_dlq",
+        max_attempts: int = 5,
+        max_record_bytes: int = _MAX_RECORD_BYTES,
+    ) -> None:
+        """Of a record whose JSON is longer than `max_record_bytes` only a hash is kept."""
+        self._max_record_bytes = max_record_bytes
         self._directory = Path(directory)
         self._prefix = prefix
         self._max_attempts = max_attempts
@@ -86,7 +95,7 @@ class DeadLetters:
             known = self._ids()
             stored = 0
             for record in records:
-                letter = _letter(record, batch_id, now)
+                letter = _letter(record, batch_id, now, self._max_record_bytes)
                 if letter.id[:_SHOWN_ID] not in known:
                     known.add(letter.id[:_SHOWN_ID])
                     self._write(self._path(letter), letter)
@@ -179,11 +188,12 @@ class DeadLetters:
             temporary.unlink(missing_ok=True)
 
 
-def _letter(record: Rejected | FailedWrite, batch_id: str, now: datetime) -> Letter:
+def _letter(record: Rejected | FailedWrite, batch_id: str, now: datetime, max_bytes: int) -> Letter:
     document = record.document
     user = document.get("userId")
     user_id = None if user is None else str(user)[:100]
-    return Letter(_id_of(record), now, batch_id, record.reason, _field(record), user_id, _bounded(document))
+    kept = _bounded(document, max_bytes)
+    return Letter(_id_of(record), now, batch_id, record.reason, _field(record), user_id, kept)
 
 
 def _field(record: Rejected | FailedWrite) -> str | None:
@@ -203,9 +213,9 @@ def _identity(document: Document) -> Any:
     return [document.get(name) for name in ("userId", "timeRange", "metricType")]
 
 
-def _bounded(document: Document) -> dict[str, Any]:
+def _bounded(document: Document, max_bytes: int) -> dict[str, Any]:
     text = _dumps(dict(document)).encode("utf-8", "backslashreplace")
-    if len(text) <= _MAX_RECORD_BYTES:
+    if len(text) <= max_bytes:
         return dict(document)
     digest = hashlib.sha256(text).hexdigest()
     return {"_id": document.get("_id"), "sha256": digest, "bytes": len(text)}

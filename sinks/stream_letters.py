@@ -22,7 +22,8 @@ MAX_BYTES = 150_000
 class RejectedRecord:
     """A record as it came: `position` counts within `source` (a line, an offset).
 
-    `note` is what else one must know to try the record again, the same for all records of a source.
+    `note` is what else one must know to try the record again, the same for all records of a source;
+    `timestamp_ms` is when its source says it was made, in milliseconds since 1970.
     """
 
     reason: str
@@ -30,6 +31,7 @@ class RejectedRecord:
     position: int
     raw: bytes | None
     note: str | None = None
+    timestamp_ms: int | None = None
 
 
 def as_letters(records: Iterable[RejectedRecord], position: str) -> Iterator[Rejected]:
@@ -55,7 +57,14 @@ def records_of(letter: dict[str, Any], reason: str) -> Sequence[RejectedRecord]:
     if not isinstance(found, list) or not isinstance(letter.get("source"), str):
         return []
     return [
-        RejectedRecord(reason, letter["source"], item["position"], _bytes(item["raw"]), letter.get("note"))
+        RejectedRecord(
+            reason,
+            letter["source"],
+            item["position"],
+            _bytes(item["raw"]),
+            letter.get("note"),
+            item.get("timestamp_ms"),
+        )
         for item in map(_with_position, found)
     ]
 
@@ -73,17 +82,24 @@ def _letter(chunk: Sequence[RejectedRecord], position: str) -> Rejected:
     document: dict[str, Any] = {
         "_id": f"{first.source}:{first.position}-{last.position}:{digest.hexdigest()}",
         "source": first.source,
-        "records": [{position: record.position, "raw": _shown(record.raw)} for record in chunk],
+        "records": [_item(record, position) for record in chunk],
     }
     if first.note is not None:
         document["note"] = first.note
     return Rejected(document, first.reason)
 
 
+def _item(record: RejectedRecord, position: str) -> dict[str, Any]:
+    item: dict[str, Any] = {position: record.position, "raw": _shown(record.raw)}
+    if record.timestamp_ms is not None:
+        item["timestamp_ms"] = record.timestamp_ms
+    return item
+
+
 def _with_position(item: dict[str, Any]) -> dict[str, Any]:
-    """`{position, raw}`, whatever the letter calls the position."""
-    (name,) = item.keys() - {"raw"}
-    return {"position": item[name], "raw": item["raw"]}
+    """The item with `position`, whatever the letter calls it."""
+    (name,) = item.keys() - {"raw", "timestamp_ms"}
+    return {**item, "position": item[name]}
 
 
 def _shown(raw: bytes | None) -> str | bytes | None:

@@ -29,7 +29,11 @@ from pyspark.sql import SparkSession
 
 from contracts import ConfigurationError
 from pipelines.ecommerce.local_server import LocalServer, local_server
+from pipelines.kafka_connector import connector_conf
 from session import conf_for
+from settings import load
+from tests.arena import Arena, Topics
+from tests.kafka_servers import JARS, OwnBroker, own_broker
 from tests.mongo_doors import SecureDoor, is_ours, run_script
 from tests.postgres_servers import fresh_database
 from tests.toxiproxy import Proxy, Toxiproxy, host_of, run_toxiproxy
@@ -74,6 +78,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.local.dir": str(folder / "local"),
     }
+    if os.environ.get("KAFKA_TEST_SERVERS"):
+        conf |= connector_conf(load(env_file=None, kafka_connector_path=JARS))
     builder = SparkSession.builder.master("local[2]").appName("tests")
     for key, value in conf.items():
         builder = builder.config(key, value)
@@ -158,6 +164,26 @@ def own_postgres() -> Iterator[LocalServer]:
 
 
 @pytest.fixture(scope="session")
+def kafka(spark: SparkSession) -> str:
+    """The address of the real broker; without one the test fails in CI and is skipped elsewhere."""
+    servers = os.environ.get("KAFKA_TEST_SERVERS", "")
+    if not servers:
+        _missing("KAFKA_TEST_SERVERS is not set: no real Kafka (script/test starts one)")
+    return servers
+
+
+@pytest.fixture
+def own_kafka(kafka: str) -> Iterator[OwnBroker]:
+    """A broker that this test alone uses and may kill; missing, it counts like the shared one."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(own_broker())
+        except RuntimeError as error:
+            _missing(str(error))
+        yield running
+
+
+@pytest.fixture(scope="session")
 def toxiproxy() -> Iterator[Toxiproxy]:
     """A Toxiproxy of this test run; where it cannot be had the test fails in CI and is skipped elsewhere."""
     with ExitStack() as stack:
@@ -176,3 +202,19 @@ def mongo_proxy(toxiproxy: Toxiproxy, mongo_uri: str) -> Iterator[Proxy]:
     proxy = toxiproxy.proxy(host_of(mongo_uri))
     yield proxy
     proxy.close()
+
+
+@pytest.fixture
+def topics(kafka: str) -> Iterator[Topics]:
+    """Two topics with two partitions each, gone after the test."""
+    made = Topics(kafka)
+    made.create(made.matches)
+    made.create(made.players)
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def arena(tmp_path: Path, topics: Topics, spark: SparkSession) -> Arena:
+    """An esports pipeline with folders and topics of its own."""
+    return Arena(tmp_path, topics, spark)

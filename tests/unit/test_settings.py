@@ -85,3 +85,36 @@ def test_an_unknown_key_is_told_with_the_nearest_name(tmp_path: Path) -> None:
     assert unknown_keys(tmp_path / ".env") == [
         f"MONGO_URL in {tmp_path / '.env'} is not a setting; did you mean MONGO_URI?"
     ]
+
+
+def test_options_of_kafka_pass_under_kafkas_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the environment and `.env`; secret ones are known as such, and they are no unknown keys."""
+    env = tmp_path / ".env"
+    env.write_text("KAFKA_OPTION_SECURITY_PROTOCOL=SASL_SSL\nKAFKA_OPTION_SSL_KEY_PASSWORD=k3y\n")
+    jaas = 'ScramLoginModule required username="app" password="hunter2";'
+    monkeypatch.setenv("KAFKA_OPTION_SASL_JAAS_CONFIG", jaas)
+    settings = load(env_file=env)
+    assert settings.kafka_options == {
+        "security.protocol": "SASL_SSL",
+        "ssl.key.password": "k3y",
+        "sasl.jaas.config": jaas,
+    }
+    assert {"k3y", "hunter2", jaas} <= set(settings.secrets())
+    assert "SASL_SSL" not in settings.secrets()
+    assert "hunter2" not in repr(settings)
+    assert unknown_keys(env) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("kafka_bootstrap_servers", "kafka"),
+        ("kafka_bootstrap_servers", "user:secret@kafka:9092"),
+        ("kafka_topic_matches", "a/b"),
+        ("kafka_starting_offsets", "newest"),
+    ],
+)
+def test_what_kafka_would_not_understand_is_told_at_the_start(name: str, value: str) -> None:
+    """By the name of the setting."""
+    with pytest.raises(ConfigurationError, match=name.upper()):
+        load(env_file=None, **{name: value})

@@ -1,0 +1,135 @@
+"""Dead letters of the esports pipeline tried again: the same rules, the same datasets, each record once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from analytics.esports import Dataset, judge
+from monitoring.logs import get_logger
+from pipelines.esports.batch import write_good
+from pipelines.faults import Faults
+from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
+from sinks.offset_ranges import Key, OffsetRanges
+from sinks.parquet_dataset import Ledger, ParquetDataset
+from sinks.stream_letters import RejectedRecord, records_of
+
+logger = get_logger(__name__)
+
+# Partition of a topic, and offset.
+Place = tuple[Key, int]
+_BYTES_AT_ONCE = 100_000_000
+_TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+
+class RecordLetters:
+    """Judges the records of letters as if they had just been read; a letter without a refused one is removed.
+
+    What counts now becomes a batch of its own, whose ledger names the records: trying the same letter again,
+    after a crash for example, writes none of them twice.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        letters: DeadLetters,
+        datasets: Mapping[str, tuple[Dataset, ParquetDataset]],
+        faults: Faults,
+    ) -> None:
+        """`datasets` by topic, opened."""
+        self._spark = spark
+        self._letters = letters
+        self._datasets = datasets
+        self._faults = faults
+
+    def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
+        """Try `letters` again. Raises OSError when a dataset cannot be written; nothing is lost by it."""
+        outcome = RetryOutcome()
+        for some in _pieces(letters):
+            found = {letter.id: _records(letter) for letter in some}
+            done = self._write([record for records in found.values() for record in records.items()])
+            self._faults.reach("rescued")
+            for letter in some:
+                # What cannot be read back as records can only be looked at.
+                if found[letter.id] and found[letter.id].keys() <= done:
+                    self._letters.delete(letter.id)
+                    outcome.resolved.append(letter.id)
+                else:
+                    self._letters.record_attempt(letter.id, datetime.now(timezone.utc))
+                    outcome.kept.append(letter.id)
+        return outcome
+
+    def _write(self, records: Sequence[tuple[Place, RejectedRecord]]) -> set[Place]:
+        """Write what counts now; the places of all records that are in a dataset afterwards."""
+        done: set[Place] = set()
+        for topic, (dataset, store) in self._datasets.items():
+            mine = {place: record for place, record in records if place[0][0] == topic}
+            there = {place for place in mine if store.rescued.within(place[0], place[1], place[1] + 1)}
+            new = {place: record for place, record in mine.items() if place not in there}
+            done |= there
+            if new:
+                done |= self._write_new(dataset, store, new)
+        return done
+
+    def _write_new(
+        self, dataset: Dataset, store: ParquetDataset, records: Mapping[Place, RejectedRecord]
+    ) -> set[Place]:
+        judged = judge(self._frame(records), dataset).withColumn("known", F.lit(False))
+        # In the order of `records`: nothing in between moves rows.
+        counts = [row.reason is None for row in judged.select("reason").collect()]
+        good = {place for place, accepted in zip(records, counts, strict=True) if accepted}
+        if good:
+            rescued = OffsetRanges()
+            for key, offset in good:
+                rescued.add(key, offset, offset + 1)
+            batch_id = f"retry-{hashlib.sha256(repr(sorted(good)).encode()).hexdigest()[:32]}"
+            staged = store.stage(batch_id)
+            write_good(judged, dataset, staged, 1)
+            ledger = Ledger((batch_id,), rescued=rescued)
+            store.sync(staged, ledger)
+            store.publish(batch_id, staged, ledger)
+        logger.info(f"📬 {len(records)} records of {dataset.name} tried again: {len(good)} written")
+        return good
+
+    def _frame(self, records: Mapping[Place, RejectedRecord]) -> DataFrame:
+        made = [record.timestamp_ms for record in records.values()]
+        micros = [None if one is None else one * 1000 for one in made]
+        table = pa.table(
+            {
+                "value": pa.array([record.raw for record in records.values()], pa.binary()),
+                "topic": pa.array([topic for (topic, _, _), _ in records], pa.string()),
+                "partition": pa.array([partition for (_, _, partition), _ in records], pa.int32()),
+                "offset": pa.array([offset for _, offset in records], pa.int64()),
+                "timestamp": pa.array(micros, pa.int64()).cast(_TIMESTAMP),
+            }
+        )
+        return self._spark.createDataFrame(table)
+
+
+def _records(letter: Letter) -> dict[Place, RejectedRecord]:
+    found: dict[Place, RejectedRecord] = {}
+    for record in records_of(letter.record, letter.reason):
+        topic, _, partition = record.source.rpartition("/")
+        if not partition.isdecimal() or record.note is None:
+            return {}
+        found[(topic, record.note, int(partition)), record.position] = record
+    return found
+
+
+def _pieces(letters: Sequence[Letter]) -> list[list[Letter]]:
+    """So many letters at once that their records take a bounded amount of memory."""
+    pieces: list[list[Letter]] = []
+    size = _BYTES_AT_ONCE
+    for letter in letters:
+        length = sum(len(record.raw or b"") for record in records_of(letter.record, letter.reason))
+        if size + length > _BYTES_AT_ONCE:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(letter)
+        size += length
+    return pieces

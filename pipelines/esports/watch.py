@@ -1,0 +1,68 @@
+"""Looks after the running queries: progress, backlog in Kafka, and whether each is alive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from pyspark.sql.streaming.query import StreamingQuery
+
+from contracts import ServiceError, UnavailableError
+from monitoring.kafka_flow import KafkaFlow
+from monitoring.query_health import StreamingMetrics, monitor_query_health
+from pipelines.esports.batch import TopicBatch
+
+# Kafka is asked for its end offsets no more often.
+_BACKLOG_SECONDS = 10.0
+
+
+class QueryWatch:
+    """Told of each query again and again by the supervisor."""
+
+    def __init__(
+        self,
+        batches: Sequence[TopicBatch],
+        flow: KafkaFlow,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._batches = {batch.dataset.name: batch for batch in batches}
+        self._metrics = {name: StreamingMetrics(name) for name in self._batches}
+        self._alive = dict.fromkeys(self._batches, False)
+        self._asked = dict.fromkeys(self._batches, float("-inf"))
+        self._flow = flow
+        self._monotonic = monotonic
+
+    def look(self, stream: str, query: StreamingQuery) -> None:
+        """The query runs: note its progress, and now and then its backlog."""
+        self._alive[stream] = True
+        self._flow.up(stream, True)
+        monitor_query_health(query, self._metrics[stream], self._backlog(stream))
+
+    def dead(self, stream: str) -> None:
+        """The query died, or could not be started."""
+        self._alive[stream] = False
+        self._flow.up(stream, False)
+
+    def pings(self) -> dict[str, Callable[[], None]]:
+        """For the health endpoints: each raises while its query is dead."""
+        return {f"the query of {name}": self._ping(name) for name in self._batches}
+
+    def _ping(self, stream: str) -> Callable[[], None]:
+        def ping() -> None:
+            if not self._alive[stream]:
+                raise ServiceError(f"the query of {stream} does not run")
+
+        return ping
+
+    def _backlog(self, stream: str) -> int | None:
+        now = self._monotonic()
+        if now - self._asked[stream] < _BACKLOG_SECONDS:
+            return None
+        self._asked[stream] = now
+        try:
+            waiting = self._batches[stream].waiting()
+        except UnavailableError:
+            # The health endpoints tell that Kafka is away.
+            return None
+        self._flow.waiting(stream, waiting)
+        return waiting

@@ -1,0 +1,89 @@
+"""Spark's Kafka connector: its jars, fetched once and kept, so that a later start needs no network.
+
+`spark.jars.packages` would resolve them at each start, and tells of a failure in a stack trace of Java's.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pyspark
+
+from contracts import ConfigurationError
+from monitoring.logs import get_logger
+from session import java_command, require_java
+from settings import Settings
+
+# The newest whose parts are all on Maven Central, and it works with each pyspark 4.0.
+PACKAGE = ("org.apache.spark", "spark-sql-kafka-0-10_2.13", "4.0.0")
+_FETCH_SECONDS = 600
+
+logger = get_logger(__name__)
+
+
+def connector_conf(settings: Settings) -> dict[str, str]:
+    """The Spark settings that bring the connector; fetches its jars when KAFKA_CONNECTOR_PATH has none.
+
+    Raises ConfigurationError with the remedy when they cannot be had.
+    """
+    folder = settings.kafka_connector_path.expanduser().absolute() / PACKAGE[2]
+    if not list(folder.glob("*.jar")):
+        require_java()
+        logger.info(f"📦 Fetching Spark's Kafka connector {PACKAGE[2]} into {folder} (once)")
+        _fetch(folder)
+    return {"spark.jars": ",".join(sorted(str(jar) for jar in folder.glob("*.jar")))}
+
+
+def _fetch(folder: Path) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
+            _resolve(Path(scratch))
+            found = Path(scratch) / "jars"
+            _drop_what_spark_has(found)
+            # Another start may have been faster.
+            if not folder.exists():
+                found.rename(folder)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The jars of Spark's Kafka connector cannot be kept in {folder} ({error.strerror}). Make it "
+            "writable or set KAFKA_CONNECTOR_PATH to another folder."
+        ) from None
+
+
+def _resolve(scratch: Path) -> None:
+    """Let Ivy, which comes with Spark, fetch the connector and what it needs into `scratch`/jars."""
+    jars = _spark_jars()
+    ivy = ":".join(str(jar) for name in ("ivy-*.jar", "commons-cli-*.jar") for jar in jars.glob(name))
+    command = [str(java_command()), "-cp", ivy, "org.apache.ivy.Main", "-error"]
+    command += ["-cache", str(scratch / "ivy"), "-dependency", *PACKAGE, "-confs", "default"]
+    command += ["-retrieve", f"{scratch}/jars/[artifact]-[revision].[ext]"]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=_FETCH_SECONDS, check=False)
+        failed = run.returncode != 0
+    except subprocess.TimeoutExpired:
+        failed = True
+    if failed or not (scratch / "jars").is_dir():
+        raise ConfigurationError(
+            f"Spark's Kafka connector {':'.join(PACKAGE)} cannot be fetched from Maven Central. Let this "
+            "machine reach it, once, or copy the jars from one that has them into KAFKA_CONNECTOR_PATH/"
+            f"{PACKAGE[2]}."
+        )
+
+
+def _drop_what_spark_has(folder: Path) -> None:
+    known = {_artifact(jar) for jar in _spark_jars().glob("*.jar")}
+    for jar in folder.glob("*.jar"):
+        if _artifact(jar) in known:
+            jar.unlink()
+
+
+def _artifact(jar: Path) -> str:
+    return re.sub(r"-[0-9][^-]*(-[0-9A-Za-z.]+)?\.jar$", "", jar.name)
+
+
+def _spark_jars() -> Path:
+    return Path(pyspark.__file__).parent / "jars"

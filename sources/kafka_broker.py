@@ -1,0 +1,119 @@
+"""What a Kafka cluster says of its topics, asked through the client that Spark's connector brings.
+
+So it takes the same options as the stream, for every kind of security.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark.sql import SparkSession
+
+from contracts import AccessDeniedError, ConfigurationError, UnavailableError
+
+_ANSWER_MS = 5_000
+_MISSING = "UnknownTopicOrPartitionException"
+_REFUSED = ("Authentication", "Authorization")
+
+
+class KafkaBroker:
+    """Asks with a time limit of a few seconds each; usable from several threads.
+
+    Every method raises UnavailableError when no broker answers, AccessDeniedError when it refuses.
+    """
+
+    def __init__(self, spark: SparkSession, servers: str, options: Mapping[str, str]) -> None:
+        """Raises ConfigurationError that names KAFKA_BOOTSTRAP_SERVERS when they cannot be an address."""
+        self._servers = servers
+        jvm: Any = spark._jvm
+        self._jvm = jvm
+        properties = jvm.java.util.Properties()
+        given = {
+            "request.timeout.ms": str(_ANSWER_MS // 2),
+            "default.api.timeout.ms": str(_ANSWER_MS),
+            **options,
+            "bootstrap.servers": servers,
+        }
+        for name, value in given.items():
+            properties.setProperty(name, value)
+        try:
+            self._admin: Any = jvm.org.apache.kafka.clients.admin.AdminClient.create(properties)
+        except Py4JJavaError as error:
+            raise ConfigurationError(
+                f"Kafka's client cannot work with KAFKA_BOOTSTRAP_SERVERS={servers} and the KAFKA_OPTION_… "
+                f"given: {_causes(error)[-1][1]}. Correct them."
+            ) from None
+
+    def topic_id(self, topic: str) -> str | None:
+        """What tells this topic from an earlier one of the same name; None when there is none."""
+        description = self._describe(topic)
+        return None if description is None else str(description.topicId())
+
+    def earliest(self, topic: str) -> dict[int, int]:
+        """The first offset that is still there, by partition; empty without such a topic."""
+        return self._offsets(topic, self._jvm.org.apache.kafka.clients.admin.OffsetSpec.earliest())
+
+    def latest(self, topic: str) -> dict[int, int]:
+        """The offset that the next record gets, by partition; empty without such a topic."""
+        return self._offsets(topic, self._jvm.org.apache.kafka.clients.admin.OffsetSpec.latest())
+
+    def ping(self) -> None:
+        """Raises UnavailableError when no broker answers."""
+        self._answer(self._admin.describeCluster().nodes())
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._admin.close(self._jvm.java.time.Duration.ofSeconds(1))
+
+    def _describe(self, topic: str) -> Any:
+        names = self._jvm.java.util.ArrayList()
+        names.add(topic)
+        found = self._answer(self._admin.describeTopics(names).allTopicNames())
+        return None if found is None else found.get(topic)
+
+    def _offsets(self, topic: str, which: Any) -> dict[int, int]:
+        description = self._describe(topic)
+        if description is None:
+            return {}
+        wanted = self._jvm.java.util.HashMap()
+        for info in description.partitions():
+            partition = self._jvm.org.apache.kafka.common.TopicPartition(topic, info.partition())
+            wanted.put(partition, which)
+        found = self._answer(self._admin.listOffsets(wanted).all())
+        if found is None:
+            return {}
+        return {partition.partition(): found.get(partition).offset() for partition in found.keySet()}
+
+    def _answer(self, future: Any) -> Any:
+        """What the future holds; None when there is no such topic."""
+        try:
+            return future.get(_ANSWER_MS, self._jvm.java.util.concurrent.TimeUnit.MILLISECONDS)
+        except Py4JJavaError as error:
+            causes = _causes(error)
+            names = [name for name, _ in causes]
+            if any(name.endswith(_MISSING) for name in names):
+                return None
+            if any(word in name for name in names for word in _REFUSED):
+                raise AccessDeniedError(
+                    f"Kafka at {self._servers} refused this client: {causes[-1][1]}. Check the "
+                    "KAFKA_OPTION_… settings and the rights of the user."
+                ) from None
+            raise UnavailableError(
+                f"No Kafka broker answers at KAFKA_BOOTSTRAP_SERVERS={self._servers} "
+                f"({names[-1].rpartition('.')[2]}); nothing was lost."
+            ) from None
+
+
+def _causes(error: Py4JJavaError) -> list[tuple[str, str]]:
+    """Class and message of the Java exception and of its causes, the innermost last."""
+    found: list[tuple[str, str]] = []
+    cause: Any = error.java_exception
+    try:
+        while cause is not None:
+            found.append((str(cause.getClass().getName()), str(cause.getMessage())))
+            cause = cause.getCause()
+    except Py4JError:
+        found.append((type(error).__name__, ""))
+    return found

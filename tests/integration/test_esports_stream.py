@@ -1,0 +1,202 @@
+"""Kafka into Parquet on a real broker: every record once, refused ones kept, whatever is in the topic."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+import analytics.esports
+from analytics.esports import MATCHES, PLAYERS
+from sinks.dead_letters import DeadLetters
+from tests.arena import Arena, Topics, match, player
+
+
+def test_records_become_rows_with_their_origin(arena: Arena, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both topics, every field, in the layout that docs/esports.md tells."""
+    arena.topics.send(arena.topics.matches, [match(number) for number in range(30)])
+    arena.topics.send(arena.topics.players, [player(number) for number in range(20)])
+    assert arena.run()
+    assert arena.ids("matches") == sorted(f"M{number}" for number in range(30))
+    assert arena.ids("players") == sorted(f"P{number}" for number in range(20))
+    assert "matches: Batch 0: Processed 30 records, inserted 30 in" in capsys.readouterr().out
+    columns = "match_id, team_1_kills, status, started_at::text, kafka_topic, kafka_partition, kafka_offset"
+    assert arena.rows("matches", columns)[1] == (
+        "M2", 2, "scheduled", "2026-01-01 12:00:00+00", arena.topics.matches, 0, 1,
+    )  # fmt: skip
+    assert arena.rows("players", "player_id, status, role, win_rate, total_games")[0] == (
+        "P0", "active", "top", 0.5, 0,
+    )  # fmt: skip
+    arena.assert_accounted(50)
+
+
+def test_what_cannot_be_used_is_a_dead_letter_with_place_and_bytes(
+    arena: Arena, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Text after the object, infinity, null, arrays, nothing, bad UTF-8: none of it is taken for a match."""
+    good = match(1)
+    bad = {
+        b'{"match_id": "M2"} trailing': "corrupt",
+        b'{"match_id": "M3"': "corrupt",
+        b'{"match_id": "M4\xff"}': "corrupt",
+        b'{"match_id": "M5", "team_1_kills": "many"}': "corrupt",
+        b"null": "corrupt",
+        b"[1, 2]": "corrupt",
+        b"": "corrupt",
+        b"{}": "missing_match_id",
+        b'{"match_id": " "}': "missing_match_id",
+        b'{"match_id": {"a": 1}}': "invalid_match_id",
+        b'{"match_id": "M6", "started_at": 1700000000}': "invalid_started_at",
+    }
+    arena.topics.send(arena.topics.matches, [good, *bad, None], partition=0)
+    arena.topics.send(arena.topics.players, ['{"player_id": "P1", "win_rate": 1e999}'])
+    assert arena.run()
+    assert arena.ids("matches") == ["M1"]
+    dead = arena.dead_records()
+    place = f"{arena.topics.matches}/0"
+    for offset, (raw, reason) in enumerate(bad.items(), 1):
+        shown = raw if b"\xff" in raw else raw.decode()
+        assert dead[place, offset] == (reason, shown)
+    assert dead[place, len(bad) + 1] == ("corrupt", None)
+    assert dead[f"{arena.topics.players}/0", 0][0] == "number_not_finite"
+    assert "matches: Batch 0: found 8 corrupt records" in capsys.readouterr().out
+    arena.assert_accounted(len(bad) + 3)
+
+
+def test_partition_values_cannot_leave_the_folder(arena: Arena) -> None:
+    """Whatever a record gives becomes one folder below its batch; what is no folder's name is refused."""
+    roles = ["../../x", "..", "a=b/c", "a\\b", "*", "%2F", "ключ", None, " ", "x" * 65, "a\u0000b"]
+    arena.topics.send(arena.topics.players, [player(0, role=role) for role in roles], partition=0)
+    arena.topics.send(arena.topics.matches, [match(0, status="../../x"), match(1, status=None)])
+    assert arena.run()
+    kept = [role for (role,) in arena.rows("players", "role")]
+    assert kept == ["../../x", "..", "a=b/c", "a\\b", "*", "%2F", "ключ", "unknown", "unknown"]
+    assert arena.rejected() == {"invalid_role": 2}
+    assert arena.rows("matches", "status") == [("unknown",), ("unknown",)]
+    outside = {path.name for path in arena.settings.esports_output_path.iterdir()}
+    assert outside == {"matches", "players", ".generations", ".staging"}
+    for name, levels in (("matches", ["batch", "status"]), ("players", ["batch", "status", "role"])):
+        dataset = (arena.settings.esports_output_path / name).resolve()
+        for file in dataset.rglob("*.parquet"):
+            parts = file.parent.relative_to(dataset).parts
+            assert [part.partition("=")[0] for part in parts] == levels
+    arena.assert_accounted(13)
+
+
+def test_keys_sizes_codecs_and_repetitions_do_not_matter(kafka: str, arena: Arena) -> None:
+    """1 MB messages, every codec, no key, the same message twice: each record is a row."""
+    topic = arena.topics.matches
+    long = "x" * 1_000_000
+    for number, codec in enumerate(("none", "gzip", "snappy", "lz4", "zstd")):
+        sender = Topics(kafka, **{"compression.type": codec})
+        sender.send(topic, [match(number), match(number)], partition=0, key=None)
+    arena.topics.send(topic, [match(9, data_source=long), '{"match_id": "' + long], partition=1)
+    assert arena.run()
+    assert arena.ids("matches") == sorted([f"M{number}" for number in range(5)] * 2 + ["M9"])
+    assert [length for (length,) in arena.rows("matches", "length(data_source)") if length] == [1_000_000]
+    assert arena.dead_records()[f"{topic}/1", 1] == ("corrupt", '{"match_id": "' + long)
+    arena.assert_accounted(12)
+
+
+def test_a_second_run_goes_on_and_a_new_partition_is_read_from_its_beginning(arena: Arena) -> None:
+    """What was sent into the partition before Spark knew of it is there too."""
+    topic = arena.topics.matches
+    arena.topics.send(topic, [match(number) for number in range(4)])
+    assert arena.run(MATCHES)
+    arena.topics.grow(topic, 3)
+    arena.topics.send(topic, [match(number) for number in range(10, 15)], partition=2)
+    arena.topics.send(topic, [match(20)])
+    assert arena.run(MATCHES)
+    assert arena.run(MATCHES)
+    assert [entry["records_processed"] for entry in arena.log()] == [4, 6]
+    assert len(set(arena.ids("matches"))) == 10
+    arena.assert_accounted(10)
+
+
+def test_a_backlog_is_worked_off_in_pieces(tmp_path: Path, topics: Topics, spark: SparkSession) -> None:
+    """KAFKA_MAX_OFFSETS_PER_TRIGGER bounds a batch; small batches leave few files."""
+    arena = Arena(tmp_path, topics, spark, kafka_max_offsets_per_trigger=20)
+    topics.send(topics.matches, [match(number) for number in range(50)])
+    assert arena.run(MATCHES)
+    assert max(entry["records_processed"] for entry in arena.log()) <= 20
+    files = list(arena.settings.esports_output_path.rglob("*.parquet"))
+    assert len(files) <= 3 * len(arena.log())
+    arena.assert_accounted(50)
+
+
+def test_without_its_checkpoint_it_reads_everything_again_and_writes_nothing_twice(arena: Arena) -> None:
+    """The dataset itself knows which records it has, refused ones too; what is new is written."""
+    topic = arena.topics.matches
+    arena.topics.send(topic, [match(number) for number in range(10)] + ["{"])
+    assert arena.run(MATCHES)
+    shutil.rmtree(arena.settings.checkpoint_location)
+    arena.topics.send(topic, [match(number) for number in range(10, 15)])
+    assert arena.run(MATCHES)
+    assert arena.ids("matches") == sorted(f"M{number}" for number in range(15))
+    assert [entry["duplicates"] for entry in arena.log()] == [0, 11]
+    arena.assert_accounted(27)
+
+
+def test_a_topic_that_was_made_anew_has_other_records(arena: Arena) -> None:
+    """The same offsets are no duplicates there: the topic's id tells."""
+    topics = arena.topics
+    topics.send(topics.matches, [match(number) for number in range(6)])
+    assert arena.run(MATCHES)
+    topics.remove()
+    topics.create(topics.matches)
+    topics.send(topics.matches, [match(number) for number in range(10, 16)])
+    shutil.rmtree(arena.settings.checkpoint_location)
+    assert arena.run(MATCHES)
+    assert len(set(arena.ids("matches"))) == 12
+    assert arena.total("duplicates") == 0
+
+
+def test_records_that_expired_before_they_were_read_are_counted(
+    arena: Arena, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the log and the metrics; those that are still there go on."""
+    topic = arena.topics.matches
+    arena.topics.send(topic, [match(number) for number in range(4)], partition=0)
+    assert arena.run(MATCHES)
+    arena.topics.send(topic, [match(number) for number in range(10, 20)], partition=0)
+    arena.topics.expire(topic, 0, 11)
+    assert arena.run(MATCHES)
+    assert len(arena.ids("matches")) == 7
+    assert "up to 7 records of" in capsys.readouterr().out
+    metrics = (arena.settings.metrics_directory / "esports_metrics.prom").read_text()
+    assert 'esports_offsets_lost_total{stream="matches"} 7.0' in metrics
+    arena.assert_accounted(7)
+
+
+def test_mended_records_leave_the_dead_letter_queue_and_are_written_once(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the rules were mended; also when the process died between writing and removing the letter."""
+    topic = arena.topics.players
+    odd = [player(number, role="r" * 70) for number in range(3)]
+    arena.topics.send(topic, [*odd, "{", player(9)], partition=0)
+    assert arena.run(PLAYERS)
+    assert arena.ids("players") == ["P9"]
+    assert arena.retry().resolved == []
+    monkeypatch.setattr(analytics.esports, "MAX_ROLE_LENGTH", 100)
+    monkeypatch.setattr(DeadLetters, "delete", _fail)
+    with pytest.raises(OSError, match="killed"):
+        arena.retry()
+    monkeypatch.undo()
+    monkeypatch.setattr(analytics.esports, "MAX_ROLE_LENGTH", 100)
+    assert len(arena.ids("players")) == 4
+    outcome = arena.retry()
+    assert (len(outcome.resolved), len(outcome.kept)) == (1, 1)
+    assert arena.ids("players") == ["P0", "P1", "P2", "P9"]
+    assert [letter.reason for letter in arena.letters()] == ["corrupt"]
+    columns = "kafka_offset, role, kafka_timestamp IS NOT NULL"
+    assert arena.rows("players", columns)[0] == (0, "r" * 70, True)
+    shutil.rmtree(arena.settings.checkpoint_location)
+    assert arena.run(PLAYERS)
+    assert arena.ids("players") == ["P0", "P1", "P2", "P9"]
+
+
+def _fail(*_arguments: object) -> None:
+    raise OSError("killed")
