@@ -164,7 +164,7 @@ def own_postgres() -> Iterator[LocalServer]:
 
 
 @pytest.fixture(scope="session")
-def kafka(spark: SparkSession) -> str:
+def kafka() -> str:
     """The address of the real broker; without one the test fails in CI and is skipped elsewhere."""
     servers = os.environ.get("KAFKA_TEST_SERVERS", "")
     if not servers:

@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 
 from tests.acceptance.job import ROOT, TIMEOUT_SECONDS
 from tests.arena import Arena, Topics, match
-from tests.class_archive import java_options
+from tests.class_archive import java_environment
 from tests.kafka_servers import JARS
 
 _EACH = 60
@@ -36,7 +36,7 @@ def _environment(arena: Arena, fault: str) -> dict[str, str]:
         "HEALTH_PORT": "0",
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "JAVA_TOOL_OPTIONS": java_options(),
+        **java_environment(),
         "FAULT": fault,
     }
 
