@@ -10,9 +10,11 @@ from typing import Any, Final
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from dashboard.data.esports_data import EsportsData
 from dashboard.data.health_data import HealthData
 from dashboard.data.shop import ShopData
 from dashboard.ecommerce import shop
+from dashboard.esports import matches, players
 from dashboard.health import anomalies, overview, pipeline, user
 
 _REFRESH_SECONDS: Final = 30
@@ -27,6 +29,7 @@ _HEALTH: Final[_Pages] = (
 )
 
 _ECOMMERCE: Final[_Pages] = (("Shop", "shop", shop.render),)
+_ESPORTS: Final[_Pages] = (("Matches", "matches", matches.render), ("Players", "players", players.render))
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Data:
 
     health: HealthData
     shop: ShopData | None = None
+    esports: EsportsData | None = None
 
 
 def run(data: Data) -> None:
@@ -48,6 +52,8 @@ def _groups(data: Data) -> Mapping[str, list[StreamlitPage]]:
     groups = {"Health": _pages(_HEALTH, data.health)}
     if data.shop is not None:
         groups["E-commerce"] = _pages(_ECOMMERCE, data.shop)
+    if data.esports is not None:
+        groups["Esports"] = _pages(_ESPORTS, data.esports)
     return groups
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dashboard.data.esports_data import EsportsData
 from dashboard.data.health_data import open_health_data
 from dashboard.data.shop import open_shop_data
 from dashboard.navigation import Data
@@ -20,4 +21,5 @@ def open_data(demo: bool) -> Data:
         return Data(open_health_data(start_demo()))
     settings = load()
     logs.configure(settings.log_level, settings.secrets(), settings.log_json)
-    return Data(open_health_data(settings), open_shop_data(settings))
+    esports = EsportsData(settings.esports_output_path)
+    return Data(open_health_data(settings), open_shop_data(settings), esports)

@@ -1,0 +1,144 @@
+"""Everything the esports pages show, each part with its age; the pages ask nothing else for data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pandas as pd
+
+from dashboard.data.parquet import FAULTS, Files, find_files, read
+from dashboard.data.remembered import Loaded, Remembered
+from monitoring.logs import get_logger
+
+logger = get_logger(__name__)
+
+_AGE_SECONDS: Final = 10.0
+_HOUR, _DAY = 3_600.0, 86_400.0
+# How far back the pages look from the newest batch: what there is to read then depends on how much comes, not
+# on how long it has been coming. A match under way is told of all the time, so its last row is never old.
+LIVE_HOURS: Final = 12
+MATCH_DAYS: Final = 7
+PLAYER_DAYS: Final = 30
+# The newest so many are kept in memory and offered.
+MOST_MATCHES: Final = 20_000
+MOST_PLAYERS: Final = 20_000
+
+_SIDES = [f"team_{side}_{what}" for side in (1, 2) for what in ("id", "name", "kills", "gold", "towers")]
+MATCH_COLUMNS: Final = [
+    "match_id", "status", *_SIDES, "winner_id", "winner_name", "match_duration", "game_number",
+    "tournament_name", "match_type", "started_at", "finished_at",
+]  # fmt: skip
+PLAYER_COLUMNS: Final = [
+    "player_id", "status", "nickname", "first_name", "last_name", "current_team_name", "role", "nationality",
+    "total_games", "total_wins", "win_rate", "kda_ratio", "avg_kills", "avg_deaths", "avg_assists",
+    "recent_form",
+]  # fmt: skip
+_ORDER = ["kafka_timestamp", "kafka_partition", "kafka_offset"]
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The newest row of each key; `newest` is when the newest batch was written, None without one.
+
+    `is_whole` tells that no file was left out because there are too many.
+    """
+
+    rows: pd.DataFrame
+    newest: datetime | None
+    is_whole: bool = True
+
+
+class EsportsData:
+    """Reads of the datasets below `output`, remembered for all sessions."""
+
+    def __init__(self, output: Path, make_memory: Callable[..., Remembered] = Remembered) -> None:
+        self.output = output
+        self._matches = make_memory(_explain, FAULTS)
+        self._players = make_memory(_explain, FAULTS)
+
+    def matches(self) -> Loaded[Latest]:
+        """The newest state of each match, the latest first."""
+        return self._matches.get("matches", lambda: read_matches(self.output / "matches"), _AGE_SECONDS)
+
+    def players(self) -> Loaded[Latest]:
+        """The newest profile of each player, the latest first."""
+        return self._players.get("players", lambda: read_players(self.output / "players"), _AGE_SECONDS)
+
+    def course(self, match_id: str) -> Loaded[pd.DataFrame]:
+        """How a match went, one row a minute: `minute`, and the first team's lead in `gold` and `kills`."""
+        return self._matches.get(
+            f"course {match_id}", lambda: read_course(self.output / "matches", match_id), _AGE_SECONDS
+        )
+
+
+def read_matches(dataset: Path) -> Latest:
+    """Matches of the last days, those under way from the last hours only, each in its newest state."""
+    # In this order a match that ends in between is seen twice, and its newer row counts.
+    under_way = find_files(dataset, dict.fromkeys(("live", "unknown"), LIVE_HOURS * _HOUR))
+    others = find_files(dataset, dict.fromkeys(("scheduled", "finished"), MATCH_DAYS * _DAY))
+    parts = [
+        _latest(under_way, MATCH_COLUMNS, LIVE_HOURS * _HOUR, MOST_MATCHES),
+        _latest(others, MATCH_COLUMNS, MATCH_DAYS * _DAY, MOST_MATCHES),
+    ]
+    found = [part for part in parts if not part.empty]
+    rows = pd.concat(found, ignore_index=True) if found else parts[0]
+    rows = rows.sort_values(_ORDER, ascending=False).drop_duplicates("match_id", ignore_index=True)
+    return Latest(rows, _moment(others.newest), under_way.is_whole and others.is_whole)
+
+
+def read_players(dataset: Path) -> Latest:
+    """Players whose profile was told in the last days, each in its newest state."""
+    files = find_files(dataset, {"*": PLAYER_DAYS * _DAY})
+    rows = _latest(files, PLAYER_COLUMNS, PLAYER_DAYS * _DAY, MOST_PLAYERS)
+    return Latest(rows, _moment(files.newest), files.is_whole)
+
+
+def read_course(dataset: Path, match_id: str) -> pd.DataFrame:
+    """The columns of EsportsData.course, for a match of the last hours."""
+    files = find_files(dataset, dict.fromkeys(("live", "unknown", "finished"), LIVE_HOURS * _HOUR))
+    if not files.paths:
+        return pd.DataFrame(columns=["minute", "gold", "kills"])
+    newest = f"({', '.join(_ORDER)})"
+    return read(
+        files,
+        "SELECT match_duration // 60 AS minute, "
+        f"arg_max(team_1_gold - team_2_gold, {newest}) AS gold, "
+        f"arg_max(team_1_kills - team_2_kills, {newest}) AS kills "
+        "FROM rows WHERE match_id = $match_id AND match_duration IS NOT NULL GROUP BY 1 ORDER BY 1",
+        {"match_id": match_id},
+    )
+
+
+def _latest(files: Files, columns: Sequence[str], seconds: float, most: int) -> pd.DataFrame:
+    """The newest row of each key (the first of `columns`) of the last `seconds`, the latest first."""
+    names = [*columns, *_ORDER]
+    if not files.paths or files.newest is None:
+        return pd.DataFrame(columns=names)
+    row = ", ".join(f"'{name}': {name}" for name in names)
+    return read(
+        files,
+        f"FROM (SELECT unnest(arg_max({{{row}}}, ({', '.join(_ORDER)}))) FROM rows "
+        f"WHERE kafka_timestamp >= to_timestamp($since) GROUP BY {columns[0]}) "
+        f"ORDER BY {', '.join(f'{name} DESC' for name in _ORDER)} LIMIT {most}",
+        {"since": files.newest - seconds},
+    )
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+
+
+def _explain(error: Exception) -> str:
+    """One sentence with the remedy; the details go to the log."""
+    logger.warning(f"The dashboard could not read the esports datasets: {str(error)[:500]}")
+    if isinstance(error, duckdb.InterruptException):
+        return "Reading the Parquet took too long: run python main.py esports compact, it merges small files."
+    if isinstance(error, PermissionError):
+        return "The folder ESPORTS_OUTPUT_PATH may not be read by the dashboard's user."
+    name = type(error).__name__
+    return f"The Parquet in ESPORTS_OUTPUT_PATH cannot be read ({name}); the log tells which file."

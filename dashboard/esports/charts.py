@@ -1,0 +1,55 @@
+"""The charts of the esports pages: who leads by how much, now and over a match.
+
+The first team's lead is above zero and blue, the second's below and orange; the text says whose it is.
+"""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from dashboard.charts import BLUE, GRAY, ORANGE
+
+FIRST, SECOND = "first team leads", "second team leads"
+_COLOR = alt.Color(
+    "leader:N",
+    scale=alt.Scale(domain=[FIRST, SECOND], range=[BLUE, ORANGE]),
+    legend=alt.Legend(orient="bottom", title=None, columns=2, symbolOpacity=1),
+)
+
+
+def leads(frame: pd.DataFrame, what: str) -> alt.Chart:
+    """A bar for each match of `frame`: `match`, `lead` of the first team, `leader`; `what` names the axis."""
+    labels = alt.Axis(title=None, labelLimit=170, labelOverlap=False, ticks=False, domain=False)
+    chart: alt.Chart = (
+        alt.Chart(frame, height=len(frame) * 34 + 110)
+        .mark_bar()
+        .encode(
+            x=alt.X("lead:Q", title=what, axis=alt.Axis(tickCount=4, format="+~s")),
+            y=alt.Y("match:N", sort=None, axis=labels),
+            color=_COLOR,
+            tooltip=[
+                alt.Tooltip("match:N", title="Match"),
+                alt.Tooltip("lead:Q", title="Lead of the first team", format="+,"),
+            ],
+        )
+    )
+    return chart
+
+
+def course(frame: pd.DataFrame, what: str) -> alt.LayerChart:
+    """A line of `lead` over `minute`, with the zero that divides the two teams."""
+    line = (
+        alt.Chart(frame)
+        .mark_line(strokeWidth=2.5, color=BLUE, point=alt.OverlayMarkDef(color=BLUE, size=30))
+        .encode(
+            x=alt.X("minute:Q", title="minute", axis=alt.Axis(tickMinStep=1, grid=False)),
+            y=alt.Y("lead:Q", title=what, axis=alt.Axis(tickCount=5, format="+~s")),
+            tooltip=[
+                alt.Tooltip("minute:Q", title="Minute"),
+                alt.Tooltip("lead:Q", title="Lead of the first team", format="+,"),
+            ],
+        )
+    )
+    zero = alt.Chart(pd.DataFrame({"lead": [0]})).mark_rule(color=GRAY, strokeDash=[4, 4]).encode(y="lead:Q")
+    return alt.LayerChart(layer=[line, zero], height=280)

@@ -1,0 +1,89 @@
+"""Players: everybody's newest profile, with search."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import frame
+from dashboard.data.esports_data import PLAYER_DAYS, EsportsData
+from dashboard.esports.states import STATUSES, has_rows, newest, text
+from dashboard.text import csv_bytes, figure
+
+_SHOWN = 50
+_SORTS = {"Win rate": "win_rate", "KDA": "kda_ratio", "Games": "total_games"}
+_SEARCHED = ("player_id", "nickname", "first_name", "last_name", "current_team_name")
+
+
+def render(data: EsportsData) -> None:
+    """Draw the page."""
+    frame.heading("Players", "Who plays, for whom, and how well?")
+    loaded = data.players()
+    frame.age("Players from Parquet", loaded)
+    rows = loaded.value.rows if loaded.value else None
+    frame.figures(
+        {
+            "Players": (
+                "–" if rows is None else f"{len(rows):,}",
+                f"Told of in the last {PLAYER_DAYS} days.",
+            ),
+            "Active": ("–" if rows is None else f"{int((rows['status'] == 'active').sum()):,}", None),
+            "Newest batch": newest(loaded.value),
+        }
+    )
+    if rows is None or not has_rows(loaded, data.output, PLAYER_DAYS):
+        return
+    found = _filtered(rows)
+    frame.section(f"{len(found):,} found")
+    if found.empty:
+        st.markdown("Nobody matches; search for less, or choose more roles.")
+        return
+    if len(found) > _SHOWN:
+        st.markdown(f"The first {_SHOWN} are shown; the download holds all {len(found):,}.")
+    _table(found.head(_SHOWN))
+    st.download_button(
+        "Download as CSV", csv_bytes(found), "players.csv", "text/csv", icon=":material/download:"
+    )
+
+
+def _filtered(rows: pd.DataFrame) -> pd.DataFrame:
+    with st.container(horizontal=True):
+        search = st.text_input("Name, team or id contains", width=260, key="search")
+        roles = st.multiselect(
+            "Role", sorted({text(role) for role in rows["role"]}), placeholder="All", width=260, key="role"
+        )
+        sort = st.selectbox("Best by", list(_SORTS), width=150, key="sort")
+        all_players = st.checkbox("Also inactive", key="inactive")
+    keep = pd.Series(data=True, index=rows.index)
+    if not all_players:
+        keep &= rows["status"] == "active"
+    if roles:
+        keep &= rows["role"].isin(roles)
+    if search.strip():
+        hits = [
+            rows[name].fillna("").str.contains(search.strip(), case=False, regex=False) for name in _SEARCHED
+        ]
+        keep &= pd.concat(hits, axis=1).any(axis=1)
+    return rows[keep].sort_values([_SORTS[sort], "player_id"], ascending=[False, True])
+
+
+def _table(shown: pd.DataFrame) -> None:
+    frame.table(
+        pd.DataFrame(
+            {
+                "Nickname": [text(name) for name in shown["nickname"]],
+                "Name": [
+                    f"{text(first, '')} {text(last, '')}".strip() or "–"
+                    for first, last in zip(shown["first_name"], shown["last_name"], strict=True)
+                ],
+                "Team": [text(name) for name in shown["current_team_name"]],
+                "Role": [text(role) for role in shown["role"]],
+                "Status": [STATUSES.get(status, status) for status in shown["status"]],
+                "Games": [figure(games) for games in shown["total_games"]],
+                "Won": [figure(rate * 100, "%") for rate in shown["win_rate"]],
+                "KDA": [figure(ratio, digits=2) for ratio in shown["kda_ratio"]],
+                "Form": [text(form) for form in shown["recent_form"]],
+            }
+        ),
+        "Players, the best first",
+    )

@@ -1,0 +1,67 @@
+"""The states of matches and players as people read them, and what to do when there is nothing to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.data.esports_data import Latest
+from dashboard.data.remembered import Loaded
+from dashboard.text import ago, plain
+
+# The marks tell them apart without colour.
+STATUSES: Final = {
+    "live": "●\xa0live",
+    "scheduled": "○\xa0scheduled",
+    "finished": "✓\xa0finished",
+    "active": "✓\xa0active",
+    "inactive": "–\xa0inactive",
+    "unknown": "?\xa0unknown",
+}
+
+
+def text(value: Any, otherwise: str = "–") -> str:
+    """A stored text, or `otherwise` where there is none."""
+    return otherwise if value is None or pd.isna(value) or value == "" else str(value)
+
+
+def teams(row: Mapping[str, Any]) -> str:
+    """`First – Second` of a match; ids where names are missing."""
+    return " – ".join(
+        text(row[f"team_{side}_name"], text(row[f"team_{side}_id"], "unknown team")) for side in (1, 2)
+    )
+
+
+def newest(latest: Latest | None) -> tuple[str, str]:
+    """The figure of the newest batch."""
+    moment = latest.newest if latest else None
+    return ago(moment, datetime.now(timezone.utc)) if moment else "–", "When the service last wrote a batch."
+
+
+def has_rows(loaded: Loaded[Latest], output: Path, days: int) -> bool:
+    """Whether there is something to show; if not, the page says why and what to do."""
+    if loaded.value is None:
+        return False
+    if not loaded.value.is_whole:
+        st.warning(
+            "There are too many small files, so the oldest were left out: run "
+            "`python main.py esports compact`.",
+            icon=":material/warning:",
+        )
+    if not loaded.value.rows.empty:
+        return True
+    if loaded.value.newest is None:
+        st.info(
+            f"There is nothing in {plain(output)} yet. Start the service with `python main.py --pipeline "
+            "esports`, or look at simulated matches: `python main.py --pipeline esports --demo`. If it runs "
+            "already, compare its ESPORTS_OUTPUT_PATH with the dashboard's.",
+            icon=":material/info:",
+        )
+    else:
+        st.info(f"Nothing was told in the {days} days before the newest batch.", icon=":material/info:")
+    return False
