@@ -56,10 +56,11 @@ class Fixture:
 
 @dataclass(slots=True)
 class Match:
-    """A fixture and how it goes."""
+    """A fixture and how it goes; `luck` multiplies each side's strength."""
 
     fixture: Fixture
     length: timedelta
+    luck: tuple[float, float]
     scores: tuple[Score, Score] = field(default_factory=lambda: (Score(), Score()))
     played: timedelta = timedelta(0)
     is_live: bool = False
@@ -80,10 +81,11 @@ class Match:
         return True
 
     def _play(self, minutes: float, rng: random.Random) -> None:
-        for team, score in zip(self.fixture.teams, self.scores, strict=True):
-            kills = _poisson(rng, _KILLS_A_MINUTE * minutes * team.strength)
-            towers = min(_poisson(rng, _TOWERS_A_MINUTE * minutes * team.strength**2), _TOWERS - score.towers)
-            earned = _GOLD_A_MINUTE * minutes * team.strength * rng.uniform(0.85, 1.15)
+        for team, luck, score in zip(self.fixture.teams, self.luck, self.scores, strict=True):
+            strength = team.strength * luck
+            kills = _poisson(rng, _KILLS_A_MINUTE * minutes * strength)
+            towers = min(_poisson(rng, _TOWERS_A_MINUTE * minutes * strength**2), _TOWERS - score.towers)
+            earned = _GOLD_A_MINUTE * minutes * strength * rng.uniform(0.85, 1.15)
             score.kills += kills
             score.towers += towers
             score.gold += round(earned) + kills * _GOLD_FOR_KILL + towers * _GOLD_FOR_TOWER
@@ -134,6 +136,11 @@ def draw_length(rng: random.Random) -> timedelta:
     """How long a match takes, in whole seconds: around half an hour."""
     minutes = min(max(rng.gauss(31, 5), _SHORTEST_MINUTES), _LONGEST_MINUTES)
     return timedelta(seconds=round(minutes * 60))
+
+
+def draw_luck(rng: random.Random) -> tuple[float, float]:
+    """By how much each side is better than usual on that day; the weaker side wins often."""
+    return rng.gauss(1.0, 0.06), rng.gauss(1.0, 0.06)
 
 
 def iso(moment: datetime) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from sources.esports_match import PATCHES, Fixture, Match, Team, draw_length
+from sources.esports_match import PATCHES, Fixture, Match, Team, draw_length, draw_luck
 from sources.esports_player import ROLES, Player, draw_player
 
 Topic = Literal["matches", "players"]
@@ -115,11 +115,11 @@ class Season:
             patch=self._rng.choice(PATCHES),
             starts_at=now + timedelta(seconds=self._rng.randrange(_LONGEST_BREAK_SECONDS)),
         )
-        return Match(fixture, draw_length(self._rng))
+        return Match(fixture, draw_length(self._rng), draw_luck(self._rng))
 
     def _team(self, number: int) -> Team:
         place, animal = _PLACES[number % len(_PLACES)], _ANIMALS[number // len(_PLACES) % len(_ANIMALS)]
-        return Team(f"TEAM_{number + 1:03d}", f"{place} {animal}", self._rng.uniform(0.85, 1.15))
+        return Team(f"TEAM_{number + 1:03d}", f"{place} {animal}", self._rng.uniform(0.94, 1.06))
 
     def _draw_players(self) -> Iterator[Player]:
         number = 0

@@ -37,11 +37,12 @@ class Writer:
         for generations in self.generations.values():
             generations.ensure()
 
-    def season(self, batches: int, seed: int = 1, step: timedelta = timedelta(minutes=3)) -> None:
-        """Add so many updates of a simulated season."""
-        season = Season(seed, 4, START)
+    def season(self, batches: int, start: datetime = START) -> None:
+        """Add so many updates of a simulated season from `start` on, each three minutes later."""
+        season = Season(1, 4, start)
         for number in range(batches):
-            self.add(season.advance(START + number * step), START + number * step)
+            now = start + timedelta(minutes=3) * number
+            self.add(season.advance(now), now)
 
     def add(self, messages: Iterable[Message], now: datetime) -> None:
         """Add one batch for each topic that has messages."""

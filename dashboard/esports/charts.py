@@ -14,18 +14,18 @@ FIRST, SECOND = "first team leads", "second team leads"
 _COLOR = alt.Color(
     "leader:N",
     scale=alt.Scale(domain=[FIRST, SECOND], range=[BLUE, ORANGE]),
-    legend=alt.Legend(orient="bottom", title=None, columns=2, symbolOpacity=1),
+    legend=alt.Legend(orient="bottom", title=None, columns=1, symbolOpacity=1),
 )
 
 
 def leads(frame: pd.DataFrame, what: str) -> alt.Chart:
     """A bar for each match of `frame`: `match`, `lead` of the first team, `leader`; `what` names the axis."""
-    labels = alt.Axis(title=None, labelLimit=170, labelOverlap=False, ticks=False, domain=False)
+    labels = alt.Axis(title=None, labelLimit=190, labelOverlap=False, ticks=False, domain=False)
     chart: alt.Chart = (
         alt.Chart(frame, height=len(frame) * 34 + 110)
         .mark_bar()
         .encode(
-            x=alt.X("lead:Q", title=what, axis=alt.Axis(tickCount=4, format="+~s")),
+            x=alt.X("lead:Q", title=what, axis=alt.Axis(tickCount=4, format="+,.0f")),
             y=alt.Y("match:N", sort=None, axis=labels),
             color=_COLOR,
             tooltip=[
@@ -44,7 +44,7 @@ def course(frame: pd.DataFrame, what: str) -> alt.LayerChart:
         .mark_line(strokeWidth=2.5, color=BLUE, point=alt.OverlayMarkDef(color=BLUE, size=30))
         .encode(
             x=alt.X("minute:Q", title="minute", axis=alt.Axis(tickMinStep=1, grid=False)),
-            y=alt.Y("lead:Q", title=what, axis=alt.Axis(tickCount=5, format="+~s")),
+            y=alt.Y("lead:Q", title=what, axis=alt.Axis(tickCount=5, format="+,.0f")),
             tooltip=[
                 alt.Tooltip("minute:Q", title="Minute"),
                 alt.Tooltip("lead:Q", title="Lead of the first team", format="+,"),

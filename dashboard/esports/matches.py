@@ -12,7 +12,7 @@ from dashboard.charts import horizontal_bars
 from dashboard.data.esports_data import MATCH_DAYS, EsportsData
 from dashboard.esports import charts
 from dashboard.esports.states import has_rows, newest, teams, text
-from dashboard.text import figure, short_time, signed
+from dashboard.text import NBSP, figure, short_time, signed
 
 _SHOWN_LIVE = 20
 _SHOWN_RESULTS = 15
@@ -76,14 +76,14 @@ def _live(live: pd.DataFrame, data: EsportsData) -> None:
 
 def _both(rows: pd.DataFrame, what: str) -> list[str]:
     pairs = zip(rows[f"team_1_{what}"], rows[f"team_2_{what}"], strict=True)
-    return [f"{figure(first)} : {figure(second)}" for first, second in pairs]
+    return [f"{figure(first)}{NBSP}:{NBSP}{figure(second)}" for first, second in pairs]
 
 
 def _leads(shown: pd.DataFrame, name: str) -> None:
     what = _LEADS[name]
     leads = pd.DataFrame(
         {
-            "match": [f"{teams(row)}, {text(row['match_id'])[-6:]}" for _, row in shown.iterrows()],
+            "match": _unique([teams(row) for _, row in shown.iterrows()], shown["match_id"]),
             "lead": (shown[f"team_1_{what}"] - shown[f"team_2_{what}"]).tolist(),
         }
     ).dropna()
@@ -95,6 +95,14 @@ def _leads(shown: pd.DataFrame, name: str) -> None:
         f"{match}: {signed(lead, what)}" for match, lead in zip(leads["match"], leads["lead"], strict=True)
     )
     frame.chart(charts.leads(leads, f"{what}, first team ahead"), f"Lead of the first team: {parts}.", leads)
+
+
+def _unique(names: list[str], ids: pd.Series[str]) -> list[str]:
+    """The names, with the end of the id where two matches have the same."""
+    return [
+        name if names.count(name) == 1 else f"…{key[-6:]}, {name}"
+        for name, key in zip(names, ids, strict=True)
+    ]
 
 
 def _course(shown: pd.DataFrame, name: str, data: EsportsData) -> None:
@@ -172,7 +180,7 @@ def _results(finished: pd.DataFrame) -> None:
     if finished.empty:
         return
     frame.section("Latest results")
-    shown = finished.head(_SHOWN_RESULTS)
+    shown = finished.sort_values("finished_at", ascending=False).head(_SHOWN_RESULTS)
     frame.table(
         pd.DataFrame(
             {

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import connect
 from sources.simulator import PATTERN_USER_ID
 from tests.analytics_documents import analytics_documents
+from tests.esports_dataset import Writer
 from tests.postgres_servers import fresh_database, fresh_role
 from tests.shop_rows import fill_an_hour
 from tests.toxiproxy import free_port
@@ -39,7 +40,15 @@ pytestmark = pytest.mark.xdist_group("dashboard in a browser")
 ROOT = Path(__file__).parents[2]
 _WAIT_MS = 90_000
 # Address: how many charts the page has.
-_PAGES = {"": 2, "user": 2, "anomalies": 1, "pipeline": 2, "shop": 5}
+_PAGES = {
+    "": 2,
+    "user": 2,
+    "anomalies": 1,
+    "pipeline": 2,
+    "shop": 5,
+    "matches": 3,
+    "players": 0,
+}
 # On an address below the root Streamlit looks for its server there first, and the browser reports that.
 _PROBES = ("/_stcore/health", "/_stcore/host-config")
 # Streamlit's own: a group's heading within the list of pages; and tables that scroll sideways on narrow
@@ -65,6 +74,7 @@ class _Visit:
     def open(self, address: str, charts: int) -> Page:
         """Go there and wait until so many charts are drawn."""
         self.page.goto(f"{self.base}/{address}")
+        self.page.locator("h1").wait_for()
         self.drawn(charts)
         return self.page
 
@@ -127,6 +137,7 @@ def installation(
     for batch in (report(0, steps_ms={"poll": 2.0, "compute": 900.0}), report(1, errors=["1 × x: y"])):
         history.record(batch)
         metrics.observe(batch)
+    Writer(folder / "processed").season(30, datetime.now(timezone.utc) - timedelta(minutes=90))
     try:
         ensure_indexes(client[name]["analytics"])
         client[name]["analytics"].insert_many(analytics_documents(3, datetime.now(timezone.utc)))
@@ -136,6 +147,7 @@ def installation(
             "POSTGRES_DSN": shop_dsn,
             "LOG_DIRECTORY": str(folder),
             "METRICS_DIRECTORY": str(folder),
+            "ESPORTS_OUTPUT_PATH": str(folder / "processed"),
         }
     finally:
         client.drop_database(name)

@@ -23,7 +23,6 @@ from dashboard.data.remembered import Remembered
 from dashboard.esports import matches, players
 from dashboard.esports.matches import win_rates
 from sinks.parquet_compaction import compact
-from sources.esports_season import Season
 from tests.esports_dataset import Writer, match
 from tests.unit.dashboard.shown import charts, show, texts
 
@@ -35,10 +34,7 @@ _NOW = datetime.now(timezone.utc).replace(microsecond=0)
 def season(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The datasets of two hours of a season that ends now."""
     output = tmp_path_factory.mktemp("season")
-    writer, simulated = Writer(output), Season(3, 4, _NOW - timedelta(hours=2))
-    for minutes in range(0, 121, 4):
-        now = _NOW - timedelta(minutes=120 - minutes)
-        writer.add(simulated.advance(now), now)
+    Writer(output).season(40, _NOW - timedelta(hours=2))
     return output
 
 
