@@ -171,6 +171,7 @@ def main(
                 if written(scratch) != records:
                     raise RuntimeError(f"{name} wrote {written(scratch)} rows of {records}")
         spark.stop()
+        AdminClient({"bootstrap.servers": servers}).delete_topics([small, topic])[topic].result(30)
     verdict = _tell(out, records, {name: records / median(found) for name, found in seconds.items()})
     sys.exit(0 if verdict else 1)
 

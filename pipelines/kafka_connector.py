@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tempfile
@@ -27,8 +28,11 @@ logger = get_logger(__name__)
 def connector_conf(settings: Settings) -> dict[str, str]:
     """The Spark settings that bring the connector; fetches its jars when KAFKA_CONNECTOR_PATH has none.
 
-    Raises ConfigurationError with the remedy when they cannot be had.
+    Under spark-submit there are none: Java runs already, with the connector that `--packages` named. Raises
+    ConfigurationError with the remedy when the jars cannot be had.
     """
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        return {}
     folder = settings.kafka_connector_path.expanduser().absolute() / PACKAGE[2]
     if not list(folder.glob("*.jar")):
         require_java()

@@ -171,11 +171,15 @@ class TopicBatch:
         conditions = ["false"]
         for partition, (first, after) in span.items():
             key = (self.topic, topic_id, partition)
+            # Merged, because what was rescued one by one mostly lies within what a batch consumed.
+            there = OffsetRanges()
             for ranges in (self.store.consumed, self.store.rescued):
-                conditions += [
-                    f"(partition = {partition} AND offset >= {start} AND offset < {end})"
-                    for start, end in ranges.within(key, first, after)
-                ]
+                for start, end in ranges.within(key, first, after):
+                    there.add(key, start, end)
+            conditions += [
+                f"(partition = {partition} AND offset >= {start} AND offset < {end})"
+                for start, end in there.within(key, first, after)
+            ]
         return " OR ".join(conditions)
 
     def _lost(self, span: Span, records: int) -> int:

@@ -13,7 +13,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from analytics.esports import DATASETS, MATCHES, PLAYERS, SPARK_CONF, Dataset
 from checkpoint.lock import hold
-from contracts import ConfigurationError, UnavailableError
+from contracts import AlreadyRunningError, ConfigurationError, UnavailableError
 from monitoring.kafka_flow import KafkaFlow
 from monitoring.logs import get_logger
 from monitoring.query_metrics import measured_queries
@@ -211,7 +211,14 @@ def _locked(settings: Settings, datasets: Sequence[Dataset]) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(hold(_checkpoint(settings)))
         for dataset in datasets:
-            stack.enter_context(hold(ParquetDataset(settings.esports_output_path, dataset.name).staging))
+            store = ParquetDataset(settings.esports_output_path, dataset.name)
+            try:
+                stack.enter_context(hold(store.staging))
+            except AlreadyRunningError:
+                raise AlreadyRunningError(
+                    f"Another process writes into {store.folder}. Stop it first, or give this one a "
+                    "folder of its own in ESPORTS_OUTPUT_PATH."
+                ) from None
         yield
 
 
