@@ -13,11 +13,12 @@ import typer
 from rich.table import Column
 from rich.text import Text
 
-from commands.checks import backend, database, machine
+from commands.checks import backend, database, machine, postgres
 from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
 from commands.terminal import console, print_json, progress, table
 from contracts import ConfigurationError
 from monitoring import logs
+from pipelines.catalog import PipelineName
 from settings import Settings, load, unknown_keys
 
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
@@ -32,11 +33,12 @@ _DATABASE_CHECKS: tuple[tuple[str, Callable[[database.Database], CheckResult]], 
 
 
 def check(
+    pipeline: Annotated[PipelineName, typer.Option(help="Whose servers and folders.")] = PipelineName.HEALTH,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
 ) -> None:
     """Look at Java, database, rights, indexes, clocks, folders and backend; exit code 2 if one fails."""
     with progress("Checking"):
-        results = list(run_checks())
+        results = list(run_checks(pipeline))
     good = all(result.status != "failed" for result in results)
     if as_json:
         print_json({"ok": good, "checks": [asdict(result) for result in results]})
@@ -46,7 +48,7 @@ def check(
         raise typer.Exit(2)
 
 
-def run_checks() -> Iterator[CheckResult]:
+def run_checks(pipeline: PipelineName = PipelineName.HEALTH) -> Iterator[CheckResult]:
     """Every check in order; what depends on a failed one is skipped. Never raises, never hangs."""
     yield bounded("Python", machine.python)
     yield bounded("Packages", machine.packages)
@@ -63,6 +65,9 @@ def run_checks() -> Iterator[CheckResult]:
     yield bounded("Time zone", partial(machine.time_zone, settings))
     for name, path in machine.folders(settings).items():
         yield bounded(name, partial(machine.folder, name, path))
+    if pipeline is PipelineName.ECOMMERCE:
+        yield from postgres.run(settings)
+        return
     yield from _database_results(settings)
     yield bounded("Backend", partial(backend.answers, settings))
 

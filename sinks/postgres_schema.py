@@ -9,10 +9,10 @@ import psycopg
 EVENTS = "user_events"
 LEDGER = "user_event_batches"
 
-# Names are fixed, so that a second start finds what the first made.
-_STATEMENTS = (
-    f"""
-    CREATE TABLE IF NOT EXISTS {EVENTS} (
+# By name. Names are fixed, so that a second start finds what the first made.
+_STATEMENTS = {
+    EVENTS: f"""
+    CREATE TABLE {EVENTS} (
         event_id UUID PRIMARY KEY,
         user_id TEXT NOT NULL CHECK (user_id <> ''),
         product_id TEXT NOT NULL CHECK (product_id <> ''),
@@ -25,17 +25,17 @@ _STATEMENTS = (
         CHECK ((event_type = 'purchase') = (price IS NOT NULL))
     )
     """,
-    f"CREATE INDEX IF NOT EXISTS {EVENTS}_event_timestamp ON {EVENTS} (event_timestamp)",
-    f"CREATE INDEX IF NOT EXISTS {EVENTS}_user_id ON {EVENTS} (user_id)",
-    f"CREATE INDEX IF NOT EXISTS {EVENTS}_product_id ON {EVENTS} (product_id)",
+    f"{EVENTS}_event_timestamp": f"CREATE INDEX {EVENTS}_event_timestamp ON {EVENTS} (event_timestamp)",
+    f"{EVENTS}_user_id": f"CREATE INDEX {EVENTS}_user_id ON {EVENTS} (user_id)",
+    f"{EVENTS}_product_id": f"CREATE INDEX {EVENTS}_product_id ON {EVENTS} (product_id)",
     # Rows arrive in the order of this column, so the smallest kind of index finds the last minutes.
-    f"""
-    CREATE INDEX IF NOT EXISTS {EVENTS}_ingested_at ON {EVENTS} USING BRIN (ingested_at)
+    f"{EVENTS}_ingested_at": f"""
+    CREATE INDEX {EVENTS}_ingested_at ON {EVENTS} USING BRIN (ingested_at)
         WITH (pages_per_range = 32, autosummarize = on)
     """,
     # One row a batch, written in the transaction that inserts its events: what is here is done.
-    f"""
-    CREATE TABLE IF NOT EXISTS {LEDGER} (
+    LEDGER: f"""
+    CREATE TABLE {LEDGER} (
         query_id UUID NOT NULL,
         batch_id BIGINT NOT NULL,
         records_in BIGINT NOT NULL,
@@ -49,8 +49,8 @@ _STATEMENTS = (
         PRIMARY KEY (query_id, batch_id)
     )
     """,
-    f"CREATE INDEX IF NOT EXISTS {LEDGER}_committed_at ON {LEDGER} (committed_at)",
-)
+    f"{LEDGER}_committed_at": f"CREATE INDEX {LEDGER}_committed_at ON {LEDGER} (committed_at)",
+}
 # Two programs that start at once would both try to make the tables.
 _LOCK = 5_072_026
 
@@ -58,5 +58,7 @@ _LOCK = 5_072_026
 def ensure_tables(connection: psycopg.Connection[Any]) -> None:
     """Make what is missing; the caller's transaction covers all of it."""
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-    for statement in _STATEMENTS:
-        connection.execute(statement)
+    for name, statement in _STATEMENTS.items():
+        # IF NOT EXISTS would ask for the right to make what is there already.
+        if connection.execute("SELECT to_regclass(%s)", [name]).fetchone() == (None,):
+            connection.execute(statement)

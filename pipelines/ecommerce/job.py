@@ -30,6 +30,7 @@ from settings import Settings
 from sinks import postgres_client, postgres_staging
 from sinks.postgres_client import connect, wait_for_server
 from sinks.postgres_events import LATENCY_BOUNDS, Outcome
+from sinks.postgres_needs import column_fault, missing_grants
 from sinks.postgres_schema import ensure_tables
 from sources import csv_records
 from sources.csv_files import new_files
@@ -124,18 +125,31 @@ def assemble(settings: Settings, spark: SparkSession) -> EcommercePipeline:
 def prepare_database(settings: Settings) -> None:
     """Wait until PostgreSQL answers, then make the tables that are missing.
 
-    Raises ConfigurationError that names POSTGRES_DSN and the remedy.
+    Raises ConfigurationError that names POSTGRES_DSN and the remedy: no server, a table of somebody else with
+    the same name, a right that is missing.
     """
     dsn = settings.postgres_dsn.get_secret_value()
     wait_for_server(dsn, settings.postgres_wait_seconds, logger.warning)
     try:
         with connect(dsn) as connection:
-            ensure_tables(connection)
+            fault = column_fault(connection)
+            if fault is None:
+                ensure_tables(connection)
+                missing = missing_grants(connection)
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError(
-            f"The user of POSTGRES_DSN may not make tables ({str(error).splitlines()[0]}). Let it: "
-            "GRANT CREATE, USAGE ON SCHEMA public TO …; or make the tables of docs/ecommerce.md yourself."
+            f"The user of POSTGRES_DSN may not make tables ({error.diag.message_primary}). Let it: "
+            "GRANT CREATE, USAGE ON SCHEMA public TO …"
         ) from None
+    if fault is not None:
+        raise ConfigurationError(
+            f"In the database of POSTGRES_DSN {fault}, so it is not this pipeline's. Rename that table, or "
+            "choose another database."
+        )
+    if missing:
+        raise ConfigurationError(
+            f"The user of POSTGRES_DSN may not do all that a batch does. Let it: {'; '.join(missing)}"
+        )
 
 
 def _latency(reporting: StreamReporting) -> Callable[[Outcome], None]:

@@ -1,0 +1,97 @@
+"""Checks for the e-commerce pipeline: PostgreSQL, its tables and rights, and the folder of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+
+import psycopg
+
+from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
+from contracts import ConfigurationError
+from settings import Settings
+from sinks.postgres_client import connect, wait_for_server
+from sinks.postgres_needs import OLDEST_SERVER, column_fault, missing_grants
+from sinks.postgres_schema import EVENTS
+
+_COUNTED_FILES = 1_000
+
+
+def reachable(settings: Settings) -> CheckResult:
+    """That a server answers the user of POSTGRES_DSN, and its version."""
+    dsn = settings.postgres_dsn.get_secret_value()
+    try:
+        wait_for_server(dsn, 0, lambda _line: None)
+    except ConfigurationError as error:
+        return failed("PostgreSQL", str(error), "As the message says.")
+    with connect(dsn) as connection:
+        information = connection.info
+        version = information.server_version // 10_000
+        detail = f"{information.host}:{information.port}/{information.dbname} answers, version {version}"
+    if version < OLDEST_SERVER:
+        return failed("PostgreSQL", detail, f"Use PostgreSQL {OLDEST_SERVER} or newer.")
+    return ok("PostgreSQL", detail)
+
+
+def tables(settings: Settings) -> CheckResult:
+    """That the tables are the pipeline's, or can still be made."""
+    with connect(settings.postgres_dsn.get_secret_value()) as connection:
+        fault = column_fault(connection)
+        if fault is not None:
+            return failed("Tables", fault, "Rename that table, or choose another database in POSTGRES_DSN.")
+        if connection.execute("SELECT to_regclass(%s)", [EVENTS]).fetchone() == (None,):
+            return ok("Tables", "not there yet: the first start makes them")
+        return ok("Tables", f"{EVENTS} and its ledger have the columns that are needed")
+
+
+def rights(settings: Settings) -> CheckResult:
+    """That the user may do all that a batch does."""
+    with connect(settings.postgres_dsn.get_secret_value()) as connection:
+        missing = missing_grants(connection)
+    if missing:
+        return failed("Rights", "the user of POSTGRES_DSN may not do all that is needed", "; ".join(missing))
+    return ok("Rights", "the user may make tables, read and insert")
+
+
+def input_folder(settings: Settings) -> CheckResult:
+    """That the folder of the files can be read, or made, and how many files are there."""
+    folder = settings.ecommerce_input_path
+    remedy = "Make it readable for this user, or correct ECOMMERCE_INPUT_PATH."
+    if not folder.exists():
+        return warning("ECOMMERCE_INPUT_PATH", f"{folder} does not exist: the start makes it", remedy)
+    try:
+        found = len(list(islice(folder.glob("[!._]*.csv"), _COUNTED_FILES)))
+        next(folder.iterdir(), None)
+    except OSError as error:
+        return failed("ECOMMERCE_INPUT_PATH", f"{folder} cannot be read ({error.strerror})", remedy)
+    at_least = "at least " if found == _COUNTED_FILES else ""
+    return ok("ECOMMERCE_INPUT_PATH", f"{folder}: readable, {at_least}{found:,} files")
+
+
+_NEED_SERVER: tuple[tuple[str, Callable[[Settings], CheckResult]], ...] = (
+    ("Tables", tables),
+    ("Rights", rights),
+)
+
+
+def run(settings: Settings) -> Iterator[CheckResult]:
+    """All of them in order; what needs the server is skipped when that does not answer."""
+    first = bounded("PostgreSQL", partial(reachable, settings))
+    yield first
+    for name, look in _NEED_SERVER:
+        if first.status == "failed":
+            yield skipped(name, "PostgreSQL does not answer")
+        else:
+            yield bounded(name, partial(_guarded, name, look, settings))
+    yield bounded("ECOMMERCE_INPUT_PATH", partial(input_folder, settings))
+
+
+def _guarded(name: str, look: Callable[[Settings], CheckResult], settings: Settings) -> CheckResult:
+    try:
+        return look(settings)
+    except psycopg.Error as error:
+        text = str(error).strip().partition("\n")[0]
+        return failed(
+            name, f"{type(error).__name__}: {text}", "See the row PostgreSQL, and the server's log."
+        )

@@ -1,0 +1,183 @@
+"""Databases that somebody else set up: other columns, missing rights, least rights; start-up and `check`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pyspark.sql import SparkSession
+from typer.testing import CliRunner
+
+from contracts import ConfigurationError
+from main import app
+from pipelines.ecommerce.job import prepare_database
+from settings import load
+from sinks import postgres_client
+from sinks.postgres_schema import ensure_tables
+from tests.postgres_servers import fresh_role
+from tests.shop import Shop, events
+from tests.toxiproxy import free_port
+
+LEAST = (
+    "USAGE, CREATE ON SCHEMA public",
+    "SELECT, INSERT ON user_events",
+    "SELECT, INSERT, UPDATE ON user_event_batches",
+)
+
+
+def _make_tables(dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        ensure_tables(connection)
+
+
+def _refusal(dsn: str, **settings: Any) -> str:
+    with pytest.raises(ConfigurationError) as raised:
+        prepare_database(load(env_file=None, postgres_dsn=dsn, **settings))
+    return str(raised.value)
+
+
+def test_a_server_that_stays_away_is_one_clear_error_after_the_wait(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was asked again and again until the time was over; address and setting are named, no password."""
+    monkeypatch.setattr(postgres_client, "_WAIT_SECONDS", 0.2)
+    port = free_port()
+    before = time.monotonic()
+    refusal = _refusal(f"postgresql://app:hunter2@127.0.0.1:{port}/shop", postgres_wait_seconds=0.7)
+    assert 0.7 <= time.monotonic() - before < 30
+    assert f"127.0.0.1:{port}/shop did not answer within 0.7 seconds" in refusal
+    assert "correct POSTGRES_DSN" in refusal
+    told = capsys.readouterr().out
+    assert told.count("is not ready, retrying in 0.2s") >= 3
+    assert "hunter2" not in refusal + told
+
+
+def test_by_default_the_wait_is_30_times_2_seconds() -> None:
+    """As the seed has it."""
+    assert load(env_file=None).postgres_wait_seconds == 60
+    asked, slept = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        asked[0] += seconds
+
+    with pytest.raises(ConfigurationError):
+        postgres_client.wait_for_server(
+            f"postgresql://app@127.0.0.1:{free_port()}/x", 60, lambda _line: None, lambda: asked[0], sleep
+        )
+    assert slept == [2.0] * 30
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("ALTER TABLE user_events DROP COLUMN price", "user_events has no column price"),
+        ("ALTER TABLE user_events ALTER user_id TYPE VARCHAR(20)", "user_id of type character varying(20)"),
+        ("ALTER TABLE user_events ADD shop_id INT NOT NULL", "shop_id that needs a value"),
+        ("ALTER TABLE user_events DROP CONSTRAINT user_events_pkey", "no unique index on event_id"),
+        ("ALTER TABLE user_event_batches DROP COLUMN rejected", "user_event_batches has no column rejected"),
+    ],
+)
+def test_tables_of_somebody_else_are_left_alone_and_named(events_dsn: str, change: str, told: str) -> None:
+    """One error with table, column and remedy, before anything is read; the table stays as it was."""
+    _make_tables(events_dsn)
+    with psycopg.connect(events_dsn) as connection:
+        connection.execute(change)
+    refusal = _refusal(events_dsn)
+    assert told in refusal
+    assert "Rename that table" in refusal
+    assert "\n" not in refusal
+
+
+def test_further_columns_that_fill_themselves_do_no_harm(
+    tmp_path: Path, events_dsn: str, spark: SparkSession
+) -> None:
+    """A column with a default, an identity, another index."""
+    _make_tables(events_dsn)
+    with psycopg.connect(events_dsn) as connection:
+        connection.execute("ALTER TABLE user_events ADD note TEXT, ADD source TEXT NOT NULL DEFAULT 'csv'")
+        connection.execute("ALTER TABLE user_events ADD n BIGINT GENERATED ALWAYS AS IDENTITY")
+    shop = Shop(tmp_path, events_dsn, spark)
+    shop.put(events(5))
+    assert shop.run()
+    shop.assert_accounted(5)
+
+
+def test_the_least_rights_suffice(tmp_path: Path, events_dsn: str, spark: SparkSession) -> None:
+    """Those of docs/ecommerce.md, with tables that an administrator made; a batch leaves nothing behind."""
+    _make_tables(events_dsn)
+    with fresh_role(events_dsn, *LEAST) as worker:
+        shop = Shop(tmp_path, worker, spark)
+        sent = events(20)
+        shop.put([*sent, *sent[:3], {**sent[0], "event_type": "click"}])
+        assert shop.run()
+        shop.assert_accounted(24)
+        left = shop.query("SELECT relname FROM pg_class WHERE relname LIKE 'ecommerce_staging%'")
+        assert left == []
+
+
+def test_a_user_who_may_only_insert_is_told_what_is_missing(events_dsn: str) -> None:
+    """As the GRANT statements that mend it, which then do."""
+    _make_tables(events_dsn)
+    with fresh_role(events_dsn, "INSERT ON user_events, user_event_batches") as worker:
+        refusal = _refusal(worker)
+        grants = refusal.partition("Let it: ")[2].split("; ")
+        assert len(grants) == 4, refusal
+        with psycopg.connect(events_dsn) as connection:
+            for grant in grants:
+                connection.execute(grant)  # type: ignore[arg-type]
+        prepare_database(load(env_file=None, postgres_dsn=worker))
+
+
+def test_a_user_who_may_make_no_tables_is_told_so(events_dsn: str) -> None:
+    """In an empty database: the right that is missing."""
+    with fresh_role(events_dsn) as stranger:
+        refusal = _refusal(stranger)
+    assert "may not make tables" in refusal
+    assert "GRANT CREATE" in refusal
+
+
+def _check(monkeypatch: pytest.MonkeyPatch, dsn: str, folder: Path) -> tuple[int, dict[str, dict[str, str]]]:
+    for name in ("LOG_DIRECTORY", "METRICS_DIRECTORY", "DLQ_DIRECTORY", "CHECKPOINT_LOCATION"):
+        monkeypatch.setenv(name, str(folder))
+    monkeypatch.setenv("ECOMMERCE_INPUT_PATH", str(folder / "incoming"))
+    monkeypatch.setenv("POSTGRES_DSN", dsn)
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(app, ["check", "--pipeline", "ecommerce", "--json"])
+    return done.exit_code, {row["name"]: row for row in json.loads(done.stdout)["checks"]}
+
+
+def test_check_tells_what_the_pipeline_needs(
+    events_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first start, ready, with a missing right, with a foreign table, without a server."""
+    code, rows = _check(monkeypatch, events_dsn, tmp_path)
+    assert code == 0
+    assert "not there yet" in rows["Tables"]["detail"]
+    assert rows["ECOMMERCE_INPUT_PATH"]["status"] == "warning"
+    assert not any("Mongo" in name for name in rows)
+    _make_tables(events_dsn)
+    (tmp_path / "incoming").mkdir()
+    for name in ("a.csv", ".tmp_b.csv", "c.txt"):
+        (tmp_path / "incoming" / name).write_text("")
+    with fresh_role(events_dsn, *LEAST) as worker:
+        code, rows = _check(monkeypatch, worker, tmp_path)
+        assert code == 0, rows
+        names = ("PostgreSQL", "Tables", "Rights", "ECOMMERCE_INPUT_PATH")
+        assert [rows[name]["status"] for name in names] == ["ok"] * 4
+        assert "1 files" in rows["ECOMMERCE_INPUT_PATH"]["detail"]
+    with fresh_role(events_dsn, *LEAST[:2]) as worker:
+        code, rows = _check(monkeypatch, worker, tmp_path)
+        assert (code, rows["Rights"]["status"]) == (2, "failed")
+        assert "GRANT UPDATE ON" in rows["Rights"]["remedy"]
+    with psycopg.connect(events_dsn) as connection:
+        connection.execute("ALTER TABLE user_events RENAME price TO cost")
+    code, rows = _check(monkeypatch, events_dsn, tmp_path)
+    assert (code, rows["Tables"]["status"]) == (2, "failed")
+    assert "price" in rows["Tables"]["detail"]
+    code, rows = _check(monkeypatch, f"postgresql://app@127.0.0.1:{free_port()}/x", tmp_path)
+    assert (code, rows["PostgreSQL"]["status"], rows["Tables"]["status"]) == (2, "failed", "skipped")
