@@ -15,7 +15,7 @@ OLDEST_SERVER = 13
 # The types that a column may have; what is not here has to have a default, or nothing could be inserted.
 _TEXT = ("text", "character varying")
 _MOMENT = ("timestamp with time zone",)
-_COLUMNS = {
+_COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
     EVENTS: {
         "event_id": ("uuid",),
         "user_id": _TEXT,
@@ -61,7 +61,7 @@ _HAS_KEY = """
 
 
 def column_fault(connection: psycopg.Connection[Any]) -> str | None:
-    """What is wrong with a table that exists, naming table and column; None when nothing is, or none exists."""
+    """What is wrong with a table that exists, naming table and column; None when nothing is."""
     for table, expected in _COLUMNS.items():
         found = {name: rest for name, *rest in connection.execute(_FOUND_COLUMNS, [table]).fetchall()}
         if not found:

@@ -92,6 +92,4 @@ def _guarded(name: str, look: Callable[[Settings], CheckResult], settings: Setti
         return look(settings)
     except psycopg.Error as error:
         text = str(error).strip().partition("\n")[0]
-        return failed(
-            name, f"{type(error).__name__}: {text}", "See the row PostgreSQL, and the server's log."
-        )
+        return failed(name, f"{type(error).__name__}: {text}", "See the server's log.")

@@ -129,7 +129,7 @@ def test_a_user_who_may_only_insert_is_told_what_is_missing(events_dsn: str) -> 
         assert len(grants) == 4, refusal
         with psycopg.connect(events_dsn) as connection:
             for grant in grants:
-                connection.execute(grant)  # type: ignore[arg-type]
+                connection.execute(grant)
         prepare_database(load(env_file=None, postgres_dsn=worker))
 
 
