@@ -19,24 +19,11 @@ from tests.shop import Shop, event, events
 
 
 def _run(shop: Shop, *arguments: str, fault: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "POSTGRES_DSN": shop.dsn,
-        "ECOMMERCE_INPUT_PATH": str(shop.incoming),
-        "LOG_DIRECTORY": str(shop.settings.log_directory),
-        "METRICS_DIRECTORY": str(shop.settings.metrics_directory),
-        "DLQ_DIRECTORY": str(shop.settings.dlq_directory),
-        "CHECKPOINT_LOCATION": str(shop.settings.checkpoint_location),
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        **java_environment(),
-        "FAULT": fault,
-    }
     # From another folder than the checkout: the executors must get the code all the same.
     return subprocess.run(
         [sys.executable, str(ROOT / "main.py"), *arguments],
         cwd=shop.folder,
-        env=environment,
+        env={**os.environ, **shop.environment(), **java_environment(), "FAULT": fault},
         capture_output=True,
         text=True,
         timeout=TIMEOUT_SECONDS,
