@@ -147,12 +147,14 @@ class EventsBatch:
                 raise ServiceError(_missing_file(str(error))) from error
             raise
         finally:
-            if not connection.closed:
+            # A table that a lost connection leaves behind goes with the next try.
+            self._cleaned = not connection.closed
+            if self._cleaned:
                 drop_table(connection, table)
         return outcome
 
     def _clean(self, connection: psycopg.Connection[Any]) -> None:
-        """Staging tables that an earlier process left behind."""
+        """Staging tables that an earlier process or a lost connection left behind."""
         if not self._cleaned:
             self._cleaned = True
             drop_leftovers(connection)

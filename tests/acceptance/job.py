@@ -82,7 +82,7 @@ class Job:
                 process.kill()
                 process.wait()
 
-    def stop(self, process: subprocess.Popen[str]) -> int:
+    def stop(self, process: subprocess.Popen[Any]) -> int:
         """SIGTERM, then the exit code."""
         process.send_signal(signal.SIGTERM)
         return process.wait(TIMEOUT_SECONDS)
@@ -95,7 +95,7 @@ class Job:
         assert_same_analytics(list(self.database["analytics"].find()), expected)
 
 
-def wait_for(condition: Callable[[], bool], what: str, process: subprocess.Popen[str]) -> None:
+def wait_for(condition: Callable[[], bool], what: str, process: subprocess.Popen[Any]) -> None:
     """Poll until `condition`; fails naming `what` after a time, or at once when `process` has ended."""
     end = time.monotonic() + TIMEOUT_SECONDS
     while not condition():

@@ -1,4 +1,4 @@
-"""The e-commerce stream as a process while its PostgreSQL dies, stops and comes back: the seed's sixth case."""
+"""The e-commerce stream while its PostgreSQL dies, stops and comes back: the seed's sixth test case."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_database_that_dies_and_stops_loses_and_doubles_nothing(
     shop = Shop(tmp_path, own_postgres.dsn.replace("app@", "app:hunter2@"))
     sent = events(600)
     shop.put([*sent[:200], event(event_type="click")])
-    # Each batch rests half done, so that the server dies in its middle; two tries, then it is reported failed.
+    # Each batch rests half done, so that the server dies in its middle; after two tries it counts as failed.
     settings = {"ECOMMERCE_INTERVAL_SECONDS": "1", "RETRY_ATTEMPTS": "2", "FAULT": "stage:sleep:2"}
     with _stream(shop, **settings) as stream:
         stream.until(_STAGING, 1)
