@@ -102,3 +102,15 @@ def test_a_database_that_dies_and_stops_loses_and_doubles_nothing(
     assert shop.total("duplicates") == 50
     assert shop.query(_STAGING) == [(0,)]
     shop.assert_accounted(652)
+    retried = subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), "dlq", "retry", "--pipeline", "ecommerce"],
+        cwd=shop.folder,
+        env={**os.environ, **shop.environment(), **java_environment()},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    # Both still are what no rule accepts.
+    assert retried.returncode == 0, retried.stdout + retried.stderr
+    assert "0 resolved, 2 kept." in retried.stdout

@@ -1,0 +1,120 @@
+"""Refused records tried again, and files that are gone when they are to be read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from pipelines.ecommerce import batch
+from pipelines.runner import StopFlag
+from sinks.postgres_client import server_time
+from tests.shop import Shop, event, events, minutes_ago
+
+
+@pytest.fixture
+def shop(tmp_path: Path, events_dsn: str, spark: SparkSession) -> Shop:
+    """A shop with an empty folder and database, where a batch is tried once."""
+    return Shop(tmp_path, events_dsn, spark, retry_attempts=1)
+
+
+def test_records_that_count_by_now_are_inserted_and_their_letters_go(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Judged by the same rules, once each: the others stay, with their tries counted."""
+    early = event(event_timestamp=minutes_ago(5))
+    shop.put([early, event(event_type="click"), event(event_type="view")], "a.csv")
+    # The clock was an hour slow when they came.
+    monkeypatch.setattr(batch, "server_time", lambda c: server_time(c) - timedelta(hours=1))
+    assert shop.run()
+    monkeypatch.undo()
+    refused = {reason for reason, _ in shop.dead_lines().values()}
+    assert refused == {"future_timestamp", "invalid_event_type"}
+    letters = shop.pipeline().letters
+    outcome = letters.retry(shop.letters())
+    assert (len(outcome.resolved), len(outcome.kept)) == (1, 1)
+    assert early["event_id"] in shop.ids()
+    assert len(shop.ids()) == 2
+    (left,) = shop.letters()
+    assert (left.reason, left.attempts) == ("invalid_event_type", 1)
+    assert letters.retry([left]).kept == [left.id]
+    assert shop.letters()[0].attempts == 2
+    assert len(shop.ids()) == 2
+
+
+def test_a_retry_that_is_repeated_inserts_nothing_twice(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash between the insert and the letter's removal: the record is a duplicate the next time."""
+    shop.put([event(event_timestamp=minutes_ago(5))])
+    monkeypatch.setattr(batch, "server_time", lambda c: server_time(c) - timedelta(hours=1))
+    assert shop.run()
+    monkeypatch.undo()
+    pipeline = shop.pipeline()
+    kept = shop.letters()
+    monkeypatch.setattr(pipeline.reporting.letters, "delete", lambda _id: None)
+    pipeline.letters.retry(kept)
+    monkeypatch.undo()
+    assert len(shop.ids()) == 1
+    assert len(pipeline.letters.retry(kept).resolved) == 1
+    assert len(shop.ids()) == 1
+    assert shop.letters() == []
+
+
+def test_records_of_a_wrong_header_stay_refused(shop: Shop) -> None:
+    """Their columns are not known, also later."""
+    shop.put("id,what\n1,2\n")
+    assert shop.run()
+    outcome = shop.pipeline().letters.retry(shop.letters())
+    assert (len(outcome.resolved), len(outcome.kept)) == (0, 1)
+    assert shop.ids() == []
+
+
+def test_a_file_that_is_gone_when_it_is_read_fails_the_batch_until_it_is_back(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the file and the remedy; nothing of the batch is inserted meanwhile, then all of it."""
+    first, second = events(5), events(5)
+    shop.put(first, "first.csv")
+    vanishing = shop.put(second, "second.csv")
+    pipeline = shop.pipeline()
+    process = pipeline.batch.process
+
+    def too_late(stream: str, files: DataFrame, number: int) -> None:
+        vanishing.unlink(missing_ok=True)
+        process(stream, files, number)
+
+    monkeypatch.setattr(pipeline.batch, "process", too_late)
+    assert not pipeline.once(StopFlag())
+    failed: dict[str, Any] = shop.log()[-1]
+    assert failed["status"] == "failed"
+    assert "second.csv" in failed["errors"][0]
+    assert "Put it back" in failed["errors"][0]
+    assert shop.ids() == []
+    shop.put(second, "second.csv")
+    assert shop.run()
+    assert shop.ids() == sorted(one["event_id"] for one in [*first, *second])
+    shop.assert_accounted(10)
+
+
+def test_without_the_file_an_empty_one_of_its_name_lets_the_others_pass(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second remedy of the error is true too."""
+    vanishing = shop.put(events(5), "gone.csv")
+    sent = events(5)
+    shop.put(sent, "here.csv")
+    pipeline = shop.pipeline()
+    process = pipeline.batch.process
+
+    def too_late(stream: str, files: DataFrame, number: int) -> None:
+        vanishing.unlink()
+        process(stream, files, number)
+
+    monkeypatch.setattr(pipeline.batch, "process", too_late)
+    assert not pipeline.once(StopFlag())
+    shop.put("", "gone.csv")
+    assert shop.run()
+    assert shop.ids() == sorted(one["event_id"] for one in sent)
+    shop.assert_accounted(5)
