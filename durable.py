@@ -1,9 +1,15 @@
-"""Making names in a folder as durable as the files they name."""
+"""Making files, and the names in a folder, survive a power cut."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of a file that is written survive a power cut."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,24 +6,24 @@ through hard links. All of it becomes the next generation at once (sinks/generat
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from contracts import ServiceError
-from durable import sync_folder
+from durable import sync_file, sync_folder
 from sinks.generations import Generations
+from sinks.offset_ranges import OffsetRanges
+from sinks.parquet_dataset import LEDGER, Ledger, read_ledger
 
-LEDGER = "_offsets.json"
 LARGE_BYTES = 128 * 1024 * 1024
+KEEP_SECONDS = 3_600.0
 _ROWS_AT_ONCE = 128 * 1024
 
 
@@ -47,13 +47,17 @@ def small_batches(generation: Path, large_bytes: int = LARGE_BYTES) -> list[Path
     ]
 
 
-def compact(dataset: Generations, large_bytes: int = LARGE_BYTES) -> Compaction:
+def compact(
+    dataset: Generations, large_bytes: int = LARGE_BYTES, keep_seconds: float = KEEP_SECONDS
+) -> Compaction:
     """Merge the small batches of `dataset` into one; batches may be added meanwhile.
 
+    What was replaced `keep_seconds` ago, or longer, is removed: so long a reader may take.
     Raises AlreadyRunningError when somebody else compacts it, and ServiceError when the merged files do not
     hold the same rows; the dataset is then as it was.
     """
     with dataset.compacting():
+        dataset.remove_old(keep_seconds)
         current = dataset.current()
         merged = small_batches(current, large_bytes)
         if len(merged) < 2:
@@ -64,8 +68,9 @@ def compact(dataset: Generations, large_bytes: int = LARGE_BYTES) -> Compaction:
             batch = complete / f"batch=merged-{current.name}"
             batch.mkdir(parents=True)
             result = _merge(merged, batch, large_bytes)
-            ledgers = (json.loads((small / LEDGER).read_text()) for small in merged)
-            _write_durably(batch / LEDGER, merge_ledgers(ledgers))
+            ledger = merge_ledgers(read_ledger(small) for small in merged)
+            (batch / LEDGER).write_bytes(ledger.as_bytes())
+            sync_file(batch / LEDGER)
             sync_folder(batch)
             with dataset.changing():
                 for other in current.iterdir():
@@ -76,30 +81,15 @@ def compact(dataset: Generations, large_bytes: int = LARGE_BYTES) -> Compaction:
     return result
 
 
-def merge_ledgers(ledgers: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """One ledger that says what all of `ledgers` say: the union of their batches and of their ranges."""
+def merge_ledgers(ledgers: Iterable[Ledger]) -> Ledger:
+    """One ledger that says what all of `ledgers` say; what became of each batch is told nowhere else."""
     batches: list[str] = []
-    merged: dict[str, Any] = {"consumed": {}, "rescued": {}}
+    consumed, rescued = OffsetRanges(), OffsetRanges()
     for ledger in ledgers:
-        batches += ledger["batches"]
-        for kind, topics in merged.items():
-            for topic, ids in ledger[kind].items():
-                for topic_id, partitions in ids.items():
-                    known = topics.setdefault(topic, {}).setdefault(topic_id, {})
-                    for partition, ranges in partitions.items():
-                        known[partition] = _union([*known.get(partition, []), *ranges])
-    return {"version": 1, "batches": batches, **merged}
-
-
-def _union(ranges: list[list[int]]) -> list[list[int]]:
-    """The same offsets in as few ranges `[first, next)` as possible, in order."""
-    result: list[list[int]] = []
-    for first, end in sorted(ranges):
-        if result and first <= result[-1][1]:
-            result[-1][1] = max(result[-1][1], end)
-        else:
-            result.append([first, end])
-    return result
+        batches += ledger.batches
+        consumed.update(ledger.consumed)
+        rescued.update(ledger.rescued)
+    return Ledger(tuple(batches), consumed, rescued)
 
 
 def _merge(batches: list[Path], target: Path, large_bytes: int) -> Compaction:
@@ -144,7 +134,7 @@ def _write_partition(files: list[Path], folder: Path, large_bytes: int) -> list[
     if writer is not None:
         writer.close()
     for path in written:
-        _sync_file(path)
+        sync_file(path)
     return written
 
 
@@ -169,13 +159,3 @@ def _link_tree(source: Path, target: Path) -> None:
         else:
             os.link(entry, target / entry.name)
     sync_folder(target)
-
-
-def _write_durably(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content))
-    _sync_file(path)
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

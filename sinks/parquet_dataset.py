@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts import ConfigurationError, ServiceError
-from durable import sync_folder
+from durable import sync_file, sync_folder
 from sinks.generations import Generations
 from sinks.offset_ranges import OffsetRanges
 
@@ -101,8 +101,9 @@ class ParquetDataset:
             self._learn(read_ledger(batch))
 
     def batches(self) -> Iterator[Path]:
-        """The folders of the batches that are there."""
-        return (path for path in sorted(self.folder.glob(f"{_BATCH}*")) if path.is_dir())
+        """The folders of the batches that are there, and stay there also when a compaction ends meanwhile."""
+        folder = self._generations.current()
+        return (path for path in sorted(folder.glob(f"{_BATCH}*")) if path.is_dir())
 
     def find(self, batch_id: str) -> Ledger | None:
         """The ledger of a batch that is there."""
@@ -125,7 +126,7 @@ class ParquetDataset:
                 if file.match(_CHECKSUMS):
                     file.unlink()
                 else:
-                    _sync_file(file)
+                    sync_file(file)
             sync_folder(Path(folder))
 
     def publish(self, batch_id: str, staged: Path, ledger: Ledger) -> None:
@@ -140,11 +141,3 @@ class ParquetDataset:
     def _learn(self, ledger: Ledger) -> None:
         self.consumed.update(ledger.consumed)
         self.rescued.update(ledger.rescued)
-
-
-def _sync_file(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

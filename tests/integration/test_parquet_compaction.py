@@ -25,6 +25,7 @@ from analytics.esports import DATASETS, MATCHES
 from contracts import AlreadyRunningError, ConfigurationError
 from sinks.generations import Generations
 from sinks.parquet_compaction import Compaction, compact, merge_ledgers
+from sinks.parquet_dataset import read_ledger
 from tests.esports_dataset import START, Writer, match
 
 ROOT = Path(__file__).parents[2]
@@ -51,8 +52,9 @@ def _count_duckdb(path: Path) -> int:
 
 def _consumed(path: Path) -> dict[str, Any]:
     """What all ledgers of the dataset say together."""
-    merged = merge_ledgers(json.loads(file.read_text()) for file in sorted(path.rglob("_offsets.json")))
-    return {**merged, "batches": sorted(merged["batches"])}
+    merged = merge_ledgers(read_ledger(file.parent) for file in sorted(path.rglob("_offsets.json")))
+    ledger: dict[str, Any] = json.loads(merged.as_bytes())
+    return {**ledger, "batches": sorted(merged.batches)}
 
 
 def test_the_same_rows_in_fewer_files(tmp_path: Path) -> None:
