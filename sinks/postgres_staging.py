@@ -82,10 +82,10 @@ def drop_table(connection: psycopg.Connection[Any], table: str) -> None:
 
 
 def drop_leftovers(connection: psycopg.Connection[Any]) -> int:
-    """Drop the staging tables whose owner is gone, and return their number."""
+    """Drop the staging tables whose try is gone, those of other users excepted, and return their number."""
     found = connection.execute(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND starts_with(relname, %s)"
-        " AND relnamespace = current_schema()::regnamespace",
+        " AND relnamespace = current_schema()::regnamespace AND pg_has_role(relowner, 'USAGE')",
         [_PREFIX],
     )
     orphans = [table for (table,) in found if _try_lock(connection, table)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -45,6 +46,8 @@ def run_demo(keep_running: bool, console: Console) -> None:
     Raises ConfigurationError with the remedy when no PostgreSQL can be had.
     """
     logs.configure("INFO")
+    # Until the stream listens to it, SIGTERM is Ctrl+C, so that the server is removed on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console.print("🐘 Starting a PostgreSQL for the demo alone (installed first where it is missing)")
     with local_server() as server:
         folder = Path("demo") / f"ecommerce-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
