@@ -25,7 +25,8 @@ _BATCHES = """
         FROM user_event_batches WHERE committed_at > %(since)s AND committed_at <= %(now)s
     ) AS batches
 """
-_REJECTED = """
+# Records by the rule that refused them, the most frequent first.
+REJECTED = """
     SELECT reason, sum(count::bigint)::bigint
     FROM user_event_batches, jsonb_each_text(rejected) AS r (reason, count)
     WHERE committed_at > %(since)s AND committed_at <= %(now)s GROUP BY reason ORDER BY 2 DESC, 1
@@ -96,7 +97,7 @@ def read_figures(connection: psycopg.Connection[Any], window: timedelta) -> Even
         moments = {"now": now, "since": since}
         first, last = _first(connection, _FIRST_START), _first(connection, _LAST_COMMIT)
         batches, records_in, inserted, duplicates, *batch_seconds = _row(connection, _BATCHES, moments)
-        rejected = dict(connection.execute(_REJECTED, moments).fetchall())
+        rejected = dict(connection.execute(REJECTED, moments).fetchall())
         latency = _row(connection, _LATENCY, moments)
     began = since if first is None else max(since, first)
     return EventFigures(

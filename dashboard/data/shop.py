@@ -17,14 +17,13 @@ import psycopg
 from dashboard.data.events_database import FAULTS, explain, reading
 from dashboard.data.remembered import Loaded, Remembered
 from settings import Settings
-from sources.event_figures import EventFigures, read_figures
+from sources.event_figures import REJECTED, EventFigures, read_figures
 
 FIGURES_WINDOW: Final = timedelta(minutes=5)
 # How old the page may be; all open pages share one answer.
 SHOP_SECONDS: Final = 10.0
 _BARS: Final = 60
 _TOP: Final = 10
-_RULES: Final = 30
 
 _FLOW = """
     SELECT to_timestamp(floor(extract(epoch FROM committed_at) / %(step)s) * %(step)s), sum(inserted)::float8,
@@ -52,12 +51,7 @@ _FUNNEL = """
         FROM user_events WHERE event_timestamp > %(since)s GROUP BY user_id
     ) AS users
 """
-_REJECTED = f"""
-    SELECT reason, sum(count::bigint)::bigint
-    FROM user_event_batches, jsonb_each_text(rejected) AS r (reason, count)
-    WHERE committed_at > %(since)s GROUP BY reason ORDER BY 2 DESC, 1 LIMIT {_RULES}
-"""
-QUERIES: Final = (_FLOW, _SALES, _CATEGORIES, _FUNNEL, _REJECTED)
+QUERIES: Final = (_FLOW, _SALES, _CATEGORIES, _FUNNEL, REJECTED)
 FLOW_COLUMNS: Final = ("time", "inserted", "duplicates", "rejected", "latency_avg", "latency_max")
 SALES_COLUMNS: Final = ("time", "views", "purchases", "revenue")
 CATEGORY_COLUMNS: Final = ("category", "views", "purchases", "revenue")
@@ -99,7 +93,7 @@ def read_shop(connection: psycopg.Connection[Any], span: timedelta) -> Shop | No
     if figures.last_commit is None:
         return None
     step = span.total_seconds() / _BARS
-    values = {"since": figures.now - span, "step": step}
+    values = {"now": figures.now, "since": figures.now - span, "step": step}
 
     def rows(query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query, values).fetchall()
@@ -111,7 +105,7 @@ def read_shop(connection: psycopg.Connection[Any], span: timedelta) -> Shop | No
         sales=_timed(rows(_SALES), SALES_COLUMNS),
         categories=pd.DataFrame(rows(_CATEGORIES), columns=list(CATEGORY_COLUMNS)),
         funnel=Funnel(*rows(_FUNNEL)[0]),
-        rejected=dict(rows(_REJECTED)),
+        rejected=dict(rows(REJECTED)),
     )
 
 

@@ -33,7 +33,7 @@ def _run(shop: Shop, *arguments: str, fault: str = "") -> subprocess.CompletedPr
 
 @pytest.mark.parametrize("step", ["stage", "insert", "commit"])
 def test_kill_9_after_a_step_loses_and_doubles_nothing(tmp_path: Path, events_dsn: str, step: str) -> None:
-    """Also between PostgreSQL's commit and Spark's; each record is accounted for once."""
+    """The seed's fifth test case, also between PostgreSQL's commit and Spark's; each record counts once."""
     shop = Shop(tmp_path, events_dsn)
     good = events(300)
     shop.put([*good, event(event_type="click")])
