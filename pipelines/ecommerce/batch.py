@@ -78,7 +78,6 @@ class EventsBatch:
         self._retry = retry
         self._faults = faults
         self._on_outcome = on_outcome
-        self._cleaned = False
 
     def process(self, stream: str, files: DataFrame, number: int) -> None:
         """The function for `foreachBatch`; `files` has the column `path`.
@@ -118,7 +117,8 @@ class EventsBatch:
         """One try; the outcome is the ledger's when that has the batch."""
         attempt = _Try(self._faults)
         with connect(self._dsn, autocommit=True) as connection:
-            self._clean(connection)
+            # What a try before left behind, whose process was killed or whose connection was lost.
+            drop_leftovers(connection)
             known = find_outcome(connection, *key)
             if known is not None:
                 return known, {}
@@ -147,17 +147,9 @@ class EventsBatch:
                 raise ServiceError(_missing_file(str(error))) from error
             raise
         finally:
-            # A table that a lost connection leaves behind goes with the next try.
-            self._cleaned = not connection.closed
-            if self._cleaned:
+            if not connection.closed:
                 drop_table(connection, table)
         return outcome
-
-    def _clean(self, connection: psycopg.Connection[Any]) -> None:
-        """Staging tables that an earlier process or a lost connection left behind."""
-        if not self._cleaned:
-            self._cleaned = True
-            drop_leftovers(connection)
 
     def _keeper(self, batch_id: str) -> Callable[[Iterator[RejectedRecord]], None]:
         def keep(rejected: Iterator[RejectedRecord]) -> None:
