@@ -1,0 +1,135 @@
+"""Which stock events count: the JSON of the three topics is read, then accepted or refused by a named rule.
+
+Pure: Spark reads the JSON (`parse`), plain functions judge one record each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from analytics.stock_values import RefusedError, cents, day, identifier, moment, quantity, text
+from contracts import CORRUPT, Client, Product, Sale
+
+# Spark fills it with the record's text when that is no JSON, or not of this shape.
+_BAD = "_corrupt_record"
+SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
+# All text: what is wrong with a value is told by a rule with a name, not by the parser, and a number that is
+# read as text stays exact.
+_FIELDS = {
+    SALES: "invoice_id STRING, client_id STRING, timestamp STRING, total_amount STRING, "
+    "items ARRAY<STRUCT<product_id: STRING, quantity: STRING>>",
+    INVENTORY: "product_id STRING, name STRING, category STRING, quantity STRING, buy_price STRING, "
+    "sell_price STRING, last_movement STRING, expiry_date STRING, batch_no STRING, updated_at STRING",
+    CLIENTS: "client_id STRING, name STRING, email STRING, phone STRING, total_revenue_generated STRING, "
+    "updated_at STRING",
+}
+# A clock that is wrong by years would otherwise keep a product's price for years.
+_CLOCK_SKEW = timedelta(days=1)
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+Record = Sale | Product | Client
+
+
+def parse(records: DataFrame, topics: Mapping[str, str]) -> DataFrame:
+    """Kafka's records as `kind, topic, partition, offset, timestamp, value` and one struct for each kind.
+
+    `topics` names the topic of each kind; only the struct of the record's kind is filled, and that only when
+    the value is not empty.
+    """
+    kind = F.coalesce(*[F.when(F.col("topic") == topic, F.lit(kind)) for kind, topic in topics.items()])
+    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _BAD}
+    read = {
+        name: F.when(
+            F.col("kind") == name,
+            F.from_json(F.col("value").cast("string"), f"{fields}, {_BAD} STRING", options),
+        )
+        for name, fields in _FIELDS.items()
+    }
+    places = ("topic", "partition", "offset", "timestamp", "value")
+    return records.withColumn("kind", kind).select("kind", *places, *[c.alias(n) for n, c in read.items()])
+
+
+def judge(row: Mapping[str, Any], now: datetime) -> Record | str:
+    """What a row of `parse` says, or the name of the rule it breaks.
+
+    `timestamp` is Kafka's, None where it is not known; `now` is what "in the future" is judged against.
+    """
+    kind = row["kind"]
+    fields = row[kind]
+    if fields is None or fields[_BAD] is not None:
+        return CORRUPT
+    try:
+        return _JUDGES[kind](fields, row, now)
+    except RefusedError as refusal:
+        return str(refusal)
+
+
+def _sale(fields: Mapping[str, Any], _row: Mapping[str, Any], _now: datetime) -> Sale:
+    invoice_id = identifier(fields["invoice_id"], "invoice_id")
+    client_id = identifier(fields["client_id"], "client_id")
+    time = moment(fields["timestamp"], "timestamp")
+    amount = cents(fields["total_amount"], "total_amount")
+    if not fields["items"]:
+        raise RefusedError("missing_items")
+    return Sale(invoice_id, client_id, time, amount, tuple(_item(item) for item in fields["items"]))
+
+
+def _item(item: Mapping[str, Any] | None) -> tuple[str, int]:
+    if item is None:
+        raise RefusedError("invalid_items")
+    pieces = quantity(item["quantity"], "item_quantity")
+    if pieces == 0:
+        raise RefusedError("zero_item_quantity")
+    return identifier(item["product_id"], "item_product_id"), pieces
+
+
+def _product(fields: Mapping[str, Any], row: Mapping[str, Any], now: datetime) -> Product:
+    return Product(
+        product_id=identifier(fields["product_id"], "product_id"),
+        name=identifier(fields["name"], "name"),
+        category=text(fields["category"], "category"),
+        quantity=quantity(fields["quantity"], "quantity"),
+        buy_price=cents(fields["buy_price"], "buy_price"),
+        sell_price=cents(fields["sell_price"], "sell_price"),
+        last_movement=day(fields["last_movement"], "last_movement"),
+        expiry_date=day(fields["expiry_date"], "expiry_date"),
+        batch_no=text(fields["batch_no"], "batch_no"),
+        order=_order(fields["updated_at"], row, now),
+    )
+
+
+def _client(fields: Mapping[str, Any], row: Mapping[str, Any], now: datetime) -> Client:
+    opening = fields["total_revenue_generated"]
+    return Client(
+        client_id=identifier(fields["client_id"], "client_id"),
+        name=text(fields["name"], "name"),
+        email=text(fields["email"], "email"),
+        phone=text(fields["phone"], "phone"),
+        opening=cents(opening, "total_revenue_generated") if opening else 0,
+        order=_order(fields["updated_at"], row, now),
+    )
+
+
+def _order(updated_at: str | None, row: Mapping[str, Any], now: datetime) -> str:
+    """Sorts as text: when the record was made, else when Kafka got it; then where it lies in Kafka."""
+    time = row["timestamp"] or _EPOCH
+    if (updated_at or "").strip():
+        time = moment(updated_at, "updated_at")
+        if time < _EPOCH:
+            raise RefusedError("invalid_updated_at")
+        if time > now + _CLOCK_SKEW:
+            raise RefusedError("future_updated_at")
+    milliseconds = (time - _EPOCH) // timedelta(milliseconds=1)
+    return f"{milliseconds:015d} {row['partition']:010d} {row['offset']:020d}"
+
+
+_JUDGES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any], datetime], Record]] = {
+    SALES: _sale,
+    INVENTORY: _product,
+    CLIENTS: _client,
+}
