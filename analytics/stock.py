@@ -30,7 +30,7 @@ _FIELDS = {
 }
 # A clock that is wrong by years would otherwise keep a product's price for years.
 _CLOCK_SKEW = timedelta(days=1)
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 Record = Sale | Product | Client
 
@@ -117,14 +117,14 @@ def _client(fields: Mapping[str, Any], row: Mapping[str, Any], now: datetime) ->
 
 def _order(updated_at: str | None, row: Mapping[str, Any], now: datetime) -> str:
     """Sorts as text: when the record was made, else when Kafka got it; then where it lies in Kafka."""
-    time = row["timestamp"] or _EPOCH
+    time = row["timestamp"] or EPOCH
     if (updated_at or "").strip():
         time = moment(updated_at, "updated_at")
-        if time < _EPOCH:
+        if time < EPOCH:
             raise RefusedError("invalid_updated_at")
         if time > now + _CLOCK_SKEW:
             raise RefusedError("future_updated_at")
-    milliseconds = (time - _EPOCH) // timedelta(milliseconds=1)
+    milliseconds = (time - EPOCH) // timedelta(milliseconds=1)
     return f"{milliseconds:015d} {row['partition']:010d} {row['offset']:020d}"
 
 

@@ -1,0 +1,89 @@
+"""What the records of one batch are: new, there already, older than what is known, or refused.
+
+The first content of an invoice that is accepted counts; other content under its id is a `conflict`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from analytics.stock import EPOCH, judge
+from contracts import Client, Product, Sale
+from sinks.stock_ledger import OpenBatch
+from sinks.stock_sales import SalesStore, digest
+from sinks.stream_letters import RejectedRecord
+
+CONFLICT = "conflict"
+
+Row = Mapping[str, Any]
+
+
+@dataclass
+class Intake:
+    """The accepted records of a batch and the refused ones; `sales_written` counts invoices of this batch.
+
+    Of each product and client only the newest record is kept; `records` counts all accepted ones by kind.
+    """
+
+    new_sales: list[Sale] = field(default_factory=list)
+    sales_written: int = 0
+    products: dict[str, Product] = field(default_factory=dict)
+    clients: dict[str, Client] = field(default_factory=dict)
+    records: Counter[str] = field(default_factory=Counter)
+    rejected: list[RejectedRecord] = field(default_factory=list)
+
+
+def take_in(rows: Iterable[Row], batch: OpenBatch, sales: SalesStore, now: datetime) -> Intake:
+    """Judge the rows of `analytics.stock.parse`, in the order in which Kafka got them."""
+    taken = Intake()
+    invoices: list[tuple[Sale, Row]] = []
+    for row in sorted(rows, key=_place):
+        found = judge(row, now)
+        if isinstance(found, str):
+            taken.rejected.append(_rejected(row, found))
+            continue
+        taken.records[row["kind"]] += 1
+        if isinstance(found, Sale):
+            invoices.append((found, row))
+        elif isinstance(found, Product):
+            taken.products[found.product_id] = _newer(taken.products.get(found.product_id), found)
+        else:
+            taken.clients[found.client_id] = _newer(taken.clients.get(found.client_id), found)
+    _sort_invoices(taken, invoices, batch, sales)
+    # Letters hold the records of one source and reason.
+    taken.rejected.sort(key=lambda record: (record.source, record.reason, record.position))
+    return taken
+
+
+def _sort_invoices(
+    taken: Intake, invoices: list[tuple[Sale, Row]], batch: OpenBatch, sales: SalesStore
+) -> None:
+    stored = sales.find({sale.invoice_id for sale, _ in invoices})
+    digests = {invoice_id: one.digest for invoice_id, one in stored.items()}
+    # Invoices that an earlier try of this batch has stored are its own, each once.
+    taken.sales_written = sum(one.batch >= batch.first for one in stored.values())
+    for sale, row in invoices:
+        content = digest(sale)
+        if sale.invoice_id not in digests:
+            digests[sale.invoice_id] = content
+            taken.new_sales.append(sale)
+            taken.sales_written += 1
+        elif digests[sale.invoice_id] != content:
+            taken.records[row["kind"]] -= 1
+            taken.rejected.append(_rejected(row, CONFLICT))
+
+
+def _newer(known: Any, found: Any) -> Any:
+    return found if known is None or known.order < found.order else known
+
+
+def _place(row: Row) -> tuple[datetime, int, int]:
+    return row["timestamp"] or EPOCH, row["partition"], row["offset"]
+
+
+def _rejected(row: Row, reason: str) -> RejectedRecord:
+    return RejectedRecord(reason, f"{row['topic']}/{row['partition']}", row["offset"], row["value"])

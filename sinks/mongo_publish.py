@@ -1,0 +1,78 @@
+"""Rankings that change as a whole: readers see one generation of rows or the next, never a mix or nothing.
+
+The rows of a generation are written first; then one document, the pointer, names the generation and how many
+rows it has. Readers look at the pointer, read that generation, and begin again when the count is not right
+(sources/publications.py). Rows of earlier generations are removed some time later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import bson
+from bson import ObjectId
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+POINTERS = "publications"
+# Readers who are slower begin again; those who do not follow the pointer see old rows for so long.
+GRACE = timedelta(seconds=10)
+_MAX_RETIRED = 50
+
+
+class Publication:
+    """The rows of one collection. One process at a time publishes; pymongo's errors pass through."""
+
+    def __init__(self, database: Database[dict[str, Any]], name: str) -> None:
+        self._rows: Collection[dict[str, Any]] = database[name]
+        self._pointers = database[POINTERS]
+        self._key = {"_id": name}
+
+    def publish(self, rows: Iterable[Mapping[str, Any]], now: datetime) -> bool:
+        """Let `rows` take the place of what is published; False when they are the same.
+
+        Each row also gets `calculatedAt` (= `now`) and its `generation`.
+        """
+        documents = [dict(row) for row in rows]
+        pointer = self._pointers.find_one(self._key) or {}
+        digest = hashlib.sha256(b"".join(map(bson.encode, documents))).hexdigest()
+        if pointer.get("digest") == digest:
+            return False
+        generation = ObjectId()
+        if documents:
+            marks = {"calculatedAt": now, "generation": generation}
+            self._rows.insert_many([{**document, **marks} for document in documents])
+        retired = pointer.get("retired", [])
+        if pointer:
+            retired = [*retired, {"generation": pointer["generation"], "at": now}][-_MAX_RETIRED:]
+        change = {
+            "generation": generation,
+            "count": len(documents),
+            "version": pointer.get("version", 0) + 1,
+            "publishedAt": now,
+            "digest": digest,
+            "retired": retired,
+        }
+        # Whoever published meanwhile has taken over; what was inserted here is swept by the next tidy.
+        before = {**self._key, "generation": pointer.get("generation")}
+        try:
+            moved = self._pointers.update_one(before, {"$set": change}, upsert=not pointer)
+        except DuplicateKeyError:
+            return False
+        return bool(moved.matched_count or moved.upserted_id)
+
+    def tidy(self, now: datetime) -> None:
+        """Remove rows of generations that went out of use GRACE ago, or never came into use."""
+        pointer = self._pointers.find_one(self._key)
+        if pointer is None:
+            return
+        kept = [entry for entry in pointer["retired"] if entry["at"] > now - GRACE]
+        used = [pointer["generation"], *(entry["generation"] for entry in kept)]
+        self._rows.delete_many({"generation": {"$nin": used}})
+        if len(kept) < len(pointer["retired"]):
+            same = {**self._key, "generation": pointer["generation"]}
+            self._pointers.update_one(same, {"$set": {"retired": kept}})

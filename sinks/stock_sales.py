@@ -1,0 +1,121 @@
+"""The invoices: each is stored once, under the number of the batch that brought it first."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from bson import Decimal128
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from contracts import Sale
+from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write
+from sinks.stock_ledger import StaleReadError
+
+COLLECTION = "sales"
+_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSale:
+    """What tells an invoice that is there already from another one of the same id."""
+
+    digest: str
+    batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What invoices add: pieces by product, cents by client."""
+
+    units: Counter[str] = field(default_factory=Counter)
+    amounts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, document: Mapping[str, Any]) -> None:
+        """Count one stored invoice."""
+        self.amounts[document["client_id"]] += document["amount_cents"]
+        for item in document["items"]:
+            self.units[item["product_id"]] += item["quantity"]
+
+
+def digest(sale: Sale) -> str:
+    """The same for the same content, in whatever order its items stand."""
+    content = (sale.client_id, sale.time.isoformat(), sale.amount, sorted(_units(sale).items()))
+    return hashlib.sha256(repr(content).encode("utf-8", "backslashreplace")).hexdigest()[:32]
+
+
+class SalesStore:
+    """The collection `sales`. pymongo's errors pass through."""
+
+    def __init__(self, database: Database[dict[str, Any]]) -> None:
+        self._documents: Collection[dict[str, Any]] = database[COLLECTION]
+
+    def find(self, invoice_ids: Iterable[str]) -> dict[str, StoredSale]:
+        """Those of the invoices that are there."""
+        found: dict[str, StoredSale] = {}
+        for some in pieces(invoice_ids, _AT_ONCE):
+            for document in self._documents.find({"_id": {"$in": some}}, {"digest": 1, "batch": 1}):
+                found[document["_id"]] = StoredSale(document["digest"], document["batch"])
+        return found
+
+    def insert(self, sales: Iterable[Sale], batch: int) -> None:
+        """Store new invoices. Raises StaleReadError when one is there meanwhile; the others are stored."""
+        for some in pieces(sales, _AT_ONCE):
+            self._insert([_document(sale, batch) for sale in some])
+
+    def _insert(self, documents: list[dict[str, Any]]) -> None:
+        try:
+            self._documents.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            raise stale_or(error) from error
+
+    def sums(self, batch: int) -> Sums:
+        """What the invoices of a batch add up to."""
+        found = Sums()
+        for document in self._documents.find(
+            {"batch": batch}, {"client_id": 1, "amount_cents": 1, "items": 1}
+        ):
+            found.add(document)
+        return found
+
+
+def pieces(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """`values` in lists of at most `size`."""
+    left = iter(values)
+    while some := list(islice(left, size)):
+        yield some
+
+
+def stale_or(error: BulkWriteError) -> Exception:
+    """StaleReadError when trying again from what is there now will do, else the error itself."""
+    entries: Sequence[Mapping[str, Any]] = error.details.get("writeErrors", [])
+    if all(entry.get("code") == DUPLICATE_KEY or is_transient_write(entry) for entry in entries):
+        return StaleReadError("something was written meanwhile")
+    return error
+
+
+def _units(sale: Sale) -> Counter[str]:
+    units: Counter[str] = Counter()
+    for product_id, pieces_sold in sale.items:
+        units[product_id] += pieces_sold
+    return units
+
+
+def _document(sale: Sale, batch: int) -> dict[str, Any]:
+    return {
+        "_id": sale.invoice_id,
+        "invoice_id": sale.invoice_id,
+        "client_id": sale.client_id,
+        "timestamp": sale.time,
+        "total_amount": Decimal128(f"{sale.amount}E-2"),
+        "items": [{"product_id": product, "quantity": quantity} for product, quantity in sale.items],
+        "amount_cents": sale.amount,
+        "digest": digest(sale),
+        "batch": batch,
+    }

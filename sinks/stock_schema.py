@@ -1,0 +1,28 @@
+"""The indexes of the stock database. Ids are `_id`, so what must be unique is so by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.database import Database
+
+from sinks.stock_sales import COLLECTION as SALES
+from sinks.stock_totals import INVENTORY, TOTALS
+
+WINNERS, RISKS = "product_winners", "loss_risk_products"
+BEST_FIRST = [("profit_cents", DESCENDING), ("_id", ASCENDING)]
+_INDEXES = [
+    (SALES, [("batch", ASCENDING)]),
+    (INVENTORY, [("expiry_date", ASCENDING)]),
+    (INVENTORY, [("last_movement", ASCENDING)]),
+    (TOTALS, BEST_FIRST),
+    (WINNERS, [("generation", ASCENDING)]),
+    (RISKS, [("generation", ASCENDING)]),
+]
+
+
+def ensure_indexes(database: Database[dict[str, Any]]) -> None:
+    """Create the indexes that are missing, and with them the collections. pymongo's errors pass through."""
+    for collection, keys in _INDEXES:
+        database[collection].create_index(keys)

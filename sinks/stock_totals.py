@@ -1,0 +1,222 @@
+"""Products, clients and what was sold of and to each, kept up to date batch by batch.
+
+Every document is changed in one piece by compare-and-set: the change applies to what was read, or to nothing.
+A batch that is applied again finds its number in `applied`, and the records it wrote by their `order`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from typing import Any
+
+from bson import Decimal128
+from pymongo import UpdateOne
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from contracts import Client, Product
+from sinks.stock_ledger import OpenBatch, StaleReadError
+from sinks.stock_sales import Sums, pieces, stale_or
+
+INVENTORY, TOTALS, CLIENTS = "inventory", "product_totals", "clients"
+_AT_ONCE = 1_000
+_MAX_INT64 = 2**63 - 1
+
+Documents = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class StockFormulas:
+    """`standing` gives a client's fields by revenue in cents, `profit` cents by units, buy and sell price."""
+
+    standing: Callable[[int], Mapping[str, Any]]
+    profit: Callable[[int, int, int], int]
+
+
+class StockTotals:
+    """The collections `inventory`, `product_totals` and `clients`. pymongo's errors pass through."""
+
+    def __init__(self, database: Database[dict[str, Any]], formulas: StockFormulas) -> None:
+        self.inventory = database[INVENTORY]
+        self.totals = database[TOTALS]
+        self.clients = database[CLIENTS]
+        self._formulas = formulas
+
+    def apply(
+        self, batch: OpenBatch, sums: Sums, products: Sequence[Product] = (), clients: Sequence[Client] = ()
+    ) -> int:
+        """Add a batch's sums and take its records, the newest of each product and client.
+
+        The number of records that this batch made what is stored; the others were older. Raises
+        StaleReadError when something else wrote; the batch is to be applied again.
+        """
+        written = self._take_products(batch, products)
+        self.add_units(batch.number, sums.units, [product.product_id for product in products])
+        return written + self.take_clients(batch, sums, clients)
+
+    def _take_products(self, batch: OpenBatch, products: Sequence[Product]) -> int:
+        stored = find(self.inventory, (p.product_id for p in products), ("order", "batch"))
+        changes, written = [], 0
+        for product in products:
+            before = stored.get(product.product_id)
+            written += _is_newest(before, product.order, batch)
+            if before is None or before["order"] < product.order:
+                change = {**_inventory(product), "batch": batch.number}
+                changes.append(swap(product.product_id, before, ("order",), change))
+        send(self.inventory, changes)
+        return written
+
+    def add_units(self, number: int, units: Mapping[str, int], also: Iterable[str] = ()) -> None:
+        """Add `units` to the totals that have not had batch `number`; profits of these and of `also`."""
+        ids = sorted({*units, *also})
+        stored = find(self.totals, ids, ("units", "applied", "profit_cents"))
+        prices = find(self.inventory, units.keys() | stored.keys(), ("buy_cents", "sell_cents"))
+        changes = []
+        for product_id in ids:
+            before = stored.get(product_id)
+            if before is None and product_id not in units:
+                continue
+            total, applied = (before["units"], before["applied"]) if before else (0, 0)
+            if applied < number and product_id in units:
+                total, applied = total + units[product_id], number
+            after = {
+                "units": total,
+                "applied": applied,
+                "profit_cents": self.profit(total, prices.get(product_id)),
+            }
+            if before is None or any(before.get(name) != value for name, value in after.items()):
+                changes.append(swap(product_id, before, ("units", "applied"), after))
+        send(self.totals, changes)
+
+    def profit(self, units: int, price: Mapping[str, Any] | None) -> int | None:
+        """The profit as the index can order it; None while the price is unknown."""
+        if price is None:
+            return None
+        found = self._formulas.profit(units, price["buy_cents"], price["sell_cents"])
+        return max(-_MAX_INT64, min(_MAX_INT64, found))
+
+    def take_clients(self, batch: OpenBatch, sums: Sums, clients: Sequence[Client]) -> int:
+        """Add the amounts of `sums` to clients that have not had this batch, and take their records.
+
+        The number of records taken, as in `apply`; a client who is not known is made.
+        """
+        records = {client.client_id: client for client in clients}
+        ids = sorted(records.keys() | sums.amounts.keys())
+        stored = find(self.clients, ids, ("order", "batch", "applied", "opening_cents", "sales_cents"))
+        changes, written = [], 0
+        for client_id in ids:
+            before, record = stored.get(client_id), records.get(client_id)
+            after: dict[str, Any] = {}
+            if record is not None:
+                written += _is_newest(before, record.order, batch)
+                if before is None or before.get("order", "") < record.order:
+                    after |= {**_record(record), "batch": batch.number}
+            if client_id in sums.amounts and (before is None or before["applied"] < batch.number):
+                sold = before["sales_cents"] if before else 0
+                after |= {"sales_cents": sold + sums.amounts[client_id], "applied": batch.number}
+            if after:
+                full = {**_NEW_CLIENT, **(before or {}), **after}
+                after = {**({} if before else _NEW_CLIENT), **after, **self.derived(full)}
+                changes.append(
+                    swap(client_id, before, ("order", "applied"), {**after, "client_id": client_id})
+                )
+        send(self.clients, changes)
+        return written
+
+    def derived(self, client: Mapping[str, Any]) -> dict[str, Any]:
+        """What follows from a client's opening balance and sales."""
+        revenue = client["opening_cents"] + client["sales_cents"]
+        return {"revenue_cents": revenue, **bson_values(self._formulas.standing(revenue))}
+
+
+_NEW_CLIENT: Mapping[str, Any] = {
+    "name": None,
+    "email": None,
+    "phone": None,
+    "opening_cents": 0,
+    "sales_cents": 0,
+    "applied": 0,
+}
+
+
+def _is_newest(before: Mapping[str, Any] | None, order: str, batch: OpenBatch) -> bool:
+    """Whether the record is, or is about to be, what this batch made of its document."""
+    if before is None or before.get("order", "") < order:
+        return True
+    return bool(before["order"] == order and before["batch"] >= batch.first)
+
+
+def find(collection: Collection[dict[str, Any]], ids: Iterable[str], fields: Sequence[str]) -> Documents:
+    """The documents with these ids, by id."""
+    projection = dict.fromkeys(fields, 1)
+    return {
+        document["_id"]: document
+        for some in pieces(ids, _AT_ONCE)
+        for document in collection.find({"_id": {"$in": some}}, projection)
+    }
+
+
+def swap(
+    key: str, before: Mapping[str, Any] | None, watched: Sequence[str], after: Mapping[str, Any]
+) -> UpdateOne:
+    """Set `after` where `watched` are still as they were in `before`; make the document if there was none."""
+    if before is None:
+        return UpdateOne({"_id": key, watched[-1]: {"$exists": False}}, {"$set": dict(after)}, upsert=True)
+    return UpdateOne({"_id": key, **{name: before.get(name) for name in watched}}, {"$set": dict(after)})
+
+
+def send(collection: Collection[dict[str, Any]], changes: Sequence[UpdateOne]) -> None:
+    """Make all changes. Raises StaleReadError when one found something else than was read."""
+    for some in pieces(changes, _AT_ONCE):
+        if _sent(collection, some) < len(some):
+            raise StaleReadError(f"{collection.name} was written meanwhile")
+
+
+def _sent(collection: Collection[dict[str, Any]], changes: list[UpdateOne]) -> int:
+    try:
+        answer = collection.bulk_write(changes, ordered=False)
+    except BulkWriteError as error:
+        raise stale_or(error) from error
+    return answer.matched_count + answer.upserted_count
+
+
+def bson_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with decimals as MongoDB has them."""
+    return {
+        name: Decimal128(value) if isinstance(value, Decimal) else value for name, value in values.items()
+    }
+
+
+def _inventory(product: Product) -> dict[str, Any]:
+    return {
+        "product_id": product.product_id,
+        "name": product.name,
+        "category": product.category,
+        "quantity": product.quantity,
+        "buy_price": Decimal128(f"{product.buy_price}E-2"),
+        "sell_price": Decimal128(f"{product.sell_price}E-2"),
+        "last_movement": _midnight(product.last_movement),
+        "expiry_date": _midnight(product.expiry_date),
+        "batch_no": product.batch_no,
+        "buy_cents": product.buy_price,
+        "sell_cents": product.sell_price,
+        "order": product.order,
+    }
+
+
+def _record(client: Client) -> dict[str, Any]:
+    return {
+        "name": client.name,
+        "email": client.email,
+        "phone": client.phone,
+        "opening_cents": client.opening,
+        "order": client.order,
+    }
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return None if day is None else datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
