@@ -8,8 +8,8 @@ from typing import Any
 
 from pymongo.database import Database
 
-from sinks.stock_sales import COLLECTION as SALES
 from sinks.stock_ledger import OpenBatch
+from sinks.stock_sales import COLLECTION as SALES
 from sinks.stock_sales import Sums, pieces
 from sinks.stock_totals import StockTotals, send, swap
 

@@ -48,15 +48,15 @@ class StockTotals:
 
     def apply(
         self, batch: OpenBatch, sums: Sums, products: Sequence[Product] = (), clients: Sequence[Client] = ()
-    ) -> int:
+    ) -> tuple[int, int]:
         """Add a batch's sums and take its records, the newest of each product and client.
 
-        The number of records that this batch made what is stored; the others were older. Raises
-        StaleReadError when something else wrote; the batch is to be applied again.
+        The numbers of products and clients whose record is now what this batch brought; the others were
+        older. Raises StaleReadError when something else wrote; the batch is to be applied again.
         """
         written = self._take_products(batch, products)
         self.add_units(batch.number, sums.units, [product.product_id for product in products])
-        return written + self.take_clients(batch, sums, clients)
+        return written, self.take_clients(batch, sums, clients)
 
     def _take_products(self, batch: OpenBatch, products: Sequence[Product]) -> int:
         stored = find(self.inventory, (p.product_id for p in products), ("order", "batch"))

@@ -1,7 +1,7 @@
 """Rankings read as a whole: the generation that the pointer names, all of it or again.
 
-For readers in other languages: read `publications` by the collection's name, then the rows of its `generation`;
-if there are not `count` of them, that generation has just been removed: begin again.
+For readers in other languages: read `publications` by the collection's name, then the rows of its
+`generation`; if there are not `count` of them, that generation has just been removed: begin again.
 """
 
 from __future__ import annotations

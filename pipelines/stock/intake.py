@@ -5,7 +5,6 @@ The first content of an invoice that is accepted counts; other content under its
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,14 +25,14 @@ Row = Mapping[str, Any]
 class Intake:
     """The accepted records of a batch and the refused ones; `sales_written` counts invoices of this batch.
 
-    Of each product and client only the newest record is kept; `records` counts all accepted ones by kind.
+    Of each product and client only the newest record is kept; `accepted` counts all records that count.
     """
 
     new_sales: list[Sale] = field(default_factory=list)
     sales_written: int = 0
     products: dict[str, Product] = field(default_factory=dict)
     clients: dict[str, Client] = field(default_factory=dict)
-    records: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0
     rejected: list[RejectedRecord] = field(default_factory=list)
 
 
@@ -46,7 +45,7 @@ def take_in(rows: Iterable[Row], batch: OpenBatch, sales: SalesStore, now: datet
         if isinstance(found, str):
             taken.rejected.append(_rejected(row, found))
             continue
-        taken.records[row["kind"]] += 1
+        taken.accepted += 1
         if isinstance(found, Sale):
             invoices.append((found, row))
         elif isinstance(found, Product):
@@ -65,7 +64,7 @@ def _sort_invoices(
     stored = sales.find({sale.invoice_id for sale, _ in invoices})
     digests = {invoice_id: one.digest for invoice_id, one in stored.items()}
     # Invoices that an earlier try of this batch has stored are its own, each once.
-    taken.sales_written = sum(one.batch >= batch.first for one in stored.values())
+    own = {invoice_id for invoice_id, one in stored.items() if one.batch >= batch.first}
     for sale, row in invoices:
         content = digest(sale)
         if sale.invoice_id not in digests:
@@ -73,8 +72,11 @@ def _sort_invoices(
             taken.new_sales.append(sale)
             taken.sales_written += 1
         elif digests[sale.invoice_id] != content:
-            taken.records[row["kind"]] -= 1
+            taken.accepted -= 1
             taken.rejected.append(_rejected(row, CONFLICT))
+        elif sale.invoice_id in own:
+            own.remove(sale.invoice_id)
+            taken.sales_written += 1
 
 
 def _newer(known: Any, found: Any) -> Any:

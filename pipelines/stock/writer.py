@@ -1,11 +1,12 @@
 """One batch into MongoDB: its ordered steps, each a point at which a crash loses and doubles nothing.
 
-open → judge → dead letters → cold store → sales → totals → close. What a crash leaves behind is finished, from
-the invoices that are stored, when the next batch is opened or the next process starts.
+open → judge → dead letters → cold store → sales → totals → close. What a crash leaves behind is finished,
+from the invoices that are stored, when the next batch is opened or the next process starts.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from analytics.stock import CLIENTS, INVENTORY, SALES
 from contracts import Clock
 from pipelines.stock.intake import Intake, Row, take_in
 from sinks.stock_ledger import DoneBatch, OpenBatch, StockLedger
@@ -25,14 +27,13 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a batch's records; `kinds` counts all that were accepted, by kind."""
+    """What became of a batch's records: `written` counts by kind, `rejected` by reason."""
 
     started_at: datetime
     records_in: int
-    written: int
+    written: Mapping[str, int]
     duplicates: int
     rejected: Mapping[str, int]
-    kinds: Mapping[str, int]
     reported: bool = False
 
 
@@ -84,11 +85,12 @@ class StockWriter:
         mark("cold")
         self.sales.insert(taken.new_sales, opened.number)
         mark("sales")
-        written = self.totals.apply(
+        products, clients = self.totals.apply(
             opened, self.sales.sums(opened.number), [*taken.products.values()], [*taken.clients.values()]
         )
         mark("totals")
-        outcome = _outcome(taken, taken.sales_written + written, now)
+        written = {SALES: taken.sales_written, INVENTORY: products, CLIENTS: clients}
+        outcome = _outcome(taken, written, now)
         stored = asdict(outcome)
         del stored["reported"]
         self.ledger.close(opened, stored)
@@ -99,16 +101,11 @@ class StockWriter:
         self.totals.apply(OpenBatch(number, number), self.sales.sums(number))
 
 
-def _outcome(taken: Intake, written: int, now: datetime) -> Outcome:
-    rejected: dict[str, int] = {}
-    for record in taken.rejected:
-        rejected[record.reason] = rejected.get(record.reason, 0) + 1
-    accepted = sum(taken.records.values())
+def _outcome(taken: Intake, written: Mapping[str, int], now: datetime) -> Outcome:
     return Outcome(
         started_at=now,
-        records_in=accepted + len(taken.rejected),
+        records_in=taken.accepted + len(taken.rejected),
         written=written,
-        duplicates=accepted - written,
-        rejected=rejected,
-        kinds=dict(taken.records),
+        duplicates=taken.accepted - sum(written.values()),
+        rejected=dict(Counter(record.reason for record in taken.rejected)),
     )

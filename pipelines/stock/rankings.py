@@ -1,0 +1,45 @@
+"""The two rankings, computed from what is stored and published as a whole when they differ."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pymongo.database import Database
+
+from analytics.stock_rankings import RiskRules, SoldProduct, risk_rows, winner_rows
+from sinks.mongo_publish import Publication
+from sinks.stock_rankings import best_sold, possible_risks
+from sinks.stock_schema import RISKS, WINNERS
+from sinks.stock_totals import bson_values
+
+_WINNERS = 10
+
+
+class Rankings:
+    """`product_winners` and `loss_risk_products`. pymongo's errors pass through."""
+
+    def __init__(self, database: Database[dict[str, Any]], rules: RiskRules) -> None:
+        self._database = database
+        self._rules = rules
+        self._winners = Publication(database, WINNERS)
+        self._risks = Publication(database, RISKS)
+
+    def publish_winners(self, now: datetime) -> bool:
+        """The products that earn most, after sales or prices changed; False when they are the same ones."""
+        products = [
+            SoldProduct(found["_id"], found["name"], found["units"], found["buy_cents"], found["sell_cents"])
+            for found in best_sold(self._database, _WINNERS)
+        ]
+        return self._winners.publish(map(bson_values, winner_rows(products, _WINNERS)), now)
+
+    def publish_risks(self, now: datetime) -> bool:
+        """The products that may bring a loss on the day of `now`; False when they are the same ones."""
+        today = now.date()
+        found = possible_risks(self._database, *self._rules.bounds(today))
+        return self._risks.publish(map(bson_values, risk_rows(found, self._rules, today)), now)
+
+    def tidy(self, now: datetime) -> None:
+        """Remove rows that no reader needs any more."""
+        self._winners.tidy(now)
+        self._risks.tidy(now)

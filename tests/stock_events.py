@@ -1,0 +1,169 @@
+"""Rows as Spark parses them, what they must add up to, and a database that dies at a command."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+from pymongo.database import Database
+
+from analytics.stock import CLIENTS, INVENTORY, SALES
+from analytics.stock_rankings import LoyaltyRules, profit
+from sinks.stock_totals import StockFormulas
+
+TOPICS = {SALES: "topic-raw-sales", INVENTORY: "topic-inventory-updates", CLIENTS: "topic-clients"}
+FORMULAS = StockFormulas(LoyaltyRules().standing, profit)
+START = datetime(2026, 3, 1, tzinfo=timezone.utc)
+_FIELDS = {
+    SALES: ("invoice_id", "client_id", "timestamp", "total_amount", "items"),
+    INVENTORY: (
+        "product_id",
+        "name",
+        "category",
+        "quantity",
+        "buy_price",
+        "sell_price",
+        "last_movement",
+        "expiry_date",
+        "batch_no",
+        "updated_at",
+    ),
+    CLIENTS: ("client_id", "name", "email", "phone", "total_revenue_generated", "updated_at"),
+}
+
+
+def sale(invoice: str, client: str = "C1", amount: str = "10.00", **units: int) -> dict[str, Any]:
+    """A sale event; `units` by product, one piece of P1 without them."""
+    items = [{"product_id": product, "quantity": count} for product, count in (units or {"P1": 1}).items()]
+    return {
+        "invoice_id": invoice,
+        "client_id": client,
+        "timestamp": "2026-03-01T10:00:00Z",
+        "total_amount": amount,
+        "items": items,
+    }
+
+
+def product(product_id: str, buy: str = "1.00", sell: str = "3.00", **changes: Any) -> dict[str, Any]:
+    """An inventory update."""
+    update = {"product_id": product_id, "name": f"Product {product_id}", "category": "tea", "quantity": 5}
+    return {**update, "buy_price": buy, "sell_price": sell, "batch_no": "B1", **changes}
+
+
+def client(client_id: str, opening: str = "0", **changes: Any) -> dict[str, Any]:
+    """A client's record."""
+    return {
+        "client_id": client_id,
+        "name": f"Client {client_id}",
+        "total_revenue_generated": opening,
+        **changes,
+    }
+
+
+def kind_of(event: Mapping[str, Any]) -> str:
+    """Which topic an event belongs to."""
+    return SALES if "invoice_id" in event else INVENTORY if "product_id" in event else CLIENTS
+
+
+def row(event: Mapping[str, Any], offset: int, partition: int = 0) -> dict[str, Any]:
+    """What `analytics.stock.parse` makes of an event: all texts. Kafka's time is one second an offset."""
+    kind = kind_of(event)
+    fields: dict[str, Any] = {name: _text(event.get(name)) for name in _FIELDS[kind]}
+    if kind == SALES:
+        items = event.get("items")
+        fields["items"] = items and [{name: _text(value) for name, value in item.items()} for item in items]
+    return {
+        "kind": kind,
+        "topic": TOPICS[kind],
+        "partition": partition,
+        "offset": offset,
+        "timestamp": START + timedelta(seconds=offset),
+        "value": json.dumps(event).encode(),
+        SALES: None,
+        INVENTORY: None,
+        CLIENTS: None,
+        kind: {**fields, "_corrupt_record": None},
+    }
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def assert_totals_are_the_sum_of_the_invoices(database: Database[dict[str, Any]]) -> None:
+    """Units, profit and client revenue are what the stored invoices and the stored prices add up to."""
+    units: Counter[str] = Counter()
+    amounts: Counter[str] = Counter()
+    for stored in database["sales"].find():
+        amounts[stored["client_id"]] += int(stored["total_amount"].to_decimal() * 100)
+        for item in stored["items"]:
+            units[item["product_id"]] += item["quantity"]
+    prices = {
+        p["_id"]: p["sell_price"].to_decimal() - p["buy_price"].to_decimal()
+        for p in database["inventory"].find()
+    }
+    expected = {
+        name: (count, int(prices[name] * count * 100) if name in prices else None)
+        for name, count in units.items()
+    }
+    found = {t["_id"]: (t["units"], t["profit_cents"]) for t in database["product_totals"].find()}
+    assert found == expected
+    clients = {c["_id"]: c for c in database["clients"].find()}
+    assert {name: c["sales_cents"] for name, c in clients.items() if c["sales_cents"]} == {
+        name: cents for name, cents in amounts.items() if cents
+    }
+    for stored in clients.values():
+        revenue = Decimal(stored["opening_cents"] + stored["sales_cents"]) / 100
+        assert stored["total_revenue_generated"].to_decimal() == revenue
+        assert stored["eligible_promo"] == (revenue > 10_000)
+        tier = "Gold" if revenue > 20_000 else "Silver" if revenue > 10_000 else "Standard"
+        assert stored["loyalty_tier"] == tier
+
+
+class CrashError(BaseException):
+    """The process dies here; no `except Exception` may survive it."""
+
+
+class Crashing:
+    """A database whose `commands`-th command is the last: `part` of it is done, then the process dies."""
+
+    def __init__(self, database: Database[dict[str, Any]], commands: int, part: float) -> None:
+        self._database = database
+        self._left = commands
+        self._part = part
+
+    def __getitem__(self, name: str) -> Any:
+        return _CrashingCollection(self, self._database[name])
+
+    def run(self, call: Any, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+        """One command, or the part of it that comes before the end."""
+        self._left -= 1
+        if self._left:
+            return call(*arguments, **options)
+        if arguments and isinstance(arguments[0], list):
+            done = arguments[0][: round(len(arguments[0]) * self._part)]
+            if done:
+                call(done, **options)
+        elif self._part >= 0.5:
+            call(*arguments, **options)
+        raise CrashError
+
+
+class _CrashingCollection:
+    def __init__(self, owner: Crashing, collection: Any) -> None:
+        self._owner = owner
+        self._collection = collection
+        self.name = collection.name
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._collection, name)
+        return lambda *arguments, **options: self._owner.run(call, arguments, options)
+
+
+def letters_of(kept: Iterable[Sequence[Any]]) -> set[tuple[str, int, str]]:
+    """Source, offset and reason of dead letters."""
+    return {(one.source, one.position, one.reason) for some in kept for one in some}
