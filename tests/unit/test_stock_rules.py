@@ -1,0 +1,145 @@
+"""Which stock events are accepted, and by which named rule the others are refused."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics.stock import judge
+from analytics.stock_values import RefusedError, cents, moment, quantity
+from contracts import CORRUPT, Client, Product, Sale
+from tests.stock_events import START, client, product, row, sale
+
+_NOW = START + timedelta(days=1)
+
+
+def _judged(event: dict[str, Any]) -> Any:
+    return judge(row(event, 7), _NOW)
+
+
+def test_a_sale_is_read_with_all_its_items() -> None:
+    """Every item counts, money is whole cents, the time is UTC."""
+    event = {**sale("I1", "C9", "1999.90", P1=2, P2=3), "timestamp": "2026-03-01T12:00:00+02:00"}
+    assert _judged(event) == Sale(
+        "I1",
+        "C9",
+        datetime(2026, 3, 1, 10, tzinfo=timezone.utc),
+        199_990,
+        (("P1", 2), ("P2", 3)),
+    )
+
+
+def test_a_product_is_read_with_dates_and_prices() -> None:
+    """Dates are days of UTC; what is optional may be missing."""
+    event = product("P1", "1.5", "3", last_movement="2026-02-01", expiry_date="2026-03-08T23:30:00-02:00")
+    found = _judged({**event, "category": None, "batch_no": " "})
+    assert found == Product(
+        "P1", "Product P1", None, 5, 150, 300, date(2026, 2, 1), date(2026, 3, 9), None, found.order
+    )
+
+
+def test_a_client_may_be_new() -> None:
+    """Without an opening balance it is 0."""
+    found = _judged(client("C1", None, email=" a@b.example ", phone=None))  # type: ignore[arg-type]
+    assert found == Client("C1", "Client C1", "a@b.example", None, 0, found.order)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"invoice_id": " "}, "missing_invoice_id"),
+        ({"invoice_id": "x" * 501}, "invoice_id_too_long"),
+        ({"invoice_id": '{"a": 1}'}, "invalid_invoice_id"),
+        ({"invoice_id": "a\x00b"}, "invalid_invoice_id"),
+        ({"client_id": None}, "missing_client_id"),
+        ({"timestamp": None}, "missing_timestamp"),
+        ({"timestamp": "yesterday"}, "invalid_timestamp"),
+        ({"timestamp": "2026-02-30"}, "invalid_timestamp"),
+        ({"total_amount": None}, "missing_total_amount"),
+        ({"total_amount": "NaN"}, "invalid_total_amount"),
+        ({"total_amount": '"Infinity"'}, "invalid_total_amount"),
+        ({"total_amount": "true"}, "invalid_total_amount"),
+        ({"total_amount": "-0.01"}, "negative_total_amount"),
+        ({"total_amount": "0.005"}, "total_amount_has_fractions_of_a_cent"),
+        ({"total_amount": "1e12"}, "total_amount_too_large"),
+        ({"items": None}, "missing_items"),
+        ({"items": []}, "missing_items"),
+        ({"items": [{"product_id": "P1", "quantity": 0}]}, "zero_item_quantity"),
+        ({"items": [{"product_id": "P1", "quantity": "1.5"}]}, "item_quantity_not_whole"),
+        ({"items": [{"product_id": "P1", "quantity": -1}]}, "negative_item_quantity"),
+        ({"items": [{"product_id": None, "quantity": 1}]}, "missing_item_product_id"),
+        ({"items": [{"product_id": "P1", "quantity": 1}, {"product_id": "P2"}]}, "missing_item_quantity"),
+    ],
+)
+def test_what_is_wrong_with_a_sale_has_a_name(changes: dict[str, Any], reason: str) -> None:
+    """The first rule that is broken is told; a sale is refused whole."""
+    event = {**sale("I1"), **changes}
+    for item in event["items"] or []:
+        item.setdefault("quantity", None)
+    assert _judged(event) == reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"product_id": ""}, "missing_product_id"),
+        ({"name": None}, "missing_name"),
+        ({"quantity": "many"}, "invalid_quantity"),
+        ({"quantity": "2e9"}, "quantity_too_large"),
+        ({"buy_price": "1,50"}, "invalid_buy_price"),
+        ({"sell_price": "-1"}, "negative_sell_price"),
+        ({"expiry_date": "soon"}, "invalid_expiry_date"),
+        ({"last_movement": "2026-13-01"}, "invalid_last_movement"),
+        ({"updated_at": "1969-01-01"}, "invalid_updated_at"),
+        ({"updated_at": "2026-03-03T00:00:01Z"}, "future_updated_at"),
+    ],
+)
+def test_what_is_wrong_with_a_product_has_a_name(changes: dict[str, Any], reason: str) -> None:
+    """A price from the future is refused: it would be the newest for years."""
+    assert _judged({**product("P1"), **changes}) == reason
+
+
+def test_what_is_no_json_of_this_shape_is_corrupt() -> None:
+    """Also an empty value, for which Spark gives no struct at all."""
+    good = row(sale("I1"), 1)
+    assert judge({**good, "sales": None}, _NOW) == CORRUPT
+    assert judge({**good, "sales": {**good["sales"], "_corrupt_record": "{"}}, _NOW) == CORRUPT
+
+
+def test_the_newest_update_is_by_its_time_then_by_kafkas_then_by_place() -> None:
+    """`order` sorts as text, also between records with and without `updated_at`."""
+    first = judge(row(product("P1"), 7), _NOW)
+    second = judge(row(product("P1"), 10), _NOW)
+    earlier = judge(row(product("P1", updated_at="2026-03-01T00:00:06.999Z"), 11), _NOW)
+    later = judge(row(product("P1", updated_at="2026-03-01T00:00:07.001Z"), 2), _NOW)
+    other = judge(row(product("P1"), 7, partition=1), _NOW)
+    found = sorted([second, other, later, earlier, first], key=lambda one: one.order)  # type: ignore[union-attr]
+    assert found == [earlier, first, other, later, second]
+
+
+@given(st.integers(0, 10**11))
+def test_cents_are_exact(amount: int) -> None:
+    """Whatever notation: as people write it, with an exponent, or as a float prints it."""
+    whole, part = divmod(amount, 100)
+    assert cents(f"{whole}.{part:02d}", "x") == amount
+    assert cents(f"{amount}E-2", "x") == amount
+    assert cents(repr(amount / 100), "x") == amount
+
+
+@given(st.integers(0, 10**9), st.integers(1, 50))
+def test_the_noise_of_binary_floats_is_no_fraction_of_a_cent(price: int, count: int) -> None:
+    """19.99 × 3 is 59.97 also where a producer's arithmetic says 59.970000000000006."""
+    if price * count <= 10**9:
+        assert cents(repr(price / 100 * count), "x") == price * count
+
+
+@given(st.text(max_size=30), st.sampled_from([cents, quantity, moment]))
+def test_no_text_breaks_the_rules(text: str, parse: Any) -> None:
+    """Any text is a value or refused by a name; nothing else is raised."""
+    with suppress(RefusedError):
+        assert parse(text, "x") is not None
