@@ -9,6 +9,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
@@ -22,6 +23,8 @@ from contracts import ConfigurationError
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveSeconds = Annotated[float, Field(gt=0)]
+# Money, to the cent.
+Amount = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=2)]
 
 # Options of an address whose values are secret, e.g. tlsCertificateKeyFilePassword and AWS_SESSION_TOKEN.
 _SECRET_OPTION = re.compile("password|token|secret", re.IGNORECASE)
@@ -148,6 +151,19 @@ class Settings(BaseSettings):
     kafka_topic_players: Annotated[str, AfterValidator(_topic)] = "esports-players"
     esports_output_path: Path = Path("./data/processed")
     esports_interval_seconds: PositiveSeconds = 10.0
+
+    stock_db_name: str = "stock_management"
+    kafka_topic_sales: Annotated[str, AfterValidator(_topic)] = "topic-raw-sales"
+    kafka_topic_inventory: Annotated[str, AfterValidator(_topic)] = "topic-inventory-updates"
+    kafka_topic_clients: Annotated[str, AfterValidator(_topic)] = "topic-clients"
+    stock_cold_path: Path = Path("./data/stock")
+    stock_interval_seconds: PositiveSeconds = 5.0
+    stock_max_offsets_per_trigger: Positive = 20_000
+    expiry_risk_days: Annotated[int, Field(ge=0)] = 7
+    dead_stock_days: Annotated[int, Field(ge=0)] = 30
+    revenue_threshold_promo: Amount = Decimal(10_000)
+    revenue_threshold_silver: Amount = Decimal(10_000)
+    revenue_threshold_gold: Amount = Decimal(20_000)
 
     fault: str = ""
 

@@ -1,0 +1,106 @@
+"""What happens without events: risks follow the calendar, old rows go, and totals are counted anew now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from contracts import AlreadyRunningError, UnavailableError
+from monitoring.logs import get_logger
+from pipelines.stock.batch import StockBatch, is_transient
+from sinks.stock_recount import recount
+
+logger = get_logger(__name__)
+
+# Between two looks at the clock of the database.
+_LOOK_SECONDS = 5.0
+_SHOWN = 5
+
+
+class Upkeep:
+    """Looked after between batches; `rules` are the settings that stored results follow."""
+
+    def __init__(
+        self,
+        batch: StockBatch,
+        recount_hours: float,
+        rules: str,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`recount_hours` 0 is never."""
+        self._batch = batch
+        self._every = timedelta(hours=recount_hours)
+        self._rules = rules
+        self._monotonic = monotonic
+        self._look_at = float("-inf")
+        self._risks_of: date | None = None
+
+    def start(self) -> None:
+        """Finish what the last process left open, and publish what is true now.
+
+        Raises UnavailableError when MongoDB stayed away.
+        """
+        batch = self._batch
+        with batch.turn:
+            batch.retry.call(batch.writer.take_over, is_transient)
+            batch.retry.call(self._refresh, is_transient)
+
+    def _refresh(self) -> None:
+        batch = self._batch
+        now = batch.writer.clock.now()
+        if batch.writer.ledger.read_notes().get("rules", self._rules) != self._rules:
+            logger.info("⚙️  The thresholds have changed: clients are judged anew")
+            self._recount(now)
+        batch.writer.ledger.note(rules=self._rules)
+        batch.rankings.publish_winners(now)
+        batch.rankings.publish_risks(now)
+        batch.rankings.tidy(now)
+        self._risks_of = now.date()
+
+    def look(self) -> None:
+        """Do what is due, unless a batch is just being written; MongoDB away is the next batch's to report."""
+        if self._monotonic() < self._look_at or not self._batch.turn.acquire(blocking=False):
+            return
+        try:
+            self._do_what_is_due()
+        except AlreadyRunningError:
+            raise
+        except Exception as error:
+            if not (isinstance(error, UnavailableError) or is_transient(error)):
+                raise
+            logger.warning(f"🔁 MongoDB does not answer ({type(error).__name__}); upkeep is tried again")
+        finally:
+            self._look_at = self._monotonic() + _LOOK_SECONDS
+            self._batch.turn.release()
+
+    def _do_what_is_due(self) -> None:
+        batch = self._batch
+        now = batch.writer.clock.now()
+        if now.date() != self._risks_of:
+            logger.info(f"📅 {now.date()}: looking for products that became a risk")
+            batch.rankings.publish_risks(now)
+            self._risks_of = now.date()
+        notes = batch.writer.ledger.read_notes()
+        if self._every and now - notes.get("recounted_at", datetime.min.replace(tzinfo=now.tzinfo)) >= self._every:
+            self._recount(now)
+        batch.rankings.tidy(now)
+
+    def _recount(self, now: datetime) -> None:
+        batch = self._batch
+        wrong = recount(batch.writer.database, batch.writer.totals)
+        if wrong:
+            logger.warning(
+                f"🧮 The recount mended {len(wrong)} totals that were not the sum of the invoices: "
+                f"{'; '.join(wrong[:_SHOWN])}{' …' if len(wrong) > _SHOWN else ''}"
+            )
+            batch.rankings.publish_winners(now)
+        else:
+            logger.info("🧮 The recount found every total to be the sum of the invoices")
+        batch.writer.ledger.note(recounted_at=now)
+
+
+def rules_of(values: Any) -> str:
+    """The text by which changed rules are noticed."""
+    return repr(values)
