@@ -36,10 +36,10 @@ Record = Sale | Product | Client
 
 
 def parse(records: DataFrame, topics: Mapping[str, str]) -> DataFrame:
-    """Kafka's records as `kind, topic, partition, offset, timestamp, value` and one struct for each kind.
+    """Kafka's records as `kind, topic, partition, offset, timestamp, key, value` and a struct a kind.
 
     `topics` names the topic of each kind; only the struct of the record's kind is filled, and that only when
-    the value is not empty.
+    the value is not empty. The kind of a record of another topic is null.
     """
     kind = F.coalesce(*[F.when(F.col("topic") == topic, F.lit(kind)) for kind, topic in topics.items()])
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _BAD}
@@ -50,7 +50,7 @@ def parse(records: DataFrame, topics: Mapping[str, str]) -> DataFrame:
         )
         for name, fields in _FIELDS.items()
     }
-    places = ("topic", "partition", "offset", "timestamp", "value")
+    places = ("topic", "partition", "offset", "timestamp", "key", "value")
     return records.withColumn("kind", kind).select("kind", *places, *[c.alias(n) for n, c in read.items()])
 
 
@@ -60,6 +60,8 @@ def judge(row: Mapping[str, Any], now: datetime) -> Record | str:
     `timestamp` is Kafka's, None where it is not known; `now` is what "in the future" is judged against.
     """
     kind = row["kind"]
+    if kind is None:
+        return "unknown_topic"
     fields = row[kind]
     if fields is None or fields[_BAD] is not None:
         return CORRUPT

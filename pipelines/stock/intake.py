@@ -88,4 +88,6 @@ def _place(row: Row) -> tuple[datetime, int, int]:
 
 
 def _rejected(row: Row, reason: str) -> RejectedRecord:
-    return RejectedRecord(reason, f"{row['topic']}/{row['partition']}", row["offset"], row["value"])
+    made = row["timestamp"] and round(row["timestamp"].timestamp() * 1000)
+    source = f"{row['topic']}/{row['partition']}"
+    return RejectedRecord(reason, source, row["offset"], row["value"], timestamp_ms=made)

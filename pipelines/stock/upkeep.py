@@ -83,7 +83,10 @@ class Upkeep:
             batch.rankings.publish_risks(now)
             self._risks_of = now.date()
         notes = batch.writer.ledger.read_notes()
-        if self._every and now - notes.get("recounted_at", datetime.min.replace(tzinfo=now.tzinfo)) >= self._every:
+        if (
+            self._every
+            and now - notes.get("recounted_at", datetime.min.replace(tzinfo=now.tzinfo)) >= self._every
+        ):
             self._recount(now)
         batch.rankings.tidy(now)
 

@@ -1,0 +1,85 @@
+"""Dead letters of the stock pipeline tried again: the same rules, the same ledger, each invoice once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from monitoring.logs import get_logger
+from pipelines.stock.batch import StockBatch
+from pipelines.stock.writer import BatchKey
+from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
+from sinks.stream_letters import RejectedRecord, records_of
+
+logger = get_logger(__name__)
+
+# So many records at once, whatever the letters hold.
+_RECORDS_AT_ONCE = 20_000
+
+
+class StockLetters:
+    """Judges the records of letters as if they had just been read; a letter without a refused one is removed.
+
+    Records that count now are taken in even when others of their letter are refused again: doing it once more
+    changes nothing.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        letters: DeadLetters,
+        parse: Callable[[DataFrame], DataFrame],
+        batch: StockBatch,
+    ) -> None:
+        self._spark = spark
+        self._letters = letters
+        self._parse = parse
+        self._batch = batch
+
+    def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
+        """Try `letters` again. Raises UnavailableError when MongoDB stayed away; nothing is lost by it."""
+        outcome = RetryOutcome()
+        found = {letter.id: records_of(letter.record, letter.reason) for letter in letters}
+        records = [record for some in found.values() for record in some]
+        refused: set[tuple[str, int]] = set()
+        for start in range(0, len(records), _RECORDS_AT_ONCE):
+            refused |= self._refused_again(records[start : start + _RECORDS_AT_ONCE])
+        for letter in letters:
+            # What cannot be read back as records can only be looked at.
+            if not found[letter.id] or any(_place(record) in refused for record in found[letter.id]):
+                self._letters.record_attempt(letter.id, datetime.now(timezone.utc))
+                outcome.kept.append(letter.id)
+            else:
+                self._letters.delete(letter.id)
+                outcome.resolved.append(letter.id)
+        return outcome
+
+    def _refused_again(self, records: Sequence[RejectedRecord]) -> set[tuple[str, int]]:
+        # A name of its own each time: a repetition is judged anew, and what counted before is a duplicate.
+        key = BatchKey(f"dlq retry {uuid.uuid4()}", 0)
+        refused = self._batch.try_again(key, self._parse(self._frame(records)))
+        logger.info(f"📬 {len(records)} records tried again: {len(refused)} refused")
+        return refused
+
+    def _frame(self, records: Sequence[RejectedRecord]) -> DataFrame:
+        places = [record.source.rpartition("/") for record in records]
+        times = [None if r.timestamp_ms is None else r.timestamp_ms * 1000 for r in records]
+        table = pa.table(
+            {
+                "topic": pa.array([topic for topic, _, _ in places], pa.string()),
+                "partition": pa.array([int(partition) for _, _, partition in places], pa.int32()),
+                "offset": pa.array([record.position for record in records], pa.int64()),
+                "timestamp": pa.array(times, pa.int64()).cast(pa.timestamp("us", tz="UTC")),
+                "key": pa.nulls(len(records), pa.binary()),
+                "value": pa.array([record.raw for record in records], pa.binary()),
+            }
+        )
+        return self._spark.createDataFrame(table)
+
+
+def _place(record: RejectedRecord) -> tuple[str, int]:
+    return record.source, record.position

@@ -1,0 +1,114 @@
+"""An invented shop: products, clients and invoices as the stock pipeline's topics carry them.
+
+`python -m sources.stock_simulator --help` tells how to send them to Kafka.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
+_CATEGORIES = ("Tea", "Coffee", "Spices", "Sweets", "Dairy", "Bakery")
+_WORDS = ("Fine", "Green", "Dark", "Royal", "Wild", "Old", "Mild", "Red")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One record: which topic it belongs to, its key and its content."""
+
+    kind: str
+    key: str
+    content: dict[str, Any]
+
+    @property
+    def value(self) -> bytes:
+        """The record's JSON."""
+        return json.dumps(self.content, ensure_ascii=False).encode()
+
+
+class Shop:
+    """A catalogue, its clients, and what they buy; the same seed makes the same shop."""
+
+    def __init__(self, seed: int, products: int = 40, clients: int = 25) -> None:
+        self._random = random.Random(seed)
+        self._prices = {f"P{number:05d}": self._price() for number in range(1, products + 1)}
+        self._clients = [f"C{number:05d}" for number in range(1, clients + 1)]
+        self._invoices = 0
+
+    def master(self, now: datetime) -> Iterator[Event]:
+        """Every product and every client once; some products expire or have not moved for long."""
+        for product_id in self._prices:
+            yield self._product(product_id, now)
+        for client_id in self._clients:
+            opening = self._random.choice(["0", "0", "0", f"{self._random.randrange(0, 12_000)}.50"])
+            content = {
+                "client_id": client_id,
+                "name": f"Client {client_id[1:]}",
+                "email": f"{client_id.lower()}@shop.example",
+                "phone": f"+000 {self._random.randrange(10**6, 10**7)}",
+                "total_revenue_generated": opening,
+                "updated_at": now.isoformat(),
+            }
+            yield Event(CLIENTS, client_id, content)
+
+    def sale(self, now: datetime) -> Event:
+        """A new invoice of one to four products."""
+        self._invoices += 1
+        # The first products of the catalogue sell best.
+        names = list(self._prices)
+        chosen = {
+            names[int(len(names) * self._random.random() ** 2)] for _ in range(self._random.randint(1, 4))
+        }
+        items = [
+            {"product_id": product_id, "quantity": self._random.randint(1, 12)}
+            for product_id in sorted(chosen)
+        ]
+        cents = sum(self._prices[item["product_id"]][1] * int(item["quantity"]) for item in items)
+        content = {
+            "invoice_id": f"INV-{self._invoices:09d}",
+            "client_id": self._random.choice(self._clients),
+            "timestamp": now.isoformat(),
+            "total_amount": _money(cents),
+            "items": items,
+        }
+        return Event(SALES, str(content["invoice_id"]), content)
+
+    def update(self, now: datetime) -> Event:
+        """A product whose price or stock changed."""
+        product_id = self._random.choice(list(self._prices))
+        self._prices[product_id] = self._price()
+        return self._product(product_id, now)
+
+    def _price(self) -> tuple[int, int]:
+        buy = self._random.randrange(100, 20_000)
+        return buy, round(buy * self._random.uniform(0.95, 1.6))
+
+    def _product(self, product_id: str, now: datetime) -> Event:
+        buy, sell = self._prices[product_id]
+        number = int(product_id[1:])
+        expires = (
+            None if number % 3 else (now + timedelta(days=self._random.randint(-3, 60))).date().isoformat()
+        )
+        moved = (now - timedelta(days=self._random.choice([1, 2, 5, 12, 45]))).date().isoformat()
+        content = {
+            "product_id": product_id,
+            "name": f"{_WORDS[number % 8]} {_CATEGORIES[number % 6]} {number}",
+            "category": _CATEGORIES[number % 6],
+            "quantity": self._random.randint(0, 400),
+            "buy_price": _money(buy),
+            "sell_price": _money(sell),
+            "last_movement": moved,
+            "expiry_date": expires,
+            "batch_no": f"B{number % 90:03d}",
+            "updated_at": now.isoformat(),
+        }
+        return Event(INVENTORY, product_id, content)
+
+
+def _money(cents: int) -> str:
+    return f"{cents // 100}.{cents % 100:02d}"
