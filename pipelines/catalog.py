@@ -40,6 +40,7 @@ class PipelineName(str, Enum):
     HEALTH = "health"
     ECOMMERCE = "ecommerce"
     ESPORTS = "esports"
+    STOCK = "stock"
 
 
 class JobName(str, Enum):
@@ -74,6 +75,10 @@ def open_job(
             from pipelines.esports.job import open_pipeline as open_esports
 
             return open_esports(settings, streaming, part.value)
+        case PipelineName.STOCK:
+            from pipelines.stock.job import open_pipeline as open_stock
+
+            return open_stock(settings, streaming)
 
 
 def run_demo(name: PipelineName, keep_running: bool, console: Console) -> None:
@@ -87,6 +92,10 @@ def run_demo(name: PipelineName, keep_running: bool, console: Console) -> None:
             from pipelines.ecommerce.demo import run_demo as run_ecommerce
 
             run_ecommerce(keep_running, console)
+        case PipelineName.STOCK:
+            from pipelines.stock.demo import run_demo as run_stock
+
+            run_stock(keep_running, console)
 
 
 def open_letters(name: PipelineName, settings: Settings) -> DeadLetters:
@@ -96,7 +105,7 @@ def open_letters(name: PipelineName, settings: Settings) -> DeadLetters:
             from pipelines.health.stores import open_letters as open_health
 
             return open_health(settings)
-        case PipelineName.ECOMMERCE | PipelineName.ESPORTS:
+        case PipelineName.ECOMMERCE | PipelineName.ESPORTS | PipelineName.STOCK:
             from pipelines.stream_reporting import open_stream_letters
 
             return open_stream_letters(name.value, settings)
@@ -126,3 +135,8 @@ def open_retry(
 
             with open_esports_retry(settings) as records:
                 yield records.retry
+        case PipelineName.STOCK:
+            from pipelines.stock.job import open_retry as open_stock_retry
+
+            with open_stock_retry(settings) as stock:
+                yield stock.retry

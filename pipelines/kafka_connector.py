@@ -1,5 +1,6 @@
-"""Spark's Kafka connector: its jars, fetched once and kept, so that a later start needs no network.
+"""What a pipeline needs before it reads Kafka: the connector's jars, and a broker that answers.
 
+The jars are fetched once and kept, so that a later start needs no network.
 `spark.jars.packages` would resolve them at each start, and tells of a failure in a stack trace of Java's.
 """
 
@@ -13,14 +14,17 @@ from pathlib import Path
 
 import pyspark
 
-from contracts import ConfigurationError
+from contracts import ConfigurationError, UnavailableError
 from monitoring.logs import get_logger
+from retry import RetryPolicy
 from session import java_command, require_java
 from settings import Settings
+from sources.kafka_broker import KafkaBroker
 
 # The newest whose parts are all on Maven Central, and it works with each pyspark 4.0.
 PACKAGE = ("org.apache.spark", "spark-sql-kafka-0-10_2.13", "4.0.0")
 _FETCH_SECONDS = 600
+_ASK_SECONDS = 2.0
 
 logger = get_logger(__name__)
 
@@ -39,6 +43,24 @@ def connector_conf(settings: Settings) -> dict[str, str]:
         logger.info(f"📦 Fetching Spark's Kafka connector {PACKAGE[2]} into {folder} (once)")
         _fetch(folder)
     return {"spark.jars": ",".join(sorted(str(jar) for jar in folder.glob("*.jar")))}
+
+
+def wait_for_broker(broker: KafkaBroker, settings: Settings) -> None:
+    """Wait until a broker answers. Raises ConfigurationError that names its address when none does."""
+    where = settings.kafka_bootstrap_servers
+
+    def tell(_error: BaseException) -> None:
+        logger.warning(f"⏳ Kafka at {where} does not answer yet; asking again")
+
+    tries = max(1, round(settings.kafka_wait_seconds / _ASK_SECONDS))
+    policy = RetryPolicy(tries, _ASK_SECONDS, _ASK_SECONDS, tell)
+    try:
+        policy.call(broker.ping, lambda error: isinstance(error, UnavailableError))
+    except UnavailableError:
+        raise ConfigurationError(
+            f"No Kafka broker answered at {where} within {settings.kafka_wait_seconds:g} seconds. Start it, "
+            "or correct KAFKA_BOOTSTRAP_SERVERS."
+        ) from None
 
 
 def _fetch(folder: Path) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
-from contracts import ConfigurationError
+from contracts import AlreadyRunningError, ConfigurationError
 from monitoring.logs import get_logger
 from pipelines.runner import StopFlag
 from retry import RetryPolicy
@@ -72,8 +72,8 @@ class Supervisor:
         """Run until `stop`, or, with `once`, until everything that was there is processed.
 
         A running batch is finished first. With `once` a stream that failed `retry.attempts` times in a row
-        is given up, and the answer is False; otherwise it is restarted for ever. A ConfigurationError of a
-        batch or a start ends all streams and is raised: waiting would not mend it.
+        is given up, and the answer is False; otherwise it is restarted for ever. A ConfigurationError or
+        AlreadyRunningError of a batch or a start ends all streams and is raised: waiting would not mend it.
         """
         # Spark's bridge prints the traceback of whatever a batch raises; `on_failure` tells and masks it.
         logging.getLogger("py4j.clientserver").setLevel(logging.CRITICAL)
@@ -92,7 +92,7 @@ class Supervisor:
         error = one.step(self._monotonic())
         if error is not None:
             self._on_failure(one.name, error)
-            if isinstance(error, ConfigurationError):
+            if isinstance(error, ConfigurationError | AlreadyRunningError):
                 raise error
             return
         query = one.active_query()

@@ -46,7 +46,7 @@ class Generations:
         if self.path.exists():
             raise ConfigurationError(
                 f"{self.path} is a folder, not the link to a generation that it has to be. Move it away, "
-                "or set ESPORTS_OUTPUT_PATH to a new folder."
+                "or set ESPORTS_OUTPUT_PATH or STOCK_COLD_PATH to a new folder."
             )
         first = self._folder / "000001"
         first.mkdir(parents=True, exist_ok=True)

@@ -94,7 +94,7 @@ class ParquetDataset:
         except OSError as error:
             raise ConfigurationError(
                 f"The folder {error.filename or self.folder} cannot be used ({error.strerror}). Make it "
-                "writable or set ESPORTS_OUTPUT_PATH to another one."
+                "writable or set ESPORTS_OUTPUT_PATH or STOCK_COLD_PATH to another one."
             ) from None
         self.consumed, self.rescued = OffsetRanges(), OffsetRanges()
         for batch in self.batches():

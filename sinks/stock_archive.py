@@ -1,6 +1,7 @@
-"""The cold store: every record of Kafka as it came, in Parquet, once; what may ever be asked can be recomputed.
+"""The cold store: every record of Kafka as it came, in Parquet, once.
 
-Below the folder, `events/batch=<id>/kind=sales|inventory|clients/part-0.parquet`; a batch appears by one rename.
+Below the folder, `events/batch=<id>/kind=sales|inventory|clients/part-0.parquet`; a batch appears by one
+rename.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A Kafka topic as a stream of Spark, and where its batches begin and end."""
+"""Kafka topics as a stream of Spark, and where its batches begin and end."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -16,17 +16,17 @@ Offsets = Mapping[int, int]
 Span = dict[int, tuple[int, int]]
 
 
-def read_topic(spark: SparkSession, settings: Settings, topic: str) -> DataFrame:
-    """The columns of Spark's Kafka source; at most KAFKA_MAX_OFFSETS_PER_TRIGGER records in one batch.
+def read_topics(spark: SparkSession, settings: Settings, topics: Sequence[str], at_most: int) -> DataFrame:
+    """The columns of Spark's Kafka source, with `at_most` so many records in one batch.
 
     Records that expired before they were read do not stop it: who uses it tells of them.
     """
     options = {
         **{f"kafka.{name}": value for name, value in settings.kafka_options.items()},
         "kafka.bootstrap.servers": settings.kafka_bootstrap_servers,
-        "subscribe": topic,
+        "subscribe": ",".join(topics),
         "startingOffsets": settings.kafka_starting_offsets,
-        "maxOffsetsPerTrigger": str(settings.kafka_max_offsets_per_trigger),
+        "maxOffsetsPerTrigger": str(at_most),
         "failOnDataLoss": "false",
     }
     return spark.readStream.format("kafka").options(**options).load()
@@ -45,6 +45,23 @@ def batch_span(checkpoint: Path, number: int, topic: str) -> Span:
         for partition, offset in last.items()
         if offset != first.get(partition, 0)
     }
+
+
+def lost_offsets(span: Span, earliest: Offsets, records: int) -> int:
+    """How many offsets of `span`, of which `records` were read, are gone now.
+
+    `earliest` are the first offsets that are still there. The gaps of compacted topics are none.
+    """
+    gone = expected = skipped = 0
+    for partition, (first, after) in span.items():
+        start = earliest.get(partition, 0)
+        if after < first:
+            # The topic was made anew, and Spark goes on from its present end.
+            skipped += after - start
+        else:
+            expected += after - first
+            gone += max(0, min(start, after) - first)
+    return skipped + max(0, min(gone, expected - records))
 
 
 def _read(file: Path, topic: str) -> Offsets:

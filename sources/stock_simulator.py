@@ -64,17 +64,14 @@ class Shop:
         chosen = {
             names[int(len(names) * self._random.random() ** 2)] for _ in range(self._random.randint(1, 4))
         }
-        items = [
-            {"product_id": product_id, "quantity": self._random.randint(1, 12)}
-            for product_id in sorted(chosen)
-        ]
-        cents = sum(self._prices[item["product_id"]][1] * int(item["quantity"]) for item in items)
+        units = {product_id: self._random.randint(1, 12) for product_id in sorted(chosen)}
+        cents = sum(self._prices[product_id][1] * count for product_id, count in units.items())
         content = {
             "invoice_id": f"INV-{self._invoices:09d}",
             "client_id": self._random.choice(self._clients),
             "timestamp": now.isoformat(),
             "total_amount": _money(cents),
-            "items": items,
+            "items": [{"product_id": name, "quantity": count} for name, count in units.items()],
         }
         return Event(SALES, str(content["invoice_id"]), content)
 

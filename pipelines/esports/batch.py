@@ -29,7 +29,7 @@ from sinks.offset_ranges import OffsetRanges
 from sinks.parquet_dataset import Ledger, ParquetDataset
 from sinks.stream_letters import RejectedRecord, as_letters
 from sources.kafka_broker import KafkaBroker
-from sources.kafka_stream import Span, batch_span
+from sources.kafka_stream import Span, batch_span, lost_offsets
 
 logger = get_logger(__name__)
 
@@ -143,7 +143,7 @@ class TopicBatch:
                     "read again: Kafka deletes them right now. The batch comes again."
                 )
         steps.done("dead_letters")
-        outcome.lost = self._lost(span, outcome.records)
+        outcome.lost = lost_offsets(span, self.broker.earliest(self.topic), outcome.records)
         outcome.ended = datetime.now(timezone.utc).isoformat()
         if not outcome.records:
             # Offsets without records, of transactions for example.
@@ -181,20 +181,6 @@ class TopicBatch:
                 for start, end in there.within(key, first, after)
             ]
         return " OR ".join(conditions)
-
-    def _lost(self, span: Span, records: int) -> int:
-        """How many offsets were not read and are gone now; the gaps of compacted topics are none."""
-        earliest = self.broker.earliest(self.topic)
-        gone = expected = skipped = 0
-        for partition, (first, after) in span.items():
-            start = earliest.get(partition, 0)
-            if after < first:
-                # The topic was made anew, and Spark goes on from its present end.
-                skipped += after - start
-            else:
-                expected += after - first
-                gone += max(0, min(start, after) - first)
-        return skipped + max(0, min(gone, expected - records))
 
     def _set_aside(self, judged: DataFrame, batch_id: str, topic_id: str) -> dict[str, int]:
         """Every refused record into the dead-letter queue; how many by reason."""

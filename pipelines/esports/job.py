@@ -19,9 +19,9 @@ from monitoring.logs import get_logger
 from monitoring.query_metrics import measured_queries
 from pipelines.esports.batch import TopicBatch
 from pipelines.esports.letters import RecordLetters
-from pipelines.esports.watch import QueryWatch
 from pipelines.faults import Faults
-from pipelines.kafka_connector import connector_conf
+from pipelines.kafka_connector import connector_conf, wait_for_broker
+from pipelines.query_watch import QueryWatch
 from pipelines.runner import StopFlag
 from pipelines.stream_reporting import StreamReporting, open_stream_letters
 from pipelines.supervisor import BatchFunction, BatchStream, Supervisor
@@ -30,13 +30,12 @@ from session import spark_session
 from settings import Settings
 from sinks.parquet_dataset import ParquetDataset
 from sources.kafka_broker import KafkaBroker
-from sources.kafka_stream import read_topic
+from sources.kafka_stream import read_topics
 
 PIPELINE = "esports"
 ALL = "all"
 # A failed query is started again after 1, 2, 4 … seconds, at most 30.
 _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS = 1.0, 30.0
-_ASK_SECONDS = 2.0
 _CONF = {
     **SPARK_CONF,
     # The default has nanoseconds, which end in 2262, and a type that only Spark's kin know.
@@ -100,7 +99,8 @@ class EsportsPipeline:
             raise UnavailableError(
                 _missing(self.settings, batch.topic) + " It is looked for again and again."
             )
-        frame = read_topic(self.spark, self.settings, batch.topic)
+        at_most = self.settings.kafka_max_offsets_per_trigger
+        frame = read_topics(self.spark, self.settings, [batch.topic], at_most)
         writer = frame.writeStream.queryName(batch.dataset.name).foreachBatch(function)
         writer = writer.option("checkpointLocation", f"file://{batch.checkpoint.absolute()}")
         interval = f"{round(self.settings.esports_interval_seconds * 1000)} milliseconds"
@@ -157,7 +157,7 @@ def assemble(
             )
         )
     retry = RetryPolicy(settings.retry_attempts, _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS)
-    watch = QueryWatch(batches, flow)
+    watch = QueryWatch({batch.dataset.name: batch.waiting for batch in batches}, flow)
     return EsportsPipeline(settings, spark, broker, reporting, batches, watch, retry)
 
 
@@ -174,24 +174,6 @@ def topic_of(settings: Settings, dataset: Dataset) -> str:
     """The topic that becomes `dataset`."""
     topics = {MATCHES.name: settings.kafka_topic_matches, PLAYERS.name: settings.kafka_topic_players}
     return topics[dataset.name]
-
-
-def wait_for_broker(broker: KafkaBroker, settings: Settings) -> None:
-    """Wait until a broker answers. Raises ConfigurationError that names its address when none does."""
-    where = settings.kafka_bootstrap_servers
-
-    def tell(_error: BaseException) -> None:
-        logger.warning(f"⏳ Kafka at {where} does not answer yet; asking again")
-
-    tries = max(1, round(settings.kafka_wait_seconds / _ASK_SECONDS))
-    policy = RetryPolicy(tries, _ASK_SECONDS, _ASK_SECONDS, tell)
-    try:
-        policy.call(broker.ping, lambda error: isinstance(error, UnavailableError))
-    except UnavailableError:
-        raise ConfigurationError(
-            f"No Kafka broker answered at {where} within {settings.kafka_wait_seconds:g} seconds. Start it, "
-            "or correct KAFKA_BOOTSTRAP_SERVERS."
-        ) from None
 
 
 def _configure(spark: SparkSession) -> None:

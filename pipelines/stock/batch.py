@@ -1,8 +1,8 @@
 """The stock batch: its ordered steps, from Kafka's records to Spark's commit.
 
-open → judge → dead letters → cold store → sales → totals → close (pipelines/stock/writer.py) → publish → report.
-Spark takes the records as read only after the function has returned. A batch that comes again because of a crash
-is known by the ledger.
+open → judge → dead letters → cold store → sales → totals → close (these in writer.py) → publish → report.
+Spark takes the records as read only after the function has returned. A batch that comes again because of a
+crash is known by the ledger.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from analytics.stock import CLIENTS, INVENTORY, SALES
+from analytics.stock import INVENTORY, SALES
 from contracts import BatchReport, WriteResult
 from monitoring.logs import get_logger
 from pipelines.faults import Faults
-from pipelines.stock.archive import Archive
+from pipelines.stock.kafka_input import StockInput
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.writer import BatchKey, Outcome, StockWriter
 from pipelines.stream_reporting import StreamReporting
 from retry import RetryPolicy
 from sinks.mongo_errors import is_transient_mongo
+from sinks.stock_archive import StockArchive
 from sinks.stock_ledger import StaleReadError
 from sinks.stream_letters import RejectedRecord, as_letters
 
@@ -74,15 +75,20 @@ class BatchRows:
 
 @dataclass(frozen=True)
 class StockBatch:
-    """Takes one micro-batch into MongoDB, exactly once. `turn` is held by whoever writes."""
+    """Takes one micro-batch into MongoDB, exactly once. `turn` is held by whoever writes.
+
+    Without `archive` and `source` records that were read before can be tried again, but none be read.
+    """
 
     parse: Callable[[DataFrame], DataFrame]
     writer: StockWriter
     rankings: Rankings
-    archive: Archive
     reporting: StreamReporting
     retry: RetryPolicy
     faults: Faults
+    archive: StockArchive | None = None
+    source: StockInput | None = None
+    on_lost: Callable[[int], None] | None = None
     turn: threading.Lock = field(default_factory=threading.Lock)
 
     def process(self, frame: DataFrame, number: int) -> None:
@@ -109,14 +115,15 @@ class StockBatch:
             if outcome.reported:
                 logger.info(f"Batch {number} was done and reported before; Spark alone had not noted it")
                 return
+            self._tell_lost(number, batch)
             self.reporting.report(STREAM, _report(number, outcome, began, steps))
             self.faults.reach("report")
             self.retry.call(self.writer.ledger.mark_reported, is_transient)
 
-    def try_again(self, key: BatchKey, parsed: DataFrame) -> set[tuple[str, int]]:
+    def try_again(self, key: BatchKey, records: DataFrame) -> set[tuple[str, int]]:
         """Take in records that were refused before; source and offset of those refused again."""
         refused: set[tuple[str, int]] = set()
-        batch = BatchRows(parsed)
+        batch = BatchRows(self.parse(records))
 
         def note(records: Sequence[RejectedRecord]) -> None:
             refused.clear()
@@ -136,9 +143,20 @@ class StockBatch:
                 self.reporting.set_aside(chunk, str(key.batch_id))
 
         def archive() -> None:
-            self.archive.store(f"{key.query_id}-{key.batch_id:06d}", key.batch_id, batch.rows)
+            if self.archive and self.source:
+                name = f"{key.query_id}-{key.batch_id:06d}"
+                self.archive.store(name, batch.rows, self.source.topic_ids())
 
         return self.writer.write(key, lambda: batch.rows, keep, archive, steps.mark)
+
+    def _tell_lost(self, number: int, batch: BatchRows) -> None:
+        lost = self.source.lost(number, batch.rows) if self.source else 0
+        if lost and self.on_lost:
+            self.on_lost(lost)
+            logger.warning(
+                f"🕳️  Batch {number}: up to {lost} records are lost: Kafka had deleted them before they were "
+                "read. Keep them there for longer, or run this more often."
+            )
 
     def publish(self, outcome: Outcome) -> None:
         """Let readers see what a batch changed; what is as before stays untouched."""
@@ -175,5 +193,4 @@ def _report(number: int, outcome: Outcome, began: datetime, steps: Steps) -> Bat
         rejected_by_reason=outcome.rejected,
         errors=[f"{count} × {reason}" for reason, count in sorted(outcome.rejected.items())],
         steps_ms=steps.ms,
-        users=outcome.written.get(CLIENTS, 0),
     )

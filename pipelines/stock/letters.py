@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
 import pyarrow as pa
@@ -32,12 +32,10 @@ class StockLetters:
         self,
         spark: SparkSession,
         letters: DeadLetters,
-        parse: Callable[[DataFrame], DataFrame],
         batch: StockBatch,
     ) -> None:
         self._spark = spark
         self._letters = letters
-        self._parse = parse
         self._batch = batch
 
     def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
@@ -61,7 +59,7 @@ class StockLetters:
     def _refused_again(self, records: Sequence[RejectedRecord]) -> set[tuple[str, int]]:
         # A name of its own each time: a repetition is judged anew, and what counted before is a duplicate.
         key = BatchKey(f"dlq retry {uuid.uuid4()}", 0)
-        refused = self._batch.try_again(key, self._parse(self._frame(records)))
+        refused = self._batch.try_again(key, self._frame(records))
         logger.info(f"📬 {len(records)} records tried again: {len(refused)} refused")
         return refused
 

@@ -1,11 +1,10 @@
-"""What happens without events: risks follow the calendar, old rows go, and totals are counted anew now and then."""
+"""What happens without events: risks follow the calendar, old rows go, and totals are counted anew."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from contracts import AlreadyRunningError, UnavailableError
 from monitoring.logs import get_logger
@@ -60,7 +59,7 @@ class Upkeep:
         self._risks_of = now.date()
 
     def look(self) -> None:
-        """Do what is due, unless a batch is just being written; MongoDB away is the next batch's to report."""
+        """Do what is due, unless a batch is just being written; an absence of MongoDB is left to that."""
         if self._monotonic() < self._look_at or not self._batch.turn.acquire(blocking=False):
             return
         try:
@@ -102,8 +101,3 @@ class Upkeep:
         else:
             logger.info("🧮 The recount found every total to be the sum of the invoices")
         batch.writer.ledger.note(recounted_at=now)
-
-
-def rules_of(values: Any) -> str:
-    """The text by which changed rules are noticed."""
-    return repr(values)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from pyspark.sql.streaming.query import StreamingQuery
 
 from contracts import ServiceError, UnavailableError
 from monitoring.kafka_flow import KafkaFlow
 from monitoring.query_health import StreamingMetrics, monitor_query_health
-from pipelines.esports.batch import TopicBatch
 
 # Kafka is asked for its end offsets no more often.
 _BACKLOG_SECONDS = 10.0
@@ -21,14 +20,15 @@ class QueryWatch:
 
     def __init__(
         self,
-        batches: Sequence[TopicBatch],
+        waiting: Mapping[str, Callable[[], int]],
         flow: KafkaFlow,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._batches = {batch.dataset.name: batch for batch in batches}
-        self._metrics = {name: StreamingMetrics(name) for name in self._batches}
-        self._alive = dict.fromkeys(self._batches, False)
-        self._asked = dict.fromkeys(self._batches, float("-inf"))
+        """`waiting` tells, by stream, how many records are in Kafka and not processed."""
+        self._backlogs = waiting
+        self._metrics = {name: StreamingMetrics(name) for name in self._backlogs}
+        self._alive = dict.fromkeys(self._backlogs, False)
+        self._asked = dict.fromkeys(self._backlogs, float("-inf"))
         self._flow = flow
         self._monotonic = monotonic
 
@@ -45,7 +45,7 @@ class QueryWatch:
 
     def pings(self) -> dict[str, Callable[[], None]]:
         """For the health endpoints: each raises while its query is dead."""
-        return {f"the query of {name}": self._ping(name) for name in self._batches}
+        return {f"the query of {name}": self._ping(name) for name in self._backlogs}
 
     def _ping(self, stream: str) -> Callable[[], None]:
         def ping() -> None:
@@ -60,7 +60,7 @@ class QueryWatch:
             return None
         self._asked[stream] = now
         try:
-            waiting = self._batches[stream].waiting()
+            waiting = self._backlogs[stream]()
         except UnavailableError:
             # The health endpoints tell that Kafka is away.
             return None

@@ -1,0 +1,180 @@
+"""The demo: the real pipeline on files instead of Kafka and an embedded MongoDB; a shop trades live."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from rich.console import Console
+from rich.table import Column, Table
+
+from monitoring import logs
+from pipelines.runner import StopFlag
+from pipelines.stock.job import StockPipeline, assemble, locked, open_archive, open_database
+from pipelines.stock.kafka_input import topics_of
+from session import spark_session
+from settings import Settings, load
+from sinks.stock_schema import RISKS, WINNERS
+from sources.publications import read_published
+from sources.stock_simulator import Event, Shop
+
+_LIVE_SECONDS = 25.0
+_FILE_EVERY_SECONDS = 1.0
+_SALES_A_FILE = 12
+_INTERVAL_SECONDS = 3.0
+_TOPIC_ID = "demo"
+_SCHEMA = "topic STRING, partition INT, offset LONG, timestamp TIMESTAMP, key BINARY, value BINARY"
+
+
+@dataclass(frozen=True)
+class FileInput:
+    """Records of Kafka as lines of JSON files; `key` and `value` in base 64."""
+
+    spark: SparkSession
+    folder: Path
+    topics: Iterable[str]
+
+    def frame(self) -> DataFrame:
+        """A stream of the files that are and will be in the folder."""
+        files = self.spark.readStream.schema(_SCHEMA).option("maxFilesPerTrigger", 20)
+        return files.json(f"file://{self.folder.absolute()}").where(F.col("topic").isNotNull())
+
+    def topic_ids(self) -> Mapping[str, str]:
+        """The same for all."""
+        return dict.fromkeys(self.topics, _TOPIC_ID)
+
+    def lost(self, _number: int, _rows: Iterable[Mapping[str, Any]]) -> int:
+        """Files do not expire."""
+        return 0
+
+    def waiting(self) -> int:
+        """Files are taken as they come."""
+        return 0
+
+    def ping(self) -> None:
+        """A folder always answers."""
+
+
+class Trader:
+    """Another program that sells, reprices and errs, and writes what a broker would hold into `folder`."""
+
+    def __init__(self, folder: Path, topics: Mapping[str, str]) -> None:
+        folder.mkdir(parents=True)
+        self._folder = folder
+        self._topics = topics
+        self._shop = Shop(seed=7)
+        self._random = random.Random(7)
+        self._offsets = dict.fromkeys(topics, 0)
+        self._files = 0
+        self._earlier: list[Event] = []
+
+    def open_shop(self) -> None:
+        """Tell of every product and client."""
+        self._write(self._shop.master(_now()))
+
+    def trade(self, stop: StopFlag, keep_running: bool) -> None:
+        """Sell until the time is over; then ask the stream to stop."""
+        ends = time.monotonic() + _LIVE_SECONDS
+        while not stop() and (keep_running or time.monotonic() < ends):
+            sales = [self._shop.sale(_now()) for _ in range(_SALES_A_FILE)]
+            self._earlier += sales
+            # Sent twice, changed after it was sent, and without a client.
+            again = self._random.choice(self._earlier)
+            changed = Event(again.kind, again.key, {**again.content, "total_amount": "1.00"})
+            faulty = Event(again.kind, "none", {**sales[0].content, "client_id": None})
+            self._write([*sales, self._shop.update(_now()), again, changed, faulty])
+            time.sleep(_FILE_EVERY_SECONDS)
+        stop.set()
+
+    def _write(self, events: Iterable[Event]) -> None:
+        lines = []
+        for event in events:
+            record = {
+                "topic": self._topics[event.kind],
+                "partition": 0,
+                "offset": self._offsets[event.kind],
+                "timestamp": _now().isoformat(),
+                "key": base64.b64encode(event.key.encode()).decode(),
+                "value": base64.b64encode(event.value).decode(),
+            }
+            self._offsets[event.kind] += 1
+            lines.append(json.dumps(record) + "\n")
+        self._files += 1
+        path = self._folder / f"{self._files:06d}.json"
+        hidden = path.with_name(f".{path.name}")
+        hidden.write_text("".join(lines))
+        hidden.replace(path)
+
+
+def run_demo(keep_running: bool, console: Console) -> None:
+    """Trade for half a minute, or until Ctrl+C with `keep_running`; then show what the pipeline knows."""
+    folder = Path("demo") / f"stock-{_now():%Y%m%d-%H%M%S}"
+    settings = _settings(folder)
+    logs.configure(settings.log_level, settings.secrets(), settings.log_json)
+    topics = topics_of(settings)
+    trader = Trader(folder / "topics", topics)
+    trader.open_shop()
+    with ExitStack() as stack:
+        stack.enter_context(locked(settings))
+        spark = stack.enter_context(spark_session(settings, True))
+        source = FileInput(spark, folder / "topics", topics.values())
+        job = assemble(settings, spark, open_database(settings), source, open_archive(settings))
+        stop = StopFlag()
+        stack.enter_context(stop.on_signals())
+        console.print(f"🛒 A shop trades: every second {_SALES_A_FILE} sales, a new price, and some mistakes")
+        thread = threading.Thread(target=trader.trade, args=(stop, keep_running), daemon=True)
+        thread.start()
+        job.stream(stop)
+        thread.join()
+        # What arrived after the last trigger is still worked off, so that the figures are complete.
+        job.once(StopFlag())
+        _show(job, folder, console)
+
+
+def _settings(folder: Path) -> Settings:
+    return load(
+        env_file=None,
+        mongo_uri=f"mongomock://stock-{time.time_ns()}",
+        checkpoint_location=folder / "checkpoints",
+        dlq_directory=folder / "dlq",
+        log_directory=folder / "logs",
+        metrics_directory=folder / "metrics",
+        stock_cold_path=folder / "cold",
+        stock_interval_seconds=_INTERVAL_SECONDS,
+        # The port may be a real job's.
+        health_port=0,
+    )
+
+
+def _show(job: StockPipeline, folder: Path, console: Console) -> None:
+    database = job.database
+    figures = [Column(name, justify="right") for name in ("units", "revenue", "profit")]
+    winners = Table("", "product", *figures, title="🏆 Product winners")
+    for row in read_published(database, WINNERS):
+        money = [f"{row[name].to_decimal():,.2f}" for name in ("revenue", "total_profit")]
+        winners.add_row(str(row["rank"]), row["name"], str(row["units_sold"]), *money)
+    risks = Table("product", "why", Column("at risk", justify="right"), title="⚠️  Loss-risk products")
+    for row in read_published(database, RISKS)[:10]:
+        risks.add_row(row["name"], ", ".join(row["reasons"]), f"{row['value_at_risk'].to_decimal():,.2f}")
+    console.print(winners)
+    console.print(risks)
+    promoted = database["clients"].count_documents({"eligible_promo": True})
+    sales = database["sales"].count_documents({})
+    console.print(f"🧾 {sales} invoices, each counted once; 💸 {promoted} clients are offered promotions")
+    job.finish(console.print)
+    console.print(f"📂 All of it: {folder}", soft_wrap=True)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
