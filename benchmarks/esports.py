@@ -34,7 +34,7 @@ from pipelines.kafka_connector import connector_conf
 from pipelines.runner import StopFlag
 from session import build_session
 from settings import Settings, load
-from sources.kafka_stream import read_topic
+from sources.kafka_stream import read_topics
 
 _PARTITIONS = 4
 _WARM_UP_RECORDS = 20_000
@@ -112,7 +112,8 @@ class Peers:
 
     def _parsed(self, topic: str, options: dict[str, str]) -> DataFrame:
         value = F.col("value").cast("string")
-        return read_topic(self._spark, self._settings, topic).select(
+        at_most = self._settings.kafka_max_offsets_per_trigger
+        return read_topics(self._spark, self._settings, [topic], at_most).select(
             F.from_json(value, _SCHEMA, options).alias("data")
         )
 

@@ -1,0 +1,181 @@
+"""`main.py --pipeline stock` as a process: the seed's three scenarios, and a death after every step."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from sources.publications import read_published
+from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, wait_for
+from tests.class_archive import java_environment
+from tests.kafka_servers import JARS
+from tests.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
+from tests.stock_shop import StockShop, StockTopics
+
+_INTERVAL_SECONDS = 5.0
+
+
+@pytest.fixture
+def shop(
+    tmp_path: Path, kafka: str, mongo_uri: str, database: Database[dict[str, Any]]
+) -> Iterator[StockShop]:
+    """A shop with empty topics and database, for processes."""
+    topics = StockTopics(kafka)
+    yield StockShop(tmp_path, topics, mongo_uri, database)
+    topics.remove()
+
+
+def _environment(shop: StockShop, fault: str) -> dict[str, str]:
+    names = (
+        "kafka_bootstrap_servers",
+        "kafka_topic_sales",
+        "kafka_topic_inventory",
+        "kafka_topic_clients",
+        "stock_db_name",
+        "stock_cold_path",
+        "log_directory",
+        "metrics_directory",
+        "dlq_directory",
+        "checkpoint_location",
+    )
+    return {
+        **os.environ,
+        **{name.upper(): str(getattr(shop.settings, name)) for name in names},
+        "MONGO_URI": shop.mongo_uri,
+        "STOCK_INTERVAL_SECONDS": f"{_INTERVAL_SECONDS:g}",
+        "KAFKA_CONNECTOR_PATH": str(JARS),
+        "HEALTH_PORT": "0",
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        **java_environment(),
+        "FAULT": fault,
+    }
+
+
+def _start(shop: StockShop, *arguments: str, fault: str = "") -> subprocess.Popen[str]:
+    with (shop.folder / "output.txt").open("a") as output:
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "main.py"), "--pipeline", "stock", *arguments],
+            cwd=shop.folder,
+            env=_environment(shop, fault),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+def _output(shop: StockShop) -> str:
+    return (shop.folder / "output.txt").read_text()
+
+
+def test_kill_9_after_every_step_loses_and_doubles_nothing(shop: StockShop) -> None:
+    """One batch dies after each of its steps in turn, also after MongoDB has it and before Spark knows."""
+    events = [product(f"P{n}") for n in range(5)] + [client("C1", "100")]
+    events += [sale(f"I{n}", f"C{n % 3}", "12.34", **{f"P{n % 6}": n % 4 + 1}) for n in range(200)]
+    shop.topics.send(
+        *events, sale("I7", amount="0.01"), sale("bad", amount="-1"), sale("I3", "C0", "12.34", P3=4)
+    )
+    for step in ("read", "open", "judge", "dead_letters", "cold", "sales", "totals", "close", "publish"):
+        killed = _start(shop, "--once", fault=f"{step}:kill:1").wait(TIMEOUT_SECONDS)
+        assert killed == -signal.SIGKILL, _output(shop)
+    assert _start(shop, "--once").wait(TIMEOUT_SECONDS) == 0, _output(shop)
+    assert shop.database["sales"].count_documents({}) == 200
+    assert_totals_are_the_sum_of_the_invoices(shop.database)
+    shop.assert_accounted(len(events) + 3)
+    assert shop.counts()["records_written"] == len(events)
+    units = {n: sum(m % 4 + 1 for m in range(200) if m % 6 == n) for n in range(5)}
+    best = sorted(units, key=lambda n: (-units[n], n))
+    assert shop.winners() == [(f"P{n}", f"{2 * units[n]}.00") for n in best]
+
+
+def test_the_three_scenarios_of_the_seed(shop: StockShop) -> None:
+    """A new sale is visible within two intervals; without new data results stay; a crash loses nothing.
+
+    Meanwhile a reader polls in a tight loop: once there are winners, there always are.
+    """
+    shop.topics.send(product("P1", "1.00", "3.00"), product("P2", "1.00", "2.00"), sale("I0", P1=1))
+    process = _start(shop)
+    try:
+        with _reader(shop.database) as wrong:
+            wait_for(lambda: shop.winners() == [("P1", "2.00")], "the first winners", process)
+            # The best of three: other tests may have the machine.
+            waits = [_seconds_until_seen(shop, process, number) for number in (1, 2, 3)]
+            assert min(waits) <= 2 * _INTERVAL_SECONDS, waits
+            wait_for(lambda: "No new data - keeping previous results" in _output(shop), "idleness", process)
+            before = list(
+                shop.database["product_winners"].find({"product_id": "P1"}).sort("_id", -1).limit(1)
+            )
+            time.sleep(2 * _INTERVAL_SECONDS)
+            assert list(shop.database["product_winners"].find({"_id": before[0]["_id"]})) == before
+            process.kill()
+            process.wait()
+            # The broker goes on taking sales, and what was shown stays.
+            shop.topics.send(sale("I4", "C9", "1.00", P1=100), sale("I1", P1=10))
+            assert shop.winners() == [("P1", "62.00")]
+            process = _start(shop)
+            wait_for(lambda: shop.winners() == [("P1", "262.00")], "the sale during the crash", process)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(TIMEOUT_SECONDS) == 0
+        assert wrong == []
+    finally:
+        process.kill()
+        process.wait()
+    assert_totals_are_the_sum_of_the_invoices(shop.database)
+    assert "Records:" in _output(shop)
+    assert "Traceback" not in _output(shop)
+
+
+class _reader:  # noqa: N801 - a context manager that reads like a function
+    """Reads the winners all the time; what was wrong with what it saw."""
+
+    def __init__(self, database: Database[dict[str, Any]]) -> None:
+        self._database = database
+        self._done = threading.Event()
+        self._wrong: list[str] = []
+        self._thread = threading.Thread(target=self._read)
+
+    def __enter__(self) -> list[str]:
+        self._thread.start()
+        return self._wrong
+
+    def __exit__(self, *_error: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _read(self) -> None:
+        there = False
+        while not self._done.wait(0.01):
+            rows = read_published(self._database, "product_winners")
+            there = there or bool(rows)
+            if (there and not rows) or [row["rank"] for row in rows] != list(range(1, len(rows) + 1)):
+                self._wrong.append(str(rows))
+
+
+def _seconds_until_seen(shop: StockShop, process: subprocess.Popen[str], number: int) -> float:
+    """Sell ten pieces of P1 and wait for its profit to show."""
+    seen: Callable[[], bool] = lambda: shop.winners() == [("P1", f"{2 + 20 * number}.00")]  # noqa: E731
+    shop.topics.send(sale(f"I{number}", P1=10))
+    began = time.monotonic()
+    wait_for(seen, f"sale {number}", process)
+    return time.monotonic() - began
+
+
+def test_a_missing_topic_and_a_second_instance_are_one_clear_line(shop: StockShop) -> None:
+    """Exit code 2, the name of the thing, and the remedy; no stack trace."""
+    missing = shop.topics.names["clients"]
+    shop.topics.remove()
+    assert _start(shop, "--once").wait(TIMEOUT_SECONDS) == 2
+    output = _output(shop)
+    assert f"{missing} does not exist on Kafka" in output
+    assert "KAFKA_TOPIC_CLIENTS" in output
+    assert "Traceback" not in output

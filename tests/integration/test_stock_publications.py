@@ -1,0 +1,111 @@
+"""Rankings change as a whole: nobody who follows the pointer sees an empty or a mixed one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from bson import Decimal128
+from pymongo.database import Database
+from pymongo.errors import AutoReconnect
+
+from contracts import UnavailableError
+from sinks.mongo_publish import GRACE, Publication
+from sources.publications import read_published
+from tests.stock_events import CrashError, Crashing
+
+_NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
+_NAME = "product_winners"
+
+
+def _ranking(version: int) -> list[dict[str, Any]]:
+    """Ten rows, all of which tell the version; at times fewer."""
+    return [
+        {"product_id": f"P{rank}", "rank": rank, "total_profit": Decimal128(f"{version}.00")}
+        for rank in range(1, 11 - version % 3)
+    ]
+
+
+def _version(rows: Sequence[dict[str, Any]]) -> int:
+    versions = {int(row["total_profit"].to_decimal()) for row in rows}
+    assert len(versions) == 1, f"mixed: {versions}"
+    (version,) = versions
+    assert [row["rank"] for row in rows] == list(range(1, 11 - version % 3))
+    return version
+
+
+def test_a_reader_in_a_tight_loop_sees_only_whole_versions(database: Database[dict[str, Any]]) -> None:
+    """During 1 000 changes, old rows being removed all the time; never an older one after a newer."""
+    publication = Publication(database, _NAME)
+    publication.publish(_ranking(1), _NOW)
+    done = threading.Event()
+    seen: list[list[int]] = [[]]
+    faults: list[BaseException] = []
+
+    def read(versions: list[int]) -> None:
+        try:
+            while not done.is_set():
+                versions.append(_version(read_published(database, _NAME)))
+        except BaseException as fault:
+            faults.append(fault)
+            raise
+
+    readers = [threading.Thread(target=read, args=(versions,)) for versions in seen]
+    for reader in readers:
+        reader.start()
+    try:
+        for version in range(2, 1_002):
+            # Time flies: each generation's rows are removed two changes after it went out of use.
+            now = _NOW + version * GRACE / 2
+            assert publication.publish(_ranking(version), now)
+            publication.tidy(now)
+            assert not faults
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+    assert not faults
+    for versions in seen:
+        assert len(set(versions)) > 50, "the readers hardly ran"
+        assert versions == sorted(versions)
+    assert _version(read_published(database, _NAME)) == 1_001
+    assert database[_NAME].count_documents({}) < 40
+
+
+def test_the_same_rows_are_not_published_again(database: Database[dict[str, Any]]) -> None:
+    """Then nothing is written at all, and `calculatedAt` stays the time of the change."""
+    publication = Publication(database, _NAME)
+    assert publication.publish(_ranking(4), _NOW)
+    assert not publication.publish(_ranking(4), _NOW + timedelta(days=1))
+    assert {row["calculatedAt"] for row in read_published(database, _NAME)} == {_NOW}
+    assert publication.publish([], _NOW)
+    assert read_published(database, _NAME) == []
+
+
+def test_old_rows_stay_for_the_grace_time_and_then_go(database: Database[dict[str, Any]]) -> None:
+    """Also those of a publication that died before the pointer moved."""
+    publication = Publication(database, _NAME)
+    publication.publish(_ranking(1), _NOW)
+    for command in (1, 2, 3):
+        with pytest.raises(CrashError):
+            Publication(Crashing(database, command, 0.5), _NAME).publish(_ranking(2), _NOW)  # type: ignore[arg-type]
+        assert _version(read_published(database, _NAME)) in (1, 2)
+    publication.publish(_ranking(3), _NOW)
+    publication.tidy(_NOW + GRACE / 2)
+    assert database[_NAME].count_documents({}) > len(_ranking(3))
+    publication.tidy(_NOW + 2 * GRACE)
+    assert _version(list(database[_NAME].find().sort("rank", 1))) == 3
+
+
+def test_a_reader_who_never_finds_a_whole_version_says_so(database: Database[dict[str, Any]]) -> None:
+    """Rather than to show a part; and errors of the server pass through."""
+    Publication(database, _NAME).publish(_ranking(1), _NOW)
+    database[_NAME].delete_one({"rank": 3})
+    with pytest.raises(UnavailableError, match="read it again"):
+        read_published(database, _NAME)
+    client: Any = database.client.__class__("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50")
+    with pytest.raises(AutoReconnect):
+        read_published(client["nowhere"], _NAME)

@@ -1,0 +1,214 @@
+"""The stock pipeline on real Kafka and a real server: the seed's table, and no record is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+from pyspark.sql import SparkSession
+
+from analytics.stock import CLIENTS, INVENTORY, SALES
+from contracts import AlreadyRunningError
+from pipelines.runner import StopFlag
+from pipelines.stock.upkeep import Upkeep
+from tests.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
+from tests.stock_shop import StockShop, StockTopics
+
+
+@pytest.fixture
+def stock_topics(kafka: str) -> Iterator[StockTopics]:
+    """The three topics, empty."""
+    topics = StockTopics(kafka)
+    yield topics
+    topics.remove()
+
+
+@pytest.fixture
+def shop(
+    tmp_path: Path,
+    stock_topics: StockTopics,
+    mongo_uri: str,
+    database: Database[dict[str, Any]],
+    spark: SparkSession,
+) -> StockShop:
+    """A shop with empty topics and database."""
+    return StockShop(tmp_path, stock_topics, mongo_uri, database, spark)
+
+
+def test_events_become_collections(shop: StockShop) -> None:
+    """All five collections and the cold store, money decimal, all items of a sale counted."""
+    shop.topics.send(
+        product("P1", "1.00", "3.00", expiry_date=_in_days(3)),
+        product("P2", "5", "4.50", last_movement=_in_days(-31)),
+        client("C1", "9999.99"),
+        sale("I1", "C1", "0.02", P1=4, P2=1),
+        sale("I2", "C2", "7.10", P1=1, P3=2),
+    )
+    assert shop.run()
+    assert shop.winners() == [("P1", "10.00"), ("P2", "-0.50")]
+    assert shop.risks() == {"P1": ["expiring"], "P2": ["dead_stock"]}
+    assert shop.revenue() == {"C1": "10000.01", "C2": "7.10"}
+    promoted = {
+        c["client_id"]: (c["eligible_promo"], c["loyalty_tier"]) for c in shop.database["clients"].find()
+    }
+    assert promoted == {"C1": (True, "Silver"), "C2": (False, "Standard")}
+    assert str(shop.database["inventory"].find_one({"product_id": "P2"})["sell_price"]) == "4.50"  # type: ignore[index]
+    assert {row[0] for row in shop.cold()} == {SALES, INVENTORY, CLIENTS}
+    shop.assert_accounted(5)
+    assert shop.counts()["records_written"] == 5
+
+
+def test_no_new_events_and_empty_batches_change_nothing(shop: StockShop) -> None:
+    """The seed's second scenario: what is published stays as it is, to the byte."""
+    shop.topics.send(product("P1", expiry_date=_in_days(-1)), sale("I1"))
+    assert shop.run()
+    before = _everything(shop.database)
+    assert shop.run()
+    assert _everything(shop.database) == before
+    shop.assert_accounted(2)
+
+
+def test_a_sale_before_its_product_and_a_later_price(shop: StockShop) -> None:
+    """It is kept, counts once the price is known, and is valued at the latest price."""
+    shop.topics.send(sale("I1", "C7", "5.00", P9=10))
+    assert shop.run()
+    assert (shop.winners(), shop.revenue()) == ([], {"C7": "5.00"})
+    shop.topics.send(product("P9", "1.00", "3.00"))
+    assert shop.run()
+    assert shop.winners() == [("P9", "20.00")]
+    shop.topics.send(product("P9", "1.00", "1.50"), product("P9", "9.00", "9.50", updated_at="2020-01-01"))
+    assert shop.run()
+    assert shop.winners() == [("P9", "5.00")]
+    shop.assert_accounted(4)
+
+
+def test_every_kind_of_bad_record_is_set_aside_and_the_others_go_on(shop: StockShop) -> None:
+    """With topic, partition, offset, reason and raw value; each counted by its reason."""
+    shop.topics.send('{"invoice_id": "I1"', None, b"\xff\xfe", "[1]", kind=SALES)
+    shop.topics.send(sale("I2", P1=1), {**sale("I3"), "items": []}, sale("I4", amount="-3"), sale("I2", P1=2))
+    shop.topics.send(product("P1", "x"), client("C1", "1.001"))
+    assert shop.run()
+    sales = f"{shop.topics.names[SALES]}/0"
+    assert shop.dead_records() == {
+        **{(sales, offset): "corrupt" for offset in range(4)},
+        (sales, 5): "missing_items",
+        (sales, 6): "negative_total_amount",
+        (sales, 7): "conflict",
+        (f"{shop.topics.names[INVENTORY]}/0", 0): "invalid_buy_price",
+        (f"{shop.topics.names[CLIENTS]}/0", 0): "total_revenue_generated_has_fractions_of_a_cent",
+    }
+    assert {row["_id"] for row in shop.database["sales"].find()} == {"I2"}
+    shop.assert_accounted(10)
+
+
+def test_sent_again_is_a_duplicate_and_another_checkpoint_counts_nothing_twice(shop: StockShop) -> None:
+    """The same invoice at another offset, and all of Kafka from the beginning."""
+    events = [
+        product("P1"),
+        client("C1", "10"),
+        sale("I1", amount="1.10", P1=3),
+        sale("I2", amount="2.20", P1=4),
+    ]
+    shop.topics.send(*events)
+    shop.topics.send(events[2], partition=1)
+    assert shop.run()
+    assert shop.counts()["duplicates"] == 1
+    before = shop.winners(), shop.revenue(), shop.cold()
+    again = StockShop(
+        shop.folder,
+        shop.topics,
+        shop.mongo_uri,
+        shop.database,
+        shop._spark,
+        checkpoint_location=shop.folder / "b",
+    )
+    assert again.run()
+    assert (again.winners(), again.revenue(), again.cold()) == before
+    assert shop.winners() == [("P1", "14.00")]
+    assert_totals_are_the_sum_of_the_invoices(shop.database)
+
+
+def test_what_is_mended_leaves_the_dead_letter_queue(shop: StockShop) -> None:
+    """`dlq retry` judges anew: here after a stored invoice that was wrong is removed."""
+    shop.topics.send(sale("I1", amount="1.00"), sale("I1", amount="2.00"), sale("I2", amount="-1"))
+    assert shop.run()
+    assert len(shop.retry().kept) == 2
+    shop.database["sales"].delete_one({"_id": "I1"})
+    outcome = shop.retry()
+    assert (len(outcome.resolved), len(outcome.kept)) == (1, 1)
+    assert [str(s["total_amount"]) for s in shop.database["sales"].find()] == ["2.00"]
+
+
+def test_risk_follows_the_calendar_without_events(shop: StockShop) -> None:
+    """A product becomes a risk by the day that passes, and is one at once after a start on a later day."""
+    shop.topics.send(product("P1", expiry_date=_in_days(8)))
+    pipeline = shop.pipeline()
+    assert pipeline.once(StopFlag())
+    assert shop.risks() == {}
+    later = datetime.now(timezone.utc) + timedelta(days=1)
+    object.__setattr__(pipeline.batch.writer, "clock", type("Later", (), {"now": lambda _self: later})())
+    pipeline.upkeep._look_at = float("-inf")
+    pipeline.upkeep.look()
+    assert shop.risks() == {"P1": ["expiring"]}
+
+
+def test_the_recount_mends_what_somebody_changed(shop: StockShop, capsys: pytest.CaptureFixture[str]) -> None:
+    """Totals that are not the sum of the invoices are told and set right, winners with them."""
+    shop.topics.send(product("P1"), sale("I1", amount="2.00", P1=3), sale("I2", "C2", "4.00", P2=1))
+    pipeline = shop.pipeline()
+    assert pipeline.once(StopFlag())
+    shop.database["product_totals"].update_one({"_id": "P1"}, {"$inc": {"units": 5}})
+    shop.database["product_totals"].delete_one({"_id": "P2"})
+    shop.database["clients"].update_one({"_id": "C1"}, {"$inc": {"sales_cents": 100}})
+    upkeep = Upkeep(pipeline.batch, recount_hours=1e-9, rules="")
+    upkeep.look()
+    assert "The recount mended 3 totals" in capsys.readouterr().out
+    assert_totals_are_the_sum_of_the_invoices(shop.database)
+    upkeep._look_at = float("-inf")
+    upkeep.look()
+    assert "every total to be the sum" in capsys.readouterr().out
+
+
+def test_changed_thresholds_judge_all_clients_anew(shop: StockShop) -> None:
+    """Not only those who buy something afterwards."""
+    shop.topics.send(client("C1", "600"), client("C2", "400"))
+    assert shop.run()
+    changed = StockShop(
+        shop.folder,
+        shop.topics,
+        shop.mongo_uri,
+        shop.database,
+        shop._spark,
+        revenue_threshold_promo=500,
+        revenue_threshold_gold=550,
+        revenue_threshold_silver=300,
+    )
+    assert changed.run()
+    found = {
+        c["client_id"]: (c["loyalty_tier"], c["eligible_promo"]) for c in shop.database["clients"].find()
+    }
+    assert found == {"C1": ("Gold", True), "C2": ("Silver", False)}
+
+
+def test_a_second_writer_takes_over_and_the_first_is_refused(shop: StockShop) -> None:
+    """It stops with one sentence instead of writing beside the other."""
+    first = shop.pipeline()
+    first.upkeep.start()
+    shop.pipeline().upkeep.start()
+    with pytest.raises(AlreadyRunningError, match="taken over"):
+        first.batch.writer.ledger.begin("q", 0, lambda _number: None)
+    with pytest.raises(AlreadyRunningError, match="taken over"):
+        first.batch.writer.ledger.note(rules="x")
+
+
+def _in_days(days: int) -> str:
+    return (datetime.now(timezone.utc) + timedelta(days=days)).date().isoformat()
+
+
+def _everything(database: Database[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    names = ("sales", "inventory", "clients", "product_totals", "product_winners", "loss_risk_products")
+    return {name: list(database[name].find().sort("_id", 1)) for name in names}
