@@ -89,7 +89,7 @@ def time_zone(settings: Settings) -> CheckResult:
 def folders(settings: Settings) -> dict[str, Path]:
     """The folders the service writes to, by the setting that names each."""
     names = ["checkpoint_location", "dlq_directory", "log_directory", "metrics_directory"]
-    names += ["esports_output_path", "kafka_connector_path"]
+    names += ["esports_output_path", "stock_cold_path", "kafka_connector_path"]
     return {
         **{name.upper(): Path(getattr(settings, name)) for name in names},
         "SPARK_LOCAL_DIRS": Path(os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")[0]),

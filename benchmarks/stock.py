@@ -1,0 +1,281 @@
+"""Measures Kafka → MongoDB for the stock pipeline against the seed's way, on the same sales in one run.
+
+The seed appends a batch's sales, then reads every sale there is, computes winners and clients anew and
+overwrites both collections. Its cost follows the history; ours should not. Both must end in the same winners.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import typer
+from bson import Decimal128
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from pymongo import MongoClient
+from pymongo.database import Database
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from rich.console import Console
+from rich.table import Table
+
+from analytics.stock import parse
+from analytics.stock_rankings import LoyaltyRules, profit
+from benchmarks.connector_peer import PACKAGE
+from contracts import Product, Sale
+from monitoring import logs
+from pipelines.kafka_connector import connector_conf
+from pipelines.runner import StopFlag
+from pipelines.stock.job import assemble, open_archive, open_database
+from pipelines.stock.kafka_input import KafkaInput, topics_of
+from session import build_session
+from settings import Settings, load
+from sinks.stock_ledger import COLLECTION as LEDGER
+from sinks.stock_ledger import OpenBatch
+from sinks.stock_recount import recount
+from sinks.stock_sales import SalesStore, Sums
+from sinks.stock_totals import StockFormulas, StockTotals
+from sources.kafka_broker import KafkaBroker
+from sources.kafka_stream import read_topics
+from sources.publications import read_published
+
+_PRODUCTS, _CLIENTS = 1_000, 5_000
+_TIME = datetime(2026, 3, 1, tzinfo=timezone.utc)
+_SEED = "bench_seed"
+_SALE = "client_id STRING, total_amount DECIMAL(20,2), items ARRAY<STRUCT<product_id: STRING, quantity: INT>>"
+_BUDGET = 5.0
+
+
+def sales(first: int) -> Iterator[Sale]:
+    """Invoices from number `first` on, always the same, of one to four items each."""
+    number = first
+    while True:
+        rng = random.Random(number)
+        items = tuple(
+            (f"P{int(_PRODUCTS * rng.random() ** 2)}", rng.randint(1, 9)) for _ in range(rng.randint(1, 4))
+        )
+        yield Sale(f"I{number}", f"C{rng.randrange(_CLIENTS)}", _TIME, rng.randrange(10**5), items)
+        number += 1
+
+
+def _json(sale: Sale) -> bytes:
+    items = [{"product_id": product, "quantity": quantity} for product, quantity in sale.items]
+    amount = f"{sale.amount // 100}.{sale.amount % 100:02d}"
+    fields = {"invoice_id": sale.invoice_id, "client_id": sale.client_id, "timestamp": sale.time.isoformat()}
+    return json.dumps({**fields, "total_amount": amount, "items": items}).encode()
+
+
+def fill(database: Database[dict[str, Any]], history: int, with_seed: bool) -> None:
+    """A shop that has made `history` sales in batch 1, as the pipeline, and the seed, would have left it."""
+    ledger = {"_id": "ledger", "fence": 0, "number": 1, "first": 1, "open": False}
+    database[LEDGER].insert_one(ledger)
+    totals = StockTotals(database, StockFormulas(LoyaltyRules().standing, profit))
+    products = [
+        Product(f"P{n}", f"Product {n}", None, 5, 100 + n, 150 + 2 * n, None, None, None, "0")
+        for n in range(_PRODUCTS)
+    ]
+    totals.apply(OpenBatch(1, 1), Sums(), products)
+    SalesStore(database).insert(islice(sales(0), history), 1)
+    recount(database, totals)
+    fields = {"client_id": 1, "total_amount": 1, "items": 1}
+    for start in range(0, history if with_seed else 0, 20_000):
+        some = database["sales"].find({}, fields).sort("_id", 1).skip(start).limit(20_000)
+        database[f"{_SEED}_sales"].insert_many(list(some), ordered=False)
+
+
+class Seed:
+    """The seed's way, with the connector it uses."""
+
+    def __init__(self, spark: SparkSession, settings: Settings, database: str) -> None:
+        self._spark = spark
+        self._settings = settings
+        self._options = {"connection.uri": settings.mongo_uri.get_secret_value(), "database": database}
+
+    def batch(self, frame: DataFrame, _number: int) -> None:
+        """Append, read everything, compute, overwrite."""
+        new = parse(frame, topics_of(self._settings)).where("kind = 'sales'").select("sales.*")
+        items = "transform(items, i -> named_struct('product_id', i.product_id, 'quantity', int(i.quantity)))"
+        columns = ("invoice_id AS _id", "client_id", "CAST(total_amount AS DECIMAL(20,2)) AS total_amount")
+        self._write(new.selectExpr(*columns, f"{items} AS items"), f"{_SEED}_sales", "append")
+        sold = self._read(f"{_SEED}_sales", _SALE).selectExpr("explode(items) AS item").select("item.*")
+        prices = self._read("inventory", "product_id STRING, name STRING, buy_cents LONG, sell_cents LONG")
+        units = sold.groupBy("product_id").agg(F.sum("quantity").alias("units_sold"))
+        ranked = units.join(prices, "product_id").withColumn(
+            "total_profit", F.expr("CAST((sell_cents - buy_cents) * units_sold / 100 AS DECIMAL(20,2))")
+        )
+        best = ranked.orderBy(F.desc("total_profit"), "product_id").limit(10)
+        self._write(best, f"{_SEED}_winners", "overwrite")
+        every = self._read(f"{_SEED}_sales", _SALE)
+        clients = every.groupBy("client_id").agg(F.sum("total_amount").alias("total_revenue_generated"))
+        self._write(
+            clients.withColumn("eligible_promo", F.expr("total_revenue_generated > 10000")),
+            f"{_SEED}_clients",
+            "overwrite",
+        )
+
+    def _read(self, collection: str, schema: str) -> DataFrame:
+        reader = self._spark.read.format("mongodb").options(**self._options).schema(schema)
+        partitioner = "com.mongodb.spark.sql.connector.read.partitioner.SinglePartitionPartitioner"
+        return reader.option("collection", collection).option("partitioner", partitioner).load()
+
+    def _write(self, frame: DataFrame, collection: str, mode: str) -> None:
+        writer = frame.write.format("mongodb").mode(mode).options(**self._options)
+        writer.option("collection", collection).save()
+
+
+@dataclass
+class Bench:
+    """Each history in a database and topics of its own; turns of `batches` batches of `size` sales."""
+
+    spark: SparkSession
+    settings: Settings
+    scratch: Path
+    size: int
+    batches: int
+
+    def measure(self, history: int, with_seed: bool) -> tuple[float, float | None]:
+        """Median seconds of a batch: ours, and the seed's."""
+        settings = self._fresh(history)
+        client: MongoClient[dict[str, Any]] = MongoClient(
+            settings.mongo_uri.get_secret_value(), tz_aware=True
+        )
+        database = open_database(settings)
+        try:
+            fill(database, history, with_seed)
+            self._produce(settings, history)
+            ours = self._ours(settings, database)
+            seeds = self._seeds(settings, database) if with_seed else None
+        finally:
+            client.drop_database(settings.stock_db_name)
+        return ours, seeds
+
+    def _fresh(self, history: int) -> Settings:
+        name = f"bench_stock_{history}_{time.time_ns()}"
+        folders = (
+            "checkpoint_location",
+            "log_directory",
+            "metrics_directory",
+            "dlq_directory",
+            "stock_cold_path",
+        )
+        given: dict[str, Any] = {folder: self.scratch / name / folder for folder in folders}
+        topics = ("kafka_topic_sales", "kafka_topic_inventory", "kafka_topic_clients")
+        given |= {topic: f"{topic}_{name}" for topic in topics}
+        given |= {"stock_db_name": name, "stock_max_offsets_per_trigger": self.size}
+        return self.settings.model_copy(update=given)
+
+    def _produce(self, settings: Settings, history: int) -> None:
+        options: dict[str, Any] = {"bootstrap.servers": settings.kafka_bootstrap_servers}
+        made = AdminClient(options).create_topics([NewTopic(t, 1, 1) for t in topics_of(settings).values()])
+        for future in made.values():
+            future.result(30)
+        producer = Producer({**options, "linger.ms": 50})
+        for sale in islice(sales(history), self.size * (self.batches + 2)):
+            producer.produce(settings.kafka_topic_sales, _json(sale))
+            producer.poll(0)
+        producer.flush(60)
+
+    def _ours(self, settings: Settings, database: Database[dict[str, Any]]) -> float:
+        broker = KafkaBroker(self.spark, settings.kafka_bootstrap_servers, {})
+        archive = open_archive(settings)
+        checkpoint = settings.checkpoint_location / "stock" / "events"
+        source = KafkaInput(self.spark, settings, broker, checkpoint, archive)
+        if not assemble(settings, self.spark, database, source, archive).once(StopFlag()):
+            raise RuntimeError("the pipeline failed; its log says why")
+        broker.close()
+        lines = [
+            line for file in settings.log_directory.glob("*.jsonl") for line in file.read_text().splitlines()
+        ]
+        milliseconds = [float(json.loads(line)["processing_time_ms"]) for line in lines]
+        # The first two are for warming up.
+        return median(milliseconds[2:]) / 1000
+
+    def _seeds(self, settings: Settings, database: Database[dict[str, Any]]) -> float:
+        seed, seconds = Seed(self.spark, settings, database.name), []
+
+        def timed(frame: DataFrame, number: int) -> None:
+            began = time.perf_counter()
+            seed.batch(frame, number)
+            seconds.append(time.perf_counter() - began)
+
+        frame = read_topics(self.spark, settings, list(topics_of(settings).values()), self.size)
+        writer = frame.writeStream.foreachBatch(timed).trigger(availableNow=True)
+        query = writer.option("checkpointLocation", f"file://{settings.checkpoint_location}/seed").start()
+        query.awaitTermination()
+        self._check_equal(database)
+        return median(seconds[2:])
+
+    def _check_equal(self, database: Database[dict[str, Any]]) -> None:
+        ours = [
+            (row["product_id"], row["total_profit"]) for row in read_published(database, "product_winners")
+        ]
+        rows = list(database[f"{_SEED}_winners"].find())
+        rows.sort(key=lambda row: (-_decimal(row["total_profit"]), row["product_id"]))
+        theirs = [(row["product_id"], row["total_profit"]) for row in rows]
+        if [(name, _decimal(value)) for name, value in ours] != [(name, _decimal(v)) for name, v in theirs]:
+            raise RuntimeError(f"the winners differ, so a time would mean nothing: {ours} {theirs}")
+
+
+def _decimal(value: Any) -> Any:
+    return value.to_decimal() if isinstance(value, Decimal128) else value
+
+
+def main(
+    uri: Annotated[str, typer.Option(envvar="MONGO_TEST_URI", help="A server to fill with test data.")],
+    servers: Annotated[str, typer.Option(envvar="KAFKA_TEST_SERVERS", help="A broker to fill.")],
+    histories: Annotated[str, typer.Option(help="Sales before the first batch.")] = "10000,100000,1000000",
+    seed_up_to: Annotated[int, typer.Option(help="The largest history for the seed's way.")] = 100_000,
+    size: Annotated[int, typer.Option(help="Sales in a batch.")] = 1_000,
+    batches: Annotated[int, typer.Option(help="Measured batches.")] = 6,
+) -> None:
+    """Seconds of a batch from Kafka to the published winners (medians), ours and the seed's."""
+    logs.configure("ERROR")
+    out = Console(width=120)
+    settings = load(
+        env_file=None,
+        mongo_uri=uri,
+        kafka_bootstrap_servers=servers,
+        health_port=0,
+        reconcile_interval_hours=0,
+    )
+    table = Table("history", "ours s", "ours sales/s", "seed s", "seed sales/s", "ratio")
+    found: dict[int, float] = {}
+    verdicts = []
+    with tempfile.TemporaryDirectory() as folder:
+        conf = {**connector_conf(settings), "spark.jars.packages": PACKAGE, "spark.jars.ivy": f"{folder}/ivy"}
+        spark = build_session(settings, streaming=True, extra=conf)
+        bench = Bench(spark, settings, Path(folder), size, batches)
+        for history in map(int, histories.split(",")):
+            ours, seed = bench.measure(history, history <= seed_up_to)
+            found[history] = ours
+            theirs = [f"{seed:.2f}", f"{size / seed:.0f}", f"{seed / ours:.1f}"] if seed else ["", "", ""]
+            table.add_row(f"{history:,}", f"{ours:.2f}", f"{size / ours:.0f}", *theirs)
+            out.print(f"{history} sales: ours {ours:.2f} s, seed {theirs[0] or '-'} s", highlight=False)
+            if seed and history == 100_000:
+                mark = "✅" if seed / ours >= _BUDGET else "❌"
+                verdicts.append(
+                    f"{mark} at {history} sales {seed / ours:.1f} × the seed's way (budget {_BUDGET:g} ×)"
+                )
+        spark.stop()
+    growth = found[max(found)] / found[min(found)]
+    verdicts.append(
+        f"{'✅' if growth <= 1.3 else '❌'} after {max(found)} sales a batch takes {growth:.2f} × as long as "
+        f"after {min(found)} (budget 1.3 ×)"
+    )
+    out.print(table)
+    for verdict in verdicts:
+        out.print(verdict, highlight=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)
