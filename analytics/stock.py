@@ -9,24 +9,24 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from analytics.stock_values import RefusedError, cents, day, identifier, moment, quantity, text
 from contracts import CORRUPT, Client, Product, Sale
 
-# Spark fills it with the record's text when that is no JSON, or not of this shape.
-_BAD = "_corrupt_record"
+# Spark fills it with the text when that is no JSON, or not of this shape.
+_FLAW = "_flaw"
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
 # All text: what is wrong with a value is told by a rule with a name, not by the parser, and a number that is
 # read as text stays exact.
 _FIELDS = {
-    SALES: "invoice_id STRING, client_id STRING, timestamp STRING, total_amount STRING, "
-    "items ARRAY<STRUCT<product_id: STRING, quantity: STRING>>",
-    INVENTORY: "product_id STRING, name STRING, category STRING, quantity STRING, buy_price STRING, "
-    "sell_price STRING, last_movement STRING, expiry_date STRING, batch_no STRING, updated_at STRING",
-    CLIENTS: "client_id STRING, name STRING, email STRING, phone STRING, total_revenue_generated STRING, "
-    "updated_at STRING",
+    SALES: "invoice_id: STRING, client_id: STRING, timestamp: STRING, total_amount: STRING, "
+    "items: ARRAY<STRUCT<product_id: STRING, quantity: STRING>>",
+    INVENTORY: "product_id: STRING, name: STRING, category: STRING, quantity: STRING, buy_price: STRING, "
+    "sell_price: STRING, last_movement: STRING, expiry_date: STRING, batch_no: STRING, updated_at: STRING",
+    CLIENTS: "client_id: STRING, name: STRING, email: STRING, phone: STRING, total_revenue_generated: STRING, "
+    "updated_at: STRING",
 }
 # A clock that is wrong by years would otherwise keep a product's price for years.
 _CLOCK_SKEW = timedelta(days=1)
@@ -39,19 +39,29 @@ def parse(records: DataFrame, topics: Mapping[str, str]) -> DataFrame:
     """Kafka's records as `kind, topic, partition, offset, timestamp, key, value` and a struct a kind.
 
     `topics` names the topic of each kind; only the struct of the record's kind is filled, and that only when
-    the value is not empty. The kind of a record of another topic is null.
+    its JSON can be read. The kind of a record of another topic is null.
     """
     kind = F.coalesce(*[F.when(F.col("topic") == topic, F.lit(kind)) for kind, topic in topics.items()])
-    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _BAD}
-    read = {
-        name: F.when(
-            F.col("kind") == name,
-            F.from_json(F.col("value").cast("string"), f"{fields}, {_BAD} STRING", options),
-        )
-        for name, fields in _FIELDS.items()
-    }
     places = ("topic", "partition", "offset", "timestamp", "key", "value")
-    return records.withColumn("kind", kind).select("kind", *places, *[c.alias(n) for n, c in read.items()])
+    read = [F.when(F.col("kind") == name, _read(fields)).alias(name) for name, fields in _FIELDS.items()]
+    sound = [F.expr(f"IF({_SOUND.format(kind=name)}, {name}.record, NULL)").alias(name) for name in _FIELDS]
+    found = records.withColumn("kind", kind).select("kind", *places, *read)
+    return found.select("kind", *places, *sound)
+
+
+_SOUND = "is_valid_utf8(CAST(value AS STRING)) AND {kind}." + _FLAW + " IS NULL AND {kind}.end IS NOT NULL"
+
+
+def _read(fields: str) -> Column:
+    # The parser stops at the end of the first value; only inside another one does what follows it matter.
+    wrapped = F.expr("""concat('{"record":', CAST(value AS STRING), ',"end":1}')""")
+    options = {
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": _FLAW,
+        "allowNonNumericNumbers": "false",
+        "allowSingleQuotes": "false",
+    }
+    return F.from_json(wrapped, f"record STRUCT<{fields}>, end INT, {_FLAW} STRING", options)
 
 
 def judge(row: Mapping[str, Any], now: datetime) -> Record | str:
@@ -63,7 +73,7 @@ def judge(row: Mapping[str, Any], now: datetime) -> Record | str:
     if kind is None:
         return "unknown_topic"
     fields = row[kind]
-    if fields is None or fields[_BAD] is not None:
+    if fields is None:
         return CORRUPT
     try:
         return _JUDGES[kind](fields, row, now)

@@ -10,8 +10,8 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,11 +21,10 @@ import typer
 from contracts import ServiceError
 from settings import load
 from sources.esports_season import Message, Season, Topic
+from sources.kafka_sender import kafka_sender
 
 SPEED = 60.0
 SERIES = 8
-_CONNECT_SECONDS = 10.0
-_DELIVERY_MILLISECONDS = 120_000
 
 Send = Callable[[Iterable[Message], datetime], None]
 
@@ -46,75 +45,6 @@ def write_files(folder: Path, number: int, messages: Iterable[Message], now: dat
         hidden.write_bytes(b"".join(lines))
         paths.append(hidden.replace(path))
     return paths
-
-
-@contextmanager
-def kafka_sender(servers: str, topics: dict[Topic, str]) -> Iterator[Send]:
-    """Produce with acknowledgement of all replicas; sending again after a fault makes no second message.
-
-    Missing topics are made with the broker's defaults. Raises ServiceError when the broker does not answer,
-    or at the end when messages could not be delivered.
-    """
-    from confluent_kafka import KafkaException, Producer
-
-    options = {
-        "bootstrap.servers": servers,
-        "enable.idempotence": True,
-        "acks": "all",
-        "compression.type": "lz4",
-        "linger.ms": 20,
-        "delivery.timeout.ms": _DELIVERY_MILLISECONDS,
-        # Its own lines on standard error would say the same as the errors here, again and again.
-        "log_level": 2,
-    }
-    failed: Counter[str] = Counter()
-
-    def delivered(error: Any, _message: Any) -> None:
-        if error is not None:
-            failed[error.str()] += 1
-
-    def send(messages: Iterable[Message], _now: datetime) -> None:
-        for message in messages:
-            while True:
-                try:
-                    producer.produce(topics[message.topic], message.value, message.key, on_delivery=delivered)
-                    break
-                except BufferError:
-                    producer.poll(0.5)
-            producer.poll(0)
-
-    try:
-        _make_topics(servers, list(topics.values()))
-    except KafkaException as error:
-        raise ServiceError(
-            f"Kafka at {servers} does not answer as needed ({error.args[0].str()}): check "
-            "KAFKA_BOOTSTRAP_SERVERS and that the broker runs (script/kafka-server start)."
-        ) from error
-    producer = Producer(options)
-    yield send
-    left = producer.flush(_DELIVERY_MILLISECONDS / 1000)
-    if left or failed:
-        reasons = ", ".join(f"{count} × {reason}" for reason, count in failed.items())
-        raise ServiceError(
-            f"{left + failed.total()} messages were not delivered to Kafka at {servers}"
-            f"{f' ({reasons})' if reasons else ''}: is the broker still up?"
-        )
-
-
-def _make_topics(servers: str, topics: list[str]) -> None:
-    from confluent_kafka import KafkaError, KafkaException
-    from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
-
-    admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
-    known = admin.list_topics(timeout=_CONNECT_SECONDS).topics
-    missing = [NewTopic(topic, 1) for topic in topics if topic not in known]
-    if not missing:
-        return
-    for made in admin.create_topics(missing, operation_timeout=_CONNECT_SECONDS).values():
-        error = made.exception()
-        # Somebody else may have made it meanwhile.
-        if isinstance(error, KafkaException) and error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise error
 
 
 def simulate(

@@ -7,10 +7,18 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta, timezone
+from typing import Annotated, Any
+
+import typer
+
+from contracts import ServiceError
+from settings import load
+from sources.kafka_sender import kafka_sender
 
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
 _CATEGORIES = ("Tea", "Coffee", "Spices", "Sweets", "Dairy", "Bakery")
@@ -19,9 +27,9 @@ _WORDS = ("Fine", "Green", "Dark", "Royal", "Wild", "Old", "Mild", "Red")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One record: which topic it belongs to, its key and its content."""
+    """One record: the kind of its topic, its key and its content."""
 
-    kind: str
+    topic: str
     key: str
     content: dict[str, Any]
 
@@ -109,3 +117,40 @@ class Shop:
 
 def _money(cents: int) -> str:
     return f"{cents // 100}.{cents % 100:02d}"
+
+
+def main(
+    seconds: Annotated[float, typer.Option(min=0, help="How long to trade; 0: until Ctrl+C.")] = 0,
+    per_second: Annotated[float, typer.Option(min=0.1, help="Sales in a second.")] = 5,
+    seed: Annotated[int, typer.Option(help="For the same shop again.")] = 1,
+) -> None:
+    """Sell to the topics of the stock pipeline on KAFKA_BOOTSTRAP_SERVERS; missing topics are made."""
+    settings = load()
+    topics: dict[str, str] = {
+        SALES: settings.kafka_topic_sales,
+        INVENTORY: settings.kafka_topic_inventory,
+        CLIENTS: settings.kafka_topic_clients,
+    }
+    shop, count = Shop(seed), 0
+    ends = time.monotonic() + seconds if seconds else float("inf")
+    try:
+        with kafka_sender(settings.kafka_bootstrap_servers, topics) as send, suppress(KeyboardInterrupt):
+            send(shop.master(_now()), _now())
+            while time.monotonic() < ends:
+                send([shop.sale(_now())], _now())
+                count += 1
+                if count % 20 == 0:
+                    send([shop.update(_now())], _now())
+                time.sleep(1 / per_second)
+    except ServiceError as error:
+        typer.echo(f"❌ {error}", err=True)
+        raise typer.Exit(2) from None
+    typer.echo(f"{count} sales sent.")
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -87,7 +87,7 @@ def row(event: Mapping[str, Any], offset: int, partition: int = 0) -> dict[str, 
         SALES: None,
         INVENTORY: None,
         CLIENTS: None,
-        kind: {**fields, "_corrupt_record": None},
+        kind: fields,
     }
 
 

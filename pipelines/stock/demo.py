@@ -91,8 +91,8 @@ class Trader:
             self._earlier += sales
             # Sent twice, changed after it was sent, and without a client.
             again = self._random.choice(self._earlier)
-            changed = Event(again.kind, again.key, {**again.content, "total_amount": "1.00"})
-            faulty = Event(again.kind, "none", {**sales[0].content, "client_id": None})
+            changed = Event(again.topic, again.key, {**again.content, "total_amount": "1.00"})
+            faulty = Event(again.topic, "none", {**sales[0].content, "client_id": None})
             self._write([*sales, self._shop.update(_now()), again, changed, faulty])
             time.sleep(_FILE_EVERY_SECONDS)
         stop.set()
@@ -101,14 +101,14 @@ class Trader:
         lines = []
         for event in events:
             record = {
-                "topic": self._topics[event.kind],
+                "topic": self._topics[event.topic],
                 "partition": 0,
-                "offset": self._offsets[event.kind],
+                "offset": self._offsets[event.topic],
                 "timestamp": _now().isoformat(),
                 "key": base64.b64encode(event.key.encode()).decode(),
                 "value": base64.b64encode(event.value).decode(),
             }
-            self._offsets[event.kind] += 1
+            self._offsets[event.topic] += 1
             lines.append(json.dumps(record) + "\n")
         self._files += 1
         path = self._folder / f"{self._files:06d}.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -88,21 +89,23 @@ def test_a_sale_before_its_product_and_a_later_price(shop: StockShop) -> None:
 
 def test_every_kind_of_bad_record_is_set_aside_and_the_others_go_on(shop: StockShop) -> None:
     """With topic, partition, offset, reason and raw value; each counted by its reason."""
-    shop.topics.send('{"invoice_id": "I1"', None, b"\xff\xfe", "[1]", kind=SALES)
+    broken = json.dumps(sale("I1")).encode().replace(b"I1", b"I\xff")
+    bad = ['{"invoice_id": "I1"', None, b"\xff\xfe", "[1]", "", "{} {}", '{"items": {}}', broken]
+    shop.topics.send(*bad, kind=SALES)
     shop.topics.send(sale("I2", P1=1), {**sale("I3"), "items": []}, sale("I4", amount="-3"), sale("I2", P1=2))
     shop.topics.send(product("P1", "x"), client("C1", "1.001"))
     assert shop.run()
     sales = f"{shop.topics.names[SALES]}/0"
     assert shop.dead_records() == {
-        **{(sales, offset): "corrupt" for offset in range(4)},
-        (sales, 5): "missing_items",
-        (sales, 6): "negative_total_amount",
-        (sales, 7): "conflict",
+        **{(sales, offset): "corrupt" for offset in range(len(bad))},
+        (sales, 9): "missing_items",
+        (sales, 10): "negative_total_amount",
+        (sales, 11): "conflict",
         (f"{shop.topics.names[INVENTORY]}/0", 0): "invalid_buy_price",
         (f"{shop.topics.names[CLIENTS]}/0", 0): "total_revenue_generated_has_fractions_of_a_cent",
     }
     assert {row["_id"] for row in shop.database["sales"].find()} == {"I2"}
-    shop.assert_accounted(10)
+    shop.assert_accounted(14)
 
 
 def test_sent_again_is_a_duplicate_and_another_checkpoint_counts_nothing_twice(shop: StockShop) -> None:
