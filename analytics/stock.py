@@ -25,8 +25,8 @@ _FIELDS = {
     "items: ARRAY<STRUCT<product_id: STRING, quantity: STRING>>",
     INVENTORY: "product_id: STRING, name: STRING, category: STRING, quantity: STRING, buy_price: STRING, "
     "sell_price: STRING, last_movement: STRING, expiry_date: STRING, batch_no: STRING, updated_at: STRING",
-    CLIENTS: "client_id: STRING, name: STRING, email: STRING, phone: STRING, total_revenue_generated: STRING, "
-    "updated_at: STRING",
+    CLIENTS: "client_id: STRING, name: STRING, email: STRING, phone: STRING, "
+    "total_revenue_generated: STRING, updated_at: STRING",
 }
 # A clock that is wrong by years would otherwise keep a product's price for years.
 _CLOCK_SKEW = timedelta(days=1)

@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.database import Database
-from pyspark.sql import SparkSession
 
 from analytics.stock import CLIENTS, INVENTORY, SALES
 from contracts import AlreadyRunningError
 from pipelines.runner import StopFlag
 from pipelines.stock.upkeep import Upkeep
 from tests.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
-from tests.stock_shop import StockShop, StockTopics
-
-
-@pytest.fixture
-def stock_topics(kafka: str) -> Iterator[StockTopics]:
-    """The three topics, empty."""
-    topics = StockTopics(kafka)
-    yield topics
-    topics.remove()
-
-
-@pytest.fixture
-def shop(
-    tmp_path: Path,
-    stock_topics: StockTopics,
-    mongo_uri: str,
-    database: Database[dict[str, Any]],
-    spark: SparkSession,
-) -> StockShop:
-    """A shop with empty topics and database."""
-    return StockShop(tmp_path, stock_topics, mongo_uri, database, spark)
+from tests.stock_shop import StockShop
 
 
 def test_events_become_collections(shop: StockShop) -> None:

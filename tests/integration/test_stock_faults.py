@@ -1,0 +1,81 @@
+"""The stock stream while something breaks: a step of its batch, the database, the cold store's disk."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from pipelines.runner import StopFlag
+from tests.stock_events import assert_totals_are_the_sum_of_the_invoices, product, sale
+from tests.stock_shop import StockShop
+from tests.toxiproxy import Proxy, through
+
+_PATIENCE_SECONDS = 120
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    ends = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < ends, "it did not come true"
+        time.sleep(0.2)
+
+
+@contextmanager
+def _streaming(shop: StockShop) -> Iterator[None]:
+    """The stream runs inside the block and is stopped in good order at its end."""
+    pipeline, stop = shop.pipeline(), StopFlag()
+    thread = threading.Thread(target=pipeline.stream, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(_PATIENCE_SECONDS)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("step", ["cold", "sales", "close"])
+def test_a_batch_that_fails_after_a_step_counts_once(shop: StockShop, step: str) -> None:
+    """It comes again inside the same process; what it had done is found."""
+    faulty = StockShop(
+        shop.folder, shop.topics, shop.mongo_uri, shop.database, shop._spark, fault=f"{step}:raise:1"
+    )
+    shop.topics.send(product("P1"), *[sale(f"I{n}", P1=2) for n in range(20)], sale("I1", amount="0"))
+    assert faulty.run()
+    assert faulty.winners() == [("P1", "80.00")]
+    assert_totals_are_the_sum_of_the_invoices(shop.database)
+    succeeded = [entry for entry in faulty.log() if entry["success"]]
+    assert [(one["records_written"], one["rejected"]) for one in succeeded] == [(21, 1)]
+    assert len(faulty.dead_records()) == 1
+    assert len(faulty.cold()) == 22
+
+
+def test_a_database_that_is_away_loses_nothing(shop: StockShop, mongo_proxy: Proxy) -> None:
+    """Cut off between two batches and in the middle of the stream: it lives, and goes on afterwards."""
+    away = StockShop(
+        shop.folder,
+        shop.topics,
+        through(mongo_proxy, shop.mongo_uri),
+        shop.database,
+        shop._spark,
+        mongo_timeout_seconds=2,
+        retry_attempts=2,
+        retry_base_seconds=0.2,
+        retry_max_seconds=1,
+    )
+    shop.topics.send(product("P1"), sale("I0", P1=1))
+    with _streaming(away):
+        _until(lambda: shop.winners() == [("P1", "2.00")])
+        mongo_proxy.cut()
+        shop.topics.send(*[sale(f"I{n}", P1=1) for n in range(1, 11)])
+        _until(lambda: any(not entry["success"] for entry in away.log()))
+        assert shop.winners() == [("P1", "2.00")]
+        mongo_proxy.heal()
+        _until(lambda: shop.winners() == [("P1", "22.00")])
+    assert_totals_are_the_sum_of_the_invoices(shop.database)
+    counts = away.counts()
+    assert (counts["records_written"], counts["duplicates"]) == (12, 0)
