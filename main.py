@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from commands import checkpoint, dlq, esports, metrics
+from commands import checkpoint, dlq, esports, metrics, stock
 from commands.check import check
 from commands.common import guarded, prepare, speaker
 from commands.config import config
@@ -29,6 +29,7 @@ app.add_typer(dlq.app, name="dlq")
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(metrics.app, name="metrics")
 app.add_typer(esports.app, name="esports")
+app.add_typer(stock.app, name="stock")
 app.command()(check)
 app.command()(config)
 app.command()(inspect)

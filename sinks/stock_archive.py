@@ -48,6 +48,8 @@ class StockArchive:
         if self.dataset.find(batch_id) is not None:
             return
         new = [row for row in rows if not self._knows(row, topic_ids)]
+        if not new:
+            return
         consumed = OffsetRanges()
         for row in new:
             consumed.add(

@@ -1,0 +1,64 @@
+"""Merging the small batches of Parquet datasets, whichever pipeline wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+import typer
+
+from commands.terminal import print_json, progress
+from contracts import ConfigurationError, ServiceError
+from sinks.generations import Generations
+from sinks.parquet_compaction import Compaction, compact
+
+KeepMinutes = Annotated[
+    float, typer.Option(min=0, help="Files that were replaced stay so long for who still reads them.")
+]
+
+
+def compact_datasets(
+    pipeline: str, where: tuple[str, Path], names: Sequence[str], keep_minutes: float, as_json: bool
+) -> None:
+    """Merge those of the datasets `names` that are there, and tell what became of each.
+
+    `where` is the setting that names their folder, and the folder.
+
+    Raises ConfigurationError when there is none, ServiceError when one cannot be merged and is as it was.
+    """
+    setting, output = where
+    results: dict[str, Compaction] = {}
+    for name in names:
+        generations = Generations(output.absolute(), name)
+        if not generations.path.is_symlink():
+            continue
+        try:
+            with progress(f"Compacting {name}"):
+                results[name] = compact(generations, keep_seconds=keep_minutes * 60)
+        except (OSError, pa.ArrowException) as error:
+            raise ServiceError(
+                f"{generations.path} was not compacted and is as it was: {error}. Look at the file that is "
+                "named, or make room on the disk; then start again."
+            ) from error
+    if not results:
+        raise ConfigurationError(
+            f"There is no dataset in {setting}={output}: correct it, or start "
+            f"python main.py --pipeline {pipeline} first."
+        )
+    if as_json:
+        print_json({name: asdict(result) for name, result in results.items()})
+        return
+    for name, result in results.items():
+        typer.echo(_shown(name, result))
+
+
+def _shown(name: str, result: Compaction) -> str:
+    if not result.batches:
+        return f"{name}: nothing to merge."
+    return (
+        f"{name}: {result.batches:,} batches with {result.files_before:,} files became one with "
+        f"{result.files_after:,}; {result.rows:,} rows."
+    )
