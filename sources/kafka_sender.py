@@ -40,9 +40,8 @@ Send = Callable[[Iterable[Record], datetime], None]
 def kafka_sender(servers: str, topics: Mapping[Any, str]) -> Iterator[Send]:
     """Produce to the topics that `topics` names.
 
-    All replicas acknowledge, and sending again after a fault makes no second message. Missing
-    topics are made with the broker's defaults. Raises ServiceError when the broker does not answer, or at
-    the end when messages could not be delivered.
+    All replicas acknowledge, and sending again after a fault makes no second message. Missing topics are made
+    with the broker's defaults. Raises ServiceError without a broker, or when messages were not delivered.
     """
     from confluent_kafka import KafkaException, Producer
 
