@@ -31,6 +31,7 @@ class Publication:
         self._rows: Collection[dict[str, Any]] = database[name]
         self._pointers = database[POINTERS]
         self._key = {"_id": name}
+        self._swept = False
 
     def publish(self, rows: Iterable[Mapping[str, Any]], now: datetime) -> bool:
         """Let `rows` take the place of what is published; False when they are the same.
@@ -57,7 +58,7 @@ class Publication:
             "digest": digest,
             "retired": retired,
         }
-        # Whoever published meanwhile has taken over; what was inserted here is swept by the next tidy.
+        # Whoever published meanwhile has taken over; what was inserted here is swept by the next process.
         before = {**self._key, "generation": pointer.get("generation")}
         try:
             moved = self._pointers.update_one(before, {"$set": change}, upsert=not pointer)
@@ -68,7 +69,8 @@ class Publication:
     def tidy(self, now: datetime) -> None:
         """Remove rows of generations that went out of use GRACE ago, or never came into use."""
         pointer = self._pointers.find_one(self._key)
-        if pointer is None:
+        # What never came into use was left by an earlier process.
+        if pointer is None or (self._swept and not pointer["retired"]):
             return
         kept = [entry for entry in pointer["retired"] if entry["at"] > now - GRACE]
         used = [pointer["generation"], *(entry["generation"] for entry in kept)]
@@ -76,3 +78,4 @@ class Publication:
         if len(kept) < len(pointer["retired"]):
             same = {**self._key, "generation": pointer["generation"]}
             self._pointers.update_one(same, {"$set": {"retired": kept}})
+        self._swept = True

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pymongo
 from pymongo.database import Database
 
 from sinks.stock_ledger import OpenBatch
@@ -14,6 +15,7 @@ from sinks.stock_sales import Sums, pieces
 from sinks.stock_totals import StockTotals, send, swap
 
 _AT_ONCE = 5_000
+_SECONDS = 3_600.0
 
 
 def recount(database: Database[dict[str, Any]], totals: StockTotals) -> list[str]:
@@ -21,7 +23,9 @@ def recount(database: Database[dict[str, Any]], totals: StockTotals) -> list[str
 
     Costs one pass over all invoices, in the server.
     """
-    return [*_recount_products(database, totals), *_recount_clients(database, totals)]
+    # Far above the client's bound for a command.
+    with pymongo.timeout(_SECONDS):
+        return [*_recount_products(database, totals), *_recount_clients(database, totals)]
 
 
 def _recount_products(database: Database[dict[str, Any]], totals: StockTotals) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pymongo
 from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
 
@@ -11,6 +12,7 @@ from sinks.stock_sales import COLLECTION as SALES
 from sinks.stock_totals import INVENTORY, TOTALS
 
 WINNERS, RISKS = "product_winners", "loss_risk_products"
+_BUILD_SECONDS = 3_600.0
 BEST_FIRST = [("profit_cents", DESCENDING), ("_id", ASCENDING)]
 _INDEXES = [
     (SALES, [("batch", ASCENDING)]),
@@ -24,5 +26,7 @@ _INDEXES = [
 
 def ensure_indexes(database: Database[dict[str, Any]]) -> None:
     """Create the indexes that are missing, and with them the collections. pymongo's errors pass through."""
-    for collection, keys in _INDEXES:
-        database[collection].create_index(keys)
+    # An index over a large collection takes its time.
+    with pymongo.timeout(_BUILD_SECONDS):
+        for collection, keys in _INDEXES:
+            database[collection].create_index(keys)

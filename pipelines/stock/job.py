@@ -123,6 +123,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[StockPipeline
     with locked(settings):
         logger.info(f"🚀 Starting the stock pipeline; 📂 checkpoint location: {_checkpoint(settings)}")
         database = open_database(settings)
+        logger.info(f"✅ Successfully connected to MongoDB, database {database.name}")
         with spark_session(settings, streaming, connector_conf(settings)) as spark:
             broker = KafkaBroker(spark, settings.kafka_bootstrap_servers, settings.kafka_options)
             try:
@@ -131,7 +132,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[StockPipeline
                 source = KafkaInput(spark, settings, broker, _events(settings), archive)
                 source.require()
                 topics = ", ".join(f"{kind}='{topic}'" for kind, topic in topics_of(settings).items())
-                logger.info(f"📡 Reading Kafka topics: {topics}")
+                logger.info(f"✅ Successfully connected to all Kafka topics: {topics}")
                 yield assemble(settings, spark, database, source, archive)
             finally:
                 broker.close()
@@ -179,6 +180,8 @@ def assemble(
     flow = KafkaFlow(reporting.metrics, [STREAM])
     batch = _batch(settings, database, reporting, StockArchive(archive), source, flow)
     loyalty = _loyalty(settings)
+    text = "Totals that were not the sum of the invoices and were set right by a recount"
+    mended = reporting.metrics.registry.counter("totals_mended_total", text)
     return StockPipeline(
         settings=settings,
         spark=spark,
@@ -186,7 +189,7 @@ def assemble(
         source=source,
         reporting=reporting,
         batch=batch,
-        upkeep=Upkeep(batch, settings.reconcile_interval_hours, repr(loyalty)),
+        upkeep=Upkeep(batch, settings.reconcile_interval_hours, repr(loyalty), mended.inc),
         watch=QueryWatch({STREAM: source.waiting}, flow),
         retry=RetryPolicy(settings.retry_attempts, settings.retry_base_seconds, settings.retry_max_seconds),
     )

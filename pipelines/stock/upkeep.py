@@ -14,7 +14,7 @@ from sinks.stock_recount import recount
 logger = get_logger(__name__)
 
 # Between two looks at the clock of the database.
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS, _RETRY_SECONDS = 5.0, 30.0
 _SHOWN = 5
 
 
@@ -26,12 +26,14 @@ class Upkeep:
         batch: StockBatch,
         recount_hours: float,
         rules: str,
+        on_mended: Callable[[int], None] = lambda _totals: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`recount_hours` 0 is never."""
+        """`recount_hours` 0 is never; `on_mended` is told how many totals were wrong."""
         self._batch = batch
         self._every = timedelta(hours=recount_hours)
         self._rules = rules
+        self._on_mended = on_mended
         self._monotonic = monotonic
         self._look_at = float("-inf")
         self._risks_of: date | None = None
@@ -62,6 +64,7 @@ class Upkeep:
         """Do what is due, unless a batch is just being written; an absence of MongoDB is left to that."""
         if self._monotonic() < self._look_at or not self._batch.turn.acquire(blocking=False):
             return
+        pause = _LOOK_SECONDS
         try:
             self._do_what_is_due()
         except AlreadyRunningError:
@@ -69,9 +72,10 @@ class Upkeep:
         except Exception as error:
             if not (isinstance(error, UnavailableError) or is_transient(error)):
                 raise
+            pause = _RETRY_SECONDS
             logger.warning(f"🔁 MongoDB does not answer ({type(error).__name__}); upkeep is tried again")
         finally:
-            self._look_at = self._monotonic() + _LOOK_SECONDS
+            self._look_at = self._monotonic() + pause
             self._batch.turn.release()
 
     def _do_what_is_due(self) -> None:
@@ -93,6 +97,7 @@ class Upkeep:
         batch = self._batch
         wrong = recount(batch.writer.database, batch.writer.totals)
         if wrong:
+            self._on_mended(len(wrong))
             logger.warning(
                 f"🧮 The recount mended {len(wrong)} totals that were not the sum of the invoices: "
                 f"{'; '.join(wrong[:_SHOWN])}{' …' if len(wrong) > _SHOWN else ''}"

@@ -179,3 +179,24 @@ def test_a_missing_topic_and_a_second_instance_are_one_clear_line(shop: StockSho
     assert f"{missing} does not exist on Kafka" in output
     assert "KAFKA_TOPIC_CLIENTS" in output
     assert "Traceback" not in output
+
+
+def test_the_demo_needs_no_server_and_ends_by_itself(tmp_path: Path) -> None:
+    """Winners, risks, promotions and the summary are shown; mistakes of the traders are dead letters."""
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    for name in ("MONGO_TEST_URI", "KAFKA_TEST_SERVERS"):
+        environment.pop(name, None)
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), "--demo", "--pipeline", "stock"],
+        cwd=tmp_path,
+        env={**environment, **java_environment()},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    for shown in ("Product winners", "Loss-risk products", "each counted once", "conflict", "Records:"):
+        assert shown in run.stdout
+    assert "Traceback" not in run.stdout + run.stderr
+    assert list(tmp_path.glob("demo/stock-*/dlq/stock_dlq_*.json"))
