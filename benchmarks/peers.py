@@ -39,6 +39,7 @@ class Peer:
         self, spark: SparkSession, database: Database[dict[str, Any]], folder: Path, compute: Compute
     ) -> None:
         self.clock = MonotonicClock(ServerClock(database.client))
+        self.database = database
         self.poll = MongoPoll(database["healthmetrics"], OVERLAP_SECONDS, 10_000)
         self.cursor = FileCursor(folder, 30)
         self.reports: list[BatchReport] = []
