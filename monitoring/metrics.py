@@ -20,8 +20,8 @@ from monitoring.metric_registry import CorruptMetricsError, MetricRegistry, clea
 
 _FOLDER_MODE = 0o755
 _FILE_MODE = 0o644
-# Idle polls may come many times a second, and what the probes read costs more than such a poll does.
-PROBE_SECONDS = 5.0
+# Idle polls may come many times a second, and probes and file cost more than the rest of such a poll.
+IDLE_SECONDS = 5.0
 
 _BATCH_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _STEP_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -50,7 +50,7 @@ class Metrics:
         self._warned = False
         self._probes: list[Callable[[], None]] = []
         self._monotonic = monotonic
-        self._probed_at = -math.inf
+        self._idle_written = -math.inf
         self._make_seed(seed, "records" if name else "analytics")
         self._make_own("records" if name else "analytics")
         self._restore(f"{seed}batches_processed_total")
@@ -141,13 +141,17 @@ class Metrics:
             self.registry.count(self._outcomes, outcome, count)
 
     def idle(self, now: datetime) -> None:
-        """The source was read up to the server's `now` and holds nothing more; writes the file."""
+        """The source was read up to the server's `now` and holds nothing more.
+
+        The file is written if the last idle poll that did so is `IDLE_SECONDS` old.
+        """
         with self._lock:
             self._last_poll.set(now.timestamp())
-            if self._monotonic() - self._probed_at >= PROBE_SECONDS:
-                self._run_probes()
-            # Nothing was counted, so nothing can be lost: an idle poll does not wait for the disk.
-            self._write(durable=False)
+            seconds = self._monotonic()
+            if seconds - self._idle_written >= IDLE_SECONDS:
+                self._idle_written = seconds
+                # Nothing was counted, so nothing can be lost: an idle poll does not wait for the disk.
+                self.write(durable=False)
 
     def streams_every(self, seconds: float) -> None:
         """This process is a stream with that interval; without it the file is that of one-shot runs."""
@@ -166,10 +170,7 @@ class Metrics:
         self.registry.count(self._retries, type(error).__name__)
 
     def add_probe(self, probe: Callable[[], None]) -> None:
-        """Call `probe`, which sets gauges, with each batch, and while there are none every `PROBE_SECONDS`.
-
-        One that fails is warned of and dropped.
-        """
+        """Call `probe`, which sets gauges, before each write. One that fails is warned of and dropped."""
         self._probes.append(probe)
 
     def render(self) -> bytes:
@@ -177,28 +178,24 @@ class Metrics:
         with self._lock:
             return self.registry.render()
 
-    def write(self) -> None:
-        """Ask the probes and replace the file; readers see the old one or the new one, never a part.
+    def write(self, durable: bool = True) -> None:
+        """Replace the file; readers see the old one or the new one, never a part.
 
-        Returns when the new one would survive a power cut.
+        `durable` waits until the new one would survive a power cut.
         """
         with self._lock:
             self._run_probes()
-            self._write(durable=True)
-
-    def _write(self, durable: bool) -> None:
-        try:
-            _replace(self.path, self.render(), durable)
-        except OSError as error:
-            if not self._warned:
-                self._warned = True
-                warn_stderr(
-                    f"The metrics file cannot be written: {error}. Batches go on without it; make "
-                    f"{self.path.parent} writable or change METRICS_DIRECTORY."
-                )
+            try:
+                _replace(self.path, self.render(), durable)
+            except OSError as error:
+                if not self._warned:
+                    self._warned = True
+                    warn_stderr(
+                        f"The metrics file cannot be written: {error}. Batches go on without it; make "
+                        f"{self.path.parent} writable or change METRICS_DIRECTORY."
+                    )
 
     def _run_probes(self) -> None:
-        self._probed_at = self._monotonic()
         self._probes = [probe for probe in self._probes if _succeeds(probe)]
 
     def _restore(self, required: str) -> None:

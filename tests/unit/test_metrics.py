@@ -244,22 +244,21 @@ def test_retries_count_by_reason(tmp_path: Path) -> None:
     assert found["health_retries_total{ConnectionError}"] == 1
 
 
-def test_idle_polls_ask_the_probes_only_every_few_seconds(tmp_path: Path) -> None:
-    """They may come many times a second; a batch always asks, and the file is as new as the poll."""
-    seconds = 100.0
+def test_idle_polls_write_only_every_few_seconds(tmp_path: Path) -> None:
+    """They may come many times a second. The first writes at once, a batch always; in memory all is new."""
+    seconds = 0.0
     metrics = Metrics(tmp_path, monotonic=lambda: seconds)
-    calls: list[float] = []
-    metrics.add_probe(lambda: calls.append(seconds))
+    probed: list[float] = []
+    metrics.add_probe(lambda: probed.append(seconds))
+    name = "health_last_poll_timestamp_seconds"
     for second in range(12):
-        seconds = 100.0 + second
+        seconds = float(second)
         metrics.idle(START + timedelta(seconds=second))
-        assert samples(tmp_path / FILE)["health_last_poll_timestamp_seconds"] == START.timestamp() + second
-    assert calls == [100, 105, 110]
+        assert samples(tmp_path / FILE)[name] == START.timestamp() + second // 5 * 5
+        assert metrics.registry.value(metrics._last_poll) == START.timestamp() + second
+    assert probed == [0, 5, 10]
     metrics.observe(report())
-    assert calls == [100, 105, 110, 111]
-    seconds = 115.0
-    metrics.idle(START)
-    assert calls == [100, 105, 110, 111]
+    assert probed == [0, 5, 10, 11]
 
 
 def test_probes_run_before_each_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,8 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.seconds = 0.0
-        self.metrics = Metrics(folder)
+        # Idle polls come a minute after each other.
+        self.metrics = Metrics(folder, monotonic=itertools.count(0, 60).__next__)
         self.poll = PollMetrics(self.metrics, 60, lambda: self.seconds)
 
     def batch(self, batch: BatchReport) -> dict[str, float]:
