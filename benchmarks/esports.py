@@ -58,8 +58,8 @@ def record(number: int) -> bytes:
     return json.dumps(fields).encode()
 
 
-def fill(servers: str, topic: str, records: int) -> None:
-    """Make the topic with so many records, unless it is there and full."""
+def fill(servers: str, topic: str, records: int, corrupt_every: int) -> None:
+    """Make the topic, unless it is there; each `corrupt_every`-th record is no JSON (0: none)."""
     admin = AdminClient({"bootstrap.servers": servers})
     if topic in admin.list_topics(timeout=10).topics:
         return
@@ -70,7 +70,8 @@ def fill(servers: str, topic: str, records: int) -> None:
     for number in range(records):
         while True:
             try:
-                producer.produce(topic, record(number), partition=number % _PARTITIONS)
+                value = b"{" if corrupt_every and number % corrupt_every == 0 else record(number)
+                producer.produce(topic, value, partition=number % _PARTITIONS)
                 break
             except BufferError:
                 producer.poll(0.5)
@@ -140,6 +141,7 @@ def written(scratch: Path) -> int:
 def main(
     records: Annotated[int, typer.Option(help="How many records the topic has.")] = 1_000_000,
     rounds: Annotated[int, typer.Option(help="How often each peer has its turn.")] = 3,
+    corrupt_every: Annotated[int, typer.Option(help="Each so-manieth record is no JSON; 0: none.")] = 0,
 ) -> None:
     """Measure, print, and exit with 1 when a budget is missed."""
     servers = os.environ["KAFKA_TEST_SERVERS"]
@@ -158,9 +160,9 @@ def main(
             **{name: root / name for name in names},
         )
         spark = build_session(settings, True, connector_conf(settings))
-        topic, small = f"bench-{records}", f"bench-{_WARM_UP_RECORDS}"
-        fill(servers, small, _WARM_UP_RECORDS)
-        fill(servers, topic, records)
+        topic, small = f"bench-{records}-{corrupt_every}", f"bench-{_WARM_UP_RECORDS}-0"
+        fill(servers, small, _WARM_UP_RECORDS, 0)
+        fill(servers, topic, records, corrupt_every)
         peers = Peers(spark, settings, scratch)
         runs = {"ours": peers.ours, "seed": peers.seed, "bare": peers.bare}
         seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -169,7 +171,8 @@ def main(
         for _ in range(rounds):
             for name, run in runs.items():
                 seconds[name].append(time_peer(run, topic, scratch))
-                if written(scratch) != records:
+                expected = records - (-(-records // corrupt_every) if corrupt_every else 0)
+                if name == "ours" and written(scratch) != expected:
                     raise RuntimeError(f"{name} wrote {written(scratch)} rows of {records}")
         spark.stop()
         AdminClient({"bootstrap.servers": servers}).delete_topics([small, topic])[topic].result(30)

@@ -9,13 +9,15 @@ checkpoint is gone, by its offsets.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, Observation, Row
 from pyspark.sql import functions as F
 
@@ -38,6 +40,7 @@ _RECORDS_PER_TASK = 20_000
 # So many letters at a time are in memory.
 _LETTERS_AT_ONCE = 50
 _REPORTED = "last_reported"
+_PLACES = pa.schema([("partition", pa.int32()), ("offset", pa.int64()), ("reason", pa.string())])
 _KAFKA_COLUMNS = ("topic", "partition", "offset", "timestamp")
 
 
@@ -130,17 +133,17 @@ class TopicBatch:
         judged = judge(frame, self.dataset).withColumn("known", F.expr(self._known(topic_id, span)))
         staged = self.store.stage(batch_id)
         outcome = Outcome(began.isoformat())
-        outcome.records, outcome.written, outcome.duplicates = write_good(
+        outcome.records, outcome.written, outcome.duplicates, refused = write_good(
             judged, self.dataset, staged, _tasks(span)
         )
         steps.done("stage")
-        refused = outcome.records - outcome.written - outcome.duplicates
         if refused:
-            outcome.refused = self._set_aside(judged, f"{self.dataset.name} {number}", topic_id)
-            if sum(outcome.refused.values()) != refused:
+            outcome.refused = dict(Counter(row.reason for row in refused))
+            found = self._set_aside(frame, refused, f"{self.dataset.name} {number}", topic_id)
+            if found != len(refused):
                 raise ServiceError(
-                    f"Of {refused} refused records {sum(outcome.refused.values())} were there when they were "
-                    "read again: Kafka deletes them right now. The batch comes again."
+                    f"Of {len(refused)} refused records {found} were there when they were read again: Kafka "
+                    "deletes them right now. The batch comes again."
                 )
         steps.done("dead_letters")
         outcome.lost = lost_offsets(span, self.broker.earliest(self.topic), outcome.records)
@@ -182,19 +185,22 @@ class TopicBatch:
             ]
         return " OR ".join(conditions)
 
-    def _set_aside(self, judged: DataFrame, batch_id: str, topic_id: str) -> dict[str, int]:
-        """Every refused record into the dead-letter queue; how many by reason."""
-        counts: dict[str, int] = {}
-        # Each task reads one partition of the topic, so the letters' order needs no shuffle.
-        kept = judged.observe(Observation(), F.count(F.lit(1))).where("reason IS NOT NULL AND NOT known")
+    def _set_aside(self, frame: DataFrame, refused: Sequence[Row], batch_id: str, topic_id: str) -> int:
+        """Every refused record into the dead-letter queue; how many were there to be read."""
+        places = pa.Table.from_pylist([row.asDict() for row in refused], _PLACES)
         made = F.expr("unix_millis(timestamp) AS made")
-        kept = kept.select("topic", "partition", "offset", made, "value", "reason")
-        kept = kept.sortWithinPartitions("topic", "partition", "reason", "offset")
-        rows = kept.toLocalIterator(prefetchPartitions=True)
-        letters = as_letters((_refused(row, topic_id, counts) for row in rows), "offset")
+        # Found again by their places: nothing is parsed twice.
+        again = frame.join(F.broadcast(frame.sparkSession.createDataFrame(places)), ["partition", "offset"])
+        again = again.select("topic", "partition", "offset", made, "value", "reason")
+        # Each task reads one partition of the topic, so the letters' order needs no shuffle.
+        again = again.sortWithinPartitions("topic", "partition", "reason", "offset")
+        rows = again.toLocalIterator(prefetchPartitions=True)
+        letters = as_letters((_refused(row, topic_id) for row in rows), "offset")
+        found = 0
         while chunk := list(islice(letters, _LETTERS_AT_ONCE)):
             self.reporting.set_aside(chunk, batch_id)
-        return counts
+            found += sum(len(letter.document["records"]) for letter in chunk)
+        return found
 
     def _last_reported(self) -> str:
         with suppress(OSError):
@@ -202,10 +208,13 @@ class TopicBatch:
         return ""
 
 
-def write_good(judged: DataFrame, dataset: Dataset, folder: Path, tasks: int) -> tuple[int, int, int]:
-    """Write what counts and is not `known` below `folder`; numbers of records seen, written, known.
+def write_good(
+    judged: DataFrame, dataset: Dataset, folder: Path, tasks: int
+) -> tuple[int, int, int, Sequence[Row]]:
+    """Write what counts and is not `known` below `folder`.
 
-    All are counted while they are written: nothing is read for it once more.
+    How many records were seen, written and known, and `partition, offset, reason` of those that were refused.
+    All is counted while it is written: nothing is read for it once more.
     """
     observation = Observation()
     # What follows is not moved before the counting, so each record is parsed once.
@@ -214,6 +223,9 @@ def write_good(judged: DataFrame, dataset: Dataset, folder: Path, tasks: int) ->
         F.count(F.lit(1)).alias("records"),
         F.expr("count_if(reason IS NULL AND NOT known)").alias("written"),
         F.expr("count_if(known)").alias("known"),
+        F.expr(
+            "collect_list(IF(reason IS NOT NULL AND NOT known, struct(partition, offset, reason), NULL))"
+        ).alias("refused"),
     )
     origin = [F.col(kafka).alias(name) for kafka, name in zip(_KAFKA_COLUMNS, ORIGIN_FIELDS, strict=True)]
     plain = [name for name in dataset.fields if name not in dataset.partitions]
@@ -222,7 +234,7 @@ def write_good(judged: DataFrame, dataset: Dataset, folder: Path, tasks: int) ->
     # As text, not as a URI: Hadoop does not decode it.
     writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false").parquet(f"file://{folder}")
     found = observation.get
-    return int(found["records"]), int(found["written"]), int(found["known"])
+    return int(found["records"]), int(found["written"]), int(found["known"]), found["refused"]
 
 
 def _tasks(span: Span) -> int:
@@ -230,8 +242,7 @@ def _tasks(span: Span) -> int:
     return max(1, -(-records // _RECORDS_PER_TASK))
 
 
-def _refused(row: Row, topic_id: str, counts: dict[str, int]) -> RejectedRecord:
-    counts[row.reason] = counts.get(row.reason, 0) + 1
+def _refused(row: Row, topic_id: str) -> RejectedRecord:
     source = f"{row.topic}/{row.partition}"
     raw = None if row.value is None else bytes(row.value)
     return RejectedRecord(row.reason, source, row.offset, raw, topic_id, row.made)
