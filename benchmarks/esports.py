@@ -171,12 +171,15 @@ def main(
         for _ in range(rounds):
             for name, run in runs.items():
                 seconds[name].append(time_peer(run, topic, scratch))
+                out.print(f"{name}: {seconds[name][-1]:.1f} s")
                 expected = records - (-(-records // corrupt_every) if corrupt_every else 0)
                 if name == "ours" and written(scratch) != expected:
                     raise RuntimeError(f"{name} wrote {written(scratch)} rows of {records}")
         spark.stop()
-        AdminClient({"bootstrap.servers": servers}).delete_topics([small, topic])[topic].result(30)
     verdict = _tell(out, records, {name: records / median(found) for name, found in seconds.items()})
+    admin = AdminClient({"bootstrap.servers": servers})
+    for future in admin.delete_topics([small, topic]).values():
+        future.result(30)
     sys.exit(0 if verdict else 1)
 
 

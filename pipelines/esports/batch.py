@@ -8,14 +8,16 @@ checkpoint is gone, by its offsets.
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Observation, Row
@@ -40,6 +42,10 @@ _RECORDS_PER_TASK = 20_000
 # So many letters at a time are in memory.
 _LETTERS_AT_ONCE = 50
 _REPORTED = "last_reported"
+_REFUSED = "reason IS NOT NULL AND NOT known"
+_GOOD = "reason IS NULL AND NOT known"
+# `partition`, `offset` and `reason` of a refused record.
+Place = dict[str, Any]
 _PLACES = pa.schema([("partition", pa.int32()), ("offset", pa.int64()), ("reason", pa.string())])
 _KAFKA_COLUMNS = ("topic", "partition", "offset", "timestamp")
 
@@ -138,7 +144,7 @@ class TopicBatch:
         )
         steps.done("stage")
         if refused:
-            outcome.refused = dict(Counter(row.reason for row in refused))
+            outcome.refused = dict(Counter(str(place["reason"]) for place in refused))
             found = self._set_aside(frame, refused, f"{self.dataset.name} {number}", topic_id)
             if found != len(refused):
                 raise ServiceError(
@@ -185,9 +191,9 @@ class TopicBatch:
             ]
         return " OR ".join(conditions)
 
-    def _set_aside(self, frame: DataFrame, refused: Sequence[Row], batch_id: str, topic_id: str) -> int:
+    def _set_aside(self, frame: DataFrame, refused: list[Place], batch_id: str, topic_id: str) -> int:
         """Every refused record into the dead-letter queue; how many were there to be read."""
-        places = pa.Table.from_pylist([row.asDict() for row in refused], _PLACES)
+        places = pa.Table.from_pylist(refused, _PLACES)
         made = F.expr("unix_millis(timestamp) AS made")
         # Found again by their places: nothing is parsed twice.
         again = frame.join(F.broadcast(frame.sparkSession.createDataFrame(places)), ["partition", "offset"])
@@ -210,7 +216,7 @@ class TopicBatch:
 
 def write_good(
     judged: DataFrame, dataset: Dataset, folder: Path, tasks: int
-) -> tuple[int, int, int, Sequence[Row]]:
+) -> tuple[int, int, int, list[Place]]:
     """Write what counts and is not `known` below `folder`.
 
     How many records were seen, written and known, and `partition, offset, reason` of those that were refused.
@@ -221,20 +227,21 @@ def write_good(
     observed = judged.observe(
         observation,
         F.count(F.lit(1)).alias("records"),
-        F.expr("count_if(reason IS NULL AND NOT known)").alias("written"),
+        F.expr(f"count_if({_GOOD})").alias("written"),
         F.expr("count_if(known)").alias("known"),
-        F.expr(
-            "collect_list(IF(reason IS NOT NULL AND NOT known, struct(partition, offset, reason), NULL))"
-        ).alias("refused"),
+        # As text, because pyspark cannot take a list out of an observation.
+        F.expr(f"to_json(collect_list(IF({_REFUSED}, struct(partition, offset, reason), NULL)))").alias(
+            "refused"
+        ),
     )
     origin = [F.col(kafka).alias(name) for kafka, name in zip(_KAFKA_COLUMNS, ORIGIN_FIELDS, strict=True)]
     plain = [name for name in dataset.fields if name not in dataset.partitions]
-    good = observed.where("reason IS NULL AND NOT known").select(*plain, *origin, *dataset.partitions)
+    good = observed.where(_GOOD).select(*plain, *origin, *dataset.partitions)
     writer = good.coalesce(tasks).write.mode("append").partitionBy(*dataset.partitions)
     # As text, not as a URI: Hadoop does not decode it.
     writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false").parquet(f"file://{folder}")
     found = observation.get
-    return int(found["records"]), int(found["written"]), int(found["known"]), found["refused"]
+    return int(found["records"]), int(found["written"]), int(found["known"]), json.loads(found["refused"])
 
 
 def _tasks(span: Span) -> int:
