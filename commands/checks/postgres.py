@@ -59,7 +59,8 @@ def input_folder(settings: Settings) -> CheckResult:
     folder = settings.ecommerce_input_path
     remedy = "Make it readable for this user, or correct ECOMMERCE_INPUT_PATH."
     if not folder.exists():
-        return warning("ECOMMERCE_INPUT_PATH", f"{folder} does not exist: the start makes it", remedy)
+        elsewhere = "Correct ECOMMERCE_INPUT_PATH if the files come elsewhere."
+        return warning("ECOMMERCE_INPUT_PATH", f"{folder} does not exist: the start makes it", elsewhere)
     try:
         found = len(list(islice(folder.glob("[!._]*.csv"), _COUNTED_FILES)))
         next(folder.iterdir(), None)

@@ -67,10 +67,11 @@ def shown_figures(figures: EventFigures) -> dict[str, str]:
     """Each figure by name, as people read it."""
     rate, last = figures.duplicate_rate, figures.last_commit
     reasons = ", ".join(f"{count:,} × {reason}" for reason, count in figures.rejected.items())
+    batches = "1 batch" if figures.batches == 1 else f"{figures.batches:,} batches"
     return {
         "Throughput": f"{figures.events_per_second:,.1f} events/s over {figures.seconds:,.0f} s",
         "Latency": _spread(figures.latency),
-        "Batch time": f"{_spread(figures.batch_seconds)} ({figures.batches:,} batches)",
+        "Batch time": f"{_spread(figures.batch_seconds)} ({batches})",
         "Duplicate rate": "–" if rate is None else f"{rate:.2%} of the valid records, seen at insert",
         "Accounting": (
             f"{figures.records_in:,} in = {figures.inserted:,} inserted + {figures.duplicates:,} duplicates"
