@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest.mock import patch
 
 import hypothesis
 import pytest
@@ -33,6 +34,7 @@ from pipelines.kafka_connector import connector_conf
 from session import conf_for
 from settings import load
 from tests.arena import Arena, Topics
+from tests.class_archive import java_environment
 from tests.kafka_servers import JARS, OwnBroker, own_broker
 from tests.mongo_doors import SecureDoor, is_ours, run_script
 from tests.postgres_servers import fresh_database
@@ -83,7 +85,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     builder = SparkSession.builder.master("local[2]").appName("tests")
     for key, value in conf.items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
+    with patch.dict(os.environ, java_environment()):
+        session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
