@@ -50,6 +50,27 @@ def test_no_new_events_and_empty_batches_change_nothing(shop: StockShop) -> None
     shop.assert_accounted(2)
 
 
+def test_an_inventory_update_and_a_sale_move_the_rankings(shop: StockShop) -> None:
+    """Who is no longer at risk, or no longer among the best ten, leaves; a restart goes on where it was."""
+    products = [product(f"P{n:02d}", "1.00", "2.00") for n in range(11)]
+    shop.topics.send(*products, *[sale(f"I{n}", **{f"P{n:02d}": n + 1}) for n in range(11)])
+    shop.topics.send(product("Q", expiry_date=_in_days(-1), last_movement=_in_days(-40)))
+    assert shop.run()
+    assert shop.winners() == [(f"P{n:02d}", f"{n + 1}.00") for n in range(10, 0, -1)]
+    assert shop.risks() == {"Q": ["expired", "dead_stock"]}
+    shop.topics.send(sale("J", P00=30), product("Q", expiry_date=_in_days(100), last_movement=_in_days(0)))
+    assert shop.run()
+    assert [name for name, _ in shop.winners()] == ["P00", *[f"P{n:02d}" for n in range(10, 1, -1)]]
+    assert shop.risks() == {}
+    assert [entry["records_processed"] for entry in shop.log()] == [23, 2]
+
+
+def test_empty_topics_are_a_valid_state(shop: StockShop) -> None:
+    """It runs, and shows nothing instead of failing."""
+    assert shop.run()
+    assert (shop.winners(), shop.risks(), shop.revenue(), shop.log()) == ([], {}, {}, [])
+
+
 def test_a_sale_before_its_product_and_a_later_price(shop: StockShop) -> None:
     """It is kept, counts once the price is known, and is valued at the latest price."""
     shop.topics.send(sale("I1", "C7", "5.00", P9=10))
