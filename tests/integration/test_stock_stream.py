@@ -53,7 +53,7 @@ def test_no_new_events_and_empty_batches_change_nothing(shop: StockShop) -> None
 def test_an_inventory_update_and_a_sale_move_the_rankings(shop: StockShop) -> None:
     """Who is no longer at risk, or no longer among the best ten, leaves; a restart goes on where it was."""
     products = [product(f"P{n:02d}", "1.00", "2.00") for n in range(11)]
-    shop.topics.send(*products, *[sale(f"I{n}", **{f"P{n:02d}": n + 1}) for n in range(11)])
+    shop.topics.send(*products, *[sale(f"I{n}", "C1", "1.00", **{f"P{n:02d}": n + 1}) for n in range(11)])
     shop.topics.send(product("Q", expiry_date=_in_days(-1), last_movement=_in_days(-40)))
     assert shop.run()
     assert shop.winners() == [(f"P{n:02d}", f"{n + 1}.00") for n in range(10, 0, -1)]
