@@ -54,6 +54,7 @@ _TIME = datetime(2026, 3, 1, tzinfo=timezone.utc)
 _SEED = "bench_seed"
 _SALE = "client_id STRING, total_amount DECIMAL(20,2), items ARRAY<STRUCT<product_id: STRING, quantity: INT>>"
 _BUDGET = 5.0
+_IVY = tempfile.gettempdir() + "/connector-peer-ivy"
 
 
 def sales(first: int) -> Iterator[Sale]:
@@ -176,7 +177,8 @@ class Bench:
 
     def _produce(self, settings: Settings, history: int) -> None:
         options: dict[str, Any] = {"bootstrap.servers": settings.kafka_bootstrap_servers}
-        made = AdminClient(options).create_topics([NewTopic(t, 1, 1) for t in topics_of(settings).values()])
+        admin = AdminClient(options)
+        made = admin.create_topics([NewTopic(topic, 1, 1) for topic in topics_of(settings).values()])
         for future in made.values():
             future.result(30)
         producer = Producer({**options, "linger.ms": 50})
@@ -252,7 +254,7 @@ def main(
     found: dict[int, float] = {}
     verdicts = []
     with tempfile.TemporaryDirectory() as folder:
-        conf = {**connector_conf(settings), "spark.jars.packages": PACKAGE, "spark.jars.ivy": f"{folder}/ivy"}
+        conf = {**connector_conf(settings), "spark.jars.packages": PACKAGE, "spark.jars.ivy": _IVY}
         spark = build_session(settings, streaming=True, extra=conf)
         bench = Bench(spark, settings, Path(folder), size, batches)
         for history in map(int, histories.split(",")):
