@@ -11,7 +11,7 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
@@ -143,6 +143,7 @@ class Bench:
     scratch: Path
     size: int
     batches: int
+    steps: dict[str, float] = field(default_factory=dict)
 
     def measure(self, history: int, with_seed: bool) -> tuple[float, float | None]:
         """Median seconds of a batch: ours, and the seed's."""
@@ -198,9 +199,11 @@ class Bench:
         lines = [
             line for file in settings.log_directory.glob("*.jsonl") for line in file.read_text().splitlines()
         ]
-        milliseconds = [float(json.loads(line)["processing_time_ms"]) for line in lines]
         # The first two are for warming up.
-        return median(milliseconds[2:]) / 1000
+        entries = [json.loads(line) for line in lines][2:]
+        names = entries[0]["steps_ms"]
+        self.steps = {name: median(entry["steps_ms"][name] for entry in entries) for name in names}
+        return median(float(entry["processing_time_ms"]) for entry in entries) / 1000
 
     def _seeds(self, settings: Settings, database: Database[dict[str, Any]]) -> float:
         seed, seconds = Seed(self.spark, settings, database.name), []
@@ -262,7 +265,10 @@ def main(
             found[history] = ours
             theirs = [f"{seed:.2f}", f"{size / seed:.0f}", f"{seed / ours:.1f}"] if seed else ["", "", ""]
             table.add_row(f"{history:,}", f"{ours:.2f}", f"{size / ours:.0f}", *theirs)
-            out.print(f"{history} sales: ours {ours:.2f} s, seed {theirs[0] or '-'} s", highlight=False)
+            steps = " ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in bench.steps.items())
+            out.print(
+                f"{history} sales: ours {ours:.2f} s, seed {theirs[0] or '-'} s; ms: {steps}", highlight=False
+            )
             if seed and history == 100_000:
                 mark = "✅" if seed / ours >= _BUDGET else "❌"
                 verdicts.append(

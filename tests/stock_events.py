@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -136,15 +137,21 @@ class Crashing:
         self._database = database
         self._left = commands
         self._part = part
+        self._counting = threading.Lock()
 
     def __getitem__(self, name: str) -> Any:
         return _CrashingCollection(self, self._database[name])
 
     def run(self, call: Any, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         """One command, or the part of it that comes before the end."""
-        self._left -= 1
-        if self._left:
+        with self._counting:
+            self._left -= 1
+            left = self._left
+        if left > 0:
             return call(*arguments, **options)
+        if left < 0:
+            # Another thread's; what it had sent before is done.
+            raise CrashError
         if arguments and isinstance(arguments[0], list):
             done = arguments[0][: round(len(arguments[0]) * self._part)]
             if done:
