@@ -92,7 +92,7 @@ class Peers:
         pipeline = assemble(given, self._spark, [MATCHES])
         if not pipeline.once(StopFlag()):
             raise RuntimeError("the pipeline failed; its log says why")
-        pipeline.broker.close()
+        pipeline.feed.broker.close()
 
     def seed(self, topic: str) -> None:
         """Two counts and an append for each batch, and no check but for null."""

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -151,6 +152,11 @@ class BatchHistory:
     def records_processed(self) -> int:
         """Records of all batches since this object was made."""
         return self._totals.records
+
+    def totals(self) -> SessionTotals:
+        """The sums over all batches so far."""
+        with self._lock:
+            return replace(self._totals)
 
     def summary(self) -> str:
         """The seed's session summary over every batch since this object was made."""

@@ -96,6 +96,10 @@ def run_demo(name: PipelineName, keep_running: bool, console: Console) -> None:
             from pipelines.stock.demo import run_demo as run_stock
 
             run_stock(keep_running, console)
+        case PipelineName.ESPORTS:
+            from pipelines.esports.demo import run_demo as run_esports
+
+            run_esports(keep_running, console)
 
 
 def open_letters(name: PipelineName, settings: Settings) -> DeadLetters:

@@ -10,17 +10,18 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from contracts import ServiceError
 from settings import load
 from sources.esports_season import Message, Season, Topic
+from sources.json_files import next_offset
 from sources.kafka_sender import kafka_sender
 
 SPEED = 60.0
@@ -29,17 +30,22 @@ SERIES = 8
 Send = Callable[[Iterable[Message], datetime], None]
 
 
-def write_files(folder: Path, number: int, messages: Iterable[Message], now: datetime) -> list[Path]:
-    """Write `matches/matches_YYYYMMDD_HHMMSS_NNNNNN.jsonl` and the same for players; readers see whole files.
+def write_files(
+    folder: Path, offsets: MutableMapping[str, int], messages: Iterable[Message], now: datetime
+) -> list[Path]:
+    """Write `matches/matches_YYYYMMDD_HHMMSS_OFFSET.jsonl` and the same for players; readers see whole files.
 
-    Each is written under a name that begins with a dot and renamed; a topic without messages gets no file.
+    OFFSET is the number of the first message within its topic, from `offsets`, which goes on by it. Each file
+    is written under a name that begins with a dot and renamed; a topic without messages gets none.
     """
     by_topic: dict[Topic, list[bytes]] = {}
     for message in messages:
         by_topic.setdefault(message.topic, []).append(message.value + b"\n")
     paths = []
     for topic, lines in by_topic.items():
-        path = folder / topic / f"{topic}_{now.astimezone(timezone.utc):%Y%m%d_%H%M%S}_{number:06d}.jsonl"
+        stem = f"{topic}_{now.astimezone(timezone.utc):%Y%m%d_%H%M%S}_{offsets[topic]:012d}"
+        offsets[topic] += len(lines)
+        path = folder / topic / f"{stem}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         hidden = path.with_name(f".{path.name}")
         hidden.write_bytes(b"".join(lines))
@@ -112,11 +118,11 @@ def _kafka_of_settings() -> AbstractContextManager[Send]:
 
 
 def file_sender(folder: Path) -> Send:
-    """Send into numbered files below `folder`."""
-    numbers = iter(range(1, sys.maxsize))
+    """Send into files below `folder`, which go on where those that are there end."""
+    offsets = {topic: next_offset(folder / topic) for topic in get_args(Topic)}
 
     def send(messages: Iterable[Message], now: datetime) -> None:
-        write_files(folder, next(numbers), messages, now)
+        write_files(folder, offsets, messages, now)
 
     return send
 

@@ -142,7 +142,7 @@ class Arena:
         try:
             return pipeline.once(StopFlag())
         finally:
-            pipeline.broker.close()
+            pipeline.feed.broker.close()
 
     def retry(self) -> RetryOutcome:
         """`dlq retry`."""

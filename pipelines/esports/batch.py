@@ -27,13 +27,13 @@ from analytics.esports import ORIGIN_FIELDS, Dataset, judge
 from checkpoint.atomic_file import read_file, write_atomically
 from contracts import BatchReport, ServiceError, WriteResult
 from monitoring.logs import get_logger
+from pipelines.esports.feed import Feed
 from pipelines.faults import Faults
 from pipelines.stream_reporting import StreamReporting
 from sinks.offset_ranges import OffsetRanges
 from sinks.parquet_dataset import Ledger, ParquetDataset
 from sinks.stream_letters import RejectedRecord, as_letters
-from sources.kafka_broker import KafkaBroker
-from sources.kafka_stream import Span, batch_span, lost_offsets
+from sources.kafka_stream import Span, lost_offsets
 
 logger = get_logger(__name__)
 
@@ -88,7 +88,7 @@ class TopicBatch:
     dataset: Dataset
     topic: str
     store: ParquetDataset
-    broker: KafkaBroker
+    feed: Feed
     checkpoint: Path
     reporting: StreamReporting
     faults: Faults
@@ -121,7 +121,7 @@ class TopicBatch:
 
     def waiting(self) -> int:
         """How many records of the topic are not processed yet. Raises UnavailableError when Kafka is away."""
-        topic_id, earliest = self.broker.topic_id(self.topic), self.broker.earliest(self.topic)
+        topic_id, earliest = self.feed.broker.topic_id(self.topic), self.feed.broker.earliest(self.topic)
         if topic_id is None:
             return 0
         return sum(
@@ -130,11 +130,11 @@ class TopicBatch:
                 end
                 - max(earliest.get(partition, 0), self.store.consumed.end((self.topic, topic_id, partition))),
             )
-            for partition, end in self.broker.latest(self.topic).items()
+            for partition, end in self.feed.broker.latest(self.topic).items()
         )
 
     def _take(self, frame: DataFrame, number: int, batch_id: str, began: datetime, steps: _Steps) -> Outcome:
-        span = batch_span(self.checkpoint, number, self.topic)
+        span = self.feed.span(self.checkpoint, number, self.topic, frame)
         topic_id = self._topic_id()
         judged = judge(frame, self.dataset).withColumn("known", F.expr(self._known(topic_id, span)))
         staged = self.store.stage(batch_id)
@@ -152,7 +152,7 @@ class TopicBatch:
                     "deletes them right now. The batch comes again."
                 )
         steps.done("dead_letters")
-        outcome.lost = lost_offsets(span, self.broker.earliest(self.topic), outcome.records)
+        outcome.lost = lost_offsets(span, self.feed.broker.earliest(self.topic), outcome.records)
         outcome.ended = datetime.now(timezone.utc).isoformat()
         if not outcome.records:
             # Offsets without records, of transactions for example.
@@ -168,7 +168,7 @@ class TopicBatch:
         return outcome
 
     def _topic_id(self) -> str:
-        found = self.broker.topic_id(self.topic)
+        found = self.feed.broker.topic_id(self.topic)
         if found is None:
             raise ServiceError(
                 f"The topic {self.topic} was deleted while it was read; the batch comes again."

@@ -18,6 +18,7 @@ from monitoring.kafka_flow import KafkaFlow
 from monitoring.logs import get_logger
 from monitoring.query_metrics import measured_queries
 from pipelines.esports.batch import TopicBatch
+from pipelines.esports.feed import Feed, kafka_feed
 from pipelines.esports.letters import RecordLetters
 from pipelines.faults import Faults
 from pipelines.kafka_connector import connector_conf, wait_for_broker
@@ -29,8 +30,6 @@ from retry import RetryPolicy
 from session import spark_session
 from settings import Settings
 from sinks.parquet_dataset import ParquetDataset
-from sources.kafka_broker import KafkaBroker
-from sources.kafka_stream import read_topics
 
 PIPELINE = "esports"
 ALL = "all"
@@ -52,7 +51,7 @@ class EsportsPipeline:
 
     settings: Settings
     spark: SparkSession
-    broker: KafkaBroker
+    feed: Feed
     reporting: StreamReporting
     batches: Sequence[TopicBatch]
     watch: QueryWatch
@@ -63,7 +62,7 @@ class EsportsPipeline:
 
         Raises ConfigurationError when a topic does not exist.
         """
-        missing = [batch.topic for batch in self.batches if self.broker.topic_id(batch.topic) is None]
+        missing = [batch.topic for batch in self.batches if self.feed.broker.topic_id(batch.topic) is None]
         if missing:
             raise ConfigurationError(_missing(self.settings, " and ".join(missing)))
         return self._run(stop, once=True)
@@ -73,7 +72,7 @@ class EsportsPipeline:
         topics = ", ".join(batch.topic for batch in self.batches)
         seconds = self.settings.esports_interval_seconds
         logger.info(f"🔄 Reading {topics} every {seconds:g} seconds; press Ctrl+C to stop")
-        pings = {"Kafka": self.broker.ping, **self.watch.pings()}
+        pings = {self.feed.name: self.feed.broker.ping, **self.watch.pings()}
         with self.reporting.serving(pings):
             return self._run(stop, once=False)
 
@@ -95,12 +94,11 @@ class EsportsPipeline:
         self.reporting.failed(stream, error)
 
     def _start(self, batch: TopicBatch, function: BatchFunction, once: bool) -> StreamingQuery:
-        if self.broker.topic_id(batch.topic) is None:
+        if self.feed.broker.topic_id(batch.topic) is None:
             raise UnavailableError(
                 _missing(self.settings, batch.topic) + " It is looked for again and again."
             )
-        at_most = self.settings.kafka_max_offsets_per_trigger
-        frame = read_topics(self.spark, self.settings, [batch.topic], at_most)
+        frame = self.feed.read(batch.topic)
         writer = frame.writeStream.queryName(batch.dataset.name).foreachBatch(function)
         writer = writer.option("checkpointLocation", f"file://{batch.checkpoint.absolute()}")
         interval = f"{round(self.settings.esports_interval_seconds * 1000)} milliseconds"
@@ -117,15 +115,15 @@ def open_pipeline(settings: Settings, streaming: bool, job: str = ALL) -> Iterat
     before anything is processed.
     """
     chosen = [dataset for dataset in DATASETS if job in (ALL, dataset.name)]
-    with _locked(settings, chosen):
+    with locked(settings, chosen):
         logger.info(f"🚀 Starting the esports pipeline; 📂 checkpoint location: {_checkpoint(settings)}")
         with spark_session(settings, streaming, connector_conf(settings)) as spark:
             pipeline = assemble(settings, spark, chosen)
             try:
-                wait_for_broker(pipeline.broker, settings)
+                wait_for_broker(pipeline.feed.broker, settings)
                 yield pipeline
             finally:
-                pipeline.broker.close()
+                pipeline.feed.broker.close()
 
 
 @contextmanager
@@ -134,16 +132,19 @@ def open_retry(settings: Settings) -> Iterator[RecordLetters]:
 
     Raises ConfigurationError or AlreadyRunningError with the remedy before anything is tried.
     """
-    with _locked(settings, DATASETS), spark_session(settings, False) as spark:
+    with locked(settings, DATASETS), spark_session(settings, False) as spark:
         yield assemble_retry(settings, spark)
 
 
 def assemble(
-    settings: Settings, spark: SparkSession, chosen: Sequence[Dataset] = DATASETS
+    settings: Settings,
+    spark: SparkSession,
+    chosen: Sequence[Dataset] = DATASETS,
+    feed: Feed | None = None,
 ) -> EsportsPipeline:
-    """Wire the parts; tests come in through this door with their own session and topics."""
+    """Wire the parts; tests and the demo come in through this door. `feed` is Kafka's unless given."""
     _configure(spark)
-    broker = KafkaBroker(spark, settings.kafka_bootstrap_servers, settings.kafka_options)
+    feed = feed or kafka_feed(settings, spark)
     reporting = StreamReporting(PIPELINE, settings, settings.esports_interval_seconds)
     flow = KafkaFlow(reporting.metrics, [dataset.name for dataset in chosen])
     faults = Faults(settings.fault)
@@ -153,12 +154,12 @@ def assemble(
         checkpoint = _checkpoint(settings) / dataset.name
         batches.append(
             TopicBatch(
-                dataset, topic_of(settings, dataset), store, broker, checkpoint, reporting, faults, flow.lost
+                dataset, topic_of(settings, dataset), store, feed, checkpoint, reporting, faults, flow.lost
             )
         )
     retry = RetryPolicy(settings.retry_attempts, _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS)
     watch = QueryWatch({batch.dataset.name: batch.waiting for batch in batches}, flow)
-    return EsportsPipeline(settings, spark, broker, reporting, batches, watch, retry)
+    return EsportsPipeline(settings, spark, feed, reporting, batches, watch, retry)
 
 
 def assemble_retry(settings: Settings, spark: SparkSession) -> RecordLetters:
@@ -188,7 +189,7 @@ def _open_store(settings: Settings, dataset: Dataset) -> ParquetDataset:
 
 
 @contextmanager
-def _locked(settings: Settings, datasets: Sequence[Dataset]) -> Iterator[None]:
+def locked(settings: Settings, datasets: Sequence[Dataset]) -> Iterator[None]:
     """The checkpoint and the datasets are ours inside the block."""
     with ExitStack() as stack:
         stack.enter_context(hold(_checkpoint(settings)))

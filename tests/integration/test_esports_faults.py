@@ -41,7 +41,7 @@ def streaming(arena: Arena, *datasets: Dataset) -> Iterator[EsportsPipeline]:
     finally:
         stop.set()
         thread.join(_PATIENCE_SECONDS)
-        pipeline.broker.close()
+        pipeline.feed.broker.close()
     assert not thread.is_alive()
 
 
@@ -149,8 +149,8 @@ def test_an_address_without_a_broker_is_one_sentence(arena: Arena, spark: SparkS
     with pytest.raises(
         ConfigurationError, match=r"No Kafka broker answered at 127\.0\.0\.1:1 within 1 seconds"
     ):
-        wait_for_broker(pipeline.broker, lonely.settings)
-    pipeline.broker.close()
+        wait_for_broker(pipeline.feed.broker, lonely.settings)
+    pipeline.feed.broker.close()
     nowhere = Arena(arena.folder, arena.topics, spark, kafka_bootstrap_servers="nowhere.invalid:9092")
     with pytest.raises(ConfigurationError, match=r"KAFKA_BOOTSTRAP_SERVERS=nowhere\.invalid:9092"):
         assemble(nowhere.settings, spark)
@@ -168,7 +168,7 @@ def test_a_broker_that_is_killed_and_away_costs_nothing(
         until(lambda: len(arena.ids("matches")) == 10)
         own_kafka.run("kill")
         with pytest.raises(Exception, match="No Kafka broker answers"):
-            pipeline.broker.ping()
+            pipeline.feed.broker.ping()
         time.sleep(20)
         own_kafka.run("start")
         topics.send(topics.matches, [match(number) for number in range(10, 30)])

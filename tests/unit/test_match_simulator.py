@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.esports_season import Message, Season
+from sources.json_files import next_offset
 from sources.match_simulator import season_clock, write_files
 
 ROOT = Path(__file__).parents[2]
@@ -156,12 +157,16 @@ def test_the_clock_never_passes_the_present() -> None:
 
 
 def test_files_are_whole_and_one_a_topic(tmp_path: Path) -> None:
-    """The topic's folder, the name with the time, each message a line; no hidden file is left."""
+    """The topic's folder, a name with time and offset, each message a line; no hidden file is left."""
     messages = [Message("matches", "a", b"{}"), Message("matches", "b", b"[1]")]
-    paths = write_files(tmp_path, 4, messages, START)
+    offsets = {"matches": 40, "players": 0}
+    paths = write_files(tmp_path, offsets, messages, START)
     assert [path.relative_to(tmp_path).as_posix() for path in paths] == [
-        "matches/matches_20260129_100000_000004.jsonl"
+        "matches/matches_20260129_100000_000000000040.jsonl"
     ]
+    assert offsets == {"matches": 42, "players": 0}
+    assert next_offset(tmp_path / "matches") == 42
+    assert next_offset(tmp_path / "players") == 0
     assert paths[0].read_bytes() == b"{}\n[1]\n"
     assert [path.name for path in paths[0].parent.iterdir()] == [paths[0].name]
 

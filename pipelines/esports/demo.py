@@ -1,0 +1,143 @@
+"""The demo: a simulated season as files of JSON lines, through the same steps as Kafka's records."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from rich.console import Console
+
+from analytics.esports import DATASETS
+from monitoring import logs
+from monitoring.session_summary import SessionTotals
+from pipelines.esports.feed import file_feed
+from pipelines.esports.job import EsportsPipeline, assemble, locked
+from pipelines.runner import StopFlag
+from session import spark_session
+from settings import Settings, load
+from sources.esports_season import Season
+from sources.match_simulator import SERIES, write_files
+
+_LIVE_SECONDS = 30.0
+_TICK_SECONDS = 0.5
+_MINUTES_A_TICK = 2
+_MALFORMED = 0.02
+# On a slow machine the last batches take their time.
+_WAIT_SECONDS = 120.0
+
+
+def run_demo(keep_running: bool, console: Console) -> None:
+    """Play a season for half a minute, or until Ctrl+C with `keep_running`; then show what came of it."""
+    logs.configure("INFO")
+    folder = (Path("demo") / f"esports-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}").absolute()
+    settings = _settings(folder)
+    feeder = Feeder(folder / "feed")
+    with locked(settings, DATASETS), spark_session(settings, True) as spark:
+        job = assemble(settings, spark, feed=file_feed(feeder.folder, spark))
+        stop = StopFlag()
+        with stop.on_signals():
+            console.print(
+                f"🎮 {SERIES} simulated matches at a time; {_MALFORMED:.0%} of the messages are malformed"
+            )
+            thread = threading.Thread(
+                target=_feed, args=(feeder, job, stop, keep_running, console), daemon=True
+            )
+            thread.start()
+            job.stream(stop)
+            thread.join()
+        _show(job, feeder.records, folder, console)
+
+
+def _feed(feeder: Feeder, job: EsportsPipeline, stop: StopFlag, keep_running: bool, console: Console) -> None:
+    """Everything that arrives while the stream runs; ends it once all of that is worked off."""
+    feeder.run(stop, float("inf") if keep_running else _LIVE_SECONDS)
+    _wait(feeder, job, stop)
+    if not stop():
+        console.print("🔁 The first file of each topic comes once more, with the same offsets")
+        feeder.repeat()
+        _wait(feeder, job, stop)
+    stop.set()
+
+
+def _wait(feeder: Feeder, job: EsportsPipeline, stop: StopFlag) -> None:
+    ends = time.monotonic() + _WAIT_SECONDS
+    while not stop() and time.monotonic() < ends and job.reporting.history.totals().records < feeder.records:
+        stop.wait(_TICK_SECONDS)
+
+
+class Feeder:
+    """Another program that tells of a season in files; `records` is how many it wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.records = 0
+        now = datetime.now(timezone.utc)
+        # As much season as the demo plays, and some more, lies before now.
+        self._now = now - timedelta(days=1)
+        self._season = Season(7, SERIES, self._now, _MALFORMED)
+        self._offsets: dict[str, int] = {dataset.name: 0 for dataset in DATASETS}
+        for topic in self._offsets:
+            (folder / topic).mkdir(parents=True)
+
+    def run(self, stop: StopFlag, seconds: float) -> None:
+        """Tell of some minutes of the season again and again, for `seconds` or until `stop`."""
+        ends = time.monotonic() + seconds
+        while not stop() and time.monotonic() < ends:
+            write_files(self.folder, self._offsets, self._season.advance(self._now), self._now)
+            self._now = min(self._now + timedelta(minutes=_MINUTES_A_TICK), datetime.now(timezone.utc))
+            stop.wait(_TICK_SECONDS)
+        self.records = sum(self._offsets.values())
+
+    def repeat(self) -> None:
+        """Deliver the first file of each topic again."""
+        for topic in self._offsets:
+            first = min((self.folder / topic).glob("*.jsonl"))
+            content = first.read_bytes()
+            hidden = first.with_name(".again")
+            hidden.write_bytes(content)
+            hidden.replace(first.with_name(f"again_{first.name}"))
+            self.records += content.count(b"\n")
+
+
+def _settings(folder: Path) -> Settings:
+    return load(
+        env_file=None,
+        kafka_topic_matches="matches",
+        kafka_topic_players="players",
+        esports_output_path=folder / "processed",
+        esports_interval_seconds=3.0,
+        checkpoint_location=folder / "checkpoints",
+        dlq_directory=folder / "dlq",
+        log_directory=folder / "logs",
+        metrics_directory=folder / "metrics",
+        # The port may be a real job's.
+        health_port=0,
+    )
+
+
+def _show(job: EsportsPipeline, written: int, folder: Path, console: Console) -> None:
+    job.finish(console.print)
+    totals = job.reporting.history.totals()
+    for line in _lines(totals, written, folder):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _lines(totals: SessionTotals, written: int, folder: Path) -> Iterator[str]:
+    parts = totals.written + totals.corrupt + totals.rejected + totals.skipped
+    same = written == totals.records == parts
+    yield (
+        f"{'✅' if same else '❌'} {written:,} records were told = {totals.written:,} good + "
+        f"{totals.corrupt:,} corrupt + {totals.rejected:,} rejected + {totals.skipped:,} duplicates"
+    )
+    output = folder / "processed"
+    yield f"📦 Parquet: {output}"
+    yield (
+        '🔎 Look at it: python -c "import duckdb; print(duckdb.sql(\\"SELECT status, count(*) FROM '
+        f"read_parquet('{output}/matches/**/*.parquet', hive_partitioning=true) GROUP BY 1\\\"))\""
+    )
+    yield f"📬 Dead letters: DLQ_DIRECTORY={folder / 'dlq'} python main.py dlq list --pipeline esports"
+    yield f"🗜️  Fewer files: ESPORTS_OUTPUT_PATH={output} python main.py esports compact"
+    yield f"📊 The page: ESPORTS_OUTPUT_PATH={output} script/dashboard, then http://127.0.0.1:8501/matches"
