@@ -21,18 +21,18 @@ from settings import Settings, load
 from sources.esports_season import Season
 from sources.match_simulator import SERIES, write_files
 
-_LIVE_SECONDS = 30.0
+_LIVE_SECONDS = 20.0
 _TICK_SECONDS = 0.5
-_MINUTES_A_TICK = 2
+_MINUTES_A_TICK = 3
 _MALFORMED = 0.02
 # On a slow machine the last batches take their time.
 _WAIT_SECONDS = 120.0
 
 
 def run_demo(keep_running: bool, console: Console) -> None:
-    """Play a season for half a minute, or until Ctrl+C with `keep_running`; then show what came of it."""
+    """Play a season for some time, or until Ctrl+C with `keep_running`; then show what came of it."""
     logs.configure("INFO")
-    folder = (Path("demo") / f"esports-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}").absolute()
+    folder = Path("demo") / f"esports-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
     settings = _settings(folder)
     feeder = Feeder(folder / "feed")
     with locked(settings, DATASETS), spark_session(settings, True) as spark:
@@ -134,10 +134,12 @@ def _lines(totals: SessionTotals, written: int, folder: Path) -> Iterator[str]:
     )
     output = folder / "processed"
     yield f"📦 Parquet: {output}"
-    yield (
-        '🔎 Look at it: python -c "import duckdb; print(duckdb.sql(\\"SELECT status, count(*) FROM '
-        f"read_parquet('{output}/matches/**/*.parquet', hive_partitioning=true) GROUP BY 1\\\"))\""
+    query = (
+        "SELECT status, count(DISTINCT match_id) AS matches, count(*) AS messages "
+        f"FROM read_parquet('{output}/matches/**/*.parquet', hive_partitioning=true) GROUP BY ALL"
     )
+    yield "🔎 Look at it (script/setup --dashboard installs duckdb):"
+    yield f"""   .venv/bin/python -c "import duckdb; print(duckdb.sql(\\"{query}\\"))" """.rstrip()
     yield f"📬 Dead letters: DLQ_DIRECTORY={folder / 'dlq'} python main.py dlq list --pipeline esports"
     yield f"🗜️  Fewer files: ESPORTS_OUTPUT_PATH={output} python main.py esports compact"
     yield f"📊 The page: ESPORTS_OUTPUT_PATH={output} script/dashboard, then http://127.0.0.1:8501/matches"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,12 +12,59 @@ from pathlib import Path
 
 import pyarrow.dataset as ds
 
+from sinks.dead_letters import DeadLetters
 from tests.acceptance.job import ROOT, TIMEOUT_SECONDS
 from tests.arena import Arena, Topics, match
 from tests.class_archive import java_environment
 from tests.kafka_servers import JARS
 
 _EACH = 60
+
+
+def test_the_demo_shows_the_real_steps_and_ends_by_itself(tmp_path: Path) -> None:
+    """Without Kafka: every message told is accounted for, and what the demo says to type works."""
+    environment = {
+        **os.environ,
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        **java_environment(),
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+    }
+    demo = subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), "--pipeline", "esports", "--demo"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=2 * TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "Traceback" not in demo.stdout + demo.stderr
+    told = re.search(
+        r"✅ ([\d,]+) records were told = ([\d,]+) good \+ ([\d,]+) corrupt \+ ([\d,]+) rejected "
+        r"\+ ([\d,]+) duplicates",
+        demo.stdout,
+    )
+    assert told, demo.stdout
+    all_told, good, corrupt, rejected, duplicates = (int(text.replace(",", "")) for text in told.groups())
+    assert all_told == good + corrupt + rejected + duplicates
+    assert min(good, corrupt, duplicates) > 0
+    (folder,) = (tmp_path / "demo").iterdir()
+    output = folder / "processed"
+    counts = {
+        name: ds.dataset((output / name).resolve(), format="parquet").count_rows()
+        for name in ("matches", "players")
+    }
+    assert sum(counts.values()) == good
+    letters = DeadLetters(folder / "dlq", "esports_dlq").list()
+    assert sum(len(letter.record["records"]) for letter in letters) == corrupt + rejected
+    typed = re.search(r"[.]venv/bin/(python -c .*)", demo.stdout)
+    assert typed
+    shell = f"{Path(sys.executable).parent}/{typed[1]}"
+    shown = subprocess.run(["sh", "-c", shell], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert "finished" in shown.stdout
 
 
 def _environment(arena: Arena, fault: str) -> dict[str, str]:
