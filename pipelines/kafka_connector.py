@@ -11,6 +11,7 @@ import re
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Protocol
 
 import pyspark
 
@@ -19,7 +20,6 @@ from monitoring.logs import get_logger
 from retry import RetryPolicy
 from session import java_command, require_java
 from settings import Settings
-from sources.kafka_broker import KafkaBroker
 
 # The newest whose parts are all on Maven Central, and it works with each pyspark 4.0.
 PACKAGE = ("org.apache.spark", "spark-sql-kafka-0-10_2.13", "4.0.0")
@@ -45,7 +45,15 @@ def connector_conf(settings: Settings) -> dict[str, str]:
     return {"spark.jars": ",".join(sorted(str(jar) for jar in folder.glob("*.jar")))}
 
 
-def wait_for_broker(broker: KafkaBroker, settings: Settings) -> None:
+class Pingable(Protocol):
+    """What can be asked whether it answers."""
+
+    def ping(self) -> None:
+        """Raise UnavailableError when it does not."""
+        ...
+
+
+def wait_for_broker(broker: Pingable, settings: Settings) -> None:
     """Wait until a broker answers. Raises ConfigurationError that names its address when none does."""
     where = settings.kafka_bootstrap_servers
 

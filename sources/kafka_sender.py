@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from contracts import ServiceError
 
-_CONNECT_SECONDS = 10.0
+_CONNECT_SECONDS = 5.0
 _DELIVERY_MILLISECONDS = 120_000
 
 

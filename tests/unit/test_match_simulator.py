@@ -15,6 +15,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analytics.esports import MATCH_FIELDS, PLAYER_FIELDS
 from sources.esports_season import Message, Season
 from sources.json_files import next_offset
 from sources.match_simulator import season_clock, write_files
@@ -77,6 +78,14 @@ def test_the_winner_is_who_is_ahead(seed: int) -> None:
                 assert match["winner_name"] == match[f"team_{ahead}_name"]
                 assert match["team_1_towers"] <= 11
                 assert match["team_2_towers"] <= 11
+
+
+def test_messages_have_the_fields_of_the_contract() -> None:
+    """All of them and no other, in matches and in profiles."""
+    messages = _messages(4, 30)
+    for topic, fields in (("matches", MATCH_FIELDS), ("players", PLAYER_FIELDS)):
+        for told in _by_key(messages, topic).values():
+            assert all(message.keys() == fields.keys() for message in told)
 
 
 def test_nobody_plays_two_matches_at_a_time() -> None:
