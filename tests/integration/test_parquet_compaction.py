@@ -26,6 +26,8 @@ from contracts import AlreadyRunningError, ConfigurationError
 from sinks.generations import Generations
 from sinks.parquet_compaction import Compaction, compact, merge_ledgers
 from sinks.parquet_dataset import read_ledger
+from tests.arena import Arena
+from tests.arena import match as told
 from tests.esports_dataset import START, Writer, match
 
 ROOT = Path(__file__).parents[2]
@@ -270,3 +272,19 @@ def test_a_plain_folder_is_not_taken_for_a_dataset(tmp_path: Path) -> None:
     (tmp_path / "matches").mkdir()
     with pytest.raises(ConfigurationError, match=r"Move it away, or set ESPORTS_OUTPUT_PATH"):
         Generations(tmp_path, "matches").ensure()
+
+
+def test_compacted_records_are_still_known(arena: Arena) -> None:
+    """Without its checkpoint the pipeline reads the topic again, and the merged ledgers know every record."""
+    topic = arena.topics.matches
+    for first in (0, 10, 20):
+        arena.topics.send(topic, [told(number) for number in range(first, first + 10)])
+        assert arena.run(MATCHES)
+    ids = arena.ids("matches")
+    assert len(ids) == 30
+    assert compact(Generations(arena.settings.esports_output_path, "matches")).batches == 3
+    shutil.rmtree(arena.settings.checkpoint_location)
+    arena.topics.send(topic, [told(99)])
+    assert arena.run(MATCHES)
+    assert arena.ids("matches") == sorted([*ids, "M99"])
+    assert (arena.total("duplicates"), arena.total("records_written")) == (30, 31)
