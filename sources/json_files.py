@@ -46,7 +46,7 @@ class JsonFiles:
         from pyspark.sql import functions as F
 
         # Line by line Spark would not say which line of the file it is.
-        files = self._spark.readStream.option("wholetext", "true").text(f"file://{self._folder / topic}")
+        files = self._spark.readStream.text(f"file://{self._folder / topic}", wholetext=True)
         first = F.regexp_extract("_metadata.file_name", _FIRST_OFFSET, 1).cast("long").alias("first")
         lines = files.select(
             first,
