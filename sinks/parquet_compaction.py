@@ -72,6 +72,9 @@ def compact(
             (batch / LEDGER).write_bytes(ledger.as_bytes())
             sync_file(batch / LEDGER)
             sync_folder(batch)
+            # Its rows are as new as the newest of what was merged, whenever that is done.
+            newest = max(small.stat().st_mtime_ns for small in merged)
+            os.utime(batch, ns=(newest, newest))
             with dataset.changing():
                 for other in current.iterdir():
                     if other not in merged:
@@ -158,4 +161,7 @@ def _link_tree(source: Path, target: Path) -> None:
             _link_tree(entry, target / entry.name)
         else:
             os.link(entry, target / entry.name)
+    # Readers may pass by batches that were written long ago.
+    written = source.stat().st_mtime_ns
+    os.utime(target, ns=(written, written))
     sync_folder(target)

@@ -107,7 +107,7 @@ class ParquetDataset:
 
     def find(self, batch_id: str) -> Ledger | None:
         """The ledger of a batch that is there."""
-        target = self.folder / f"{_BATCH}{batch_id}"
+        target = self._generations.current() / f"{_BATCH}{batch_id}"
         return read_ledger(target) if target.exists() else None
 
     def stage(self, batch_id: str) -> Path:

@@ -79,14 +79,20 @@ def test_the_same_rows_in_fewer_files(tmp_path: Path) -> None:
 
 
 def test_later_batches_are_merged_again_and_large_ones_left_alone(tmp_path: Path) -> None:
-    """A batch of at least the given size keeps its very files; what came since becomes another batch."""
+    """A batch of at least the given size keeps its very files; what came since becomes another batch.
+
+    When a batch was written is told by its folder, before and after.
+    """
     writer = Writer(tmp_path)
     matches = writer.generations["matches"]
     large = writer.add_rows(MATCHES, [match(n, patch=os.urandom(20).hex()) for n in range(5_000)], START)
     inodes = {file.stat().st_ino for file in large.rglob("*.parquet")}
-    for number in range(4):
-        writer.add_rows(MATCHES, [match(number)], START)
+    small = [writer.add_rows(MATCHES, [match(number)], START) for number in range(4)]
+    for age, folder in enumerate([*small, large], start=1):
+        os.utime(folder, (age * 1_000, age * 1_000))
     assert compact(matches, large_bytes=100_000).batches == 4
+    written = {folder.name: folder.stat().st_mtime for folder in matches.current().iterdir()}
+    assert written == {large.name: 5_000, "batch=merged-000001": 4_000}
     names = sorted(folder.name for folder in matches.current().iterdir())
     assert names == [large.name, "batch=merged-000001"]
     kept = (matches.current() / large.name).rglob("*.parquet")
