@@ -149,7 +149,8 @@ def _insert(connection: psycopg.Connection[Any], staged: Staged) -> tuple[int, L
     query = sql.SQL(
         f"WITH fresh AS (INSERT INTO {EVENTS} ({columns}) SELECT {columns} FROM {{}} WHERE reason IS NULL"
         " AND writer = ANY(%s::xid8[]) ORDER BY event_id ON CONFLICT (event_id) DO NOTHING"
-        " RETURNING extract(epoch FROM now() - event_timestamp)::float8 AS seconds)"
+        # date_part is float8; extract would make a numeric of each.
+        " RETURNING greatest(date_part('epoch', now() - event_timestamp), 0) AS seconds)"
         " SELECT width_bucket(seconds, %s::float8[]), count(*), sum(seconds), max(seconds)"
         " FROM fresh GROUP BY 1"
     )

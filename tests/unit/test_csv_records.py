@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import MAX_RECORD_BYTES
-from sources.csv_records import read_files, records_of, wrong_header
+from sources.csv_records import CHUNK_BYTES, read_files, records_of, wrong_header
 
 COLUMNS = ("a", "b", "c")
 
@@ -132,3 +133,31 @@ def test_every_record_of_a_file_with_another_header_says_so(tmp_path: Path) -> N
 def test_a_header_names_the_columns_in_their_order(line: bytes, good: bool) -> None:
     """In any case and with blanks around; an order of its own would put values into wrong columns."""
     assert (wrong_header(line, COLUMNS) is None) == good
+
+
+class _Endless(io.BytesIO):
+    """A file of `size` bytes that is never in memory."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._left = size
+        self._block = b'4,"5, of ""something""",6\n' * 100_000
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes, whole records or not."""
+        piece = self._block[: min(size or 0, self._left)]
+        self._left -= len(piece)
+        return piece
+
+
+def test_a_file_of_any_size_takes_the_same_memory() -> None:
+    """A quarter of a gigabyte takes some chunks, and no more than a tenth of that does."""
+    peaks = []
+    for size in (25_000_000, 250_000_000):
+        tracemalloc.start()
+        records = sum(len(piece.lines) for piece in records_of(_Endless(size), len(COLUMNS)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert records > size / 30
+    assert peaks[1] < peaks[0] * 1.1
+    assert peaks[1] < 15 * CHUNK_BYTES

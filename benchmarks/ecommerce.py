@@ -1,0 +1,167 @@
+"""Measures the e-commerce pipeline against other ways of loading the same files, and against its budgets.
+
+Turns alternate, each into a new database, so that a machine that grows slower slows all of them. What a large
+table costs is measured with whole runs of the pipeline on one that is filled up in between.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import typer
+from pyspark.sql import SparkSession
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.ecommerce_database import count, database, grow, settle
+from benchmarks.ecommerce_files import event_files
+from benchmarks.ecommerce_memory import largest_memory
+from benchmarks.ecommerce_ways import JDBC_DRIVER, Way, pipeline, psql_copy, seeds_way, spark_jdbc
+from monitoring import logs
+from session import build_session
+from settings import load
+
+OURS = "this service"
+# How many times as long as the pipeline (for psql: the other way round), and what it is.
+AT_LEAST = {"collect + execute_values": 3.0, "Spark JDBC + INSERT": 1.0}
+AT_MOST = {"psql \\copy + INSERT": 2.0}
+WAYS: dict[str, Way] = {
+    OURS: pipeline,
+    "collect + execute_values": seeds_way,
+    "Spark JDBC + INSERT": spark_jdbc,
+    "psql \\copy + INSERT": psql_copy,
+}
+# Cost per event in the largest table against the smallest.
+FLAT = 1.5
+_FILES = 5
+_FLAT_RUNS = 3
+_EVENTS_PER_MB = 8_200
+
+
+class Bench:
+    """One run: measures, prints, judges."""
+
+    def __init__(self, spark: SparkSession, dsn: str, out: Console) -> None:
+        self._spark, self._dsn, self._out = spark, dsn, out
+        self._stored: dict[Path, int] = {}
+        self.missed = False
+
+    def compare(self, events: int, rounds: int, ways: Sequence[str]) -> None:
+        """Every way in turns, after one small turn of each that only warms up.
+
+        Raises RuntimeError when two ways store a different number of events.
+        """
+        files = event_files(events, _FILES)
+        for name in ways:
+            self._turn(name, event_files(max(events // 20, 1), _FILES))
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for number in range(rounds):
+            for name in ways:
+                seconds[name].append(self._turn(name, files))
+                self._out.print(
+                    f"{number + 1}. {name}: {seconds[name][-1]:.1f} s, load {os.getloadavg()[0]:.1f}",
+                    highlight=False,
+                )
+        medians = {name: median(found) for name, found in seconds.items()}
+        table = Table("way", "seconds (median)", "events/s", "× the time of this service")
+        for name, found in medians.items():
+            table.add_row(name, f"{found:.1f}", f"{events / found:,.0f}", f"{found / medians[OURS]:.2f}")
+        self._out.print(table)
+        for name in ways:
+            if name in AT_LEAST:
+                self._judge(f"throughput against {name}", medians[name] / medians[OURS], least=AT_LEAST[name])
+            elif name in AT_MOST:
+                self._judge(f"time against {name}", medians[OURS] / medians[name], most=AT_MOST[name])
+
+    def flatness(self, sizes: Sequence[int], events: int) -> None:
+        """The pipeline's cost per event on tables of different sizes; each run adds other events."""
+        cost: dict[int, float] = {}
+        table = Table("rows in the table", f"µs per event ({events:,} at once, median)")
+        with database(self._dsn) as dsn:
+            for number, size in enumerate(sizes):
+                grow(dsn, size, sizes[-1])
+                found = []
+                for run in range(_FLAT_RUNS):
+                    files = event_files(events, _FILES, seed=100 + number * _FLAT_RUNS + run)
+                    settle(dsn)
+                    found.append(self._seconds(pipeline, dsn, files) / events * 1e6)
+                cost[size] = median(found)
+                table.add_row(f"{size:,}", f"{cost[size]:.1f}")
+        self._out.print(table)
+        what = f"cost per event, {sizes[-1]:,} rows against {sizes[0]:,}"
+        self._judge(what, cost[sizes[-1]] / cost[sizes[0]], most=FLAT)
+
+    def memory(self, megabytes: int) -> None:
+        """One file of about that size through the real command, in processes of its own."""
+        (file,) = event_files(megabytes * _EVENTS_PER_MB, 1)
+        with database(self._dsn) as dsn:
+            seconds, largest = largest_memory(dsn, file)
+            stored = count(dsn)
+        told = ", ".join(f"{kind} {found} MB" for kind, found in largest.items())
+        size = file.stat().st_size / 1e6
+        self._out.print(
+            f"one file of {size:.0f} MB: {stored:,} events in {seconds:.0f} s; {told}", highlight=False
+        )
+
+    def _turn(self, name: str, files: Sequence[Path]) -> float:
+        with database(self._dsn) as dsn:
+            settle(dsn)
+            seconds = self._seconds(WAYS[name], dsn, files)
+            stored = count(dsn)
+            expected = self._stored.setdefault(files[0], stored)
+            if stored != expected:
+                raise RuntimeError(f"{name} stored {stored} events, another way {expected}")
+        return seconds
+
+    def _seconds(self, way: Way, dsn: str, files: Sequence[Path]) -> float:
+        began = time.perf_counter()
+        way(self._spark, dsn, files)
+        return time.perf_counter() - began
+
+    def _judge(self, what: str, value: float, least: float = 0, most: float = float("inf")) -> None:
+        met = least <= value <= most
+        self.missed = self.missed or not met
+        budget = f"≥ {least:g}" if least else f"≤ {most:g}"
+        self._out.print(f"{'✅' if met else '❌'} {what}: {value:.2f} × (budget {budget} ×)", highlight=False)
+
+
+def main(
+    dsn: Annotated[str, typer.Option(envvar="POSTGRES_TEST_DSN", help="A server for databases bench_*.")],
+    events: Annotated[int, typer.Option(min=_FILES, help="Events in the files.")] = 1_000_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Measured turns of each way.")] = 3,
+    table_rows: Annotated[
+        str, typer.Option(help="Sizes of the table for the cost per event; empty: leave it out.")
+    ] = "100000,1000000,10000000",
+    batch: Annotated[int, typer.Option(min=_FILES, help="Events added to such a table at once.")] = 500_000,
+    file_megabytes: Annotated[
+        int, typer.Option(min=0, help="Size of one file of which the memory is told; 0: leave it out.")
+    ] = 1_000,
+    with_jdbc: Annotated[bool, typer.Option("--jdbc/--no-jdbc", help="Needs PostgreSQL's driver.")] = True,
+) -> None:
+    """Measure loading CSV files into PostgreSQL; exit code 1 when a budget is missed."""
+    logs.configure("ERROR")
+    ways = [name for name in WAYS if with_jdbc or WAYS[name] is not spark_jdbc]
+    ivy = Path(tempfile.gettempdir()) / "ecommerce-bench-ivy"
+    extra = {"spark.driver.memory": "3g"}
+    if with_jdbc:
+        extra |= {"spark.jars.packages": JDBC_DRIVER, "spark.jars.ivy": str(ivy)}
+    spark = build_session(load(env_file=None), streaming=True, extra=extra)
+    bench = Bench(spark, dsn, Console(width=120))
+    bench.compare(events, rounds, ways)
+    sizes = [int(size) for size in table_rows.split(",") if size]
+    if sizes:
+        bench.flatness(sizes, batch)
+    spark.stop()
+    if file_megabytes:
+        bench.memory(file_megabytes)
+    raise typer.Exit(1 if bench.missed else 0)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,99 @@
+"""Ways of getting the same CSV files into `user_events`: the pipeline, and what it is measured against."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psycopg
+import psycopg2
+from psycopg2.extras import execute_values
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from benchmarks.ecommerce_database import INSERT, STAGING, jdbc_address
+from contracts import EVENT_COLUMNS, ConfigurationError
+from pipelines.ecommerce.job import assemble
+from pipelines.runner import StopFlag
+from settings import load
+from sinks.postgres_schema import EVENTS
+
+# (Spark, address of a database with empty tables, files) → the events are stored and committed.
+Way = Callable[[SparkSession, str, Sequence[Path]], None]
+JDBC_DRIVER = "org.postgresql:postgresql:42.7.4"
+# As much as the pipeline allows itself for sorting.
+_WORK_MEM = "SET LOCAL work_mem = '64MB'"
+_SCHEMA = ", ".join(f"{name} {'DOUBLE' if name == 'price' else 'STRING'}" for name in EVENT_COLUMNS)
+
+
+def pipeline(spark: SparkSession, dsn: str, files: Sequence[Path]) -> None:
+    """A whole run of the e-commerce pipeline over the files' folder, until Spark and the logs have it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        kept = ("log_directory", "metrics_directory", "dlq_directory", "checkpoint_location")
+        places = {what: folder / what for what in kept}
+        settings = load(env_file=None, postgres_dsn=dsn, ecommerce_input_path=files[0].parent, **places)
+        if not assemble(settings, spark).once(StopFlag()):
+            raise RuntimeError("the pipeline failed; its log says why")
+
+
+def seeds_way(spark: SparkSession, dsn: str, files: Sequence[Path]) -> None:
+    """The seed's: Spark reads and validates, the driver collects and calls psycopg2's execute_values."""
+    records = [row.asDict() for row in _validated(spark, files).collect()]
+    values = [tuple(record[name] for name in EVENT_COLUMNS) for record in records]
+    statement = (
+        f"INSERT INTO {EVENTS} ({', '.join(EVENT_COLUMNS)}) VALUES %s ON CONFLICT (event_id) DO NOTHING"
+    )
+    connection = psycopg2.connect(dsn)
+    try:
+        with connection, connection.cursor() as cursor:
+            execute_values(cursor, statement, values)
+    finally:
+        connection.close()
+
+
+def spark_jdbc(spark: SparkSession, dsn: str, files: Sequence[Path]) -> None:
+    """Spark reads, validates and writes the staging table by JDBC (batches in one statement), then INSERT."""
+    writer = _validated(spark, files).write.mode("append").option("batchsize", 10_000)
+    writer.jdbc(jdbc_address(dsn), STAGING, properties={"driver": "org.postgresql.Driver"})
+    with psycopg.connect(dsn) as connection:
+        connection.execute(_WORK_MEM)
+        connection.execute(INSERT)
+
+
+def psql_copy(_spark: SparkSession, dsn: str, files: Sequence[Path]) -> None:
+    """psql alone, without validating: `\\copy` of each file into the staging table, then INSERT."""
+    psql = shutil.which("psql")
+    if psql is None:
+        raise ConfigurationError("psql is not on PATH. Install PostgreSQL's client programs.")
+    commands = [f"\\copy {STAGING} from '{path}' with (format csv, header)" for path in files]
+    script = "\n".join([*commands, "BEGIN;", f"{_WORK_MEM};", f"{INSERT};", "COMMIT;"])
+    done = subprocess.run(
+        [psql, "-qX", "-v", "ON_ERROR_STOP=1", dsn],
+        input=script,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"psql failed: {done.stderr[-2000:]}")
+
+
+def _validated(spark: SparkSession, files: Sequence[Path]) -> DataFrame:
+    """The seed's validation of the seed's reader."""
+    schema = f"{_SCHEMA}, _corrupt_record STRING"
+    read = (
+        spark.read.schema(schema).option("header", True).option("mode", "PERMISSIVE").csv([*map(str, files)])
+    )
+    rows = read.where("_corrupt_record IS NULL").select(
+        *[F.trim(F.col(name)).alias(name) if name != "price" else F.col(name) for name in EVENT_COLUMNS]
+    )
+    rows = rows.withColumn("event_type", F.lower("event_type"))
+    rows = rows.withColumn("event_timestamp", F.to_timestamp("event_timestamp"))
+    required = " AND ".join(f"{name} IS NOT NULL" for name in EVENT_COLUMNS if name != "price")
+    rows = rows.where(f"{required} AND event_type IN ('view', 'purchase')")
+    rows = rows.where("(price IS NULL OR price >= 0) AND event_timestamp <= current_timestamp()")
+    return rows.withColumn("price", F.expr("IF(event_type = 'view', NULL, price)"))
