@@ -127,11 +127,12 @@ def _show(job: EsportsPipeline, written: int, folder: Path, console: Console) ->
 
 def _lines(totals: SessionTotals, written: int, folder: Path) -> Iterator[str]:
     parts = totals.written + totals.corrupt + totals.rejected + totals.skipped
-    same = written == totals.records == parts
     yield (
-        f"{'✅' if same else '❌'} {written:,} records were told = {totals.written:,} good + "
-        f"{totals.corrupt:,} corrupt + {totals.rejected:,} rejected + {totals.skipped:,} duplicates"
+        f"{'✅' if totals.records == parts else '❌'} {totals.records:,} records came = "
+        f"{totals.written:,} good + {totals.corrupt:,} corrupt + {totals.rejected:,} rejected + {totals.skipped:,} duplicates"
     )
+    if written > totals.records:
+        yield f"⏳ {written - totals.records:,} more were told, and not read when it was stopped"
     output = folder / "processed"
     yield f"📦 Parquet: {output}"
     query = (

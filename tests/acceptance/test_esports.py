@@ -42,11 +42,12 @@ def test_the_demo_shows_the_real_steps_and_ends_by_itself(tmp_path: Path) -> Non
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "Traceback" not in demo.stdout + demo.stderr
     told = re.search(
-        r"✅ ([\d,]+) records were told = ([\d,]+) good \+ ([\d,]+) corrupt \+ ([\d,]+) rejected "
+        r"✅ ([\d,]+) records came = ([\d,]+) good \+ ([\d,]+) corrupt \+ ([\d,]+) rejected "
         r"\+ ([\d,]+) duplicates",
         demo.stdout,
     )
     assert told, demo.stdout
+    assert "not read" not in demo.stdout
     all_told, good, corrupt, rejected, duplicates = (int(text.replace(",", "")) for text in told.groups())
     assert all_told == good + corrupt + rejected + duplicates
     assert min(good, corrupt, duplicates) > 0
