@@ -127,9 +127,10 @@ def _show(job: EsportsPipeline, written: int, folder: Path, console: Console) ->
 
 def _lines(totals: SessionTotals, written: int, folder: Path) -> Iterator[str]:
     parts = totals.written + totals.corrupt + totals.rejected + totals.skipped
+    mark = "✅" if totals.records == parts else "❌"
     yield (
-        f"{'✅' if totals.records == parts else '❌'} {totals.records:,} records came = "
-        f"{totals.written:,} good + {totals.corrupt:,} corrupt + {totals.rejected:,} rejected + {totals.skipped:,} duplicates"
+        f"{mark} {totals.records:,} records came = {totals.written:,} good + {totals.corrupt:,} corrupt + "
+        f"{totals.rejected:,} rejected + {totals.skipped:,} duplicates"
     )
     if written > totals.records:
         yield f"⏳ {written - totals.records:,} more were told, and not read when it was stopped"
