@@ -159,6 +159,9 @@ class Bench:
             seeds = self._seeds(settings, database) if with_seed else None
         finally:
             client.drop_database(settings.stock_db_name)
+            admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
+            for future in admin.delete_topics(list(topics_of(settings).values())).values():
+                future.exception(30)
         return ours, seeds
 
     def _fresh(self, history: int) -> Settings:
