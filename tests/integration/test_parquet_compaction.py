@@ -165,7 +165,7 @@ def test_readers_never_see_a_row_twice_or_miss_one(tmp_path: Path, count: Callab
 
     reader = threading.Thread(target=read)
     reader.start()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while (compactions < 25 or len(counts) < 60) and time.monotonic() < end:
         for _ in range(2):
             writer.add_rows(MATCHES, [match(n) for n in range(10)], START)
