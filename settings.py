@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     poll_overlap_seconds: Annotated[int, Field(ge=0)] = 60
     max_batch_documents: Positive = 10_000
     max_users_per_piece: Positive = 1_000
+    executors_from_users: Positive = 2_000
+    executor_partition_users: Positive = 200
+    full_users_per_second: Annotated[float, Field(ge=0)] = 0.0
     default_lookback_days: Positive = 30
     max_batch_failures: Positive = 5
     analytics_timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"

@@ -14,7 +14,7 @@ from typing import Any
 
 from checkpoint.atomic_file import read_file, replace, write_atomically
 from checkpoint.lock import hold
-from checkpoint.store import CursorState, checked
+from checkpoint.store import ATTEMPTS, CursorState, checked
 from checkpoint.timestamp_text import decode_timestamp, format_timestamp, parse_timestamp
 from contracts import ConfigurationError, ServiceError
 from durable import sync_folder
@@ -22,7 +22,7 @@ from durable import sync_folder
 __all__ = ["FileCursor", "parse_timestamp"]
 
 FILE_NAME = "last_processed_timestamp.txt"
-NOTES_NAME = "attempts.json"
+NOTES_NAME = f"{ATTEMPTS}.json"
 
 
 class FileCursor:
@@ -33,7 +33,6 @@ class FileCursor:
         self._default_age = timedelta(days=default_days)
         self._file = self._directory / FILE_NAME
         self._previous = self._directory / f"{FILE_NAME}.previous"
-        self._notes = self._directory / NOTES_NAME
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the folder. Raises AlreadyRunningError when another process does."""
@@ -103,26 +102,27 @@ class FileCursor:
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def read_notes(self) -> dict[str, Any]:
-        """What `write_notes` was given last; empty when there is nothing, or nothing readable."""
+    def read_notes(self, topic: str = ATTEMPTS) -> dict[str, Any]:
+        """What `write_notes` was given last on `topic`; empty when there is nothing, or nothing readable."""
         try:
-            notes = json.loads(read_file(self._notes))
+            notes = json.loads(read_file(self._directory / f"{topic}.json"))
         except (OSError, ValueError, RecursionError):
             return {}
         return notes if isinstance(notes, dict) else {}
 
-    def write_notes(self, notes: Mapping[str, Any]) -> None:
-        """Replace the notes (JSON values only); nothing in them removes them.
+    def write_notes(self, notes: Mapping[str, Any], topic: str = ATTEMPTS) -> None:
+        """Replace the notes on `topic` (JSON values only); nothing in them removes them.
 
         They need not survive a power cut, so nothing waits for the disk. Raises ServiceError when they cannot
         be written.
         """
+        file = self._directory / f"{topic}.json"
         try:
             if notes:
                 self._directory.mkdir(parents=True, exist_ok=True)
-                write_atomically(self._notes, json.dumps(notes).encode(), durable=False)
+                write_atomically(file, json.dumps(notes).encode(), durable=False)
             else:
-                self._notes.unlink(missing_ok=True)
+                file.unlink(missing_ok=True)
         except OSError as error:
             raise self._unwritable(error) from error
 

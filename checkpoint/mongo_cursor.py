@@ -28,7 +28,7 @@ from pymongo import ReadPreference, ReturnDocument, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from checkpoint.store import CursorState, checked
+from checkpoint.store import ATTEMPTS, CursorState, checked
 from checkpoint.timestamp_text import format_timestamp, parse_timestamp
 from contracts import AlreadyRunningError
 
@@ -120,17 +120,19 @@ class MongoCursor:
         """Forget the position, so that the next read is the default."""
         self._collection.update_one(self._key, {"$unset": {"timestamp": "", "previous": ""}})
 
-    def read_notes(self) -> dict[str, Any]:
-        """What `write_notes` was given last; empty when there is nothing, or nothing readable."""
-        notes = (self._collection.find_one(self._key, {"notes": 1}) or {}).get("notes")
+    def read_notes(self, topic: str = ATTEMPTS) -> dict[str, Any]:
+        """What `write_notes` was given last on `topic`; empty when there is nothing, or nothing readable."""
+        field = _notes_field(topic)
+        notes = (self._collection.find_one(self._key, {field: 1}) or {}).get(field)
         return notes if isinstance(notes, dict) else {}
 
-    def write_notes(self, notes: Mapping[str, Any]) -> None:
-        """Replace the notes; nothing in them removes them.
+    def write_notes(self, notes: Mapping[str, Any], topic: str = ATTEMPTS) -> None:
+        """Replace the notes on `topic`; nothing in them removes them.
 
         Raises AlreadyRunningError when another instance has taken over: before anything is computed.
         """
-        change = {"$set": {"notes": dict(notes)}} if notes else {"$unset": {"notes": ""}}
+        field = _notes_field(topic)
+        change = {"$set": {field: dict(notes)}} if notes else {"$unset": {field: ""}}
         if self._collection.update_one(self._mine(), change).matched_count == 0:
             raise self._taken_over()
 
@@ -215,3 +217,7 @@ def _moment(value: Any) -> datetime | None:
 
 def _raw(value: Any) -> bytes:
     return bson.encode({"": value})
+
+
+def _notes_field(topic: str) -> str:
+    return "notes" if topic == ATTEMPTS else f"notes_{topic}"

@@ -10,6 +10,10 @@ from typing import Any, Literal, Protocol
 
 from checkpoint.timestamp_text import format_timestamp
 
+# What notes can be about: attempts at computing users, and how far a full pass is.
+ATTEMPTS = "attempts"
+FULL = "full_pass"
+
 
 @dataclass(frozen=True, slots=True)
 class CursorState:
@@ -76,10 +80,10 @@ class CheckpointStore(Protocol):
         """Forget the position: a person's order, which needs no lock."""
         ...
 
-    def read_notes(self) -> dict[str, Any]:
-        """What `write_notes` was given last; empty when there is nothing, or nothing readable."""
+    def read_notes(self, topic: str = ATTEMPTS) -> dict[str, Any]:
+        """What `write_notes` was given last on `topic`; empty when there is nothing, or nothing readable."""
         ...
 
-    def write_notes(self, notes: Mapping[str, Any]) -> None:
-        """Replace the notes (JSON values only); nothing in them removes them."""
+    def write_notes(self, notes: Mapping[str, Any], topic: str = ATTEMPTS) -> None:
+        """Replace the notes on `topic` (JSON values only); nothing in them removes them."""
         ...

@@ -1,10 +1,19 @@
-"""Code for Spark's executors: sent along with the work, so that they need the pinned packages alone."""
+"""The project's code for Spark's executors, which need the pinned packages installed and nothing else."""
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
 from types import ModuleType
 
 from pyspark import cloudpickle
+from pyspark.sql import SparkSession
+
+_ROOT = Path(__file__).resolve().parents[1]
+# What runs without a browser; the single modules beside the packages come too.
+PACKAGES = ("analytics", "checkpoint", "commands", "monitoring", "pipelines", "sinks", "sources")
+# The same source gives the same archive, byte for byte.
+_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def ship_code(*modules: ModuleType) -> None:
@@ -15,3 +24,30 @@ def ship_code(*modules: ModuleType) -> None:
     """
     for module in modules:
         cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
+
+
+def write_archive(target: Path) -> None:
+    """Write the project's modules as a zip for `spark-submit --py-files`, from the checkout they lie in."""
+    files = [*_ROOT.glob("*.py"), *(file for name in PACKAGES for file in (_ROOT / name).rglob("*.py"))]
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(files):
+            entry = zipfile.ZipInfo(file.relative_to(_ROOT).as_posix(), _TIME)
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, file.read_bytes())
+
+
+def send_code(spark: SparkSession) -> None:
+    """Let the executors of `spark` import the project's modules by their names.
+
+    A local master's workers import from the checkout; sending files would call Hadoop's shell there, which
+    Windows lacks. A cluster's get the archive, unless this process was itself started from one by --py-files.
+    """
+    context = spark.sparkContext
+    if str(context.master).startswith("local"):
+        context.environment["PYTHONPATH"] = str(_ROOT)
+    elif _ROOT.is_dir():
+        # Spark serves the file from where it lies while it runs, and removes this folder at its end.
+        archive = Path(str(context._temp_dir)) / "spark-health-analytics.zip"
+        write_archive(archive)
+        context.addPyFile(str(archive))

@@ -52,8 +52,44 @@ def upsert_newer(
     with ThreadPoolExecutor(max(1, threads)) as pool:
         results = list(pool.map(writer.write, _halves(bulks, threads)))
     total = sum(results, WriteResult())
-    deleted = _delete_older(collection, user_ids, calculated_at, [failed.document for failed in total.failed])
+    deleted = delete_older(collection, user_ids, calculated_at, [failed.document for failed in total.failed])
     return total + WriteResult(deleted=deleted)
+
+
+def delete_older(
+    collection: Collection[dict[str, Any]],
+    user_ids: Sequence[ObjectId],
+    calculated_at: datetime,
+    kept: _Documents,
+) -> int:
+    """Remove what of `user_ids` was calculated before, and return how much that was.
+
+    `kept` could not be written, so their old version stays.
+    """
+    deleted = 0
+    keep = [{name: document[name] for name in KEY} for document in kept]
+    for start in range(0, len(user_ids), _DELETE_USERS):
+        condition: dict[str, Any] = {
+            "userId": {"$in": list(user_ids[start : start + _DELETE_USERS])},
+            "calculatedAt": {"$lt": calculated_at},
+        }
+        if keep:
+            condition["$nor"] = keep
+        deleted += collection.delete_many(condition).deleted_count
+    return deleted
+
+
+def stored_of(
+    collection: Collection[dict[str, Any]], user_ids: Sequence[ObjectId], calculated_at: datetime
+) -> tuple[int, int]:
+    """How many documents of `user_ids` the calculation of `calculated_at` has inserted and updated.
+
+    For a write that was repeated: the second time finds its own documents, and its answers count them as
+    skipped.
+    """
+    mine: dict[str, Any] = {"userId": {"$in": list(user_ids)}, "calculatedAt": calculated_at}
+    inserted = collection.count_documents({**mine, "createdAt": calculated_at})
+    return inserted, collection.count_documents(mine) - inserted
 
 
 def _sort_key(document: Document) -> tuple[Any, ...]:
@@ -171,23 +207,3 @@ def _sort_out(details: Any, documents: _Documents) -> tuple[WriteResult, list[Do
         else:
             failed.append(FailedWrite(document, f"refused by the server (code {entry.get('code')})"))
     return WriteResult(details["nUpserted"], details["nMatched"], failed=tuple(failed)), again, duplicates
-
-
-def _delete_older(
-    collection: Collection[dict[str, Any]],
-    user_ids: Sequence[ObjectId],
-    calculated_at: datetime,
-    kept: _Documents,
-) -> int:
-    """Remove keys that are no longer produced; `kept` could not be written, so their old version stays."""
-    deleted = 0
-    keep = [{name: document[name] for name in KEY} for document in kept]
-    for start in range(0, len(user_ids), _DELETE_USERS):
-        condition: dict[str, Any] = {
-            "userId": {"$in": list(user_ids[start : start + _DELETE_USERS])},
-            "calculatedAt": {"$lt": calculated_at},
-        }
-        if keep:
-            condition["$nor"] = keep
-        deleted += collection.delete_many(condition).deleted_count
-    return deleted

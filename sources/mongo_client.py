@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import warnings
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, cast
 
@@ -83,6 +84,12 @@ def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
         client.close()
         raise ConfigurationError(f"MONGO_URI has options that mean nothing: {'; '.join(faults)}.")
     return client
+
+
+@lru_cache(maxsize=4)
+def shared_client(uri: str, timeout_ms: int) -> MongoClient[dict[str, Any]]:
+    """This process's one client of `uri`, whose connections the tasks of a Spark worker share."""
+    return connect(uri, timeout_ms)
 
 
 def _option_faults(uri: str) -> list[str]:

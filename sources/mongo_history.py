@@ -35,10 +35,11 @@ def read_history(
 
 
 def all_user_ids(collection: Collection[dict[str, Any]]) -> Iterator[ObjectId]:
-    """Every distinct userId of type ObjectId, in no particular order; pymongo's errors pass through."""
+    """Every distinct userId of type ObjectId, sorted; pymongo's errors pass through."""
     pipeline: list[dict[str, Any]] = [
         {"$match": {"userId": {"$type": "objectId"}}},
         {"$group": {"_id": "$userId"}},
+        {"$sort": {"_id": 1}},
     ]
     # The server answers once it has seen every document; what follows comes quickly.
     with pymongo.timeout(WHOLE_COLLECTION_SECONDS):

@@ -52,7 +52,9 @@ class HealthBatch:
         on_recovery: Callable[[str], None] = lambda _origin: None,
         overlap_seconds: int,
         users_per_piece: int = 1_000,
+        whole_from_users: int | None = None,
     ) -> None:
+        """So many users are recomputed at once, or from `whole_from_users` all of a page."""
         self._poll = poll
         self._recompute = recompute
         self._cursor = cursor
@@ -64,6 +66,7 @@ class HealthBatch:
         self._on_recovery = on_recovery
         self._overlap = timedelta(seconds=overlap_seconds)
         self._users_per_piece = users_per_piece
+        self._whole_from_users = whole_from_users
         self._recomputed: dict[ObjectId, datetime] = {}
         self._known: CursorState | None = None
         self._current: Piece | None = None
@@ -156,15 +159,19 @@ class HealthBatch:
         self._validate(page, piece)
         mark("validate")
         failed: list[FailedWrite] = []
-        for users in _chunks(piece.users, self._users_per_piece):
+        for users in _chunks(piece.users, self._at_once(len(piece.users))):
             done = self._recompute.run(users, piece.batch_id, mark)
             self._recomputed.update(dict.fromkeys(users, done.calculated_at))
-            piece.computed += len(done.documents)
+            piece.computed += done.computed
             piece.writes += done.writes
             failed += done.writes.failed
         self._letters.store([*piece.rejected, *failed], piece.batch_id, self._clock.now())
         mark("dead_letters")
         return piece
+
+    def _at_once(self, users: int) -> int:
+        whole = self._whole_from_users is not None and users >= self._whole_from_users
+        return users if whole else self._users_per_piece
 
     def _validate(self, page: PollPage, piece: Piece) -> None:
         rules = self._recompute.rules(piece.start)
@@ -226,5 +233,5 @@ class HealthBatch:
 
 
 def _chunks(users: Sequence[ObjectId], size: int) -> Iterator[Sequence[ObjectId]]:
-    for start in range(0, len(users), size):
+    for start in range(0, len(users), size or 1):
         yield users[start : start + size]

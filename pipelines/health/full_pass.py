@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,9 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from contracts import BatchReport
+from pipelines.health.pass_progress import PassProgress, UserIds
 from pipelines.health.users import Recompute
+from pipelines.runner import StopFlag
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import MonotonicClock
 from sources.mongo_history import all_user_ids
@@ -30,6 +32,7 @@ class FullPass:
         clock: MonotonicClock,
         next_batch_id: Callable[[], str],
         on_report: Callable[[BatchReport], None],
+        progress: PassProgress,
     ) -> None:
         self._source = source
         self._target = target
@@ -38,23 +41,27 @@ class FullPass:
         self._clock = clock
         self._next_batch_id = next_batch_id
         self._on_report = on_report
+        self._progress = progress
 
-    def run(self, should_stop: Callable[[], bool], between: Callable[[], object] = lambda: None) -> int:
+    def run(self, stop: StopFlag, between: Callable[[], object] = lambda: None) -> int:
         """Recompute all users; each piece is reported as a batch. Returns the documents removed.
 
         `between` is called after each piece.
 
-        A pass that is stopped half-way removes nothing: it cannot know which users are gone.
+        A pass that is stopped half-way removes nothing: it cannot know which users are gone. The next one
+        goes on where this one was stopped or killed, if that was less than a day after its begin.
         """
-        started = self._clock.next()
-        seen: set[ObjectId] = set()
-        for users in _pieces(all_user_ids(self._source)):
-            if should_stop():
+        ids = UserIds(all_user_ids(self._source))
+        started = self._progress.begin(ids, self._clock.next())
+        while users := self._progress.piece():
+            if stop():
                 return 0
             self._piece(users)
-            seen.update(users)
+            self._progress.advance(users, stop.wait)
             between()
-        return self._remove_gone(seen, started)
+        removed = self._remove_gone(ids, started)
+        self._progress.end()
+        return removed
 
     def _piece(self, users: list[ObjectId]) -> None:
         batch_id, start = self._next_batch_id(), self._clock.now()
@@ -66,14 +73,14 @@ class FullPass:
                 start,
                 max(start, self._clock.now()),
                 records_processed=done.history_rows,
-                analytics_computed=len(done.documents),
+                analytics_computed=done.computed,
                 writes=done.writes,
                 users=len(users),
                 errors=[failed.reason for failed in done.writes.failed],
             )
         )
 
-    def _remove_gone(self, seen: set[ObjectId], started: datetime) -> int:
+    def _remove_gone(self, seen: UserIds, started: datetime) -> int:
         removed = self._target.delete_many({"userId": {"$not": {"$type": "objectId"}}}).deleted_count
         gone = [user for user in all_user_ids(self._target) if user not in seen]
         for start in range(0, len(gone), _USERS_PER_PIECE):
@@ -82,14 +89,3 @@ class FullPass:
             answer = self._target.delete_many({"userId": {"$in": chunk}, "calculatedAt": {"$lt": started}})
             removed += answer.deleted_count
         return removed
-
-
-def _pieces(users: Iterator[ObjectId]) -> Iterator[list[ObjectId]]:
-    piece: list[ObjectId] = []
-    for user in users:
-        piece.append(user)
-        if len(piece) == _USERS_PER_PIECE:
-            yield piece
-            piece = []
-    if piece:
-        yield piece

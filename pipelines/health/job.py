@@ -27,13 +27,14 @@ from pipelines.faults import Faults
 from pipelines.health.audit import Audit
 from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECONDS, Backend
 from pipelines.health.batch import HealthBatch
+from pipelines.health.by_size import executors_from, piece_size, users_recompute
 from pipelines.health.dead_letter_retry import LetterRetry
 from pipelines.health.failures import Failures
 from pipelines.health.full_pass import FullPass
 from pipelines.health.isolation import Isolation
+from pipelines.health.pass_progress import PassProgress
 from pipelines.health.stores import SOURCE_COLLECTION, open_cursor, open_database, open_letters
 from pipelines.health.sweep import Sweep
-from pipelines.health.users import UserRecompute
 from pipelines.health_endpoints import HealthEndpoints, serving
 from pipelines.runner import StopFlag
 from pipelines.ticker import Ticker
@@ -172,7 +173,8 @@ def assemble(
     metrics, poll_metrics = _measure(settings, spark, letters)
     backend, state = Backend(settings, target, metrics), RunState(settings.batch_interval_seconds)
     faults = Faults(settings.fault)
-    recompute_of = partial(UserRecompute, spark, source, target, clock, settings.analytics_timezone)
+    from_users = executors_from(settings, source)
+    recompute_of = partial(users_recompute, settings, spark, source, target, clock)
     isolated = partial(
         Isolation,
         failures=Failures(cursor, settings.max_batch_failures),
@@ -194,10 +196,13 @@ def assemble(
         on_recovery=poll_metrics.recovered,
         overlap_seconds=settings.poll_overlap_seconds,
         users_per_piece=settings.max_users_per_piece,
+        whole_from_users=from_users,
     )
     retry = LetterRetry(letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes)
     # Without events: everybody's analytics at once are no news.
-    full = FullPass(source, target, isolated(recompute_of()), letters, clock, batch.next_batch_id, on_report)
+    progress = PassProgress(cursor, partial(piece_size, settings, from_users), settings.full_users_per_second)
+    everybody = isolated(recompute_of())
+    full = FullPass(source, target, everybody, letters, clock, batch.next_batch_id, on_report, progress)
     audit = _audit(settings, source, target, metrics)
     return HealthPipeline(
         settings, spark, source, target, clock, cursor, batch, full, retry, history, metrics, poll_metrics,

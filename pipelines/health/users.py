@@ -34,13 +34,13 @@ Compute = Callable[[SparkSession, pa.Table, int], pa.Table]
 
 @dataclass(frozen=True)
 class Recomputed:
-    """What one recomputation read and wrote; `documents` are those handed to the writer.
+    """What one recomputation read and wrote; `computed` documents were handed to the writer.
 
     `calculated_at` was taken from the server's clock before the history was read.
     """
 
     calculated_at: datetime
-    documents: list[dict[str, Any]]
+    computed: int
     writes: WriteResult
     history_rows: int
 
@@ -61,7 +61,7 @@ def combined(parts: Sequence[Recomputed], failed: Sequence[FailedWrite], now: da
     """The parts as one, with `failed` added to its failed writes; `now` is its time if there is no part."""
     return Recomputed(
         min((part.calculated_at for part in parts), default=now),
-        [document for part in parts for document in part.documents],
+        sum(part.computed for part in parts),
         sum((part.writes for part in parts), WriteResult(failed=tuple(failed))),
         sum(part.history_rows for part in parts),
     )
@@ -129,4 +129,4 @@ class UserRecompute:
         _log_examples(writes)
         self._on_written(ordered, calculated_at)
         step("write")
-        return Recomputed(calculated_at, documents, writes, history.num_rows)
+        return Recomputed(calculated_at, len(documents), writes, history.num_rows)

@@ -61,7 +61,7 @@ class Bench:
             if user in self.poison:
                 raise self.poison[user]
         self.computed += users
-        return Recomputed(NOW, [{"userId": user} for user in users], WriteResult(len(users)), len(users))
+        return Recomputed(NOW, len(users), WriteResult(len(users)), len(users))
 
     def run(self, users: Sequence[ObjectId]) -> Recomputed | BaseException:
         """One batch; a process that dies is started again."""

@@ -1,0 +1,187 @@
+"""What runs on the executors: histories out of MongoDB, and results into it, for one partition of users.
+
+A task may run twice, also at the same time (retries, speculation). Both write the same `calculatedAt`, so
+the second changes nothing and counts what the first has stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import bson
+import pyarrow as pa
+import pyarrow.compute as pc
+from bson import ObjectId
+from bson.errors import BSONError
+from pymongo.collection import Collection
+from pymongo.errors import PyMongoError
+
+from analytics.documents import build_documents
+from analytics.history_table import HISTORY_SCHEMA, history_table
+from analytics.schemas import RESULT_SCHEMA
+from analytics.validation import METRICS, DayRules
+from contracts import FailedWrite, ServiceError, WriteResult
+from sinks.dead_letters import DeadLetters
+from sinks.mongo_errors import denial, is_transient_mongo
+from sinks.mongo_upsert import KEY, delete_older, stored_of, upsert_newer
+from sources.mongo_client import ServerClock, shared_client
+from sources.mongo_history import read_history
+
+HISTORY_DDL: Final = ", ".join(["user int", "day int", *(f"{name} double" for name in METRICS)])
+OUTCOME_DDL: Final = (
+    "computed int, inserted int, updated int, skipped int, deleted int, stored int, users array<int>,"
+    " failed array<binary>"
+)
+# What a task holds at once: the documents of so many users, and so many of the results.
+_USERS_PER_READ = 50
+_ROWS_PER_WRITE = 1_200
+# More go to the dead-letter queue from the executor, so that no driver has to hold them.
+_FAILED_PER_PARTITION = 100
+
+
+class TaskError(Exception):
+    """A fault of a server or folder that a task met, in words that the driver can read back.
+
+    `kind` is `denied`, `transient`, `mongo` or `service`. Spark hands the driver the text alone.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(f"[{kind}] {text}")
+
+
+@dataclass(frozen=True)
+class Calculation:
+    """One batch as its tasks have to know it.
+
+    `users` are sorted; partition n has those from n · `size`. `uri` may hold a password: it is kept from
+    every text and never is a setting of Spark's.
+    """
+
+    uri: str = field(repr=False)
+    timeout_ms: int
+    database: str
+    source: str
+    target: str
+    timezone: str
+    dlq_directory: str
+    batch_id: str
+    calculated_at: datetime
+    users: Sequence[ObjectId] = field(repr=False)
+    size: int
+
+    def collection(self, name: str) -> Collection[dict[str, Any]]:
+        """By this worker process's own client."""
+        return shared_client(self.uri, self.timeout_ms)[self.database][name]
+
+
+def read_partitions(work: Calculation, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The histories (HISTORY_SCHEMA) of the users of each partition whose number (`id`) comes in.
+
+    Raises TaskError.
+    """
+    rules = DayRules.at(work.calculated_at, work.timezone)
+    for batch in batches:
+        for number in batch.column("id").to_pylist():
+            end = min((number + 1) * work.size, len(work.users))
+            for start in range(number * work.size, end, _USERS_PER_READ):
+                users = work.users[start : min(start + _USERS_PER_READ, end)]
+                with _as_task_errors():
+                    table = history_table(read_history(work.collection(work.source), users), users, rules)
+                shifted = pc.add(table.column("user"), pa.scalar(start, pa.int32()))
+                yield from table.set_column(0, HISTORY_SCHEMA.field("user"), shifted).to_batches()
+
+
+def write_partition(
+    work: Calculation, metadata: dict[str, Any], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Write the results (RESULT_SCHEMA) of a partition, newer wins; one row of OUTCOME_DDL for all of it.
+
+    Raises TaskError.
+    """
+    writer = _PartitionWriter(work, metadata)
+    for batch in batches:
+        for start in range(0, batch.num_rows, _ROWS_PER_WRITE):
+            rows = pa.Table.from_batches([batch.slice(start, _ROWS_PER_WRITE)])
+            with _as_task_errors():
+                writer.write(rows.select(RESULT_SCHEMA.names).cast(RESULT_SCHEMA))
+    with _as_task_errors():
+        yield writer.outcome()
+
+
+class _PartitionWriter:
+    def __init__(self, work: Calculation, metadata: dict[str, Any]) -> None:
+        self._work, self._metadata = work, metadata
+        self._target = work.collection(work.target)
+        self._clock = ServerClock(self._target.database.client)
+        self._numbers: set[int] = set()
+        self._computed = 0
+        self._total = WriteResult()
+        self._keys: list[Any] = []
+        self._stored = 0
+
+    def write(self, rows: pa.Table) -> None:
+        work, now = self._work, self._clock.now()
+        documents = build_documents(rows, work.users, work.calculated_at, self._metadata)
+        done = upsert_newer(self._target, documents, (), work.calculated_at, now)
+        self._numbers.update(rows.column("user").to_pylist())
+        self._computed += len(documents)
+        self._keys += [failed.document for failed in done.failed]
+        room = max(0, _FAILED_PER_PARTITION - len(self._total.failed))
+        beyond = done.failed[room:]
+        self._stored += len(beyond)
+        DeadLetters(work.dlq_directory).store(beyond, work.batch_id, now)
+        self._total += WriteResult(done.inserted, done.updated, done.skipped, failed=done.failed[:room])
+
+    def outcome(self) -> pa.RecordBatch:
+        work, total = self._work, self._total
+        numbers = sorted(self._numbers)
+        users = [work.users[number] for number in numbers]
+        deleted = delete_older(self._target, users, work.calculated_at, self._keys)
+        inserted, updated, skipped = total.inserted, total.updated, total.skipped
+        if skipped:
+            inserted, updated = stored_of(self._target, users, work.calculated_at)
+            skipped = self._computed - inserted - updated - len(self._keys)
+        counts = [self._computed, inserted, updated, skipped, deleted, self._stored]
+        failed = [_encoded(failure) for failure in total.failed]
+        columns = [
+            *(pa.array([count], pa.int32()) for count in counts),
+            pa.array([numbers], pa.list_(pa.int32())),
+            pa.array([failed], pa.list_(pa.binary())),
+        ]
+        names = [column.split()[0] for column in OUTCOME_DDL.split(", ")]
+        return pa.RecordBatch.from_arrays(columns, names)
+
+
+def _encoded(failure: FailedWrite) -> bytes:
+    try:
+        return bson.encode({"document": failure.document, "reason": failure.reason})
+    except (BSONError, OverflowError):
+        # It was refused because it cannot be encoded; a retry recomputes its user and needs no more.
+        names = {name: failure.document[name] for name in KEY}
+        return bson.encode({"document": names, "reason": failure.reason})
+
+
+def failed_writes(encoded: Sequence[bytes]) -> list[FailedWrite]:
+    """The failed documents of an outcome's row."""
+    options: bson.CodecOptions[dict[str, Any]] = bson.CodecOptions(tz_aware=True)
+    found = [bson.decode(item, codec_options=options) for item in encoded]
+    return [FailedWrite(item["document"], item["reason"]) for item in found]
+
+
+@contextmanager
+def _as_task_errors() -> Iterator[None]:
+    try:
+        yield
+    except ServiceError as error:
+        raise TaskError("service", str(error)) from None
+    except PyMongoError as error:
+        refusal = denial(error)
+        if refusal is not None:
+            raise TaskError("denied", refusal) from None
+        # Drivers' messages quote addresses; the type is what helps.
+        kind = "transient" if is_transient_mongo(error) else "mongo"
+        raise TaskError(kind, type(error).__name__) from None

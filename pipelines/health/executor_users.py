@@ -1,0 +1,165 @@
+"""Recompute many users on the executors: the driver holds their ids and the counts, and no document.
+
+read (a task a partition of users) → the same windows → write (in the partitions the windows left).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from bson import ObjectId
+from py4j.protocol import Py4JJavaError
+from pymongo.collection import Collection
+from pymongo.errors import AutoReconnect, PyMongoError
+from pyspark import StorageLevel
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from analytics.health import analytics_of
+from analytics.validation import DayRules
+from contracts import AccessDeniedError, ServiceError, WriteResult
+from monitoring.logs import get_logger
+from pipelines.executors import send_code
+from pipelines.health.executor_tasks import (
+    HISTORY_DDL,
+    OUTCOME_DDL,
+    Calculation,
+    failed_writes,
+    read_partitions,
+    write_partition,
+)
+from pipelines.health.users import Recomputed, Step, Written
+from settings import Settings
+from sinks.mongo_upsert import delete_older
+from sources.mongo_client import MonotonicClock
+
+logger = get_logger(__name__)
+
+_TASK_ERROR = re.compile(r"TaskError: \[(\w+)\] (.*)")
+
+
+class ExecutorRecompute:
+    """Recomputes users like UserRecompute, with the same result."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        settings: Settings,
+        source: Collection[dict[str, Any]],
+        target: Collection[dict[str, Any]],
+        clock: MonotonicClock,
+        on_written: Written = lambda _users, _calculated_at: None,
+    ) -> None:
+        """`on_written` is told whose analytics of which calculation were just written."""
+        self._spark = spark
+        self._settings = settings
+        self._source = source
+        self._target = target
+        self._clock = clock
+        self._on_written = on_written
+        self._code_sent = False
+
+    def rules(self, now: datetime) -> DayRules:
+        """The calendar by which documents are judged at `now`."""
+        return DayRules.at(now, self._settings.analytics_timezone)
+
+    def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
+        """Read, compute and write `users`; `step` is told each named point as it is left.
+
+        Raises pymongo's errors and ServiceError as the tasks met them, and Spark's; repeating it is safe.
+        """
+        if not self._code_sent:
+            send_code(self._spark)
+            self._code_sent = True
+        work = self._calculation(sorted(users), batch_id)
+        started = time.monotonic()
+        partitions = -(-len(work.users) // work.size)
+        logger.info(f"🛰️ {len(users)} users on the executors, in {partitions} partitions", batch=batch_id)
+        numbers = self._spark.range(0, partitions, 1, partitions)
+        read = partial(read_partitions, work)
+        # On disk: a large batch is larger than memory. Read once, so that what is counted is computed.
+        history = numbers.mapInArrow(read, HISTORY_DDL).persist(StorageLevel.DISK_ONLY)
+        try:
+            with _errors_of_tasks():
+                rows = history.count()
+                step("read")
+                metadata = {
+                    "sparkJobId": f"{self._spark.sparkContext.applicationId}:{batch_id}"[:200],
+                    "sparkVersion": self._spark.version[:50],
+                    "processingDurationMs": round((time.monotonic() - started) * 1000),
+                    "dataPointsProcessed": rows,
+                }
+                outcome = self._write(history, partitions, work, metadata)
+        finally:
+            history.unpersist()
+        self._on_written(work.users, work.calculated_at)
+        step("write")
+        return Recomputed(work.calculated_at, outcome[0], outcome[1], rows)
+
+    def _calculation(self, users: Sequence[ObjectId], batch_id: str) -> Calculation:
+        settings = self._settings
+        return Calculation(
+            uri=settings.mongo_uri.get_secret_value(),
+            timeout_ms=round(settings.mongo_timeout_seconds * 1000),
+            database=self._source.database.name,
+            source=self._source.name,
+            target=self._target.name,
+            timezone=settings.analytics_timezone,
+            dlq_directory=str(settings.dlq_directory),
+            batch_id=batch_id,
+            # Before the read: what changes afterwards is polled later and must win.
+            calculated_at=self._clock.next(),
+            users=users,
+            size=settings.executor_partition_users,
+        )
+
+    def _write(
+        self, history: DataFrame, partitions: int, work: Calculation, metadata: dict[str, Any]
+    ) -> tuple[int, WriteResult]:
+        """How many documents were computed, and what became of them."""
+        results = analytics_of(history.repartition(partitions, "user"))
+        rows = results.mapInArrow(partial(write_partition, work, metadata), OUTCOME_DDL).collect()
+        computed, total, served = 0, WriteResult(), set[int]()
+        for row in rows:
+            computed += row.computed
+            served.update(row.users)
+            failed = failed_writes([bytes(item) for item in row.failed])
+            total += WriteResult(row.inserted, row.updated, row.skipped, row.deleted, tuple(failed))
+            if row.stored:
+                logger.error(
+                    f"{row.stored} more documents of a partition were refused; its executor has stored them "
+                    f"in its DLQ_DIRECTORY ({work.dlq_directory})"
+                )
+        # Who has no usable document any more has no row either, and nothing may be left of him.
+        without = [user for number, user in enumerate(work.users) if number not in served]
+        deleted = delete_older(self._target, without, work.calculated_at, ())
+        return computed, total + WriteResult(deleted=deleted)
+
+
+@contextmanager
+def _errors_of_tasks() -> Iterator[None]:
+    """A server's or folder's fault that a task met, as if the driver had met it."""
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        found = _TASK_ERROR.search(str(error))
+        if found is None:
+            raise
+        raise _as_here(found[1], found[2]) from None
+
+
+def _as_here(kind: str, text: str) -> Exception:
+    match kind:
+        case "denied":
+            return AccessDeniedError(text)
+        case "transient":
+            return AutoReconnect(f"an executor met {text}")
+        case "mongo":
+            return PyMongoError(f"an executor met {text}")
+    return ServiceError(text)

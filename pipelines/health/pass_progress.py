@@ -1,0 +1,131 @@
+"""How far a full pass is: kept in the checkpoint, so that a killed one goes on, told, and held to a rate."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, overload
+
+from bson import ObjectId
+from bson.errors import InvalidId
+
+from checkpoint.store import FULL, CheckpointStore
+from checkpoint.timestamp_text import format_timestamp, parse_timestamp
+from monitoring.logs import get_logger
+
+logger = get_logger(__name__)
+
+_ID_BYTES = 12
+_TELL_SECONDS = 10.0
+# What an older one had done may be stale again.
+_RESUME_WITHIN = timedelta(days=1)
+# A limited pass rests after each second's or so worth of users, instead of after bursts.
+_PIECE_SECONDS = 2.0
+
+
+class UserIds(Sequence[ObjectId]):
+    """Sorted ids in 12 bytes each: a million users are 12 MB."""
+
+    def __init__(self, ids: Iterable[ObjectId]) -> None:
+        self._bytes = b"".join(user.binary for user in ids)
+
+    def __len__(self) -> int:
+        return len(self._bytes) // _ID_BYTES
+
+    @overload
+    def __getitem__(self, index: int) -> ObjectId: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[ObjectId]: ...
+    def __getitem__(self, index: int | slice) -> ObjectId | list[ObjectId]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return ObjectId(self._bytes[index * _ID_BYTES : (index + 1) * _ID_BYTES])
+
+    def __contains__(self, user: object) -> bool:
+        if not isinstance(user, ObjectId):
+            return False
+        place = bisect_left(self, user)
+        return place < len(self) and self[place] == user
+
+
+class PassProgress:
+    """One pass after another; each is either begun anew or goes on where a killed or stopped one was."""
+
+    def __init__(
+        self,
+        store: CheckpointStore,
+        piece_size: Callable[[int], int],
+        users_per_second: float = 0.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Of so many users `piece_size` are done at once; `users_per_second` 0 is no limit."""
+        self._store = store
+        self._piece_size = piece_size
+        self._rate = users_per_second
+        self._monotonic = monotonic
+        self._started: datetime
+        self._ids: UserIds
+        self._first = self._done = 0
+        self._began = self._told = 0.0
+
+    def begin(self, ids: UserIds, now: datetime) -> datetime:
+        """Start on `ids`, or go on; the moment at which this pass was begun for the first time."""
+        found = _position(self._store.read_notes(FULL), now)
+        self._ids, self._first, self._started = ids, 0, now
+        if found is not None:
+            self._started, last = found
+            self._first = bisect_right(ids, last)
+            logger.info(
+                f"⏩ Going on with the full pass of {format_timestamp(self._started)}: "
+                f"{self._first:,} of {len(ids):,} users are done"
+            )
+        self._done = self._first
+        self._began = self._told = self._monotonic()
+        return self._started
+
+    def piece(self) -> list[ObjectId]:
+        """The next users; empty at the end."""
+        size = self._piece_size(len(self._ids))
+        if self._rate:
+            size = max(1, min(size, round(self._rate * _PIECE_SECONDS)))
+        return self._ids[self._done : self._done + size]
+
+    def advance(self, users: Sequence[ObjectId], wait: Callable[[float], object]) -> None:
+        """These are done, for good; then `wait` so many seconds as the rate asks for."""
+        self._done += len(users)
+        last = {"started": format_timestamp(self._started), "last_user": str(users[-1])}
+        self._store.write_notes(last, FULL)
+        if self._rate:
+            early = (self._done - self._first) / self._rate - (self._monotonic() - self._began)
+            if early > 0:
+                wait(early)
+        self._tell(self._monotonic() - self._began)
+
+    def end(self) -> None:
+        """The next pass begins anew."""
+        self._store.write_notes({}, FULL)
+
+    def _tell(self, passed: float) -> None:
+        total = len(self._ids)
+        if self._done < total and self._monotonic() - self._told < _TELL_SECONDS:
+            return
+        self._told = self._monotonic()
+        rate = (self._done - self._first) / max(passed, 1e-3)
+        left = timedelta(seconds=round((total - self._done) / rate)) if rate else "?"
+        logger.info(
+            f"⏳ Full pass: {self._done:,} of {total:,} users ({100 * self._done // total} %), "
+            f"{rate:,.1f} users/s, {left} left"
+        )
+
+
+def _position(notes: dict[str, Any], now: datetime) -> tuple[datetime, ObjectId] | None:
+    """When the pass was begun and its last user; None without one that is worth going on with."""
+    try:
+        started, last = parse_timestamp(notes["started"]), ObjectId(notes["last_user"])
+    except (KeyError, TypeError, ValueError, InvalidId):
+        return None
+    return (started, last) if timedelta(0) <= now - started < _RESUME_WITHIN else None

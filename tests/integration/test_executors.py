@@ -1,0 +1,210 @@
+"""Large batches on the executors: the same result as on the driver, also for tasks that run twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from bson import ObjectId
+from pydantic import SecretStr
+from pymongo.database import Database
+from pymongo.errors import AutoReconnect
+from pyspark.sql import SparkSession
+
+from analytics.health import compute
+from pipelines.health.executor_tasks import Calculation, failed_writes, read_partitions, write_partition
+from pipelines.health.executor_users import ExecutorRecompute
+from pipelines.health.isolation import is_of_the_data
+from pipelines.health.users import Recompute, UserRecompute
+from settings import Settings, load
+from sinks.dead_letters import DeadLetters
+from sinks.mongo_errors import is_transient_mongo
+from sinks.mongo_indexes import ensure_indexes
+from sources.mongo_client import MonotonicClock, ServerClock
+from sources.simulator import Population
+from tests.compare import assert_same_analytics
+from tests.reference import reference_analytics
+from tests.toxiproxy import free_port
+
+_USERS = 23
+
+
+@pytest.fixture
+def settings(mongo_uri: str, database: Database[dict[str, Any]], tmp_path: Any) -> Settings:
+    """Partitions of five users, so that a small population has several and an incomplete one."""
+    return load(
+        env_file=None,
+        mongo_uri=mongo_uri,
+        mongo_db_name=database.name,
+        executor_partition_users=5,
+        dlq_directory=tmp_path / "dlq",
+    )
+
+
+@pytest.fixture
+def users(database: Database[dict[str, Any]]) -> list[ObjectId]:
+    """The users of a simulated population, one without documents, and one without usable ones."""
+    now = datetime.now(timezone.utc)
+    source = database["healthmetrics"]
+    ensure_indexes(database["analytics"])
+    Population(seed=3, users=_USERS, days=120, today=now.date()).backfill(source, now - timedelta(minutes=5))
+    wearable, gone = ObjectId(), ObjectId()
+    source.insert_one(
+        {"userId": wearable, "date": now, "updatedAt": now, "source": "watch", "metrics": {"steps": 5}}
+    )
+    return [*source.distinct("userId", {"userId": {"$type": "objectId"}}), gone]
+
+
+def _step(_name: str) -> None:
+    pass
+
+
+def _clock(database: Database[dict[str, Any]]) -> MonotonicClock:
+    return MonotonicClock(ServerClock(database.client))
+
+
+def _executors(spark: SparkSession, settings: Settings, database: Database[dict[str, Any]]) -> Recompute:
+    return ExecutorRecompute(
+        spark, settings, database["healthmetrics"], database["analytics"], _clock(database)
+    )
+
+
+def _stale(user: ObjectId) -> dict[str, Any]:
+    """A document of an earlier calculation that nobody's data produce any more."""
+    old = datetime(2020, 1, 1, tzinfo=timezone.utc)
+    return {"userId": user, "metricType": "gone", "timeRange": "7day", "calculatedAt": old}
+
+
+def test_the_executors_equal_the_reference_and_the_driver(
+    spark: SparkSession, settings: Settings, database: Database[dict[str, Any]], users: list[ObjectId]
+) -> None:
+    """Same documents, same counts; obsolete keys go, also of users who have no row left."""
+    target = database["analytics"]
+    target.insert_many([_stale(user) for user in users])
+    done = _executors(spark, settings, database).run(users, "batch_1", _step)
+    expected = reference_analytics(
+        list(database["healthmetrics"].find()), "UTC", datetime.now(timezone.utc).date()
+    )
+    assert_same_analytics(list(target.find()), expected)
+    assert (done.computed, done.writes.inserted, done.writes.deleted) == (
+        len(expected), len(expected), len(users),
+    )  # fmt: skip
+    again = UserRecompute(spark, database["healthmetrics"], target, _clock(database), "UTC").run(
+        users, "batch_2", _step
+    )
+    assert (again.computed, again.history_rows) == (done.computed, done.history_rows)
+    assert again.writes.updated == done.writes.written
+    assert_same_analytics(list(target.find()), expected)
+
+
+def _work(settings: Settings, users: Sequence[ObjectId], now: datetime) -> Calculation:
+    return Calculation(
+        uri=settings.mongo_uri.get_secret_value(),
+        timeout_ms=30_000,
+        database=settings.mongo_db_name,
+        source="healthmetrics",
+        target="analytics",
+        timezone="UTC",
+        dlq_directory=str(settings.dlq_directory),
+        batch_id="batch_1",
+        calculated_at=now,
+        users=users,
+        size=len(users),
+    )
+
+
+def _results(spark: SparkSession, work: Calculation) -> list[pa.RecordBatch]:
+    """What the windows hand to the one partition of `work`."""
+    numbers = pa.RecordBatch.from_pydict({"id": [0]})
+    history = pa.Table.from_batches(list(read_partitions(work, iter([numbers]))))
+    return list(compute(spark, history, len(work.users)).to_batches())
+
+
+def test_a_task_that_runs_twice_changes_nothing_and_counts_once(
+    spark: SparkSession, settings: Settings, database: Database[dict[str, Any]], users: list[ObjectId]
+) -> None:
+    """A retried or speculative task finds its own documents; what it reports is what the first would have."""
+    now = _clock(database).next()
+    work = _work(settings, sorted(users), now)
+    batches = _results(spark, work)
+    # Half of it is there from an attempt that was killed in the middle.
+    half = [batches[0].slice(0, batches[0].num_rows // 2)]
+    next(write_partition(work, {}, iter(half)))
+    first = next(write_partition(work, {}, iter(batches))).to_pylist()[0]
+    stored = list(database["analytics"].find().sort("_id", 1))
+    second = next(write_partition(work, {}, iter(batches))).to_pylist()[0]
+    assert list(database["analytics"].find().sort("_id", 1)) == stored
+    assert first == second
+    assert (first["inserted"], first["skipped"]) == (len(stored), 0)
+
+
+def test_a_newer_calculation_is_not_overwritten(
+    spark: SparkSession, settings: Settings, database: Database[dict[str, Any]], users: list[ObjectId]
+) -> None:
+    """A task that was lost and comes back late changes nothing, and says so."""
+    now = _clock(database).now()
+    late = _work(settings, sorted(users), now - timedelta(seconds=10))
+    _executors(spark, settings, database).run(users, "batch_2", _step)
+    before = list(database["analytics"].find().sort("_id", 1))
+    outcome = next(write_partition(late, {}, iter(_results(spark, late)))).to_pylist()[0]
+    assert list(database["analytics"].find().sort("_id", 1)) == before
+    assert (outcome["inserted"], outcome["updated"], outcome["skipped"]) == (0, 0, len(before))
+
+
+def test_failed_documents_come_back_up_to_a_bound(
+    spark: SparkSession, settings: Settings, database: Database[dict[str, Any]], users: list[ObjectId]
+) -> None:
+    """The driver gets some, the dead-letter folder the others; their users' older documents stay."""
+    target = database["analytics"]
+    users = sorted(users)
+    work = _work(settings, users, _clock(database).next())
+    batches = _results(spark, work)
+    kept = {"userId": users[0], "metricType": "steps", "timeRange": "7day"}
+    target.insert_one({**kept, "calculatedAt": datetime(2020, 1, 1, tzinfo=timezone.utc)})
+    # No document with this number can be encoded.
+    outcome = next(write_partition(work, {"dataPointsProcessed": 2**70}, iter(batches))).to_pylist()[0]
+    back = failed_writes(outcome["failed"])
+    letters = DeadLetters(settings.dlq_directory)
+    assert len(back) == 100
+    assert all("cannot be encoded" in failed.reason for failed in back)
+    assert outcome["stored"] == letters.count() == outcome["computed"] - len(back)
+    assert (outcome["inserted"], outcome["updated"], outcome["skipped"]) == (0, 0, 0)
+    assert [document["userId"] for document in target.find()] == [users[0]]
+
+
+def test_a_server_that_is_away_is_no_fault_of_the_data(
+    spark: SparkSession, settings: Settings, database: Database[dict[str, Any]], users: list[ObjectId]
+) -> None:
+    """The driver sees the tasks' outage as its own: the batch is tried again and nobody is suspected."""
+    nowhere = settings.model_copy(
+        update={"mongo_uri": SecretStr(f"mongodb://127.0.0.1:{free_port()}"), "mongo_timeout_seconds": 0.5}
+    )
+    with pytest.raises(AutoReconnect, match="an executor met ServerSelectionTimeoutError") as caught:
+        _executors(spark, nowhere, database).run(users, "batch_1", _step)
+    assert is_transient_mongo(caught.value)
+    assert not is_of_the_data(caught.value)
+
+
+def test_a_user_with_a_very_long_history_does_not_stall_a_batch(
+    spark: SparkSession, settings: Settings, database: Database[dict[str, Any]], users: list[ObjectId]
+) -> None:
+    """10 000 days of one user are one partition's work, and the result is the reference's."""
+    source, now = database["healthmetrics"], datetime.now(timezone.utc)
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    source.insert_many(
+        {
+            "userId": users[-1],
+            "date": day - timedelta(days=back),
+            "metrics": {"steps": 4_000 + back % 7_000},
+            "source": "manual",
+            "updatedAt": now,
+        }
+        for back in range(10_000)
+    )
+    done = _executors(spark, settings, database).run(users, "batch_1", _step)
+    assert done.history_rows > 10_000
+    expected = reference_analytics(list(source.find()), "UTC", now.date())
+    assert_same_analytics(list(database["analytics"].find()), expected)

@@ -1,0 +1,126 @@
+"""The full pass on a real server: everybody once, the gone removed, resumed after a death."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+
+from analytics.validation import DayRules
+from checkpoint.cursor import FileCursor
+from contracts import BatchReport, WriteResult
+from pipelines.health.full_pass import FullPass
+from pipelines.health.pass_progress import PassProgress
+from pipelines.health.users import Recomputed, Step
+from pipelines.runner import StopFlag
+from sinks.dead_letters import DeadLetters
+from sources.mongo_client import MonotonicClock, ServerClock
+
+_USERS = 10
+_PIECE = 3
+_OLD = datetime(2020, 1, 1, tzinfo=timezone.utc)
+
+
+class DiedError(BaseException):
+    """Stands for the end of the process."""
+
+
+class Recording:
+    """A recomputation that notes who it was asked for, and dies at the n-th call."""
+
+    def __init__(self, database: Database[dict[str, Any]], dies_at: int) -> None:
+        self.users: list[ObjectId] = []
+        self._target = database["analytics"]
+        self._calls, self._dies_at = 0, dies_at
+
+    def rules(self, now: datetime) -> DayRules:
+        """Any."""
+        return DayRules.at(now)
+
+    def run(self, users: Sequence[ObjectId], _batch_id: str, _step: Step) -> Recomputed:
+        """Stamp the users' documents."""
+        self._calls += 1
+        if self._calls == self._dies_at:
+            raise DiedError
+        self.users += users
+        now = datetime.now(timezone.utc)
+        self._target.update_many({"userId": {"$in": list(users)}}, {"$set": {"calculatedAt": now}})
+        return Recomputed(now, len(users), WriteResult(updated=len(users)), len(users))
+
+
+class Bench:
+    """A source of ten users, each with a result, and one result of a user who is gone."""
+
+    def __init__(self, folder: Path, database: Database[dict[str, Any]]) -> None:
+        self.reports: list[BatchReport] = []
+        self._folder, self._database = folder, database
+        self.users = sorted(ObjectId() for _ in range(_USERS))
+        self.gone = ObjectId()
+        database["healthmetrics"].insert_many(
+            {"userId": user, "day": n} for user in self.users for n in (1, 2)
+        )
+        database["analytics"].insert_many(
+            {"userId": user, "calculatedAt": _OLD} for user in [*self.users, self.gone]
+        )
+
+    def start(self, dies_at: int = 0) -> tuple[FullPass, Recording]:
+        """A fresh process on the same folder."""
+        recording = Recording(self._database, dies_at)
+        full = FullPass(
+            self._database["healthmetrics"],
+            self._database["analytics"],
+            recording,
+            DeadLetters(self._folder / "dlq"),
+            MonotonicClock(ServerClock(self._database.client)),
+            lambda: "batch",
+            self.reports.append,
+            PassProgress(FileCursor(self._folder), lambda _users: _PIECE),
+        )
+        return full, recording
+
+    def left(self) -> list[ObjectId]:
+        """Who has results."""
+        return sorted(document["userId"] for document in self._database["analytics"].find())
+
+
+@pytest.fixture
+def bench(tmp_path: Path, database: Database[dict[str, Any]]) -> Bench:
+    """Nothing is done yet."""
+    return Bench(tmp_path, database)
+
+
+def test_everybody_is_recomputed_once_and_the_gone_are_removed(bench: Bench) -> None:
+    """In pieces, each of them reported."""
+    full, recording = bench.start()
+    assert full.run(StopFlag()) == 1
+    assert recording.users == bench.left() == bench.users
+    assert [report.users for report in bench.reports] == [3, 3, 3, 1]
+
+
+def test_a_pass_that_died_goes_on_behind_its_last_piece(bench: Bench) -> None:
+    """Nobody is left out or done twice, and the gone still go."""
+    full, before = bench.start(dies_at=3)
+    with pytest.raises(DiedError):
+        full.run(StopFlag())
+    full, after = bench.start()
+    assert full.run(StopFlag()) == 1
+    assert before.users + after.users == bench.left() == bench.users
+    full, again = bench.start()
+    assert full.run(StopFlag()) == 0
+    assert again.users == bench.users
+
+
+def test_a_pass_that_is_stopped_removes_nothing_and_goes_on(bench: Bench) -> None:
+    """It cannot know who is gone until it has seen everybody."""
+    stop = StopFlag()
+    full, before = bench.start()
+    assert full.run(stop, between=stop.set) == 0
+    assert bench.gone in bench.left()
+    full, after = bench.start()
+    assert full.run(StopFlag()) == 1
+    assert before.users + after.users == bench.left() == bench.users
