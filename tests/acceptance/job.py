@@ -29,6 +29,7 @@ class Job:
     def __init__(self, folder: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> None:
         self.folder = folder
         self.database = database
+        self.timeout_seconds = TIMEOUT_SECONDS
         self._started: list[subprocess.Popen[str]] = []
         self.environment = {
             **os.environ,
@@ -53,11 +54,15 @@ class Job:
         other.environment = {**self.environment, "CHECKPOINT_LOCATION": checkpoint}
         return other
 
+    def command(self, script: str) -> list[str]:
+        """How a script is started."""
+        return [sys.executable, str(ROOT / script)]
+
     def start(self, *arguments: str, script: str = "main.py", **environment: str) -> subprocess.Popen[str]:
         """Start without waiting; output is kept in `output.txt`."""
         with (self.folder / "output.txt").open("a") as output:
             process = subprocess.Popen(
-                [sys.executable, str(ROOT / script), *arguments],
+                [*self.command(script), *arguments],
                 cwd=self.folder,
                 env={**self.environment, **environment},
                 stdout=output,
@@ -69,7 +74,7 @@ class Job:
 
     def run(self, *arguments: str, script: str = "main.py", **environment: str) -> int:
         """Run to the end and return the exit code."""
-        return self.start(*arguments, script=script, **environment).wait(TIMEOUT_SECONDS)
+        return self.start(*arguments, script=script, **environment).wait(self.timeout_seconds)
 
     def output(self) -> str:
         """Everything the processes printed so far."""
@@ -95,12 +100,14 @@ class Job:
         assert_same_analytics(list(self.database["analytics"].find()), expected)
 
 
-def wait_for(condition: Callable[[], bool], what: str, process: subprocess.Popen[Any]) -> None:
+def wait_for(
+    condition: Callable[[], bool], what: str, process: subprocess.Popen[Any], seconds: float = TIMEOUT_SECONDS
+) -> None:
     """Poll until `condition`; fails naming `what` after a time, or at once when `process` has ended."""
-    end = time.monotonic() + TIMEOUT_SECONDS
+    end = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, f"the job ended with {process.returncode} while waiting for {what}"
-        assert time.monotonic() < end, f"waited {TIMEOUT_SECONDS:g} s for {what}"
+        assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
         time.sleep(0.1)
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from bson import ObjectId
 
-from tests.acceptance.job import Job
+from tests.acceptance.job import Job, wait_for
 from tests.fake_backend import TOKEN, FakeBackend
 
+_YEARS_AGO = datetime(2021, 1, 1, tzinfo=timezone.utc)
 SHIMS = ("chmod", "stat", "ls", "readlink", "winutils")
 
 
@@ -76,6 +78,24 @@ def test_full_finds_what_the_poll_cannot_see(job: Job, backend: FakeBackend) -> 
     assert _run(job, "--full", **_with_events(backend)) == 0, job.output()
     job.assert_equals_reference()
     assert backend.requests == []
+
+
+def test_a_killed_full_pass_goes_on_where_it_was(job: Job) -> None:
+    """It tells its progress, keeps to its rate, survives kill -9, and removes who is gone at its end."""
+    gone = {"userId": ObjectId(), "metricType": "steps", "timeRange": "7day"}
+    job.database["analytics"].insert_one({**gone, "calculatedAt": datetime(2020, 1, 1, tzinfo=timezone.utc)})
+    first = job.start("--full", script="process_batch.py", FULL_USERS_PER_SECOND="2")
+    notes = job.folder / "spark-checkpoints" / "full_pass.json"
+    wait_for(notes.exists, "the first piece", first)
+    first.kill()
+    first.wait()
+    done = len(job.database["analytics"].distinct("userId", {"calculatedAt": {"$gt": _YEARS_AGO}}))
+    assert 0 < done < len(job.database["healthmetrics"].distinct("userId"))
+    assert _run(job, "--full") == 0, job.output()
+    assert "Going on with the full pass" in job.output()
+    assert "users (100 %)" in job.output()
+    assert not notes.exists()
+    job.assert_equals_reference()
 
 
 def test_a_whole_run_makes_no_hadoop_shell_call(job: Job, tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""The health job on a real standalone Spark cluster, submitted with the archive of script/package."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyspark
+import pytest
+
+from tests.acceptance.conftest import USERS
+from tests.acceptance.job import ROOT, Job, wait_for
+from tests.spark_cluster import SparkCluster, spark_cluster
+from tests.toxiproxy import Proxy, through
+
+pytestmark = pytest.mark.xdist_group("spark cluster")
+
+_SUBMIT = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+_CONF = ("--driver-memory", "512m", "--executor-memory", "512m", "--conf", "spark.cores.max=2")
+# Two executors and a driver begin cold, with every class to load.
+_TIMEOUT_SECONDS = 360.0
+ON_EXECUTORS = {"EXECUTORS_FROM_USERS": "1", "EXECUTOR_PARTITION_USERS": "4"}
+
+
+class ClusterJob(Job):
+    """Starts with spark-submit, from a folder that holds the script and the archive and nothing else."""
+
+    def __init__(self, job: Job, cluster: SparkCluster, archive: Path) -> None:
+        super().__init__(job.folder, "", job.database)
+        self.environment = {**job.environment, "SPARK_HOME": str(_SUBMIT.parents[1])}
+        del self.environment["PYTHONPATH"]
+        self.timeout_seconds = _TIMEOUT_SECONDS
+        self._master, self._archive = cluster.master, archive
+
+    def command(self, script: str) -> list[str]:
+        """The script alone is there; everything it imports comes from the archive."""
+        shutil.copy(ROOT / script, self.folder / script)
+        return [
+            str(_SUBMIT), "--master", self._master, *_CONF, "--py-files", str(self._archive), script,
+        ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
+    """One for all tests here, because it takes long to start."""
+    with spark_cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What script/package makes."""
+    file = tmp_path_factory.mktemp("package") / "code.zip"
+    subprocess.run([str(ROOT / "script" / "package"), str(file)], check=True)
+    return file
+
+
+@pytest.fixture
+def cluster_job(job: Job, cluster: SparkCluster, archive: Path) -> Iterator[ClusterJob]:
+    """The job of 25 users on the cluster, whose workers are all there."""
+    cluster.heal()
+    made = ClusterJob(job, cluster, archive)
+    yield made
+    made.end()
+
+
+def _analytics(job: Job) -> int:
+    return job.database["analytics"].count_documents({})
+
+
+def test_a_submitted_job_equals_the_reference(cluster_job: ClusterJob) -> None:
+    """The script and the archive are all it takes; who reads and writes is in the log."""
+    assert cluster_job.run("--once", **ON_EXECUTORS) == 0, cluster_job.output()
+    assert f"{USERS} users on the executors" in cluster_job.output()
+    cluster_job.assert_equals_reference()
+
+
+def test_a_job_that_is_not_submitted_sends_its_code_itself(job: Job, cluster: SparkCluster) -> None:
+    """`python main.py` with SPARK_MASTER is enough; the workers know nothing of the checkout."""
+    cluster.heal()
+    job.timeout_seconds = _TIMEOUT_SECONDS
+    conf = {"SPARK_MASTER": cluster.master, "PYSPARK_SUBMIT_ARGS": " ".join([*_CONF, "pyspark-shell"])}
+    assert job.run("--once", **conf, **ON_EXECUTORS) == 0, job.output()
+    assert f"{USERS} users on the executors" in job.output()
+    job.assert_equals_reference()
+
+
+def test_kill_9_of_a_worker_in_the_middle_of_a_batch(
+    cluster_job: ClusterJob, cluster: SparkCluster, mongo_proxy: Proxy, mongo_uri: str
+) -> None:
+    """Its tasks run again on the other worker, within the same batch, and count once."""
+    # Slow enough that the middle of the writing can be met.
+    mongo_proxy.latency(150)
+    running = cluster_job.start("--once", MONGO_URI=through(mongo_proxy, mongo_uri), **ON_EXECUTORS)
+    wait_for(lambda: _analytics(cluster_job) > 0, "the first analytics", running, _TIMEOUT_SECONDS)
+    cluster.kill_worker()
+    found = _analytics(cluster_job)
+    assert running.wait(_TIMEOUT_SECONDS) == 0, cluster_job.output()
+    assert 0 < found < _analytics(cluster_job)
+    cluster_job.assert_equals_reference()
+    report = json.loads(next((cluster_job.folder / "logs").glob("batch_logs_*.jsonl")).read_text())
+    assert report["analytics_inserted"] == report["analytics_computed"] == _analytics(cluster_job)
+    assert report["analytics_skipped"] == 0
+
+
+def test_kill_9_of_the_driver_and_a_new_start(cluster_job: ClusterJob) -> None:
+    """Everything is written and the cursor is not saved: the next one repeats the batch, here by itself."""
+    assert cluster_job.run("--once", FAULT="write:kill:1", **ON_EXECUTORS) != 0
+    assert _analytics(cluster_job) > 0
+    assert not (cluster_job.folder / "spark-checkpoints" / "last_processed_timestamp.txt").exists()
+    before = cluster_job.output()
+    assert cluster_job.run("--once") == 0, cluster_job.output()
+    assert "on the executors" not in cluster_job.output().removeprefix(before)
+    cluster_job.assert_equals_reference()

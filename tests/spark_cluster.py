@@ -1,0 +1,129 @@
+"""A real standalone Spark cluster from pip's pyspark: a master and two workers, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pyspark
+
+from tests.toxiproxy import free_port
+
+_HOME = Path(pyspark.__file__).parent
+_START_SECONDS = 120.0
+WORKERS = 2
+
+
+class SparkCluster:
+    """The running cluster. A worker that was killed is started again by `heal`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port, self._ui = free_port(), free_port()
+        self._environment = {
+            **os.environ,
+            "SPARK_HOME": str(_HOME),
+            "PYSPARK_PYTHON": sys.executable,
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_DAEMON_MEMORY": "256m",
+            # Each executor is short-lived.
+            "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        }
+        # What the workers run has to come with the job.
+        self._environment.pop("PYTHONPATH", None)
+        self.master = f"spark://127.0.0.1:{self._port}"
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._workers: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """Start the master, then the workers. Raises RuntimeError when they do not come."""
+        where = ["--host", "127.0.0.1", "--port", str(self._port), "--webui-port", str(self._ui)]
+        self._run("master", "org.apache.spark.deploy.master.Master", *where)
+        self.heal()
+
+    def heal(self) -> None:
+        """Start what workers are missing and wait until all are registered."""
+        for number in range(WORKERS):
+            running = self._workers.get(number)
+            if running is None or running.poll() is not None:
+                self._workers[number] = self._worker(number)
+        end = time.monotonic() + _START_SECONDS
+        while self._alive() < WORKERS:
+            if time.monotonic() > end:
+                raise RuntimeError(f"the Spark workers did not register; see {self._folder}")
+            time.sleep(0.2)
+
+    def kill_worker(self) -> None:
+        """SIGKILL one worker's JVM and the executors under it, as when its machine is gone."""
+        worker = self._workers[0]
+        below = _descendants(worker.pid)
+        for process in (worker.pid, *below):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        worker.wait()
+
+    def stop(self) -> None:
+        """Kill everything that was started."""
+        for process in self._processes:
+            below = _descendants(process.pid)
+            for other in below:
+                with suppress(ProcessLookupError):
+                    os.kill(other, signal.SIGKILL)
+            process.kill()
+            process.wait()
+
+    def _worker(self, number: int) -> subprocess.Popen[bytes]:
+        place = ["--host", "127.0.0.1", "--cores", "1", "--memory", "1g", "--webui-port", "0"]
+        place += ["--work-dir", str(self._folder / f"work{number}")]
+        return self._run(f"worker{number}", "org.apache.spark.deploy.worker.Worker", *place, self.master)
+
+    def _run(self, name: str, java_class: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self._folder / f"{name}.txt").open("ab") as output:
+            process = subprocess.Popen(
+                [str(_HOME / "bin" / "spark-class"), java_class, *arguments],
+                env=self._environment,
+                cwd=self._folder,
+                stdout=output,
+                stderr=output,
+            )
+        self._processes.append(process)
+        return process
+
+    def _alive(self) -> int:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._ui}/json/", timeout=5) as answer:
+                state: dict[str, Any] = json.load(answer)
+        except OSError:
+            return 0
+        # A worker that was killed counts as alive until the master misses it.
+        known = [worker for worker in state["workers"] if worker["state"] == "ALIVE"]
+        return len(known)
+
+
+@contextmanager
+def spark_cluster(folder: Path) -> Iterator[SparkCluster]:
+    """A cluster that is up, gone after the block."""
+    cluster = SparkCluster(folder)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def _descendants(pid: int) -> list[int]:
+    found = []
+    with suppress(OSError):
+        for task in (Path("/proc") / str(pid) / "task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += [int(child), *_descendants(int(child))]
+    return found
