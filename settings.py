@@ -76,6 +76,12 @@ def _host_ports(value: str) -> str:
     return value
 
 
+def _long_enough(value: SecretStr) -> SecretStr:
+    if 0 < len(value.get_secret_value()) < 8:
+        raise ValueError("must have at least 8 characters")
+    return value
+
+
 def _topic(name: str) -> str:
     if not re.fullmatch("[A-Za-z0-9._-]{1,249}", name) or name in (".", ".."):
         raise ValueError(f"{name!r} is not the name of a Kafka topic")
@@ -167,6 +173,8 @@ class Settings(BaseSettings):
     revenue_threshold_promo: Amount = Decimal(10_000)
     revenue_threshold_silver: Amount = Decimal(10_000)
     revenue_threshold_gold: Amount = Decimal(20_000)
+    accountant_password: Annotated[SecretStr, AfterValidator(_long_enough)] = SecretStr("")
+    sqlite_db_path: Path = Path("./stock_management.db")
 
     fault: str = ""
 

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("sources", "analytics", "sinks", "checkpoint", "monitoring")
-PACKAGES = (*PARTS, "pipelines", "commands", "dashboard")
+PACKAGES = (*PARTS, "accounting", "pipelines", "commands", "dashboard")
 PROJECT_FILES = sorted(
     [*ROOT.glob("*.py"), *(file for name in PACKAGES for file in (ROOT / name).rglob("*.py"))]
 )

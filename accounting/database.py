@@ -1,0 +1,141 @@
+"""The accountant's SQLite file: its tables, and transactions of several sessions one after another."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from contracts import ServiceError
+
+# Marks the file as ours; the version of the tables below.
+_APPLICATION: Final = 0x53746F6B
+_VERSION: Final = 1
+# A workbook of the greatest size is stored in less.
+_BUSY_SECONDS: Final = 20.0
+_TABLES: Final = """
+CREATE TABLE products (
+    product_id TEXT PRIMARY KEY, name TEXT NOT NULL, category TEXT, quantity INTEGER NOT NULL,
+    buy_cents INTEGER NOT NULL, sell_cents INTEGER NOT NULL, last_movement TEXT, expiry_date TEXT,
+    batch_no TEXT, updated_at TEXT NOT NULL
+);
+CREATE TABLE clients (
+    client_id TEXT PRIMARY KEY, name TEXT, email TEXT, phone TEXT, opening_cents INTEGER NOT NULL,
+    updated_at TEXT NOT NULL
+);
+CREATE TABLE sales (
+    invoice_id TEXT PRIMARY KEY, client_id TEXT NOT NULL, time TEXT NOT NULL, amount_cents INTEGER NOT NULL
+);
+CREATE TABLE sale_items (
+    invoice_id TEXT NOT NULL REFERENCES sales, line INTEGER NOT NULL, product_id TEXT NOT NULL,
+    quantity INTEGER NOT NULL, PRIMARY KEY (invoice_id, line)
+);
+-- What was entered, for ever; a row of the outbox is one sending of it.
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, payload TEXT NOT NULL,
+    entered_at TEXT NOT NULL
+);
+CREATE INDEX events_entered_at ON events (entered_at);
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, event_id INTEGER NOT NULL REFERENCES events,
+    state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sent', 'failed')),
+    queued_at TEXT NOT NULL, sent_at TEXT, reason TEXT
+);
+CREATE INDEX outbox_state ON outbox (state, id);
+CREATE INDEX outbox_waiting ON outbox (event_id) WHERE state = 'waiting';
+CREATE TABLE sender (id INTEGER PRIMARY KEY CHECK (id = 1), fault TEXT, since TEXT);
+INSERT INTO sender (id) VALUES (1);
+"""
+
+
+class BooksError(ServiceError):
+    """The accountant's file cannot be read or written; nothing of what was asked for was saved."""
+
+
+class BooksDatabase:
+    """Connections to the file, one for each piece of work: any thread and process may have its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def prepare(self) -> None:
+        """Make the file with its tables, unless it is there. Raises BooksError when it is somebody else's."""
+        with self._explained():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Clients' names and addresses are for this user alone; SQLite's other files get the same mode.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            with self._connection() as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+        with self.write() as connection:
+            self._make_tables(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees one state of everything, for the block. Raises BooksError."""
+        with self._explained(), self._connection() as connection:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("ROLLBACK")
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is stored, all of it and durably, at the end of the block. Raises BooksError."""
+        with self._explained(), self._connection() as connection:
+            # At once, so that what the block reads is what it changes.
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA foreign_keys = ON")
+            # A power cut after COMMIT loses nothing.
+            connection.execute("PRAGMA synchronous = FULL")
+            yield connection
+        finally:
+            connection.close()
+
+    def _make_tables(self, connection: sqlite3.Connection) -> None:
+        owner = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if (owner, version) == (_APPLICATION, _VERSION):
+            return
+        if owner == _APPLICATION:
+            raise BooksError(
+                f"{self.path} was written by another version of this program: use that one, or set "
+                "SQLITE_DB_PATH to a new file."
+            )
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise BooksError(
+                f"{self.path} holds tables of another program, which are left alone: set SQLITE_DB_PATH to a "
+                "new file."
+            )
+        for statement in _TABLES.split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise BooksError(
+                f"The accountant's file {self.path} cannot be used ({error}); nothing was saved. Check "
+                "SQLITE_DB_PATH, the free space and who else has the file open."
+            ) from error
+        except OSError as error:
+            raise BooksError(
+                f"The accountant's file {self.path} cannot be made ({error.strerror}). Set SQLITE_DB_PATH to "
+                "a file in a writable folder on a local disk."
+            ) from error
