@@ -18,8 +18,8 @@ Entry = Sale | Product | Client
 # Kafka takes a megabyte a record; an invoice of so many lines has a tenth of that.
 MAX_ITEMS: Final = 500
 _SHOWN_CHARACTERS: Final = 60
-# What follows the name of the field, by what is left of the rule's name without the field's.
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# What follows the name of the field, by what is left of the rule's name without the field's.
 _FAULTS: Final = {
     "missing": "is missing",
     "negative": "must not be negative",

@@ -45,8 +45,8 @@ def make_producer(
         # The message names the option; its value may be secret.
         known = [name for name in chosen if name in str(error)]
         raise ConfigurationError(
-            f"The outbox' Kafka client cannot work with the KAFKA_OPTION_… given: {', '.join(known) or 'all'}. "
-            "Correct them."
+            f"The outbox' Kafka client cannot work with the KAFKA_OPTION_… given "
+            f"({', '.join(known) or 'all'}). Correct them."
         ) from None
 
 
