@@ -16,6 +16,8 @@ from contracts import Client, Product, Sale
 ACCEPTED: Final = "accepted"
 ALREADY_THERE: Final = "already there"
 REJECTED: Final = "rejected"
+# A list to choose from that is longer helps nobody.
+OFFERED: Final = 1_000
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -49,16 +51,25 @@ class Books:
             now = self._now()
             return [self._save(connection, entry, now) for entry in entries]
 
-    def products(self) -> list[Product]:
-        """All products by id; `order` is when each was entered."""
-        with self._database.read() as connection:
-            return [_product(row) for row in connection.execute("SELECT * FROM products ORDER BY product_id")]
+    def products(self, also: Sequence[str] = ()) -> list[Product]:
+        """The OFFERED products entered last and those with the ids `also`; `order` is when each was entered."""
+        return [_product(row) for row in self._some("products", "product_id", also)]
 
-    def client_names(self) -> dict[str, str | None]:
-        """The names of all clients by id."""
+    def clients(self, also: Sequence[str] = ()) -> list[Client]:
+        """Clients, like `products`."""
+        return [_client(row) for row in self._some("clients", "client_id", also)]
+
+    def _some(self, table: str, key: str, also: Sequence[str]) -> list[sqlite3.Row]:
         with self._database.read() as connection:
-            rows = connection.execute("SELECT client_id, name FROM clients ORDER BY client_id")
-            return {row["client_id"]: row["name"] for row in rows}
+            newest = connection.execute(
+                f"SELECT * FROM {table} ORDER BY updated_at DESC, {key} LIMIT ?", (OFFERED,)
+            )
+            found = {row[key]: row for row in newest}
+            for wanted in also:
+                row = connection.execute(f"SELECT * FROM {table} WHERE {key} = ?", (wanted,)).fetchone()
+                if row is not None:
+                    found[wanted] = row
+            return [found[name] for name in sorted(found)]
 
     def _save(self, connection: sqlite3.Connection, entry: Entry, now: datetime) -> Verdict:
         before = ""
@@ -117,10 +128,7 @@ def _find_record(
         ).fetchone()
         return (None, "") if row is None else (_product(row, ""), row["updated_at"])
     row = connection.execute("SELECT * FROM clients WHERE client_id = ?", (entry.client_id,)).fetchone()
-    if row is None:
-        return None, ""
-    client = Client(row["client_id"], row["name"], row["email"], row["phone"], row["opening_cents"], order="")
-    return client, row["updated_at"]
+    return (None, "") if row is None else (_client(row, ""), row["updated_at"])
 
 
 def _product(row: sqlite3.Row, order: str | None = None) -> Product:
@@ -134,6 +142,17 @@ def _product(row: sqlite3.Row, order: str | None = None) -> Product:
         last_movement=_day(row["last_movement"]),
         expiry_date=_day(row["expiry_date"]),
         batch_no=row["batch_no"],
+        order=row["updated_at"] if order is None else order,
+    )
+
+
+def _client(row: sqlite3.Row, order: str | None = None) -> Client:
+    return Client(
+        client_id=row["client_id"],
+        name=row["name"],
+        email=row["email"],
+        phone=row["phone"],
+        opening=row["opening_cents"],
         order=row["updated_at"] if order is None else order,
     )
 

@@ -26,6 +26,8 @@ CREATE TABLE clients (
     client_id TEXT PRIMARY KEY, name TEXT, email TEXT, phone TEXT, opening_cents INTEGER NOT NULL,
     updated_at TEXT NOT NULL
 );
+CREATE INDEX products_updated_at ON products (updated_at DESC, product_id);
+CREATE INDEX clients_updated_at ON clients (updated_at DESC, client_id);
 CREATE TABLE sales (
     invoice_id TEXT PRIMARY KEY, client_id TEXT NOT NULL, time TEXT NOT NULL, amount_cents INTEGER NOT NULL
 );

@@ -13,11 +13,17 @@ from streamlit.navigation.page import StreamlitPage
 from dashboard.data.esports_data import EsportsData
 from dashboard.data.health_data import HealthData
 from dashboard.data.shop import ShopData
+from dashboard.data.stock_data import StockData
 from dashboard.ecommerce import shop
 from dashboard.esports import matches, players
 from dashboard.health import anomalies, overview, pipeline, user
+from dashboard.stock import accountant, administrator
+from dashboard.stock import user as stock_user
+from dashboard.stock.accountant import AccountantData
 
 _REFRESH_SECONDS: Final = 30
+# A sale is to be seen within two batches of the stock pipeline.
+_STOCK_REFRESH_SECONDS: Final = 5
 
 # (title, address, page) of a pipeline whose data is of that type.
 _Pages = Sequence[tuple[str, str, Callable[[Any], None]]]
@@ -30,6 +36,12 @@ _HEALTH: Final[_Pages] = (
 
 _ECOMMERCE: Final[_Pages] = (("Shop", "shop", shop.render),)
 _ESPORTS: Final[_Pages] = (("Matches", "matches", matches.render), ("Players", "players", players.render))
+_STOCK: Final[_Pages] = (
+    ("Administrator", "administrator", administrator.render),
+    ("User: products", "products", stock_user.render),
+)
+# Refreshes only what changes by itself, so that nothing moves while somebody types.
+_ACCOUNTANT: Final[_Pages] = (("Accountant", "accountant", accountant.render),)
 
 
 @dataclass(frozen=True)
@@ -39,12 +51,14 @@ class Data:
     health: HealthData
     shop: ShopData | None = None
     esports: EsportsData | None = None
+    stock: StockData | None = None
+    accountant: AccountantData | None = None
 
 
 def run(data: Data) -> None:
     """Draw the navigation and the chosen page, which refreshes itself unless that is switched off."""
     page = st.navigation(_groups(data), expanded=True)
-    st.sidebar.toggle(f"Refresh every {_REFRESH_SECONDS} seconds", value=True, key="refresh")
+    st.sidebar.toggle("Refresh by itself", value=True, key="refresh")
     page.run()
 
 
@@ -54,13 +68,16 @@ def _groups(data: Data) -> Mapping[str, list[StreamlitPage]]:
         groups["E-commerce"] = _pages(_ECOMMERCE, data.shop)
     if data.esports is not None:
         groups["Esports"] = _pages(_ESPORTS, data.esports)
+    if data.stock is not None:
+        groups["Stock"] = _pages(_STOCK, data.stock, _STOCK_REFRESH_SECONDS)
+        groups["Stock"][1:1] = _pages(_ACCOUNTANT, data.accountant, None)
     return groups
 
 
-def _pages(pages: _Pages, data: object) -> list[StreamlitPage]:
+def _pages(pages: _Pages, data: object, every: int | None = _REFRESH_SECONDS) -> list[StreamlitPage]:
     return [
         st.Page(
-            partial(_refreshing, render, data),
+            partial(_refreshing, render, data, every) if every else partial(render, data),
             title=title,
             url_path=path,
             default=path == "overview",
@@ -69,6 +86,5 @@ def _pages(pages: _Pages, data: object) -> list[StreamlitPage]:
     ]
 
 
-def _refreshing(render: Callable[[Any], None], data: object) -> None:
-    every = _REFRESH_SECONDS if st.session_state.get("refresh", True) else None
-    st.fragment(render, run_every=every)(data)
+def _refreshing(render: Callable[[Any], None], data: object, every: int) -> None:
+    st.fragment(render, run_every=every if st.session_state.get("refresh", True) else None)(data)

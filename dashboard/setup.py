@@ -7,9 +7,11 @@ import streamlit as st
 from dashboard.data.esports_data import EsportsData
 from dashboard.data.health_data import open_health_data
 from dashboard.data.shop import open_shop_data
+from dashboard.data.stock_data import open_stock_data
 from dashboard.navigation import Data
+from dashboard.stock.accountant import AccountantData
 from monitoring import logs
-from settings import load
+from settings import Settings, load
 
 
 @st.cache_resource(show_spinner="Starting; the demo computes for about half a minute")
@@ -22,4 +24,21 @@ def open_data(demo: bool) -> Data:
     settings = load()
     logs.configure(settings.log_level, settings.secrets(), settings.log_json)
     esports = EsportsData(settings.esports_output_path)
-    return Data(open_health_data(settings), open_shop_data(settings), esports)
+    return Data(
+        open_health_data(settings),
+        open_shop_data(settings),
+        esports,
+        open_stock_data(settings),
+        _accountant(settings),
+    )
+
+
+def _accountant(settings: Settings) -> AccountantData:
+    """Books that cannot be used are told on their page; the others do without."""
+    from accounting.database import BooksError
+    from accounting.desk import open_desk
+
+    try:
+        return AccountantData(open_desk(settings))
+    except BooksError as error:
+        return AccountantData(fault=str(error))

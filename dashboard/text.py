@@ -6,6 +6,7 @@ import re
 import string
 import unicodedata
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -87,6 +88,11 @@ def figure(value: float | None, unit: str = "", digits: int | None = None) -> st
     if digits is None:
         digits = 0 if abs(value) >= 1000 or value == round(value) else 1
     return f"{value:,.{digits}f}{f'{NBSP}{unit}' if unit else ''}"
+
+
+def money(value: Decimal | None) -> str:
+    """`1,234.50`, exact, with a real minus sign; a dash for None."""
+    return "–" if value is None else f"{value:,.2f}".replace("-", "−")
 
 
 def signed(value: float | None, unit: str = "%") -> str:

@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 
 import pymongo
+from pymongo import MongoClient
 from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
 from monitoring.logs import get_logger, redact
@@ -24,6 +26,7 @@ _READ_SECONDS = 10.0
 
 
 AnalyticsCollection = Collection[dict[str, Any]]
+StockDatabase = Database[dict[str, Any]]
 
 
 def open_analytics(settings: Settings) -> AnalyticsCollection:
@@ -32,9 +35,17 @@ def open_analytics(settings: Settings) -> AnalyticsCollection:
     The user of `DASHBOARD_MONGO_URI` (default `MONGO_URI`) needs the role `read` on the database and no more.
     Raises ConfigurationError when the address cannot be used.
     """
+    return for_reading(_client(settings)[settings.mongo_db_name][settings.analytics_collection])
+
+
+def open_stock(settings: Settings) -> StockDatabase:
+    """The stock pipeline's database, like `open_analytics`; the role is needed on STOCK_DB_NAME."""
+    return _client(settings)[settings.stock_db_name]
+
+
+def _client(settings: Settings) -> MongoClient[dict[str, Any]]:
     uri = settings.dashboard_mongo_uri or settings.mongo_uri
-    client = connect(uri.get_secret_value(), _CONNECT_MILLISECONDS)
-    return for_reading(client[settings.mongo_db_name][settings.analytics_collection])
+    return connect(uri.get_secret_value(), _CONNECT_MILLISECONDS)
 
 
 def server_now(collection: AnalyticsCollection) -> datetime:
@@ -43,20 +54,26 @@ def server_now(collection: AnalyticsCollection) -> datetime:
 
 
 @contextmanager
-def bounded(collection: AnalyticsCollection) -> Iterator[None]:
-    """Everything sent inside the block ends in time, also on a connection that hangs."""
-    if is_mongomock(collection):
+def bounded(store: object) -> Iterator[None]:
+    """Everything sent inside the block ends in time, also on a connection that hangs.
+
+    `store` is what is read: a collection or a database.
+    """
+    if is_mongomock(store):
         yield
         return
     with pymongo.timeout(_READ_SECONDS):
         yield
 
 
-def explain(error: Exception) -> str:
-    """One sentence with the remedy; the details go to the log, because an address may hold secrets."""
+def explain(error: Exception, database: str = "MONGO_DB_NAME") -> str:
+    """One sentence with the remedy; the details go to the log, because an address may hold secrets.
+
+    `database` is the setting with the database's name.
+    """
     logger.warning(f"The dashboard could not read from MongoDB: {redact(str(error))[:500]}")
     if isinstance(error, OperationFailure) and is_unauthorized(error):
-        return "MongoDB refuses the dashboard's user: give it the role read on MONGO_DB_NAME."
+        return f"MongoDB refuses the dashboard's user: give it the role read on {database}."
     if denial(error) is not None:
         return "MongoDB refuses the user name or password of DASHBOARD_MONGO_URI, or else MONGO_URI."
     if isinstance(error, OperationFailure) and "hint" in str(error).lower():

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timezone
+from decimal import Decimal
 from typing import Any
+
+from bson import Decimal128
 
 _MAX_TEXT = 500
 
@@ -24,6 +27,15 @@ def moment(value: Any) -> datetime | None:
     if not isinstance(value, datetime):
         return None
     return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+
+
+def amount(value: Any) -> Decimal | None:
+    """Money as a finite decimal, else None."""
+    if isinstance(value, Decimal128):
+        value = value.to_decimal()
+    elif isinstance(value, int) and not isinstance(value, bool):
+        value = Decimal(value)
+    return value if isinstance(value, Decimal) and value.is_finite() else None
 
 
 def text(value: Any) -> str:

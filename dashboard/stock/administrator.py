@@ -1,0 +1,156 @@
+"""Administrator: what earns, what may bring a loss, who is offered promotions, does the pipeline work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts, frame
+from dashboard.data.stock_data import MAX_CLIENTS, PromoClient, Risk, Standing, StockData, Winner
+from dashboard.text import ago, day_text, figure, money, printable
+
+_REASONS: Final = {"expired": "✗\xa0expired", "expiring": "!\xa0expiring", "dead_stock": "▪\xa0dead stock"}
+_BARS: Final = 10
+_RISKS: Final = 100
+_LABEL: Final = 40
+
+
+def render(data: StockData) -> None:
+    """Draw the page."""
+    frame.heading("Administrator", "What earns, what may bring a loss, and which clients get promotions.")
+    loaded = data.standing()
+    frame.age("Results from MongoDB", loaded)
+    standing = loaded.value
+    if standing is None:
+        return
+    if standing.is_empty:
+        st.info(
+            "There is no data yet. Start the pipeline with `python main.py --pipeline stock` and enter a sale "
+            "on the Accountant's page. If it runs already, compare its MONGO_URI and STOCK_DB_NAME with the "
+            "dashboard's.",
+            icon=":material/info:",
+        )
+    _status(standing)
+    _winners(standing.winners, standing.winners_at)
+    _risks(standing.risks, standing.risks_at)
+    _clients(standing.clients)
+
+
+def _status(standing: Standing) -> None:
+    status, now = standing.status, datetime.now(timezone.utc)
+    at_risk = sum((risk.value or Decimal(0) for risk in standing.risks), Decimal(0))
+    documents = {name: f"{count:,}" for name, count in status.documents.items()}
+    frame.figures(
+        {
+            "Products": (documents["inventory"], "Different products in the inventory."),
+            "Sales": (documents["sales"], "Invoices, each counted once."),
+            "Clients": (documents["clients"], "All clients, also those known from a sale alone."),
+            "Value at risk": (money(at_risk), "Stock that may bring a loss, at purchase prices."),
+            "Last batch": (
+                ago(status.last_batch, now) if status.last_batch else "–",
+                f"Of the last one with records, {status.records:,}, {status.refused:,} were refused.",
+            ),
+        }
+    )
+
+
+def _since(at: datetime | None) -> None:
+    if at is not None:
+        st.markdown(
+            f"Unchanged since {ago(at, datetime.now(timezone.utc))}.".replace(
+                "since just now", "for a moment"
+            )
+        )
+
+
+def _winners(winners: Sequence[Winner], at: datetime | None) -> None:
+    frame.section("Products that earn most")
+    if not winners:
+        st.markdown("No product with a known price was sold yet.")
+        return
+    _since(at)
+    shown = pd.DataFrame(
+        {
+            "Rank": [str(winner.rank) for winner in winners],
+            "Product": [winner.product_id for winner in winners],
+            "Name": [winner.name for winner in winners],
+            "Profit": [money(winner.profit) for winner in winners],
+            "Units sold": [figure(winner.units) for winner in winners],
+            "Revenue": [money(winner.revenue) for winner in winners],
+        }
+    )
+    names = [_label(winner.name, winner.product_id) for winner in winners]
+    best = ", ".join(f"{_label(w.name, w.product_id)} {money(w.profit)}" for w in winners[:3])
+    _bars(
+        names, [winner.profit for winner in winners], "profit", f"Profit by product, the most first: {best}."
+    )
+    frame.table(shown, "Products that earn most")
+
+
+def _risks(risks: Sequence[Risk], at: datetime | None) -> None:
+    frame.section(f"Products that may bring a loss: {len(risks):,}")
+    if not risks:
+        st.markdown("None: no product is past its date or near it, and all have moved lately.")
+        return
+    _since(at)
+    dearest = sorted(risks, key=lambda risk: (-(risk.value or Decimal(0)), risk.product_id))
+    shown = pd.DataFrame(
+        {
+            "Product": [risk.product_id for risk in dearest[:_RISKS]],
+            "Name": [risk.name for risk in dearest[:_RISKS]],
+            "Why": [", ".join(_REASONS.get(why, why) for why in risk.reasons) for risk in dearest[:_RISKS]],
+            "Expires": [day_text(risk.expiry) for risk in dearest[:_RISKS]],
+            "Last moved": [day_text(risk.movement) for risk in dearest[:_RISKS]],
+            "Quantity": [figure(risk.quantity) for risk in dearest[:_RISKS]],
+            "Value at risk": [money(risk.value) for risk in dearest[:_RISKS]],
+        }
+    )
+    top = dearest[:_BARS]
+    names = [_label(risk.name, risk.product_id) for risk in top]
+    largest = ", ".join(f"{_label(r.name, r.product_id)} {money(r.value)}" for r in top[:3])
+    alternative = f"Value at risk by product, the largest first: {largest}."
+    _bars(names, [risk.value for risk in top], "value at risk", alternative)
+    if len(dearest) > _RISKS:
+        st.markdown(f"The {_RISKS} of the greatest value are shown.")
+    frame.table(shown, "Products that may bring a loss")
+
+
+def _clients(clients: Sequence[PromoClient]) -> None:
+    frame.section("Clients with promotions")
+    if not clients:
+        st.markdown("No client's revenue is above REVENUE_THRESHOLD_PROMO.")
+        return
+    shown = pd.DataFrame(
+        {
+            "Client": [client.client_id for client in clients],
+            "Name": [client.name or "–" for client in clients],
+            "Revenue": [money(client.revenue) for client in clients],
+            "Tier": [client.tier for client in clients],
+        }
+    )
+    top = clients[:_BARS]
+    names = [_label(client.name, client.client_id) for client in top]
+    best = ", ".join(f"{_label(c.name, c.client_id)} {money(c.revenue)}" for c in top[:3])
+    alternative = f"Revenue by client, the most first: {best}."
+    _bars(names, [client.revenue for client in top], "revenue", alternative)
+    if len(clients) == MAX_CLIENTS:
+        st.markdown(f"The {MAX_CLIENTS} of the greatest revenue are shown.")
+    frame.table(shown, "Clients with promotions")
+
+
+def _label(name: str, key: str) -> str:
+    """Short, and no two of them alike."""
+    shown = printable(name)[:_LABEL]
+    return f"{shown} ({printable(key)[:_LABEL]})" if shown else printable(key)[:_LABEL]
+
+
+def _bars(names: list[str], values: Sequence[Decimal | None], what: str, alternative: str) -> None:
+    # Only the length of a bar is a float.
+    bars = pd.DataFrame({"name": names, what: [float(value or 0) for value in values]})
+    exact = pd.DataFrame({"Name": names, what.capitalize(): [money(value) for value in values]})
+    frame.chart(charts.horizontal_bars(bars, "name", what, what), alternative, exact)

@@ -1,0 +1,77 @@
+"""What the accountant's forms share: fields of one filling, saved once whatever is clicked twice.
+
+The fields of each filling have names of their own. A click that comes twice finds the next filling begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import streamlit as st
+
+from accounting.books import ACCEPTED, ALREADY_THERE, Books
+from accounting.database import BooksError
+from accounting.entries import Entry, EntryError
+from dashboard.text import plain
+
+_ICONS: Final = {"error": ":material/error:", "success": ":material/check_circle:"}
+
+
+class Filling:
+    """The fields of the form `name` as it is filled in now."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._number: int = st.session_state.setdefault(f"{name}_filling", 0)
+
+    def key(self, field: str) -> str:
+        """The name of a field in the session's state."""
+        return f"{self._name}_{self._number}_{field}"
+
+    def text(self, field: str) -> str:
+        """What was typed into a field."""
+        return str(st.session_state.get(self.key(field)) or "")
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this filling was not saved yet."""
+        return bool(st.session_state.get(f"{self._name}_filling", 0) == self._number)
+
+    def next(self) -> None:
+        """Begin with empty fields."""
+        st.session_state[f"{self._name}_filling"] = self._number + 1
+
+    def tell(self, kind: str, text: str) -> None:
+        """What people read above the form from now on: `kind` is error or success."""
+        st.session_state[f"{self._name}_told"] = (kind, text)
+
+    def show_told(self) -> None:
+        """Draw what was told last."""
+        kind, text = st.session_state.get(f"{self._name}_told", ("", ""))
+        if kind:
+            {"error": st.error, "success": st.success}[kind](text, icon=_ICONS[kind])
+
+
+def save(filling: Filling, books: Books, read: Callable[[], Entry], what: str) -> None:
+    """Store what `read` makes of the fields, once; `what` is how people call it, with `{}` for its id."""
+    if not filling.is_current:
+        return
+    try:
+        entry = read()
+        [verdict] = books.save([entry])
+    except EntryError as error:
+        faults = "".join(f"\n- {plain(fault)}" for fault in error.faults)
+        filling.tell("error", f"Nothing was saved:\n{faults}")
+        return
+    except BooksError as error:
+        filling.tell("error", plain(error))
+        return
+    if verdict.state == ACCEPTED:
+        filling.tell("success", f"{what} is saved and goes to the pipeline by itself.")
+    elif verdict.state == ALREADY_THERE:
+        filling.tell("success", f"{what} is there already, just like this; nothing was added.")
+    else:
+        filling.tell("error", f"Nothing was saved: {plain(verdict.reason)}")
+        return
+    filling.next()

@@ -1,0 +1,109 @@
+"""What waits for Kafka, what was sent, what Kafka refused; and sending again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from accounting.database import BooksError
+from accounting.outbox import FAILED, SENT, WAITING, Outbox, OutboxState
+from dashboard import frame
+from dashboard.text import plain, utc
+
+_EVERY_SECONDS: Final = 3
+_TOLD: Final = "outbox_told"
+_MARKS: Final = {WAITING: "…\xa0waiting", SENT: "✓\xa0sent", FAILED: "✗\xa0refused"}
+
+
+@st.fragment(run_every=_EVERY_SECONDS)
+def summary(outbox: Outbox) -> None:
+    """Draw how many events wait, were sent, were refused, and why sending does not go on."""
+    state = _state(outbox)
+    if state is None:
+        return
+    frame.figures(
+        {
+            "Waiting": (f"{state.counts[WAITING]:,}", "Stored here, not yet acknowledged by Kafka."),
+            "Sent": (f"{state.counts[SENT]:,}", "Acknowledged by Kafka, counting what was sent again."),
+            "Refused": (f"{state.counts[FAILED]:,}", "Not taken by Kafka for what they are; see Outbox."),
+        }
+    )
+    if state.fault and state.counts[WAITING]:
+        since = _time(state.fault_since)
+        st.warning(f"Since {since}: {plain(state.fault)}", icon=":material/cloud_off:")
+
+
+def render(outbox: Outbox) -> None:
+    """Draw the newest rows and what can be done."""
+    _newest(outbox)
+    told = st.session_state.get(_TOLD)
+    if told:
+        st.success(told, icon=":material/check_circle:")
+    st.button(
+        "Try refused events again",
+        key="outbox_retry",
+        on_click=lambda: _do(outbox.retry_failed, "{:,} refused events wait to be sent again."),
+    )
+    frame.section("Send again")
+    st.markdown(
+        "Sends what was entered once more, for example to a Kafka that has lost it. The pipeline counts each "
+        "invoice once, and of a product or client the newest record, so nothing is doubled."
+    )
+    with st.container(horizontal=True):
+        first = st.date_input("Entered from (UTC)", value=None, key="resend_first", width=200)
+        last = st.date_input("Entered until (UTC)", value=None, key="resend_last", width=200)
+    count = outbox.count_between(first, last)
+    st.button(
+        f"Send {count:,} {'event' if count == 1 else 'events'} again",
+        key="outbox_resend",
+        disabled=count == 0,
+        on_click=lambda: _resend(outbox, first, last),
+    )
+
+
+@st.fragment(run_every=_EVERY_SECONDS)
+def _newest(outbox: Outbox) -> None:
+    state = _state(outbox)
+    if state is None:
+        return
+    if not state.letters:
+        st.info("Nothing was entered yet.", icon=":material/info:")
+        return
+    shown = pd.DataFrame(
+        {
+            "State": [_MARKS[letter.state] for letter in state.letters],
+            "Kind": [letter.kind for letter in state.letters],
+            "Id": [letter.key for letter in state.letters],
+            "Queued": [_time(letter.queued_at) for letter in state.letters],
+            "Sent": [_time(letter.sent_at) for letter in state.letters],
+            "Reason": [letter.reason or "" for letter in state.letters],
+        }
+    )
+    frame.table(shown, "Events in the outbox, refused ones first, then the newest", 380)
+
+
+def _state(outbox: Outbox) -> OutboxState | None:
+    try:
+        return outbox.state()
+    except BooksError as error:
+        st.error(plain(error), icon=":material/error:")
+        return None
+
+
+def _do(change: Callable[[], int], told: str) -> None:
+    st.session_state[_TOLD] = told.format(change())
+
+
+def _resend(outbox: Outbox, first: date | None, last: date | None) -> None:
+    _do(
+        lambda: outbox.resend(first, last),
+        "{:,} events wait to be sent again; those that still waited are as before.",
+    )
+
+
+def _time(text: str | None) -> str:
+    return "–" if text is None else utc(datetime.fromisoformat(text.replace("Z", "+00:00")))

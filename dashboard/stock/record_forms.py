@@ -1,0 +1,128 @@
+"""The forms for a product and a client: saving one that is there replaces it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import streamlit as st
+
+from accounting.books import Books
+from accounting.entries import Entry, read_client, read_product
+from accounting.events import money_text
+from contracts import Client, Product
+from dashboard.stock.forms import Filling, save
+from dashboard.text import plain
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A form: its name, (field, label) in their order, and what makes an entry of the texts."""
+
+    name: str
+    fields: Sequence[tuple[str, str]]
+    read: Callable[[Mapping[str, str]], Entry]
+
+
+_PRODUCT: Final = _Kind(
+    "product",
+    (
+        ("product_id", "Product id"),
+        ("name", "Name"),
+        ("category", "Category (optional)"),
+        ("quantity", "Quantity in stock"),
+        ("buy_price", "Purchase price"),
+        ("sell_price", "Selling price"),
+        ("last_movement", "Last movement, like 2026-01-31 (optional)"),
+        ("expiry_date", "Expiry date, like 2026-01-31 (optional)"),
+        ("batch_no", "Batch number (optional)"),
+    ),
+    read_product,
+)
+_CLIENT: Final = _Kind(
+    "client",
+    (
+        ("client_id", "Client id"),
+        ("name", "Name (optional)"),
+        ("email", "E-mail (optional)"),
+        ("phone", "Phone (optional)"),
+        ("total_revenue_generated", "Opening balance: revenue before the first invoice (optional)"),
+    ),
+    read_client,
+)
+
+
+def render_product(books: Books) -> None:
+    """Draw the form for a product."""
+    filling = Filling(_PRODUCT.name)
+    known = {
+        product.product_id: _product_texts(product) for product in books.products([filling.text("known")])
+    }
+    _render(books, _PRODUCT, filling, known)
+
+
+def render_client(books: Books) -> None:
+    """Draw the form for a client."""
+    filling = Filling(_CLIENT.name)
+    known = {client.client_id: _client_texts(client) for client in books.clients([filling.text("known")])}
+    _render(books, _CLIENT, filling, known)
+
+
+def _render(books: Books, kind: _Kind, filling: Filling, known: Mapping[str, Mapping[str, str]]) -> None:
+    filling.show_told()
+    chosen = filling.key("known")
+    st.selectbox(
+        f"Change a {kind.name} that is there (empty: a new one)",
+        list(known),
+        index=None,
+        format_func=lambda key: f"{key} · {known[key]['name']}" if known.get(key, {}).get("name") else key,
+        key=chosen,
+        on_change=lambda: _fill(filling, kind, known.get(st.session_state.get(chosen) or "", {})),
+        width=420,
+    )
+    with st.form(filling.key("form"), border=True, width=640):
+        for field, label in kind.fields:
+            st.text_input(label, key=filling.key(field))
+        st.form_submit_button(
+            f"Save the {kind.name}",
+            type="primary",
+            on_click=lambda: save(filling, books, lambda: _read(filling, kind), _what(filling, kind)),
+        )
+
+
+def _fill(filling: Filling, kind: _Kind, texts: Mapping[str, str]) -> None:
+    for field, _ in kind.fields:
+        st.session_state[filling.key(field)] = texts.get(field, "")
+
+
+def _read(filling: Filling, kind: _Kind) -> Entry:
+    return kind.read({field: filling.text(field) for field, _ in kind.fields})
+
+
+def _what(filling: Filling, kind: _Kind) -> str:
+    return f"{kind.name.capitalize()} {plain(filling.text(kind.fields[0][0]))}"
+
+
+def _product_texts(product: Product) -> dict[str, str]:
+    return {
+        "product_id": product.product_id,
+        "name": product.name,
+        "category": product.category or "",
+        "quantity": str(product.quantity),
+        "buy_price": money_text(product.buy_price),
+        "sell_price": money_text(product.sell_price),
+        "last_movement": str(product.last_movement or ""),
+        "expiry_date": str(product.expiry_date or ""),
+        "batch_no": product.batch_no or "",
+    }
+
+
+def _client_texts(client: Client) -> dict[str, str]:
+    return {
+        "client_id": client.client_id,
+        "name": client.name or "",
+        "email": client.email or "",
+        "phone": client.phone or "",
+        "total_revenue_generated": money_text(client.opening),
+    }

@@ -1,0 +1,93 @@
+"""The upload of an Excel workbook, and the report of what became of each of its rows."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Final
+
+import pandas as pd
+import streamlit as st
+
+from accounting.books import ACCEPTED, ALREADY_THERE, REJECTED, Books
+from accounting.database import BooksError
+from accounting.sample import sample_workbook
+from accounting.upload import UploadReport, upload
+from accounting.workbook import COLUMNS, MAX_BYTES, MAX_ROWS, WorkbookError
+from dashboard import frame
+from dashboard.stock.forms import Filling
+from dashboard.text import csv_bytes, plain
+
+_REPORT: Final = "upload_report"
+_XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_SHOWN: Final = 100
+_MARKS: Final = {ACCEPTED: "✓\xa0accepted", ALREADY_THERE: "=\xa0already there", REJECTED: "✗\xa0rejected"}
+
+
+def render(books: Books) -> None:
+    """Draw the form and the last report."""
+    st.markdown(
+        f"A workbook with the sheets {plain(', '.join(COLUMNS))}; up to {MAX_ROWS:,} rows and "
+        f"{MAX_BYTES // 10**6} MB. What is right is stored at once, what is wrong is listed; uploading the "
+        "same workbook again adds nothing."
+    )
+    sample = sample_workbook(datetime.now(timezone.utc))
+    st.download_button("Download a sample", sample, "sample.xlsx", _XLSX, icon=":material/download:")
+    filling = Filling("upload")
+    filling.show_told()
+    file = st.file_uploader("Excel workbook (.xlsx)", type="xlsx", key=filling.key("file"))
+    if st.button("Store the workbook", key=filling.key("store"), type="primary", disabled=file is None):
+        with st.spinner("Reading and storing"):
+            _store(filling, books, file.getvalue() if file else b"")
+        st.rerun()
+    report = st.session_state.get(_REPORT)
+    if report is not None:
+        _show(report)
+
+
+def _store(filling: Filling, books: Books, content: bytes) -> None:
+    st.session_state.pop(_REPORT, None)
+    try:
+        report = upload(content, books)
+    except (WorkbookError, BooksError) as error:
+        filling.tell("error", f"Nothing was stored. {plain(error)}")
+        return
+    counts = report.counts()
+    accepted = sum(count[ACCEPTED] for count in counts.values())
+    rejected = sum(count[REJECTED] for count in counts.values())
+    rows = f"{accepted:,} rows accepted, {rejected:,} rejected, of {len(report.rows):,}."
+    filling.tell("error" if rejected or report.remarks else "success", rows)
+    st.session_state[_REPORT] = report
+    filling.next()
+
+
+def _show(report: UploadReport) -> None:
+    for remark in report.remarks:
+        st.warning(plain(remark), icon=":material/warning:")
+    counts = report.counts()
+    summary = pd.DataFrame(
+        [
+            {"Sheet": name, **{mark: f"{counts[name][state]:,}" for state, mark in _MARKS.items()}}
+            for name in COLUMNS
+        ]
+    )
+    frame.table(summary, "Rows by sheet and what became of them")
+    rows = sorted(report.rows, key=lambda row: row.verdict.state != REJECTED)
+    if not rows:
+        return
+    shown = pd.DataFrame(
+        {
+            "Sheet": [row.sheet for row in rows],
+            "Row": [str(row.row) for row in rows],
+            "Id": [row.key or "–" for row in rows],
+            "Result": [_MARKS[row.verdict.state] for row in rows],
+            "Reason": [row.verdict.reason for row in rows],
+        }
+    )
+    if len(rows) > _SHOWN:
+        st.markdown(f"{_SHOWN} rows are shown, rejected ones first; the download holds all {len(rows):,}.")
+    frame.table(
+        shown.head(_SHOWN), "Rows of the workbook, rejected ones first", 420 if len(rows) > 12 else None
+    )
+    st.download_button(
+        "Download the report", csv_bytes(shown), "report.csv", "text/csv", icon=":material/download:"
+    )
