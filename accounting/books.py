@@ -52,7 +52,7 @@ class Books:
             return [self._save(connection, entry, now) for entry in entries]
 
     def products(self, also: Sequence[str] = ()) -> list[Product]:
-        """The OFFERED products entered last and those with the ids `also`; `order` is when each was entered."""
+        """The OFFERED products entered last and those with ids `also`; `order` is when each was entered."""
         return [_product(row) for row in self._some("products", "product_id", also)]
 
     def clients(self, also: Sequence[str] = ()) -> list[Client]:

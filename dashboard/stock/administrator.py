@@ -30,9 +30,9 @@ def render(data: StockData) -> None:
         return
     if standing.is_empty:
         st.info(
-            "There is no data yet. Start the pipeline with `python main.py --pipeline stock` and enter a sale "
-            "on the Accountant's page. If it runs already, compare its MONGO_URI and STOCK_DB_NAME with the "
-            "dashboard's.",
+            "There is no data yet. Start the pipeline with `python main.py --pipeline stock` and enter a "
+            "sale on the Accountant's page. If it runs already, compare its MONGO_URI and STOCK_DB_NAME "
+            "with the dashboard's.",
             icon=":material/info:",
         )
     _status(standing)
