@@ -96,7 +96,8 @@ class OutboxSender:
             producer.poll(0)
 
     def _heard(self, error: KafkaError) -> None:
-        self._last_error = error.str()
+        # Without how long it took: the same fault is the same text.
+        self._last_error = error.str().partition(" (after ")[0]
 
     def _fault(self, reason: str | None) -> str:
         """What people are told; `reason` is the broker's own, None when it does not answer."""

@@ -9,7 +9,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
 
 from sinks.stock_sales import COLLECTION as SALES
-from sinks.stock_totals import INVENTORY, TOTALS
+from sinks.stock_totals import CLIENTS, INVENTORY, TOTALS
 
 WINNERS, RISKS = "product_winners", "loss_risk_products"
 _BUILD_SECONDS = 3_600.0
@@ -19,6 +19,7 @@ _INDEXES = [
     (INVENTORY, [("expiry_date", ASCENDING)]),
     (INVENTORY, [("last_movement", ASCENDING)]),
     (TOTALS, BEST_FIRST),
+    (CLIENTS, [("eligible_promo", ASCENDING), ("revenue_cents", DESCENDING)]),
     (WINNERS, [("generation", ASCENDING)]),
     (RISKS, [("generation", ASCENDING)]),
 ]

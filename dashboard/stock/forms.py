@@ -5,7 +5,7 @@ The fields of each filling have names of their own. A click that comes twice fin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import streamlit as st
@@ -53,15 +53,17 @@ class Filling:
             {"error": st.error, "success": st.success}[kind](text, icon=_ICONS[kind])
 
 
-def save(filling: Filling, books: Books, read: Callable[[], Entry], what: str) -> None:
-    """Store what `read` makes of the fields, once; `what` is how people call it, with `{}` for its id."""
+def save(
+    filling: Filling, books: Books, read: Callable[[], Entry], what: str, labels: Mapping[str, str]
+) -> None:
+    """Store what `read` makes of the fields, once; `what` is how people call it, `labels` their fields."""
     if not filling.is_current:
         return
     try:
         entry = read()
         [verdict] = books.save([entry])
     except EntryError as error:
-        faults = "".join(f"\n- {plain(fault)}" for fault in error.faults)
+        faults = "".join(f"\n- {plain(_with_labels(fault, labels))}" for fault in error.faults)
         filling.tell("error", f"Nothing was saved:\n{faults}")
         return
     except BooksError as error:
@@ -75,3 +77,10 @@ def save(filling: Filling, books: Books, read: Callable[[], Entry], what: str) -
         filling.tell("error", f"Nothing was saved: {plain(verdict.reason)}")
         return
     filling.next()
+
+
+def _with_labels(fault: str, labels: Mapping[str, str]) -> str:
+    """The sentence with the form's own name of the field, which stands first or behind `Item 1:`."""
+    before, colon, rest = fault.rpartition(": ") if fault.startswith("Item ") else ("", "", fault)
+    name, space, tail = rest.partition(" ")
+    return f"{before}{colon}{labels.get(name, name)}{space}{tail}"

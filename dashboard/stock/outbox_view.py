@@ -12,9 +12,10 @@ import streamlit as st
 from accounting.database import BooksError
 from accounting.outbox import FAILED, SENT, WAITING, Outbox, OutboxState
 from dashboard import frame
-from dashboard.text import plain, utc
+from dashboard.text import plain, short_time, utc
 
 _EVERY_SECONDS: Final = 3
+_UNSCROLLED: Final = 10
 _TOLD: Final = "outbox_told"
 _MARKS: Final = {WAITING: "…\xa0waiting", SENT: "✓\xa0sent", FAILED: "✗\xa0refused"}
 
@@ -33,8 +34,8 @@ def summary(outbox: Outbox) -> None:
         }
     )
     if state.fault and state.counts[WAITING]:
-        since = _time(state.fault_since)
-        st.warning(f"Since {since}: {plain(state.fault)}", icon=":material/cloud_off:")
+        since = f"Since {utc(_moment(state.fault_since))}: " if state.fault_since else ""
+        st.warning(f"{since}{plain(state.fault)}", icon=":material/cloud_off:")
 
 
 def render(outbox: Outbox) -> None:
@@ -78,12 +79,13 @@ def _newest(outbox: Outbox) -> None:
             "State": [_MARKS[letter.state] for letter in state.letters],
             "Kind": [letter.kind for letter in state.letters],
             "Id": [letter.key for letter in state.letters],
-            "Queued": [_time(letter.queued_at) for letter in state.letters],
-            "Sent": [_time(letter.sent_at) for letter in state.letters],
-            "Reason": [letter.reason or "" for letter in state.letters],
+            "Queued (UTC)": [_short(letter.queued_at) for letter in state.letters],
+            "Sent (UTC)": [_short(letter.sent_at) for letter in state.letters],
+            "Reason": [letter.reason or "–" for letter in state.letters],
         }
     )
-    frame.table(shown, "Events in the outbox, refused ones first, then the newest", 380)
+    height = 420 if len(state.letters) > _UNSCROLLED else None
+    frame.table(shown, "Events in the outbox, refused ones first, then the newest", height)
 
 
 def _state(outbox: Outbox) -> OutboxState | None:
@@ -105,5 +107,9 @@ def _resend(outbox: Outbox, first: date | None, last: date | None) -> None:
     )
 
 
-def _time(text: str | None) -> str:
-    return "–" if text is None else utc(datetime.fromisoformat(text.replace("Z", "+00:00")))
+def _short(text: str | None) -> str:
+    return "–" if text is None else short_time(_moment(text))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

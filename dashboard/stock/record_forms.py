@@ -24,6 +24,14 @@ class _Kind:
     fields: Sequence[tuple[str, str]]
     read: Callable[[Mapping[str, str]], Entry]
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels without their explanations."""
+        return {
+            field: label.partition(" (")[0].partition(",")[0].partition(":")[0]
+            for field, label in self.fields
+        }
+
 
 _PRODUCT: Final = _Kind(
     "product",
@@ -87,7 +95,9 @@ def _render(books: Books, kind: _Kind, filling: Filling, known: Mapping[str, Map
         st.form_submit_button(
             f"Save the {kind.name}",
             type="primary",
-            on_click=lambda: save(filling, books, lambda: _read(filling, kind), _what(filling, kind)),
+            on_click=lambda: save(
+                filling, books, lambda: _read(filling, kind), _what(filling, kind), kind.labels
+            ),
         )
 
 

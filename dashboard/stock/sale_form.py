@@ -16,6 +16,14 @@ from contracts import Product, Sale
 from dashboard.stock.forms import Filling, save
 from dashboard.text import plain
 
+_LABELS: Final = {
+    "invoice_id": "Invoice number",
+    "client_id": "Client",
+    "timestamp": "Time",
+    "total_amount": "Total amount",
+    "product_id": "Product",
+    "quantity": "Quantity",
+}
 # No digits and letters that are mistaken for one another.
 _ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
@@ -54,7 +62,7 @@ def render(books: Books) -> None:
         "Save the sale",
         key=filling.key("save"),
         type="primary",
-        on_click=lambda: save(filling, books, lambda: _read(filling, products), _what(filling)),
+        on_click=lambda: save(filling, books, lambda: _read(filling, products), _what(filling), _LABELS),
     )
 
 

@@ -34,7 +34,9 @@ def render(books: Books) -> None:
     st.download_button("Download a sample", sample, "sample.xlsx", _XLSX, icon=":material/download:")
     filling = Filling("upload")
     filling.show_told()
-    file = st.file_uploader("Excel workbook (.xlsx)", type="xlsx", key=filling.key("file"))
+    file = st.file_uploader(
+        "Excel workbook (.xlsx)", type="xlsx", max_upload_size=MAX_BYTES // 10**6, key=filling.key("file")
+    )
     if st.button("Store the workbook", key=filling.key("store"), type="primary", disabled=file is None):
         with st.spinner("Reading and storing"):
             _store(filling, books, file.getvalue() if file else b"")
@@ -80,7 +82,7 @@ def _show(report: UploadReport) -> None:
             "Row": [str(row.row) for row in rows],
             "Id": [row.key or "–" for row in rows],
             "Result": [_MARKS[row.verdict.state] for row in rows],
-            "Reason": [row.verdict.reason for row in rows],
+            "Reason": [row.verdict.reason or "–" for row in rows],
         }
     )
     if len(rows) > _SHOWN:
