@@ -35,7 +35,7 @@ def write_events(
 
 
 def shop_events(products: int = 14) -> list[dict[str, Any]]:
-    """Products, clients and sales with everything that the pages show: loss, risks of each kind, promotions."""
+    """Products, clients and sales with everything that the pages show: loss, all risks, promotions."""
     today = datetime.now(timezone.utc).date()
     names = ("Green tea", "Black tea", "Teapot", "Honey", "Cups, set of six", "Sugar", "Biscuits")
     events = [

@@ -81,6 +81,6 @@ def save(
 
 def _with_labels(fault: str, labels: Mapping[str, str]) -> str:
     """The sentence with the form's own name of the field, which stands first or behind `Item 1:`."""
-    before, colon, rest = fault.rpartition(": ") if fault.startswith("Item ") else ("", "", fault)
+    before, colon, rest = fault.partition(": ") if fault.startswith("Item ") else ("", "", fault)
     name, space, tail = rest.partition(" ")
     return f"{before}{colon}{labels.get(name, name)}{space}{tail}"

@@ -1,0 +1,139 @@
+"""What the accountant enters: faults in plain words, and nothing that the stock pipeline would refuse."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounting.entries import Entry, EntryError, read_client, read_product, read_sale
+from accounting.events import payload
+from analytics.stock import judge
+from contracts import Client, Product, Sale
+from tests.stock_events import row
+
+_SALE = {"invoice_id": "I1", "client_id": "C1", "timestamp": "2026-01-31 14:30", "total_amount": "12.50"}
+_PRODUCT = {"product_id": "P1", "name": "Tea", "quantity": "5", "buy_price": "1.10", "sell_price": "2"}
+_NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
+_TEXT = st.text(max_size=30) | st.sampled_from(
+    [
+        "",
+        "0",
+        "12.50",
+        "1e3",
+        "-1",
+        "NaN",
+        "٣",
+        "2026-01-31",
+        "31/01/2026",
+        "2026-01-31T10:00:00+02:00",
+        "{x",
+        "a\ud800",
+    ]
+)
+
+
+def _judged(entry: Entry) -> Any:
+    return judge(row(json.loads(payload(entry, "2026-05-01T10:00:00.000Z")), 0), _NOW)
+
+
+@given(
+    fields=st.fixed_dictionaries(dict.fromkeys(_SALE, _TEXT)),
+    items=st.lists(st.tuples(_TEXT, _TEXT), max_size=3),
+)
+def test_an_accepted_sale_is_the_pipelines_sale(fields: dict[str, str], items: list[tuple[str, str]]) -> None:
+    """Whatever was typed: what the books take, the pipeline takes, with the same meaning."""
+    try:
+        sale = read_sale(fields, items)
+    except EntryError:
+        return
+    assert _judged(sale) == sale
+
+
+@given(
+    st.fixed_dictionaries(
+        dict.fromkeys((*_PRODUCT, "category", "last_movement", "expiry_date", "batch_no"), _TEXT)
+    )
+)
+def test_an_accepted_product_is_the_pipelines_product(fields: dict[str, str]) -> None:
+    """The same for products, but for their place in Kafka."""
+    try:
+        product = read_product(fields)
+    except EntryError:
+        return
+    judged = _judged(product)
+    assert isinstance(judged, Product)
+    assert product == Product(**{**_values(judged), "order": ""})
+
+
+@given(
+    st.fixed_dictionaries(
+        dict.fromkeys(("client_id", "name", "email", "phone", "total_revenue_generated"), _TEXT)
+    )
+)
+def test_an_accepted_client_is_the_pipelines_client(fields: dict[str, str]) -> None:
+    """The same for clients."""
+    try:
+        client = read_client(fields)
+    except EntryError:
+        return
+    judged = _judged(client)
+    assert isinstance(judged, Client)
+    assert client == Client(**{**_values(judged), "order": ""})
+
+
+def _values(record: Product | Client) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in type(record).__dataclass_fields__}
+
+
+@given(st.integers(0, 10**11))
+def test_money_reaches_kafka_exactly(cents: int) -> None:
+    """Every amount up to the greatest is the same number of cents in the event."""
+    sale = Sale("I", "C", _NOW, cents, (("P", 1),))
+    assert _judged(sale) == sale
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"invoice_id": " "}, "invoice_id is missing."),
+        ({"total_amount": "12,50"}, 'total_amount "12,50" is not an amount such as 12.50.'),
+        ({"total_amount": "1.005"}, "total_amount has more than two decimal places."),
+        ({"total_amount": "-1"}, "total_amount must not be negative."),
+        ({"total_amount": "1e11"}, "total_amount is too large."),
+        ({"timestamp": "tomorrow"}, 'timestamp "tomorrow" is not a time such as 2026-01-31 14:30.'),
+        ({"client_id": "x" * 501}, "client_id is longer than 500 characters."),
+        ({"client_id": "{}"}, 'client_id "{}" is not a name of printable characters'),
+    ],
+)
+def test_faults_are_told_in_plain_words(changes: dict[str, str], fault: str) -> None:
+    """The field, what is wrong with it, and what would be right."""
+    with pytest.raises(EntryError) as caught:
+        read_sale({**_SALE, **changes}, [("P1", "1")])
+    assert caught.value.faults[0].startswith(fault)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """With the number of the item where it is one of an item."""
+    with pytest.raises(EntryError) as caught:
+        read_sale({"total_amount": "x"}, [("P1", "1"), ("", "1.5"), ("P2", "0")])
+    assert caught.value.faults == [
+        "invoice_id is missing.",
+        "client_id is missing.",
+        "timestamp is missing.",
+        'total_amount "x" is not an amount such as 12.50.',
+        "Item 2: product_id is missing.",
+        "Item 2: quantity must be a whole number.",
+        "Item 3: quantity must be at least 1.",
+    ]
+
+
+def test_an_invoice_has_items_and_not_too_many() -> None:
+    """None is a fault, and so are more than Kafka's record could hold."""
+    for items, fault in (([], "no items"), ([("P", "1")] * 501, "more than 500 items")):
+        with pytest.raises(EntryError, match=fault):
+            read_sale(_SALE, items)
