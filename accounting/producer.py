@@ -26,7 +26,7 @@ _OURS: Final = {
     "log_level": 0,
 }
 _JAAS: Final = re.compile(r"""\b(username|password)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-_UNKNOWN: Final = "No such configuration property"
+_UNKNOWN: Final = re.compile("No such configuration property|Java .* not supported")
 
 
 def make_producer(
@@ -59,7 +59,7 @@ def _is_known(name: str) -> bool:
     try:
         Producer({name: ""})
     except KafkaException as error:
-        if _UNKNOWN in str(error):
+        if _UNKNOWN.search(str(error)):
             logger.info(f"The outbox' Kafka client has no option {name}; it does without")
             return False
     return True

@@ -18,6 +18,7 @@ import pytest
 from accounting import database as database_module
 from accounting.books import ACCEPTED, ALREADY_THERE, REJECTED, Books
 from accounting.database import BooksDatabase, BooksError
+from accounting.entries import Entry
 from accounting.outbox import FAILED, SENT, WAITING, Outbox
 from contracts import Client, Product, Sale
 
@@ -52,7 +53,7 @@ def _waiting(file: BooksDatabase) -> list[Any]:
 
 def test_an_entry_is_stored_with_its_event(file: BooksDatabase) -> None:
     """In the order of entry, under the key that makes events belong together."""
-    entries = [product(), Client("C1", "Shop", None, None, 500, order=""), sale()]
+    entries: list[Entry] = [product(), Client("C1", "Shop", None, None, 500, order=""), sale()]
     assert [verdict.state for verdict in _books(file).save(entries)] == [ACCEPTED] * 3
     assert [(message.kind, message.key) for message in Outbox(file).waiting(9)] == [
         ("inventory", "P1"),

@@ -42,9 +42,7 @@ def file(tmp_path: Path) -> BooksDatabase:
     return made
 
 
-def _book(
-    rows: Mapping[str, Sequence[Sequence[Any]]], headers: Mapping[str, Sequence[str]] = COLUMNS
-) -> bytes:
+def _book(rows: Mapping[str, Any], headers: Mapping[str, Sequence[str]] = COLUMNS) -> bytes:
     made: Any = Workbook()
     made.remove(made.active)
     for name, header in headers.items():
