@@ -48,6 +48,9 @@ _PAGES = {
     "shop": 5,
     "matches": 3,
     "players": 0,
+    "administrator": 3,
+    "accountant": 0,
+    "products": 0,
 }
 # On an address below the root Streamlit looks for its server there first, and the browser reports that.
 _PROBES = ("/_stcore/health", "/_stcore/host-config")

@@ -16,10 +16,8 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from accounting.books import Books
@@ -29,6 +27,7 @@ from accounting.outbox import FAILED, SENT, WAITING, Outbox
 from accounting.producer import make_producer
 from accounting.sender import OutboxSender
 from contracts import ConfigurationError, Product, Sale
+from tests.kafka_records import arrived
 from tests.kafka_servers import OwnBroker
 
 ROOT = Path(__file__).parents[2]
@@ -89,31 +88,6 @@ def _sending(file: BooksDatabase, servers: str, topics: Mapping[str, str], **opt
         thread.join()
 
 
-def _arrived(servers: str, topic: str) -> list[tuple[str, dict[str, Any]]]:
-    """Key and event of all records, in the order of each partition."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": servers,
-            "group.id": secrets.token_hex(4),
-            "auto.offset.reset": "earliest",
-            "log_level": 0,
-        }
-    )
-    places = [TopicPartition(topic, partition, 0) for partition in (0, 1)]
-    left = sum(consumer.get_watermark_offsets(place, timeout=60)[1] for place in places)
-    consumer.assign(places)
-    found = []
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while left:
-        assert time.monotonic() < end, f"{left} records were not read"
-        message = consumer.poll(1)
-        if message is not None and message.error() is None:
-            found.append(((message.key() or b"").decode(), json.loads(message.value() or b"")))
-            left -= 1
-    consumer.close()
-    return found
-
-
 def _sale(number: int) -> Sale:
     return Sale(f"I{number}", f"C{number % 7}", _NOW, 100 + number, (("P1", 1),))
 
@@ -133,16 +107,16 @@ def test_what_is_entered_arrives_once_and_in_order(kafka: str, file: BooksDataba
         books.save([_product(number % 3, f"name {number}") for number in range(60)])
         books.save([_sale(number) for number in range(600)])
         _until(_drained(file), "the outbox did not drain")
-        sales = _arrived(kafka, topics["sales"])
+        sales = arrived(kafka, topics["sales"])
         assert sorted(key for key, _ in sales) == sorted(f"I{number}" for number in range(600))
         assert all(key == event["invoice_id"] for key, event in sales)
         names = defaultdict(list)
-        for key, event in _arrived(kafka, topics["inventory"]):
+        for key, event in arrived(kafka, topics["inventory"]):
             names[key].append(event["name"])
         assert names == {f"P{n}": [f"name {number}" for number in range(n, 60, 3)] for n in range(3)}
         assert Outbox(file).resend(None, None) == 660
         _until(_drained(file), "the outbox did not drain")
-        again = _arrived(kafka, topics["sales"])
+        again = arrived(kafka, topics["sales"])
         assert len(again) == 1200
         assert {json.dumps(event) for _, event in again} == {json.dumps(event) for _, event in sales}
 
@@ -162,7 +136,7 @@ def test_a_record_that_kafka_refuses_holds_nothing_up(kafka: str, file: BooksDat
         Outbox(file).retry_failed()
         with _topics(kafka) as roomy, _sending(file, kafka, roomy):
             _until(_drained(file), "the outbox did not drain")
-            assert [key for key, _ in _arrived(kafka, roomy["sales"])] == ["large"]
+            assert [key for key, _ in arrived(kafka, roomy["sales"])] == ["large"]
 
 
 def test_a_missing_topic_is_told_and_waited_for(kafka: str, file: BooksDatabase) -> None:
@@ -184,7 +158,7 @@ def test_two_processes_send_in_turn(kafka: str, file: BooksDatabase) -> None:
         for number in range(100):
             Books(file).save([_sale(number)])
         _until(_drained(file), "the outbox did not drain")
-        assert len(_arrived(kafka, topics["sales"])) == 100
+        assert len(arrived(kafka, topics["sales"])) == 100
 
 
 def test_options_of_kafka_pass_through() -> None:
@@ -252,10 +226,10 @@ def test_nothing_is_lost_when_broker_and_sender_are_killed(own_kafka: OwnBroker,
         assert Outbox(file).state().counts[WAITING] >= 200
         own_kafka.run("start")
         _until(_drained(file), "the outbox did not drain")
-    sales = _arrived(servers, topics["sales"])
+    sales = arrived(servers, topics["sales"])
     assert {key for key, _ in sales} == {f"I{number}" for number in range(1250)}
     assert len({json.dumps(event) for _, event in sales}) == 1250
-    last = dict(_arrived(servers, topics["inventory"]))
+    last = dict(arrived(servers, topics["inventory"]))
     assert {key: event["name"] for key, event in last.items()} == {
         f"P{number % 3}": f"name {number}" for number in range(1247, 1250)
     }

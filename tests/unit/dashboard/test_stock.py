@@ -1,0 +1,355 @@
+"""The stock pages: full, empty, with the database away, with hostile text; what the accountant does."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from accounting.books import Books
+from accounting.database import BooksDatabase
+from accounting.desk import Desk, open_desk
+from accounting.entries import read_client, read_product
+from accounting.outbox import WAITING, Outbox
+from accounting.password import Door
+from accounting.sample import sample_workbook
+from dashboard.data.remembered import Remembered
+from dashboard.data.stock_data import StockData
+from dashboard.setup import _accountant
+from dashboard.stock import accountant, administrator, user
+from dashboard.stock.accountant import AccountantData
+from settings import load
+from sources.mongo_client import connect
+from tests.stock_database import shop_events, write_events
+from tests.stock_events import client, product, sale
+from tests.unit.dashboard.shown import Switch, charts, show, texts
+
+_PASSWORD = "correct horse"  # noqa: S105
+_HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/p.png) [x](javascript:y) =1+1 :red[z]"
+
+
+class _Shop:
+    """A stock database that can be switched off, and an hour passing."""
+
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self.database = connect(f"mongomock://{secrets.token_hex(8)}")["stock"]
+        if events:
+            write_events(self.database, events)
+        self.switch = Switch(self.database)
+        self.seconds = 0.0
+        source: Any = _Collections(self.switch)
+        self.data = StockData(source, self._memory)
+
+    def _memory(self, explain: Any, expected: Any) -> Remembered:
+        return Remembered(explain, expected, monotonic=lambda: self.seconds)
+
+    def wait(self) -> None:
+        """Everything is read anew."""
+        self.seconds += 3600
+
+
+class _Collections:
+    """A database by the names of its collections."""
+
+    def __init__(self, switch: Switch) -> None:
+        self._switch = switch
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self._switch, name)
+
+
+_Collections.__module__ = "mongomock"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A desk whose outbox nobody empties, with a product and a client."""
+    database = BooksDatabase(tmp_path / "books.db")
+    database.prepare()
+    made = Desk(Books(database), Outbox(database), Door(_PASSWORD))
+    tea = {"product_id": "P1", "name": "Tea", "quantity": "5", "buy_price": "1.10", "sell_price": "2.90"}
+    made.books.save([read_product(tea), read_client({"client_id": "C1", "name": "Shop"})])
+    made.outbox.settle([1, 2], {}, None)
+    return made
+
+
+def _figures(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value.replace("\\", "") for metric in page.metric}
+
+
+def _inside(desk: Desk) -> AppTest:
+    page = show(accountant.render, AccountantData(desk))
+    page.text_input(key="accountant_password").input(_PASSWORD)
+    page.button[0].click().run()
+    assert not page.exception
+    return page
+
+
+def _sent(desk: Desk) -> list[Any]:
+    return [json.loads(message.payload) for message in desk.outbox.waiting(100)]
+
+
+def test_the_administrator_sees_rankings_clients_and_status() -> None:
+    """As the pipeline published them, money exact to the cent, charts with a description and a table."""
+    shop = _Shop(shop_events())
+    page = show(administrator.render, shop.data)
+    assert not page.exception
+    assert not page.error
+    assert len(page.title) == 1
+    assert len(charts(page)) == len(page.expander) == 3
+    assert all(len(alternative) > 20 for alternative in charts(page))
+    assert all(table.proto.alt for table in page.table)
+    figures = _figures(page)
+    assert (figures["Products"], figures["Sales"], figures["Clients"]) == ("14", "40", "6")
+    assert figures["Last batch"] in ("just now", "1\xa0s ago", "2\xa0s ago", "3\xa0s ago")
+    winners, risks, clients = (page.table[place].value for place in (1, 3, 5))
+    assert list(winners["Rank"]) == [str(rank) for rank in range(1, 11)]
+    assert winners["Profit"][0].replace("\\", "") == "218.40"
+    assert winners["Revenue"][0].replace("\\", "") == "1,240.20"
+    assert {"✗\xa0expired", "!\xa0expiring"} < {why.replace("\\", "") for why in risks["Why"]}
+    assert set(clients["Tier"]) == {"Gold", "Silver"}
+
+
+def test_a_loss_is_shown_with_its_sign() -> None:
+    """A product sold below its purchase price has a negative profit."""
+    shop = _Shop([product("P1", buy="5.00", sell="3.10"), sale("I1", P1=3)])
+    winners = show(administrator.render, shop.data).table[1].value
+    assert winners["Profit"][0].replace("\\", "") == "−5.70"
+
+
+def test_a_new_sale_is_shown_and_without_one_the_last_state_stays() -> None:
+    """Reruns change nothing; the next reading after a batch has it."""
+    shop = _Shop(shop_events())
+    page = show(administrator.render, shop.data)
+    before = [table.value.to_dict() for table in page.table]
+    shop.wait()
+    assert [table.value.to_dict() for table in page.run().table] == before
+    write_events(shop.database, [sale("new", client="C1", amount="20000.00", P14=500)], batch=1)
+    shop.wait()
+    page.run()
+    assert page.table[1].value["Product"][0] == "P14"
+    assert "C1" in list(page.table[5].value["Client"])
+    assert _figures(page)["Sales"] == "41"
+
+
+@pytest.mark.parametrize("render", [administrator.render, user.render])
+def test_with_the_database_away_the_last_state_stays(render: Any) -> None:
+    """With its age and the reason, no part of the address; before the first reading only the reason."""
+    shop = _Shop(shop_events())
+    page = show(render, shop.data)
+    tables = len(page.table)
+    shop.switch.off = True
+    shop.wait()
+    page.run()
+    assert len(page.table) == tables > 0
+    [error] = page.error
+    assert "does not answer" in error.value
+    assert "last state" in error.value
+    assert "hunter2" not in texts(page)
+    shop.switch.off = False
+    shop.wait()
+    assert not page.run().error
+    never = _Shop([])
+    never.switch.off = True
+    assert "Nothing was read yet" in show(render, never.data).error[0].value
+
+
+@pytest.mark.parametrize("render", [administrator.render, user.render])
+def test_empty_pages_say_what_to_do(render: Any) -> None:
+    """An empty database is no fault."""
+    page = show(render, _Shop([]).data)
+    assert not page.exception
+    assert not page.error
+    assert any("ipeline" in info.value for info in page.info)
+
+
+def test_products_can_be_searched_and_purchase_prices_are_not_shown() -> None:
+    """Each word in id, name or category, in any case; what is typed is no expression."""
+    shop = _Shop(shop_events())
+    page = show(user.render, shop.data)
+    assert "14 found" in texts(page)
+    page.text_input(key="product_search").input("TEA black").run()
+    assert [name.replace("\\", "") for name in page.table[0].value["Name"]] == ["Black tea 1", "Black tea 8"]
+    assert list(page.table[0].value) == ["Product", "Name", "Category", "Price", "In stock", "Expires"]
+    assert page.table[0].value["Price"][0].replace("\\", "") == "3.90"
+    for nothing in (".*", "(", _HOSTILE):
+        page.text_input(key="product_search").input(nothing).run()
+        assert not page.exception
+        assert "No product has" in page.info[0].value
+
+
+def test_hostile_names_are_shown_and_do_nothing() -> None:
+    """Names of products and clients stay text, in tables, charts and descriptions."""
+    shop = _Shop(
+        [
+            product("P1", name=_HOSTILE, category=_HOSTILE, expiry_date="2020-01-01"),
+            client("C1", opening="50000", name=_HOSTILE),
+            sale("I1"),
+        ]
+    )
+    for render in (administrator.render, user.render):
+        page = show(render, shop.data)
+        assert not page.exception
+        cells = [cell for table in page.table for column in table.value for cell in table.value[column]]
+        assert any(cell.startswith("\\<img src\\=x") for cell in cells)
+        assert not any(cell.startswith("<img") for cell in cells)
+
+
+def test_the_accountants_page_is_off_without_a_password() -> None:
+    """It says how to switch it on; no file is made."""
+    page = show(accountant.render, AccountantData(open_desk(load(env_file=None, accountant_password=""))))
+    assert "ACCOUNTANT_PASSWORD" in page.info[0].value
+    assert len(page.text_input) == 0
+
+
+def test_books_that_cannot_be_used_are_told_on_their_page(tmp_path: Path) -> None:
+    """The other pages do without."""
+    settings = load(env_file=None, accountant_password=_PASSWORD, sqlite_db_path=tmp_path)
+    page = show(accountant.render, _accountant(settings))
+    assert "SQLITE" in page.error[0].value
+    assert not page.exception
+
+
+def test_only_the_password_opens_the_accountants_page(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """A wrong one shows nothing and is not logged; leaving closes it again."""
+    page = show(accountant.render, AccountantData(desk))
+    page.text_input(key="accountant_password").input("wrong horse")
+    page.button[0].click().run()
+    assert page.error[0].value == "The password is wrong."
+    assert len(page.tabs) == 0
+    page = _inside(desk)
+    assert len(page.tabs) == 5
+    assert "accountant_password" not in page.session_state
+    page.button(key="accountant_leave").click().run()
+    assert len(page.tabs) == 0
+    assert "horse" not in caplog.text
+
+
+def _fill_sale(page: AppTest) -> None:
+    page.selectbox(key="sale_0_client_id").select("C1")
+    page.selectbox(key="sale_0_product_1").select("P1")
+    page.text_input(key="sale_0_quantity_1").input("2")
+    page.button(key="sale_0_more").click().run()
+    page.selectbox(key="sale_0_product_2").select("P1")
+    page.text_input(key="sale_0_quantity_2").input("3").run()
+
+
+def test_a_sale_with_several_items_is_saved_once(desk: Desk) -> None:
+    """With a number of its own and the sum of the selling prices; reruns and the next form add nothing."""
+    page = _inside(desk)
+    _fill_sale(page)
+    assert "Sum at selling prices: **14.50**" in texts(page)
+    number = page.text_input(key="sale_0_invoice_id").value
+    page.button(key="sale_0_save").click().run()
+    assert not page.exception
+    assert "is saved" in page.success[0].value
+    page.run().run()
+    [event] = _sent(desk)
+    assert event["invoice_id"] == number
+    assert event["total_amount"] == 14.5
+    assert event["items"] == [{"product_id": "P1", "quantity": 2}, {"product_id": "P1", "quantity": 3}]
+    following = page.text_input(key="sale_1_invoice_id").value
+    assert following != number
+    assert page.text_input(key="sale_1_quantity_1").value == ""
+    assert _figures(page)["Waiting"] == "1"
+
+
+def test_faults_of_a_sale_are_told_and_what_was_typed_stays(desk: Desk) -> None:
+    """All at once, by the names on the form; a number that is taken is one of them."""
+    page = _inside(desk)
+    page.text_input(key="sale_0_quantity_1").input(_HOSTILE)
+    page.button(key="sale_0_save").click().run()
+    [error] = page.error
+    for part in (
+        "Client is missing",
+        "Total amount is missing",
+        "Item 1: Product is missing",
+        "Item 1: Quantity",
+    ):
+        assert part in error.value.replace("\\", ""), error.value
+    assert "<img" not in error.value.replace("\\<", "")
+    assert page.text_input(key="sale_0_quantity_1").value == _HOSTILE
+    assert _sent(desk) == []
+    _fill_sale(page)
+    page.text_input(key="sale_0_invoice_id").input("I1")
+    page.button(key="sale_0_save").click().run()
+    page.selectbox(key="sale_1_client_id").select("C1")
+    page.selectbox(key="sale_1_product_1").select("P1")
+    page.text_input(key="sale_1_quantity_1").input("9")
+    page.text_input(key="sale_1_invoice_id").input("I1")
+    page.button(key="sale_1_save").click().run()
+    assert "there already, with other content" in page.error[0].value.replace("\\", "")
+    assert len(_sent(desk)) == 1
+
+
+def test_a_product_and_a_client_are_saved_and_changed(desk: Desk) -> None:
+    """One that is there can be fetched into the form; saving it unchanged sends nothing."""
+    page = _inside(desk)
+    page.selectbox(key="product_0_known").select("P1").run()
+    assert page.text_input(key="product_0_sell_price").value == "2.90"
+    page.text_input(key="product_0_sell_price").input("3.40")
+    page.text_input(key="product_0_expiry_date").input("2026-09-01")
+    _submit(page, "Save the product")
+    assert "Product P1 is saved" in page.success[0].value
+    for field, value in {"client_id": "C2", "name": "Café", "total_revenue_generated": "10.5"}.items():
+        page.text_input(key=f"client_0_{field}").input(value)
+    _submit(page, "Save the client")
+    product_event, client_event = _sent(desk)
+    assert (product_event["sell_price"], product_event["expiry_date"]) == (3.4, "2026-09-01")
+    assert (client_event["name"], client_event["total_revenue_generated"]) == ("Café", 10.5)
+    page.selectbox(key="client_1_known").select("C2").run()
+    _submit(page, "Save the client")
+    assert any("nothing was added" in message.value for message in page.success)
+    assert len(_sent(desk)) == 2
+
+
+def _submit(page: AppTest, label: str) -> None:
+    next(button for button in page.button if button.label == label).click().run()
+    assert not page.exception
+
+
+def test_a_workbook_is_stored_with_a_report(desk: Desk) -> None:
+    """Counts by sheet, rows with their reasons, both downloads; a damaged file is told, nothing is stored."""
+    page = _inside(desk)
+    page.file_uploader[0].set_value(("sample.xlsx", sample_workbook(datetime.now(timezone.utc)), ""))
+    page.run()
+    page.button(key="upload_0_store").click().run()
+    assert not page.exception
+    assert any("11 rows accepted, 0 rejected" in message.value for message in page.success)
+    assert desk.outbox.state().counts[WAITING] == 7
+    page.file_uploader[0].set_value(("damaged.xlsx", b"PK nonsense", ""))
+    page.run()
+    page.button(key="upload_1_store").click().run()
+    assert any("no Excel workbook" in message.value for message in page.error)
+    assert desk.outbox.state().counts[WAITING] == 7
+
+
+def test_history_is_sent_again_on_request(desk: Desk) -> None:
+    """All that was entered, or the days chosen; refused events can wait again."""
+    page = _inside(desk)
+    assert page.button(key="outbox_resend").label == "Send 2 events again"
+    page.button(key="outbox_resend").click().run()
+    assert [event.get("product_id") for event in _sent(desk)] == ["P1", None]
+    desk.outbox.settle([3], {4: "too large"}, None)
+    page.run()
+    assert _figures(page) == {"Waiting": "0", "Sent": "3", "Refused": "1"}
+    page.button(key="outbox_retry").click().run()
+    assert desk.outbox.state().counts[WAITING] == 1
+    page.date_input(key="resend_last").set_value(datetime(2020, 1, 1, tzinfo=timezone.utc).date()).run()
+    assert page.button(key="outbox_resend").disabled
+
+
+def test_people_are_told_why_nothing_goes(desk: Desk) -> None:
+    """While something waits, with the time since when."""
+    page = _inside(desk)
+    desk.books.save([read_client({"client_id": "C9"})])
+    desk.outbox.settle([], {}, "Kafka is away.")
+    page.run()
+    [warning] = page.warning
+    assert warning.value.startswith("Since 20")
+    assert "Kafka is away" in warning.value
