@@ -30,8 +30,11 @@ from sources.mongo_client import connect
 from sources.simulator import PATTERN_USER_ID
 from tests.analytics_documents import analytics_documents
 from tests.esports_dataset import Writer
+from tests.kafka_records import arrived
 from tests.postgres_servers import fresh_database, fresh_role
 from tests.shop_rows import fill_an_hour
+from tests.stock_database import shop_events, write_events
+from tests.stock_shop import StockTopics
 from tests.toxiproxy import free_port
 from tests.unit.dashboard.batches import report
 
@@ -144,9 +147,11 @@ def installation(
     try:
         ensure_indexes(client[name]["analytics"])
         client[name]["analytics"].insert_many(analytics_documents(3, datetime.now(timezone.utc)))
+        write_events(client[name], shop_events())
         yield {
             "MONGO_URI": mongo_uri,
             "MONGO_DB_NAME": name,
+            "STOCK_DB_NAME": name,
             "POSTGRES_DSN": shop_dsn,
             "LOG_DIRECTORY": str(folder),
             "METRICS_DIRECTORY": str(folder),
@@ -222,13 +227,13 @@ def test_pages_are_drawn_accessible_and_ask_nobody_else(
             widths = page.evaluate("""() => [document.documentElement, document.querySelector(
                 '[data-testid="stMain"]')].map(element => element.scrollWidth)""")
             assert max(widths) <= width, address
-            found = Axe().run(page).response["violations"]
-            ours = [
-                (v["id"], [node["html"][:200] for node in v["nodes"]])
-                for v in found
-                if v["id"] not in _NOT_OURS
-            ]
-            assert ours == [], address
+            assert _violations(page) == [], address
+
+
+def _violations(page: Page) -> list[Any]:
+    """What axe objects to, but for what is Streamlit's own."""
+    found = Axe().run(page).response["violations"]
+    return [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in found if v["id"] not in _NOT_OURS]
 
 
 def test_the_keyboard_reaches_every_page(browser: Browser, base: str) -> None:
@@ -296,3 +301,91 @@ def test_hostile_ids_and_messages_are_shown_and_do_nothing(
     finally:
         client.drop_database(name)
         client.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
+def test_what_the_accountant_enters_arrives_in_kafka_once(
+    browser: Browser, mongo_uri: str, kafka: str, tmp_path: Path, width: int, scheme: str
+) -> None:
+    """Through the door: a product, a sale saved by a double click, each tab accessible, and one event each.
+
+    The password is in nothing that the dashboard printed, and a restart sends nothing again.
+    """
+    topics = StockTopics(kafka)
+    environment = {
+        "MONGO_URI": mongo_uri,
+        "STOCK_DB_NAME": f"test_nothing_{secrets.token_hex(6)}",
+        "KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "ACCOUNTANT_PASSWORD": "correct horse",
+        **{f"KAFKA_TOPIC_{kind.upper()}": name for kind, name in topics.names.items()},
+    }
+    try:
+        with (
+            _dashboard(tmp_path, environment) as address,
+            _visit(browser, address, width, scheme) as visit,
+        ):
+            page = visit.open("accountant", 0)
+            _enter(page)
+            _enter_a_product_and_a_sale(page)
+            _sent_is(page, 2)
+            for tab in ("Sale", "Product", "Client", "Workbook", "Outbox"):
+                page.get_by_role("tab", name=tab).click()
+                page.get_by_role("tabpanel", name=tab).wait_for()
+                assert _violations(page) == [], tab
+        assert "correct horse" not in (tmp_path / "output.txt").read_text()
+        with (
+            _dashboard(tmp_path, environment) as address,
+            _visit(browser, address, width, scheme) as visit,
+        ):
+            _enter(visit.open("accountant", 0))
+            _sent_is(visit.page, 2)
+        [(key, event)] = arrived(kafka, topics.names["sales"])
+        assert key == event["invoice_id"]
+        assert event["items"] == [{"product_id": "P1", "quantity": 3}]
+        assert event["total_amount"] == 8.7
+        assert [key for key, _ in arrived(kafka, topics.names["inventory"])] == ["P1"]
+    finally:
+        topics.remove()
+
+
+def _enter(page: Page) -> None:
+    page.get_by_label("Password").first.fill("correct horse")
+    page.get_by_role("button", name="Open").click()
+    page.get_by_role("tab", name="Sale").wait_for()
+
+
+def _enter_a_product_and_a_sale(page: Page) -> None:
+    page.get_by_role("tab", name="Product").click()
+    values = {"Product id": "P1", "Name": "Tea", "Quantity in stock": "5", "Purchase price": "1.10"}
+    panel = page.get_by_role("tabpanel", name="Product")
+    for label, value in {**values, "Selling price": "2.90"}.items():
+        panel.get_by_label(label, exact=True).fill(value)
+    panel.get_by_role("button", name="Save the product").click()
+    panel.get_by_text("is saved").wait_for()
+    page.get_by_role("tab", name="Sale").click()
+    panel = page.get_by_role("tabpanel", name="Sale")
+    _choose(page, panel.get_by_label("Client: choose one, or type a new id"), "C1")
+    _choose(page, panel.get_by_label("Product of item 1"), "P1")
+    panel.get_by_label("Quantity of item 1").fill("3")
+    panel.get_by_label("Quantity of item 1").press("Enter")
+    panel.get_by_text("Sum at selling prices: 8.70").wait_for()
+    panel.get_by_role("button", name="Save the sale").dblclick()
+    panel.get_by_text("is saved").wait_for()
+
+
+def _choose(page: Page, box: Any, value: str) -> None:
+    """Type into a select box and take what it offers."""
+    box.click()
+    page.keyboard.type(value)
+    page.get_by_role("option").first.wait_for()
+    page.keyboard.press("Enter")
+
+
+def _sent_is(page: Page, count: int) -> None:
+    """Wait until the outbox says that so many were sent, and none waits."""
+    ready = """count => {
+        const texts = [...document.querySelectorAll('[data-testid="stMetric"]')].map(tile => tile.innerText);
+        const shown = name => texts.find(text => text.startsWith(name))?.trim().split(/\\s+/).pop();
+        return shown('Sent') === String(count) && shown('Waiting') === '0';
+    }"""
+    page.wait_for_function(ready, arg=count, timeout=_WAIT_MS)
