@@ -79,6 +79,21 @@ def render_client(books: Books) -> None:
 
 def _render(books: Books, kind: _Kind, filling: Filling, known: Mapping[str, Mapping[str, str]]) -> None:
     filling.show_told()
+    if known:
+        _offer(filling, kind, known)
+    with st.form(filling.key("form"), border=True, width=640):
+        for field, label in kind.fields:
+            st.text_input(label, key=filling.key(field))
+        st.form_submit_button(
+            f"Save the {kind.name}",
+            on_click=lambda: save(
+                filling, books, lambda: _read(filling, kind), _what(filling, kind), kind.labels
+            ),
+        )
+
+
+def _offer(filling: Filling, kind: _Kind, known: Mapping[str, Mapping[str, str]]) -> None:
+    """Fetch one that is there into the form."""
     chosen = filling.key("known")
     st.selectbox(
         f"Change a {kind.name} that is there (empty: a new one)",
@@ -89,16 +104,6 @@ def _render(books: Books, kind: _Kind, filling: Filling, known: Mapping[str, Map
         on_change=lambda: _fill(filling, kind, known.get(st.session_state.get(chosen) or "", {})),
         width=420,
     )
-    with st.form(filling.key("form"), border=True, width=640):
-        for field, label in kind.fields:
-            st.text_input(label, key=filling.key(field))
-        st.form_submit_button(
-            f"Save the {kind.name}",
-            type="primary",
-            on_click=lambda: save(
-                filling, books, lambda: _read(filling, kind), _what(filling, kind), kind.labels
-            ),
-        )
 
 
 def _fill(filling: Filling, kind: _Kind, texts: Mapping[str, str]) -> None:

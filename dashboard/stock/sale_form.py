@@ -61,7 +61,6 @@ def render(books: Books) -> None:
     st.button(
         "Save the sale",
         key=filling.key("save"),
-        type="primary",
         on_click=lambda: save(filling, books, lambda: _read(filling, products), _what(filling), _LABELS),
     )
 

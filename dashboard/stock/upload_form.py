@@ -37,7 +37,7 @@ def render(books: Books) -> None:
     file = st.file_uploader(
         "Excel workbook (.xlsx)", type="xlsx", max_upload_size=MAX_BYTES // 10**6, key=filling.key("file")
     )
-    if st.button("Store the workbook", key=filling.key("store"), type="primary", disabled=file is None):
+    if st.button("Store the workbook", key=filling.key("store"), disabled=file is None):
         with st.spinner("Reading and storing"):
             _store(filling, books, file.getvalue() if file else b"")
         st.rerun()

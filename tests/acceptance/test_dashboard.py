@@ -57,9 +57,9 @@ _PAGES = {
 }
 # On an address below the root Streamlit looks for its server there first, and the browser reports that.
 _PROBES = ("/_stcore/health", "/_stcore/host-config")
-# Streamlit's own: a group's heading within the list of pages; and tables that scroll sideways on narrow
-# screens, which Chromium lets the keyboard reach although nothing in them takes the focus.
-_NOT_OURS = {"list", "listitem", "scrollable-region-focusable"}
+# Streamlit's own: a group's heading within the list of pages; the role of the field for files; and tables that
+# scroll sideways on narrow screens, which Chromium lets the keyboard reach although nothing there takes the focus.
+_NOT_OURS = {"list", "listitem", "presentation-role-conflict", "scrollable-region-focusable"}
 
 
 @dataclass
@@ -303,9 +303,8 @@ def test_hostile_ids_and_messages_are_shown_and_do_nothing(
         client.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_what_the_accountant_enters_arrives_in_kafka_once(
-    browser: Browser, mongo_uri: str, kafka: str, tmp_path: Path, width: int, scheme: str
+    browser: Browser, mongo_uri: str, kafka: str, tmp_path: Path
 ) -> None:
     """Through the door: a product, a sale saved by a double click, each tab accessible, and one event each.
 
@@ -320,25 +319,21 @@ def test_what_the_accountant_enters_arrives_in_kafka_once(
         **{f"KAFKA_TOPIC_{kind.upper()}": name for kind, name in topics.names.items()},
     }
     try:
-        with (
-            _dashboard(tmp_path, environment) as address,
-            _visit(browser, address, width, scheme) as visit,
-        ):
+        with _dashboard(tmp_path, environment) as address, _visit(browser, address) as visit:
             page = visit.open("accountant", 0)
             _enter(page)
             _enter_a_product_and_a_sale(page)
             _sent_is(page, 2)
-            for tab in ("Sale", "Product", "Client", "Workbook", "Outbox"):
-                page.get_by_role("tab", name=tab).click()
-                page.get_by_role("tabpanel", name=tab).wait_for()
-                assert _violations(page) == [], tab
+            _tabs_are_accessible(page)
         assert "correct horse" not in (tmp_path / "output.txt").read_text()
         with (
             _dashboard(tmp_path, environment) as address,
-            _visit(browser, address, width, scheme) as visit,
+            _visit(browser, address, 400, "dark") as visit,
         ):
-            _enter(visit.open("accountant", 0))
-            _sent_is(visit.page, 2)
+            page = visit.open("accountant", 0)
+            _enter(page)
+            _sent_is(page, 2)
+            _tabs_are_accessible(page)
         [(key, event)] = arrived(kafka, topics.names["sales"])
         assert key == event["invoice_id"]
         assert event["items"] == [{"product_id": "P1", "quantity": 3}]
@@ -346,6 +341,13 @@ def test_what_the_accountant_enters_arrives_in_kafka_once(
         assert [key for key, _ in arrived(kafka, topics.names["inventory"])] == ["P1"]
     finally:
         topics.remove()
+
+
+def _tabs_are_accessible(page: Page) -> None:
+    for tab in ("Sale", "Product", "Client", "Workbook", "Outbox"):
+        page.get_by_role("tab", name=tab).click()
+        page.get_by_role("tabpanel", name=tab).wait_for()
+        assert _violations(page) == [], tab
 
 
 def _enter(page: Page) -> None:
