@@ -57,8 +57,9 @@ _PAGES = {
 }
 # On an address below the root Streamlit looks for its server there first, and the browser reports that.
 _PROBES = ("/_stcore/health", "/_stcore/host-config")
-# Streamlit's own: a group's heading within the list of pages; the role of the field for files; and tables that
-# scroll sideways on narrow screens, which Chromium lets the keyboard reach although nothing there takes the focus.
+# Streamlit's own: a group's heading within the list of pages; the role of the field for files; and tables
+# that scroll sideways on narrow screens, which Chromium lets the keyboard reach although nothing in them
+# takes the focus.
 _NOT_OURS = {"list", "listitem", "presentation-role-conflict", "scrollable-region-focusable"}
 
 

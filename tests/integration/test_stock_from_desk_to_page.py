@@ -86,6 +86,7 @@ def test_a_workbook_becomes_the_administrators_page_and_history_changes_nothing(
     _send(file, shop.topics.servers, shop.topics.names)
     assert shop.run()
     shop.assert_accounted(14)
-    assert shop.counts()["duplicates"] == 7
+    # Records of the same `updated_at` are written again as they are.
+    assert shop.counts()["duplicates"] == 2
     assert shop.rejected() == {}
     assert _content(_standing(StockData(shop.database))) == _content(first)
