@@ -79,8 +79,10 @@ class Outbox:
                 [(reason, number) for number, reason in failed.items()],
             )
             connection.execute(
-                "UPDATE sender SET fault = ?, since = ? WHERE fault IS NOT ?",
-                (fault, now if fault else None, fault),
+                # Other words for it do not make it a new one.
+                "UPDATE sender SET fault = :fault, since = iif(:fault IS NULL, NULL, coalesce(since, :now)) "
+                "WHERE fault IS NOT :fault",
+                {"fault": fault, "now": now},
             )
 
     def state(self) -> OutboxState:

@@ -56,7 +56,8 @@ def _store(filling: Filling, books: Books, content: bytes) -> None:
     counts = report.counts()
     accepted = sum(count[ACCEPTED] for count in counts.values())
     rejected = sum(count[REJECTED] for count in counts.values())
-    rows = f"{accepted:,} rows accepted, {rejected:,} rejected, of {len(report.rows):,}."
+    known = len(report.rows) - accepted - rejected
+    rows = f"{accepted:,} rows accepted, {known:,} already there, {rejected:,} rejected."
     filling.tell("error" if rejected or report.remarks else "success", rows)
     st.session_state[_REPORT] = report
     filling.next()

@@ -161,15 +161,17 @@ def test_the_outbox_tells_what_was_refused_and_why_nothing_goes(file: BooksDatab
     _books(file).save([sale("I1"), sale("I2"), sale("I3")])
     outbox.settle([1], {2: "too large"}, "no broker")
     later = Outbox(file, now=lambda: _NOW.replace(hour=15))
-    later.settle([], {}, "no broker")
+    later.settle([], {}, "no broker at all")
     state = later.state()
     assert state.counts == {WAITING: 1, SENT: 1, FAILED: 1}
-    assert (state.fault, state.fault_since) == ("no broker", "2026-03-01T12:00:00.000Z")
+    assert (state.fault, state.fault_since) == ("no broker at all", "2026-03-01T12:00:00.000Z")
     assert [(letter.key, letter.state, letter.reason) for letter in state.letters] == [
         ("I2", FAILED, "too large"),
         ("I3", WAITING, None),
         ("I1", SENT, None),
     ]
+    later.settle([], {}, None)
+    assert (later.state().fault, later.state().fault_since) == (None, None)
     assert outbox.retry_failed() == 1
     assert [message.key for message in outbox.waiting(9)] == ["I2", "I3"]
 

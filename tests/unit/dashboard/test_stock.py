@@ -320,7 +320,7 @@ def test_a_workbook_is_stored_with_a_report(desk: Desk) -> None:
     page.run()
     page.button(key="upload_0_store").click().run()
     assert not page.exception
-    assert any("11 rows accepted, 0 rejected" in message.value for message in page.success)
+    assert any("11 rows accepted, 0 already there, 0 rejected" in message.value for message in page.success)
     assert desk.outbox.state().counts[WAITING] == 7
     page.file_uploader[0].set_value(("damaged.xlsx", b"PK nonsense", ""))
     page.run()
