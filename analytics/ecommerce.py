@@ -5,7 +5,8 @@ Pure expressions of Spark; the time against which "in the future" is judged is a
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -23,6 +24,7 @@ SPARK_CONF = {
     "spark.sql.csv.parser.columnPruning.enabled": "false",
 }
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 CLOCK_SKEW = timedelta(seconds=60)
 # A longer key would not fit into PostgreSQL's indexes, which would fail the whole batch.
 MAX_TEXT_LENGTH = 500
@@ -65,7 +67,7 @@ RULES: dict[str, str] = {
     "price_overflow": "price <> '' AND amount IS NULL",
     # Year 0, which Spark knows, is none of PostgreSQL's.
     "invalid_timestamp": "moment IS NULL OR moment < TIMESTAMP '0001-01-01'",
-    "future_timestamp": "moment > latest",
+    "future_timestamp": "CAST(unix_micros(moment) AS DECIMAL(18,0)) > latest",
 }
 
 
@@ -88,7 +90,8 @@ def judge(records: DataFrame, now: datetime) -> DataFrame:
             "moment": F.expr(
                 f"IF(event_timestamp RLIKE '{_TIMESTAMP}', try_cast(event_timestamp AS TIMESTAMP), NULL)"
             ),
-            "latest": F.lit(now + CLOCK_SKEW),
+            # As a decimal it is no part of the generated code, which need not be compiled for every batch.
+            "latest": F.lit(Decimal((now + CLOCK_SKEW - _EPOCH) // timedelta(microseconds=1))),
         }
     )
     return typed.select(
