@@ -87,11 +87,12 @@ def time_zone(settings: Settings) -> CheckResult:
 
 
 def folders(settings: Settings) -> dict[str, Path]:
-    """The folders the service writes to, by the setting that names each."""
+    """The folders the service writes to, by the setting that names each or a file in it."""
     names = ["checkpoint_location", "dlq_directory", "log_directory", "metrics_directory"]
     names += ["esports_output_path", "stock_cold_path", "kafka_connector_path"]
     return {
         **{name.upper(): Path(getattr(settings, name)) for name in names},
+        "SQLITE_DB_PATH": settings.sqlite_db_path.parent,
         "SPARK_LOCAL_DIRS": Path(os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")[0]),
     }
 
