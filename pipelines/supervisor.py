@@ -24,8 +24,8 @@ logger = get_logger(__name__)
 
 BatchFunction = Callable[[DataFrame, int], None]
 _WAIT_SECONDS = 0.5
-# What Spark says of a query whose last trigger found nothing.
-_NOTHING_NEW = "Waiting for data to arrive"
+# What Spark says between two triggers, first for milliseconds, then until the next one.
+_BETWEEN_TRIGGERS = ("Waiting for data to arrive", "Waiting for next trigger")
 _COMMIT_SECONDS = 5.0
 
 
@@ -98,7 +98,8 @@ class Supervisor:
         query = one.active_query()
         if query is not None:
             self._watch(one.name, query)
-            if query.status["message"] == _NOTHING_NEW:
+            status = query.status
+            if status["message"] in _BETWEEN_TRIGGERS and not status["isDataAvailable"]:
                 self._on_idle(one.name)
 
 

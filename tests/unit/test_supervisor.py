@@ -21,6 +21,8 @@ FAST = RetryPolicy(attempts=3, base_seconds=0.05, max_seconds=0.1)
 class Files:
     """A folder of text files as a stream of one file a batch, and the lines that batches were given."""
 
+    every = "50 milliseconds"
+
     def __init__(self, spark: SparkSession, folder: Path) -> None:
         self.spark = spark
         self.folder = folder
@@ -42,7 +44,7 @@ class Files:
         return BatchStream(name, process or self.keep, lambda batch, once: self._start(name, batch, once))
 
     def _start(self, name: str, batch: BatchFunction, once: bool) -> StreamingQuery:
-        trigger = {"availableNow": True} if once else {"processingTime": "50 milliseconds"}
+        trigger = {"availableNow": True} if once else {"processingTime": self.every}
         source = self.spark.readStream.option("maxFilesPerTrigger", 1).text(str(self.folder / "in"))
         writer = source.writeStream.foreachBatch(batch).trigger(**trigger)
         return writer.option("checkpointLocation", str(self.folder / name)).start()
@@ -119,6 +121,20 @@ def test_a_stream_that_has_read_everything_is_idle(files: Files) -> None:
         assert name == "files"
         assert files.lines == ["a"]
         stop.set()
+
+    assert Supervisor([files.stream()], FAST, _no_failure, idle).run(stop, once=False)
+
+
+def test_a_stream_is_idle_for_the_whole_time_between_two_triggers(files: Files) -> None:
+    """Not only in the moment in which a trigger finds nothing, which who looks now and then would miss."""
+    files.every = "1 hour"
+    stop = StopFlag()
+    told = []
+
+    def idle(name: str) -> None:
+        told.append(name)
+        if len(told) == 3:
+            stop.set()
 
     assert Supervisor([files.stream()], FAST, _no_failure, idle).run(stop, once=False)
 
