@@ -70,9 +70,19 @@ class BooksDatabase:
             # Clients' names and addresses are for this user alone; SQLite's other files get the same mode.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             with self._connection() as connection:
+                # Before anything of the file is changed.
+                self._has_tables(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
         with self.write() as connection:
-            self._make_tables(connection)
+            if not self._has_tables(connection):
+                _make_tables(connection)
+
+    def is_prepared(self) -> bool:
+        """Whether the file and its tables are there. Raises BooksError when it is somebody else's."""
+        if not self.path.exists():
+            return False
+        with self.read() as connection:
+            return self._has_tables(connection)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -107,11 +117,11 @@ class BooksDatabase:
         finally:
             connection.close()
 
-    def _make_tables(self, connection: sqlite3.Connection) -> None:
+    def _has_tables(self, connection: sqlite3.Connection) -> bool:
         owner = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if (owner, version) == (_APPLICATION, _VERSION):
-            return
+            return True
         if owner == _APPLICATION:
             raise BooksError(
                 f"{self.path} was written by another version of this program: use that one, or set "
@@ -122,10 +132,7 @@ class BooksDatabase:
                 f"{self.path} holds tables of another program, which are left alone: set SQLITE_DB_PATH to a "
                 "new file."
             )
-        for statement in _TABLES.split(";\n"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
+        return False
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -141,3 +148,10 @@ class BooksDatabase:
                 f"The accountant's file {self.path} cannot be made ({error.strerror}). Set SQLITE_DB_PATH to "
                 "a file in a writable folder on a local disk."
             ) from error
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    for statement in _TABLES.split(";\n"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {_VERSION}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, Producer
 
-from contracts import ConfigurationError
 from monitoring.logs import get_logger
+from sources.kafka_client import client_options
 
 logger = get_logger(__name__)
 
@@ -25,8 +24,6 @@ _OURS: Final = {
     # What goes wrong comes to `on_error`.
     "log_level": 0,
 }
-_JAAS: Final = re.compile(r"""\b(username|password)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-_UNKNOWN: Final = re.compile("No such configuration property|Java .* not supported")
 
 
 def make_producer(
@@ -37,29 +34,8 @@ def make_producer(
     Those that only Java's client has are left out, but for the user and password of `sasl.jaas.config`.
     Raises ConfigurationError when an option has an impossible value.
     """
-    chosen = {**_credentials(options), **{name: value for name, value in options.items() if _is_known(name)}}
-    config: dict[str, Any] = {"bootstrap.servers": servers, **chosen, **_OURS, "error_cb": on_error}
-    try:
-        return Producer(config)
-    except KafkaException as error:
-        # The message names the option; its value may be secret.
-        known = [name for name in chosen if name in str(error)]
-        raise ConfigurationError(
-            f"The outbox' Kafka client cannot work with the KAFKA_OPTION_… given "
-            f"({', '.join(known) or 'all'}). Correct them."
-        ) from None
-
-
-def _credentials(options: Mapping[str, str]) -> dict[str, str]:
-    found = _JAAS.findall(options.get("sasl.jaas.config", ""))
-    return {f"sasl.{name}": double or single for name, double, single in found}
-
-
-def _is_known(name: str) -> bool:
-    try:
-        Producer({name: ""})
-    except KafkaException as error:
-        if _UNKNOWN.search(str(error)):
-            logger.info(f"The outbox' Kafka client has no option {name}; it does without")
-            return False
-    return True
+    chosen = client_options(options)
+    for name in chosen.left_out:
+        logger.info(f"The outbox' Kafka client has no option {name}; it does without")
+    producer: Producer = chosen.make(Producer, servers, {**_OURS, "error_cb": on_error})
+    return producer

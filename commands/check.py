@@ -13,12 +13,12 @@ import typer
 from rich.table import Column
 from rich.text import Text
 
-from commands.checks import backend, database, machine, postgres
+from commands.checks import backend, database, kafka, machine, postgres, stock
 from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
 from commands.terminal import console, print_json, progress, table
 from contracts import ConfigurationError
 from monitoring import logs
-from pipelines.catalog import PipelineName
+from pipelines.catalog import PipelineName, topics_by_setting
 from settings import Settings, load, unknown_keys
 
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
@@ -36,7 +36,7 @@ def check(
     pipeline: Annotated[PipelineName, typer.Option(help="Whose servers and folders.")] = PipelineName.HEALTH,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
 ) -> None:
-    """Look at Java, database, rights, indexes, clocks, folders and backend; exit code 2 if one fails."""
+    """Look at Java, servers, rights, indexes, topics, clocks, folders, backend; exit code 2 if one fails."""
     with progress("Checking"):
         results = list(run_checks(pipeline))
     good = all(result.status != "failed" for result in results)
@@ -53,7 +53,6 @@ def run_checks(pipeline: PipelineName = PipelineName.HEALTH) -> Iterator[CheckRe
     yield bounded("Python", machine.python)
     yield bounded("Packages", machine.packages)
     yield bounded("Java", machine.java)
-    yield machine.connector_jars()
     try:
         settings = load()
     except ConfigurationError as error:
@@ -65,11 +64,21 @@ def run_checks(pipeline: PipelineName = PipelineName.HEALTH) -> Iterator[CheckRe
     yield bounded("Time zone", partial(machine.time_zone, settings))
     for name, path in machine.folders(settings).items():
         yield bounded(name, partial(machine.folder, name, path))
-    if pipeline is PipelineName.ECOMMERCE:
-        yield from postgres.run(settings)
-        return
-    yield from _database_results(settings)
-    yield bounded("Backend", partial(backend.answers, settings))
+    yield from _server_results(pipeline, settings)
+
+
+def _server_results(pipeline: PipelineName, settings: Settings) -> Iterator[CheckResult]:
+    if topics := topics_by_setting(pipeline, settings):
+        yield from kafka.run(settings, topics)
+    match pipeline:
+        case PipelineName.HEALTH:
+            yield machine.connector_jars()
+            yield from _database_results(settings)
+            yield bounded("Backend", partial(backend.answers, settings))
+        case PipelineName.ECOMMERCE:
+            yield from postgres.run(settings)
+        case PipelineName.STOCK:
+            yield from stock.run(settings)
 
 
 def _settings_result() -> CheckResult:

@@ -102,6 +102,18 @@ def run_demo(name: PipelineName, keep_running: bool, console: Console) -> None:
             run_esports(keep_running, console)
 
 
+def topics_by_setting(name: PipelineName, settings: Settings) -> dict[str, str]:
+    """The topics that the pipeline `name` reads, by the setting that names each; empty without Kafka."""
+    match name:
+        case PipelineName.ESPORTS:
+            used = ["kafka_topic_matches", "kafka_topic_players"]
+        case PipelineName.STOCK:
+            used = ["kafka_topic_sales", "kafka_topic_inventory", "kafka_topic_clients"]
+        case _:
+            return {}
+    return {setting.upper(): getattr(settings, setting) for setting in used}
+
+
 def open_letters(name: PipelineName, settings: Settings) -> DeadLetters:
     """The dead-letter queue of the pipeline `name`, without starting anything else."""
     match name:

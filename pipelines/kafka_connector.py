@@ -37,12 +37,17 @@ def connector_conf(settings: Settings) -> dict[str, str]:
     """
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return {}
-    folder = settings.kafka_connector_path.expanduser().absolute() / PACKAGE[2]
+    folder = connector_folder(settings)
     if not list(folder.glob("*.jar")):
         require_java()
         logger.info(f"📦 Fetching Spark's Kafka connector {PACKAGE[2]} into {folder} (once)")
         _fetch(folder)
     return {"spark.jars": ",".join(sorted(str(jar) for jar in folder.glob("*.jar")))}
+
+
+def connector_folder(settings: Settings) -> Path:
+    """Where the connector's jars lie, or will lie after the first start."""
+    return settings.kafka_connector_path.expanduser().absolute() / PACKAGE[2]
 
 
 class Pingable(Protocol):

@@ -64,15 +64,24 @@ class Database:
         """The server's time."""
         return ServerClock(self.client).now()
 
+    def granted(self) -> Mapping[str, Any]:
+        """`connectionStatus.authInfo`: who we are, and where the server tells it, what we may do."""
+        if is_mongomock(self.client):
+            return {}
+        status = self.client.admin.command({"connectionStatus": 1, "showPrivileges": True})
+        granted: Mapping[str, Any] = status.get("authInfo", {})
+        return granted
 
-def reachable(database: Database) -> CheckResult:
-    """That a server answers, where, and its version."""
+
+def reachable(database: Database, name: str = "") -> CheckResult:
+    """That a server answers, where, and its version; `name` is the database if not MONGO_DB_NAME."""
+    name = name or database.settings.mongo_db_name
     if is_mongomock(database.client):
         return ok("MongoDB", "embedded store (mongomock), for trying out only")
     try:
         information = database.client.server_info()
         # Only what needs rights is refused to a stranger.
-        database.client[database.settings.mongo_db_name].command("connectionStatus")
+        database.client[name].command("connectionStatus")
     except PyMongoError as error:
         return failed("MongoDB", mongo_fault(error), _mongo_remedy(error))
     address = database.client.address
@@ -80,7 +89,7 @@ def reachable(database: Database) -> CheckResult:
     version = str(information.get("version", "unknown"))
     if "ferretdb" in information:
         version += f" (FerretDB {information['ferretdb'].get('version', '')})"
-    return ok("MongoDB", f"{where} answers, version {version}, database {database.settings.mongo_db_name}")
+    return ok("MongoDB", f"{where} answers, version {version}, database {name}")
 
 
 def _mongo_remedy(error: PyMongoError) -> str:
@@ -188,11 +197,7 @@ def _creatable(
     database: Database, collection: Collection[dict[str, Any]], name: str, missing: list[str]
 ) -> CheckResult:
     detail = f"missing: {', '.join(missing)}"
-    auth: Mapping[str, Any] = {}
-    if not is_mongomock(database.client):
-        status = database.client.admin.command({"connectionStatus": 1, "showPrivileges": True})
-        auth = status.get("authInfo", {})
-    allowed = may_create_index(auth, database.settings.mongo_db_name, collection.name)
+    allowed = may(database.granted(), "createIndex", database.settings.mongo_db_name, collection.name)
     if allowed is False:
         return failed(
             name,
@@ -203,8 +208,8 @@ def _creatable(
     return warning(name, detail, f"Start the service once: it creates what is missing{doubt}.")
 
 
-def may_create_index(auth: Mapping[str, Any], database: str, collection: str) -> bool | None:
-    """Whether `connectionStatus.authInfo` grants `createIndex` there; None when it does not tell.
+def may(auth: Mapping[str, Any], action: str, database: str, collection: str) -> bool | None:
+    """Whether `connectionStatus.authInfo` grants `action` there; None when it does not tell.
 
     Without authenticated users the server asks for no rights at all.
     """
@@ -214,7 +219,7 @@ def may_create_index(auth: Mapping[str, Any], database: str, collection: str) ->
     if privileges is None:
         return None
     return any(
-        "createIndex" in privilege.get("actions", ()) and _covers(privilege["resource"], database, collection)
+        action in privilege.get("actions", ()) and _covers(privilege["resource"], database, collection)
         for privilege in privileges
     )
 

@@ -135,7 +135,7 @@ def _granted(*privileges: tuple[str, str, str]) -> dict[str, Any]:
 )
 def test_the_right_to_create_indexes_is_read_from_the_privileges(auth: Any, allowed: bool | None) -> None:
     """`connectionStatus` as MongoDB's manual describes it; without a user all is allowed."""
-    assert database.may_create_index(auth, "health", "analytics") is allowed
+    assert database.may(auth, "createIndex", "health", "analytics") is allowed
 
 
 class Refusing:

@@ -1,0 +1,110 @@
+"""Checks for the stock pipeline beside Kafka: its MongoDB database, and the accountant's file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
+
+from accounting.database import BooksDatabase, BooksError
+from accounting.outbox import FAILED, WAITING, Outbox
+from commands.checks.database import Database, clock_skew, may, reachable
+from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
+from contracts import ConfigurationError
+from settings import Settings
+from sinks.mongo_errors import is_unauthorized
+from sinks.mongo_publish import POINTERS
+from sinks.stock_ledger import COLLECTION as LEDGER
+from sinks.stock_sales import COLLECTION as SALES
+from sinks.stock_schema import RISKS, WINNERS
+from sinks.stock_totals import CLIENTS, INVENTORY, TOTALS
+
+_COLLECTIONS = (SALES, INVENTORY, CLIENTS, TOTALS, WINNERS, RISKS, POINTERS, LEDGER)
+# No id of any of them.
+_NOBODY = {"_id": "main.py check"}
+_NOT_TRIED = ("insert", "createCollection", "createIndex")
+
+
+def run(settings: Settings) -> Iterator[CheckResult]:
+    """All of them in order; what needs the server is skipped when that does not answer."""
+    try:
+        opened = Database.open(settings)
+    except ConfigurationError as error:
+        first = failed("MongoDB", str(error), "Correct MONGO_URI.")
+    else:
+        first = bounded("MongoDB", partial(reachable, opened, settings.stock_db_name))
+    yield first
+    for name, look in (("Rights", rights), ("Clocks", clock_skew)):
+        if first.status == "failed":
+            yield skipped(name, "MongoDB does not answer")
+        else:
+            yield bounded(name, partial(look, opened))
+    yield bounded("Accountant's file", partial(books, settings))
+
+
+def rights(database: Database) -> CheckResult:
+    """What a batch does in each collection, tried on a document that is not there; nothing is written.
+
+    What cannot be tried without writing is asked for, of servers that tell what is granted.
+    """
+    name, settings = "Rights", database.settings
+    where = settings.stock_db_name
+    refused = [
+        f"{action} in {collection}"
+        for collection in _COLLECTIONS
+        for action, use in _tries(database.client[where][collection]).items()
+        if not _allowed(use)
+    ]
+    granted = database.granted()
+    refused += [
+        f"{action} in {collection}"
+        for collection in _COLLECTIONS
+        for action in _NOT_TRIED
+        if may(granted, action, where, collection) is False
+    ]
+    if refused:
+        return failed(name, f"not allowed: {', '.join(refused)}", f"Grant the user `readWrite` on {where}.")
+    return ok(name, f"reading and writing in {where} allowed")
+
+
+def _tries(collection: Collection[dict[str, Any]]) -> dict[str, Callable[[], object]]:
+    return {
+        "find": lambda: collection.find_one(_NOBODY),
+        "update": lambda: collection.update_one(_NOBODY, {"$set": {"x": 1}}),
+        "remove": lambda: collection.delete_one(_NOBODY),
+    }
+
+
+def _allowed(use: Callable[[], object]) -> bool:
+    try:
+        use()
+    except OperationFailure as error:
+        if not is_unauthorized(error):
+            raise
+        return False
+    return True
+
+
+def books(settings: Settings) -> CheckResult:
+    """That the accountant's file is ours and not stuck; nothing is made or changed."""
+    name = "Accountant's file"
+    if not settings.accountant_password.get_secret_value():
+        return skipped(name, "ACCOUNTANT_PASSWORD is not set: the page is off")
+    database = BooksDatabase(settings.sqlite_db_path)
+    try:
+        if not database.is_prepared():
+            return ok(name, f"{database.path} is not there yet: the page makes it")
+        state = Outbox(database).state()
+    except BooksError as error:
+        return failed(name, str(error), "As the message says.")
+    detail = f"{database.path}: {state.counts[WAITING]} wait for Kafka, {state.counts[FAILED]} were refused"
+    if state.fault and state.counts[WAITING]:
+        return warning(
+            name, f"{detail}; since {state.fault_since}: {state.fault}", "Mend Kafka; they go by themselves."
+        )
+    if state.counts[FAILED]:
+        return warning(name, detail, "Look at the outbox on the accountant's page.")
+    return ok(name, detail)
