@@ -89,6 +89,14 @@ def exported(text: str) -> set[str]:
     return names
 
 
+def lacking_metrics(pipeline: str, page: str) -> dict[str, set[str]]:
+    """Of each alert of `pipeline`, the metrics that `page` lacks; alerts that lack none are left out."""
+    rules = [rule for rule in alerts() if rule["alert"].startswith(pipeline)]
+    assert rules, f"{pipeline} has no alerts"
+    missing = {rule["alert"]: metrics_in(rule["expr"]) - exported(page) for rule in rules}
+    return {name: lacking for name, lacking in missing.items() if lacking}
+
+
 class Server:
     """A program that answers HTTP on a port of its own."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from pymongo.database import Database
 from pyspark.sql import SparkSession
@@ -51,6 +51,12 @@ class StockTopics:
             self._producer.produce(topic, data, partition=partition)
             self._producer.poll(0)
         assert self._producer.flush(_WAIT_SECONDS) == 0
+
+    def expire(self, kind: str, before: int, partition: int = 0) -> None:
+        """Delete the records before offset `before` of one partition, as Kafka's retention does."""
+        place = TopicPartition(self.names[kind], partition, before)
+        for future in self._admin.delete_records([place]).values():
+            future.result(_WAIT_SECONDS)
 
     def remove(self) -> None:
         """Delete the topics."""

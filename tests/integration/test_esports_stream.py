@@ -12,6 +12,7 @@ import analytics.esports
 from analytics.esports import MATCHES, PLAYERS
 from sinks.dead_letters import DeadLetters
 from tests.arena import Arena, Topics, match, player
+from tests.monitoring_stack import lacking_metrics
 
 
 def test_records_become_rows_with_their_origin(arena: Arena, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +157,7 @@ def test_a_topic_that_was_made_anew_has_other_records(arena: Arena) -> None:
 def test_records_that_expired_before_they_were_read_are_counted(
     arena: Arena, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the log and the metrics; those that are still there go on."""
+    """In the log and the metrics, which have all that the alerts read; those that are still there go on."""
     topic = arena.topics.matches
     arena.topics.send(topic, [match(number) for number in range(4)], partition=0)
     assert arena.run(MATCHES)
@@ -167,6 +168,7 @@ def test_records_that_expired_before_they_were_read_are_counted(
     assert "up to 7 records of" in capsys.readouterr().out
     metrics = (arena.settings.metrics_directory / "esports_metrics.prom").read_text()
     assert 'esports_offsets_lost_total{stream="matches"} 7.0' in metrics
+    assert lacking_metrics("Esports", metrics) == {}
     arena.assert_accounted(7)
 
 
