@@ -29,6 +29,7 @@ from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import connect
 from sources.simulator import PATTERN_USER_ID
 from tests.analytics_documents import analytics_documents
+from tests.canaries import canary, leaks, process_list, traces
 from tests.esports_dataset import Writer
 from tests.kafka_records import arrived
 from tests.postgres_servers import fresh_database, fresh_role
@@ -309,30 +310,36 @@ def test_what_the_accountant_enters_arrives_in_kafka_once(
 ) -> None:
     """Through the door: a product, a sale saved by a double click, each tab accessible, and one event each.
 
-    The password is in nothing that the dashboard printed, and a restart sends nothing again.
+    Neither the password nor what was typed by mistake is in anything that the dashboard printed or stored, or
+    in a command line. A restart sends nothing again.
     """
+    password, mistaken = canary("correct horse "), canary("battery staple ")
     topics = StockTopics(kafka)
     environment = {
         "MONGO_URI": mongo_uri,
         "STOCK_DB_NAME": f"test_nothing_{secrets.token_hex(6)}",
         "KAFKA_BOOTSTRAP_SERVERS": kafka,
-        "ACCOUNTANT_PASSWORD": "correct horse",
+        "ACCOUNTANT_PASSWORD": password,
         **{f"KAFKA_TOPIC_{kind.upper()}": name for kind, name in topics.names.items()},
     }
     try:
         with _dashboard(tmp_path, environment) as address, _visit(browser, address) as visit:
             page = visit.open("accountant", 0)
-            _enter(page)
+            _try_to_enter(page, mistaken)
+            page.get_by_text("The password is wrong").wait_for()
+            _enter(page, password)
             _enter_a_product_and_a_sale(page)
             _sent_is(page, 2)
             _tabs_are_accessible(page)
-        assert "correct horse" not in (tmp_path / "output.txt").read_text()
+            assert [trace for trace in traces(password) if trace in process_list()] == []
+        assert (tmp_path / "stock_management.db").stat().st_size > 0
+        assert leaks(tmp_path, {"the password": password, "what was mistaken for it": mistaken}) == []
         with (
             _dashboard(tmp_path, environment) as address,
             _visit(browser, address, 400, "dark") as visit,
         ):
             page = visit.open("accountant", 0)
-            _enter(page)
+            _enter(page, password)
             _sent_is(page, 2)
             _tabs_are_accessible(page)
         [(key, event)] = arrived(kafka, topics.names["sales"])
@@ -351,9 +358,13 @@ def _tabs_are_accessible(page: Page) -> None:
         assert _violations(page) == [], tab
 
 
-def _enter(page: Page) -> None:
-    page.get_by_label("Password").first.fill("correct horse")
+def _try_to_enter(page: Page, password: str) -> None:
+    page.get_by_label("Password").first.fill(password)
     page.get_by_role("button", name="Open").click()
+
+
+def _enter(page: Page, password: str) -> None:
+    _try_to_enter(page, password)
     page.get_by_role("tab", name="Sale").wait_for()
 
 

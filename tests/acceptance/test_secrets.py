@@ -35,6 +35,7 @@ def given(secure_door: SecureDoor) -> Iterator[dict[str, str]]:
             "token": canary(),
             "another's secret": canary(),
             "broken line": canary(),
+            "accountant's password": canary(),
         }
 
 
@@ -44,6 +45,7 @@ def secret_job(small_job: Job, secure_door: SecureDoor, given: dict[str, str]) -
     small_job.environment |= {
         "MONGO_URI": secure_door.uri(given["user"]),
         "SERVICE_TOKEN": given["token"],
+        "ACCOUNTANT_PASSWORD": given["accountant's password"],
         "AWS_SECRET_ACCESS_KEY": given["another's secret"],
         "BACKEND_API_URL": "http://127.0.0.1:9/api",
         "LOG_LEVEL": "DEBUG",
