@@ -36,7 +36,7 @@ class Recorder(monitoring.CommandListener):
             "database": event.database_name,
             "collection": collection if isinstance(collection, str) else None,
             "stages": [stage for part in command.get("pipeline", []) for stage in part],
-            "upsert": any(update.get("upsert") for update in command.get("updates", [])),
+            "upsert": any(update.get("upsert") for update in (command, *command.get("updates", []))),
         }
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")

@@ -6,7 +6,6 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,54 +13,9 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from tests.acceptance.job import ROOT, Job, wait_for
+from tests.acceptance.job import Job, wait_for
+from tests.database_rights import DOCUMENT, documented_rights, used_rights
 from tests.mongo_doors import run_script
-
-DOCUMENT = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-DOCUMENTED_DATABASE = "health-metrics"
-# What MongoDB lets everybody do, or anybody who is known (manual, "privilege actions").
-FREE = {"hello", "ismaster", "ping", "buildinfo", "connectionstatus", "endsessions", "killcursors"}
-FREE |= {"saslstart", "saslcontinue", "logout"}
-ACTIONS = {
-    "find": "find",
-    "getmore": "find",
-    "count": "find",
-    "distinct": "find",
-    "aggregate": "find",
-    "findandmodify": "update",
-    "insert": "insert",
-    "update": "update",
-    "delete": "remove",
-    "listindexes": "listIndexes",
-    "createindexes": "createIndex",
-}
-READING_STAGES = {
-    "$match",
-    "$group",
-    "$sort",
-    "$limit",
-    "$project",
-    "$count",
-    "$unwind",
-    "$addFields",
-    "$set",
-    "$facet",
-}
-
-
-def documented_rights(role: str) -> set[tuple[str, str]]:
-    """(collection, action) pairs of the role in the document, whose commands are JSON on purpose."""
-    for block in re.findall(r"^db\.createRole\((\{.*?^\})\)", DOCUMENT, re.MULTILINE | re.DOTALL):
-        found = json.loads(block)
-        if found["role"] == role:
-            assert all(item["resource"]["db"] == DOCUMENTED_DATABASE for item in found["privileges"])
-            return {
-                (item["resource"]["collection"], action)
-                for item in found["privileges"]
-                for action in item["actions"]
-            }
-    raise AssertionError(f"docs/security.md has no role {role}")
-
 
 SERVICE, CURSOR = documented_rights("healthAnalytics"), documented_rights("healthAnalyticsCursor")
 RECORDED = "tests/acceptance/recorded.py"
@@ -73,22 +27,6 @@ def create_documented_indexes(database: Database[dict[str, Any]]) -> None:
     assert commands, "docs/security.md creates no index"
     for collection, keys, options in commands:
         database[collection].create_index(list(json.loads(keys).items()), **json.loads(options or "{}"))
-
-
-def used_rights(file: Path, database: str) -> set[tuple[str, str]]:
-    """(collection, action) pairs that the recorded commands need on a MongoDB that checks."""
-    used = set()
-    for line in file.read_text().splitlines():
-        sent = json.loads(line)
-        command = sent["command"].lower()
-        if command in FREE:
-            continue
-        assert sent["database"] == database, f"outside its database: {sent}"
-        assert set(sent["stages"]) <= READING_STAGES, f"an aggregation that may need more than find: {sent}"
-        used.add((sent["collection"], ACTIONS[command]))
-        if sent["upsert"]:
-            used.add((sent["collection"], "insert"))
-    return used
 
 
 @pytest.fixture
