@@ -1,0 +1,142 @@
+"""The Dockerfile: sound, without secrets, all state in one volume, and everything in it that it starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+import typer
+
+from main import app
+from pipelines.kafka_connector import PACKAGE
+from settings import Settings
+from tests.deployment import DEPLOY, image_files, last, stages, unknown_variables, validator, variables
+from tests.documents import ROOT
+
+# Of the folder it runs in.
+_IMPORT_ALL = """
+import importlib, pathlib
+files = [file for file in pathlib.Path().rglob("*.py") if file.name != "__init__.py"]
+for file in files:
+    importlib.import_module(".".join(file.with_suffix("").parts))
+print(len(files))
+"""
+
+
+def _run_in(folder: Path, *arguments: str, **environment: str) -> str:
+    """What Python prints in `folder`, from where it cannot find this checkout."""
+    run = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": "", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def _copy(files: Iterable[PurePosixPath], target: Path) -> None:
+    for file in files:
+        (target / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, target / file)
+
+
+def test_hadolint_finds_nothing() -> None:
+    """What it is to overlook is said, with the reason, in the Dockerfile."""
+    run = validator("hadolint", str(DEPLOY / "Dockerfile"))
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_nothing_but_the_code_gets_in() -> None:
+    """Code and the names of its packages; no .env, tests, scripts, or folders that a run makes."""
+    files = {str(file) for file in image_files()}
+    assert {"main.py", "requirements.txt", "deploy/entrypoint", "dashboard/.streamlit/config.toml"} <= files
+    assert {Path(file).suffix for file in files} <= {".py", ".txt", ".toml", ".properties", ""}
+    unwanted = re.compile(r"(.*/)?\.env|tests/|benchmarks/|script/|deploy/(?!entrypoint|spark/)")
+    assert [file for file in files if unwanted.match(file)] == []
+
+
+def test_the_code_that_gets_in_is_complete(tmp_path: Path) -> None:
+    """Every module of the image can be imported where there is nothing but the image's files."""
+    _copy(image_files(), tmp_path)
+    assert int(_run_in(tmp_path, "-c", _IMPORT_ALL)) > 100
+
+
+def test_the_connector_can_be_fetched_with_what_its_stage_holds(tmp_path: Path) -> None:
+    """Its command runs with the files copied before it; here the jars are there already."""
+    patterns = {
+        source.rstrip("/")
+        for instruction, rest in stages()["kafka-connector"]
+        if instruction == "COPY" and not rest.startswith("--from")
+        for source in rest.split()[:-1]
+    }
+    _copy((file for file in image_files() if patterns & {str(file), str(file.parent)}), tmp_path)
+    jars = tmp_path / "connector" / PACKAGE[2]
+    jars.mkdir(parents=True)
+    (jars / "there.jar").touch()
+    program, *arguments = shlex.split(last("kafka-connector", "RUN"))
+    assert program == "python"
+    _run_in(tmp_path, *arguments, KAFKA_CONNECTOR_PATH=str(jars.parent))
+
+
+def test_every_variable_is_a_setting_and_all_state_is_in_the_volume() -> None:
+    """Each folder or file that a setting names lies in /data, but for the jars, which the image holds."""
+    given = variables("job")
+    assert unknown_variables(given) == set()
+    places = {name.upper() for name, field in Settings.model_fields.items() if field.annotation is Path}
+    assert len(places) > 5
+    outside = {name for name in places if not given.get(name, "").startswith("/data/")}
+    assert outside == {"KAFKA_CONNECTOR_PATH"}
+    assert last("job", "VOLUME") == "/data"
+    assert (
+        f"COPY --from=kafka-connector {given['KAFKA_CONNECTOR_PATH']} " in (DEPLOY / "Dockerfile").read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "address"),
+    [("job", "http://127.0.0.1:5001/health"), ("dashboard", "http://127.0.0.1:8501/_stcore/health")],
+)
+def test_an_image_runs_as_nobody_special_and_tells_its_health(stage: str, address: str) -> None:
+    """The user has a number, as Kubernetes wants it; the check asks the port that the program listens on."""
+    number, group = last(stage, "USER").split(":")
+    assert number == group != "0"
+    assert any(f"--uid {number}" in rest for name, rest in stages()[stage] if name == "RUN")
+    assert address in last(stage, "HEALTHCHECK")
+    assert f":{last(stage, 'EXPOSE')}/" in address
+    entrypoint = json.loads(last(stage, "ENTRYPOINT"))
+    assert entrypoint[0] == "tini"
+    assert all((ROOT / program).is_file() for program in entrypoint[2:])
+
+
+def test_the_health_check_of_the_job_asks_what_is_served() -> None:
+    """The port is the default, the path one of those that are documented for container checks."""
+    assert Settings.model_fields["health_port"].default == int(last("job", "EXPOSE"))
+    assert "| `/health` | 200 `healthy`" in (ROOT / "docs" / "health-endpoints.md").read_text()
+
+
+def test_the_commands_exist() -> None:
+    """The job's is a script of the image, the dashboard's the page that script/dashboard starts."""
+    job: list[str] = json.loads(last("job", "CMD"))
+    assert job == ["python", "main.py"]
+    typer.main.get_command(app).make_context("main.py", job[2:])
+    dashboard: list[Any] = json.loads(last("dashboard", "CMD"))
+    assert " ".join(dashboard[:3]) in (ROOT / "script" / "dashboard").read_text()
+
+
+def test_an_other_command_goes_through_the_entrypoint() -> None:
+    """It is run as it is: words with spaces stay whole, and its exit code is that of the container."""
+    command = [str(DEPLOY / "entrypoint"), "sh", "-c", 'printf %s "$1"; exit 3', "sh", "two words"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (run.stdout, run.returncode) == ("two words", 3)
