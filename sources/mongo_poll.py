@@ -1,8 +1,8 @@
 """What changed since the cursor, without losing equal timestamps, late commits or mixed `_id` types.
 
 Order never depends on comparing `_id`s: `{_id: {$gt: x}}` sees only the BSON type of x, and `min()` is
-silently ignored by DocumentDB-based servers. A page therefore ends inside a group of equal timestamps only
-after that group's keys were listed; the rest of the group is then fetched by key.
+silently ignored by DocumentDB-based servers. Nor is a backlog's next page asked for in sorted order, because
+those sort all that is left of it each time. A page is what a range of time holds, halved until it fits.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from itertools import islice, pairwise
 from typing import Any
 
 import bson
@@ -21,12 +22,17 @@ from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout
 
 from sources.mongo_client import PROJECTION, WHOLE_COLLECTION_SECONDS, for_reading, is_mongomock
+from sources.read_ahead import in_order
 
 _KEYS = {"_id": 1, "updatedAt": 1}
 _ORDER = [("updatedAt", 1), ("_id", 1)]
 # Keys are about 40 bytes, so a whole overlap mostly comes in one reply.
 _KEYS_PER_REPLY = 50_000
-_IDS_PER_QUERY = 10_000
+_IDS_PER_QUERY = 2_500
+# The next range of a backlog should fill so much of a page, and is at most so many times as long as the last.
+_FILL = 0.9
+_LONGER = 4.0
+_MILLISECOND = timedelta(milliseconds=1)
 _PRUNE_AT_LEAST = 10_000
 _COUNT_LIMIT = 100_000
 _COUNT_MS = 5_000
@@ -62,13 +68,17 @@ class MongoPoll:
     Memory: about 0.2 kB for each document of the overlap.
     """
 
-    def __init__(self, collection: Collection[dict[str, Any]], overlap_seconds: int, page_size: int) -> None:
-        if overlap_seconds < 0 or page_size < 1:
-            raise ValueError("overlap_seconds must be at least 0 and page_size at least 1")
+    def __init__(
+        self, collection: Collection[dict[str, Any]], overlap_seconds: int, page_size: int, readers: int = 1
+    ) -> None:
+        """`readers` read the documents of a page at the same time, each a part of its range."""
+        if overlap_seconds < 0 or page_size < 1 or readers < 1:
+            raise ValueError("overlap_seconds must be at least 0, page_size and readers at least 1")
         self._collection = for_reading(collection)
         self._overlap = timedelta(seconds=overlap_seconds)
         self._page_size = page_size
         self._embedded = is_mongomock(collection)
+        self._readers = 1 if self._embedded else readers
         # The version last processed of each document inside the overlap.
         self._known: dict[Any, datetime] = {}
         self._floor = _EARLIEST
@@ -151,18 +161,41 @@ class MongoPoll:
         upper = min(cursor, until)
         unknown = self._unknown(lower, upper)
         yield from self._by_ids(unknown, lower, upper)
-        position = cursor
+        yield from self._by_ranges(cursor, until)
+
+    def _by_ranges(self, position: datetime, until: datetime) -> Iterator[list[dict[str, Any]]]:
+        """Pages of all that is dated after `position` up to `until`, in the order of time."""
+        length = until - position
         while position < until:
-            # One more than a page, to see whether the page ends inside a group of equal timestamps.
-            found = self._after(position, until, self._page_size + 1)
-            page, beyond = found[: self._page_size], found[self._page_size :]
-            if page:
-                yield page
-            if not beyond:
-                return
-            position = page[-1]["updatedAt"]
-            if beyond[0]["updatedAt"] == position:
-                yield from self._by_ids(self._rest_of_group(page, position), position, position)
+            upper = _to_milliseconds(position + min(max(length, _MILLISECOND), until - position))
+            page = list(islice(self._after(position, upper), self._page_size + 1))
+            if len(page) <= self._page_size:
+                length = (upper - position) * _LONGER
+                position, before = upper, position
+                if page:
+                    yield page
+                    length = min(length, (position - before) * (_FILL * self._page_size / len(page)))
+            elif upper - position > _MILLISECOND:
+                length = (upper - position) / 2
+            else:
+                # More than a page at one moment.
+                group = [key["_id"] for key in self._keys({"$eq": upper})]
+                yield from self._by_ids(group, upper, upper)
+                position = upper
+
+    def _after(self, position: datetime, upper: datetime) -> Iterator[dict[str, Any]]:
+        """What is dated after `position` up to `upper`; of more than a page, more than a page."""
+        part = (upper - position) / self._readers
+        cuts = [_to_milliseconds(position + number * part) for number in range(self._readers)]
+        return in_order(self._between, pairwise([*cuts, upper]), self._readers)
+
+    def _between(self, range_of_time: tuple[datetime, datetime]) -> Iterator[dict[str, Any]]:
+        after, upper = range_of_time
+        limit = self._page_size + 1
+        condition = {"$gt": after, "$lte": upper, **_NO_ARRAY}
+        query = self._collection.find({"updatedAt": condition}, PROJECTION, limit=limit, batch_size=limit)
+        with query as found:
+            yield from _dated(found)
 
     def _few_changes(self, lower: datetime, until: datetime) -> list[Any] | None:
         """The ids of all versions up to `until` that were not processed, or None when they exceed a page.
@@ -184,40 +217,32 @@ class MongoPoll:
         """The ids of the zone's versions that were not processed."""
         return self._not_known(self._keys({"$gte": lower, "$lte": upper})) if lower <= upper else []
 
-    def _rest_of_group(self, page: list[dict[str, Any]], moment: datetime) -> list[Any]:
-        taken = {_hashable(document["_id"]) for document in page}
-        return [key["_id"] for key in self._keys({"$eq": moment}) if _hashable(key["_id"]) not in taken]
-
     def _keys(self, condition: dict[str, Any], limit: int = 0) -> Iterator[dict[str, Any]]:
         """Keys of the documents so dated, at most `limit` of them unless it is 0."""
         query = self._collection.find({"updatedAt": condition}, _KEYS, limit=limit)
         with query.batch_size(_KEYS_PER_REPLY) as found:
             yield from _dated(found)
 
-    def _after(self, position: datetime, until: datetime, limit: int) -> list[dict[str, Any]]:
-        condition = {"$gt": position, "$lte": until, **_NO_ARRAY}
-        query = self._collection.find({"updatedAt": condition}, PROJECTION)
-        if self._embedded:  # mongomock cannot sort what has mixed types
-            return sorted(_dated(query), key=lambda document: document["updatedAt"])[:limit]
-        with query.sort(_ORDER).limit(limit).batch_size(limit) as found:
-            return list(_dated(found))
-
     def _by_ids(self, ids: list[Any], lower: datetime, upper: datetime) -> Iterator[list[dict[str, Any]]]:
         """Pages of the documents with these ids that are still dated from `lower` to `upper`.
 
         One that was changed since its key was read is dated later now, so the scan that follows meets it.
         """
-        page: list[dict[str, Any]] = []
         step = min(self._page_size, _IDS_PER_QUERY)
-        for start in range(0, len(ids), step):
-            wanted = {"_id": {"$in": ids[start : start + step]}}
-            with self._collection.find(wanted, PROJECTION, batch_size=step) as found:
-                page += [document for document in _dated(found) if lower <= document["updatedAt"] <= upper]
-            while len(page) >= self._page_size:
-                yield page[: self._page_size]
-                page = page[self._page_size :]
+        pieces = (ids[start : start + step] for start in range(0, len(ids), step))
+        page: list[dict[str, Any]] = []
+        for document in in_order(self._with_ids, pieces, self._readers):
+            if lower <= document["updatedAt"] <= upper:
+                page.append(document)
+            if len(page) == self._page_size:
+                yield page
+                page = []
         if page:
             yield page
+
+    def _with_ids(self, ids: list[Any]) -> Iterator[dict[str, Any]]:
+        with self._collection.find({"_id": {"$in": ids}}, PROJECTION, batch_size=len(ids)) as found:
+            yield from _dated(found)
 
 
 def _page(documents: list[dict[str, Any]], read_to: datetime | None) -> PollPage:

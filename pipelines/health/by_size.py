@@ -46,7 +46,10 @@ def users_recompute(
     on_written: Written = lambda _users, _calculated_at: None,
 ) -> Recompute:
     """By size as the settings say."""
-    driver = UserRecompute(spark, source, target, clock, settings.analytics_timezone, on_written=on_written)
+    driver = UserRecompute(
+        spark, source, target, clock, settings.analytics_timezone,
+        on_written=on_written, readers=settings.read_parallelism,
+    )  # fmt: skip
     executors = ExecutorRecompute(spark, settings, source, target, clock, on_written)
     return BySize(driver, executors, executors_from(settings, source))
 

@@ -91,8 +91,13 @@ class UserRecompute:
         timezone: str,
         compute: Compute = compute,
         on_written: Written = lambda _users, _calculated_at: None,
+        readers: int = 1,
     ) -> None:
-        """`on_written` is told whose analytics of which calculation were just written."""
+        """`on_written` is told whose analytics of which calculation were just written.
+
+        So many `readers` read the histories at the same time.
+        """
+        self._readers = readers
         self._compute = compute
         self._spark = spark
         self._source = source
@@ -114,7 +119,8 @@ class UserRecompute:
         calculated_at = self._clock.next()
         started = time.monotonic()
         ordered = sorted(users)
-        history = history_table(read_history(self._source, ordered), ordered, self.rules(calculated_at))
+        documents = read_history(self._source, ordered, readers=self._readers)
+        history = history_table(documents, ordered, self.rules(calculated_at))
         step("read")
         result = self._compute(self._spark, history, len(ordered))
         metadata = {
@@ -123,10 +129,10 @@ class UserRecompute:
             "processingDurationMs": round((time.monotonic() - started) * 1000),
             "dataPointsProcessed": history.num_rows,
         }
-        documents = build_documents(result, ordered, calculated_at, metadata)
+        analytics = build_documents(result, ordered, calculated_at, metadata)
         step("compute")
-        writes = upsert_newer(self._target, documents, ordered, calculated_at, self._clock.now())
+        writes = upsert_newer(self._target, analytics, ordered, calculated_at, self._clock.now())
         _log_examples(writes)
         self._on_written(ordered, calculated_at)
         step("write")
-        return Recomputed(calculated_at, len(documents), writes, history.num_rows)
+        return Recomputed(calculated_at, len(analytics), writes, history.num_rows)

@@ -110,23 +110,31 @@ def fresh(database: Database[dict[str, Any]]) -> Collection[dict[str, Any]]:
 
 
 @SCHEDULED
-@given(actions=schedules(MIXED_IDS, crashes=True), page_size=st.sampled_from([1, 2, 3, 7, 1000]))
+@given(
+    actions=schedules(MIXED_IDS, crashes=True),
+    page_size=st.sampled_from([1, 2, 3, 7, 1000]),
+    readers=st.sampled_from([1, 4]),
+)
 def test_no_version_is_lost(
-    database: Database[dict[str, Any]], actions: list[Action], page_size: int
+    database: Database[dict[str, Any]], actions: list[Action], page_size: int, readers: int
 ) -> None:
     """Equal timestamps, late commits, mixed ids, crashes: every version that remains was delivered."""
-    service = Service(fresh(database), MIXED_IDS, page_size)
+    service = Service(fresh(database), MIXED_IDS, page_size, readers)
     service.run(actions)
     assert service.owed() <= set(service.delivered)
 
 
 @SCHEDULED
-@given(actions=schedules(MIXED_IDS, crashes=False), page_size=st.sampled_from([1, 2, 3, 7, 1000]))
+@given(
+    actions=schedules(MIXED_IDS, crashes=False),
+    page_size=st.sampled_from([1, 2, 3, 7, 1000]),
+    readers=st.sampled_from([1, 4]),
+)
 def test_without_restarts_no_version_comes_twice(
-    database: Database[dict[str, Any]], actions: list[Action], page_size: int
+    database: Database[dict[str, Any]], actions: list[Action], page_size: int, readers: int
 ) -> None:
     """While the process lives each version is delivered once, and then nothing is left to do."""
-    service = Service(fresh(database), MIXED_IDS, page_size)
+    service = Service(fresh(database), MIXED_IDS, page_size, readers)
     service.run(actions)
     assert service.owed() <= set(service.delivered)
     assert service.delivered <= service.written
@@ -310,5 +318,5 @@ def test_what_waits_is_counted_by_the_server(source: Collection[dict[str, Any]])
     pages = poll.begin(NOW - HOUR, NOW + HOUR)
     first = next(pages)
     assert first.newest is not None
-    assert poll.count_after(first.newest, NOW + HOUR) == 40
+    assert poll.count_after(first.newest, NOW + HOUR) == 50 - len(first.keys)
     assert poll.count_after(NOW + 49 * MS, NOW + HOUR) == 0
