@@ -1,15 +1,17 @@
 """The dashboard: `streamlit run dashboard/app.py`, or `script/dashboard`, which sets it up first.
 
-`streamlit run dashboard/app.py -- --demo` shows simulated people instead of an installation's data.
+`streamlit run dashboard/app.py -- --demo` shows simulated people instead of an installation's data, with
+`--pipeline stock` a simulated shop.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def main(demo: bool) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Draw the page that the address names. Streamlit calls it again for every interaction."""
     import streamlit as st
 
@@ -19,8 +21,9 @@ def main(demo: bool) -> None:
     from dashboard.text import plain
 
     st.set_page_config(page_title="Health analytics", layout="wide")
+    pipeline = arguments[-1] if "--pipeline" in arguments[:-1] else "health"
     try:
-        data = open_data(demo)
+        data = open_data(pipeline if "--demo" in arguments else None)
     except ConfigurationError as error:
         st.error(plain(error))
         st.stop()
@@ -32,4 +35,4 @@ if __name__ == "__main__":
     root = str(Path(__file__).resolve().parents[1])
     if root not in sys.path:
         sys.path.insert(0, root)
-    main("--demo" in sys.argv[1:])
+    main(sys.argv[1:])

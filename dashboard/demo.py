@@ -1,4 +1,4 @@
-"""The demo: the real pipeline on the embedded store, fed by simulated people for as long as the app runs."""
+"""The demos: a real pipeline on an embedded store, fed with simulated data for as long as the app runs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from monitoring import logs
 from pipelines.health.job import open_pipeline
 from pipelines.health.stores import SOURCE_COLLECTION
 from pipelines.runner import StopFlag
+from pipelines.stock import demo as stock
 from settings import Settings, load
 from sources.mongo_client import connect
 from sources.simulator import PATTERN_USER_ID, Population, worked_example
@@ -23,7 +24,32 @@ _PAUSE_SECONDS = 4.0
 _CHANGES_A_BATCH = 3
 
 
-def start_demo() -> Settings:
+def start_stock_demo() -> Settings:
+    """Let a shop trade in the background; the settings lead to what the pipeline makes of it.
+
+    Raises what the start raised, such as ConfigurationError without a usable Java.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="stock-demo-")
+    logs.configure("WARNING")
+    opened: Future[Settings] = Future()
+    threading.Thread(target=_trade, args=(opened, folder), daemon=True).start()
+    return opened.result()
+
+
+def _trade(opened: Future[Settings], folder: tempfile.TemporaryDirectory[str]) -> None:
+    try:
+        with stock.open_demo(stock.demo_settings(Path(folder.name))) as (job, trader):
+            stop = StopFlag()
+            threading.Thread(target=trader.trade, args=(stop, True), daemon=True).start()
+            opened.set_result(job.settings)
+            job.stream(stop)
+    except Exception as error:
+        if opened.done():
+            raise
+        opened.set_exception(error)
+
+
+def start_health_demo() -> Settings:
     """Compute everybody once, then go on in the background; the settings lead to the results.
 
     Raises what the first pass raised, such as ConfigurationError without a usable Java.

@@ -48,7 +48,7 @@ _ACCOUNTANT: Final[_Pages] = (("Accountant", "accountant", accountant.render),)
 class Data:
     """What the pages read, by pipeline; a pipeline that is None has no pages."""
 
-    health: HealthData
+    health: HealthData | None = None
     shop: ShopData | None = None
     esports: EsportsData | None = None
     stock: StockData | None = None
@@ -63,7 +63,9 @@ def run(data: Data) -> None:
 
 
 def _groups(data: Data) -> Mapping[str, list[StreamlitPage]]:
-    groups = {"Health": _pages(_HEALTH, data.health)}
+    groups = {}
+    if data.health is not None:
+        groups["Health"] = _pages(_HEALTH, data.health)
     if data.shop is not None:
         groups["E-commerce"] = _pages(_ECOMMERCE, data.shop)
     if data.esports is not None:

@@ -58,6 +58,11 @@ def run_demo(keep_running: bool, console: Console) -> None:
             with stop.on_signals():
                 console.print(f"🐘 {server.dsn}", soft_wrap=True)
                 console.print(
+                    f"📊 The page, while this runs: POSTGRES_DSN={server.dsn} script/dashboard, "
+                    "then http://127.0.0.1:8501/shop",
+                    soft_wrap=True,
+                )
+                console.print(
                     f"🛒 Every second a file of {_EVENTS_A_FILE} events, duplicates and faulty records"
                 )
                 seconds = None if keep_running else _LIVE_SECONDS

@@ -7,8 +7,8 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -117,21 +117,24 @@ class Trader:
         hidden.replace(path)
 
 
+@contextmanager
+def open_demo(settings: Settings) -> Iterator[tuple[StockPipeline, Trader]]:
+    """The pipeline of `settings`, made by `demo_settings`, and the trader whose files it reads."""
+    folder = settings.checkpoint_location.with_name("topics")
+    trader = Trader(folder, topics_of(settings))
+    trader.open_shop()
+    with locked(settings), spark_session(settings, True) as spark:
+        source = FileInput(spark, folder, topics_of(settings).values())
+        yield assemble(settings, spark, open_database(settings), source, open_archive(settings)), trader
+
+
 def run_demo(keep_running: bool, console: Console) -> None:
     """Trade for half a minute, or until Ctrl+C with `keep_running`; then show what the pipeline knows."""
     folder = Path("demo") / f"stock-{_now():%Y%m%d-%H%M%S}"
-    settings = _settings(folder)
+    settings = demo_settings(folder)
     logs.configure(settings.log_level, settings.secrets(), settings.log_json)
-    topics = topics_of(settings)
-    trader = Trader(folder / "topics", topics)
-    trader.open_shop()
-    with ExitStack() as stack:
-        stack.enter_context(locked(settings))
-        spark = stack.enter_context(spark_session(settings, True))
-        source = FileInput(spark, folder / "topics", topics.values())
-        job = assemble(settings, spark, open_database(settings), source, open_archive(settings))
-        stop = StopFlag()
-        stack.enter_context(stop.on_signals())
+    stop = StopFlag()
+    with open_demo(settings) as (job, trader), stop.on_signals():
         console.print(f"🛒 A shop trades: every second {_SALES_A_FILE} sales, a new price, and some mistakes")
         thread = threading.Thread(target=trader.trade, args=(stop, keep_running), daemon=True)
         thread.start()
@@ -142,10 +145,12 @@ def run_demo(keep_running: bool, console: Console) -> None:
         _show(job, folder, console)
 
 
-def _settings(folder: Path) -> Settings:
+def demo_settings(folder: Path) -> Settings:
+    """Everything in `folder`, and an embedded store of its own."""
     return load(
         env_file=None,
         mongo_uri=f"mongomock://stock-{time.time_ns()}",
+        dashboard_mongo_uri=None,
         checkpoint_location=folder / "checkpoints",
         dlq_directory=folder / "dlq",
         log_directory=folder / "logs",
@@ -174,6 +179,7 @@ def _show(job: StockPipeline, folder: Path, console: Console) -> None:
     console.print(f"🧾 {sales} invoices, each counted once; 💸 {promoted} clients are offered promotions")
     job.finish(console.print)
     console.print(f"📂 All of it: {folder}", soft_wrap=True)
+    console.print("📊 The pages, with a shop that trades: script/dashboard --demo --pipeline stock")
 
 
 def _now() -> datetime:

@@ -30,6 +30,7 @@ from sources.mongo_client import connect
 from sources.simulator import PATTERN_USER_ID
 from tests.analytics_documents import analytics_documents
 from tests.canaries import canary, leaks, process_list, traces
+from tests.class_archive import java_environment
 from tests.esports_dataset import Writer
 from tests.kafka_records import arrived
 from tests.postgres_servers import fresh_database, fresh_role
@@ -164,14 +165,14 @@ def installation(
 
 
 @contextmanager
-def _dashboard(folder: Path, environment: dict[str, str]) -> Iterator[str]:
+def _dashboard(folder: Path, environment: dict[str, str], *arguments: str) -> Iterator[str]:
     """The app as people start it, from another folder than the checkout; its address."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py")]
     output = folder / "output.txt"
     with output.open("w") as out:
         process = subprocess.Popen(
-            [*command, "--server.port", str(port)],
+            [*command, "--server.port", str(port), "--", *arguments],
             cwd=folder,
             env={**os.environ, "MONGO_TEST_URI": "", **environment},
             stdout=out,
@@ -349,6 +350,34 @@ def test_what_the_accountant_enters_arrives_in_kafka_once(
         assert [key for key, _ in arrived(kafka, topics.names["inventory"])] == ["P1"]
     finally:
         topics.remove()
+
+
+def test_the_stock_demo_needs_no_server(browser: Browser, tmp_path: Path) -> None:
+    """Its shop trades while somebody looks; the Administrator's page shows it without being opened again."""
+    environment = {
+        "MONGO_URI": "mongodb://127.0.0.1:9",
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+        **java_environment(),
+    }
+    with (
+        _dashboard(tmp_path, environment, "--demo", "--pipeline", "stock") as address,
+        _visit(browser, address) as visit,
+    ):
+        page = visit.open("", 2)
+        tile = page.locator('[data-testid="stMetric"]').filter(has_text="Sales")
+        before = tile.inner_text()
+        page.wait_for_function(
+            """before => [...document.querySelectorAll('[data-testid="stMetric"]')].every(
+                tile => tile.innerText !== before)""",
+            arg=before,
+            timeout=_WAIT_MS,
+        )
+        page = visit.open("accountant", 0)
+        page.get_by_text("The demo has no Kafka").wait_for()
+        page = visit.open("products", 0)
+        page.get_by_text("40 found").wait_for()
 
 
 def _tabs_are_accessible(page: Page) -> None:
