@@ -8,13 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
+from dashboard.data.stock_data import StockData
+from pipelines.stock.job import locked
 from sources.publications import read_published
 from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, wait_for
 from tests.class_archive import java_environment
@@ -162,8 +164,13 @@ class _reader:  # noqa: N801 - a context manager that reads like a function
 
 
 def _seconds_until_seen(shop: StockShop, process: subprocess.Popen[str], number: int) -> float:
-    """Sell ten pieces of P1 and wait for its profit to show."""
-    seen: Callable[[], bool] = lambda: shop.winners() == [("P1", f"{2 + 20 * number}.00")]  # noqa: E731
+    """Sell ten pieces of P1 and wait for the Administrator's page to read its profit."""
+    page = StockData(shop.database)
+
+    def seen() -> bool:
+        shown = page.standing().value
+        return shown is not None and [str(row.profit) for row in shown.winners] == [f"{2 + 20 * number}.00"]
+
     shop.topics.send(sale(f"I{number}", P1=10))
     began = time.monotonic()
     wait_for(seen, f"sale {number}", process)
@@ -172,6 +179,9 @@ def _seconds_until_seen(shop: StockShop, process: subprocess.Popen[str], number:
 
 def test_a_missing_topic_and_a_second_instance_are_one_clear_line(shop: StockShop) -> None:
     """Exit code 2, the name of the thing, and the remedy; no stack trace."""
+    with locked(shop.settings):
+        assert _start(shop, "--once").wait(TIMEOUT_SECONDS) == 2
+    assert "Another process is running on the checkpoint folder" in _output(shop)
     missing = shop.topics.names["clients"]
     shop.topics.remove()
     assert _start(shop, "--once").wait(TIMEOUT_SECONDS) == 2

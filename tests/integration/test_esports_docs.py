@@ -58,8 +58,9 @@ def test_reading_with_duckdb_and_pyarrow(folder: Path) -> None:
 def test_the_newest_row_of_each_match(folder: Path) -> None:
     """The query gives one row a match, and it is the newest."""
     (block,) = (block for block in _PAGE if block.language == "sql")
-    newest = f"CREATE TABLE newest AS {block.text}"
-    told = "CREATE TABLE told AS FROM read_parquet('data/processed/matches/**/*.parquet')"
+    files = f"'{(folder / 'data' / 'processed' / 'matches').resolve()}/**/*.parquet'"
+    newest = f"CREATE TABLE newest AS {block.text.replace('?', files)}"
+    told = f"CREATE TABLE told AS FROM read_parquet({files})"
     counts = (
         "SELECT count(*), count(DISTINCT match_id), (SELECT count(DISTINCT match_id) FROM told), "
         "max(kafka_offset), (SELECT max(kafka_offset) FROM told) FROM newest"

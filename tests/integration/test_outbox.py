@@ -8,13 +8,11 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,10 +23,10 @@ from accounting.database import BooksDatabase
 from accounting.events import KINDS
 from accounting.outbox import FAILED, SENT, WAITING, Outbox
 from accounting.producer import make_producer
-from accounting.sender import OutboxSender
 from contracts import ConfigurationError, Product, Sale
 from tests.kafka_records import arrived
 from tests.kafka_servers import OwnBroker
+from tests.outbox import drain, sending
 
 ROOT = Path(__file__).parents[2]
 _PATIENCE_SECONDS = 120
@@ -73,21 +71,6 @@ def _topics(servers: str, **config: str) -> Iterator[dict[str, str]]:
         future.exception(60)
 
 
-@contextmanager
-def _sending(file: BooksDatabase, servers: str, topics: Mapping[str, str], **options: str) -> Iterator[None]:
-    """A sender at work in this process."""
-    stop = threading.Event()
-    lock = file.path.with_suffix(".lock")
-    sender = OutboxSender(Outbox(file), lock, partial(make_producer, servers, options), topics, servers)
-    thread = threading.Thread(target=sender.run, args=(stop,))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
 def _sale(number: int) -> Sale:
     return Sale(f"I{number}", f"C{number % 7}", _NOW, 100 + number, (("P1", 1),))
 
@@ -96,17 +79,13 @@ def _product(number: int, name: str) -> Product:
     return Product(f"P{number}", name, None, 3, 110, 290, None, None, None, order="")
 
 
-def _drained(file: BooksDatabase) -> Callable[[], bool]:
-    return lambda: not Outbox(file).state().counts[WAITING]
-
-
 def test_what_is_entered_arrives_once_and_in_order(kafka: str, file: BooksDatabase) -> None:
     """Without a fault nothing comes twice; changes of one product keep their order; history goes again."""
     books = Books(file)
-    with _topics(kafka) as topics, _sending(file, kafka, topics):
+    with _topics(kafka) as topics, sending(file, kafka, topics):
         books.save([_product(number % 3, f"name {number}") for number in range(60)])
         books.save([_sale(number) for number in range(600)])
-        _until(_drained(file), "the outbox did not drain")
+        drain(file)
         sales = arrived(kafka, topics["sales"])
         assert sorted(key for key, _ in sales) == sorted(f"I{number}" for number in range(600))
         assert all(key == event["invoice_id"] for key, event in sales)
@@ -115,7 +94,7 @@ def test_what_is_entered_arrives_once_and_in_order(kafka: str, file: BooksDataba
             names[key].append(event["name"])
         assert names == {f"P{n}": [f"name {number}" for number in range(n, 60, 3)] for n in range(3)}
         assert Outbox(file).resend(None, None) == 660
-        _until(_drained(file), "the outbox did not drain")
+        drain(file)
         again = arrived(kafka, topics["sales"])
         assert len(again) == 1200
         assert {json.dumps(event) for _, event in again} == {json.dumps(event) for _, event in sales}
@@ -126,16 +105,16 @@ def test_a_record_that_kafka_refuses_holds_nothing_up(kafka: str, file: BooksDat
     books = Books(file)
     large = Sale("large", "C1", _NOW, 1, tuple((f"{'P' * 90}{n}", 1) for n in range(400)))
     with _topics(kafka, **{"max.message.bytes": "20000"}) as topics:
-        with _sending(file, kafka, topics):
+        with sending(file, kafka, topics):
             books.save([_sale(1), large, _sale(2)])
-            _until(_drained(file), "the outbox did not drain")
+            drain(file)
             state = Outbox(file).state()
             assert state.counts == {WAITING: 0, SENT: 2, FAILED: 1}
             assert state.letters[0].key == "large"
             assert "too large" in (state.letters[0].reason or "")
         Outbox(file).retry_failed()
-        with _topics(kafka) as roomy, _sending(file, kafka, roomy):
-            _until(_drained(file), "the outbox did not drain")
+        with _topics(kafka) as roomy, sending(file, kafka, roomy):
+            drain(file)
             assert [key for key, _ in arrived(kafka, roomy["sales"])] == ["large"]
 
 
@@ -143,21 +122,21 @@ def test_a_missing_topic_is_told_and_waited_for(kafka: str, file: BooksDatabase)
     """People read which one; as soon as it exists everything is sent, and the fault is gone."""
     topics = _topic_names()
     Books(file).save([_sale(1)])
-    with _sending(file, kafka, topics):
+    with sending(file, kafka, topics):
         _until(lambda: topics["sales"] in (Outbox(file).state().fault or ""), "the fault was not told")
         assert Outbox(file).state().counts[WAITING] == 1
         _create(kafka, topics)
-        _until(_drained(file), "the outbox did not drain")
+        drain(file)
     assert Outbox(file).state().fault is None
     AdminClient({"bootstrap.servers": kafka, "log_level": 0}).delete_topics(list(topics.values()))
 
 
 def test_two_processes_send_in_turn(kafka: str, file: BooksDatabase) -> None:
     """Of several senders on one file one sends: nothing comes twice."""
-    with _topics(kafka) as topics, _sending(file, kafka, topics), _sending(file, kafka, topics):
+    with _topics(kafka) as topics, sending(file, kafka, topics), sending(file, kafka, topics):
         for number in range(100):
             Books(file).save([_sale(number)])
-        _until(_drained(file), "the outbox did not drain")
+        drain(file)
         assert len(arrived(kafka, topics["sales"])) == 100
 
 
@@ -225,7 +204,7 @@ def test_nothing_is_lost_when_broker_and_sender_are_killed(own_kafka: OwnBroker,
         _until(lambda: Outbox(file).state().fault, "people are not told that the broker is away")
         assert Outbox(file).state().counts[WAITING] >= 200
         own_kafka.run("start")
-        _until(_drained(file), "the outbox did not drain")
+        drain(file)
     sales = arrived(servers, topics["sales"])
     assert {key for key, _ in sales} == {f"I{number}" for number in range(1250)}
     assert len({json.dumps(event) for _, event in sales}) == 1250

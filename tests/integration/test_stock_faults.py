@@ -6,12 +6,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo.database import Database
+from pyspark.sql import SparkSession
 
+from accounting.books import ACCEPTED, Books
+from accounting.database import BooksDatabase
+from accounting.outbox import WAITING, Outbox
+from contracts import Sale
+from dashboard.data.stock_data import StockData
 from pipelines.runner import StopFlag
+from tests.kafka_records import arrived
+from tests.kafka_servers import OwnBroker
+from tests.outbox import sending
 from tests.stock_events import assert_totals_are_the_sum_of_the_invoices, product, sale
-from tests.stock_shop import StockShop
+from tests.stock_shop import StockShop, StockTopics
 from tests.toxiproxy import Proxy, through
 
 _PATIENCE_SECONDS = 120
@@ -52,6 +66,47 @@ def test_a_batch_that_fails_after_a_step_counts_once(shop: StockShop, step: str)
     assert [(one["records_written"], one["rejected"]) for one in succeeded] == [(21, 1)]
     assert len(faulty.dead_records()) == 1
     assert len(faulty.cold()) == 22
+
+
+def test_a_minute_without_kafka_loses_and_doubles_nothing(
+    own_kafka: OwnBroker,
+    tmp_path: Path,
+    mongo_uri: str,
+    database: Database[dict[str, Any]],
+    spark: SparkSession,
+) -> None:
+    """A hundred sales are entered meanwhile: each is one record of Kafka, counts once, and is on the page.
+
+    What was shown stays until then, and people are told why nothing goes.
+    """
+    shop = StockShop(tmp_path, StockTopics(own_kafka.servers), mongo_uri, database, spark)
+    file, page = BooksDatabase(tmp_path / "books.db"), StockData(database)
+    file.prepare()
+    shop.topics.send(product("P1"), sale("before", P1=1))
+    with _streaming(shop), sending(file, own_kafka.servers, shop.topics.names):
+        _until(lambda: _profit(page) == Decimal("2.00"))
+        own_kafka.run("kill")
+        ends = time.monotonic() + 60
+        for number in range(100):
+            entered = Sale(f"I{number}", "C2", datetime.now(timezone.utc), 250, (("P1", 1),))
+            assert [verdict.state for verdict in Books(file).save([entered])] == [ACCEPTED]
+            time.sleep(max(0.0, ends - time.monotonic()) / (100 - number))
+        state = Outbox(file).state()
+        assert (state.counts[WAITING], own_kafka.servers in (state.fault or "")) == (100, True)
+        assert _profit(page) == Decimal("2.00")
+        own_kafka.run("start")
+        _until(lambda: _profit(page) == Decimal("202.00"))
+    assert len(arrived(own_kafka.servers, shop.topics.names["sales"])) == 101
+    assert shop.revenue() == {"C1": "10.00", "C2": "250.00"}
+    assert_totals_are_the_sum_of_the_invoices(database)
+    shop.assert_accounted(102)
+    assert shop.counts()["duplicates"] == 0
+
+
+def _profit(page: StockData) -> Decimal | None:
+    """What the Administrator's page shows for the best product."""
+    shown = page.standing().value
+    return shown.winners[0].profit if shown and shown.winners else None
 
 
 def test_a_database_that_is_away_loses_nothing(shop: StockShop, mongo_proxy: Proxy) -> None:

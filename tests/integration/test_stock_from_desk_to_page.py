@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 from accounting.books import ACCEPTED, Books
 from accounting.database import BooksDatabase
-from accounting.outbox import WAITING, Outbox
-from accounting.producer import make_producer
+from accounting.outbox import Outbox
 from accounting.sample import sample_workbook
-from accounting.sender import OutboxSender
 from accounting.upload import upload
 from dashboard.data.stock_data import Standing, StockData
+from tests.outbox import drain, sending
 from tests.stock_shop import StockShop
 
 _NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
-_PATIENCE_SECONDS = 120
 
 
 def _send(file: BooksDatabase, servers: str, topics: Mapping[str, str]) -> None:
     """A sender at work until nothing waits."""
-    stop, outbox = threading.Event(), Outbox(file)
-    lock = file.path.with_suffix(".lock")
-    sender = OutboxSender(outbox, lock, partial(make_producer, servers, {}), topics, servers)
-    thread = threading.Thread(target=sender.run, args=(stop,))
-    thread.start()
-    try:
-        end = time.monotonic() + _PATIENCE_SECONDS
-        while outbox.state().counts[WAITING]:
-            assert time.monotonic() < end, outbox.state().fault
-            time.sleep(0.1)
-    finally:
-        stop.set()
-        thread.join()
+    with sending(file, servers, topics):
+        drain(file)
 
 
 def _standing(data: StockData) -> Standing:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -12,7 +15,7 @@ from pymongo.database import Database
 from analytics.stock import CLIENTS, INVENTORY, SALES
 from contracts import AlreadyRunningError
 from pipelines.runner import StopFlag
-from pipelines.stock.upkeep import Upkeep
+from tests.documents import ROOT, blocks
 from tests.monitoring_stack import lacking_metrics, promtool
 from tests.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
 from tests.stock_shop import StockShop
@@ -34,6 +37,9 @@ def test_events_become_collections(shop: StockShop) -> None:
     promoted = {
         c["client_id"]: (c["eligible_promo"], c["loyalty_tier"]) for c in shop.database["clients"].find()
     }
+    # What is sold changes neither: that is for the inventory to tell.
+    tea = shop.database["inventory"].find_one({"product_id": "P2"}) or {}
+    assert (tea["quantity"], tea["last_movement"].date().isoformat()) == (5, _in_days(-31))
     assert promoted == {"C1": (True, "Silver"), "C2": (False, "Standard")}
     assert str(shop.database["inventory"].find_one({"product_id": "P2"})["sell_price"]) == "4.50"  # type: ignore[index]
     assert {row[0] for row in shop.cold()} == {SALES, INVENTORY, CLIENTS}
@@ -93,6 +99,7 @@ def test_every_kind_of_bad_record_is_set_aside_and_the_others_go_on(shop: StockS
     broken = json.dumps(sale("I1")).encode().replace(b"I1", b"I\xff")
     bad = ['{"invoice_id": "I1"', None, b"\xff\xfe", "[1]", "", "{} {}", '{"items": {}}', broken]
     shop.topics.send(*bad, kind=SALES)
+    assert shop.run()
     shop.topics.send(sale("I2", P1=1), {**sale("I3"), "items": []}, sale("I4", amount="-3"), sale("I2", P1=2))
     shop.topics.send(product("P1", "x"), client("C1", "1.001"))
     assert shop.run()
@@ -107,6 +114,24 @@ def test_every_kind_of_bad_record_is_set_aside_and_the_others_go_on(shop: StockS
     }
     assert {row["_id"] for row in shop.database["sales"].find()} == {"I2"}
     shop.assert_accounted(14)
+    _assert_the_cold_store_is_read_as_documented(shop, 14)
+
+
+def _assert_the_cold_store_is_read_as_documented(shop: StockShop, records: int) -> None:
+    """By the block of docs/stock.md as it stands; a compaction keeps every record."""
+    (block,) = (found for found in blocks(ROOT / "docs" / "stock.md") if found.language == "python")
+    (shop.folder / "data").mkdir()
+    (shop.folder / "data" / "stock").symlink_to(shop.settings.stock_cold_path)
+    code = f"{block.text}\nrows = found.fetchall()\nprint(len(rows), sum(row[-1] is None for row in rows))"
+    read = [sys.executable, "-c", code]
+    compact = [sys.executable, str(ROOT / "main.py"), "stock", "compact", "--keep-minutes", "0"]
+    for command, told in ((read, f"{records} 3"), (compact, "events: 2 batches"), (read, f"{records} 3")):
+        environment = {**os.environ, "STOCK_COLD_PATH": str(shop.settings.stock_cold_path)}
+        done = subprocess.run(
+            command, cwd=shop.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert told in done.stdout
 
 
 def test_sent_again_is_a_duplicate_and_another_checkpoint_counts_nothing_twice(shop: StockShop) -> None:
@@ -178,19 +203,26 @@ def test_risk_follows_the_calendar_without_events(shop: StockShop) -> None:
     pipeline.upkeep._look_at = float("-inf")
     pipeline.upkeep.look()
     assert shop.risks() == {"P1": ["expiring"]}
+    started, later = shop.pipeline(), later + timedelta(days=8)
+    object.__setattr__(started.batch.writer, "clock", type("Later", (), {"now": lambda _self: later})())
+    started.upkeep.start()
+    assert shop.risks() == {"P1": ["expired"]}
 
 
 def test_the_recount_mends_what_somebody_changed(shop: StockShop, capsys: pytest.CaptureFixture[str]) -> None:
-    """Totals that are not the sum of the invoices are told and set right, winners with them."""
+    """Totals that are not the sum of the invoices are told, counted and set right, winners with them."""
     shop.topics.send(product("P1"), sale("I1", amount="2.00", P1=3), sale("I2", "C2", "4.00", P2=1))
     pipeline = shop.pipeline()
     assert pipeline.once(StopFlag())
     shop.database["product_totals"].update_one({"_id": "P1"}, {"$inc": {"units": 5}})
     shop.database["product_totals"].delete_one({"_id": "P2"})
     shop.database["clients"].update_one({"_id": "C1"}, {"$inc": {"sales_cents": 100}})
-    upkeep = Upkeep(pipeline.batch, recount_hours=1e-9, rules="")
+    upkeep = pipeline.upkeep
+    upkeep._every, upkeep._look_at = timedelta(microseconds=1), float("-inf")
     upkeep.look()
     assert "The recount mended 3 totals" in capsys.readouterr().out
+    assert "stock_totals_mended_total 3.0" in pipeline.reporting.metrics.render().decode()
+    assert shop.winners() == [("P1", "6.00")]
     assert_totals_are_the_sum_of_the_invoices(shop.database)
     upkeep._look_at = float("-inf")
     upkeep.look()
