@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -104,6 +105,13 @@ def image_files() -> Iterator[PurePosixPath]:
             file = PurePosixPath((Path(folder) / name).relative_to(ROOT).as_posix())
             if not _ignored(file, rules):
                 yield file
+
+
+def copy_files(files: Iterable[PurePosixPath], target: Path) -> None:
+    """Copy files of this checkout into a folder, each to its place."""
+    for file in files:
+        (target / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, target / file)
 
 
 def _ignored(file: PurePosixPath, rules: list[str]) -> bool:

@@ -6,11 +6,9 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +17,16 @@ import typer
 from main import app
 from pipelines.kafka_connector import PACKAGE
 from settings import Settings
-from tests.deployment import DEPLOY, image_files, last, stages, unknown_variables, validator, variables
+from tests.deployment import (
+    DEPLOY,
+    copy_files,
+    image_files,
+    last,
+    stages,
+    unknown_variables,
+    validator,
+    variables,
+)
 from tests.documents import ROOT
 
 # Of the folder it runs in.
@@ -46,12 +53,6 @@ def _run_in(folder: Path, *arguments: str, **environment: str) -> str:
     return run.stdout
 
 
-def _copy(files: Iterable[PurePosixPath], target: Path) -> None:
-    for file in files:
-        (target / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / file, target / file)
-
-
 def test_hadolint_finds_nothing() -> None:
     """What it is to overlook is said, with the reason, in the Dockerfile."""
     run = validator("hadolint", str(DEPLOY / "Dockerfile"))
@@ -69,7 +70,7 @@ def test_nothing_but_the_code_gets_in() -> None:
 
 def test_the_code_that_gets_in_is_complete(tmp_path: Path) -> None:
     """Every module of the image can be imported where there is nothing but the image's files."""
-    _copy(image_files(), tmp_path)
+    copy_files(image_files(), tmp_path)
     assert int(_run_in(tmp_path, "-c", _IMPORT_ALL)) > 100
 
 
@@ -81,7 +82,7 @@ def test_the_connector_can_be_fetched_with_what_its_stage_holds(tmp_path: Path) 
         if instruction == "COPY" and not rest.startswith("--from")
         for source in rest.split()[:-1]
     }
-    _copy((file for file in image_files() if patterns & {str(file), str(file.parent)}), tmp_path)
+    copy_files((file for file in image_files() if patterns & {str(file), str(file.parent)}), tmp_path)
     jars = tmp_path / "connector" / PACKAGE[2]
     jars.mkdir(parents=True)
     (jars / "there.jar").touch()
