@@ -21,15 +21,21 @@ def user_ids(users: int) -> list[ObjectId]:
     return [ObjectId(number.to_bytes(12, "big")) for number in range(1, users + 1)]
 
 
-def fill(database: Database[dict[str, Any]], users: int, days: int) -> _Source:
-    """The collection with `users` * `days` documents, all of them a day old; made once, then kept."""
+def fill(
+    database: Database[dict[str, Any]], users: int, days: int, spread: bool = False, only_steps: bool = False
+) -> _Source:
+    """The collection with `users` * `days` documents, made once, then kept.
+
+    All of them are a day old; `spread`: changed at random moments of the day before yesterday, and each
+    user's newest in yesterday's last hour. `only_steps`: without the other metrics.
+    """
     source = database["healthmetrics"]
     if source.estimated_document_count() != users * days:
         source.drop()
         source.create_index([("userId", 1), ("date", 1)], unique=True)
         source.create_index([("updatedAt", 1), ("_id", 1)])
         piece: list[dict[str, Any]] = []
-        for document in _documents(users, days):
+        for document in _documents(users, days, spread, only_steps):
             piece.append(document)
             if len(piece) == _DOCUMENTS_PER_INSERT:
                 source.insert_many(piece, ordered=False)
@@ -39,7 +45,7 @@ def fill(database: Database[dict[str, Any]], users: int, days: int) -> _Source:
     return source
 
 
-def _documents(users: int, days: int) -> Iterator[dict[str, Any]]:
+def _documents(users: int, days: int, spread: bool, only_steps: bool) -> Iterator[dict[str, Any]]:
     rng = random.Random(users)
     today = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
     dates = [today - timedelta(days=back) for back in range(days)]
@@ -47,7 +53,7 @@ def _documents(users: int, days: int) -> Iterator[dict[str, Any]]:
         weight = rng.uniform(50, 110)
         for back, date in enumerate(dates):
             steps = rng.randrange(500, 16_000)
-            metrics = {
+            metrics: dict[str, Any] = {
                 "steps": steps,
                 "distance": steps * 0.00074,
                 "calories": 1_500 + steps // 20,
@@ -58,6 +64,13 @@ def _documents(users: int, days: int) -> Iterator[dict[str, Any]]:
                 "hydration": round(rng.uniform(0.5, 3), 1),
             }
             updated_at = today - timedelta(days=1)
+            if spread:
+                if back == 0:
+                    updated_at = today - timedelta(milliseconds=rng.randrange(3_600_000))
+                else:
+                    updated_at -= timedelta(milliseconds=rng.randrange(86_400_000))
+            if only_steps:
+                metrics = {"steps": steps}
             yield {
                 "userId": user,
                 "date": date,

@@ -26,8 +26,8 @@ WORKERS = 2
 class SparkCluster:
     """The running cluster. A worker that was killed is started again by `heal`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, workers: int = WORKERS) -> None:
+        self._folder, self._count = folder, workers
         self._port, self._ui = free_port(), free_port()
         self._environment = {
             **os.environ,
@@ -52,12 +52,12 @@ class SparkCluster:
 
     def heal(self) -> None:
         """Start what workers are missing and wait until all are registered."""
-        for number in range(WORKERS):
+        for number in range(self._count):
             running = self._workers.get(number)
             if running is None or running.poll() is not None:
                 self._workers[number] = self._worker(number)
         end = time.monotonic() + _START_SECONDS
-        while self._alive() < WORKERS:
+        while self._alive() < self._count:
             if time.monotonic() > end:
                 raise RuntimeError(f"the Spark workers did not register; see {self._folder}")
             time.sleep(0.2)
@@ -70,6 +70,11 @@ class SparkCluster:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         worker.wait()
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The workers' JVMs, whose children the executors are."""
+        return [worker.pid for worker in self._workers.values()]
 
     def stop(self) -> None:
         """Kill everything that was started."""
@@ -110,9 +115,9 @@ class SparkCluster:
 
 
 @contextmanager
-def spark_cluster(folder: Path) -> Iterator[SparkCluster]:
+def spark_cluster(folder: Path, workers: int = WORKERS) -> Iterator[SparkCluster]:
     """A cluster that is up, gone after the block."""
-    cluster = SparkCluster(folder)
+    cluster = SparkCluster(folder, workers)
     try:
         cluster.start()
         yield cluster

@@ -1,0 +1,76 @@
+"""How fast changes and histories are read from a real server, by one query at a time and by several."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.collection import Collection
+from rich.table import Table
+
+from sources.mongo_client import PROJECTION
+from sources.mongo_history import read_history
+from sources.mongo_poll import MongoPoll
+
+READERS = (1, 2, 4)
+_PAGE = 10_000
+_USERS_AT_ONCE = 1_000
+_ROUNDS = 3
+
+
+def bytes_of(source: Collection[dict[str, Any]]) -> tuple[int, int]:
+    """How many documents there are, and their BSON bytes as the service reads them."""
+    size = sum(len(batch) for batch in source.find_raw_batches({}, PROJECTION, batch_size=20_000))
+    return source.estimated_document_count(), size
+
+
+def read_table(source: Collection[dict[str, Any]], users: list[ObjectId], since: datetime) -> Table:
+    """Polls all of `source` as a backlog, then reads all histories; the best of three rounds each.
+
+    Every document is decoded to Python's dicts. Rounds alternate between the numbers of readers.
+    """
+    documents, size = bytes_of(source)
+    best: dict[tuple[str, int], float] = {}
+    for _ in range(_ROUNDS):
+        for readers in READERS:
+            for what, seconds in (("poll", _poll(source, since, documents, readers)),
+                                  ("history", _history(source, users, documents, readers))):  # fmt: skip
+                best[what, readers] = min(seconds, best.get((what, readers), seconds))
+    table = Table("READ_PARALLELISM", "poll docs/s", "MB/s", "history docs/s", "MB/s", "both docs/s", "MB/s")
+    for readers in READERS:
+        poll, history = best["poll", readers], best["history", readers]
+        cells = [(1, poll), (1, history), (2, poll + history)]
+        rates = [
+            (f"{times * documents / seconds:,.0f}", f"{times * size / seconds / 1e6:.1f}")
+            for times, seconds in cells
+        ]
+        table.add_row(str(readers), *(cell for rate in rates for cell in rate))
+    return table
+
+
+def _poll(source: Collection[dict[str, Any]], since: datetime, documents: int, readers: int) -> float:
+    poll = MongoPoll(source, 60, _PAGE, readers)
+    began, found = time.perf_counter(), 0
+    for page in poll.begin(since, datetime.now(since.tzinfo)):
+        found += len(page.keys)
+        poll.mark_done(page)
+    _check(found, documents)
+    return time.perf_counter() - began
+
+
+def _history(
+    source: Collection[dict[str, Any]], users: list[ObjectId], documents: int, readers: int
+) -> float:
+    began, found = time.perf_counter(), 0
+    for start in range(0, len(users), _USERS_AT_ONCE):
+        chunk = users[start : start + _USERS_AT_ONCE]
+        found += sum(1 for _ in read_history(source, chunk, readers=readers))
+    _check(found, documents)
+    return time.perf_counter() - began
+
+
+def _check(found: int, expected: int) -> None:
+    if found != expected:
+        raise RuntimeError(f"{found} documents were read of {expected}: a time would mean nothing")
