@@ -11,7 +11,16 @@ from pyspark.sql import SparkSession
 
 _ROOT = Path(__file__).resolve().parents[1]
 # What runs without a browser; the single modules beside the packages come too.
-PACKAGES = ("analytics", "checkpoint", "commands", "monitoring", "pipelines", "sinks", "sources")
+PACKAGES = (
+    "accounting",
+    "analytics",
+    "checkpoint",
+    "commands",
+    "monitoring",
+    "pipelines",
+    "sinks",
+    "sources",
+)
 # The same source gives the same archive, byte for byte.
 _TIME = (1980, 1, 1, 0, 0, 0)
 
