@@ -31,6 +31,7 @@ from tests.spark_cluster import SparkCluster, spark_cluster
 
 _SUBMIT = "--driver-memory 512m --executor-memory 512m pyspark-shell"
 _COMPARED_AT_ONCE = 500
+_READ_USERS, _READ_DAYS = 500, 180
 _KINDS = ("driver", "driver's Java", "executor's Java", "executor's Python")
 _IGNORED = dict.fromkeys(("_id", "metadata", "calculatedAt", "expiresAt", "createdAt", "updatedAt"), 0)
 
@@ -154,8 +155,9 @@ def main(
         check_equal(database, targets, count)
     out.print(table)
     if reads:
-        out.print(f"Reading {counts[-1]} users × {days} days, without Spark:", highlight=False)
-        out.print(read_table(source, user_ids(counts[-1]), _midnight() - timedelta(days=30)))
+        out.print(f"Reading {_READ_USERS} users × {_READ_DAYS} days, without Spark:", highlight=False)
+        source = fill(client["bench_scale_reads"], _READ_USERS, _READ_DAYS, spread=True)
+        out.print(read_table(source, user_ids(_READ_USERS), _midnight() - timedelta(days=30)))
 
 
 if __name__ == "__main__":

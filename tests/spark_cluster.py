@@ -27,7 +27,7 @@ class SparkCluster:
     """The running cluster. A worker that was killed is started again by `heal`."""
 
     def __init__(self, folder: Path, workers: int = WORKERS) -> None:
-        self._folder, self._count = folder, workers
+        self.folder, self._count = folder, workers
         self._port, self._ui = free_port(), free_port()
         self._environment = {
             **os.environ,
@@ -59,7 +59,7 @@ class SparkCluster:
         end = time.monotonic() + _START_SECONDS
         while self._alive() < self._count:
             if time.monotonic() > end:
-                raise RuntimeError(f"the Spark workers did not register; see {self._folder}")
+                raise RuntimeError(f"the Spark workers did not register; see {self.folder}")
             time.sleep(0.2)
 
     def kill_worker(self) -> None:
@@ -70,6 +70,19 @@ class SparkCluster:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         worker.wait()
+
+    @contextmanager
+    def frozen_worker(self) -> Iterator[None]:
+        """One worker's Python processes stand still inside the block: its tasks neither fail nor end."""
+        frozen = [pid for pid in _descendants(self._workers[0].pid) if _name(pid).startswith("python")]
+        try:
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in frozen:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     @property
     def worker_pids(self) -> list[int]:
@@ -87,16 +100,17 @@ class SparkCluster:
             process.wait()
 
     def _worker(self, number: int) -> subprocess.Popen[bytes]:
-        place = ["--host", "127.0.0.1", "--cores", "1", "--memory", "1g", "--webui-port", "0"]
-        place += ["--work-dir", str(self._folder / f"work{number}")]
+        # An address each, for Spark tries a slow task again only on another host.
+        place = ["--host", f"127.0.0.{number + 1}", "--cores", "1", "--memory", "1g", "--webui-port", "0"]
+        place += ["--work-dir", str(self.folder / f"work{number}")]
         return self._run(f"worker{number}", "org.apache.spark.deploy.worker.Worker", *place, self.master)
 
     def _run(self, name: str, java_class: str, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self._folder / f"{name}.txt").open("ab") as output:
+        with (self.folder / f"{name}.txt").open("ab") as output:
             process = subprocess.Popen(
                 [str(_HOME / "bin" / "spark-class"), java_class, *arguments],
                 env=self._environment,
-                cwd=self._folder,
+                cwd=self.folder,
                 stdout=output,
                 stderr=output,
             )
@@ -123,6 +137,12 @@ def spark_cluster(folder: Path, workers: int = WORKERS) -> Iterator[SparkCluster
         yield cluster
     finally:
         cluster.stop()
+
+
+def _name(pid: int) -> str:
+    with suppress(OSError):
+        return (Path("/proc") / str(pid) / "comm").read_text()
+    return ""
 
 
 def _descendants(pid: int) -> list[int]:

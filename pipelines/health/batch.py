@@ -67,7 +67,9 @@ class HealthBatch:
         self._overlap = timedelta(seconds=overlap_seconds)
         self._users_per_piece = users_per_piece
         self._whole_from_users = whole_from_users
-        self._recomputed: dict[ObjectId, datetime] = {}
+        # In this drain, by the 12 bytes of their ids: a backlog has everybody in it.
+        self._recomputed: set[bytes] = set()
+        self._began: datetime | None = None
         self._known: CursorState | None = None
         self._current: Piece | None = None
         self._count = 0
@@ -81,7 +83,7 @@ class HealthBatch:
         would only repeat the refusal.
         """
         self._current = None
-        self._recomputed.clear()
+        self._recomputed, self._began = set(), None
         try:
             return self._retry.call(
                 lambda: self._drain_once(stop, since), is_transient_mongo, sleep=stop.wait, give_up=stop
@@ -102,6 +104,7 @@ class HealthBatch:
 
     def _drain_once(self, stop: StopFlag, since: datetime | None) -> datetime:
         now = self._clock.now()
+        self._began = self._began or now
         state = None if since else self._read_cursor(now)
         position = since or (state.timestamp if state else now)
         for page in self._poll.begin(position, now):
@@ -161,7 +164,7 @@ class HealthBatch:
         failed: list[FailedWrite] = []
         for users in _chunks(piece.users, self._at_once(len(piece.users))):
             done = self._recompute.run(users, piece.batch_id, mark)
-            self._recomputed.update(dict.fromkeys(users, done.calculated_at))
+            self._recomputed.update(user.binary for user in users)
             piece.computed += done.computed
             piece.writes += done.writes
             failed += done.writes.failed
@@ -191,8 +194,8 @@ class HealthBatch:
 
         A backlog is polled in the order of time, so its pages share most of their users.
         """
-        read_at = self._recomputed.get(user)
-        return read_at is not None and read_at > updated + self._overlap
+        settled = self._began is not None and self._began > updated + self._overlap
+        return settled and user.binary in self._recomputed
 
     def _timer(self, piece: Piece) -> Callable[[str], None]:
         last = time.monotonic()

@@ -111,7 +111,8 @@ class ExecutorRecompute:
             source=self._source.name,
             target=self._target.name,
             timezone=settings.analytics_timezone,
-            dlq_directory=str(settings.dlq_directory),
+            # An executor works in a folder of its own, which Spark removes.
+            dlq_directory=str(settings.dlq_directory.resolve()),
             batch_id=batch_id,
             # Before the read: what changes afterwards is polled later and must win.
             calculated_at=self._clock.next(),

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pyspark
 import pytest
+from pymongo.uri_parser import parse_uri
 
 from tests.acceptance.conftest import USERS
 from tests.acceptance.job import ROOT, Job, wait_for
+from tests.canaries import leaks
+from tests.mongo_doors import PASSWORD, SecureDoor
+from tests.quoting_relay import quoting_relay
 from tests.spark_cluster import SparkCluster, spark_cluster
 from tests.toxiproxy import Proxy, through
 
@@ -22,6 +26,12 @@ _SUBMIT = Path(pyspark.__file__).parent / "bin" / "spark-submit"
 _CONF = ("--driver-memory", "512m", "--executor-memory", "512m", "--conf", "spark.cores.max=2")
 # Two executors and a driver begin cold, with every class to load.
 _TIMEOUT_SECONDS = 360.0
+_SPECULATION = {
+    "spark.speculation": "true",
+    "spark.speculation.interval": "100ms",
+    "spark.speculation.quantile": "0.5",
+    "spark.speculation.multiplier": "1.5",
+}
 ON_EXECUTORS = {"EXECUTORS_FROM_USERS": "1", "EXECUTOR_PARTITION_USERS": "4"}
 
 
@@ -33,14 +43,25 @@ class ClusterJob(Job):
         self.environment = {**job.environment, "SPARK_HOME": str(_SUBMIT.parents[1])}
         del self.environment["PYTHONPATH"]
         self.timeout_seconds = _TIMEOUT_SECONDS
+        self.conf: list[str] = []
         self._master, self._archive = cluster.master, archive
 
     def command(self, script: str) -> list[str]:
         """The script alone is there; everything it imports comes from the archive."""
         shutil.copy(ROOT / script, self.folder / script)
         return [
-            str(_SUBMIT), "--master", self._master, *_CONF, "--py-files", str(self._archive), script,
+            str(_SUBMIT), "--master", self._master, *_CONF, *self.conf,
+            "--py-files", str(self._archive), script,
         ]  # fmt: skip
+
+    def with_event_log(self, **conf: str) -> Path:
+        """Let Spark tell its events, in plain text, to files in the folder returned."""
+        events = self.folder / "events"
+        events.mkdir()
+        told = {"enabled": "true", "compress": "false", "dir": events.as_uri()}
+        conf |= {f"spark.eventLog.{name}": value for name, value in told.items()}
+        self.conf = [part for name, value in conf.items() for part in ("--conf", f"{name}={value}")]
+        return events
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +90,13 @@ def cluster_job(job: Job, cluster: SparkCluster, archive: Path) -> Iterator[Clus
 
 def _analytics(job: Job) -> int:
     return job.database["analytics"].count_documents({})
+
+
+def _assert_counted_once(job: Job) -> None:
+    """The report of the one batch tells what is stored."""
+    report = json.loads(next((job.folder / "logs").glob("batch_logs_*.jsonl")).read_text())
+    assert report["analytics_inserted"] == report["analytics_computed"] == _analytics(job)
+    assert report["analytics_skipped"] == 0
 
 
 def test_a_submitted_job_equals_the_reference(cluster_job: ClusterJob) -> None:
@@ -101,9 +129,48 @@ def test_kill_9_of_a_worker_in_the_middle_of_a_batch(
     assert running.wait(_TIMEOUT_SECONDS) == 0, cluster_job.output()
     assert 0 < found < _analytics(cluster_job)
     cluster_job.assert_equals_reference()
-    report = json.loads(next((cluster_job.folder / "logs").glob("batch_logs_*.jsonl")).read_text())
-    assert report["analytics_inserted"] == report["analytics_computed"] == _analytics(cluster_job)
-    assert report["analytics_skipped"] == 0
+    _assert_counted_once(cluster_job)
+
+
+def test_a_slow_task_is_done_by_another_and_counts_once(
+    cluster_job: ClusterJob, cluster: SparkCluster, mongo_proxy: Proxy, mongo_uri: str
+) -> None:
+    """Speculation: while one worker stands still in the middle of writing, the other does its task too."""
+    events = cluster_job.with_event_log(**_SPECULATION)
+    mongo_proxy.latency(150)
+    running = cluster_job.start("--once", MONGO_URI=through(mongo_proxy, mongo_uri), **ON_EXECUTORS)
+    wait_for(lambda: _analytics(cluster_job) > 0, "the first analytics", running, _TIMEOUT_SECONDS)
+    with cluster.frozen_worker():
+        assert running.wait(_TIMEOUT_SECONDS) == 0, cluster_job.output()
+    told = "".join(file.read_text() for file in events.rglob("*") if file.is_file())
+    assert '"Speculative":true' in told
+    cluster_job.assert_equals_reference()
+    _assert_counted_once(cluster_job)
+
+
+def test_a_failing_executor_shows_no_secret(
+    cluster_job: ClusterJob, cluster: SparkCluster, secure_door: SecureDoor
+) -> None:
+    """A server that quotes address and password to the tasks: their output, Spark's events, our logs."""
+    port = parse_uri(secure_door.uri("user"))["nodelist"][0][1]
+    with secure_door.user() as user, quoting_relay(port) as relay:
+        uri = secure_door.uri(user)
+        events = cluster_job.with_event_log()
+        running = cluster_job.start(
+            "--once",
+            MONGO_URI=uri.replace(f":{port}/", f":{relay.port}/"),
+            RETRY_ATTEMPTS="1",
+            **ON_EXECUTORS,
+        )
+        wait_for(lambda: "users on the executors" in cluster_job.output(), "the tasks", running, 120)
+        relay.error = f"refused {uri} for {PASSWORD}"
+        assert running.wait(_TIMEOUT_SECONDS) == 1, cluster_job.output()
+        given = {"user": user, "password": PASSWORD}
+    assert "an executor met OperationFailure" in cluster_job.output()
+    written = {file.name for file in cluster.folder.rglob("*") if file.is_file()}
+    assert {"stdout", "stderr"} <= written
+    assert any(file.stat().st_size for file in events.rglob("*"))
+    assert leaks(cluster.folder, given) == leaks(cluster_job.folder, given) == []
 
 
 def test_kill_9_of_the_driver_and_a_new_start(cluster_job: ClusterJob) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -208,3 +209,14 @@ def test_a_user_with_a_very_long_history_does_not_stall_a_batch(
     assert done.history_rows > 10_000
     expected = reference_analytics(list(source.find()), "UTC", now.date())
     assert_same_analytics(list(database["analytics"].find()), expected)
+
+
+def test_the_executors_letters_do_not_lie_in_their_working_folders(
+    spark: SparkSession, settings: Settings, database: Database[dict[str, Any]]
+) -> None:
+    """Spark removes those folders; `./dlq` means the driver's."""
+    relative = settings.model_copy(update={"dlq_directory": Path("dlq")})
+    executors = ExecutorRecompute(
+        spark, relative, database["healthmetrics"], database["analytics"], _clock(database)
+    )
+    assert executors._calculation([], "batch_1").dlq_directory == str(Path.cwd() / "dlq")
