@@ -2,7 +2,7 @@
 
 Order never depends on comparing `_id`s: `{_id: {$gt: x}}` sees only the BSON type of x, and `min()` is
 silently ignored by DocumentDB-based servers. Nor is a backlog's next page asked for in sorted order, because
-those sort all that is left of it each time. A page is what a range of time holds, halved until it fits.
+those sort all that is left of it each time. A page is what a range of time holds, shortened until it fits.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ _ORDER = [("updatedAt", 1), ("_id", 1)]
 _KEYS_PER_REPLY = 50_000
 _IDS_PER_QUERY = 2_500
 # The next range of a backlog should fill so much of a page, and is at most so many times as long as the last.
+# One with more than a page costs most and is made shorter by as much; an empty one costs little.
 _FILL = 0.9
-_LONGER = 4.0
+_FACTOR = 8.0
 _MILLISECOND = timedelta(milliseconds=1)
 _PRUNE_AT_LEAST = 10_000
 _COUNT_LIMIT = 100_000
@@ -170,13 +171,12 @@ class MongoPoll:
             upper = _to_milliseconds(position + min(max(length, _MILLISECOND), until - position))
             page = list(islice(self._after(position, upper), self._page_size + 1))
             if len(page) <= self._page_size:
-                length = (upper - position) * _LONGER
-                position, before = upper, position
+                longer = min(_FACTOR, _FILL * self._page_size / len(page)) if page else 2.0
+                length, position = (upper - position) * longer, upper
                 if page:
                     yield page
-                    length = min(length, (position - before) * (_FILL * self._page_size / len(page)))
             elif upper - position > _MILLISECOND:
-                length = (upper - position) / 2
+                length = (upper - position) / _FACTOR
             else:
                 # More than a page at one moment.
                 group = [key["_id"] for key in self._keys({"$eq": upper})]
