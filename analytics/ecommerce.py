@@ -43,6 +43,7 @@ _WITHOUT_LINE_END = (
     "substring(raw, 1, octet_length(raw) - CASE WHEN substring(raw, -2, 2) = x'0D0A' THEN 2"
     " WHEN substring(raw, -1, 1) = x'0A' THEN 1 ELSE 0 END)"
 )
+_BLANKS = ("' '", "'\\t'", "'\\r'", "'\\n'")
 _TEXTS = ("user_id", "product_id", "product_name", "product_category")
 _REQUIRED = tuple(name for name in EVENT_COLUMNS if name != "price")
 
@@ -107,10 +108,10 @@ def judge(records: DataFrame, now: datetime) -> DataFrame:
 
 
 def _trimmed(name: str) -> Column:
-    """Trimming copies a text several times: only done where an end of it is below the exclamation mark."""
+    """Trimming copies a text several times: only done where an end of it is one of the blanks."""
     text = f"coalesce(record.{name}, '')"
-    ends = f"{text} < '!' OR substring({text}, -1, 1) < '!'"
-    text = f"IF({ends}, btrim({text}, ' \\t\\r\\n'), {text})"
+    ends = " OR ".join(f"endswith({text}, {blank})" for blank in _BLANKS)
+    text = f"IF({text} < '!' OR {ends}, btrim({text}, concat({', '.join(_BLANKS)})), {text})"
     return F.expr(f"lower({text})" if name == "event_type" else text).alias(name)
 
 

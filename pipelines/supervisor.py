@@ -24,6 +24,8 @@ logger = get_logger(__name__)
 
 BatchFunction = Callable[[DataFrame, int], None]
 _WAIT_SECONDS = 0.5
+# A run to an end is waited for by somebody.
+_ONCE_WAIT_SECONDS = 0.05
 # What Spark says between two triggers, first for milliseconds, then until the next one.
 _BETWEEN_TRIGGERS = ("Waiting for data to arrive", "Waiting for next trigger")
 _COMMIT_SECONDS = 5.0
@@ -82,7 +84,7 @@ class Supervisor:
             while not stop() and not all(one.finished for one in running):
                 for one in running:
                     self._look_after(one)
-                stop.wait(_WAIT_SECONDS)
+                stop.wait(_ONCE_WAIT_SECONDS if once else _WAIT_SECONDS)
         finally:
             for one in running:
                 one.shut()

@@ -11,28 +11,17 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from contracts import EVENT_COLUMNS
 from sinks.postgres_client import server_time
-from sinks.postgres_schema import EVENTS, LEDGER
+from sinks.postgres_insertion import Insertion, Latency
+from sinks.postgres_schema import LEDGER
 from sinks.postgres_staging import Staged
 from sinks.stream_letters import RejectedRecord
 
-# Upper bounds in seconds of `Outcome.latency`; one more bucket holds what is above the last.
-LATENCY_BOUNDS = (1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 _FETCH_ROWS = 2_000
 
 
 class LostRowsError(Exception):
     """The staging table lacks rows that the tasks sent, because the server crashed; repeat the batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Seconds from event to insertion: events by bucket of LATENCY_BOUNDS, their sum and their maximum."""
-
-    buckets: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS) + 1)
-    total_seconds: float = 0.0
-    max_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,38 +61,44 @@ def mark_reported(connection: psycopg.Connection[Any], query_id: str, batch_id: 
 
 
 def commit_batch(
-    connection: psycopg.Connection[Any],
+    insertion: Insertion,
     staged: Staged,
     key: tuple[str, int] | None,
     started_at: datetime,
     keep_rejected: Callable[[Iterator[RejectedRecord]], None],
     step: Callable[[str], None] = lambda _name: None,
 ) -> Outcome:
-    """Insert the events and note them under `key` (query id, batch id) in the ledger, if there is one.
+    """Insert what is left, note the batch under `key` (query id, batch id) in the ledger, if any, and commit.
 
     `keep_rejected` gets the refused records by file, reason and line, and must have stored them when it
     returns; `step` is told what is done. Raises LostRowsError, and whatever the functions and PostgreSQL
-    raise; then nothing is changed.
+    raise; then nothing is committed.
     """
-    with connection.transaction():
-        connection.execute("SET LOCAL work_mem = '64MB'")
-        by_reason = _count(connection, staged)
-        if sum(by_reason.values()) != staged.rows:
-            raise LostRowsError(
-                f"{staged.table} has {sum(by_reason.values())} of {staged.rows} rows: PostgreSQL crashed"
-            )
-        valid = by_reason.pop(None, 0)
-        if by_reason:
-            keep_rejected(_rejected(connection, staged))
-        step("dead_letters")
-        inserted, latency = _insert(connection, staged)
-        rejected = {reason: count for reason, count in by_reason.items() if reason is not None}
-        outcome = Outcome(
-            staged.rows, inserted, valid - inserted, rejected, latency, started_at, server_time(connection)
+    connection = insertion.connection
+    insertion.begin_again_unless(staged.writers)
+    by_reason = _count(connection, staged)
+    if sum(by_reason.values()) != staged.rows:
+        raise LostRowsError(
+            f"{staged.table} has {sum(by_reason.values())} of {staged.rows} rows: PostgreSQL crashed"
         )
-        if key is not None:
-            _note(connection, key, outcome)
-        step("insert")
+    valid = by_reason.pop(None, 0)
+    if by_reason:
+        keep_rejected(_rejected(connection, staged))
+    step("dead_letters")
+    insertion.insert_rest(staged.writers)
+    outcome = Outcome(
+        staged.rows,
+        insertion.inserted,
+        valid - insertion.inserted,
+        {reason: count for reason, count in by_reason.items() if reason is not None},
+        insertion.latency,
+        started_at,
+        server_time(connection),
+    )
+    if key is not None:
+        _note(connection, key, outcome)
+    step("insert")
+    connection.commit()
     return outcome
 
 
@@ -141,27 +136,6 @@ def _rejected(connection: psycopg.Connection[Any], staged: Staged) -> Iterator[R
         cursor.execute(query.format(sql.Identifier(staged.table)), [staged.writers])
         for row in cursor:
             yield RejectedRecord(*row)
-
-
-def _insert(connection: psycopg.Connection[Any], staged: Staged) -> tuple[int, Latency]:
-    """Insert in the order of the key (neighbours share pages, and two writers cannot deadlock)."""
-    columns = ", ".join(EVENT_COLUMNS)
-    query = sql.SQL(
-        f"WITH fresh AS (INSERT INTO {EVENTS} ({columns}) SELECT {columns} FROM {{}} WHERE reason IS NULL"
-        " AND writer = ANY(%s::xid8[]) ORDER BY event_id ON CONFLICT (event_id) DO NOTHING"
-        # date_part is float8; extract would make a numeric of each.
-        " RETURNING greatest(date_part('epoch', now() - event_timestamp), 0) AS seconds)"
-        " SELECT width_bucket(seconds, %s::float8[]), count(*), sum(seconds), max(seconds)"
-        " FROM fresh GROUP BY 1"
-    )
-    rows = connection.execute(
-        query.format(sql.Identifier(staged.table)), [staged.writers, list(LATENCY_BOUNDS)]
-    ).fetchall()
-    buckets = [0] * (len(LATENCY_BOUNDS) + 1)
-    for bucket, count, _, _ in rows:
-        buckets[bucket] = count
-    longest = max((seconds for *_, seconds in rows), default=0.0)
-    return sum(buckets), Latency(tuple(buckets), sum(row[2] for row in rows), max(longest, 0.0))
 
 
 def _json(latency: Latency) -> Jsonb:

@@ -1,8 +1,9 @@
 """Into PostgreSQL from the executors: every task streams its rows by COPY into the batch's staging table.
 
 A staging table belongs to one try of one batch, so what an abandoned try still sends cannot reach another.
-Within it a row carries the transaction that wrote it: a task that ran twice (speculation, a retry) left rows
-of two transactions, and only those of the successful one are taken.
+Within it a row carries the transaction that wrote it, its writer: a task that ran twice (speculation, a
+retry) left rows of two tries, and only those of the successful one count. A task is a new writer every
+PIECE_ROWS rows; each is announced on a channel named like the table, so that it can be inserted meanwhile.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -35,6 +37,7 @@ _EVENT_TYPES = {
 _REFUSAL_COLUMNS = {"reason": "TEXT", "file": "TEXT", "line": "BIGINT", "header": "TEXT", "raw": "BYTEA"}
 _COLUMNS = {**_EVENT_TYPES, **_REFUSAL_COLUMNS}
 _RESULT = "writer STRING, rows BIGINT, error STRING, sqlstate STRING"
+PIECE_ROWS = 50_000
 _PREFIX = "ecommerce_staging_"
 # How long dropping waits for a task that is still writing; what is left goes the next time.
 _DROP_WAIT = "2s"
@@ -146,36 +149,52 @@ def _quoted(name: str) -> str:
 
 
 def _copy(batches: Iterable[pa.RecordBatch], dsn: str, table: str) -> Iterator[pa.RecordBatch]:
-    """On an executor: one COPY in one transaction; its number and rows, or the error, as the only row."""
-    writer, rows, error, sqlstate = None, 0, None, None
+    """On an executor: sends the rows; a row for each writer, with an error when there was one."""
     filled = (batch for batch in batches if batch.num_rows)
     first = next(filled, None)
-    if first is None:
-        return
+    sent: list[tuple[str, int]] = []
+    error, sqlstate = None, None
     try:
-        with connect(dsn) as connection, connection.cursor() as cursor:
-            # A lost staging row fails the batch before anything is inserted, so no need to wait for the disk.
-            cursor.execute("SET synchronous_commit = off")
-            statement = sql.SQL(f"COPY {{}} ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT csv)")
-            with cursor.copy(statement.format(sql.Identifier(table))) as copy:
-                for batch in _with_first(first, filled):
-                    copy.write(_text(batch.column(0)))
-                    rows += batch.num_rows
-            writer = cursor.execute("SELECT pg_current_xact_id()::text").fetchone()[0]  # type: ignore[index]
+        if first is not None:
+            with connect(dsn, autocommit=True) as connection:
+                # A lost staging row fails the batch before its commit, so no need to wait for the disk.
+                connection.execute("SET synchronous_commit = off")
+                while first is not None:
+                    sent.append(_send_piece(connection, table, chain([first], filled)))
+                    first = next(filled, None)
     except psycopg.Error as failure:
         # Not raised: a failed task would print a stack trace of its own and count as Spark's failure.
         error, sqlstate = f"{type(failure).__name__}: {failure}", failure.sqlstate
+    writers, rows = zip(*sent, strict=True) if sent else ((), ())
+    if error is not None:
+        writers, rows = ("",), (0,)
+    count = len(writers)
     yield pa.RecordBatch.from_pydict(
-        {"writer": [writer], "rows": [rows], "error": [error], "sqlstate": [sqlstate]},
+        {"writer": writers, "rows": rows, "error": [error] * count, "sqlstate": [sqlstate] * count},
         schema=pa.schema(
             [("writer", pa.string()), ("rows", pa.int64()), ("error", pa.string()), ("sqlstate", pa.string())]
         ),
     )
 
 
-def _with_first(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
+def _send_piece(
+    connection: psycopg.Connection[Any], table: str, batches: Iterable[pa.RecordBatch]
+) -> tuple[str, int]:
+    """One COPY in one transaction, of batches up to PIECE_ROWS; its writer and rows, as it is announced."""
+    statement = sql.SQL(f"COPY {{}} ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT csv)")
+    rows = 0
+    with connection.transaction(), connection.cursor() as cursor:
+        with cursor.copy(statement.format(sql.Identifier(table))) as copy:
+            for batch in batches:
+                copy.write(_text(batch.column(0)))
+                rows += batch.num_rows
+                if rows >= PIECE_ROWS:
+                    break
+        announced = (
+            "SELECT xid, pg_notify(%s, xid || ' ' || %s) FROM (SELECT pg_current_xact_id()::text xid) x"
+        )
+        ((writer, _),) = cursor.execute(announced, [table, rows]).fetchall()
+    return writer, rows
 
 
 def _text(lines: Any) -> memoryview:

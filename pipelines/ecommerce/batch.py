@@ -1,8 +1,9 @@
 """The e-commerce batch: its ordered steps, from the files' records to Spark's commit.
 
-ledger → stage → dead letters → insert → commit → report. Nothing is inserted before every refused record is
-in the dead-letter queue, and Spark takes the files as read only after the function has returned. A batch that
-comes again because of a crash is known by the ledger, which was written in the transaction of its events.
+ledger → stage → dead letters → insert → commit → report. Inserting begins while other rows are still staged,
+but nothing is committed before every refused record is in the dead-letter queue, and Spark takes the files as
+read only after the function has returned. A batch that comes again because of a crash is known by the ledger,
+which was written in the transaction of its events.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pipelines.stream_reporting import StreamReporting
 from retry import RetryPolicy
 from sinks.postgres_client import connect, is_transient_postgres, server_time
 from sinks.postgres_events import LostRowsError, Outcome, commit_batch, find_outcome, mark_reported
+from sinks.postgres_insertion import Insertion, inserting_early
 from sinks.postgres_staging import StagingError, create_table, drop_leftovers, drop_table, stage
 from sinks.stream_letters import RejectedRecord, as_letters
 from sources.csv_files import records
@@ -138,9 +140,12 @@ class EventsBatch:
         start = server_time(connection)
         table = create_table(connection)
         try:
-            staged = stage(judge(read, start), self._dsn, table)
-            attempt.mark("stage")
-            outcome = commit_batch(connection, staged, key, start, keep_rejected, attempt.mark)
+            with connect(self._dsn) as inserting:
+                insertion = Insertion(inserting, table)
+                with inserting_early(insertion, connection):
+                    staged = stage(judge(read, start), self._dsn, table)
+                attempt.mark("stage")
+                outcome = commit_batch(insertion, staged, key, start, keep_rejected, attempt.mark)
             attempt.mark("commit")
         except (Py4JJavaError, PySparkException) as error:
             if any(name in str(error) for name in _MISSING_FILE):

@@ -29,7 +29,8 @@ from session import spark_session
 from settings import Settings
 from sinks import postgres_client, postgres_staging
 from sinks.postgres_client import connect, wait_for_server
-from sinks.postgres_events import LATENCY_BOUNDS, Outcome
+from sinks.postgres_events import Outcome
+from sinks.postgres_insertion import LATENCY_BOUNDS
 from sinks.postgres_needs import column_fault, missing_grants
 from sinks.postgres_schema import ensure_tables
 from sources import csv_records

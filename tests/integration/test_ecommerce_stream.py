@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from pyspark.sql import SparkSession
 
+from sinks.postgres_staging import PIECE_ROWS
 from tests.shop import HEADER, Shop, as_csv, event, events
 
 
@@ -119,6 +120,17 @@ def test_five_files_make_a_batch(shop: Shop) -> None:
     assert shop.run()
     assert [entry["records_processed"] for entry in shop.log()] == [10, 4]
     shop.assert_accounted(14)
+
+
+def test_a_large_file_is_inserted_in_pieces(shop: Shop) -> None:
+    """Each as soon as it is staged; a duplicate in another piece is one, and everything is counted once."""
+    sent = events(2 * PIECE_ROWS)
+    shop.put([*sent, *sent[:10], event(event_type="click")])
+    assert shop.run()
+    assert shop.query("SELECT count(*) FROM user_events") == [(len(sent),)]
+    (entry,) = shop.log()
+    assert (entry["records_written"], entry["duplicates"]) == (len(sent), 10)
+    shop.assert_accounted(len(sent) + 11)
 
 
 def test_files_that_are_being_written_are_left_alone(shop: Shop) -> None:

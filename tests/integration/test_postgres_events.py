@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -10,7 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from sinks.postgres_events import LATENCY_BOUNDS, LostRowsError, commit_batch, find_outcome
+from sinks.postgres_events import LostRowsError, Outcome, commit_batch, find_outcome
+from sinks.postgres_insertion import LATENCY_BOUNDS, Insertion, inserting_early
 from sinks.postgres_schema import ensure_tables
 from sinks.postgres_staging import Staged, create_table
 from sinks.stream_letters import RejectedRecord
@@ -50,13 +52,31 @@ def _keep(found: list[RejectedRecord]) -> Any:
     return found.extend
 
 
+def _commit(connection: psycopg.Connection[Any], staged: Staged, key: Any, keep: Any) -> Outcome:
+    """The whole batch at once, on a connection of its own."""
+    with psycopg.connect(connection.info.dsn) as inserting:
+        return commit_batch(Insertion(inserting, staged.table), staged, key, _STARTED, keep)
+
+
+def _announce(connection: psycopg.Connection[Any], staged: Staged) -> None:
+    connection.execute("SELECT pg_notify(%s, %s)", [staged.table, f"{staged.writers[0]} {staged.rows}"])
+
+
+def _wait_until_inserted(insertion: Insertion, events: int) -> None:
+    ends = time.monotonic() + 60
+    while insertion.inserted < events:
+        assert time.monotonic() < ends, "nothing was inserted early"
+        time.sleep(0.02)
+
+
 def test_latencies_are_counted_in_their_buckets(connection: psycopg.Connection[Any]) -> None:
     """Seconds by bucket, their sum and maximum; above the last bound is a bucket, the future counts as 0."""
     middles = [(low + high) / 2 for low, high in zip((0.0, *LATENCY_BOUNDS), LATENCY_BOUNDS, strict=False)]
     ages = [-30.0, *middles, 7200.0, 7300.0]
     # In one transaction time stands still for PostgreSQL.
-    with connection.transaction():
-        outcome = commit_batch(connection, _stage(connection, ages), _KEY, _STARTED, _keep([]))
+    with psycopg.connect(connection.info.dsn) as inserting:
+        staged = _stage(inserting, ages)
+        outcome = commit_batch(Insertion(inserting, staged.table), staged, _KEY, _STARTED, _keep([]))
     assert outcome.latency.buckets == (2, *[1] * (len(LATENCY_BOUNDS) - 1), 2)
     assert sum(outcome.latency.buckets) == outcome.inserted == len(ages)
     assert outcome.latency.total_seconds == pytest.approx(sum(ages[1:]))
@@ -68,12 +88,12 @@ def test_latencies_are_counted_in_their_buckets(connection: psycopg.Connection[A
 
 def test_duplicates_have_no_latency(connection: psycopg.Connection[Any]) -> None:
     """Only what is inserted has one; a batch that inserts nothing has none."""
-    commit_batch(connection, _stage(connection, [5.0]), None, _STARTED, _keep([]))
-    outcome = commit_batch(connection, _stage(connection, [7.0, 50.0]), None, _STARTED, _keep([]))
+    _commit(connection, _stage(connection, [5.0]), None, _keep([]))
+    outcome = _commit(connection, _stage(connection, [7.0, 50.0]), None, _keep([]))
     assert (outcome.records_in, outcome.inserted, outcome.duplicates) == (2, 1, 1)
     assert sum(outcome.latency.buckets) == 1
     assert outcome.latency.max_seconds >= 50
-    again = commit_batch(connection, _stage(connection, [7.0]), None, _STARTED, _keep([]))
+    again = _commit(connection, _stage(connection, [7.0]), None, _keep([]))
     assert (again.inserted, sum(again.latency.buckets), again.latency.total_seconds) == (0, 0, 0.0)
 
 
@@ -88,10 +108,10 @@ def test_refused_records_are_handed_over_before_anything_is_inserted(
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space"):
-        commit_batch(connection, staged, _KEY, _STARTED, fail)
+        _commit(connection, staged, _KEY, fail)
     assert connection.execute("SELECT count(*) FROM user_events").fetchall() == [(0,)]
     kept: list[RejectedRecord] = []
-    outcome = commit_batch(connection, staged, _KEY, _STARTED, _keep(kept))
+    outcome = _commit(connection, staged, _KEY, _keep(kept))
     assert (outcome.records_in, outcome.inserted, dict(outcome.rejected)) == (4, 1, {"corrupt": 3})
     assert [record.position for record in kept] == [0, 1, 2]
 
@@ -101,5 +121,94 @@ def test_a_staging_table_that_lost_rows_is_noticed(connection: psycopg.Connectio
     staged = _stage(connection, [5.0, 6.0])
     connection.execute(f"DELETE FROM {staged.table} WHERE event_id = %s", [uuid.UUID(int=0)])
     with pytest.raises(LostRowsError, match="1 of 2"):
-        commit_batch(connection, staged, _KEY, _STARTED, _keep([]))
+        _commit(connection, staged, _KEY, _keep([]))
     assert find_outcome(connection, *_KEY) is None
+
+
+@pytest.fixture
+def other(events_dsn: str) -> Iterator[psycopg.Connection[Any]]:
+    """Another program's connection."""
+    with psycopg.connect(events_dsn, autocommit=True) as opened:
+        yield opened
+
+
+def test_what_is_announced_is_inserted_before_the_rest_is_staged(
+    connection: psycopg.Connection[Any], other: psycopg.Connection[Any]
+) -> None:
+    """Nobody sees it before the commit, and in the end it is counted once."""
+    staged = _stage(connection, [5.0, 6.0])
+    with psycopg.connect(connection.info.dsn) as inserting:
+        insertion = Insertion(inserting, staged.table)
+        with inserting_early(insertion, connection):
+            _announce(other, staged)
+            _wait_until_inserted(insertion, 2)
+            assert other.execute("SELECT count(*) FROM user_events").fetchall() == [(0,)]
+        outcome = commit_batch(insertion, staged, _KEY, _STARTED, _keep([]))
+    assert (outcome.inserted, outcome.duplicates) == (2, 0)
+    assert sum(outcome.latency.buckets) == 2
+    assert connection.execute("SELECT count(*) FROM user_events").fetchall() == [(2,)]
+
+
+def test_events_of_a_try_that_does_not_count_are_taken_back(connection: psycopg.Connection[Any]) -> None:
+    """A task was announced and then lost to another try of it, which had read a file that was changed."""
+    staged = _stage(connection, [5.0, 6.0])
+    with psycopg.connect(connection.info.dsn) as inserting:
+        ((lost,),) = connection.execute(
+            f"INSERT INTO {staged.table} (event_id, user_id, product_id, product_name, product_category,"
+            " event_type, event_timestamp) VALUES (%s, 'u', 'p', 'n', 'c', 'view', now())"
+            " RETURNING writer::text",
+            [uuid.UUID(int=99)],
+        ).fetchall()
+        insertion = Insertion(inserting, staged.table)
+        insertion.insert([lost])
+        assert insertion.inserted == 1
+        outcome = commit_batch(insertion, Staged(staged.table, staged.writers, 2), _KEY, _STARTED, _keep([]))
+    assert (outcome.inserted, outcome.duplicates) == (2, 0)
+    found = connection.execute("SELECT event_id FROM user_events ORDER BY 1").fetchall()
+    assert found == [(uuid.UUID(int=0),), (uuid.UUID(int=1),)]
+
+
+def test_when_staging_fails_the_early_events_are_taken_back(
+    connection: psycopg.Connection[Any], other: psycopg.Connection[Any]
+) -> None:
+    """Leaving the block cancels a statement that runs, here one that waits for another program's row."""
+    staged = _stage(connection, [5.0])
+    columns = "event_id, user_id, product_id, product_name, product_category, event_type, event_timestamp"
+
+    def stage_and_fail(inserting: psycopg.Connection[Any]) -> None:
+        with inserting_early(Insertion(inserting, staged.table), connection):
+            _announce(other, staged)
+            _wait_for_a_lock(other)
+            raise OSError("staging failed")
+
+    with psycopg.connect(connection.info.dsn) as blocker:
+        blocker.execute(f"INSERT INTO user_events ({columns}) SELECT {columns} FROM {staged.table}")
+        with psycopg.connect(connection.info.dsn) as inserting:
+            with pytest.raises(OSError, match="staging failed"):
+                stage_and_fail(inserting)
+            assert inserting.info.transaction_status == psycopg.pq.TransactionStatus.INERROR
+        blocker.rollback()
+    assert connection.execute("SELECT count(*) FROM user_events").fetchall() == [(0,)]
+
+
+def test_an_error_while_inserting_early_is_raised_at_the_end(
+    connection: psycopg.Connection[Any], other: psycopg.Connection[Any]
+) -> None:
+    """It is PostgreSQL's own, so that a lost connection is told from a defect."""
+    staged = _stage(connection, [5.0])
+
+    def lose_the_connection(inserting: psycopg.Connection[Any]) -> None:
+        with inserting_early(Insertion(inserting, staged.table), connection):
+            other.execute("SELECT pg_terminate_backend(%s, 10000)", [inserting.info.backend_pid])
+            _announce(other, staged)
+
+    with psycopg.connect(connection.info.dsn) as inserting, pytest.raises(psycopg.OperationalError):
+        lose_the_connection(inserting)
+
+
+def _wait_for_a_lock(connection: psycopg.Connection[Any]) -> None:
+    ends = time.monotonic() + 60
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while not connection.execute(waits).fetchall():
+        assert time.monotonic() < ends, "the insertion does not wait"
+        time.sleep(0.02)
