@@ -53,7 +53,7 @@ RULES: dict[str, str] = {
     "wrong_header": "header IS NOT NULL",
     "record_too_long": f"octet_length(raw) > {MAX_RECORD_BYTES}",
     "invalid_utf8": "NOT is_valid_utf8(CAST(raw AS STRING))",
-    "nul_character": "locate(x'00', raw) > 0",
+    "nul_character": "contains(raw, x'00')",
     CORRUPT: f"{RAW_TEXT} IS NOT NULL",
     **{f"missing_{name}": f"{name} = ''" for name in _REQUIRED},
     **{
