@@ -38,6 +38,7 @@ from tests.class_archive import java_environment
 from tests.kafka_servers import JARS, OwnBroker, own_broker
 from tests.mongo_doors import SecureDoor, is_ours, run_script
 from tests.postgres_servers import fresh_database
+from tests.stock_shop import StockTopics
 from tests.toxiproxy import Proxy, Toxiproxy, host_of, run_toxiproxy
 
 _SERVER_TIMEOUT_MS = 5_000
@@ -215,6 +216,14 @@ def topics(kafka: str) -> Iterator[Topics]:
     made.create(made.players)
     yield made
     made.remove()
+
+
+@pytest.fixture
+def stock_topics(kafka: str) -> Iterator[StockTopics]:
+    """The stock pipeline's three topics, empty."""
+    topics = StockTopics(kafka)
+    yield topics
+    topics.remove()
 
 
 @pytest.fixture

@@ -29,38 +29,30 @@ _READER = documented_rights("stockReader", "stock_management")
 
 
 @pytest.fixture
-def topics(kafka: str) -> Iterator[StockTopics]:
-    """The three topics, empty."""
-    made = StockTopics(kafka)
-    yield made
-    made.remove()
-
-
-@pytest.fixture
 def job(
-    tmp_path: Path, topics: StockTopics, mongo_uri: str, database: Database[dict[str, Any]]
+    tmp_path: Path, stock_topics: StockTopics, mongo_uri: str, database: Database[dict[str, Any]]
 ) -> Iterator[Job]:
     """Runs stock commands, all of whose commands to MongoDB are written down."""
     made = Job(tmp_path, mongo_uri, database)
     made.environment |= {
         "STOCK_DB_NAME": database.name,
-        "KAFKA_BOOTSTRAP_SERVERS": topics.servers,
-        "KAFKA_TOPIC_SALES": topics.names[SALES],
-        "KAFKA_TOPIC_INVENTORY": topics.names[INVENTORY],
-        "KAFKA_TOPIC_CLIENTS": topics.names[CLIENTS],
+        "KAFKA_BOOTSTRAP_SERVERS": stock_topics.servers,
+        "KAFKA_TOPIC_SALES": stock_topics.names[SALES],
+        "KAFKA_TOPIC_INVENTORY": stock_topics.names[INVENTORY],
+        "KAFKA_TOPIC_CLIENTS": stock_topics.names[CLIENTS],
         "KAFKA_CONNECTOR_PATH": str(JARS),
     }
     yield made
     made.end()
 
 
-def test_the_documented_rights_of_the_pipeline_are_those_it_uses(job: Job, topics: StockTopics) -> None:
+def test_the_documented_rights_of_the_pipeline_are_those_it_uses(job: Job, stock_topics: StockTopics) -> None:
     """Two runs, a recount, a retry: what they send is what is granted, and what `check` asks for."""
-    topics.send(
+    stock_topics.send(
         product("P1", expiry_date="2020-01-01"), client("C1", "5"), sale("I1", P1=2), sale("I1", amount="9")
     )
     assert job.run("main.py", "--pipeline", "stock", "--once", script=_RECORDED, RECORD_TO="run.jsonl") == 0
-    topics.send(product("P2"), sale("I2", "C2", P1=1, P2=3), sale("I3", "C2", "1.00", P2=1))
+    stock_topics.send(product("P2"), sale("I2", "C2", P1=1, P2=3), sale("I3", "C2", "1.00", P2=1))
     for command in (["--pipeline", "stock", "--once"], ["dlq", "retry", "--pipeline", "stock"]):
         done = job.run("main.py", *command, script=_RECORDED, RECORD_TO="run.jsonl")
         assert done == 0, job.output()

@@ -35,17 +35,9 @@ def given(secure_door: SecureDoor) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def topics(kafka: str) -> Iterator[StockTopics]:
-    """The three topics, empty."""
-    made = StockTopics(kafka)
-    yield made
-    made.remove()
-
-
-@pytest.fixture
 def stock_job(
     tmp_path: Path,
-    topics: StockTopics,
+    stock_topics: StockTopics,
     secure_door: SecureDoor,
     database: Database[dict[str, Any]],
     given: dict[str, str],
@@ -60,10 +52,10 @@ def stock_job(
     job = Job(tmp_path, secure_door.uri(given["user"]), database)
     job.environment |= {
         "STOCK_DB_NAME": database.name,
-        "KAFKA_BOOTSTRAP_SERVERS": topics.servers,
-        "KAFKA_TOPIC_SALES": topics.names[SALES],
-        "KAFKA_TOPIC_INVENTORY": topics.names[INVENTORY],
-        "KAFKA_TOPIC_CLIENTS": topics.names[CLIENTS],
+        "KAFKA_BOOTSTRAP_SERVERS": stock_topics.servers,
+        "KAFKA_TOPIC_SALES": stock_topics.names[SALES],
+        "KAFKA_TOPIC_INVENTORY": stock_topics.names[INVENTORY],
+        "KAFKA_TOPIC_CLIENTS": stock_topics.names[CLIENTS],
         "KAFKA_CONNECTOR_PATH": str(JARS),
         "ACCOUNTANT_PASSWORD": given["accountant's password"],
         # The broker asks nobody for a password; the clients are given them all the same.
@@ -78,12 +70,12 @@ def stock_job(
 
 
 def test_the_stock_pipeline_and_its_commands_show_no_secret(
-    stock_job: Job, topics: StockTopics, given: dict[str, str]
+    stock_job: Job, stock_topics: StockTopics, given: dict[str, str]
 ) -> None:
     """A failed batch with its traceback, dead letters, checks, wrong passwords, settings as shown."""
     job = stock_job
-    topics.send(product("P1"), sale("I1", P1=2), sale("I2", amount="-1"))
-    topics.send("{", kind=SALES)
+    stock_topics.send(product("P1"), sale("I1", P1=2), sale("I2", amount="-1"))
+    stock_topics.send("{", kind=SALES)
     assert job.run("--pipeline", "stock", "--once", FAULT="sales:raise:1") == 0, job.output()
     assert "Traceback" in job.output()
     assert list((job.folder / "dlq").glob("stock_dlq_*.json"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,6 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from tests.stock_shop import StockShop, StockTopics
-
-
-@pytest.fixture
-def stock_topics(kafka: str) -> Iterator[StockTopics]:
-    """The three topics, empty."""
-    topics = StockTopics(kafka)
-    yield topics
-    topics.remove()
 
 
 @pytest.fixture

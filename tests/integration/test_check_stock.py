@@ -21,7 +21,7 @@ Rows = Mapping[str, Mapping[str, str]]
 
 
 @pytest.fixture
-def stock_topics(own_kafka: OwnBroker) -> StockTopics:
+def own_topics(own_kafka: OwnBroker) -> StockTopics:
     """Topics on a broker that this test may kill."""
     return StockTopics(own_kafka.servers)
 
@@ -38,7 +38,7 @@ def _check(monkeypatch: pytest.MonkeyPatch, folder: Path, **given: str) -> tuple
 
 
 def test_check_tells_what_the_stock_pipeline_needs(
-    stock_topics: StockTopics,
+    own_topics: StockTopics,
     own_kafka: OwnBroker,
     mongo_uri: str,
     database: Database[dict[str, Any]],
@@ -46,7 +46,7 @@ def test_check_tells_what_the_stock_pipeline_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Ready before the first start; without a topic; with Kafka down: each failure with its own remedy."""
-    sales, inventory, clients = stock_topics.names.values()
+    sales, inventory, clients = own_topics.names.values()
     given = {
         "mongo_uri": mongo_uri,
         "stock_db_name": database.name,
