@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from contracts import CORRUPT
@@ -107,6 +107,7 @@ DATASETS = (MATCHES, PLAYERS)
 
 MAX_ROLE_LENGTH = 64
 _MATCH_STATUS = "('finished', 'live', 'scheduled')"
+_YEARS = "TIMESTAMP '0001-01-02' AND TIMESTAMP '9999-12-30'"
 # Spark fills it with the text when that is no JSON, or a field of another type.
 _FLAW = "_flaw"
 
@@ -128,17 +129,16 @@ def judge(records: DataFrame, dataset: Dataset) -> DataFrame:
     }
     parsed = F.from_json(wrapped, f"record STRUCT<{schema}>, end INT, {_FLAW} STRING", options)
     origin = [name.split()[0] for name in KAFKA_SCHEMA.split(", ")]
-    typed = records.select(*origin, parsed.alias("parsed")).select(
+    # As texts: made one by one, the columns would take Spark's bridge longer than a small batch takes.
+    typed = records.select(*origin, parsed.alias("parsed")).selectExpr(
         *origin,
-        F.expr(
-            f"NOT is_valid_utf8(CAST(value AS STRING)) OR parsed.{_FLAW} IS NOT NULL "
-            "OR parsed.end IS NULL OR parsed.record IS NULL AS flawed"
-        ),
+        f"NOT is_valid_utf8(CAST(value AS STRING)) OR parsed.{_FLAW} IS NOT NULL "
+        "OR parsed.end IS NULL OR parsed.record IS NULL AS flawed",
         *[_typed(name, kind) for name, kind in dataset.fields.items()],
-        *[F.expr(f"parsed.record.{name} AS {name}_text") for name in _moments(dataset)],
+        *[f"parsed.record.{name} AS {name}_text" for name in _moments(dataset)],
     )
     published = [name for name in dataset.fields if name not in dataset.partitions]
-    return typed.select(*origin, _reason(dataset), *published, *map(F.expr, _PARTITIONS[dataset.name]))
+    return typed.selectExpr(*origin, _reason(dataset), *published, *_PARTITIONS[dataset.name])
 
 
 _PARTITIONS = {
@@ -160,7 +160,11 @@ def rules(dataset: Dataset) -> dict[str, str]:
         f"missing_{dataset.key}": f"coalesce(btrim({dataset.key}), '') = ''",
         # A text field takes a nested value as its text.
         f"invalid_{dataset.key}": f"substr({dataset.key}, 1, 1) IN ('{{', '[')",
-        **{f"invalid_{name}": f"{name}_text IS NOT NULL AND {name} IS NULL" for name in _moments(dataset)},
+        # Years that Python's readers have not are none.
+        **{
+            f"invalid_{name}": f"{name}_text IS NOT NULL AND ({name} IS NULL OR {name} NOT BETWEEN {_YEARS})"
+            for name in _moments(dataset)
+        },
     }
     if numbers:
         found["number_not_finite"] = " OR ".join(f"abs({name}) = DOUBLE('infinity')" for name in numbers)
@@ -170,9 +174,9 @@ def rules(dataset: Dataset) -> dict[str, str]:
     return found
 
 
-def _reason(dataset: Dataset) -> Column:
+def _reason(dataset: Dataset) -> str:
     cases = " ".join(f"WHEN {condition} THEN '{name}'" for name, condition in rules(dataset).items())
-    return F.expr(f"CASE {cases} END AS reason")
+    return f"CASE {cases} END AS reason"
 
 
 def _moments(dataset: Dataset) -> list[str]:
@@ -184,13 +188,10 @@ def _parsed_as(kind: str) -> str:
     return "STRING" if kind == "TIMESTAMP" else kind
 
 
-def _typed(name: str, kind: str) -> Column:
+def _typed(name: str, kind: str) -> str:
     text = f"parsed.record.{name}"
     if kind != "TIMESTAMP":
-        return F.expr(f"{text} AS {name}")
-    # The cast alone would take years alone, times without a date, and years that Python has not.
-    return F.expr(
-        f"IF(substr({text}, 5, 1) = '-' AND substr({text}, 8, 1) = '-', "
-        f"IF(try_cast({text} AS TIMESTAMP) BETWEEN TIMESTAMP '0001-01-02' AND TIMESTAMP '9999-12-30', "
-        f"try_cast({text} AS TIMESTAMP), NULL), NULL) AS {name}"
-    )
+        return f"{text} AS {name}"
+    # The cast alone would take years alone, and times without a date.
+    has_date = f"substr({text}, 5, 1) = '-' AND substr({text}, 8, 1) = '-'"
+    return f"IF({has_date}, try_cast({text} AS TIMESTAMP), NULL) AS {name}"

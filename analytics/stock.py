@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
 from analytics.stock_values import RefusedError, cents, day, identifier, moment, quantity, text
 from contracts import CORRUPT, Client, Product, Sale
@@ -41,27 +40,34 @@ def parse(records: DataFrame, topics: Mapping[str, str]) -> DataFrame:
     `topics` names the topic of each kind; only the struct of the record's kind is filled, and that only when
     its JSON can be read. The kind of a record of another topic is null.
     """
-    kind = F.coalesce(*[F.when(F.col("topic") == topic, F.lit(kind)) for kind, topic in topics.items()])
+    is_kind = {kind: f"topic = {_quoted(topic)}" for kind, topic in topics.items()}
+    kinds = " ".join(f"WHEN {condition} THEN '{kind}'" for kind, condition in is_kind.items())
     places = ("topic", "partition", "offset", "timestamp", "key", "value")
-    read = [F.when(F.col("kind") == name, _read(fields)).alias(name) for name, fields in _FIELDS.items()]
-    sound = [F.expr(f"IF({_SOUND.format(kind=name)}, {name}.record, NULL)").alias(name) for name in _FIELDS]
-    found = records.withColumn("kind", kind).select("kind", *places, *read)
-    return found.select("kind", *places, *sound)
+    # As texts: made one by one, the columns would take Spark's bridge longer than a small batch takes.
+    read = [f"IF({is_kind[name]}, {_read(fields)}, NULL) AS {name}" for name, fields in _FIELDS.items()]
+    sound = [f"IF({_SOUND.format(kind=name)}, {name}.record, NULL) AS {name}" for name in _FIELDS]
+    return records.selectExpr(f"CASE {kinds} END AS kind", *places, *read).selectExpr("kind", *places, *sound)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 _SOUND = "is_valid_utf8(CAST(value AS STRING)) AND {kind}." + _FLAW + " IS NULL AND {kind}.end IS NOT NULL"
+_PARSER = {
+    "mode": "PERMISSIVE",
+    "columnNameOfCorruptRecord": _FLAW,
+    "allowNonNumericNumbers": "false",
+    "allowSingleQuotes": "false",
+}
 
 
-def _read(fields: str) -> Column:
+def _read(fields: str) -> str:
     # The parser stops at the end of the first value; only inside another one does what follows it matter.
-    wrapped = F.expr("""concat('{"record":', CAST(value AS STRING), ',"end":1}')""")
-    options = {
-        "mode": "PERMISSIVE",
-        "columnNameOfCorruptRecord": _FLAW,
-        "allowNonNumericNumbers": "false",
-        "allowSingleQuotes": "false",
-    }
-    return F.from_json(wrapped, f"record STRUCT<{fields}>, end INT, {_FLAW} STRING", options)
+    wrapped = """concat('{"record":', CAST(value AS STRING), ',"end":1}')"""
+    options = ", ".join(f"'{name}', '{value}'" for name, value in _PARSER.items())
+    return f"from_json({wrapped}, 'record STRUCT<{fields}>, end INT, {_FLAW} STRING', map({options}))"
 
 
 def judge(row: Mapping[str, Any], now: datetime) -> Record | str:

@@ -244,7 +244,7 @@ def main(
     histories: Annotated[str, typer.Option(help="Sales before the first batch.")] = "10000,100000,1000000",
     seed_up_to: Annotated[int, typer.Option(help="The largest history for the seed's way.")] = 100_000,
     size: Annotated[int, typer.Option(help="Sales in a batch.")] = 1_000,
-    batches: Annotated[int, typer.Option(help="Measured batches.")] = 6,
+    batches: Annotated[int, typer.Option(help="Measured batches.")] = 12,
 ) -> None:
     """Seconds of a batch from Kafka to the published winners (medians), ours and the seed's."""
     logs.configure("ERROR")

@@ -100,9 +100,9 @@ class StreamingMetrics:
 def monitor_query_health(query: StreamingQuery, metrics: StreamingMetrics, backlog: int | None) -> bool:
     """Look at a query once: note its progress and `backlog` (None: not known now), and warn when it is bad.
 
-    False when it is dead, or falls behind.
+    False when it is dead, or falls behind. One that was stopped, or came to its end, is not dead.
     """
-    if not query.isActive:
+    if not query.isActive and query.exception() is not None:
         logger.error(f"💀 Query {metrics.name} is dead")
         return False
     reported = query.lastProgress

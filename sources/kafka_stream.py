@@ -47,6 +47,12 @@ def batch_span(checkpoint: Path, number: int, topic: str) -> Span:
     }
 
 
+def is_complete(span: Span, records: int) -> bool:
+    """Whether `records` are as many as the offsets of `span`: none is lost, and Kafka need not be asked."""
+    offsets = [after - first for first, after in span.values()]
+    return min(offsets, default=0) >= 0 and sum(offsets) == records
+
+
 def lost_offsets(span: Span, earliest: Offsets, records: int) -> int:
     """How many offsets of `span`, of which `records` were read, are gone now.
 

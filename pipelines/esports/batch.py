@@ -33,7 +33,7 @@ from pipelines.stream_reporting import StreamReporting
 from sinks.offset_ranges import OffsetRanges
 from sinks.parquet_dataset import Ledger, ParquetDataset
 from sinks.stream_letters import RejectedRecord, as_letters
-from sources.kafka_stream import Span, lost_offsets
+from sources.kafka_stream import Span, is_complete, lost_offsets
 
 logger = get_logger(__name__)
 
@@ -152,7 +152,8 @@ class TopicBatch:
                     "deletes them right now. The batch comes again."
                 )
         steps.done("dead_letters")
-        outcome.lost = lost_offsets(span, self.feed.broker.earliest(self.topic), outcome.records)
+        if not is_complete(span, outcome.records):
+            outcome.lost = lost_offsets(span, self.feed.broker.earliest(self.topic), outcome.records)
         outcome.ended = datetime.now(timezone.utc).isoformat()
         if not outcome.records:
             # Offsets without records, of transactions for example.
@@ -234,9 +235,9 @@ def write_good(
             "refused"
         ),
     )
-    origin = [F.col(kafka).alias(name) for kafka, name in zip(_KAFKA_COLUMNS, ORIGIN_FIELDS, strict=True)]
+    origin = [f"{kafka} AS {name}" for kafka, name in zip(_KAFKA_COLUMNS, ORIGIN_FIELDS, strict=True)]
     plain = [name for name in dataset.fields if name not in dataset.partitions]
-    good = observed.where(_GOOD).select(*plain, *origin, *dataset.partitions)
+    good = observed.where(_GOOD).selectExpr(*plain, *origin, *dataset.partitions)
     writer = good.coalesce(tasks).write.mode("append").partitionBy(*dataset.partitions)
     # As text, not as a URI: Hadoop does not decode it.
     writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false").parquet(f"file://{folder}")

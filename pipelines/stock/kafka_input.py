@@ -16,7 +16,7 @@ from monitoring.logs import get_logger
 from settings import Settings
 from sinks.parquet_dataset import ParquetDataset
 from sources.kafka_broker import KafkaBroker
-from sources.kafka_stream import batch_span, lost_offsets, read_topics
+from sources.kafka_stream import batch_span, is_complete, lost_offsets, read_topics
 
 logger = get_logger(__name__)
 
@@ -91,8 +91,7 @@ class KafkaInput:
         lost = 0
         for topic in self._topics():
             span = batch_span(self.checkpoint, number, topic)
-            # Kafka is asked only when there are not as many records as offsets.
-            if sum(after - first for first, after in span.values()) != read[topic]:
+            if not is_complete(span, read[topic]):
                 lost += lost_offsets(span, self.broker.earliest(topic), read[topic])
         return lost
 

@@ -21,8 +21,8 @@ def _progress(batch: int, rows: int = 10, read: float = 10.0, done: float = 20.0
     )
 
 
-def _query(progress: Any = None, active: bool = True) -> Any:
-    return SimpleNamespace(isActive=active, lastProgress=progress)
+def _query(progress: Any = None, active: bool = True, error: Exception | None = None) -> Any:
+    return SimpleNamespace(isActive=active, lastProgress=progress, exception=lambda: error)
 
 
 def test_each_tenth_batch_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,5 +66,12 @@ def test_a_backlog_that_grows_is_warned_of(capsys: pytest.CaptureFixture[str]) -
 
 def test_a_dead_query_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """By its name."""
-    assert not monitor_query_health(_query(active=False), StreamingMetrics("players"), None)
+    died = _query(active=False, error=ValueError("x"))
+    assert not monitor_query_health(died, StreamingMetrics("players"), None)
     assert "Query players is dead" in capsys.readouterr().out
+
+
+def test_a_query_that_came_to_its_end_is_not_dead(capsys: pytest.CaptureFixture[str]) -> None:
+    """A bounded run ends between two looks."""
+    assert monitor_query_health(_query(_progress(0), active=False), StreamingMetrics("players"), None)
+    assert "dead" not in capsys.readouterr().out
