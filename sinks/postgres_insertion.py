@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -22,7 +22,9 @@ from sinks.postgres_schema import EVENTS
 LATENCY_BOUNDS = (1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 # Compiling the statement takes longer than it saves.
 _SETTINGS = "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off"
-_LISTEN_SECONDS = 0.2
+# A batch waits for so long at its end.
+_LISTEN_SECONDS = 0.05
+_CANCEL_SECONDS = 5.0
 # Every insertion reads the whole staging table, so it must have a tenth of it to insert.
 _LEAST_SHARE = 0.1
 
@@ -58,7 +60,7 @@ class Insertion:
         return sum(self.latency.buckets)
 
     def insert(self, writers: Collection[str]) -> None:
-        """Insert the writers' events in the order of the key: neighbours share pages, and no two deadlock."""
+        """Insert the events of `writers`, in the order of the key, so that neighbours share pages."""
         if not writers:
             return
         self._writers.update(writers)
@@ -106,7 +108,9 @@ def inserting_early(insertion: Insertion, listener: psycopg.Connection[Any]) -> 
         try:
             yield
         except BaseException:
-            insertion.connection.cancel_safe(timeout=_LISTEN_SECONDS)
+            # A server that is away has nothing to cancel, and the block's own error is the one to tell.
+            with suppress(psycopg.Error):
+                insertion.connection.cancel_safe(timeout=_CANCEL_SECONDS)
             raise
         finally:
             ended.set()
