@@ -64,10 +64,18 @@ class SalesStore:
                 found[document["_id"]] = StoredSale(document["digest"], document["batch"])
         return found
 
-    def insert(self, sales: Iterable[Sale], batch: int) -> None:
-        """Store new invoices. Raises StaleReadError when one is there meanwhile; the others are stored."""
+    def insert(self, sales: Iterable[Sale], batch: int) -> Sums:
+        """Store new invoices; what they add up to, as `sums` would read it if they are all that `batch` has.
+
+        Raises StaleReadError when one is there meanwhile; the others are stored.
+        """
+        stored = Sums()
         for some in pieces(sales, _AT_ONCE):
-            self._insert([_document(sale, batch) for sale in some])
+            documents = [_document(sale, batch) for sale in some]
+            self._insert(documents)
+            for document in documents:
+                stored.add(document)
+        return stored
 
     def _insert(self, documents: list[dict[str, Any]]) -> None:
         try:

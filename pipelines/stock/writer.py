@@ -83,10 +83,11 @@ class StockWriter:
         mark("dead_letters")
         archive()
         mark("cold")
-        self.sales.insert(taken.new_sales, opened.number)
+        # The number is this try's alone, so its invoices are those; after a crash they are read back.
+        sums = self.sales.insert(taken.new_sales, opened.number)
         mark("sales")
         products, clients = self.totals.apply(
-            opened, self.sales.sums(opened.number), [*taken.products.values()], [*taken.clients.values()]
+            opened, sums, [*taken.products.values()], [*taken.clients.values()]
         )
         mark("totals")
         written = {SALES: taken.sales_written, INVENTORY: products, CLIENTS: clients}
