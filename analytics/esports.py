@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
+from analytics.kafka_json import is_sound, parsed
 from contracts import CORRUPT
 
 # Field by field, in the order of the columns; the types are Spark's.
@@ -108,8 +108,6 @@ DATASETS = (MATCHES, PLAYERS)
 MAX_ROLE_LENGTH = 64
 _MATCH_STATUS = "('finished', 'live', 'scheduled')"
 _YEARS = "TIMESTAMP '0001-01-02' AND TIMESTAMP '9999-12-30'"
-# Spark fills it with the text when that is no JSON, or a field of another type.
-_FLAW = "_flaw"
 
 
 def judge(records: DataFrame, dataset: Dataset) -> DataFrame:
@@ -118,22 +116,12 @@ def judge(records: DataFrame, dataset: Dataset) -> DataFrame:
     The dataset's columns mean nothing where there is a reason. Texts are as they came, those of partitions
     trimmed; times without an offset are UTC.
     """
-    schema = ", ".join(f"{name}: {_parsed_as(kind)}" for name, kind in dataset.fields.items())
-    # The parser stops at the end of the first value; only inside another one does what follows it matter.
-    wrapped = F.expr("""concat('{"record":', CAST(value AS STRING), ',"end":1}')""")
-    options = {
-        "mode": "PERMISSIVE",
-        "columnNameOfCorruptRecord": _FLAW,
-        "allowNonNumericNumbers": "false",
-        "allowSingleQuotes": "false",
-    }
-    parsed = F.from_json(wrapped, f"record STRUCT<{schema}>, end INT, {_FLAW} STRING", options)
+    fields = ", ".join(f"{name}: {_parsed_as(kind)}" for name, kind in dataset.fields.items())
     origin = [name.split()[0] for name in KAFKA_SCHEMA.split(", ")]
     # As texts: made one by one, the columns would take Spark's bridge longer than a small batch takes.
-    typed = records.select(*origin, parsed.alias("parsed")).selectExpr(
+    typed = records.selectExpr(*origin, f"{parsed(fields)} AS parsed").selectExpr(
         *origin,
-        f"NOT is_valid_utf8(CAST(value AS STRING)) OR parsed.{_FLAW} IS NOT NULL "
-        "OR parsed.end IS NULL OR parsed.record IS NULL AS flawed",
+        f"NOT ({is_sound('parsed')} AND parsed.record IS NOT NULL) AS flawed",
         *[_typed(name, kind) for name, kind in dataset.fields.items()],
         *[f"parsed.record.{name} AS {name}_text" for name in _moments(dataset)],
     )

@@ -11,11 +11,10 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
+from analytics.kafka_json import is_sound, parsed
 from analytics.stock_values import RefusedError, cents, day, identifier, moment, quantity, text
 from contracts import CORRUPT, Client, Product, Sale
 
-# Spark fills it with the text when that is no JSON, or not of this shape.
-_FLAW = "_flaw"
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
 # All text: what is wrong with a value is told by a rule with a name, not by the parser, and a number that is
 # read as text stays exact.
@@ -44,30 +43,14 @@ def parse(records: DataFrame, topics: Mapping[str, str]) -> DataFrame:
     kinds = " ".join(f"WHEN {condition} THEN '{kind}'" for kind, condition in is_kind.items())
     places = ("topic", "partition", "offset", "timestamp", "key", "value")
     # As texts: made one by one, the columns would take Spark's bridge longer than a small batch takes.
-    read = [f"IF({is_kind[name]}, {_read(fields)}, NULL) AS {name}" for name, fields in _FIELDS.items()]
-    sound = [f"IF({_SOUND.format(kind=name)}, {name}.record, NULL) AS {name}" for name in _FIELDS]
+    read = [f"IF({is_kind[name]}, {parsed(fields)}, NULL) AS {name}" for name, fields in _FIELDS.items()]
+    sound = [f"IF({is_sound(name)}, {name}.record, NULL) AS {name}" for name in _FIELDS]
     return records.selectExpr(f"CASE {kinds} END AS kind", *places, *read).selectExpr("kind", *places, *sound)
 
 
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
-
-
-_SOUND = "is_valid_utf8(CAST(value AS STRING)) AND {kind}." + _FLAW + " IS NULL AND {kind}.end IS NOT NULL"
-_PARSER = {
-    "mode": "PERMISSIVE",
-    "columnNameOfCorruptRecord": _FLAW,
-    "allowNonNumericNumbers": "false",
-    "allowSingleQuotes": "false",
-}
-
-
-def _read(fields: str) -> str:
-    # The parser stops at the end of the first value; only inside another one does what follows it matter.
-    wrapped = """concat('{"record":', CAST(value AS STRING), ',"end":1}')"""
-    options = ", ".join(f"'{name}', '{value}'" for name, value in _PARSER.items())
-    return f"from_json({wrapped}, 'record STRUCT<{fields}>, end INT, {_FLAW} STRING', map({options}))"
 
 
 def judge(row: Mapping[str, Any], now: datetime) -> Record | str:
