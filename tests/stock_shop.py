@@ -24,6 +24,7 @@ from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
 from sources.kafka_broker import KafkaBroker
 from sources.publications import read_published
+from tests.kafka_servers import JARS
 from tests.stock_events import kind_of
 
 Value = Mapping[str, Any] | str | bytes | None
@@ -42,6 +43,15 @@ class StockTopics:
         new = [NewTopic(name, partitions, 1) for name in self.names.values()]
         for future in self._admin.create_topics(new).values():
             future.result(_WAIT_SECONDS)
+
+    def environment(self, database: str) -> dict[str, str]:
+        """What a stock command must be told to read these topics into `database`."""
+        return {
+            "STOCK_DB_NAME": database,
+            "KAFKA_BOOTSTRAP_SERVERS": self.servers,
+            **{f"KAFKA_TOPIC_{kind.upper()}": name for kind, name in self.names.items()},
+            "KAFKA_CONNECTOR_PATH": str(JARS),
+        }
 
     def send(self, *values: Value, kind: str | None = None, partition: int = 0) -> None:
         """Produce and wait until the broker has all of it; events go to the topic of their kind."""

@@ -20,7 +20,6 @@ from pipelines.stock.job import locked
 from sources.publications import read_published
 from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, wait_for
 from tests.class_archive import java_environment
-from tests.kafka_servers import JARS
 from tests.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
 from tests.stock_shop import StockShop, StockTopics
 
@@ -39,11 +38,6 @@ def shop(
 
 def _environment(shop: StockShop, fault: str) -> dict[str, str]:
     names = (
-        "kafka_bootstrap_servers",
-        "kafka_topic_sales",
-        "kafka_topic_inventory",
-        "kafka_topic_clients",
-        "stock_db_name",
         "stock_cold_path",
         "log_directory",
         "metrics_directory",
@@ -52,10 +46,10 @@ def _environment(shop: StockShop, fault: str) -> dict[str, str]:
     )
     return {
         **os.environ,
+        **shop.topics.environment(shop.database.name),
         **{name.upper(): str(getattr(shop.settings, name)) for name in names},
         "MONGO_URI": shop.mongo_uri,
         "STOCK_INTERVAL_SECONDS": f"{_INTERVAL_SECONDS:g}",
-        "KAFKA_CONNECTOR_PATH": str(JARS),
         "HEALTH_PORT": "0",
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",

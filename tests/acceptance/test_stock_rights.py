@@ -11,13 +11,11 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from analytics.stock import CLIENTS, INVENTORY, SALES
 from commands.checks.stock import NEEDED
 from dashboard.data.stock_data import Standing, StockData, open_stock_data
 from settings import load
 from tests.acceptance.job import Job
 from tests.database_rights import documented_rights, used_rights
-from tests.kafka_servers import JARS
 from tests.mongo_doors import run_script
 from tests.stock_database import shop_events, write_events
 from tests.stock_events import client, product, sale
@@ -34,14 +32,7 @@ def job(
 ) -> Iterator[Job]:
     """Runs stock commands, all of whose commands to MongoDB are written down."""
     made = Job(tmp_path, mongo_uri, database)
-    made.environment |= {
-        "STOCK_DB_NAME": database.name,
-        "KAFKA_BOOTSTRAP_SERVERS": stock_topics.servers,
-        "KAFKA_TOPIC_SALES": stock_topics.names[SALES],
-        "KAFKA_TOPIC_INVENTORY": stock_topics.names[INVENTORY],
-        "KAFKA_TOPIC_CLIENTS": stock_topics.names[CLIENTS],
-        "KAFKA_CONNECTOR_PATH": str(JARS),
-    }
+    made.environment |= stock_topics.environment(database.name)
     yield made
     made.end()
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from analytics.stock import CLIENTS, INVENTORY, SALES
+from analytics.stock import SALES
 from tests.acceptance.job import Job
 from tests.canaries import canary, leaks
-from tests.kafka_servers import JARS
 from tests.mongo_doors import PASSWORD, SecureDoor
 from tests.stock_events import product, sale
 from tests.stock_shop import StockTopics
@@ -51,12 +50,7 @@ def stock_job(
     )
     job = Job(tmp_path, secure_door.uri(given["user"]), database)
     job.environment |= {
-        "STOCK_DB_NAME": database.name,
-        "KAFKA_BOOTSTRAP_SERVERS": stock_topics.servers,
-        "KAFKA_TOPIC_SALES": stock_topics.names[SALES],
-        "KAFKA_TOPIC_INVENTORY": stock_topics.names[INVENTORY],
-        "KAFKA_TOPIC_CLIENTS": stock_topics.names[CLIENTS],
-        "KAFKA_CONNECTOR_PATH": str(JARS),
+        **stock_topics.environment(database.name),
         "ACCOUNTANT_PASSWORD": given["accountant's password"],
         # The broker asks nobody for a password; the clients are given them all the same.
         "KAFKA_OPTION_SASL_JAAS_CONFIG": _LOGIN.format(given["Kafka's password"]),
