@@ -1,13 +1,15 @@
-"""The resident memory of processes, from /proc."""
+"""How long the real command runs, in processes of its own, and their resident memory, from /proc."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-_EVERY_SECONDS = 0.5
+_EVERY_SECONDS = 0.2
 
 
 def family(root: int) -> Iterator[tuple[int, bool, int]]:
@@ -32,21 +34,29 @@ def family(root: int) -> Iterator[tuple[int, bool, int]]:
             yield process, fields["Name"] == "java", int(fields["VmRSS"].split()[0]) // 1024
 
 
-@contextmanager
-def largest(now: Callable[[], Mapping[str, int]]) -> Iterator[dict[str, int]]:
-    """The largest of each of the MB that `now` gives, asked for again and again inside the block."""
-    found: dict[str, int] = {}
-    ended = threading.Event()
+def watch(
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    now: Callable[[int], Iterable[tuple[str, int]]],
+) -> tuple[float, dict[str, int]]:
+    """Run `main.py` with its files below `folder`: its seconds, and the largest MB by kind of process.
 
-    def watch() -> None:
-        while not ended.wait(_EVERY_SECONDS):
-            for kind, megabytes in now().items():
-                found[kind] = max(found.get(kind, 0), megabytes)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield found
-    finally:
-        ended.set()
-        watcher.join()
+    `now` is asked again and again, with the command's process id, for the kind and MB of each process.
+    Raises RuntimeError with the end of the output when the command fails.
+    """
+    places = ("LOG_DIRECTORY", "METRICS_DIRECTORY", "DLQ_DIRECTORY", "CHECKPOINT_LOCATION")
+    given = {**os.environ, **{place: str(folder / place.lower()) for place in places}, **environment}
+    largest: dict[str, int] = {}
+    began = time.perf_counter()
+    with (folder / "output").open("w+") as output:
+        command = [sys.executable, "main.py", *arguments]
+        process = subprocess.Popen(command, env=given, stdout=output, stderr=output)
+        while process.poll() is None:
+            for kind, megabytes in now(process.pid):
+                largest[kind] = max(largest.get(kind, 0), megabytes)
+            time.sleep(_EVERY_SECONDS)
+        if process.returncode:
+            output.seek(0)
+            raise RuntimeError(f"main.py {' '.join(arguments)} failed: {output.read()[-2000:]}")
+    return time.perf_counter() - began, largest

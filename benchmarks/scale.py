@@ -7,11 +7,8 @@ Master, workers, driver and database share this machine.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -23,7 +20,7 @@ from pymongo.database import Database
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.memory import family, largest
+from benchmarks.memory import family, watch
 from benchmarks.peers import difference
 from benchmarks.population import fill, user_ids
 from benchmarks.reads import read_table
@@ -55,10 +52,7 @@ def run(uri: str, database: str, target: str, cluster: SparkCluster) -> Run:
         since = _midnight() - timedelta(hours=1, minutes=1)
         (folder / "checkpoint_location").mkdir()
         (folder / "checkpoint_location" / "last_processed_timestamp.txt").write_text(since.isoformat())
-        places = ("LOG_DIRECTORY", "METRICS_DIRECTORY", "DLQ_DIRECTORY", "CHECKPOINT_LOCATION")
         environment = {
-            **os.environ,
-            **{place: str(folder / place.lower()) for place in places},
             "MONGO_URI": uri,
             "MONGO_DB_NAME": database,
             "ANALYTICS_COLLECTION": target,
@@ -67,36 +61,23 @@ def run(uri: str, database: str, target: str, cluster: SparkCluster) -> Run:
             "SPARK_MASTER": cluster.master,
             "PYSPARK_SUBMIT_ARGS": _SUBMIT,
         }
-        began = time.perf_counter()
-        with (folder / "output").open("w+") as output:
-            command = [sys.executable, "main.py", "--once"]
-            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-            with largest(lambda: _memory(process.pid, cluster)) as memory:
-                process.wait()
-            if process.returncode:
-                output.seek(0)
-                raise RuntimeError(f"the job failed: {output.read()[-2000:]}")
-        seconds = time.perf_counter() - began
+        seconds, largest = watch(["--once"], folder, environment, lambda pid: _memory(pid, cluster))
         files = (folder / "log_directory").glob("batch_logs_*.jsonl")
         entries = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     in_batches = sum(entry["processing_time_ms"] for entry in entries) / 1000
     reading = sum(entry["steps_ms"].get("read", 0.0) for entry in entries) / 1000
     computed = sum(entry["analytics_inserted"] for entry in entries)
-    return Run(seconds, in_batches, reading, len(entries), computed, memory)
+    return Run(seconds, in_batches, reading, len(entries), computed, dict.fromkeys(_KINDS, 0) | largest)
 
 
-def _memory(driver: int, cluster: SparkCluster) -> dict[str, int]:
-    found = dict.fromkeys(_KINDS, 0)
+def _memory(driver: int, cluster: SparkCluster) -> Iterator[tuple[str, int]]:
     for pid, java, megabytes in family(driver):
-        kind = "driver" if pid == driver else "driver's Java"
         if java or pid == driver:
-            found[kind] = max(found[kind], megabytes)
+            yield "driver" if pid == driver else "driver's Java", megabytes
     for worker in cluster.worker_pids:
         for pid, java, megabytes in family(worker):
             if pid != worker:
-                kind = "executor's Java" if java else "executor's Python"
-                found[kind] = max(found[kind], megabytes)
-    return found
+                yield "executor's Java" if java else "executor's Python", megabytes
 
 
 def check_equal(database: Database[dict[str, Any]], targets: list[str], users: int) -> None:
