@@ -19,19 +19,17 @@ from statistics import median
 from typing import Annotated, Any
 
 import typer
-from bson import Decimal128
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from pymongo import MongoClient
 from pymongo.database import Database
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from rich.console import Console
 from rich.table import Table
 
-from analytics.stock import parse
 from analytics.stock_rankings import LoyaltyRules, profit
 from benchmarks.connector_peer import PACKAGE
+from benchmarks.stock_seed import Seed, copy_sales, winners
 from contracts import Product, Sale
 from monitoring import logs
 from pipelines.kafka_connector import connector_conf
@@ -51,8 +49,6 @@ from sources.publications import read_published
 
 _PRODUCTS, _CLIENTS = 1_000, 5_000
 _TIME = datetime(2026, 3, 1, tzinfo=timezone.utc)
-_SEED = "bench_seed"
-_SALE = "client_id STRING, total_amount DECIMAL(20,2), items ARRAY<STRUCT<product_id: STRING, quantity: INT>>"
 _BUDGET = 5.0
 _IVY = tempfile.gettempdir() + "/connector-peer-ivy"
 
@@ -88,50 +84,8 @@ def fill(database: Database[dict[str, Any]], history: int, with_seed: bool) -> N
     totals.apply(OpenBatch(1, 1), Sums(), products)
     SalesStore(database).insert(islice(sales(0), history), 1)
     recount(database, totals)
-    fields = {"client_id": 1, "total_amount": 1, "items": 1}
-    for start in range(0, history if with_seed else 0, 20_000):
-        some = database["sales"].find({}, fields).sort("_id", 1).skip(start).limit(20_000)
-        database[f"{_SEED}_sales"].insert_many(list(some), ordered=False)
-
-
-class Seed:
-    """The seed's way, with the connector it uses."""
-
-    def __init__(self, spark: SparkSession, settings: Settings, database: str) -> None:
-        self._spark = spark
-        self._settings = settings
-        self._options = {"connection.uri": settings.mongo_uri.get_secret_value(), "database": database}
-
-    def batch(self, frame: DataFrame, _number: int) -> None:
-        """Append, read everything, compute, overwrite."""
-        new = parse(frame, topics_of(self._settings)).where("kind = 'sales'").select("sales.*")
-        items = "transform(items, i -> named_struct('product_id', i.product_id, 'quantity', int(i.quantity)))"
-        columns = ("invoice_id AS _id", "client_id", "CAST(total_amount AS DECIMAL(20,2)) AS total_amount")
-        self._write(new.selectExpr(*columns, f"{items} AS items"), f"{_SEED}_sales", "append")
-        sold = self._read(f"{_SEED}_sales", _SALE).selectExpr("explode(items) AS item").select("item.*")
-        prices = self._read("inventory", "product_id STRING, name STRING, buy_cents LONG, sell_cents LONG")
-        units = sold.groupBy("product_id").agg(F.sum("quantity").alias("units_sold"))
-        ranked = units.join(prices, "product_id").withColumn(
-            "total_profit", F.expr("CAST((sell_cents - buy_cents) * units_sold / 100 AS DECIMAL(20,2))")
-        )
-        best = ranked.orderBy(F.desc("total_profit"), "product_id").limit(10)
-        self._write(best, f"{_SEED}_winners", "overwrite")
-        every = self._read(f"{_SEED}_sales", _SALE)
-        clients = every.groupBy("client_id").agg(F.sum("total_amount").alias("total_revenue_generated"))
-        self._write(
-            clients.withColumn("eligible_promo", F.expr("total_revenue_generated > 10000")),
-            f"{_SEED}_clients",
-            "overwrite",
-        )
-
-    def _read(self, collection: str, schema: str) -> DataFrame:
-        reader = self._spark.read.format("mongodb").options(**self._options).schema(schema)
-        partitioner = "com.mongodb.spark.sql.connector.read.partitioner.SinglePartitionPartitioner"
-        return reader.option("collection", collection).option("partitioner", partitioner).load()
-
-    def _write(self, frame: DataFrame, collection: str, mode: str) -> None:
-        writer = frame.write.format("mongodb").mode(mode).options(**self._options)
-        writer.option("collection", collection).save()
+    if with_seed:
+        copy_sales(database, history)
 
 
 @dataclass
@@ -224,18 +178,11 @@ class Bench:
         return median(seconds[2:])
 
     def _check_equal(self, database: Database[dict[str, Any]]) -> None:
-        ours = [
-            (row["product_id"], row["total_profit"]) for row in read_published(database, "product_winners")
-        ]
-        rows = list(database[f"{_SEED}_winners"].find())
-        rows.sort(key=lambda row: (-_decimal(row["total_profit"]), row["product_id"]))
-        theirs = [(row["product_id"], row["total_profit"]) for row in rows]
-        if [(name, _decimal(value)) for name, value in ours] != [(name, _decimal(v)) for name, v in theirs]:
+        rows = read_published(database, "product_winners")
+        ours = [(row["product_id"], row["total_profit"].to_decimal()) for row in rows]
+        theirs = winners(database)
+        if ours != theirs:
             raise RuntimeError(f"the winners differ, so a time would mean nothing: {ours} {theirs}")
-
-
-def _decimal(value: Any) -> Any:
-    return value.to_decimal() if isinstance(value, Decimal128) else value
 
 
 def main(
