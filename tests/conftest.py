@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from unittest.mock import patch
 
 import hypothesis
@@ -36,6 +36,7 @@ from settings import load
 from tests.arena import Arena, Topics
 from tests.class_archive import java_environment
 from tests.kafka_servers import JARS, OwnBroker, own_broker
+from tests.missing import missing
 from tests.mongo_doors import SecureDoor, is_ours, run_script
 from tests.postgres_servers import fresh_database
 from tests.stock_shop import StockTopics
@@ -98,7 +99,7 @@ def mongo_uri() -> str:
     """The address of the real server; without one the test fails in CI and is skipped elsewhere."""
     uri = os.environ.get("MONGO_TEST_URI", "")
     if not uri:
-        _missing("MONGO_TEST_URI is not set: no real MongoDB-wire server (script/test starts one)")
+        missing("MONGO_TEST_URI is not set: no real MongoDB-wire server (script/test starts one)")
     return uri
 
 
@@ -106,7 +107,7 @@ def mongo_uri() -> str:
 def secure_door(mongo_uri: str) -> SecureDoor:
     """The real server's entrance with users, passwords and TLS; missing, it counts like the server itself."""
     if not is_ours(mongo_uri):
-        _missing(
+        missing(
             "MONGO_TEST_URI is not the server of script/mongo-server, which can ask for passwords and TLS"
         )
     return SecureDoor(mongo_uri, Path(run_script("secure")))
@@ -116,14 +117,8 @@ def secure_door(mongo_uri: str) -> SecureDoor:
 def limited_door(mongo_uri: str) -> str:
     """The address at which `script/mongo-server grant` says what may be done."""
     if not is_ours(mongo_uri):
-        _missing("MONGO_TEST_URI is not the server of script/mongo-server, which can check rights")
+        missing("MONGO_TEST_URI is not the server of script/mongo-server, which can check rights")
     return run_script("limited")
-
-
-def _missing(message: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @pytest.fixture
@@ -145,7 +140,7 @@ def postgres_dsn() -> str:
     """The address of the real PostgreSQL; without one the test fails in CI and is skipped elsewhere."""
     dsn = os.environ.get("POSTGRES_TEST_DSN", "")
     if not dsn:
-        _missing("POSTGRES_TEST_DSN is not set: no real PostgreSQL (script/test starts one)")
+        missing("POSTGRES_TEST_DSN is not set: no real PostgreSQL (script/test starts one)")
     return dsn
 
 
@@ -163,7 +158,7 @@ def own_postgres() -> Iterator[LocalServer]:
         try:
             running = stack.enter_context(local_server())
         except ConfigurationError as error:
-            _missing(str(error))
+            missing(str(error))
         yield running
 
 
@@ -172,7 +167,7 @@ def kafka() -> str:
     """The address of the real broker; without one the test fails in CI and is skipped elsewhere."""
     servers = os.environ.get("KAFKA_TEST_SERVERS", "")
     if not servers:
-        _missing("KAFKA_TEST_SERVERS is not set: no real Kafka (script/test starts one)")
+        missing("KAFKA_TEST_SERVERS is not set: no real Kafka (script/test starts one)")
     return servers
 
 
@@ -183,7 +178,7 @@ def own_kafka(kafka: str) -> Iterator[OwnBroker]:
         try:
             running = stack.enter_context(own_broker())
         except RuntimeError as error:
-            _missing(str(error))
+            missing(str(error))
         yield running
 
 
@@ -194,9 +189,7 @@ def toxiproxy() -> Iterator[Toxiproxy]:
         try:
             running = stack.enter_context(run_toxiproxy())
         except RuntimeError as error:
-            if os.environ.get("CI") == "true":
-                raise
-            pytest.skip(str(error))
+            missing(str(error))
         yield running
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 import yaml
 
 from tests.documents import ROOT
+from tests.missing import missing
 from tests.toxiproxy import free_port
 
 DEPLOY = ROOT / "deploy" / "prometheus"
@@ -36,10 +35,7 @@ def tool(name: str) -> str:
     """
     path = shutil.which(_PACKAGES.get(name, name))
     if path is None:
-        message = f"{name} is missing: apt-get install prometheus prometheus-node-exporter"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        missing(f"{name} is missing: apt-get install prometheus prometheus-node-exporter")
     return path
 
 

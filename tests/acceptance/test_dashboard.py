@@ -33,6 +33,7 @@ from tests.canaries import canary, leaks, process_list, traces
 from tests.class_archive import java_environment
 from tests.esports_dataset import Writer
 from tests.kafka_records import arrived
+from tests.missing import missing
 from tests.postgres_servers import fresh_database, fresh_role
 from tests.shop_rows import fill_an_hour
 from tests.stock_database import shop_events, write_events
@@ -114,10 +115,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium; missing, the test fails in CI and is skipped elsewhere."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
-        message = "chromium was not found (Debian: apt-get install chromium fonts-dejavu-core)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        missing("chromium was not found (Debian: apt-get install chromium fonts-dejavu-core)")
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=flags)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import requests
 
 from tests.acceptance.job import Job, wait_for
+from tests.missing import IN_CI
 from tests.toxiproxy import Proxy, free_port, through
 
 
@@ -73,7 +73,7 @@ def _check_metrics(text: str) -> None:
     """promtool, where it is installed, finds nothing but the seed's name with an abbreviated unit."""
     promtool = shutil.which("promtool")
     if promtool is None:
-        assert os.environ.get("CI") != "true", "promtool is missing: .ci/run installs it"
+        assert not IN_CI, "promtool is missing: .ci/run installs it"
         return
     command = [promtool, "check", "metrics"]
     run = subprocess.run(command, input=text, capture_output=True, text=True, check=False)

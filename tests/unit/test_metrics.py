@@ -19,6 +19,7 @@ from contracts import BatchReport, WriteResult
 from monitoring.metric_registry import MAX_LABELS, MetricRegistry, clear
 from monitoring.metrics import Metrics
 from retry import RetryPolicy
+from tests.missing import IN_CI
 
 START = datetime(2025, 11, 21, 10, 0, tzinfo=timezone.utc)
 FILE = "spark_analytics_metrics.prom"
@@ -80,7 +81,7 @@ def lint(path: Path) -> list[str]:
     """The names that `promtool check metrics` complains about; without promtool, only whether it parses."""
     promtool = shutil.which("promtool")
     if promtool is None:
-        if os.environ.get("CI") == "true":
+        if IN_CI:
             pytest.fail("promtool is missing: in CI install it (apt-get install prometheus)")
         samples(path)
         return []
