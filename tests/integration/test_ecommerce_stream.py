@@ -112,6 +112,30 @@ def test_a_new_checkpoint_reads_everything_again_and_inserts_nothing_twice(shop:
     assert shop.total("duplicates") == 30
 
 
+def test_a_time_in_any_form_is_the_moment_it_names(shop: Shop) -> None:
+    """With an offset or none, which is UTC, to the microsecond; the server's own zone has no part in it."""
+    forms = {
+        "2026-03-01T11:59:59Z": "2026-03-01 11:59:59.000000",
+        " 2026-03-01T11:59:59.5Z\t": "2026-03-01 11:59:59.500000",
+        "2026-03-01T11:59:59.123456Z": "2026-03-01 11:59:59.123456",
+        "2026-03-01T11:59:59.999999999Z": "2026-03-01 11:59:59.999999",
+        "2026-03-01T11:59:59.123456789": "2026-03-01 11:59:59.123456",
+        "2026-03-01T11:59": "2026-03-01 11:59:00.000000",
+        "2026-03-01": "2026-03-01 00:00:00.000000",
+        "2026-03-01T11:59:59+02:00": "2026-03-01 09:59:59.000000",
+        "2026-03-01T11:59:59-0730": "2026-03-01 19:29:59.000000",
+        "2026-03-01 11:59:59+05": "2026-03-01 06:59:59.000000",
+        "0001-01-01T00:00:00Z": "0001-01-01 00:00:00.000000",
+    }
+    with psycopg.connect(shop.dsn, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET timezone = 'America/New_York'")
+    shop.put([event(product_name=form.strip(), event_timestamp=form) for form in forms])
+    assert shop.run()
+    moment = "to_char(event_timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
+    found = shop.query(f"SELECT product_name, {moment} FROM user_events")
+    assert dict(found) == {form.strip(): expected for form, expected in forms.items()}
+
+
 def test_five_files_make_a_batch(shop: Shop) -> None:
     """The oldest first, so that a backlog is worked off in pieces."""
     for _ in range(7):
