@@ -233,6 +233,10 @@ def test_pages_are_drawn_accessible_and_ask_nobody_else(
 
 def _violations(page: Page) -> list[Any]:
     """What axe objects to, but for what is Streamlit's own."""
+    # While a part of the page is computed again, Streamlit lets what it shows fade for a moment.
+    page.add_style_tag(
+        content='[data-testid="stElementContainer"] {opacity: 1 !important; transition: none !important}'
+    )
     found = Axe().run(page).response["violations"]
     return [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in found if v["id"] not in _NOT_OURS]
 
