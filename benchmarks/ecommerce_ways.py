@@ -19,13 +19,12 @@ from contracts import EVENT_COLUMNS, ConfigurationError
 from pipelines.ecommerce.job import assemble
 from pipelines.runner import StopFlag
 from settings import load
+from sinks.postgres_insertion import SETTINGS
 from sinks.postgres_schema import EVENTS
 
 # (Spark, address of a database with empty tables, files) → the events are stored and committed.
 Way = Callable[[SparkSession, str, Sequence[Path]], None]
 JDBC_DRIVER = "org.postgresql:postgresql:42.7.4"
-# As much as the pipeline allows itself for sorting.
-_WORK_MEM = "SET LOCAL work_mem = '64MB'"
 _SCHEMA = ", ".join(f"{name} {'DOUBLE' if name == 'price' else 'STRING'}" for name in EVENT_COLUMNS)
 
 
@@ -42,26 +41,34 @@ def pipeline(spark: SparkSession, dsn: str, files: Sequence[Path]) -> None:
 
 def seeds_way(spark: SparkSession, dsn: str, files: Sequence[Path]) -> None:
     """The seed's: Spark reads and validates, the driver collects and calls psycopg2's execute_values."""
-    records = [row.asDict() for row in _validated(spark, files).collect()]
-    values = [tuple(record[name] for name in EVENT_COLUMNS) for record in records]
     statement = (
         f"INSERT INTO {EVENTS} ({', '.join(EVENT_COLUMNS)}) VALUES %s ON CONFLICT (event_id) DO NOTHING"
     )
-    connection = psycopg2.connect(dsn)
-    try:
-        with connection, connection.cursor() as cursor:
-            execute_values(cursor, statement, values)
-    finally:
-        connection.close()
+
+    def write(batch: DataFrame, _number: int) -> None:
+        records = [row.asDict() for row in batch.collect()]
+        values = [tuple(record[name] for name in EVENT_COLUMNS) for record in records]
+        connection = psycopg2.connect(dsn)
+        try:
+            with connection, connection.cursor() as cursor:
+                execute_values(cursor, statement, values)
+        finally:
+            connection.close()
+
+    _stream(spark, files, write)
 
 
 def spark_jdbc(spark: SparkSession, dsn: str, files: Sequence[Path]) -> None:
     """Spark reads, validates and writes the staging table by JDBC (batches in one statement), then INSERT."""
-    writer = _validated(spark, files).write.mode("append").option("batchsize", 10_000)
-    writer.jdbc(jdbc_address(dsn), STAGING, properties={"driver": "org.postgresql.Driver"})
-    with psycopg.connect(dsn) as connection:
-        connection.execute(_WORK_MEM)
-        connection.execute(INSERT)
+
+    def write(batch: DataFrame, _number: int) -> None:
+        writer = batch.write.mode("append").option("batchsize", 10_000)
+        writer.jdbc(jdbc_address(dsn), STAGING, properties={"driver": "org.postgresql.Driver"})
+        with psycopg.connect(dsn) as connection:
+            connection.execute(SETTINGS)
+            connection.execute(INSERT)
+
+    _stream(spark, files, write)
 
 
 def psql_copy(_spark: SparkSession, dsn: str, files: Sequence[Path]) -> None:
@@ -70,7 +77,7 @@ def psql_copy(_spark: SparkSession, dsn: str, files: Sequence[Path]) -> None:
     if psql is None:
         raise ConfigurationError("psql is not on PATH. Install PostgreSQL's client programs.")
     commands = [f"\\copy {STAGING} from '{path}' with (format csv, header)" for path in files]
-    script = "\n".join([*commands, "BEGIN;", f"{_WORK_MEM};", f"{INSERT};", "COMMIT;"])
+    script = "\n".join([*commands, "BEGIN;", f"{SETTINGS};", f"{INSERT};", "COMMIT;"])
     done = subprocess.run(
         [psql, "-qX", "-v", "ON_ERROR_STOP=1", dsn],
         input=script,
@@ -82,12 +89,18 @@ def psql_copy(_spark: SparkSession, dsn: str, files: Sequence[Path]) -> None:
         raise RuntimeError(f"psql failed: {done.stderr[-2000:]}")
 
 
-def _validated(spark: SparkSession, files: Sequence[Path]) -> DataFrame:
-    """The seed's validation of the seed's reader."""
-    schema = f"{_SCHEMA}, _corrupt_record STRING"
-    read = (
-        spark.read.schema(schema).option("header", True).option("mode", "PERMISSIVE").csv([*map(str, files)])
-    )
+def _stream(spark: SparkSession, files: Sequence[Path], write: Callable[[DataFrame, int], None]) -> None:
+    """A stream of the files' folder with a checkpoint, as the seed's and the pipeline are, to its end."""
+    reader = spark.readStream.schema(f"{_SCHEMA}, _corrupt_record STRING").option("mode", "PERMISSIVE")
+    reader = reader.option("header", True).option("maxFilesPerTrigger", len(files))
+    with tempfile.TemporaryDirectory() as checkpoint:
+        writer = _validated(reader.csv(str(files[0].parent))).writeStream.foreachBatch(write)
+        query = writer.option("checkpointLocation", checkpoint).trigger(availableNow=True).start()
+        query.awaitTermination()
+
+
+def _validated(read: DataFrame) -> DataFrame:
+    """The seed's validation of what the seed's reader reads."""
     rows = read.where("_corrupt_record IS NULL").select(
         *[F.trim(F.col(name)).alias(name) if name != "price" else F.col(name) for name in EVENT_COLUMNS]
     )

@@ -20,8 +20,8 @@ from sinks.postgres_schema import EVENTS
 
 # Upper bounds in seconds of `Latency.buckets`; one more bucket holds what is above the last.
 LATENCY_BOUNDS = (1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
-# Compiling the statement takes longer than it saves.
-_SETTINGS = "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off"
+# Enough to sort some hundred thousand events without the disk; compiling takes longer than it saves.
+SETTINGS = "SET LOCAL work_mem = '256MB'; SET LOCAL jit = off"
 # A batch waits for so long at its end.
 _LISTEN_SECONDS = 0.05
 _CANCEL_SECONDS = 5.0
@@ -73,7 +73,7 @@ class Insertion:
             " SELECT width_bucket(seconds, %s::float8[]), count(*), sum(seconds), max(seconds)"
             " FROM fresh GROUP BY 1"
         )
-        self.connection.execute(_SETTINGS)
+        self.connection.execute(SETTINGS)
         rows = self.connection.execute(
             query.format(sql.Identifier(self.table)), [list(writers), list(LATENCY_BOUNDS)]
         ).fetchall()
