@@ -20,10 +20,6 @@ from sinks.stream_letters import RejectedRecord
 _FETCH_ROWS = 2_000
 
 
-class LostRowsError(Exception):
-    """The staging table lacks rows that the tasks sent, because the server crashed; repeat the batch."""
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a batch's records: records_in = inserted + duplicates + the sum of `rejected`."""
@@ -71,26 +67,22 @@ def commit_batch(
     """Insert what is left, note the batch under `key` (query id, batch id) in the ledger, if any, and commit.
 
     `keep_rejected` gets the refused records by file, reason and line, and must have stored them when it
-    returns; `step` is told what is done. Raises LostRowsError, and whatever the functions and PostgreSQL
-    raise; then nothing is committed.
+    returns; `step` is told what is done. Raises whatever the functions and PostgreSQL raise; then nothing is
+    committed.
     """
     connection = insertion.connection
     insertion.begin_again_unless(staged.writers)
-    by_reason = _count(connection, staged)
-    if sum(by_reason.values()) != staged.rows:
-        raise LostRowsError(
-            f"{staged.table} has {sum(by_reason.values())} of {staged.rows} rows: PostgreSQL crashed"
-        )
-    valid = by_reason.pop(None, 0)
-    if by_reason:
+    rejected = {reason: count for reason, count in staged.by_reason.items() if reason is not None}
+    valid = staged.by_reason.get(None, 0)
+    if rejected:
         keep_rejected(_rejected(connection, staged))
     step("dead_letters")
     insertion.insert_rest(staged.writers)
     outcome = Outcome(
-        staged.rows,
+        valid + sum(rejected.values()),
         insertion.inserted,
         valid - insertion.inserted,
-        {reason: count for reason, count in by_reason.items() if reason is not None},
+        rejected,
         insertion.latency,
         started_at,
         server_time(connection),
@@ -117,13 +109,6 @@ def _note(connection: psycopg.Connection[Any], key: tuple[str, int], outcome: Ou
             outcome.committed_at,
         ],
     )
-
-
-def _count(connection: psycopg.Connection[Any], staged: Staged) -> dict[str | None, int]:
-    query = sql.SQL(
-        "SELECT reason, count(*) FROM {} WHERE writer = ANY(%s::xid8[]) GROUP BY reason ORDER BY reason"
-    )
-    return dict(connection.execute(query.format(sql.Identifier(staged.table)), [staged.writers]).fetchall())
 
 
 def _rejected(connection: psycopg.Connection[Any], staged: Staged) -> Iterator[RejectedRecord]:

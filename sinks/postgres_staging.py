@@ -9,7 +9,7 @@ PIECE_ROWS rows; each is announced on a channel named like the table, so that it
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -44,6 +44,10 @@ _PREFIX = "ecommerce_staging_"
 _DROP_WAIT = "2s"
 
 
+class LostRowsError(Exception):
+    """The staging table lacks rows that the tasks sent, because the server crashed; repeat the batch."""
+
+
 class StagingError(Exception):
     """A task could not send its rows; `transient` when the connection or the server's state was the cause."""
 
@@ -54,11 +58,11 @@ class StagingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What the successful tasks left in `table`: `rows` in all, each with one of `writers`."""
+    """What the successful tasks left in `table`, as `writers`: rows by reason, None for those that count."""
 
     table: str
     writers: Sequence[str]
-    rows: int
+    by_reason: Mapping[str | None, int]
 
 
 def create_table(connection: psycopg.Connection[Any]) -> str:
@@ -68,8 +72,9 @@ def create_table(connection: psycopg.Connection[Any]) -> str:
     """
     table = f"{_PREFIX}{secrets.token_hex(8)}"
     columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
+    # The writer goes first, because it is what every insertion looks at in every row.
     statement = sql.SQL(
-        f"CREATE UNLOGGED TABLE {{}} ({columns}, writer XID8 NOT NULL DEFAULT pg_current_xact_id())"
+        f"CREATE UNLOGGED TABLE {{}} (writer XID8 NOT NULL DEFAULT pg_current_xact_id(), {columns})"
     )
     # The lock tells that the table is in use; PostgreSQL releases it with the connection, whatever ends that.
     connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [table])
@@ -106,7 +111,7 @@ def _try_lock(connection: psycopg.Connection[Any], table: str) -> bool:
 def stage(judged: DataFrame, dsn: str, table: str) -> Staged:
     """Send every row of `judged` (analytics.ecommerce.judge) into `table`.
 
-    Raises StagingError when a task lost its connection or was refused.
+    Raises StagingError when a task lost its connection or was refused, LostRowsError, and psycopg's errors.
     """
     # A task keeps Java, Python and the server busy at once. With more of them the insertion, which takes
     # longer than staging, would wait for a core of a machine that runs both.
@@ -116,7 +121,23 @@ def stage(judged: DataFrame, dsn: str, table: str) -> Staged:
     for result in results:
         if result.error:
             raise StagingError(result.error, result.sqlstate)
-    return Staged(table, [result.writer for result in results], sum(result.rows for result in results))
+    with connect(dsn) as connection:
+        return count(connection, table, [result.writer for result in results], sum(r.rows for r in results))
+
+
+def count(connection: psycopg.Connection[Any], table: str, writers: Sequence[str], sent: int) -> Staged:
+    """What is in `table` of the `writers`, who sent so many rows. Raises LostRowsError when it is less.
+
+    A crash after this breaks the connection that inserts, which is open already.
+    """
+    query = sql.SQL(
+        "SELECT reason, count(*) FROM {} WHERE writer = ANY(%s::xid8[]) GROUP BY reason ORDER BY reason"
+    )
+    by_reason = dict(connection.execute(query.format(sql.Identifier(table)), [writers]).fetchall())
+    found = sum(by_reason.values())
+    if found != sent:
+        raise LostRowsError(f"{table} has {found} of {sent} rows: PostgreSQL crashed")
+    return Staged(table, writers, by_reason)
 
 
 def copy_line() -> Column:

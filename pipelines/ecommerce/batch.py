@@ -26,9 +26,16 @@ from pipelines.faults import Faults
 from pipelines.stream_reporting import StreamReporting
 from retry import RetryPolicy
 from sinks.postgres_client import connect, is_transient_postgres, server_time
-from sinks.postgres_events import LostRowsError, Outcome, commit_batch, find_outcome, mark_reported
+from sinks.postgres_events import Outcome, commit_batch, find_outcome, mark_reported
 from sinks.postgres_insertion import Insertion, inserting_early
-from sinks.postgres_staging import StagingError, create_table, drop_leftovers, drop_table, stage
+from sinks.postgres_staging import (
+    LostRowsError,
+    StagingError,
+    create_table,
+    drop_leftovers,
+    drop_table,
+    stage,
+)
 from sinks.stream_letters import RejectedRecord, as_letters
 from sources.csv_files import records
 

@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from sinks.postgres_events import LostRowsError, Outcome, commit_batch, find_outcome
+from sinks.postgres_events import Outcome, commit_batch, find_outcome
 from sinks.postgres_insertion import LATENCY_BOUNDS, Insertion, inserting_early
 from sinks.postgres_schema import ensure_tables
-from sinks.postgres_staging import Staged, create_table
+from sinks.postgres_staging import LostRowsError, Staged, count, create_table
 from sinks.stream_letters import RejectedRecord
 
 _STARTED = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -45,7 +45,7 @@ def _stage(connection: psycopg.Connection[Any], seconds_ago: list[float], refuse
                 f"INSERT INTO {table} (reason, file, line, raw) VALUES ('corrupt', 'a.csv', %s, 'x')", [line]
             )
         ((writer,),) = connection.execute("SELECT pg_current_xact_id()::text").fetchall()
-    return Staged(table, [writer], len(seconds_ago) + refused)
+    return count(connection, table, [writer], len(seconds_ago) + refused)
 
 
 def _keep(found: list[RejectedRecord]) -> Any:
@@ -59,7 +59,8 @@ def _commit(connection: psycopg.Connection[Any], staged: Staged, key: Any, keep:
 
 
 def _announce(connection: psycopg.Connection[Any], staged: Staged) -> None:
-    connection.execute("SELECT pg_notify(%s, %s)", [staged.table, f"{staged.writers[0]} {staged.rows}"])
+    rows = sum(staged.by_reason.values())
+    connection.execute("SELECT pg_notify(%s, %s)", [staged.table, f"{staged.writers[0]} {rows}"])
 
 
 def _wait_until_inserted(insertion: Insertion, events: int) -> None:
@@ -117,11 +118,20 @@ def test_refused_records_are_handed_over_before_anything_is_inserted(
 
 
 def test_a_staging_table_that_lost_rows_is_noticed(connection: psycopg.Connection[Any]) -> None:
-    """A crash of the server empties it; then nothing is inserted and the batch comes again."""
+    """A crash of the server empties it; then the batch comes again."""
     staged = _stage(connection, [5.0, 6.0])
     connection.execute(f"DELETE FROM {staged.table} WHERE event_id = %s", [uuid.UUID(int=0)])
     with pytest.raises(LostRowsError, match="1 of 2"):
-        _commit(connection, staged, _KEY, _keep([]))
+        count(connection, staged.table, staged.writers, 2)
+
+
+def test_a_crash_after_the_rows_were_counted_commits_nothing(connection: psycopg.Connection[Any]) -> None:
+    """The connection that inserts is older than the count, so it does not outlive the server's rows."""
+    with psycopg.connect(connection.info.dsn) as inserting:
+        staged = _stage(connection, [5.0])
+        connection.execute("SELECT pg_terminate_backend(%s)", [inserting.info.backend_pid])
+        with pytest.raises(psycopg.OperationalError):
+            commit_batch(Insertion(inserting, staged.table), staged, _KEY, _STARTED, _keep([]))
     assert find_outcome(connection, *_KEY) is None
 
 
@@ -162,7 +172,7 @@ def test_events_of_a_try_that_does_not_count_are_taken_back(connection: psycopg.
         insertion = Insertion(inserting, staged.table)
         insertion.insert([lost])
         assert insertion.inserted == 1
-        outcome = commit_batch(insertion, Staged(staged.table, staged.writers, 2), _KEY, _STARTED, _keep([]))
+        outcome = commit_batch(insertion, staged, _KEY, _STARTED, _keep([]))
     assert (outcome.inserted, outcome.duplicates) == (2, 0)
     found = connection.execute("SELECT event_id FROM user_events ORDER BY 1").fetchall()
     assert found == [(uuid.UUID(int=0),), (uuid.UUID(int=1),)]
