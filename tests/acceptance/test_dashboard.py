@@ -233,9 +233,11 @@ def test_pages_are_drawn_accessible_and_ask_nobody_else(
 
 def _violations(page: Page) -> list[Any]:
     """What axe objects to, but for what is Streamlit's own."""
-    # While a part of the page is computed again, Streamlit lets what it shows fade for a moment.
+    # While a part of the page is computed again, Streamlit lets it fade, and a sign with a button appear.
+    fading = '[data-testid="stElementContainer"], [role="tablist"], [role="tab"]'
+    sign = '[data-testid="stStatusWidget"], [data-testid="stBaseButton-header"]'
     page.add_style_tag(
-        content='[data-testid="stElementContainer"] {opacity: 1 !important; transition: none !important}'
+        content=f"{fading} {{opacity: 1 !important; transition: none !important}} {sign} {{display: none}}"
     )
     found = Axe().run(page).response["violations"]
     return [(v["id"], [node["html"][:200] for node in v["nodes"]]) for v in found if v["id"] not in _NOT_OURS]
