@@ -79,7 +79,7 @@ def commit_batch(
     step("dead_letters")
     insertion.insert_rest(staged.writers)
     outcome = Outcome(
-        valid + sum(rejected.values()),
+        sum(staged.by_reason.values()),
         insertion.inserted,
         valid - insertion.inserted,
         rejected,

@@ -34,7 +34,6 @@ _EVENT_TYPES = {
     "price": "NUMERIC(10,2)",
     "event_timestamp": "TIMESTAMPTZ",
 }
-_FREE_TEXTS = ("user_id", "product_id", "product_name", "product_category")
 _REFUSAL_COLUMNS = {"reason": "TEXT", "file": "TEXT", "line": "BIGINT", "header": "TEXT", "raw": "BYTEA"}
 _COLUMNS = {**_EVENT_TYPES, **_REFUSAL_COLUMNS}
 _RESULT = "writer STRING, rows BIGINT, error STRING, sqlstate STRING"
@@ -154,18 +153,13 @@ def copy_line() -> Column:
 def _event_line() -> str:
     """One concat of fields and the texts between them: it is made for every row."""
     parts, between = [], ""
-    for name in EVENT_COLUMNS:
-        if name == "price":
-            parts += [f"'{between}'", "coalesce(CAST(price AS STRING), '')"]
-            between = ","
-        elif name in _FREE_TEXTS:
-            # Few records hold a quote, and looking for one is cheaper than doubling those of every text.
-            doubled = f"IF(contains(raw, x'22'), {_doubled(name)}, {name})"
-            parts += [f"'{between}\"'", doubled]
-            between = '",'
-        else:
-            parts += [f"'{between}'", name]
-            between = ","
+    for name, kind in _EVENT_TYPES.items():
+        quote = '"' if kind == "TEXT" else ""
+        field = f"coalesce(CAST({name} AS STRING), '')" if name == "price" else name
+        # Few records hold a quote, and looking for one is cheaper than doubling those of every text.
+        field = f"IF(contains(raw, x'22'), {_doubled(name)}, {name})" if quote else field
+        parts += [f"'{between}{quote}'", field]
+        between = f"{quote},"
     return f"concat({', '.join(parts)}, '{',' * len(_REFUSAL_COLUMNS)}\\n')"
 
 
