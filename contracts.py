@@ -160,15 +160,31 @@ class Client:
     order: str
 
 
+# What can become of a record that came in; in every pipeline each record has exactly one of these ends.
+ENDS = ("written", "duplicate", "superseded", "refused", "left_out")
+
+
+def ends(
+    written: int = 0, duplicate: int = 0, superseded: int = 0, refused: int = 0, left_out: int = 0
+) -> dict[str, int]:
+    """How many records met each of ENDS.
+
+    Written records count in what is stored; duplicates were stored before; superseded ones are older than
+    what is known; refused ones broke a rule and are dead letters; left out are those for which there is no
+    fault to mend.
+    """
+    return dict(zip(ENDS, (written, duplicate, superseded, refused, left_out), strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class BatchReport:
     """One batch as logs and metrics tell it. Durations in milliseconds, `steps_ms` by step name.
 
-    `records_by_outcome` adds up to `records_processed`: how many were `used`, left out for a reason that is
-    no fault, or refused whole, by reason; `rejected_by_reason` also counts single fields of used records.
-    `lateness_seconds` has one number for each record that the source showed after it had been read past;
-    `backlog` is how many changed records still wait, None when that is not known. `stream` is which of the
-    pipeline's streams the batch is of, when it has several.
+    `records_by_outcome` has exactly the keys of ENDS and adds up to `records_processed`. `rejected_by_reason`
+    is the detail of the refused ones, and in the health pipeline also of single fields of written ones;
+    `left_out_by_reason` is that of those left out. `lateness_seconds` has one number for each record that the
+    source showed after it had been read past; `backlog` is how many changed records still wait, None when
+    that is not known. `stream` is which of the pipeline's streams the batch is of, when it has several.
     """
 
     batch_id: str
@@ -179,7 +195,8 @@ class BatchReport:
     writes: WriteResult = field(default_factory=WriteResult)
     users: int = 0
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
-    records_by_outcome: Mapping[str, int] = field(default_factory=dict)
+    left_out_by_reason: Mapping[str, int] = field(default_factory=dict)
+    records_by_outcome: Mapping[str, int] = field(default_factory=ends)
     errors: Sequence[str] = ()
     success: bool = True
     steps_ms: Mapping[str, float] = field(default_factory=dict)
@@ -195,12 +212,13 @@ class BatchReport:
 
     @property
     def unaccounted(self) -> int:
-        """Records of a stream of which it is not known what became; 0 unless the pipeline has a bug.
+        """Records of which it is not known what became; 0 unless the pipeline has a bug."""
+        return self.records_processed - sum(self.records_by_outcome.values())
 
-        Every record is written, skipped as a duplicate, or refused for a reason.
-        """
-        known = self.writes.written + self.writes.skipped + sum(self.rejected_by_reason.values())
-        return self.records_processed - known
+    def require_accounted(self) -> None:
+        """Raise AssertionError when a record has no end, or more than one: that is a bug."""
+        if self.unaccounted:
+            raise AssertionError(f"{self.unaccounted} records of batch {self.batch_id} are unaccounted for")
 
     @property
     def status(self) -> str:

@@ -52,6 +52,9 @@ PHONE_SOURCES: Final = ("googlefit", "manual")
 # Only wearables measure these, so a value in any of them marks a document that is not from a phone.
 WEARABLE_FIELDS: Final = ("heartRate", "oxygenSaturation", "bloodOxygen")
 
+# So much of an unknown source's name is told.
+_SHOWN_SOURCE: Final = 40
+
 _UTC: Final = timezone.utc
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _NO_VALUES: Final[tuple[float | None, ...]] = (None,) * len(METRICS)
@@ -103,7 +106,8 @@ class Checked:
 
     `values` holds one entry per metric, in the order of METRICS, None where the day has no usable one.
     `counts` says whether the document takes part in the analytics at all: it is not refused whole and
-    comes from a phone. `user_id` and `day` (days since 1970-01-01) are None where they are unusable.
+    comes from a phone; one of which neither is true has its reason in `left_out`.
+    `user_id` and `day` (days since 1970-01-01) are None where they are unusable.
     """
 
     user_id: ObjectId | None
@@ -111,20 +115,21 @@ class Checked:
     values: tuple[float | None, ...]
     counts: bool
     rejections: tuple[Rejected, ...] = ()
+    left_out: str = ""
 
 
 def check_document(document: Document, rules: DayRules) -> Checked:
-    """Validate one document. A document without a `userId` is ignored: no counts, no rejection."""
+    """Validate one document. A document without a `userId` is left out."""
     owner = document.get("userId")
     if owner is None:
-        return Checked(None, None, _NO_VALUES, False)
+        return Checked(None, None, _NO_VALUES, False, left_out="no_userId")
     if not isinstance(owner, ObjectId):
         return Checked(None, None, _NO_VALUES, False, (Rejected(document, "wrong_type_userId"),))
     day = place(document, rules)
     if isinstance(day, str):
         return Checked(owner, None, _NO_VALUES, False, (Rejected(document, day),))
     if not from_phone(document):
-        return Checked(owner, day, _NO_VALUES, False)
+        return Checked(owner, day, _NO_VALUES, False, left_out=why_left_out(document))
     metrics = metrics_of(document)
     if metrics is None:
         refusal = Rejected(document, "metrics_not_a_document", "metrics")
@@ -164,6 +169,20 @@ def from_phone(document: Document) -> bool:
         if document.get(name) is not None or metrics.get(name) is not None:
             return False
     return True
+
+
+def why_left_out(document: Document) -> str:
+    """Of a document that is not from a phone: `wearable`, or `source:` and its value, printable and short."""
+    source = document.get("source")
+    if isinstance(source, str):
+        if source in PHONE_SOURCES:
+            return "wearable"
+        # Characters that are not shown would make two sources look like one.
+        shown = (
+            source[:_SHOWN_SOURCE].encode("unicode_escape").decode() if not source.isprintable() else source
+        )
+        return f"source:{shown[:_SHOWN_SOURCE]}"
+    return "source:(none)" if source is None else f"source:({type(source).__name__})"
 
 
 def metrics_of(document: Document) -> Document | None:

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -48,6 +48,12 @@ def batch_line(report: BatchReport) -> str:
         f"{mark} {name} {outcome}: {volume} ({report.processing_time_ms}ms)",
         f"   📥 Inserts: {writes.inserted} | 🔄 Updates: {writes.updated} | ⏭️  Skipped: {writes.skipped}",
     ]
+    if report.records_by_outcome["superseded"]:
+        lines.append(
+            f"   🕰️  Superseded: {report.records_by_outcome['superseded']} (a later one of their day)"
+        )
+    if report.left_out_by_reason:
+        lines.append(f"   Left out: {shown_reasons(report.left_out_by_reason)}")
     if report.errors:
         lines.append(f"   Errors: {len(report.errors)} (first: {one_line(redact(report.errors[0]), 200)})")
     return "\n".join(lines)
@@ -69,7 +75,6 @@ def log_entry(report: BatchReport) -> dict[str, Any]:
         **shown_outcome(report),
         "users": report.users,
         "analytics_deleted": writes.deleted,
-        "records_by_outcome": {redact(name): count for name, count in report.records_by_outcome.items()},
         **shown_details(report),
     }
 
@@ -97,11 +102,18 @@ def shown_outcome(report: BatchReport) -> dict[str, Any]:
 
 
 def shown_details(report: BatchReport) -> dict[str, Any]:
-    """Refusals by reason and milliseconds by step."""
+    """The five ends of records, the reasons of two of them, and milliseconds by step."""
     return {
+        "records_by_outcome": dict(report.records_by_outcome),
         "rejected_by_reason": {redact(reason): count for reason, count in report.rejected_by_reason.items()},
+        "left_out_by_reason": {redact(reason): count for reason, count in report.left_out_by_reason.items()},
         "steps_ms": {step: _finite(duration) for step, duration in report.steps_ms.items()},
     }
+
+
+def shown_reasons(counts: Mapping[str, int]) -> str:
+    """Counts by reason for people, on one line."""
+    return one_line(", ".join(f"{count} × {redact(reason)}" for reason, count in sorted(counts.items())))
 
 
 class BatchHistory:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import Metric
@@ -48,10 +48,23 @@ class MetricRegistry(Collector):
         self._file: list[Sample] = []
         self._earlier: dict[str, dict[_Key, float]] = {}
         self._labels: dict[str, set[str]] = {}
+        self._renamed: dict[str, Callable[[str], str]] = {}
 
-    def counter(self, name: str, text: str, labels: Sequence[str] = (), prefix: str | None = None) -> Counter:
-        """A Counter; `name` ends in `_total`. `prefix` replaces the registry's, for the seed's names."""
+    def counter(
+        self,
+        name: str,
+        text: str,
+        labels: Sequence[str] = (),
+        prefix: str | None = None,
+        earlier: Callable[[str], str] | None = None,
+    ) -> Counter:
+        """A Counter; `name` ends in `_total`. `prefix` replaces the registry's, for the seed's names.
+
+        `earlier` gives today's label for one that an earlier file may hold.
+        """
         full = (self.prefix if prefix is None else prefix) + name
+        if earlier:
+            self._renamed[full] = earlier
         self._continue(full, (full,))
         return Counter(full, text, labels, registry=self._live)
 
@@ -171,8 +184,16 @@ class MetricRegistry(Collector):
         for sample in found:
             if not math.isfinite(sample.value) or sample.value < 0:
                 raise CorruptMetricsError(f"{sample.name} is {sample.value}")
-        values = {_key(sample): sample.value for sample in found}
+        values: dict[_Key, float] = {}
+        for sample in found:
+            key = self._today(name, _key(sample))
+            values[key] = values.get(key, 0.0) + sample.value
         return values if name not in self._bounds or self._has_bounds(name, values) else {}
+
+    def _today(self, name: str, key: _Key) -> _Key:
+        if name not in self._renamed:
+            return key
+        return key[0], tuple((label, self._renamed[name](value)) for label, value in key[1])
 
     def _has_bounds(self, name: str, values: Mapping[_Key, float]) -> bool:
         """Whether a histogram has the bounds of today; others come from another version of this service.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from prometheus_client import Counter
 
-from contracts import BatchReport
+from contracts import ENDS, BatchReport
 from monitoring.logs import warn_stderr
 from monitoring.metric_registry import CorruptMetricsError, MetricRegistry, clear
 
@@ -86,8 +86,12 @@ class Metrics:
         self._deleted = counter(f"{results}_deleted_total", text)
         text = "Source records, or fields of them, refused by reason"
         self._rejected = counter("rejected_total", text, ["reason"])
-        text = "Source records processed by what became of them: used, left out, or refused whole"
-        self._outcomes = counter("records_by_outcome_total", text, ["outcome"])
+        text = "Source records processed by what became of them; each has exactly one of these ends"
+        self._outcomes = counter("records_by_outcome_total", text, ["outcome"], earlier=_end_of)
+        for end in ENDS:
+            self._outcomes.labels(end)
+        text = "Source records left out by reason"
+        self._left_out = counter("left_out_total", text, ["reason"])
         text = "Waits of the retry policy by the type of the error before them"
         self._retries = counter("retries_total", text, ["reason"])
         text = "Wall time of a batch in seconds"
@@ -137,8 +141,10 @@ class Metrics:
             self._step.labels(step).observe(duration_ms / 1000)
         for reason, count in report.rejected_by_reason.items():
             self.registry.count(self._rejected, reason, count)
-        for outcome, count in report.records_by_outcome.items():
-            self.registry.count(self._outcomes, outcome, count)
+        for reason, count in report.left_out_by_reason.items():
+            self.registry.count(self._left_out, reason, count)
+        for end, count in report.records_by_outcome.items():
+            self._outcomes.labels(end).inc(count)
 
     def idle(self, now: datetime) -> None:
         """The source was read up to the server's `now` and holds nothing more.
@@ -207,6 +213,13 @@ class Metrics:
             # A decoding error would print the bytes; its reason is enough.
             cause = error.reason if isinstance(error, UnicodeDecodeError) else error
             warn_stderr(f"The earlier metrics file {self.path} cannot be read, counters start at 0: {cause}.")
+
+
+def _end_of(outcome: str) -> str:
+    """What an earlier version of this service called an end; any other word of it was a reason to refuse."""
+    if outcome in ENDS:
+        return outcome
+    return {"used": "written", "not_from_phone": "left_out"}.get(outcome, "refused")
 
 
 def _succeeds(probe: Callable[[], None]) -> bool:

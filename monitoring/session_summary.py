@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from contracts import CORRUPT, BatchReport
+from contracts import CORRUPT, BatchReport, ends
 
 _RULE = "=" * 80
 
@@ -14,7 +15,8 @@ _RULE = "=" * 80
 class SessionTotals:
     """Sums over every batch of the session; a batch that failed and is repeated counts each time.
 
-    `rejected` are those refused by a rule; the `corrupt` ones could not even be read.
+    A failed batch has no records. `ends` adds up to `records`, see `contracts.ends`; `rejected` are those
+    refused by a rule; the `corrupt` ones could not even be read.
     """
 
     batches: int = 0
@@ -29,6 +31,7 @@ class SessionTotals:
     time_ms: int = 0
     rejected: int = 0
     corrupt: int = 0
+    ends: Mapping[str, int] = field(default_factory=ends)
 
     def add(self, report: BatchReport) -> None:
         """Count one batch; one with errors that wrote the rest is a success."""
@@ -44,6 +47,7 @@ class SessionTotals:
         self.rejected += sum(
             count for reason, count in report.rejected_by_reason.items() if reason != CORRUPT
         )
+        self.ends = {end: count + report.records_by_outcome[end] for end, count in self.ends.items()}
         self.errors += len(report.errors)
         self.time_ms += report.processing_time_ms
 
@@ -88,7 +92,7 @@ def frame_summary(totals: SessionTotals, duration_seconds: float, results: Seque
         *results,
         "",
         "📈 Processing:",
-        f"   Records Processed: {totals.records}",
+        f"   Records Processed: {totals.records}{_not_written(totals)}",
         f"   Total Time: {totals.time_ms}ms",
         f"   Average Time: {totals.average_ms:.2f}ms per batch",
         "",
@@ -98,8 +102,16 @@ def frame_summary(totals: SessionTotals, duration_seconds: float, results: Seque
     return "\n".join([*lines, _RULE])
 
 
-def session_metrics(totals: SessionTotals, duration_seconds: float) -> dict[str, float]:
-    """The totals under the names that the exported history has always used."""
+def _not_written(totals: SessionTotals) -> str:
+    """Those of the records that met another end than most."""
+    others = [
+        f"{count} {end.replace('_', ' ')}" for end, count in totals.ends.items() if count and end != "written"
+    ]
+    return f" ({', '.join(others)})" if others else ""
+
+
+def session_metrics(totals: SessionTotals, duration_seconds: float) -> dict[str, Any]:
+    """The totals under the names that the exported history has always used, and the five ends."""
     return {
         "batches_processed_total": totals.batches,
         "batches_succeeded": totals.succeeded,
@@ -109,6 +121,7 @@ def session_metrics(totals: SessionTotals, duration_seconds: float) -> dict[str,
         "analytics_updated_total": totals.updated,
         "analytics_skipped_total": totals.skipped,
         "records_processed_total": totals.records,
+        "records_by_outcome": dict(totals.ends),
         "errors_total": totals.errors,
         "total_processing_time_ms": totals.time_ms,
         "average_processing_time_ms": totals.average_ms,

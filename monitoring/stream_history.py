@@ -1,6 +1,6 @@
-"""What the batches of a stream pipeline did, in the words of records: written, duplicate, rejected, corrupt.
+"""What the batches of a stream pipeline did, in the words of records.
 
-In every successful batch records_processed = records_written + duplicates + rejected + corrupt.
+Of those refused, `corrupt` is how many could not be read at all and `rejected` how many broke another rule.
 """
 
 from __future__ import annotations
@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from contracts import CORRUPT, BatchReport
-from monitoring.batch_history import BatchHistory, shown_details, shown_outcome, shown_volume
+from monitoring.batch_history import (
+    BatchHistory,
+    shown_details,
+    shown_outcome,
+    shown_reasons,
+    shown_volume,
+)
 from monitoring.console import one_line
 from monitoring.logs import redact
 from monitoring.session_summary import SessionTotals, frame_summary, session_metrics
@@ -32,15 +38,17 @@ def stream_line(report: BatchReport) -> str:
     records, writes = report.records_processed, report.writes
     mark = "⚠️ " if report.rejected_by_reason else "✅"
     lines = [f"{mark} {name}: Processed {records} records, inserted {writes.written} in {seconds:.2f}s"]
-    if writes.skipped:
-        lines.append(f"   ⏭️  Duplicates: {writes.skipped}")
+    for words, end in (("⏭️  Duplicates", "duplicate"), ("🕰️  Superseded", "superseded")):
+        if report.records_by_outcome[end]:
+            lines.append(f"   {words}: {report.records_by_outcome[end]}")
+    if report.left_out_by_reason:
+        lines.append(f"   Left out: {shown_reasons(report.left_out_by_reason)}")
     rejected = dict(report.rejected_by_reason)
     corrupt = rejected.pop(CORRUPT, 0)
     if corrupt:
         lines.append(f"   ⚠️  {name}: found {corrupt} corrupt records")
     if rejected:
-        shown = ", ".join(f"{count} × {redact(reason)}" for reason, count in sorted(rejected.items()))
-        lines.append(f"   🚫 Rejected: {sum(rejected.values())} ({shown})")
+        lines.append(f"   🚫 Rejected: {sum(rejected.values())} ({shown_reasons(rejected)})")
     return "\n".join(lines)
 
 
@@ -51,7 +59,7 @@ def stream_entry(report: BatchReport) -> dict[str, Any]:
         **({"stream": report.stream} if report.stream else {}),
         **shown_volume(report),
         "records_written": report.writes.written,
-        "duplicates": report.writes.skipped,
+        "duplicates": report.records_by_outcome["duplicate"],
         "rejected": sum(report.rejected_by_reason.values()) - corrupt,
         "corrupt": corrupt,
         **shown_outcome(report),
@@ -64,14 +72,16 @@ def render_stream_summary(totals: SessionTotals, duration_seconds: float) -> str
     results = [
         "📊 Records:",
         f"   📥 Written: {totals.written}",
-        f"   ⏭️  Duplicates: {totals.skipped}",
+        f"   ⏭️  Duplicates: {totals.ends['duplicate']}",
+        f"   🕰️  Superseded: {totals.ends['superseded']}",
         f"   🚫 Rejected: {totals.rejected}",
         f"   ⚠️  Corrupt: {totals.corrupt}",
+        f"   Left out: {totals.ends['left_out']}",
     ]
     return frame_summary(totals, duration_seconds, results)
 
 
-def stream_session(totals: SessionTotals, duration_seconds: float) -> dict[str, float]:
+def stream_session(totals: SessionTotals, duration_seconds: float) -> dict[str, Any]:
     """The totals for the exported history."""
     named = session_metrics(totals, duration_seconds)
     return {_SESSION_WORDS.get(name, name): value for name, value in named.items()} | {

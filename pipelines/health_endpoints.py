@@ -34,6 +34,7 @@ _BATCH_FIELDS = (
     "duplicates",
     "rejected",
     "corrupt",
+    "records_by_outcome",
     "errors_count",
 )
 # Without `escaping=`, which old Prometheus servers do not know.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timezone
 
-from contracts import CORRUPT, BatchReport, Rejected, ServiceError
+from contracts import BatchReport, Rejected, ServiceError
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from monitoring.run_state import RunState
@@ -59,12 +58,9 @@ class StreamReporting:
 
     def report(self, stream: str, report: BatchReport) -> None:
         """Tell a batch that succeeded. Raises AssertionError when it lost a record: that is a bug."""
-        if report.unaccounted:
-            raise AssertionError(
-                f"{report.unaccounted} records of batch {report.batch_id} are unaccounted for"
-            )
+        report.require_accounted()
         self._began.pop(stream, None)
-        self._tell(replace(report, records_by_outcome=_outcomes(report)))
+        self._tell(report)
 
     def failed(self, stream: str, error: BaseException) -> None:
         """Tell what a stream died of, in a batch or between two."""
@@ -117,18 +113,6 @@ class StreamReporting:
         self.metrics.observe(report)
         self.state.end(report.success)
         (logger.info if report.success else logger.error)(stream_line(report))
-
-
-def _outcomes(report: BatchReport) -> dict[str, int]:
-    rejected = dict(report.rejected_by_reason)
-    corrupt = rejected.pop(CORRUPT, 0)
-    written, duplicates = report.writes.written, report.writes.skipped
-    return {
-        "written": written,
-        "duplicate": duplicates,
-        "rejected": sum(rejected.values()),
-        "corrupt": corrupt,
-    }
 
 
 def _now() -> datetime:

@@ -6,12 +6,13 @@ A batch that is applied again finds its number in `applied`, and the records it 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson import Decimal128
 from pymongo import UpdateOne
@@ -38,6 +39,16 @@ class StockFormulas:
     profit: Callable[[int, int, int], int]
 
 
+class Taken(NamedTuple):
+    """Records that are now stored as they came, and those that are older than the stored one.
+
+    What is neither was there already.
+    """
+
+    written: int
+    superseded: int
+
+
 class StockTotals:
     """The collections `inventory`, `product_totals` and `clients`. pymongo's errors pass through."""
 
@@ -49,11 +60,11 @@ class StockTotals:
 
     def apply(
         self, batch: OpenBatch, sums: Sums, products: Sequence[Product] = (), clients: Sequence[Client] = ()
-    ) -> tuple[int, int]:
+    ) -> tuple[Taken, Taken]:
         """Add a batch's sums and take its records, the newest of each product and client.
 
-        The numbers of products and clients whose record is now what this batch brought; the others were
-        older. Raises StaleReadError when something else wrote; the batch is to be applied again.
+        What became of the records of products and of clients. Raises StaleReadError when something else
+        wrote; the batch is to be applied again.
         """
         # Clients and products have nothing to do with each other, and the server has cores for both.
         with ThreadPoolExecutor(1) as pool:
@@ -62,17 +73,17 @@ class StockTotals:
             self.add_units(batch.number, sums.units, [product.product_id for product in products])
             return written, beside.result()
 
-    def _take_products(self, batch: OpenBatch, products: Sequence[Product]) -> int:
+    def _take_products(self, batch: OpenBatch, products: Sequence[Product]) -> Taken:
         stored = find(self.inventory, (p.product_id for p in products), ("order", "batch"))
-        changes, written = [], 0
+        changes, ends = [], Counter[str]()
         for product in products:
             before = stored.get(product.product_id)
-            written += _is_newest(before, product.order, batch)
+            ends[_end(before, product.order, batch)] += 1
             if before is None or before["order"] < product.order:
                 change = {**_inventory(product), "batch": batch.number}
                 changes.append(swap(product.product_id, before, ("order",), change))
         send(self.inventory, changes)
-        return written
+        return Taken(ends["written"], ends["superseded"])
 
     def add_units(self, number: int, units: Mapping[str, int], also: Iterable[str] = ()) -> None:
         """Add `units` to the totals that have not had batch `number`; profits of these and of `also`."""
@@ -103,20 +114,20 @@ class StockTotals:
         found = self._formulas.profit(units, price["buy_cents"], price["sell_cents"])
         return max(-_MAX_INT64, min(_MAX_INT64, found))
 
-    def take_clients(self, batch: OpenBatch, sums: Sums, clients: Sequence[Client]) -> int:
+    def take_clients(self, batch: OpenBatch, sums: Sums, clients: Sequence[Client]) -> Taken:
         """Add the amounts of `sums` to clients that have not had this batch, and take their records.
 
-        The number of records taken, as in `apply`; a client who is not known is made.
+        What became of the records, as in `apply`; a client who is not known is made.
         """
         records = {client.client_id: client for client in clients}
         ids = sorted(records.keys() | sums.amounts.keys())
         stored = find(self.clients, ids, ("order", "batch", "applied", "opening_cents", "sales_cents"))
-        changes, written = [], 0
+        changes, ends = [], Counter[str]()
         for client_id in ids:
             before, record = stored.get(client_id), records.get(client_id)
             after: dict[str, Any] = {}
             if record is not None:
-                written += _is_newest(before, record.order, batch)
+                ends[_end(before, record.order, batch)] += 1
                 if before is None or before.get("order", "") < record.order:
                     after |= {**_record(record), "batch": batch.number}
             if client_id in sums.amounts and (before is None or before["applied"] < batch.number):
@@ -129,7 +140,7 @@ class StockTotals:
                     swap(client_id, before, ("order", "applied"), {**after, "client_id": client_id})
                 )
         send(self.clients, changes)
-        return written
+        return Taken(ends["written"], ends["superseded"])
 
     def derived(self, client: Mapping[str, Any]) -> dict[str, Any]:
         """What follows from a client's opening balance and sales."""
@@ -147,11 +158,14 @@ _NEW_CLIENT: Mapping[str, Any] = {
 }
 
 
-def _is_newest(before: Mapping[str, Any] | None, order: str, batch: OpenBatch) -> bool:
-    """Whether the record is, or is about to be, what this batch made of its document."""
-    if before is None or before.get("order", "") < order:
-        return True
-    return bool(before["order"] == order and before["batch"] >= batch.first)
+def _end(before: Mapping[str, Any] | None, order: str, batch: OpenBatch) -> str:
+    """What becomes of a record; what an earlier try of this batch has written counts as written by it."""
+    known = (before or {}).get("order", "")
+    if before is None or known < order:
+        return "written"
+    if known > order:
+        return "superseded"
+    return "written" if before["batch"] >= batch.first else "duplicate"
 
 
 def find(collection: Collection[dict[str, Any]], ids: Iterable[str], fields: Sequence[str]) -> Documents:

@@ -20,7 +20,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
 from analytics.ecommerce import judge
-from contracts import EVENT_COLUMNS, BatchReport, ServiceError, WriteResult
+from contracts import EVENT_COLUMNS, BatchReport, ServiceError, WriteResult, ends
 from monitoring.logs import get_logger
 from pipelines.faults import Faults
 from pipelines.stream_reporting import StreamReporting
@@ -188,6 +188,7 @@ def _report(number: int, outcome: Outcome, steps_ms: Mapping[str, float]) -> Bat
         records_processed=outcome.records_in,
         writes=WriteResult(inserted=outcome.inserted, skipped=outcome.duplicates),
         rejected_by_reason=outcome.rejected,
+        records_by_outcome=ends(outcome.inserted, outcome.duplicates, refused=sum(outcome.rejected.values())),
         errors=[f"{count} × {reason}" for reason, count in sorted(outcome.rejected.items())],
         steps_ms=steps_ms,
     )

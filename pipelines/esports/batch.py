@@ -25,7 +25,7 @@ from pyspark.sql import functions as F
 
 from analytics.esports import ORIGIN_FIELDS, Dataset, judge
 from checkpoint.atomic_file import read_file, write_atomically
-from contracts import BatchReport, ServiceError, WriteResult
+from contracts import BatchReport, ServiceError, WriteResult, ends
 from monitoring.logs import get_logger
 from pipelines.esports.feed import Feed
 from pipelines.faults import Faults
@@ -265,6 +265,7 @@ def _report(stream: str, number: int, outcome: Outcome, steps_ms: Mapping[str, f
         records_processed=outcome.records,
         writes=WriteResult(inserted=outcome.written, skipped=outcome.duplicates),
         rejected_by_reason=outcome.refused,
+        records_by_outcome=ends(outcome.written, outcome.duplicates, refused=sum(outcome.refused.values())),
         errors=[f"{count} × {reason}" for reason, count in sorted(outcome.refused.items())],
         steps_ms=steps_ms,
     )

@@ -24,7 +24,8 @@ from contracts import (
 )
 from monitoring.logs import get_logger
 from pipelines.faults import Faults
-from pipelines.health.piece import Piece, outcome_of
+from pipelines.health.isolation import COMPUTATION_FAILED
+from pipelines.health.piece import Piece
 from pipelines.health.users import Recompute
 from pipelines.runner import StopFlag
 from retry import RetryPolicy
@@ -154,6 +155,7 @@ class HealthBatch:
             newest=page.newest,
             late_seconds=page.late_seconds,
             polled=len(page.keys),
+            records=len(page.documents),
             waiting=waiting,
         )
         self._current = piece
@@ -162,14 +164,20 @@ class HealthBatch:
         self._validate(page, piece)
         mark("validate")
         failed: list[FailedWrite] = []
+        set_aside: set[ObjectId] = set()
         for users in _chunks(piece.users, self._at_once(len(piece.users))):
             done = self._recompute.run(users, piece.batch_id, mark)
-            self._recomputed.update(user.binary for user in users)
+            aside = {
+                each.document["userId"] for each in done.writes.failed if each.reason == COMPUTATION_FAILED
+            }
+            set_aside |= aside
+            self._recomputed.update(user.binary for user in users if user not in aside)
             piece.computed += done.computed
             piece.writes += done.writes
             failed += done.writes.failed
         self._letters.store([*piece.rejected, *failed], piece.batch_id, self._clock.now())
         mark("dead_letters")
+        piece.settle(set_aside)
         return piece
 
     def _at_once(self, users: int) -> int:
@@ -181,8 +189,7 @@ class HealthBatch:
         users: set[ObjectId] = set()
         for document in page.documents:
             checked = check_document(document, rules)
-            piece.rejected += checked.rejections
-            piece.outcomes[outcome_of(checked)] += 1
+            piece.judged(document, checked)
             # Also a document that does not count makes its user stale: yesterday it may have counted.
             owner = document.get("userId")
             if isinstance(owner, ObjectId) and not self._is_included(document["updatedAt"], owner):

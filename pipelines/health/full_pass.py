@@ -9,7 +9,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from contracts import BatchReport
+from contracts import BatchReport, ends
 from pipelines.health.pass_progress import PassProgress, UserIds
 from pipelines.health.users import Recompute
 from pipelines.runner import StopFlag
@@ -73,6 +73,7 @@ class FullPass:
                 start,
                 max(start, self._clock.now()),
                 records_processed=done.history_rows,
+                records_by_outcome=ends(written=done.history_rows),
                 analytics_computed=done.computed,
                 writes=done.writes,
                 users=len(users),

@@ -251,6 +251,7 @@ def _reporter(
     history: BatchHistory, metrics: Metrics, poll_metrics: PollMetrics
 ) -> Callable[[BatchReport], None]:
     def report(batch: BatchReport) -> None:
+        batch.require_accounted()
         entry = history.record(batch)
         poll_metrics.observe(batch)
         metrics.observe(batch)

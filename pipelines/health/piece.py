@@ -9,24 +9,32 @@ from datetime import datetime
 from bson import ObjectId
 
 from analytics.validation import Checked
-from contracts import BatchReport, Rejected, WriteResult
+from contracts import BatchReport, Document, Rejected, WriteResult, ends
+from pipelines.health.isolation import COMPUTATION_FAILED
 
 
 @dataclass
 class Piece:
-    """What is known so far. `outcomes` has one entry for each document that was polled and validated."""
+    """What is known so far. Of the page's `records` those that count are in `counted`, until `settle`.
+
+    The others have met their end when they were judged.
+    """
 
     batch_id: str
     start: datetime
     computed: int = 0
     users: list[ObjectId] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
-    outcomes: Counter[str] = field(default_factory=Counter)
+    counted: list[Document] = field(default_factory=list)
+    ends: dict[str, int] = field(default_factory=ends)
+    left_out: Counter[str] = field(default_factory=Counter)
+    of_set_aside: int = 0
     writes: WriteResult = field(default_factory=WriteResult)
     steps_ms: dict[str, float] = field(default_factory=dict)
     newest: datetime | None = None
     late_seconds: tuple[float, ...] = ()
     polled: int = 0
+    records: int = 0
     waiting: int | None = None
 
     def report(self, end: datetime, failure: str | None = None) -> BatchReport:
@@ -46,31 +54,43 @@ class Piece:
         if failure is not None:
             backlog = None if self.waiting is None else self.waiting + self.polled
             return replace(report, errors=[failure], success=False, backlog=backlog)
+        refused = Counter(rejected.reason for rejected in self.rejected)
+        if self.of_set_aside:
+            refused[COMPUTATION_FAILED] += self.of_set_aside
         return replace(
             report,
-            records_processed=sum(self.outcomes.values()),
-            records_by_outcome=dict(self.outcomes),
-            rejected_by_reason=dict(Counter(rejected.reason for rejected in self.rejected)),
+            records_processed=self.records,
+            records_by_outcome=self.ends,
+            rejected_by_reason=dict(refused),
+            left_out_by_reason=dict(self.left_out),
             errors=self._errors(),
             newest_processed=self.newest,
             lateness_seconds=self.late_seconds,
             backlog=self.waiting,
         )
 
+    def judged(self, document: Document, checked: Checked) -> None:
+        """Take what was found out about a polled document. One of whose values some are refused counts."""
+        self.rejected += checked.rejections
+        if checked.counts:
+            self.counted.append(document)
+        elif checked.rejections:
+            self.ends["refused"] += 1
+        else:
+            self.ends["left_out"] += 1
+            self.left_out[checked.left_out] += 1
+
+    def settle(self, set_aside: set[ObjectId]) -> None:
+        """Everything is written but the users who were `set_aside`, whose documents are refused."""
+        if set_aside:
+            self.of_set_aside = sum(document["userId"] in set_aside for document in self.counted)
+        self.ends["refused"] += self.of_set_aside
+        self.ends["written"] += len(self.counted) - self.of_set_aside
+
     def _errors(self) -> list[str]:
         reasons = Counter(_label(rejected) for rejected in self.rejected)
         failed = [failed.reason for failed in self.writes.failed]
         return failed + [f"{count} × {reason}" for reason, count in sorted(reasons.items())]
-
-
-def outcome_of(checked: Checked) -> str:
-    """What became of a document: `used`, `not_from_phone`, or the reason for which it was refused whole.
-
-    One of whose values some were refused is used.
-    """
-    if checked.counts:
-        return "used"
-    return checked.rejections[0].reason if checked.rejections else "not_from_phone"
 
 
 def _label(rejected: Rejected) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
@@ -19,7 +19,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from analytics.stock import INVENTORY, SALES
-from contracts import BatchReport, WriteResult
+from contracts import BatchReport, WriteResult, ends
 from monitoring.logs import get_logger
 from pipelines.faults import Faults
 from pipelines.stock.kafka_input import StockInput
@@ -116,7 +116,7 @@ class StockBatch:
                 logger.info(f"Batch {number} was done and reported before; Spark alone had not noted it")
                 return
             self._tell_lost(number, batch)
-            self.reporting.report(STREAM, _report(number, outcome, began, steps))
+            self.reporting.report(STREAM, report_of(number, outcome, began, steps.ms))
             self.faults.reach("report")
             self.retry.call(self.writer.ledger.mark_reported, is_transient)
 
@@ -183,14 +183,17 @@ class StockBatch:
             )
 
 
-def _report(number: int, outcome: Outcome, began: datetime, steps: Steps) -> BatchReport:
+def report_of(number: int, outcome: Outcome, began: datetime, steps_ms: Mapping[str, float]) -> BatchReport:
+    """What is told of a batch."""
+    written, refused = sum(outcome.written.values()), sum(outcome.rejected.values())
     return BatchReport(
         batch_id=str(number),
         start_time=began,
         end_time=datetime.now(timezone.utc),
         records_processed=outcome.records_in,
-        writes=WriteResult(inserted=sum(outcome.written.values()), skipped=outcome.duplicates),
+        writes=WriteResult(inserted=written, skipped=outcome.duplicates + outcome.superseded),
         rejected_by_reason=outcome.rejected,
+        records_by_outcome=ends(written, outcome.duplicates, outcome.superseded, refused),
         errors=[f"{count} × {reason}" for reason, count in sorted(outcome.rejected.items())],
-        steps_ms=steps.ms,
+        steps_ms=steps_ms,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from analytics.stock import EPOCH, judge
 from contracts import Client, Product, Sale
@@ -19,13 +19,15 @@ from sinks.stream_letters import RejectedRecord
 CONFLICT = "conflict"
 
 Row = Mapping[str, Any]
+_Record = TypeVar("_Record", Product, Client)
 
 
 @dataclass
 class Intake:
     """The accepted records of a batch and the refused ones; `sales_written` counts invoices of this batch.
 
-    Of each product and client only the newest record is kept; `accepted` counts all records that count.
+    Of each product and client only the newest record is kept, the others are `superseded`; `accepted` counts
+    all records that count.
     """
 
     new_sales: list[Sale] = field(default_factory=list)
@@ -33,6 +35,7 @@ class Intake:
     products: dict[str, Product] = field(default_factory=dict)
     clients: dict[str, Client] = field(default_factory=dict)
     accepted: int = 0
+    superseded: int = 0
     rejected: list[RejectedRecord] = field(default_factory=list)
 
 
@@ -49,9 +52,9 @@ def take_in(rows: Iterable[Row], batch: OpenBatch, sales: SalesStore, now: datet
         if isinstance(found, Sale):
             invoices.append((found, row))
         elif isinstance(found, Product):
-            taken.products[found.product_id] = _newer(taken.products.get(found.product_id), found)
+            taken.superseded += _keep_newer(taken.products, found.product_id, found)
         else:
-            taken.clients[found.client_id] = _newer(taken.clients.get(found.client_id), found)
+            taken.superseded += _keep_newer(taken.clients, found.client_id, found)
     _sort_invoices(taken, invoices, batch, sales)
     # Letters hold the records of one source and reason.
     taken.rejected.sort(key=lambda record: (record.source, record.reason, record.position))
@@ -79,8 +82,12 @@ def _sort_invoices(
             taken.sales_written += 1
 
 
-def _newer(known: Any, found: Any) -> Any:
-    return found if known is None or known.order < found.order else known
+def _keep_newer(records: dict[str, _Record], key: str, found: _Record) -> bool:
+    """Keep the newer one; whether there are two of different age, so that one of them is superseded."""
+    known = records.setdefault(key, found)
+    if known.order < found.order:
+        records[key] = found
+    return known.order != found.order
 
 
 def _place(row: Row) -> tuple[datetime, int, int]:

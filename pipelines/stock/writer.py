@@ -27,13 +27,18 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a batch's records: `written` counts by kind, `rejected` by reason."""
+    """What became of a batch's records: `written` counts by kind, `rejected` by reason.
+
+    `superseded` are inventory and client records older than the one known; `duplicates` were there before.
+    """
 
     started_at: datetime
     records_in: int
     written: Mapping[str, int]
     duplicates: int
     rejected: Mapping[str, int]
+    # An outcome that an earlier version stored in the ledger has none.
+    superseded: int = 0
     reported: bool = False
 
 
@@ -90,8 +95,9 @@ class StockWriter:
             opened, sums, [*taken.products.values()], [*taken.clients.values()]
         )
         mark("totals")
-        written = {SALES: taken.sales_written, INVENTORY: products, CLIENTS: clients}
-        outcome = _outcome(taken, written, now)
+        written = {SALES: taken.sales_written, INVENTORY: products.written, CLIENTS: clients.written}
+        superseded = taken.superseded + products.superseded + clients.superseded
+        outcome = _outcome(taken, written, superseded, now)
         stored = asdict(outcome)
         del stored["reported"]
         self.ledger.close(opened, stored)
@@ -102,11 +108,12 @@ class StockWriter:
         self.totals.apply(OpenBatch(number, number), self.sales.sums(number))
 
 
-def _outcome(taken: Intake, written: Mapping[str, int], now: datetime) -> Outcome:
+def _outcome(taken: Intake, written: Mapping[str, int], superseded: int, now: datetime) -> Outcome:
     return Outcome(
         started_at=now,
         records_in=taken.accepted + len(taken.rejected),
         written=written,
-        duplicates=taken.accepted - sum(written.values()),
+        duplicates=taken.accepted - sum(written.values()) - superseded,
+        superseded=superseded,
         rejected=dict(Counter(record.reason for record in taken.rejected)),
     )

@@ -19,6 +19,8 @@ from pymongo.errors import DuplicateKeyError
 from pyspark.sql import SparkSession
 
 from analytics.validation import METRICS, DayRules, check_document
+from contracts import FailedWrite
+from pipelines.health.isolation import COMPUTATION_FAILED
 from pipelines.runner import StopFlag
 from sinks.dead_letters import DeadLetters
 from sources.mongo_census import take_census
@@ -72,11 +74,11 @@ IDS = st.one_of(
 )
 
 
-def _outcome(document: dict[str, Any], rules: DayRules) -> str:
+def _end(document: dict[str, Any], rules: DayRules) -> str:
     checked = check_document(document, rules)
     if checked.counts:
-        return "used"
-    return checked.rejections[0].reason if checked.rejections else "not_from_phone"
+        return "written"
+    return "refused" if checked.rejections else "left_out"
 
 
 def _summed(batches: list[dict[str, Any]], name: str) -> Counter[str]:
@@ -113,14 +115,14 @@ def _insert(database: Database[dict[str, Any]], documents: list[dict[str, Any]])
     documents=st.lists(st.tuples(IDS, DOCUMENTS, st.one_of(RECENT, RECENT, VALUES)), min_size=1, max_size=30),
     page_size=st.sampled_from([1, 7, 1000]),
 )
-def test_every_document_is_used_rejected_or_left_out(
+def test_every_document_has_exactly_one_of_the_five_ends(
     spark: SparkSession,
     database: Database[dict[str, Any]],
     tmp_path: Path,
     documents: list[tuple[Any, dict[str, Any], Any]],
     page_size: int,
 ) -> None:
-    """Any BSON as document, `_id` and `updatedAt`: no exception, and processed = used + left out + rejected.
+    """Any BSON as document, `_id` and `updatedAt`: no exception, and its end is counted once.
 
     The batch log and the metrics say the same, each thing that is wrong has its dead letter, and what the
     poll cannot see is in the census.
@@ -143,10 +145,12 @@ def test_every_document_is_used_rejected_or_left_out(
     owned = [document for document in polled if document.get("userId") is not None]
     rules = DayRules.at(now, "UTC")
     batches = job.history.recent()
-    outcomes = Counter(_outcome(document, rules) for document in owned)
-    assert sum(batch["records_processed"] for batch in batches) == len(owned) == outcomes.total()
-    assert _summed(batches, "records_by_outcome") == outcomes
-    assert _metric(folder, "records_by_outcome_total", "outcome") == outcomes
+    found = Counter(_end(document, rules) for document in owned)
+    assert sum(batch["records_processed"] for batch in batches) == len(owned) == found.total()
+    assert _summed(batches, "records_by_outcome") == found
+    assert _metric(folder, "records_by_outcome_total", "outcome") == found
+    assert _summed(batches, "left_out_by_reason").total() == found["left_out"]
+    assert _metric(folder, "left_out_total", "reason").total() == found["left_out"]
     expected = [rejected for document in owned for rejected in check_document(document, rules).rejections]
     reasons = Counter(rejected.reason for rejected in expected)
     assert _summed(batches, "rejected_by_reason") == reasons
@@ -167,3 +171,25 @@ def _assert_census(database: Database[dict[str, Any]], stored: list[dict[str, An
         not isinstance(document.get("updatedAt"), dates) and document.get("updatedAt") is not None
         for document in stored
     )
+
+
+def test_the_documents_of_a_user_who_is_set_aside_are_refused(
+    spark: SparkSession, database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    """Their values count in nothing; the letter that stands for the user is the reason, on each page."""
+    now = datetime.now(timezone.utc)
+    good, poison = (ObjectId(bytes([number]) * 12) for number in (1, 2))
+    days = [now - timedelta(days=back) for back in range(1, 7)]
+    database["healthmetrics"].insert_many(
+        {"userId": user, "date": day, "updatedAt": day, "source": "manual", "metrics": {"steps": 5}}
+        for day in days
+        for user in (good, poison)
+    )
+    job = pipeline(spark, database, tmp_path, page_size=4)
+    letters = DeadLetters(tmp_path / "dlq")
+    letters.store([FailedWrite({"userId": poison, "cause": ""}, COMPUTATION_FAILED)], "before", now)
+    assert job.batch.drain(StopFlag())
+    batches = job.history.recent()
+    assert len(batches) > 2
+    assert _summed(batches, "records_by_outcome") == {"written": len(days), "refused": len(days)}
+    assert _summed(batches, "rejected_by_reason") == {COMPUTATION_FAILED: len(days)}

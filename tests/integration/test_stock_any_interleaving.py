@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
 
+from contracts import ENDS
+from pipelines.stock.batch import report_of
 from pipelines.stock.writer import BatchKey, Outcome, StockWriter
 from sinks.stock_ledger import StaleReadError
 from sinks.stream_letters import RejectedRecord
@@ -75,6 +77,8 @@ class Log:
 
     events: list[dict[str, Any]]
     done: int = 0
+    taken: int = 0
+    tried: int = 0
     query: str = "first"
     batch: int = 0
     outcomes: dict[tuple[str, int], Outcome] = field(default_factory=dict)
@@ -83,6 +87,7 @@ class Log:
     def deliver(self, database: Any, size: int, crash: tuple[int, float] | None) -> bool:
         """One try of the next batch by a fresh process; whether it survived."""
         rows = [row(event, offset) for offset, event in enumerate(self.events)][self.done : self.done + size]
+        self.tried = max(self.tried, self.done + size)
         writer = StockWriter(Crashing(database, *crash) if crash else database, FORMULAS, FixedClock())  # type: ignore[arg-type]
         try:
             writer.take_over()
@@ -95,11 +100,16 @@ class Log:
             )
         except (CrashError, StaleReadError):
             return False
-        assert outcome.records_in == len(rows)
-        assert sum(outcome.written.values()) + outcome.duplicates + sum(outcome.rejected.values()) == len(
-            rows
-        )
-        assert outcome.duplicates >= 0
+        found = report_of(0, outcome, _NOW, {})
+        found.require_accounted()
+        assert found.records_processed == len(rows)
+        assert found.records_by_outcome.keys() == set(ENDS)
+        assert min(found.records_by_outcome.values()) >= 0
+        batch = slice(self.done, self.done + size)
+        # What a try that crashed had stored may be known, or not.
+        assert _older(self.events, batch, self.taken) <= outcome.superseded
+        assert outcome.superseded <= _older(self.events, batch, self.tried)
+        self.taken = max(self.taken, self.done + size)
         self.outcomes[self.query, self.batch] = outcome
         self.done, self.batch = self.done + size, self.batch + 1
         return True
@@ -152,6 +162,21 @@ def _check(database: Database[dict[str, Any]], log: Log) -> None:
         )
         if wrong
     }
+
+
+def _older(events: list[dict[str, Any]], batch: slice, known: int) -> int:
+    """How many records of the batch are older than one of the same product or client in it or in `known`."""
+    records = [
+        (event.get("product_id") or event.get("client_id"), (_updated(event, offset), offset), offset)
+        for offset, event in enumerate(events)
+        if ("buy_price" in event or "total_revenue_generated" in event) and event.get("sell_price") != "much"
+    ]
+    seen = [each for each in records if each[2] < known or each[2] in range(len(events))[batch]]
+    return sum(
+        any(name == other and order < newer for other, newer, _ in seen)
+        for name, order, offset in seen
+        if offset in range(len(events))[batch]
+    )
 
 
 def _newest(events: list[tuple[int, dict[str, Any]]], key: str, value: str) -> dict[str, int]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from contracts import BatchReport, FailedWrite, WriteResult
+from contracts import BatchReport, FailedWrite, WriteResult, ends
 from monitoring import batch_history, logs
 from monitoring.batch_history import BatchHistory, batch_line
 from monitoring.session_summary import SessionTotals, render_summary
@@ -77,7 +78,7 @@ def report(
         writes=WriteResult(inserted=15, updated=5, deleted=2),
         users=3,
         rejected_by_reason={"steps out of range": 2},
-        records_by_outcome={"used": 49, "future_day": 1},
+        records_by_outcome=ends(49, refused=1),
         errors=errors,
         success=success,
         steps_ms={"poll": 12.3456, "write": float("nan")},
@@ -92,6 +93,17 @@ def lines(path: Path) -> list[dict[str, object]]:
 def test_console_lines_of_a_success_are_the_seeds() -> None:
     """A batch without errors reads exactly as in the seed."""
     assert batch_line(report()) == SEED_SUCCESS
+
+
+def test_the_console_tells_what_was_superseded_or_left_out() -> None:
+    """Nobody looks for documents that are not there in a log that says all is well."""
+    counts = ends(40, superseded=6, left_out=4)
+    told = replace(report(), records_by_outcome=counts, left_out_by_reason={"wearable": 3, "source:x": 1})
+    lines_of_it = batch_line(told).splitlines()[2:]
+    assert lines_of_it == [
+        "   🕰️  Superseded: 6 (a later one of their day)",
+        "   Left out: 1 × source:x, 3 × wearable",
+    ]
 
 
 def test_console_lines_of_a_failure_are_the_seeds() -> None:
@@ -124,7 +136,9 @@ def test_an_error_is_masked_before_it_is_cut(success: bool) -> None:
 
 def test_the_log_line_has_the_seeds_keys_first(tmp_path: Path) -> None:
     """The 14 keys in the seed's order, more fields after them; times are ISO 8601 UTC, no errors are null."""
-    BatchHistory(tmp_path).record(report())
+    counts = ends(47, superseded=1, refused=1, left_out=1)
+    told = replace(report(), records_by_outcome=counts, left_out_by_reason={"wearable": 1})
+    BatchHistory(tmp_path).record(told)
     (entry,) = lines(tmp_path / "batch_logs_20251121.jsonl")
     assert list(entry)[:14] == SEED_KEYS
     assert entry == {
@@ -144,8 +158,9 @@ def test_the_log_line_has_the_seeds_keys_first(tmp_path: Path) -> None:
         "status": "completed",
         "users": 3,
         "analytics_deleted": 2,
-        "records_by_outcome": {"used": 49, "future_day": 1},
+        "records_by_outcome": {"written": 47, "duplicate": 0, "superseded": 1, "refused": 1, "left_out": 1},
         "rejected_by_reason": {"steps out of range": 2},
+        "left_out_by_reason": {"wearable": 1},
         "steps_ms": {"poll": 12.346, "write": None},
     }
     assert datetime.fromisoformat(str(entry["start_time"])) == START

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from contracts import BatchReport, UnavailableError, WriteResult
+from contracts import ENDS, BatchReport, UnavailableError, WriteResult, ends
 from monitoring.stream_history import stream_line
 from pipelines.stream_reporting import StreamReporting
 from settings import load
@@ -20,9 +20,11 @@ START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 def _report(**changes: Any) -> BatchReport:
     fields: dict[str, Any] = {
-        "records_processed": 10,
-        "writes": WriteResult(inserted=4, skipped=1),
+        "records_processed": 15,
+        "writes": WriteResult(inserted=4, skipped=3),
         "rejected_by_reason": {"corrupt": 2, "future_timestamp": 3},
+        "left_out_by_reason": {"another shop's": 3},
+        "records_by_outcome": ends(4, duplicate=1, superseded=2, refused=5, left_out=3),
     }
     return BatchReport("5", START, START + timedelta(milliseconds=80), **{**fields, **changes})
 
@@ -47,10 +49,18 @@ def test_a_batch_is_one_line_of_the_log_in_which_every_record_is_accounted_for(
     reporting.report("files", _report())
     (entry,) = _log(reporting, tmp_path)
     assert {name: entry[name] for name in ("records_processed", "records_written", "duplicates")} == {
-        "records_processed": 10,
+        "records_processed": 15,
         "records_written": 4,
         "duplicates": 1,
     }
+    assert entry["records_by_outcome"] == {
+        "written": 4,
+        "duplicate": 1,
+        "superseded": 2,
+        "refused": 5,
+        "left_out": 3,
+    }
+    assert entry["left_out_by_reason"] == {"another shop's": 3}
     assert (entry["rejected"], entry["corrupt"], entry["status"]) == (3, 2, "completed")
     assert entry["rejected_by_reason"] == {"corrupt": 2, "future_timestamp": 3}
 
@@ -58,31 +68,57 @@ def test_a_batch_is_one_line_of_the_log_in_which_every_record_is_accounted_for(
 def test_a_record_of_which_nothing_is_known_is_a_bug(reporting: StreamReporting) -> None:
     """Better an error than figures that do not add up."""
     with pytest.raises(AssertionError, match="1 records of batch 5"):
-        reporting.report("files", _report(records_processed=11))
+        reporting.report("files", _report(records_processed=16))
 
 
 def test_metrics_count_written_duplicates_and_reasons(reporting: StreamReporting) -> None:
     """Under the pipeline's name; duplicates are records skipped because the stored one stays."""
     reporting.report("files", _report())
     rendered = reporting.metrics.render().decode()
-    assert "ecommerce_records_processed_total 10.0" in rendered
+    assert "ecommerce_records_processed_total 15.0" in rendered
     assert "ecommerce_records_written_total 4.0" in rendered
-    assert "ecommerce_records_skipped_total 1.0" in rendered
+    assert "ecommerce_records_skipped_total 3.0" in rendered
     assert 'ecommerce_rejected_total{reason="corrupt"} 2.0' in rendered
-    outcomes = re.findall('ecommerce_records_by_outcome_total{outcome="([a-z]+)"} ([0-9.]+)', rendered)
-    assert dict(outcomes) == {"written": "4.0", "duplicate": "1.0", "rejected": "3.0", "corrupt": "2.0"}
+    assert 'ecommerce_left_out_total{reason="another shop\'s"} 3.0' in rendered
+    assert _ends(rendered) == {"written": 4, "duplicate": 1, "superseded": 2, "refused": 5, "left_out": 3}
+
+
+def _ends(rendered: str) -> dict[str, float]:
+    found = re.findall('ecommerce_records_by_outcome_total{outcome="([^"]+)"} ([0-9.]+)', rendered)
+    return {end: float(count) for end, count in found}
+
+
+def test_the_five_ends_are_in_the_metrics_from_the_start(reporting: StreamReporting) -> None:
+    """So that Prometheus sees each rise from 0, and nobody asks for one that never happened."""
+    assert _ends(reporting.metrics.path.read_text()) == dict.fromkeys(ENDS, 0)
+
+
+def test_ends_that_an_earlier_version_counted_go_on_under_todays_words(tmp_path: Path) -> None:
+    """Its words for them were `rejected`, `corrupt`, and in the health pipeline each reason of its own."""
+    settings = load(env_file=None, metrics_directory=tmp_path, log_directory=tmp_path, dlq_directory=tmp_path)
+    path = StreamReporting("ecommerce", settings, 10.0).metrics.path
+    earlier = {"written": 7, "duplicate": 1, "rejected": 3, "corrupt": 2, "used": 5, "not_from_phone": 4}
+    lines = [f'ecommerce_records_by_outcome_total{{outcome="{end}"}} {n}.0' for end, n in earlier.items()]
+    kept = [line for line in path.read_text().splitlines() if "by_outcome_total{" not in line]
+    path.write_text(
+        "\n".join([*kept, *lines, 'ecommerce_records_by_outcome_total{outcome="future_day"} 1', ""])
+    )
+    rendered = StreamReporting("ecommerce", settings, 10.0).metrics.render().decode()
+    assert _ends(rendered) == {"written": 12, "duplicate": 1, "superseded": 0, "refused": 6, "left_out": 4}
 
 
 def test_the_summary_and_its_export_speak_of_records(reporting: StreamReporting) -> None:
-    """What the session did, by the four things that can become of a record."""
+    """What the session did, by what can become of a record."""
     reporting.report("files", _report())
     lines: list[str] = []
     reporting.finish(lines.append)
-    for shown in ("Written: 4", "Duplicates: 1", "Rejected: 3", "Corrupt: 2", "Records Processed: 10"):
+    words = ("Written: 4", "Duplicates: 1", "Superseded: 2", "Rejected: 3", "Corrupt: 2", "Left out: 3")
+    for shown in (*words, "Records Processed: 15"):
         assert shown in lines[0]
     exported = json.loads(Path(lines[1].partition(": ")[2]).read_text())
     assert exported["session_metrics"]["records_written_total"] == 4
     assert exported["session_metrics"]["records_corrupt_total"] == 2
+    assert exported["session_metrics"]["records_by_outcome"] == _report().records_by_outcome
 
 
 def test_a_failed_batch_is_told_with_its_id_and_counts_nothing(
@@ -107,11 +143,14 @@ def test_a_source_read_to_its_end_makes_the_job_ready(reporting: StreamReporting
 
 def test_the_console_line_tells_the_seeds_figures() -> None:
     """`Batch 5: Processed 200 records, inserted 200 in 0.08s`, and more only where there is more."""
-    plain = _report(records_processed=200, writes=WriteResult(inserted=200), rejected_by_reason={})
+    written = {"writes": WriteResult(inserted=200), "records_by_outcome": ends(200)}
+    plain = _report(records_processed=200, rejected_by_reason={}, left_out_by_reason={}, **written)
     assert stream_line(plain) == "✅ Batch 5: Processed 200 records, inserted 200 in 0.08s"
     full = stream_line(_report())
     assert "Batch 5: found 2 corrupt records" in full
     assert "Rejected: 3 (3 × future_timestamp)" in full
     assert "Duplicates: 1" in full
+    assert "Superseded: 2" in full
+    assert "Left out: 3 × another shop's" in full
     failed = stream_line(_report(success=False, errors=["no answer\nfrom the server"]))
     assert failed == "❌ Batch 5 failed after 0.08s: no answer"
