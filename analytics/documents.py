@@ -81,7 +81,7 @@ def _analytics(row: _Row) -> dict[str, Any]:
         "percentile": row["percentile"],
         "comparisonToPrevious": {
             "absoluteChange": row["absolute_change"],
-            "percentageChange": max(row["trend_percentage"], low),
+            "percentageChange": row["trend_percentage"],
             "isImprovement": row["is_improvement"],
         },
         "statistics": {

@@ -24,7 +24,7 @@ RESULT_SCHEMA: Final = pa.schema(
         pa.field("range", pa.string()),  # a key of RANGES
         pa.field("last_day", pa.int32()),  # D, the latest day with a value
         pa.field("mean", pa.float64()),
-        pa.field("trend_percentage", pa.float64()),  # not clamped
+        pa.field("trend_percentage", pa.float64()),  # within trend.CHANGE_LIMITS
         pa.field("trend", pa.string()),  # up | down | stable
         pa.field("absolute_change", pa.float64()),
         pa.field("is_improvement", pa.bool_()),  # null for weight or without a previous range

@@ -9,6 +9,8 @@ from analytics.days import WHOLE
 from analytics.schemas import RELATIVE_TOLERANCE
 
 TREND_PERCENT: Final = 5
+# A share of a mean of 1e-305 is beyond the doubles; the backend's model takes nothing below -100.
+CHANGE_LIMITS: Final = (-100.0, 1_000_000.0)
 # More weight is no improvement, less is none either: what is good depends on the person.
 NEUTRAL_METRICS: Final[Sequence[str]] = ("weight",)
 
@@ -25,12 +27,14 @@ def previous_mean(range_days: int) -> str:
 
 
 def change_columns() -> list[str]:
-    """`trend_percentage` (not clamped) and `absolute_change` from `mean` and `previous` (nullable).
+    """`trend_percentage` (within CHANGE_LIMITS) and `absolute_change` from `mean` and `previous` (nullable).
 
     The percentage is 0 where there is no previous mean or it is 0; the change is 0 where there is none.
     """
+    low, high = CHANGE_LIMITS
+    percentage = f"greatest({low!r}D, least({high!r}D, 100 * (mean - previous) / previous))"
     return [
-        "if(previous > 0, 100 * (mean - previous) / previous, 0.0D) AS trend_percentage",
+        f"if(previous > 0, {percentage}, 0.0D) AS trend_percentage",
         "coalesce(mean - previous, 0.0D) AS absolute_change",
     ]
 

@@ -111,7 +111,11 @@ def _one_range(metrics: pl.DataFrame, name: str, n: int) -> pl.DataFrame:
 
 def _finish(ranges: pl.DataFrame) -> pl.DataFrame:
     mean, previous = pl.col("mean"), pl.col("previous")
-    percent = pl.when(previous > 0).then(100 * (mean - previous) / previous).otherwise(0.0)
+    percent = (
+        pl.when(previous > 0)
+        .then((100 * (mean - previous) / previous).clip(*trend.CHANGE_LIMITS))
+        .otherwise(0.0)
+    )
     changed = ranges.with_columns(
         trend_percentage=percent,
         absolute_change=(mean - previous).fill_null(0.0),

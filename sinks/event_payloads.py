@@ -1,4 +1,8 @@
-"""The bodies of `analytics:batch_update` events, as the backend's contract has them."""
+"""The bodies of `analytics:batch_update` events, as the backend's contract has them.
+
+The client replaces its whole entry for a metric and range by the item it is sent, so an item carries all that
+a card shows. It has no `anomalyDetected` beside the one in `analytics`: the client would count it twice.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,9 @@ MAX_ITEMS: Final = 50
 MAX_BYTES: Final = 100_000
 # More than what surrounds the items takes; a test measures it.
 _ENVELOPE_BYTES: Final = 1_000
+_MAX_ITEM_BYTES: Final = MAX_BYTES - _ENVELOPE_BYTES - 1
+# The range that the client's cards show; its documents bring the card's sparkline along.
+_CARD_RANGE: Final = "7day"
 
 
 class PayloadError(ValueError):
@@ -27,7 +34,8 @@ def batch_updates(
     """JSON bodies that together tell of all `documents` (stored analytics of one `user`), in their order.
 
     A document that was created by the calculation of `calculated_at` is an `insert`, any other an `update`.
-    Each body has at most 50 items and 100 000 bytes. Raises PayloadError.
+    Each body has at most 50 items and 100 000 bytes; `historicalData` that would not even fit into a body of
+    its own is left out. Raises PayloadError.
     """
     chunks = list(_pack([_item(document, calculated_at) for document in documents]))
     return [
@@ -55,13 +63,19 @@ def batch_updates(
 
 
 def _item(document: Mapping[str, Any], calculated_at: datetime) -> dict[str, Any]:
-    return {
+    item = {
         "metricType": document["metricType"],
         "timeRange": document["timeRange"],
+        "period": document.get("period"),
         "analytics": document["analytics"],
+        "rollingAverage": document["analytics"].get("rollingAverage"),
         "operationType": "insert" if document.get("createdAt") == calculated_at else "update",
         "calculatedAt": document["calculatedAt"],
     }
+    if document["timeRange"] != _CARD_RANGE or "historicalData" not in document:
+        return item
+    whole = {**item, "historicalData": document["historicalData"]}
+    return whole if len(_dumps(whole)) <= _MAX_ITEM_BYTES else item
 
 
 def _pack(items: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -70,7 +84,7 @@ def _pack(items: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     size = _ENVELOPE_BYTES
     for item in items:
         needed = len(_dumps(item)) + 1
-        if _ENVELOPE_BYTES + needed > MAX_BYTES:
+        if needed > _MAX_ITEM_BYTES + 1:
             raise PayloadError(f"{item['metricType']} {item['timeRange']} alone is above {MAX_BYTES} bytes")
         if len(chunk) == MAX_ITEMS or size + needed > MAX_BYTES:
             yield chunk
@@ -99,5 +113,5 @@ def _json_value(value: Any) -> str:
 
 def _iso(moment: datetime) -> str:
     """UTC with milliseconds and Z, as JavaScript writes it."""
-    utc = moment.astimezone(timezone.utc)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    # Not strftime: it writes the year 50 without its zeros, which is no date there.
+    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

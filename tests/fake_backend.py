@@ -23,7 +23,7 @@ LIMIT_BYTES = 100 * 1024
 METRICS = {
     "steps", "distance", "calories", "activeMinutes", "weight", "sleepHours", "heartPoints", "hydration",
 }  # fmt: skip
-RANGES = {"7day", "30day", "90day"}
+PERIODS = {"7day": "week", "30day": "month", "90day": "quarter"}
 OPERATIONS = {"insert", "update", "recalculate"}
 TYPES = {"analytics:update", "analytics:batch_update", "analytics:error"}
 # Upper bounds of the model; steps first because it is the one that tests use.
@@ -194,11 +194,12 @@ def _faults(item: dict[str, Any]) -> list[str]:
     """The model's rules for one analytics document."""
     metric, values = item.get("metricType"), item.get("analytics") or {}
     average, details = values.get("rollingAverage"), values.get("anomalyDetails")
-    statistics = values.get("statistics") or {}
+    statistics, comparison = values.get("statistics") or {}, values.get("comparisonToPrevious") or {}
     low, high = (20, 500) if metric == "weight" else (0, AVERAGES.get(str(metric), math.inf))
     rules = {
         "metricType": metric in METRICS,
-        "timeRange": item.get("timeRange") in RANGES,
+        "timeRange": item.get("timeRange") in PERIODS,
+        "period": item.get("period") == PERIODS.get(str(item.get("timeRange"))),
         "operationType": item.get("operationType") in OPERATIONS,
         "calculatedAt": _is_date(item.get("calculatedAt")),
         "rollingAverage": _within(average, low, high),
@@ -209,6 +210,11 @@ def _faults(item: dict[str, Any]) -> list[str]:
         "completenessPercentage": _within(statistics.get("completenessPercentage"), 0, 100),
         "anomalyDetected": isinstance(values.get("anomalyDetected"), bool),
         "anomalyDetails": not values.get("anomalyDetected") or _is_anomaly(details),
+        "percentageChange": _within(comparison.get("percentageChange"), -100, 1_000_000),
+        # Its presence lights the badge "Spark Analytics Active"; the other one would be counted twice.
+        "top-level rollingAverage": item.get("rollingAverage") == average,
+        "top-level anomalyDetected": "anomalyDetected" not in item,
+        "historicalData": item.get("timeRange") != "7day" or _is_sparkline(item.get("historicalData")),
     }
     return [name for name, holds in rules.items() if not holds]
 
@@ -220,6 +226,18 @@ def _is_anomaly(details: Any) -> bool:
         and all(_within(details.get(name)) for name in ("actualValue", "expectedValue", "deviation"))
         and 0 < len(details.get("message", "")) <= 500
         and _is_date(details.get("detectedAt"))
+    )
+
+
+def _is_sparkline(history: Any) -> bool:
+    """The range's days with a value, the oldest first."""
+    if not isinstance(history, list) or not 1 <= len(history) <= 7:
+        return False
+    days = [point.get("date") for point in history]
+    return (
+        all(map(_is_date, days))
+        and days == sorted(set(days))
+        and all(_within(point.get("value")) for point in history)
     )
 
 

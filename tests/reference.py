@@ -7,6 +7,7 @@ Means, variances and thresholds are exact; only the numbers put out are rounded,
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from datetime import date, datetime, timedelta, timezone
 from fractions import Fraction
 from statistics import mean, median, variance
@@ -116,9 +117,10 @@ class Decisions:
 
 
 def compare(metric: str, values: Days, last: date, length: int, decisions: Decisions) -> dict[str, Any]:
-    now = mean(within(values, last, length).values())
+    # Of the means as they are stored: below 1e-308 a double has few digits, and the least one is 5e-324.
+    now = stored_mean(within(values, last, length).values())
     previous = list(within(values, last - timedelta(days=length), length).values())
-    before = mean(previous) if previous else Fraction(0)
+    before = stored_mean(previous) if previous else Fraction(0)
     change = now - before if previous else Fraction(0)
     percentage = 100 * change / before if before else Fraction(0)
     trend = "stable"
@@ -132,10 +134,14 @@ def compare(metric: str, values: Days, last: date, length: int, decisions: Decis
         "trendPercentage": float(min(max(percentage, Fraction(-100)), Fraction(1000))),
         "comparisonToPrevious": {
             "absoluteChange": float(change),
-            "percentageChange": float(percentage),
+            "percentageChange": float(min(max(percentage, Fraction(-100)), Fraction(1_000_000))),
             "isImprovement": improved,
         },
     }
+
+
+def stored_mean(numbers: Collection[Fraction]) -> Fraction:
+    return Fraction(float(mean(numbers)))
 
 
 def anomaly_of(metric: str, values: Days, day: date, decisions: Decisions) -> dict[str, Any] | None:

@@ -168,12 +168,15 @@ def _garbage(rng: random.Random, end: date) -> Document:
 # --- Hypothesis ------------------------------------------------------------------------------------
 
 _edges = st.sampled_from((0, 0.1, 30, 100, 1_000, 1_000.5, 1_001, 2.0, 2.1, 100_000))
+# What a share of it, or a sum, could not be told in: the least doubles, the greatest, and a zero with a sign.
+_extremes = st.sampled_from((5e-324, 1e-323, 2.5e-308, 1e-305, 1e-300, -0.0, 1.7e308, -1.7e308, -5e-324))
 _bad = st.sampled_from(_BAD_VALUES)
 values: st.SearchStrategy[Any] = st.one_of(
     st.none(),
     st.integers(0, 12_000),
     st.integers(0, 3),
     _edges,
+    _extremes,
     st.integers(0, 9_999).map(lambda n: n / 100),
     _bad,
 )

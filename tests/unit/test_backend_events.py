@@ -93,6 +93,8 @@ def test_a_written_user_is_told_once_in_events_of_50(make: Callable[..., Bench])
     assert [event["data"]["count"] for event in bench.backend.events] == [50, 10]
     assert [event["data"]["batchIndex"] for event in bench.backend.events] == [1, 2]
     assert bench.counts["notified"] == 4
+    items = [item for event in bench.backend.events for item in event["data"]["analytics"]]
+    assert all(item["period"] == "week" and item["historicalData"] for item in items)
 
 
 def test_only_what_the_batch_really_wrote_is_told(make: Callable[..., Bench]) -> None:

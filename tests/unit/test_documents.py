@@ -80,9 +80,9 @@ def test_without_an_anomaly_there_are_no_details() -> None:
     assert (analytics["anomalyDetected"], analytics["anomalyDetails"]) == (False, None)
 
 
-@pytest.mark.parametrize(("percent", "shown"), [(5e6, 1000.0), (-100.0, -100.0), (12.0, 12.0)])
+@pytest.mark.parametrize(("percent", "shown"), [(5e5, 1000.0), (-100.0, -100.0), (12.0, 12.0)])
 def test_only_the_trend_is_clamped_above(percent: float, shown: float) -> None:
-    """The backend's limit of 1000 holds for trendPercentage, not for the change."""
+    """The limit of 1000 is of trendPercentage; the change ends at a million, where it is computed."""
     analytics = _document(trend_percentage=percent)["analytics"]
     assert analytics["trendPercentage"] == shown
     assert analytics["comparisonToPrevious"]["percentageChange"] == percent

@@ -14,7 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sinks.event_payloads import MAX_BYTES, MAX_ITEMS, PayloadError, batch_updates
-from tests.fake_backend import METRICS, RANGES, FakeBackend
+from tests.client_page import ClientPage
+from tests.fake_backend import METRICS, PERIODS, FakeBackend, violations
+from tests.reference import reference_analytics
+from tests.unit.strategies import histories
 
 USER = ObjectId("507f1f77bcf86cd799439011")
 CALCULATED = datetime(2025, 7, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
@@ -26,6 +29,11 @@ def document(metric: str = "steps", days: str = "7day", **extra: Any) -> dict[st
     return {
         "metricType": metric,
         "timeRange": days,
+        "period": PERIODS[days],
+        "historicalData": [
+            {"date": datetime(2025, 6, 28, tzinfo=timezone.utc), "value": 8000.0},
+            {"date": datetime(2025, 6, 29, tzinfo=timezone.utc), "value": 18000.0},
+        ],
         "analytics": {
             "rollingAverage": 100.0, "trend": "up", "trendPercentage": 11.67, "streakDays": Int64(7),
             "longestStreak": 7, "streakStartDate": datetime(2025, 6, 25, tzinfo=timezone.utc),
@@ -34,6 +42,7 @@ def document(metric: str = "steps", days: str = "7day", **extra: Any) -> dict[st
                 "severity": "high", "actualValue": 18000.0, "expectedValue": 8500.0, "deviation": 11.35,
                 "detectedAt": datetime(2025, 6, 29, tzinfo=timezone.utc), "message": "Steps of 18,000 · ±",
             },
+            "comparisonToPrevious": {"absoluteChange": 1.0, "percentageChange": 11.67, "isImprovement": True},
             "statistics": {"completenessPercentage": 100.0, "standardDeviation": 0.0},
         },
         "calculatedAt": CALCULATED,
@@ -49,7 +58,7 @@ def events(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_a_users_documents_are_one_event_with_what_the_client_reads() -> None:
     """24 documents in one body, dates as ISO text in UTC with a Z."""
-    (event,) = events([document(metric, days) for metric, days in product(sorted(METRICS), sorted(RANGES))])
+    (event,) = events([document(metric, days) for metric, days in product(sorted(METRICS), sorted(PERIODS))])
     assert event["userId"] == str(USER)
     assert event["eventType"] == "analytics:batch_update"
     data = event["data"]
@@ -69,12 +78,73 @@ def test_the_strict_backend_finds_nothing_to_complain_about() -> None:
     good = batch_updates(USER, [document(), document("weight", "90day")], CALCULATED, NOW)[0]
     bad = json.loads(good)
     bad["data"].update(count=7, timestamp="2025-07-01 12:00")
-    bad["data"]["analytics"][0].update(metricType="Steps", calculatedAt=1)
+    bad["data"]["analytics"][0].update(metricType="Steps", calculatedAt=1, anomalyDetected=True)
+    for name in ("period", "rollingAverage", "historicalData"):
+        del bad["data"]["analytics"][0][name]
     backend.down()
     assert backend.judge("/api/events/emit", f"Bearer {backend.token}", good)[0] == 200
     assert backend.violations == []
     backend.judge("/api/events/emit", f"Bearer {backend.token}", json.dumps(bad).encode())
-    assert backend.violations == ["count", "timestamp", "Steps 7day: metricType", "Steps 7day: calculatedAt"]
+    faults = [
+        *("metricType", "period", "calculatedAt"),
+        *("top-level rollingAverage", "top-level anomalyDetected", "historicalData"),
+    ]
+    assert backend.violations == ["count", "timestamp", *(f"Steps 7day: {fault}" for fault in faults)]
+
+
+def served(value: Any) -> Any:
+    """A stored value as the backend serves it."""
+    return json.loads(
+        json.dumps(value, default=lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}.{moment:%f}"[:23] + "Z")
+    )
+
+
+@given(documents=histories(), old=st.lists(st.booleans(), min_size=24, max_size=24))
+def test_a_card_shows_the_same_live_as_after_a_reload(
+    documents: list[dict[str, Any]], old: list[bool]
+) -> None:
+    """The client replaces its whole entry by the item: whatever the results are, nothing goes away."""
+    results: dict[ObjectId, list[dict[str, Any]]] = {}
+    for key, result in reference_analytics(documents, "UTC", NOW.date()).items():
+        created = NOW if old[len(results.get(key[0], []))] else CALCULATED
+        stored = {**result, "calculatedAt": CALCULATED, "createdAt": created, "metadata": {}}
+        results.setdefault(key[0], []).append(stored)
+    for user, stored_documents in results.items():
+        reloaded = ClientPage(served([{**one, "userId": None} for one in stored_documents]))
+        live = ClientPage([])
+        for event in map(json.loads, batch_updates(user, stored_documents, CALCULATED, NOW)):
+            assert violations(event) == []
+            live.hear(event)
+        assert live.entries.keys() == reloaded.entries.keys()
+        for metric in {one["metricType"] for one in stored_documents}:
+            assert live.card(metric) == reloaded.card(metric)
+        assert live.anomalies == reloaded.anomalies
+        assert live.is_active
+
+
+def test_only_a_history_that_no_body_can_hold_is_left_out() -> None:
+    """Stored by another program, perhaps. The rest of the card comes; what fits brings its sparkline."""
+    point = document()["historicalData"][0]
+    long, huge = [{**point, "value": float(number)} for number in range(1_000)], [point] * 2_000
+    found = [
+        item
+        for event in events(
+            [document(historicalData=long), document("weight", historicalData=huge), document("calories"),
+             document("distance", historicalData=long), document("hydration", "30day")]
+        )
+        for item in event["data"]["analytics"]
+    ]  # fmt: skip
+    kept = {item["metricType"]: len(item.get("historicalData", [])) for item in found}
+    assert kept == {"steps": 1_000, "weight": 0, "calories": 2, "distance": 1_000, "hydration": 0}
+    assert all(item["rollingAverage"] == 100.0 for item in found)
+
+
+def test_a_day_of_the_first_centuries_is_a_date_too() -> None:
+    """ISO 8601 has four digits of the year; a phone whose clock is wrong may send any."""
+    day = datetime(33, 4, 3, tzinfo=timezone.utc)
+    (event,) = events([document(historicalData=[{"date": day, "value": 1.0}])])
+    assert violations(event) == []
+    assert event["data"]["analytics"][0]["historicalData"][0]["date"] == "0033-04-03T00:00:00.000Z"
 
 
 def test_the_operation_is_what_happened_to_the_document() -> None:

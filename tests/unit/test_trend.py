@@ -37,6 +37,12 @@ def test_without_values_before_there_is_no_previous(spark: SparkSession) -> None
         (105.0, 100.0, 5.0, "stable"),
         (95.0, 100.0, -5.0, "stable"),
         (5_000.0, 1.0, 499_900.0, "up"),
+        (5e6, 1.0, 1_000_000.0, "up"),
+        (7.0, 1e-305, 1_000_000.0, "up"),
+        (100_000.0, 5e-324, 1_000_000.0, "up"),
+        (5e-324, 1e-323, -50.0, "down"),
+        (0.0, 5e-324, -100.0, "down"),
+        (1.7e308, 1.0, 1_000_000.0, "up"),
         (7.0, 0.0, 0.0, "stable"),
         (7.0, None, 0.0, "stable"),
     ],
@@ -44,7 +50,10 @@ def test_without_values_before_there_is_no_previous(spark: SparkSession) -> None
 def test_percentage_and_direction(
     spark: SparkSession, mean: float, previous: float | None, percent: float, direction: str
 ) -> None:
-    """More than 5 % either way; without a previous mean, or with one of 0, there is none."""
+    """More than 5 % either way; without a previous mean, or with one of 0, there is none.
+
+    A hundred times a share of 1e-305 is no double any more: it ends at a million, and is never infinite.
+    """
     row = _judged(spark, mean, previous)
     assert row["trend_percentage"] == pytest.approx(percent)
     assert row["trend"] == direction
