@@ -17,6 +17,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from contracts import ConfigurationError, ServiceError
+from executor_wait import explained, watched
 from settings import Settings
 
 # Without it each offset and commit goes through a cluster-safe rename protocol that costs 70 ms a batch;
@@ -62,11 +63,12 @@ def spark_session(
     """Spark inside the block; `extra` are a pipeline's own Spark settings.
 
     Raises ConfigurationError when no usable Java is found, and ServiceError in place of py4j's errors when
-    Java ended inside the block.
+    Java ended inside the block or a cluster gave no executors.
     """
     session = build_session(settings, streaming, extra)
     try:
-        yield session
+        with explained(), watched(session.sparkContext, settings.executors_wait_seconds):
+            yield session
     except Exception as error:
         if _java_ended(error):
             raise ServiceError(

@@ -118,6 +118,7 @@ class Settings(BaseSettings):
     read_parallelism: Positive = 1
     executors_from_users: Positive = 2_000
     executor_partition_users: Positive = 200
+    executors_wait_seconds: PositiveSeconds = 600.0
     full_users_per_second: Annotated[float, Field(ge=0)] = 0.0
     default_lookback_days: Positive = 30
     max_batch_failures: Positive = 5

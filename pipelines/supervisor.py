@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
 from contracts import AlreadyRunningError, ConfigurationError
+from executor_wait import explained
 from monitoring.logs import get_logger
 from pipelines.runner import StopFlag
 from retry import RetryPolicy
@@ -168,7 +169,8 @@ class _Running:
             )
         try:
             self._error = None
-            self._stream.process(frame, number)
+            with explained():
+                self._stream.process(frame, number)
             self._failures = 0
         except BaseException as error:  # noqa: BLE001 - handed on by step()
             # Spark prints what it is handed, and masks nothing: a driver's error may quote a password.

@@ -39,8 +39,11 @@ from tests.kafka_servers import JARS, OwnBroker, own_broker
 from tests.missing import missing
 from tests.mongo_doors import SecureDoor, is_ours, run_script
 from tests.postgres_servers import fresh_database
+from tests.run_hooks import pytest_configure, pytest_unconfigure
 from tests.stock_shop import StockTopics
 from tests.toxiproxy import Proxy, Toxiproxy, host_of, run_toxiproxy
+
+__all__ = ["pytest_configure", "pytest_unconfigure"]
 
 _SERVER_TIMEOUT_MS = 5_000
 

@@ -97,7 +97,7 @@ class Kubelet:
         return needed <= self.objects["configmaps"].keys()
 
     def listed(self, kind: str, selector: str) -> Manifest:
-        """The objects of a kind that have the labels `a=b,c=d`, as a list is answered."""
+        """The objects of a kind whose labels `selector` wants, as a list is answered."""
         with self._lock:
             items = [self.find(kind, name) for name in self._selected(kind, selector)]
         return {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}
@@ -111,9 +111,8 @@ class Kubelet:
                 self.objects[kind].pop(each, None)
 
     def _selected(self, kind: str, selector: str) -> list[str]:
-        wanted = dict(part.split("=") for part in selector.split(",") if "=" in part)
         labels = {name: made["metadata"].get("labels", {}) for name, made in self.objects[kind].items()}
-        return [name for name, given in labels.items() if wanted.items() <= given.items()]
+        return [name for name, given in labels.items() if selects(selector, given)]
 
     def _start(self, name: str, spec: Manifest) -> subprocess.Popen[bytes]:
         (container,) = spec["containers"]
@@ -157,6 +156,19 @@ class Kubelet:
                     file = Path(places[mount["mountPath"]]) / keys.get(key, key)
                     file.write_text(_moved(text, places))
         return places
+
+
+def selects(selector: str, labels: dict[str, str]) -> bool:
+    """Whether `labels` are what `selector` wants: `a=b`, `a!=b`, `a in (b,c)`, `a notin (b)`, `a`, `!a`."""
+    return all(_wants(part.strip(), labels) for part in re.split(r",(?![^(]*\))", selector) if part)
+
+
+def _wants(part: str, labels: dict[str, str]) -> bool:
+    key, *rest = re.split(r"\s*(!=|==?|\bnotin\b|\bin\b)\s*", part, maxsplit=1)
+    if not rest:
+        return (key.removeprefix("!") in labels) != key.startswith("!")
+    sign, values = rest
+    return (labels.get(key) in re.findall(r"[^(),\s]+", values)) != (sign in ("!=", "notin"))
 
 
 def _moved(text: str, places: dict[str, str]) -> str:

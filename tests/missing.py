@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterable
 from typing import NoReturn
 
 import pytest
@@ -15,3 +17,12 @@ def missing(message: str) -> NoReturn:
     if IN_CI:
         pytest.fail(message)
     pytest.skip(message)
+
+
+def not_run(skipped: Iterable[pytest.TestReport | pytest.CollectReport]) -> str:
+    """A line that says how many tests were skipped and what they lacked; empty when none was."""
+    reasons = Counter(str(report.longrepr[2]) for report in skipped if isinstance(report.longrepr, tuple))
+    if not reasons:
+        return ""
+    lacked = [f"{reason.removeprefix('Skipped: ')} ({count})" for reason, count in reasons.most_common()]
+    return f"not run: {sum(reasons.values())} tests, because: {'; '.join(lacked)}"

@@ -62,9 +62,9 @@ class SparkCluster:
                 raise RuntimeError(f"the Spark workers did not register; see {self.folder}")
             time.sleep(0.2)
 
-    def kill_worker(self) -> None:
+    def kill_worker(self, number: int = 0) -> None:
         """SIGKILL one worker's JVM and the executors under it, as when its machine is gone."""
-        worker = self._workers[0]
+        worker = self._workers[number]
         below = _descendants(worker.pid)
         for process in (worker.pid, *below):
             with suppress(ProcessLookupError):

@@ -12,6 +12,7 @@ from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
 from analytics.validation import DayRules
+from executor_wait import explained
 from pipelines.health.executor_users import ExecutorRecompute
 from pipelines.health.users import Recompute, Recomputed, Step, UserRecompute, Written
 from settings import Settings
@@ -34,7 +35,9 @@ class BySize:
     def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
         """As the chosen one does it."""
         chosen = self._executors if len(users) >= self._from_users else self._driver
-        return chosen.run(users, batch_id, step)
+        # What a cluster does not give is no fault of the data, nor of the users.
+        with explained():
+            return chosen.run(users, batch_id, step)
 
 
 def users_recompute(

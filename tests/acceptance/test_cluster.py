@@ -17,7 +17,7 @@ from tests.acceptance.job import ROOT, Job, wait_for
 from tests.canaries import leaks
 from tests.mongo_doors import PASSWORD, SecureDoor
 from tests.quoting_relay import quoting_relay
-from tests.spark_cluster import SparkCluster, spark_cluster
+from tests.spark_cluster import WORKERS, SparkCluster, spark_cluster
 from tests.toxiproxy import Proxy, through
 
 pytestmark = pytest.mark.xdist_group("spark cluster")
@@ -92,6 +92,10 @@ def _analytics(job: Job) -> int:
     return job.database["analytics"].count_documents({})
 
 
+def _cursor(job: Job) -> Path:
+    return job.folder / "spark-checkpoints" / "last_processed_timestamp.txt"
+
+
 def _assert_counted_once(job: Job) -> None:
     """The report of the one batch tells what is stored."""
     report = json.loads(next((job.folder / "logs").glob("batch_logs_*.jsonl")).read_text())
@@ -106,13 +110,27 @@ def test_a_submitted_job_equals_the_reference(cluster_job: ClusterJob) -> None:
     cluster_job.assert_equals_reference()
 
 
-def test_a_job_that_is_not_submitted_sends_its_code_itself(job: Job, cluster: SparkCluster) -> None:
-    """`python main.py` with SPARK_MASTER is enough; the workers know nothing of the checkout."""
+def test_a_cluster_without_workers_is_told_of_and_loses_nothing(job: Job, cluster: SparkCluster) -> None:
+    """The batch fails in words that say what to look at; once workers are back the stream goes on.
+
+    It was not submitted: `python main.py` with SPARK_MASTER sends the code itself, and the workers know
+    nothing of the checkout.
+    """
     cluster.heal()
-    job.timeout_seconds = _TIMEOUT_SECONDS
+    for number in range(WORKERS):
+        cluster.kill_worker(number)
     conf = {"SPARK_MASTER": cluster.master, "PYSPARK_SUBMIT_ARGS": " ".join([*_CONF, "pyspark-shell"])}
-    assert job.run("--once", **conf, **ON_EXECUTORS) == 0, job.output()
+    running = job.start(EXECUTORS_WAIT_SECONDS="6", **conf, **ON_EXECUTORS)
+    waited = "No executor has taken a task for 6 seconds"
+    wait_for(lambda: waited in job.output(), "the end of the first batch", running, _TIMEOUT_SECONDS)
+    told = [line for line in job.output().splitlines() if "seconds for executors" in line]
+    assert told, job.output()
+    assert f"(master {cluster.master}, asked for spark.cores.max=2, spark.executor.memory=512m" in told[0]
     assert f"{USERS} users on the executors" in job.output()
+    assert _analytics(job) == 0
+    cluster.heal()
+    wait_for(lambda: _cursor(job).exists(), "the cursor", running, _TIMEOUT_SECONDS)
+    assert job.stop(running) == 0, job.output()
     job.assert_equals_reference()
 
 
@@ -177,7 +195,7 @@ def test_kill_9_of_the_driver_and_a_new_start(cluster_job: ClusterJob) -> None:
     """Everything is written and the cursor is not saved: the next one repeats the batch, here by itself."""
     assert cluster_job.run("--once", FAULT="write:kill:1", **ON_EXECUTORS) != 0
     assert _analytics(cluster_job) > 0
-    assert not (cluster_job.folder / "spark-checkpoints" / "last_processed_timestamp.txt").exists()
+    assert not _cursor(cluster_job).exists()
     before = cluster_job.output()
     assert cluster_job.run("--once") == 0, cluster_job.output()
     assert "on the executors" not in cluster_job.output().removeprefix(before)

@@ -53,6 +53,8 @@ def _submit(cluster: Kubelet, folder: Path, environment: dict[str, str]) -> str:
         "spark.kubernetes.submission.waitAppCompletion": "false",
         "spark.kubernetes.executor.enableApiWatcher": "false",
         "spark.kubernetes.executor.apiPollingInterval": "1s",
+        # An executor that is not in the list for longer counts as lost.
+        "spark.kubernetes.executor.missingPodDetectDelta": "1s",
         "spark.driver.port": free_port(),
         "spark.driver.blockManager.port": free_port(),
     }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -19,7 +17,7 @@ from contracts import BatchReport, WriteResult
 from monitoring.metric_registry import MAX_LABELS, MetricRegistry, clear
 from monitoring.metrics import Metrics
 from retry import RetryPolicy
-from tests.missing import IN_CI
+from tests.monitoring_stack import promtool
 
 START = datetime(2025, 11, 21, 10, 0, tzinfo=timezone.utc)
 FILE = "spark_analytics_metrics.prom"
@@ -78,19 +76,10 @@ def samples(path: Path) -> dict[str, float]:
 
 
 def lint(path: Path) -> list[str]:
-    """The names that `promtool check metrics` complains about; without promtool, only whether it parses."""
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        if IN_CI:
-            pytest.fail("promtool is missing: in CI install it (apt-get install prometheus)")
-        samples(path)
-        return []
-    with path.open("rb") as content:
-        run = subprocess.run(
-            [promtool, "check", "metrics"], stdin=content, capture_output=True, text=True, check=False
-        )
-    assert run.returncode in {0, 3}, run.stderr
-    return [line.split()[0] for line in (run.stdout + run.stderr).splitlines()]
+    """The names that `promtool check metrics` complains about."""
+    run = promtool("check", "metrics", content=path.read_bytes())
+    assert run.returncode in {0, 3}, run.stdout
+    return [line.split()[0] for line in run.stdout.splitlines()]
 
 
 def full(directory: Path, prefix: str = "") -> Metrics:

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.documents import ROOT
 
 UNIT = ROOT / "deploy" / "systemd" / "health-analytics.service"
@@ -43,7 +45,7 @@ def test_systemd_itself_finds_nothing_wrong(tmp_path: Path) -> None:
     """Where this machine has systemd's own checker, with the unit's paths moved to this checkout."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
-        return
+        pytest.skip("systemd-analyze is not there")
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\n")
