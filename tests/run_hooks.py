@@ -21,6 +21,7 @@ def pytest_configure() -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Say last of all what was not run. In CI the last line is pytest's own: nothing may be missing there."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    line = "" if IN_CI or reporter is None else not_run(reporter.stats.get("skipped", ()))
-    if line:
+    if IN_CI or reporter is None:
+        return
+    if line := not_run(reporter.stats.get("skipped", ())):
         reporter.write_line(line, yellow=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,7 +103,7 @@ def test_it_asks_for_executors_by_the_names_that_the_user_gave(spark: SparkSessi
 
 
 def _sleeping(frame: DataFrame) -> DataFrame:
-    def wait(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def wait(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         # Longer than the test: only being ended ends it.
         time.sleep(3_600)
         yield from batches
