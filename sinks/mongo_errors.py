@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo.errors import (
@@ -14,6 +14,8 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
+from contracts import UnavailableError
+
 DUPLICATE_KEY = 11000
 _UNAUTHORIZED = 13
 # HostUnreachable, HostNotFound, LockTimeout, CursorNotFound, MaxTimeMSExpired, NetworkTimeout,
@@ -24,6 +26,23 @@ _TRANSIENT_CODES = frozenset(
 )
 # UserNotFound, AuthenticationFailed, and the code under which Atlas reports the latter.
 _UNKNOWN_USER = frozenset({11, 18, 8000})
+
+
+def write_errors(error: BulkWriteError) -> Sequence[Mapping[str, Any]]:
+    """The refused writes of a bulk; all others of it are stored.
+
+    Raises UnavailableError when they are not confirmed (`writeConcernErrors`): an election could take them
+    back, so nothing of the bulk may count as written.
+    """
+    unconfirmed = error.details.get("writeConcernErrors")
+    if unconfirmed:
+        raise UnavailableError(
+            "MongoDB has not confirmed a write on as many members as asked for (code "
+            f"{unconfirmed[0].get('code')}); it is repeated. If this stays: do all members of the replica "
+            "set run, and can `w` in MONGO_URI be met?"
+        ) from None
+    entries: Sequence[Mapping[str, Any]] = error.details.get("writeErrors", [])
+    return entries
 
 
 def is_transient_write(error: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -19,11 +20,10 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DocumentTooLarge, InvalidOperation
 
-from contracts import EXAMPLES_EACH, Document, FailedWrite, UnavailableError, WriteResult
-from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write
+from contracts import EXAMPLES_EACH, Clock, Document, FailedWrite, UnavailableError, WriteResult
+from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write, write_errors
+from sinks.mongo_stored import KEY, delete_obsolete, key_of, outdated, wrong_dates
 
-KEY = ("userId", "timeRange", "metricType")
-_DELETE_USERS = 500
 _TRIES = 6
 _WAIT_SECONDS = 0.05
 _Documents = Sequence[Document]
@@ -35,61 +35,26 @@ def upsert_newer(
     documents: _Documents,
     user_ids: Sequence[ObjectId],
     calculated_at: datetime,
-    server_now: datetime,
+    clock: Clock,
     threads: int = 2,
     bulk: int = 500,
 ) -> WriteResult:
-    """Write `documents` (all of `calculated_at`), then delete what else of `user_ids` is older.
+    """Write `documents` (all of `calculated_at`), then delete what else of `user_ids` is not newer.
 
-    A stored `calculatedAt` later than `server_now`, or that is not a date, is wrong and is overwritten.
-    Raises pymongo's connection errors and UnavailableError when transient refusals do not end; what a
-    document causes itself is in `failed`, and the older version of such a document stays.
+    A stored `calculatedAt` later than `clock` tells at that moment, or that is not a date, is wrong and is
+    overwritten. Raises pymongo's connection errors, and UnavailableError when transient refusals do not end
+    or writes are not confirmed; what a document causes itself is in `failed`, and its old version stays.
     """
     # Sorted alike everywhere, or two bulks over the same keys in different orders deadlock.
     ordered = sorted(documents, key=_sort_key)
     bulks = [ordered[start : start + bulk] for start in range(0, len(ordered), bulk)]
-    writer = _Writer(collection, calculated_at, server_now)
+    writer = _Writer(collection, calculated_at, clock)
     with ThreadPoolExecutor(max(1, threads)) as pool:
         results = list(pool.map(writer.write, _halves(bulks, threads)))
     total = sum(results, WriteResult())
-    deleted = delete_older(collection, user_ids, calculated_at, [failed.document for failed in total.failed])
+    kept = [failed.document for failed in total.failed]
+    deleted = delete_obsolete(collection, user_ids, calculated_at, kept, clock)
     return total + WriteResult(deleted=deleted)
-
-
-def delete_older(
-    collection: Collection[dict[str, Any]],
-    user_ids: Sequence[ObjectId],
-    calculated_at: datetime,
-    kept: _Documents,
-) -> int:
-    """Remove what of `user_ids` was calculated before, and return how much that was.
-
-    `kept` could not be written, so their old version stays.
-    """
-    deleted = 0
-    keep = [{name: document[name] for name in KEY} for document in kept]
-    for start in range(0, len(user_ids), _DELETE_USERS):
-        condition: dict[str, Any] = {
-            "userId": {"$in": list(user_ids[start : start + _DELETE_USERS])},
-            "calculatedAt": {"$lt": calculated_at},
-        }
-        if keep:
-            condition["$nor"] = keep
-        deleted += collection.delete_many(condition).deleted_count
-    return deleted
-
-
-def stored_of(
-    collection: Collection[dict[str, Any]], user_ids: Sequence[ObjectId], calculated_at: datetime
-) -> tuple[int, int]:
-    """How many documents of `user_ids` the calculation of `calculated_at` has inserted and updated.
-
-    For a write that was repeated: the second time finds its own documents, and its answers count them as
-    skipped.
-    """
-    mine: dict[str, Any] = {"userId": {"$in": list(user_ids)}, "calculatedAt": calculated_at}
-    inserted = collection.count_documents({**mine, "createdAt": calculated_at})
-    return inserted, collection.count_documents(mine) - inserted
 
 
 def _sort_key(document: Document) -> tuple[Any, ...]:
@@ -105,16 +70,11 @@ def _halves(bulks: list[list[Document]], threads: int) -> list[list[list[Documen
 class _Writer:
     """One call's conditional upserts."""
 
-    def __init__(
-        self, collection: Collection[dict[str, Any]], calculated_at: datetime, now: datetime
-    ) -> None:
+    def __init__(self, collection: Collection[dict[str, Any]], calculated_at: datetime, clock: Clock) -> None:
         self._collection = collection
         self._calculated_at = calculated_at
-        self._older = [
-            {"calculatedAt": {"$lt": calculated_at}},
-            {"calculatedAt": {"$not": {"$type": "date"}}},
-            {"calculatedAt": {"$gt": max(now, calculated_at)}},
-        ]
+        self._clock = clock
+        self._outdated = outdated(calculated_at)
 
     def write(self, bulks: Sequence[_Documents]) -> WriteResult:
         """Write bulk after bulk."""
@@ -122,10 +82,14 @@ class _Writer:
 
     def _upsert(self, documents: _Documents) -> WriteResult:
         result, refused = self._send(documents, self._operation)
-        # 11000 is not yet a skip: another writer may have inserted an older document after our look.
-        again, wrong = self._send(refused, self._update_only)
-        skipped = len(refused) - again.updated - len(again.failed) - len(wrong)
-        failed = tuple(FailedWrite(document, "duplicate key") for document in wrong)
+        if not refused:
+            return result
+        # 11000 is not yet a skip: another writer may have inserted an older document after our look, or what
+        # is stored is dated after now.
+        wrong = wrong_dates(self._collection, refused, self._calculated_at, self._clock)
+        again, impossible = self._send(refused, partial(self._update_only, wrong))
+        skipped = len(refused) - again.updated - len(again.failed) - len(impossible)
+        failed = tuple(FailedWrite(document, "duplicate key") for document in impossible)
         # Which of several were skipped is not in the answer, but all of them is.
         examples = {"skip": tuple(refused[:EXAMPLES_EACH])} if skipped == len(refused) > 0 else {}
         return result + again + WriteResult(skipped=skipped, failed=failed, examples=examples)
@@ -133,11 +97,14 @@ class _Writer:
     def _operation(self, document: Document) -> UpdateOne:
         return UpdateOne(self._filter(document), self._change(document, insert=True), upsert=True)
 
-    def _update_only(self, document: Document) -> UpdateOne:
-        return UpdateOne(self._filter(document), self._change(document, insert=False))
+    def _update_only(self, wrong: Mapping[str, Any], document: Document) -> UpdateOne:
+        """`wrong` is what stands there by key, and may be replaced though it is later."""
+        date = wrong.get(key_of(document)) if wrong else None
+        also = () if date is None else ({"calculatedAt": date},)
+        return UpdateOne(self._filter(document, *also), self._change(document, insert=False))
 
-    def _filter(self, document: Document) -> dict[str, Any]:
-        return {**{name: document[name] for name in KEY}, "$or": self._older}
+    def _filter(self, document: Document, *also: Document) -> dict[str, Any]:
+        return {**{name: document[name] for name in KEY}, "$or": [*self._outdated, *also]}
 
     def _change(self, document: Document, insert: bool) -> dict[str, Any]:
         values = {name: value for name, value in document.items() if name not in KEY}
@@ -158,7 +125,7 @@ class _Writer:
             try:
                 answer = self._collection.bulk_write([operation(d) for d in pending], ordered=False)
             except BulkWriteError as error:
-                result, again, refused = _sort_out(error.details, pending)
+                result, again, refused = _sort_out(error, pending)
                 total, pending = total + result, again
                 duplicates += refused
                 continue
@@ -195,15 +162,20 @@ def _examples(documents: _Documents, inserted: Mapping[int, Any]) -> dict[str, t
     return {kind: some for kind, some in found.items() if some}
 
 
-def _sort_out(details: Any, documents: _Documents) -> tuple[WriteResult, list[Document], list[Document]]:
+def _sort_out(
+    error: BulkWriteError, documents: _Documents
+) -> tuple[WriteResult, list[Document], list[Document]]:
     """The counts of a bulk with errors, the documents to send again, those refused by a duplicate key."""
     again, duplicates, failed = [], [], []
-    for entry in details["writeErrors"]:
+    for entry in write_errors(error):
         document = documents[entry["index"]]
-        if entry.get("code") == DUPLICATE_KEY:
+        # By an index of somebody else's, where the server tells which, it would be refused each time.
+        ours = set(entry.get("keyPattern", KEY)) == set(KEY)
+        if entry.get("code") == DUPLICATE_KEY and ours:
             duplicates.append(document)
         elif is_transient_write(entry):
             again.append(document)
         else:
             failed.append(FailedWrite(document, f"refused by the server (code {entry.get('code')})"))
-    return WriteResult(details["nUpserted"], details["nMatched"], failed=tuple(failed)), again, duplicates
+    counts = WriteResult(error.details["nUpserted"], error.details["nMatched"], failed=tuple(failed))
+    return counts, again, duplicates

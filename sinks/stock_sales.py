@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -15,7 +15,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from contracts import Sale
-from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write
+from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write, write_errors
 from sinks.stock_ledger import StaleReadError
 
 COLLECTION = "sales"
@@ -101,9 +101,11 @@ def pieces(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 def stale_or(error: BulkWriteError) -> Exception:
-    """StaleReadError when trying again from what is there now will do, else the error itself."""
-    entries: Sequence[Mapping[str, Any]] = error.details.get("writeErrors", [])
-    if all(entry.get("code") == DUPLICATE_KEY or is_transient_write(entry) for entry in entries):
+    """StaleReadError when trying again from what is there now will do, else the error itself.
+
+    Raises UnavailableError when writes are not confirmed.
+    """
+    if all(entry.get("code") == DUPLICATE_KEY or is_transient_write(entry) for entry in write_errors(error)):
         return StaleReadError("something was written meanwhile")
     return error
 

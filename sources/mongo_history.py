@@ -54,4 +54,6 @@ def all_user_ids(collection: Collection[dict[str, Any]]) -> Iterator[ObjectId]:
         groups = collection.aggregate(pipeline, allowDiskUse=True)
     with groups as found:
         for group in found:
-            yield group["_id"]
+            # `$type` also finds an array of ids, which is nobody's.
+            if isinstance(group["_id"], ObjectId):
+                yield group["_id"]

@@ -93,13 +93,15 @@ class LetterRetry:
     def _fails_alone(self, letter: Letter) -> bool:
         """Recompute the user whom `letter` sets aside; the attempt is counted before, it may be the last."""
         self._letters.record_attempt(letter.id, self._clock.now())
+        batch_id = self._next_batch_id()
         try:
-            self._recompute.run_set_aside(ObjectId(letter.user_id), self._next_batch_id())
+            done = self._recompute.run_set_aside(ObjectId(letter.user_id), batch_id)
         except Exception as error:
             if not is_of_the_data(error):
                 raise
             logger.warning("The user still makes the computation fail", user=letter.user_id)
             return True
+        self._letters.store(done.writes.failed, batch_id, self._clock.now())
         return False
 
     def _recompute_users(self, letters: Sequence[Letter]) -> set[tuple[Any, ...]]:
@@ -108,14 +110,17 @@ class LetterRetry:
         failed: set[tuple[Any, ...]] = set()
         for start in range(0, len(users), _USERS_PER_PIECE):
             piece = users[start : start + _USERS_PER_PIECE]
-            done = self._recompute.run(piece, self._next_batch_id(), lambda _step: None)
-            failed |= {_key(failure.document) for failure in done.writes.failed}
+            batch_id = self._next_batch_id()
+            done = self._recompute.run(piece, batch_id, lambda _step: None)
+            # Also what no letter was about: it is refused now, and its batch may be long past.
+            self._letters.store(done.writes.failed, batch_id, self._clock.now())
+            failed |= {(*_key(failure.document), failure.reason) for failure in done.writes.failed}
         return failed
 
     def _still_bad(self, letter: Letter, failed_keys: set[tuple[Any, ...]]) -> bool:
         record = letter.record
         if "metricType" in record:
-            return _key(record) in failed_keys
+            return (*_key(record), letter.reason) in failed_keys
         current = self._source.find_one({"_id": record.get("_id")})
         if current is None:
             return False

@@ -27,7 +27,8 @@ from analytics.validation import METRICS, DayRules
 from contracts import FailedWrite, ServiceError, WriteResult
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_errors import denial, is_transient_mongo
-from sinks.mongo_upsert import KEY, delete_older, stored_of, upsert_newer
+from sinks.mongo_stored import KEY, delete_obsolete, stored_of
+from sinks.mongo_upsert import upsert_newer
 from sources.mongo_client import ServerClock, shared_client
 from sources.mongo_history import read_history
 
@@ -124,23 +125,24 @@ class _PartitionWriter:
         self._stored = 0
 
     def write(self, rows: pa.Table) -> None:
-        work, now = self._work, self._clock.now()
+        work = self._work
         documents = build_documents(rows, work.users, work.calculated_at, self._metadata)
-        done = upsert_newer(self._target, documents, (), work.calculated_at, now)
+        done = upsert_newer(self._target, documents, (), work.calculated_at, self._clock)
         self._numbers.update(rows.column("user").to_pylist())
         self._computed += len(documents)
         self._keys += [failed.document for failed in done.failed]
         room = max(0, _FAILED_PER_PARTITION - len(self._total.failed))
         beyond = done.failed[room:]
         self._stored += len(beyond)
-        DeadLetters(work.dlq_directory).store(beyond, work.batch_id, now)
+        if beyond:
+            DeadLetters(work.dlq_directory).store(beyond, work.batch_id, self._clock.now())
         self._total += WriteResult(done.inserted, done.updated, done.skipped, failed=done.failed[:room])
 
     def outcome(self) -> pa.RecordBatch:
         work, total = self._work, self._total
         numbers = sorted(self._numbers)
         users = [work.users[number] for number in numbers]
-        deleted = delete_older(self._target, users, work.calculated_at, self._keys)
+        deleted = delete_obsolete(self._target, users, work.calculated_at, self._keys, self._clock)
         inserted, updated, skipped = total.inserted, total.updated, total.skipped
         if skipped:
             inserted, updated = stored_of(self._target, users, work.calculated_at)

@@ -36,7 +36,7 @@ from pipelines.health.executor_tasks import (
 )
 from pipelines.health.users import Recomputed, Step, Written
 from settings import Settings
-from sinks.mongo_upsert import delete_older
+from sinks.mongo_stored import delete_obsolete
 from sources.mongo_client import MonotonicClock
 
 logger = get_logger(__name__)
@@ -139,7 +139,7 @@ class ExecutorRecompute:
                 )
         # Who has no usable document any more has no row either, and nothing may be left of him.
         without = [user for number, user in enumerate(work.users) if number not in served]
-        deleted = delete_older(self._target, without, work.calculated_at, ())
+        deleted = delete_obsolete(self._target, without, work.calculated_at, (), self._clock)
         return computed, total + WriteResult(deleted=deleted)
 
 

@@ -14,10 +14,9 @@ from pipelines.health.pass_progress import PassProgress, UserIds
 from pipelines.health.users import Recompute
 from pipelines.runner import StopFlag
 from sinks.dead_letters import DeadLetters
+from sinks.mongo_stored import delete_obsolete
 from sources.mongo_client import MonotonicClock
 from sources.mongo_history import all_user_ids
-
-_USERS_PER_PIECE = 500
 
 
 class FullPass:
@@ -51,8 +50,10 @@ class FullPass:
         A pass that is stopped half-way removes nothing: it cannot know which users are gone. The next one
         goes on where this one was stopped or killed, if that was less than a day after its begin.
         """
+        # Before the ids are listed: who arrives meanwhile may not be among them, but his results are later.
+        started = self._clock.next()
         ids = UserIds(all_user_ids(self._source))
-        started = self._progress.begin(ids, self._clock.next())
+        self._progress.begin(ids, started)
         while users := self._progress.piece():
             if stop():
                 return 0
@@ -82,11 +83,9 @@ class FullPass:
         )
 
     def _remove_gone(self, seen: UserIds, started: datetime) -> int:
-        removed = self._target.delete_many({"userId": {"$not": {"$type": "objectId"}}}).deleted_count
+        # An array of ids counts as of their type, so it is named too.
+        strangers = [{"userId": {"$not": {"$type": "objectId"}}}, {"userId": {"$type": "array"}}]
+        removed = self._target.delete_many({"$or": strangers}).deleted_count
         gone = [user for user in all_user_ids(self._target) if user not in seen]
-        for start in range(0, len(gone), _USERS_PER_PIECE):
-            chunk = gone[start : start + _USERS_PER_PIECE]
-            # Only what is older than this pass: a user may have arrived while it ran.
-            answer = self._target.delete_many({"userId": {"$in": chunk}, "calculatedAt": {"$lt": started}})
-            removed += answer.deleted_count
-        return removed
+        # Only what is not of later than this pass's begin: a user may have arrived while it ran.
+        return removed + delete_obsolete(self._target, gone, started, (), self._clock)

@@ -131,7 +131,7 @@ class UserRecompute:
         }
         analytics = build_documents(result, ordered, calculated_at, metadata)
         step("compute")
-        writes = upsert_newer(self._target, analytics, ordered, calculated_at, self._clock.now())
+        writes = upsert_newer(self._target, analytics, ordered, calculated_at, self._clock)
         _log_examples(writes)
         self._on_written(ordered, calculated_at)
         step("write")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from pymongo.database import Database
 
 from analytics.validation import DayRules
 from checkpoint.cursor import FileCursor
-from contracts import BatchReport, WriteResult
+from contracts import BatchReport, FailedWrite, WriteResult
 from pipelines.health.full_pass import FullPass
 from pipelines.health.pass_progress import PassProgress
 from pipelines.health.users import Recomputed, Step
@@ -37,6 +38,7 @@ class Recording:
         self.users: list[ObjectId] = []
         self._target = database["analytics"]
         self._calls, self._dies_at = 0, dies_at
+        self.refused: tuple[FailedWrite, ...] = ()
 
     def rules(self, now: datetime) -> DayRules:
         """Any."""
@@ -50,7 +52,7 @@ class Recording:
         self.users += users
         now = datetime.now(timezone.utc)
         self._target.update_many({"userId": {"$in": list(users)}}, {"$set": {"calculatedAt": now}})
-        return Recomputed(now, len(users), WriteResult(updated=len(users)), len(users))
+        return Recomputed(now, len(users), WriteResult(updated=len(users), failed=self.refused), len(users))
 
 
 class Bench:
@@ -58,6 +60,8 @@ class Bench:
 
     def __init__(self, folder: Path, database: Database[dict[str, Any]]) -> None:
         self.reports: list[BatchReport] = []
+        self.letters = DeadLetters(folder / "dlq")
+        self._source: Any = database["healthmetrics"]
         self._folder, self._database = folder, database
         self.users = sorted(ObjectId() for _ in range(_USERS))
         self.gone = ObjectId()
@@ -72,16 +76,34 @@ class Bench:
         """A fresh process on the same folder."""
         recording = Recording(self._database, dies_at)
         full = FullPass(
-            self._database["healthmetrics"],
+            self._source,
             self._database["analytics"],
             recording,
-            DeadLetters(self._folder / "dlq"),
+            self.letters,
             MonotonicClock(ServerClock(self._database.client)),
             lambda: "batch",
             self.reports.append,
             PassProgress(FileCursor(self._folder), lambda _users: _PIECE),
         )
         return full, recording
+
+    def arrives_while_ids_are_listed(self) -> ObjectId:
+        """A new user: the stream computes him when the listing has just passed him by."""
+        user, real, target = ObjectId(), self._source, self._database["analytics"]
+        clock = ServerClock(self._database.client)
+
+        def aggregate(*arguments: Any, **options: Any) -> Any:
+            listed = real.aggregate(*arguments, **options)
+            real.insert_one({"userId": user, "day": 1})
+            target.insert_one({"userId": user, "calculatedAt": clock.now()})
+            return listed
+
+        self._source = SimpleNamespace(aggregate=aggregate)
+        return user
+
+    def delete(self, user: ObjectId) -> None:
+        """All of a user's documents."""
+        self._source.delete_many({"userId": user})
 
     def left(self) -> list[ObjectId]:
         """Who has results."""
@@ -124,3 +146,35 @@ def test_a_pass_that_is_stopped_removes_nothing_and_goes_on(bench: Bench) -> Non
     full, after = bench.start()
     assert full.run(StopFlag()) == 1
     assert before.users + after.users == bench.left() == bench.users
+
+
+def test_a_user_who_arrives_while_the_ids_are_listed_keeps_his_results(bench: Bench) -> None:
+    """He is not among the ids, so he looks gone; but his results are younger than the pass."""
+    user = bench.arrives_while_ids_are_listed()
+    full, recording = bench.start()
+    assert full.run(StopFlag()) == 1
+    assert user not in recording.users
+    assert bench.left() == sorted([*bench.users, user])
+
+
+def test_what_a_resumed_pass_finds_gone_goes_also_if_its_first_part_had_computed_it(bench: Bench) -> None:
+    """The user was deleted between death and resumption: his results are younger than the pass's begin."""
+    full, before = bench.start(dies_at=3)
+    with pytest.raises(DiedError):
+        full.run(StopFlag())
+    gone = before.users[0]
+    bench.delete(gone)
+    full, _ = bench.start()
+    assert full.run(StopFlag()) == 2
+    assert bench.left() == [user for user in bench.users if user != gone]
+
+
+def test_results_that_a_full_pass_cannot_write_become_dead_letters(bench: Bench) -> None:
+    """And its report counts them as errors."""
+    full, recording = bench.start()
+    names = {"userId": bench.users[0], "metricType": "steps", "timeRange": "7day"}
+    recording.refused = (FailedWrite(names, "refused by the server (code 121)"),)
+    full.run(StopFlag())
+    (letter,) = bench.letters.list()
+    assert (letter.user_id, letter.reason) == (str(bench.users[0]), "refused by the server (code 121)")
+    assert {report.status for report in bench.reports} == {"completed_with_errors"}

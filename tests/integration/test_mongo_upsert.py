@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,9 +17,12 @@ from pymongo.database import Database
 from contracts import ConfigurationError, WriteResult
 from sinks.mongo_indexes import ensure_indexes
 from sinks.mongo_upsert import upsert_newer
+from sources.mongo_client import ServerClock
 
 T = datetime(2026, 1, 1, tzinfo=timezone.utc)
 NOW = T + timedelta(days=1)
+CLOCK = SimpleNamespace(now=lambda: NOW)
+_FAR = NOW + timedelta(days=4_000)
 _USERS = [ObjectId() for _ in range(100)]
 
 
@@ -34,7 +39,7 @@ def _document(user: ObjectId, at: datetime, metric: str = "steps", **more: Any) 
 
 def _write(collection: Collection[dict[str, Any]], at: datetime, *documents: dict[str, Any]) -> WriteResult:
     users = sorted({document["userId"] for document in documents})
-    return upsert_newer(collection, list(documents), users, at, NOW)
+    return upsert_newer(collection, list(documents), users, at, CLOCK)
 
 
 def test_insert_then_update_then_skip(analytics: Collection[dict[str, Any]]) -> None:
@@ -84,28 +89,60 @@ def test_a_document_that_cannot_be_encoded_fails_alone_and_keeps_its_old_version
     assert analytics.count_documents({}) == len(_USERS)
 
 
-def test_racing_writers_leave_the_newest_everywhere(analytics: Collection[dict[str, Any]]) -> None:
-    """Two writers insert and update the same keys in different orders; nothing fails, the newest stands."""
+class _Watcher(threading.Thread):
+    """Looks at all results again and again, and notes each that went back to an older calculation."""
+
+    def __init__(self, analytics: Collection[dict[str, Any]]) -> None:
+        super().__init__(daemon=True)
+        self.gone_back: list[Any] = []
+        self._analytics = analytics
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+
+    def run(self) -> None:
+        highest: dict[Any, datetime] = {}
+        while not self._ended.wait(0.01):
+            for document in self._analytics.find({"calculatedAt": {"$ne": _FAR}}, {"calculatedAt": 1}):
+                date = document["calculatedAt"]
+                if highest.setdefault(document["_id"], date) > date:
+                    self.gone_back.append((document["_id"], highest[document["_id"]], date))
+                highest[document["_id"]] = date
+
+
+def test_racing_writers_leave_the_newest_everywhere(
+    analytics: Collection[dict[str, Any]], database: Database[dict[str, Any]]
+) -> None:
+    """A writer of long bulks beside one of short ones, both by the server's clock: no result goes back.
+
+    Some of what they find is dated in the future, so that they have to judge what may be overwritten.
+    """
+    clock = ServerClock(database.client)
     metrics = [f"metric{number}" for number in range(10)]
-    failures: list[Any] = []
+    analytics.insert_many([_document(user, _FAR, metrics[0]) for user in _USERS])
+    times: list[datetime] = []
 
-    def writer(seed: int) -> None:
-        rng = random.Random(seed)
-        for round_number in range(4):
-            at = T + timedelta(seconds=round_number * 2 + seed)
-            documents = [_document(user, at, metric) for user in _USERS for metric in metrics]
-            rng.shuffle(documents)
-            failures.extend(upsert_newer(analytics, documents, _USERS, at, NOW).failed)
+    def write(users: list[ObjectId], rounds: int) -> None:
+        for _ in range(rounds):
+            at = clock.now()
+            times.append(at)
+            documents = [_document(user, at, metric) for user in users for metric in metrics]
+            random.Random(rounds).shuffle(documents)
+            assert not upsert_newer(analytics, documents, users, at, clock).failed
 
-    threads = [threading.Thread(target=writer, args=(seed,)) for seed in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    newest = T + timedelta(seconds=7)
-    assert not failures
-    assert analytics.count_documents({"calculatedAt": newest}) == len(_USERS) * len(metrics)
+    watcher = _Watcher(analytics)
+    watcher.start()
+    with ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(write, _USERS, 3), pool.submit(write, _USERS[40:60], 9)]
+    watcher.end()
+    for future in done:
+        future.result()
+    assert not watcher.gone_back
     assert analytics.count_documents({}) == len(_USERS) * len(metrics)
+    assert analytics.distinct("calculatedAt", {"userId": {"$in": _USERS[40:60]}}) == [max(times)]
+    assert len(analytics.distinct("calculatedAt")) <= 2
 
 
 def test_duplicates_in_the_way_of_the_unique_index_are_named(database: Database[dict[str, Any]]) -> None:

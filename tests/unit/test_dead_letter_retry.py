@@ -121,6 +121,24 @@ def test_a_refused_write_stays_until_it_is_written(bench: Bench) -> None:
     assert len(bench.retry.run(bench.letters.list()).resolved) == 1
 
 
+@pytest.mark.parametrize("aside", [False, True])
+def test_what_is_refused_while_letters_are_retried_leaves_a_letter(bench: Bench, aside: bool) -> None:
+    """Whatever the retried letter was about: nobody else writes that result again. Once, however often."""
+    user = _set_aside(bench) if aside else bench.bad_document()["userId"]
+    names = {"userId": user, "metricType": "weight", "timeRange": "7day"}
+    bench.recompute.refused = [{**names, "calculatedAt": NOW}]
+    for _ in range(2):
+        bench.retry.run(bench.letters.list())
+        bench.recompute.refused = [{**names, "calculatedAt": NOW + timedelta(hours=1)}]
+    found = [letter for letter in bench.letters.list() if letter.record.get("metricType") == "weight"]
+    assert [(letter.user_id, letter.reason) for letter in found] == [
+        (str(user), "refused by the server (code 121)")
+    ]
+    bench.recompute.refused = []
+    bench.retry.run(bench.letters.list())
+    assert not [letter for letter in bench.letters.list() if "metricType" in letter.record]
+
+
 def test_it_runs_at_start_and_then_every_so_many_minutes(bench: Bench) -> None:
     """Not at each trigger."""
     bench.bad_document()

@@ -1,0 +1,121 @@
+"""Results that are stored already: which of them a calculation replaces or removes, and which must stay.
+
+What is older goes, and what has no date. A date after the server's now is wrong too, but another writer may
+have calculated since that now was asked for. So a date is from the future only if it was read *before* the
+server was asked for the time, and it is replaced only where it still stands. (`$$NOW` in a filter would be
+the time at which a whole bulk began, and DocumentDB takes it in few places only.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from bson import ObjectId
+from bson.codec_options import DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+from pymongo import ReadPreference
+from pymongo.collection import Collection
+
+from contracts import Clock, Document
+
+KEY = ("userId", "timeRange", "metricType")
+# The key with the date: all that is ever compared.
+KEY_AND_DATE = dict.fromkeys((*KEY, "calculatedAt"), 1)
+_USERS_AT_ONCE = 500
+
+
+def outdated(calculated_at: datetime) -> list[dict[str, Any]]:
+    """The conditions of which a result that is to be replaced by one of `calculated_at` meets one."""
+    return [{"calculatedAt": {"$lt": calculated_at}}, {"calculatedAt": {"$not": {"$type": "date"}}}]
+
+
+def key_of(document: Document) -> str:
+    """The key of any document, as something that can be compared: a stored one may hold any types."""
+    return repr([document.get(name) for name in KEY])
+
+
+def tolerant(collection: Collection[dict[str, Any]]) -> Collection[dict[str, Any]]:
+    """The same collection, read from the primary, where no stored date or text stops the reading."""
+    options = collection.codec_options
+    # The embedded store decodes nothing.
+    if type(options).__module__.partition(".")[0] == "mongomock":
+        return collection
+    options = options.with_options(
+        tz_aware=True,
+        tzinfo=timezone.utc,
+        datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+        unicode_decode_error_handler="replace",
+    )
+    return collection.with_options(options, ReadPreference.PRIMARY)
+
+
+def wrong_dates(
+    collection: Collection[dict[str, Any]],
+    documents: Sequence[Document],
+    calculated_at: datetime,
+    clock: Clock,
+) -> dict[str, Any]:
+    """By key the stored dates of these users' results that are wrong, as they lie after the clock's now."""
+    users = sorted({document["userId"] for document in documents})
+    later = {"userId": {"$in": users}, "calculatedAt": {"$gt": calculated_at}}
+    stored = tolerant(collection).find(later, KEY_AND_DATE)
+    return {key_of(one): one["calculatedAt"] for one in _wrong(stored, calculated_at, clock)}
+
+
+def delete_obsolete(
+    collection: Collection[dict[str, Any]],
+    user_ids: Sequence[ObjectId],
+    calculated_at: datetime,
+    kept: Sequence[Document],
+    clock: Clock,
+) -> int:
+    """Remove what `user_ids` have beside the calculation of `calculated_at` and newer ones; how much it was.
+
+    `kept` could not be written, so their old version stays. Mostly there is nothing, which costs one command.
+    """
+    keep = {key_of(document) for document in kept}
+    deleted = 0
+    for start in range(0, len(user_ids), _USERS_AT_ONCE):
+        users = list(user_ids[start : start + _USERS_AT_ONCE])
+        others = {"userId": {"$in": users}, "calculatedAt": {"$ne": calculated_at}}
+        found = [one for one in tolerant(collection).find(others, KEY_AND_DATE) if key_of(one) not in keep]
+        if not found:
+            continue
+        wrong = [one.get("calculatedAt") for one in _wrong(found, calculated_at, clock)]
+        condition = {
+            "_id": {"$in": [document["_id"] for document in found]},
+            "$or": [*outdated(calculated_at), {"calculatedAt": {"$in": wrong}}],
+        }
+        deleted += collection.delete_many(condition).deleted_count
+    return deleted
+
+
+def stored_of(
+    collection: Collection[dict[str, Any]], user_ids: Sequence[ObjectId], calculated_at: datetime
+) -> tuple[int, int]:
+    """How many documents of `user_ids` the calculation of `calculated_at` has inserted and updated.
+
+    For a write that was repeated: the second time finds its own documents, and its answers count them as
+    skipped.
+    """
+    mine: dict[str, Any] = {"userId": {"$in": list(user_ids)}, "calculatedAt": calculated_at}
+    inserted = collection.count_documents({**mine, "createdAt": calculated_at})
+    return inserted, collection.count_documents(mine) - inserted
+
+
+def _wrong(stored: Iterable[Document], calculated_at: datetime, clock: Clock) -> list[Document]:
+    """Those of `stored` with no date, or one after now, which is asked for here: after they were read."""
+    later = [one for one in stored if not _is_before(one.get("calculatedAt"), calculated_at)]
+    if not later:
+        return []
+    now = clock.now()
+    return [one for one in later if not _is_before(one.get("calculatedAt"), now)]
+
+
+def _is_before(date: Any, moment: datetime) -> bool:
+    """Whether it is a date up to `moment`; one that Python has not lies before the year 1 or after 9999."""
+    if isinstance(date, DatetimeMS):
+        return int(date) < 0
+    return isinstance(date, datetime) and date <= moment

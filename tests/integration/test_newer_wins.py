@@ -1,0 +1,277 @@
+"""Newer wins, whatever the interleaving: the driver's writer, the executors' and a full pass in steps."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pyarrow as pa
+import pytest
+from bson import ObjectId
+from bson.datetime_ms import DatetimeMS
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pyspark.sql import SparkSession
+
+import pipelines.health.executor_tasks
+import pipelines.health.users
+from analytics.schemas import RESULT_SCHEMA
+from checkpoint.cursor import FileCursor
+from pipelines.health.executor_tasks import Calculation, write_partition
+from pipelines.health.full_pass import FullPass
+from pipelines.health.pass_progress import PassProgress
+from pipelines.health.users import UserRecompute
+from pipelines.runner import StopFlag
+from sinks.dead_letters import DeadLetters
+from sinks.mongo_indexes import ensure_indexes
+from sinks.mongo_upsert import upsert_newer
+from sources.mongo_client import MonotonicClock, ServerClock, for_reading
+from tests.turns import Turns
+
+USERS = sorted(ObjectId() for _ in range(3))
+# No documents are theirs: of the first not any more, of the others never.
+GONE = ObjectId()
+STRANGERS: list[Any] = ["text", 7, uuid.UUID(int=7), {"$oid": "0" * 24}, [ObjectId(), ObjectId()]]
+_COMMON, _SOMETIMES = ("steps", "calories"), "weight"
+Kept = dict[tuple[Any, ...], Any]
+
+
+def _row(user: int, metric: str, value: float) -> dict[str, Any]:
+    numbers = {
+        field.name: 0
+        for field in RESULT_SCHEMA
+        if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    }
+    without_anomaly = dict.fromkeys(("anomaly_day", "streak_start"))
+    text = {"metric": metric, "range": "7day", "trend": "stable", "is_improvement": None}
+    return {
+        **numbers, **without_anomaly, **text, "user": user, "mean": value, "count": 1,
+        "history_days": [20_000], "history_values": [value],
+    }  # fmt: skip
+
+
+def _results(metrics: tuple[str, ...], value: float) -> pa.Table:
+    rows = [_row(user, metric, value) for user in range(len(USERS)) for metric in metrics]
+    return pa.Table.from_pylist(rows, RESULT_SCHEMA)
+
+
+class Race:
+    """Writers on one database; every command is a step, and after each step the results are looked at."""
+
+    def __init__(self, database: Database[dict[str, Any]], folder: Path) -> None:
+        self._database, self._folder = database, folder
+        self._target = database["analytics"]
+        self._clock = ServerClock(database.client)
+        # The data, which change at each step.
+        self._version = 0
+        # The version from which each writer calculated, by its calculatedAt; two may share one.
+        self.calculated: dict[datetime, set[float]] = {}
+        self._writers: list[Turns] = []
+        self._seen: Kept = {}
+
+    def seed(self, stored: Any) -> None:
+        """Begin anew: each key has a result with this calculatedAt, or none if it is None."""
+        self.end()
+        self.calculated, self._writers = {}, []
+        for name in ("analytics", "healthmetrics"):
+            self._database[name].delete_many({})
+        self._database["healthmetrics"].insert_many({"userId": user} for user in USERS)
+        if stored is not None:
+            dated = {} if stored == "absent" else {"calculatedAt": stored}
+            self._target.insert_many(
+                {"userId": user, "metricType": metric, "timeRange": "7day", **dated}
+                for user in [*USERS, GONE, *STRANGERS]
+                for metric in (*_COMMON, _SOMETIMES, "of an older program")
+            )
+        self._seen = self._dates()
+
+    def end(self) -> None:
+        """Nobody stands still any more."""
+        for writer in self._writers:
+            writer.free()
+
+    def start(self, kind: str, metrics: tuple[str, ...]) -> None:
+        """A writer that has not asked for the time yet."""
+        run = {"driver": self._driver, "executors": self._executors, "full": self._full}[kind]
+        self._writers.append(Turns(partial(run, metrics)))
+
+    def step(self, number: int) -> bool:
+        """One command of that writer; what it did is judged."""
+        before = self._seen
+        self._version += 1
+        moved = self._writers[number].step()
+        after, now = self._dates(), self._clock.now()
+        self._seen = after
+        for key, date in before.items():
+            is_true = isinstance(date, datetime) and date <= now
+            assert not is_true or key not in after or after[key] >= date, (key, date, after[key])
+        return moved
+
+    def finish(self, order: list[int]) -> None:
+        """Every writer comes to its end, those named first in that order."""
+        for number in [*order, *range(len(self._writers))]:
+            while self.step(number):
+                pass
+        for writer in self._writers:
+            if writer.error:
+                raise writer.error
+
+    def stored(self) -> dict[tuple[Any, ...], dict[str, Any]]:
+        """The results by key."""
+        return {(str(one["userId"]), one["metricType"]): one for one in for_reading(self._target).find()}
+
+    def _dates(self) -> Kept:
+        return {key: one.get("calculatedAt") for key, one in self.stored().items()}
+
+    def _noted(self, at: datetime) -> float:
+        self.calculated.setdefault(at, set()).add(float(self._version))
+        return float(self._version)
+
+    def _driver(self, metrics: tuple[str, ...], turns: Turns) -> None:
+        self._recompute(metrics, turns).run(USERS, "batch", lambda _step: None)
+
+    def _full(self, metrics: tuple[str, ...], turns: Turns) -> None:
+        folder = self._folder / uuid.uuid4().hex
+        FullPass(
+            self._database["healthmetrics"],
+            turns.collection(self._target),
+            self._recompute(metrics, turns),
+            DeadLetters(folder / "dlq"),
+            MonotonicClock(_Stepped(self._clock, turns)),
+            lambda: "batch",
+            lambda _report: None,
+            PassProgress(FileCursor(folder), lambda users: users),
+        ).run(StopFlag())
+
+    def _recompute(self, metrics: tuple[str, ...], turns: Turns) -> UserRecompute:
+        clock = _Noting(_Stepped(self._clock, turns))
+        spark = cast(
+            SparkSession, SimpleNamespace(sparkContext=SimpleNamespace(applicationId="a"), version="4")
+        )
+        return UserRecompute(
+            spark, self._database["healthmetrics"], turns.collection(self._target), clock, "UTC",
+            compute=lambda *_: _results(metrics, self._noted(clock.last)),
+        )  # fmt: skip
+
+    def _executors(self, metrics: tuple[str, ...], turns: Turns) -> None:
+        at = turns.call(self._clock.now)
+        results = _results(metrics, self._noted(at))
+        work = _Work(
+            "",
+            1,
+            self._database.name,
+            "healthmetrics",
+            "analytics",
+            "UTC",
+            str(self._folder),
+            "batch",
+            at,
+            USERS,
+            9,
+        )
+        object.__setattr__(work, "door", turns.collection(self._target))
+        list(write_partition(work, {}, iter(results.to_batches(max_chunksize=4))))
+
+
+class _Work(Calculation):
+    def collection(self, _name: str) -> Collection[dict[str, Any]]:
+        return cast("Collection[dict[str, Any]]", self.__dict__["door"])
+
+
+class _Stepped:
+    def __init__(self, clock: ServerClock, turns: Turns) -> None:
+        self._clock, self._turns = clock, turns
+
+    def now(self) -> datetime:
+        return cast(datetime, self._turns.call(self._clock.now))
+
+
+class _Noting(MonotonicClock):
+    """Remembers what the calculation's time is."""
+
+    last: datetime
+
+    def next(self) -> datetime:
+        self.last = super().next()
+        return self.last
+
+
+@pytest.fixture
+def race(
+    database: Database[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Race]:
+    """Writers with small bulks, so that one write has several."""
+    ensure_indexes(database["analytics"])
+    small = partial(upsert_newer, threads=1, bulk=2)
+    for module in (pipelines.health.users, pipelines.health.executor_tasks):
+        monkeypatch.setattr(module, "upsert_newer", small)
+    race = Race(database, tmp_path)
+    yield race
+    race.end()
+
+
+_KINDS = st.sampled_from(["driver", "executors", "full"])
+_METRICS = st.sampled_from([_COMMON, (*_COMMON, _SOMETIMES)])
+_LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
+_AHEAD = _LONG_AGO + timedelta(days=40_000)
+# None is no result at all. The last two are beyond Python's dates.
+_STORED = st.sampled_from(
+    [
+        None,
+        "absent",
+        "2026-01-01T00:00:00Z",
+        7,
+        _LONG_AGO,
+        _AHEAD,
+        [_AHEAD],
+        DatetimeMS(2**53),
+        DatetimeMS(-(2**53)),
+    ]
+)
+
+
+@settings(
+    max_examples=20,
+    deadline=None,
+    # Each example takes a third of a second, and shrinking takes hundreds.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    stored=_STORED,
+    writers=st.lists(st.tuples(_KINDS, _METRICS), min_size=2, max_size=3),
+    schedule=st.lists(st.integers(0, 2), max_size=30),
+    last=st.permutations([0, 1]),
+)
+def test_whatever_the_interleaving_each_key_ends_with_the_latest_calculation(
+    race: Race, stored: Any, writers: list[tuple[str, tuple[str, ...]]], schedule: list[int], last: list[int]
+) -> None:
+    """Starts and lengths differ, and any writer may stand still for as long as it likes, at any command.
+
+    A result never goes back to an older calculation, not even for a moment; of what was there without a date,
+    or with one in the future, nothing stays.
+    """
+    race.seed(stored)
+    for kind, metrics in writers:
+        race.start(kind, metrics)
+    for number in schedule:
+        race.step(number % len(writers))
+    race.finish(last)
+    newest = max(race.calculated)
+    found = race.stored()
+    users = {str(user) for user in USERS}
+    for user in users:
+        for metric in _COMMON:
+            document = found[user, metric]
+            assert document["calculatedAt"] == newest
+            assert document["analytics"]["rollingAverage"] in race.calculated[newest]
+    assert all(one.get("calculatedAt") in race.calculated for key, one in found.items() if key[0] in users)
+    if any(kind == "full" for kind, _ in writers):
+        assert {user for user, _ in found} == users

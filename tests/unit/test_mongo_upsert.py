@@ -1,0 +1,169 @@
+"""What the writer makes of a server's answers: conflicts, refusals, writes that nobody confirms."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any, cast
+
+import mongomock
+import pytest
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError
+
+import sinks.mongo_upsert
+from contracts import Sale, UnavailableError, WriteResult
+from sinks.mongo_upsert import upsert_newer
+from sinks.stock_sales import SalesStore
+from sinks.stock_totals import send, swap
+from sources.mongo_client import connect
+
+T = datetime(2026, 1, 1, tzinfo=timezone.utc)
+CLOCK = SimpleNamespace(now=lambda: T + timedelta(days=1))
+USERS = sorted(ObjectId() for _ in range(10))
+CONFLICT, VALIDATION, DUPLICATE = 112, 121, 11000
+
+Errors = Callable[[int, dict[str, Any]], int | None]
+
+
+class Server:
+    """A collection in memory that refuses parts of its bulks: `code(bulk, key)` is None for what is done."""
+
+    def __init__(self, code: Errors) -> None:
+        name = f"mongomock://{ObjectId()}"
+        self.documents: Collection[dict[str, Any]] = connect(name)["x"]["analytics"]
+        self.bulks: list[tuple[int, list[dict[str, Any]]]] = []
+        self._code = code
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.documents, name)
+
+    def bulk_write(self, operations: Sequence[UpdateOne], ordered: bool) -> Any:
+        """As pymongo does it: what is not refused is written, whatever is before or after it."""
+        assert not ordered
+        filters = [operation._filter for operation in operations]
+        number = len(self.bulks)
+        self.bulks.append((threading.get_ident(), cast("list[dict[str, Any]]", filters)))
+        codes = [self._code(number, dict(found)) for found in filters]
+        done = [operation for operation, code in zip(operations, codes, strict=True) if code is None]
+        answer = self.documents.bulk_write(done, ordered=False) if done else None
+        errors = [{"index": index, "code": code} for index, code in enumerate(codes) if code is not None]
+        if errors:
+            counts = {"nUpserted": answer.upserted_count, "nMatched": answer.matched_count} if answer else {}
+            raise BulkWriteError({"nUpserted": 0, "nMatched": 0, **counts, "writeErrors": errors})
+        return answer
+
+
+def documents(at: datetime = T) -> list[dict[str, Any]]:
+    """One a user."""
+    return [
+        {"userId": user, "metricType": "steps", "timeRange": "7day", "calculatedAt": at} for user in USERS
+    ]
+
+
+def write(server: Any, at: datetime = T, **options: int) -> WriteResult:
+    """The documents of `at`."""
+    return upsert_newer(server, documents(at), USERS, at, CLOCK, **options)
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Conflicts are tried again at once."""
+    monkeypatch.setattr(sinks.mongo_upsert, "_WAIT_SECONDS", 0.0)
+
+
+def test_what_was_refused_as_a_conflict_is_sent_again_until_it_is_written() -> None:
+    """Only that; and the counts are those of all tries."""
+    refused = [{USERS[1], USERS[7]}, {USERS[7]}]
+    server = Server(
+        lambda bulk, key: CONFLICT if bulk < len(refused) and key["userId"] in refused[bulk] else None
+    )
+    assert write(server, threads=1) == WriteResult(inserted=len(USERS))
+    assert [len(filters) for _, filters in server.bulks] == [10, 2, 1]
+
+
+def test_conflicts_that_do_not_end_fail_the_write() -> None:
+    """They are neither given up in silence nor taken for faults of the documents."""
+    server = Server(lambda _bulk, key: CONFLICT if key["userId"] == USERS[3] else None)
+    with pytest.raises(UnavailableError, match="conflicts"):
+        write(server)
+
+
+def test_any_other_refusal_is_a_failed_write_with_its_code_and_the_old_version_stays() -> None:
+    """Also of a document that an index of somebody else's refuses; the others of its bulk are written."""
+    write(Server(lambda *_: None))
+    server = Server(lambda bulk, key: VALIDATION if bulk and key["userId"] == USERS[3] else None)
+    assert write(server).inserted == len(USERS)
+    done = write(server, T + timedelta(seconds=1))
+    assert (done.updated, done.deleted) == (len(USERS) - 1, 0)
+    (failure,) = done.failed
+    assert (failure.document["userId"], failure.reason) == (USERS[3], "refused by the server (code 121)")
+    stored = server.documents.find_one({"userId": USERS[3]})
+    assert stored
+    assert stored["calculatedAt"] == T
+
+
+def test_a_duplicate_key_is_no_skip_before_a_second_look() -> None:
+    """Between our look and our insert another writer has stored an older result, which must not stay."""
+    server = Server(lambda bulk, _key: DUPLICATE if bulk == 0 else None)
+    server.documents.insert_many(documents(T - timedelta(days=1)))
+    assert write(server) == WriteResult(updated=len(USERS))
+    assert server.documents.count_documents({"calculatedAt": T}) == len(USERS)
+
+
+def test_writers_beside_each_other_have_key_ranges_of_their_own() -> None:
+    """Bulks over mixed ranges wait for each other's locks; each thread's keys come in one order."""
+    server = Server(lambda *_: None)
+    write(server, threads=2, bulk=2)
+    ranges: dict[int, list[ObjectId]] = {}
+    # A thread that is quick may do both halves.
+    for thread, filters in server.bulks:
+        ranges.setdefault(thread, []).extend(key["userId"] for key in filters)
+    assert sorted(user for users in ranges.values() for user in users) == USERS
+    for users in ranges.values():
+        places = [USERS.index(user) for user in users]
+        steps = [after - before for before, after in itertools.pairwise(places)]
+        assert sum(step != 1 for step in steps) <= 1
+
+
+class Unconfirmed:
+    """A collection of a replica set with too few members: it writes, and cannot say that it stays."""
+
+    codec_options = mongomock.MongoClient()["x"]["y"].codec_options
+
+    def __getattr__(self, _name: str) -> Any:
+        return self._write
+
+    def __getitem__(self, _name: str) -> Any:
+        return self
+
+    def _write(self, operations: Sequence[Any], **_options: Any) -> Any:
+        written = len(operations)
+        raise BulkWriteError(
+            {
+                "writeErrors": [],
+                "writeConcernErrors": [{"code": 64, "errmsg": "waiting for replication timed out"}],
+                "nUpserted": written,
+                "nMatched": 0,
+            }
+        )
+
+
+@pytest.mark.parametrize(
+    "writing",
+    [
+        write,
+        lambda server: SalesStore(server).insert([Sale("i1", "c1", T, 100, (("p1", 1),))], 1),
+        lambda server: send(server, [swap("p1", None, ("units",), {"units": 1})]),
+    ],
+    ids=["health's results", "stock's invoices", "stock's totals"],
+)
+def test_what_no_majority_has_confirmed_does_not_count_as_written(writing: Callable[[Any], Any]) -> None:
+    """An election may take it back: the batch is held and comes again."""
+    with pytest.raises(UnavailableError, match="has not confirmed"):
+        writing(Unconfirmed())
