@@ -1,37 +1,55 @@
-"""The indexes of the analytics collection: created, or verified where they are."""
+"""The indexes of the analytics collection: created, or verified where they are, and cleared the way for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pymongo
-from pymongo import ASCENDING
+from bson.datetime_ms import DatetimeMS
+from pymongo import ASCENDING, DeleteOne
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from contracts import ConfigurationError
+from contracts import ConfigurationError, Document, UnavailableError
+from sinks.mongo_errors import is_unauthorized
+from sinks.mongo_stored import KEY, KEY_AND_DATE, key_of, tolerant
 
 # In this order because the backend owns a non-unique index on {userId, metricType, timeRange}, and a server
 # refuses two indexes with the same keys and other options.
-UNIQUE_KEY = [("userId", ASCENDING), ("timeRange", ASCENDING), ("metricType", ASCENDING)]
+UNIQUE_KEY = [(name, ASCENDING) for name in KEY]
 TTL_KEY = [("expiresAt", ASCENDING)]
 UNIQUE_NAME, TTL_NAME = "analytics_unique_key", "analytics_ttl"
 _SHOWN = 5
+_AT_ONCE, _ROUNDS = 1_000, 5
 # Far above the client's bound for a command: an index over a large collection takes its time.
 _BUILD_SECONDS = 3_600.0
 
 
-def ensure_indexes(collection: Collection[dict[str, Any]]) -> None:
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """The indexes that were made, and how many results went because they shared a key with a newer one."""
+
+    made: tuple[str, ...] = ()
+    duplicates: int = 0
+
+
+def ensure_indexes(collection: Collection[dict[str, Any]]) -> Mended:
     """Create `analytics_unique_key` and `analytics_ttl` unless equal ones exist under any name.
 
-    Raises ConfigurationError that names duplicates which block the unique index, or an index in the way.
+    Of results that share a key only the newest stays, or the unique index could not be built. Raises
+    ConfigurationError that names an index in the way; pymongo's errors pass through.
     """
     missing = missing_indexes(collection)
+    duplicates = 0
     with pymongo.timeout(_BUILD_SECONDS):
         if UNIQUE_NAME in missing:
-            _create_unique(collection)
+            duplicates = _create_unique(collection)
         if TTL_NAME in missing:
             _create(collection, TTL_KEY, name=TTL_NAME, expireAfterSeconds=0)
+    return Mended(tuple(missing), duplicates)
 
 
 def missing_indexes(collection: Collection[dict[str, Any]]) -> list[str]:
@@ -45,20 +63,77 @@ def missing_indexes(collection: Collection[dict[str, Any]]) -> list[str]:
     return missing
 
 
-def _create_unique(collection: Collection[dict[str, Any]]) -> None:
-    try:
+def _create_unique(collection: Collection[dict[str, Any]]) -> int:
+    """How many duplicates had to go. Writers beside us may make new ones until the index is there."""
+    removed = 0
+    for _ in range(_ROUNDS):
+        found = _clear_or_create(collection)
+        if not found:
+            return removed
+        removed += found
+    raise UnavailableError(
+        f"{collection.name} gets new duplicates as fast as they are removed, so its unique index cannot be "
+        "built yet; it is tried again. Does something else write results there?"
+    )
+
+
+def _clear_or_create(collection: Collection[dict[str, Any]]) -> int:
+    """How many duplicates in the way of the unique index were removed; 0 when it is there now."""
+
+    def create() -> None:
         _create(collection, UNIQUE_KEY, name=UNIQUE_NAME, unique=True)
-    except OperationFailure:
-        # Servers name this failure differently (mongod 11000, DocumentDB 1), so the data decides.
-        names = ", ".join(duplicate_keys(collection))
-        if not names:
+
+    try:
+        create()
+    except OperationFailure as error:
+        # Servers name this failure differently (mongod 11000, DocumentDB 1), so the data decide.
+        if is_unauthorized(error):
             raise
-        raise ConfigurationError(
-            f"{collection.name} holds several documents for the same user, range and metric, so the unique "
-            f"index cannot be built. Some of them: {names}. Everything there is computed from healthmetrics, "
-            f"so drop the collection (mongosh: db.{collection.name}.drop()) and run "
-            "`python process_batch.py --full`."
-        ) from None
+        removed = remove_duplicates(collection)
+        if not removed:
+            # Another instance may just have done it.
+            create()
+        return removed
+    return 0
+
+
+def remove_duplicates(collection: Collection[dict[str, Any]]) -> int:
+    """Of results that share a key leave the one with the newest `calculatedAt`; how many went.
+
+    Among equals the greatest `_id` stays, and any date goes before what is none. The server sorts, on its
+    disk if need be, so that memory here is that of one bulk. A result that changed since it was read is left
+    alone. An array in a key, which no result has, would block the index as well: such documents go too.
+    """
+    arrays = {"$or": [{name: {"$type": "array"}} for name in KEY]}
+    removed = collection.delete_many(arrays).deleted_count
+    losers: list[DeleteOne] = []
+    for loser in _losers(collection):
+        unchanged = {"_id": loser["_id"], "calculatedAt": {"$eq": loser.get("calculatedAt")}}
+        losers.append(DeleteOne(unchanged))
+        if len(losers) >= _AT_ONCE:
+            removed += collection.bulk_write(losers, ordered=False).deleted_count
+            losers = []
+    if losers:
+        removed += collection.bulk_write(losers, ordered=False).deleted_count
+    return removed
+
+
+def _losers(collection: Collection[dict[str, Any]]) -> Iterator[Document]:
+    order = dict.fromkeys((*KEY, "calculatedAt", "_id"), ASCENDING)
+    pipeline: list[dict[str, Any]] = [{"$project": KEY_AND_DATE}, {"$sort": order}]
+    best: Document | None = None
+    for document in tolerant(collection).aggregate(pipeline, allowDiskUse=True, batchSize=_AT_ONCE):
+        if best is None or key_of(best) != key_of(document):
+            best = document
+        elif _is_dated(document) or not _is_dated(best):
+            yield best
+            best = document
+        else:
+            yield document
+
+
+def _is_dated(document: Document) -> bool:
+    return isinstance(document.get("calculatedAt"), datetime | DatetimeMS)
 
 
 def _create(collection: Collection[dict[str, Any]], keys: list[tuple[str, int]], **options: Any) -> None:

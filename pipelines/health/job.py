@@ -17,6 +17,7 @@ from checkpoint.store import CheckpointStore
 from contracts import BatchReport
 from monitoring.audit_metrics import AuditMetrics
 from monitoring.batch_history import BatchHistory, batch_line
+from monitoring.index_metrics import IndexMetrics
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
@@ -31,6 +32,7 @@ from pipelines.health.by_size import executors_from, piece_size, users_recompute
 from pipelines.health.dead_letter_retry import LetterRetry
 from pipelines.health.failures import Failures
 from pipelines.health.full_pass import FullPass
+from pipelines.health.index_upkeep import IndexUpkeep
 from pipelines.health.isolation import Isolation
 from pipelines.health.pass_progress import PassProgress
 from pipelines.health.stores import SOURCE_COLLECTION, open_cursor, open_database, open_letters
@@ -68,6 +70,7 @@ class HealthPipeline:
     backend: Backend
     state: RunState
     audit: Audit
+    indexes: IndexUpkeep
 
     def once(self, stop: StopFlag, since: datetime | None = None) -> bool:
         """One bounded pass over what changed; False when it failed and may be tried again.
@@ -75,6 +78,7 @@ class HealthPipeline:
         Raises ConfigurationError or AlreadyRunningError when only a person can mend what is wrong.
         """
         self.state.begin()
+        self.indexes.run_due()
         self.letters.run_due()
         polled_at = self.batch.drain(stop, since)
         # A pass that was stopped half-way leaves a backlog behind, and says nothing about the data.
@@ -150,12 +154,13 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
         )
         if settings.manage_source_index:
             poll.ensure_index()
-        ensure_indexes(target)
+        mended = ensure_indexes(target)
         with spark_session(settings, streaming) as spark:
             logger.info(
                 f"✅ Spark Session Initialized; 📂 checkpoint location: {settings.checkpoint_location}"
             )
             job = assemble(settings, spark, source, target, clock, cursor, poll)
+            job.indexes.removed(mended)
             yield job
             job.backend.close(STREAM_FLUSH_SECONDS)
 
@@ -185,7 +190,8 @@ def assemble(
         faults=faults,
     )
     recompute = isolated(recompute_of(on_written=_on_written(state, backend)))
-    on_report = _reporter(history, metrics, poll_metrics)
+    indexes = IndexUpkeep(target, poll, settings.manage_source_index, IndexMetrics(metrics))
+    on_report = _reporter(history, metrics, poll_metrics, indexes)
     batch = HealthBatch(
         poll=poll,
         recompute=recompute,
@@ -208,7 +214,7 @@ def assemble(
     audit = _audit(settings, source, target, metrics)
     return HealthPipeline(
         settings, spark, source, target, clock, cursor, batch, full, retry, history, metrics, poll_metrics,
-        backend, state, audit,
+        backend, state, audit, indexes,
     )  # fmt: skip
 
 
@@ -248,7 +254,7 @@ def _audit(
 
 
 def _reporter(
-    history: BatchHistory, metrics: Metrics, poll_metrics: PollMetrics
+    history: BatchHistory, metrics: Metrics, poll_metrics: PollMetrics, indexes: IndexUpkeep
 ) -> Callable[[BatchReport], None]:
     def report(batch: BatchReport) -> None:
         batch.require_accounted()
@@ -256,5 +262,7 @@ def _reporter(
         poll_metrics.observe(batch)
         metrics.observe(batch)
         (logger.info if batch.success else logger.error)(batch_line(batch), batch=entry)
+        # A backlog or a full pass may take hours.
+        indexes.run_due()
 
     return report

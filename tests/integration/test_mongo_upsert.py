@@ -14,7 +14,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from contracts import ConfigurationError, WriteResult
+from contracts import WriteResult
 from sinks.mongo_indexes import ensure_indexes
 from sinks.mongo_upsert import upsert_newer
 from sources.mongo_client import ServerClock
@@ -143,14 +143,6 @@ def test_racing_writers_leave_the_newest_everywhere(
     assert analytics.count_documents({}) == len(_USERS) * len(metrics)
     assert analytics.distinct("calculatedAt", {"userId": {"$in": _USERS[40:60]}}) == [max(times)]
     assert len(analytics.distinct("calculatedAt")) <= 2
-
-
-def test_duplicates_in_the_way_of_the_unique_index_are_named(database: Database[dict[str, Any]]) -> None:
-    """The error names some of them and the remedy."""
-    user = ObjectId()
-    database["analytics"].insert_many([_document(user, T), _document(user, T)])
-    with pytest.raises(ConfigurationError, match=str(user)):
-        ensure_indexes(database["analytics"])
 
 
 def test_indexes_are_made_once_under_any_name(database: Database[dict[str, Any]]) -> None:

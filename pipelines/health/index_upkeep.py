@@ -1,0 +1,97 @@
+"""The indexes are looked after while the stream runs: others drop them, also with a whole collection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pymongo.collection import Collection
+
+from contracts import ServiceError
+from monitoring.index_metrics import IndexMetrics
+from monitoring.logs import get_logger
+from sinks.mongo_errors import denial
+from sinks.mongo_indexes import Mended, ensure_indexes, missing_indexes
+from sources.mongo_poll import MongoPoll
+
+logger = get_logger(__name__)
+
+# A look costs two commands that read no data.
+_EVERY_SECONDS = 120.0
+POLL_INDEX = "poll"
+
+
+class IndexUpkeep:
+    """Makes what is missing of the results' indexes, and of the poll's unless it `manages_source` not."""
+
+    def __init__(
+        self,
+        target: Collection[dict[str, Any]],
+        poll: MongoPoll,
+        manages_source: bool,
+        metrics: IndexMetrics,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._target = target
+        self._poll = poll
+        self._manages_source = manages_source
+        self._metrics = metrics
+        self._monotonic = monotonic
+        self._due_at = monotonic()
+        self._told = ""
+
+    def run_due(self) -> None:
+        """Look and mend if the time has come; to be called by the thread that processes batches.
+
+        What cannot be mended is told once, counted by the metric, and tried again at the next look.
+        """
+        if self._monotonic() < self._due_at:
+            return
+        self._due_at = self._monotonic() + _EVERY_SECONDS
+        try:
+            self.run()
+        except Exception as error:  # noqa: BLE001 - the boundary: the batches go on without an index
+            cause = str(error) if isinstance(error, ServiceError) else denial(error) or type(error).__name__
+            self._tell(f"The indexes could not be looked after; it is tried again: {cause}")
+
+    def run(self) -> None:
+        """Look and mend now. Raises ServiceError and pymongo's errors."""
+        missing, poll_is_missing = missing_indexes(self._target), not self._poll.has_index()
+        # Before anything is made: that may fail, or take long.
+        self._metrics.missing([*missing, *([POLL_INDEX] if poll_is_missing else [])])
+        if poll_is_missing and self._manages_source:
+            self._poll.ensure_index()
+            self._made([POLL_INDEX])
+        if missing:
+            mended = ensure_indexes(self._target)
+            self._made(mended.made)
+            self.removed(mended)
+        if poll_is_missing and not self._manages_source:
+            self._metrics.missing([POLL_INDEX])
+            self._tell(
+                "The index {updatedAt: 1, _id: 1} of healthmetrics is missing and MANAGE_SOURCE_INDEX is "
+                "false: every poll reads everything. mongosh: "
+                "db.healthmetrics.createIndex({updatedAt: 1, _id: 1})"
+            )
+        else:
+            self._metrics.missing([])
+            self._told = ""
+
+    def _made(self, names: Sequence[str]) -> None:
+        self._metrics.made(names)
+        logger.warning(f"🧱 Indexes were missing and are made again: {', '.join(names)}")
+
+    def removed(self, mended: Mended) -> None:
+        """Tell and count the results that went because newer ones had their keys."""
+        if mended.duplicates:
+            self._metrics.removed(mended.duplicates)
+            logger.warning(
+                f"🧹 {mended.duplicates} documents of {self._target.name} shared their key (user, range, "
+                "metric) with a newer one and were removed"
+            )
+
+    def _tell(self, text: str) -> None:
+        if text != self._told:
+            logger.warning(text)
+        self._told = text

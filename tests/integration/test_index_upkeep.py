@@ -1,0 +1,219 @@
+"""Indexes that others drop come back, and what became possible without them is mended: on the real server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from bson.datetime_ms import DatetimeMS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pymongo.database import Database
+from pyspark.sql import SparkSession
+
+import pipelines.health.index_upkeep
+import sinks.mongo_indexes
+from monitoring.index_metrics import IndexMetrics
+from monitoring.metrics import Metrics
+from pipelines.health.index_upkeep import IndexUpkeep
+from pipelines.runner import StopFlag
+from sinks.mongo_indexes import ensure_indexes, missing_indexes, remove_duplicates
+from sources.mongo_client import for_reading
+from sources.mongo_poll import MongoPoll
+from tests.integration.test_any_cutting import pipeline
+from tests.unit.test_metrics import samples
+
+T = datetime(2026, 1, 1, tzinfo=timezone.utc)
+USERS = sorted(ObjectId() for _ in range(3))
+METRICS_FILE = "spark_analytics_metrics.prom"
+_DATES = [T, T + timedelta(seconds=1), T + timedelta(days=9_000), DatetimeMS(-(2**53)), "2027-01-01", None, 7]
+
+
+def _rank(document: dict[str, Any]) -> tuple[bool, int, Any]:
+    """Dates before what is none, later dates before earlier ones, of equals the greatest `_id`."""
+    date = document.get("calculatedAt")
+    if isinstance(date, datetime):
+        return True, round(date.timestamp() * 1000), document["_id"]
+    return isinstance(date, DatetimeMS), int(date) if isinstance(date, DatetimeMS) else 0, document["_id"]
+
+
+_USER, _SPAN = st.sampled_from([*USERS, "text"]), st.sampled_from(["7day", None])
+_STORED = st.tuples(_USER, _SPAN, st.sampled_from(_DATES))
+    st.sampled_from([*USERS, "text"]), st.sampled_from(["7day", None]), st.sampled_from(_DATES)
+)
+_CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+def _key(document: dict[str, Any]) -> tuple[Any, ...]:
+    return (str(document["userId"]), document.get("timeRange"))
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=_CHECKS)
+@given(stored=st.lists(_STORED, max_size=25))
+def test_of_each_key_the_newest_stays_and_the_unique_index_is_there(
+    database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, stored: list[tuple[Any, ...]]
+) -> None:
+    """Whatever stands there, in any number; among equals always the same one."""
+    monkeypatch.setattr(sinks.mongo_indexes, "_AT_ONCE", 2)
+    database["analytics"].drop()
+    documents: list[dict[str, Any]] = [
+        {"userId": user, "metricType": "steps", "timeRange": span, "calculatedAt": date}
+        for user, span, date in stored
+    ]
+    # Null and absent are one to an index.
+    for document in documents[::2]:
+        for name in [name for name, value in document.items() if value is None]:
+            del document[name]
+    if documents:
+        database["analytics"].insert_many(documents)
+    mended = ensure_indexes(database["analytics"])
+    assert missing_indexes(database["analytics"]) == []
+    left = list(for_reading(database["analytics"]).find())
+    by_key: dict[Any, list[dict[str, Any]]] = {}
+    for document in documents:
+        by_key.setdefault(_key(document), []).append(document)
+    assert mended.duplicates == len(documents) - len(by_key)
+    assert {_key(one): one["_id"] for one in left} == {
+        key: max(same, key=_rank)["_id"] for key, same in by_key.items() if _is_dated(same)
+    } | {_key(one): one["_id"] for one in left if not _is_dated(by_key[_key(one)])}
+
+
+def _is_dated(documents: list[dict[str, Any]]) -> bool:
+    return any(_rank(one)[0] for one in documents)
+
+
+def test_a_result_that_changes_while_duplicates_are_sought_is_not_removed(
+    database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have become the newest: a running writer updates whichever of the two it finds."""
+    target = database["analytics"]
+    key = {"userId": USERS[0], "metricType": "steps", "timeRange": "7day"}
+    target.insert_many(
+        [{"_id": 1, **key, "calculatedAt": T}, {"_id": 2, **key, "calculatedAt": T + timedelta(1)}]
+    )
+    sought = sinks.mongo_indexes._losers
+
+    def and_written(collection: Any) -> Any:
+        found = list(sought(collection))
+        target.update_one({"_id": 1}, {"$set": {"calculatedAt": T + timedelta(3)}})
+        return iter(found)
+
+    monkeypatch.setattr(sinks.mongo_indexes, "_losers", and_written)
+    assert remove_duplicates(target) == 0
+    monkeypatch.undo()
+    assert remove_duplicates(target) == 1
+    assert [one["_id"] for one in target.find()] == [1]
+
+
+class Bench:
+    """An upkeep with a clock of its own, after its first look."""
+
+    def __init__(self, folder: Path, database: Database[dict[str, Any]]) -> None:
+        self.database, self.seconds = database, 0.0
+        self._metrics = Metrics(folder)
+        self._poll = MongoPoll(database["healthmetrics"], 60, 100)
+        self._poll.ensure_index()
+        ensure_indexes(database["analytics"])
+        self.upkeep = self.start(manages_source=True)
+        self.upkeep.run_due()
+
+    def start(self, manages_source: bool) -> IndexUpkeep:
+        """Another one, which is due at once."""
+        metrics = IndexMetrics(self._metrics) if not hasattr(self, "upkeep") else self.upkeep._metrics
+        return IndexUpkeep(
+            self.database["analytics"], self._poll, manages_source, metrics, monotonic=lambda: self.seconds
+        )
+
+    def missing(self) -> list[str]:
+        """What is missing now."""
+        return [*missing_indexes(self.database["analytics"]), *([] if self._poll.has_index() else ["poll"])]
+
+    def measured(self) -> dict[str, float]:
+        """The metrics as the file has them."""
+        self._metrics.write()
+        found = samples(self._metrics.path)
+        return {name.removeprefix("health_"): value for name, value in found.items() if value}
+
+
+@pytest.fixture
+def bench(tmp_path: Path, database: Database[dict[str, Any]]) -> Bench:
+    """Nothing is missing yet."""
+    return Bench(tmp_path, database)
+
+
+@pytest.mark.parametrize(
+    ("harm", "lost"),
+    [
+        (lambda database: database["analytics"].drop_indexes(), ["analytics_unique_key", "analytics_ttl"]),
+        (lambda database: database["healthmetrics"].drop_indexes(), ["poll"]),
+        (lambda database: database["analytics"].drop(), ["analytics_unique_key", "analytics_ttl"]),
+        (
+            lambda database: database.client.drop_database(database.name),
+            ["analytics_unique_key", "analytics_ttl", "poll"],
+        ),
+    ],
+    ids=["syncIndexes()", "syncIndexes() of the source", "collection", "database"],
+)
+def test_what_others_drop_is_back_within_minutes_and_told(
+    bench: Bench, capsys: pytest.CaptureFixture[str], harm: Callable[[Any], None], lost: list[str]
+) -> None:
+    """And a look costs nothing before its time. What was stored twice meanwhile is there once afterwards."""
+    harm(bench.database)
+    key = {"userId": USERS[0], "metricType": "steps", "timeRange": "7day"}
+    twice = "analytics_unique_key" in lost
+    if twice:
+        bench.database["analytics"].insert_many({**key, "calculatedAt": T + timedelta(n)} for n in (2, 1))
+    bench.seconds = 119
+    bench.upkeep.run_due()
+    assert bench.missing() == lost
+    bench.seconds = 120
+    bench.upkeep.run_due()
+    assert bench.missing() == []
+    text, measured = capsys.readouterr().out, bench.measured()
+    for name in lost:
+        assert name in text
+        assert measured[f"indexes_made_total{{{name}}}"] == 1
+    assert not any(name.startswith("index_missing") for name in measured)
+    if twice:
+        assert [one["calculatedAt"] for one in bench.database["analytics"].find()] == [T + timedelta(2)]
+        assert "1 documents of analytics shared their key" in text
+        assert measured["duplicates_removed_total"] == 1
+
+
+def test_a_source_that_is_not_ours_to_index_is_left_alone_told_once_and_measured(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MANAGE_SOURCE_INDEX=false; the warning has the command, and ends when somebody has made the index."""
+    bench.database["healthmetrics"].drop_indexes()
+    upkeep = bench.start(manages_source=False)
+    for _ in range(3):
+        upkeep.run_due()
+        bench.seconds += 120
+    assert bench.missing() == ["poll"]
+    assert bench.measured()["index_missing{poll}"] == 1
+    assert capsys.readouterr().out.count("createIndex({updatedAt: 1, _id: 1})") == 1
+    bench.database["healthmetrics"].create_index([("updatedAt", 1), ("_id", 1)])
+    upkeep.run_due()
+    assert "index_missing{poll}" not in bench.measured()
+
+
+def test_a_job_looks_after_its_indexes_when_it_idles_and_in_the_middle_of_a_long_pass(
+    spark: SparkSession, database: Database[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to change a document, and nobody has to wait for the end of a backlog or a sweep."""
+    monkeypatch.setattr(pipelines.health.index_upkeep, "_EVERY_SECONDS", 0.0)
+    job = pipeline(spark, database, tmp_path)
+    database["analytics"].drop_indexes()
+    assert job.once(StopFlag())
+    assert missing_indexes(database["analytics"]) == []
+    now = datetime.now(timezone.utc)
+    day = {"userId": USERS[0], "date": now, "metrics": {"steps": 5}, "source": "manual", "updatedAt": now}
+    database["healthmetrics"].insert_one(day)
+    database["analytics"].drop_indexes()
+    seen: list[list[str]] = []
+    job.full.run(StopFlag(), between=lambda: seen.append(missing_indexes(database["analytics"])))
+    assert seen == [[]]
