@@ -43,8 +43,6 @@ def _rank(document: dict[str, Any]) -> tuple[bool, int, Any]:
 
 _USER, _SPAN = st.sampled_from([*USERS, "text"]), st.sampled_from(["7day", None])
 _STORED = st.tuples(_USER, _SPAN, st.sampled_from(_DATES))
-    st.sampled_from([*USERS, "text"]), st.sampled_from(["7day", None]), st.sampled_from(_DATES)
-)
 _CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
