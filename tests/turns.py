@@ -41,6 +41,7 @@ class Turns:
         """No more turns: a thread that stood still for ever would keep the process from ending."""
         self._free = True
         self._go.release()
+        self._thread.join(_PATIENCE_SECONDS)
 
     def collection(self, real: Collection[dict[str, Any]]) -> Collection[dict[str, Any]]:
         """`real`, each command of which takes a turn."""

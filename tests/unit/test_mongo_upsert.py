@@ -18,6 +18,7 @@ from pymongo.errors import BulkWriteError
 
 import sinks.mongo_upsert
 from contracts import Sale, UnavailableError, WriteResult
+from sinks.mongo_indexes import ensure_indexes
 from sinks.mongo_upsert import upsert_newer
 from sinks.stock_sales import SalesStore
 from sinks.stock_totals import send, swap
@@ -114,6 +115,30 @@ def test_a_duplicate_key_is_no_skip_before_a_second_look() -> None:
     server.documents.insert_many(documents(T - timedelta(days=1)))
     assert write(server) == WriteResult(updated=len(USERS))
     assert server.documents.count_documents({"calculatedAt": T}) == len(USERS)
+
+
+@pytest.mark.parametrize(
+    ("stored", "stays"),
+    [
+        (T - timedelta(days=1), False),
+        (T + timedelta(hours=1), True),
+        (T + timedelta(days=2), False),
+        ("2026-01-01", False),
+        (None, False),
+    ],
+    ids=["older", "newer", "ahead", "text", "null"],
+)
+def test_newer_wins_in_the_embedded_store_too(stored: Any, stays: bool) -> None:
+    """The demo has it; it knows neither the server's time nor dates that Python has not."""
+    server = Server(lambda *_: None)
+    ensure_indexes(server.documents)
+    server.documents.insert_many([{**document, "calculatedAt": stored} for document in documents()])
+    extra = {"userId": USERS[0], "metricType": "weight", "timeRange": "7day", "calculatedAt": stored}
+    server.documents.insert_one(extra)
+    expected = WriteResult(skipped=len(USERS)) if stays else WriteResult(updated=len(USERS), deleted=1)
+    assert write(server) == expected
+    dates = {document["calculatedAt"] for document in server.documents.find()}
+    assert dates == {stored if stays else T}
 
 
 def test_writers_beside_each_other_have_key_ranges_of_their_own() -> None:
