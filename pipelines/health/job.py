@@ -211,10 +211,9 @@ def assemble(
     progress = PassProgress(cursor, partial(piece_size, settings, from_users), settings.full_users_per_second)
     everybody = isolated(recompute_of())
     full = FullPass(source, target, everybody, letters, clock, batch.next_batch_id, on_report, progress)
-    audit = _audit(settings, source, target, metrics)
     return HealthPipeline(
         settings, spark, source, target, clock, cursor, batch, full, retry, history, metrics, poll_metrics,
-        backend, state, audit, indexes,
+        backend, state, _audit(settings, source, target, metrics), indexes,
     )  # fmt: skip
 
 
