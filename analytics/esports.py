@@ -5,7 +5,7 @@ Pure expressions of Spark.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -110,14 +110,14 @@ _MATCH_STATUS = "('finished', 'live', 'scheduled')"
 _YEARS = "TIMESTAMP '0001-01-02' AND TIMESTAMP '9999-12-30'"
 
 
-def judge(records: DataFrame, dataset: Dataset) -> DataFrame:
+def judge(records: DataFrame, dataset: Dataset, also: Sequence[str] = ()) -> DataFrame:
     """KAFKA_SCHEMA with `reason`, null for what counts, and the dataset's columns but for ORIGIN_FIELDS.
 
-    The dataset's columns mean nothing where there is a reason. Texts are as they came, those of partitions
-    trimmed; times without an offset are UTC.
+    The columns `also` come along. The dataset's columns mean nothing where there is a reason. Texts are as
+    they came, those of partitions trimmed; times without an offset are UTC.
     """
     fields = ", ".join(f"{name}: {_parsed_as(kind)}" for name, kind in dataset.fields.items())
-    origin = [name.split()[0] for name in KAFKA_SCHEMA.split(", ")]
+    origin = [*(name.split()[0] for name in KAFKA_SCHEMA.split(", ")), *also]
     # As texts: made one by one, the columns would take Spark's bridge longer than a small batch takes.
     typed = records.selectExpr(*origin, f"{parsed(fields)} AS parsed").selectExpr(
         *origin,
@@ -158,8 +158,16 @@ def rules(dataset: Dataset) -> dict[str, str]:
         found["number_not_finite"] = " OR ".join(f"abs({name}) = DOUBLE('infinity')" for name in numbers)
     if "role" in dataset.partitions:
         # It becomes the name of a folder.
-        found["invalid_role"] = rf"length(role) > {MAX_ROLE_LENGTH} OR role RLIKE '\\p{{Cntrl}}'"
+        found["invalid_role"] = (
+            rf"length(role) > {MAX_ROLE_LENGTH} OR role RLIKE '\\p{{Cntrl}}' OR {_folder_bytes('role')} > 255"
+        )
     return found
+
+
+def _folder_bytes(name: str) -> str:
+    """How long the name of the folder is: of what a path may not have, each becomes `%` and two digits."""
+    escaped = rf"regexp_count({name}, '[\"#%\'*/:=?\\\\{{\\[\\]^]')"
+    return f"({len(name) + 1} + octet_length({name}) + 2 * {escaped})"
 
 
 def _reason(dataset: Dataset) -> str:

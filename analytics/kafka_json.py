@@ -26,3 +26,41 @@ def is_sound(name: str) -> str:
     `record` is null where that value is `null`.
     """
     return f"is_valid_utf8(CAST(value AS STRING)) AND {name}.{_FLAW} IS NULL AND {name}.end IS NOT NULL"
+
+
+# What a record that is no JSON begins with, and what that is.
+_HEADS = (
+    (b"\xef\xbb\xbf", "JSON behind a byte order mark of UTF-8, which JSON must not have"),
+    (b"\xff\xfe", "UTF-16 text, where UTF-8 is needed"),
+    (b"\xfe\xff", "UTF-16 text, where UTF-8 is needed"),
+    (b"Obj\x01", "an Avro container file"),
+    (b"\x1f\x8b", "gzip; let Kafka's producer compress instead"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard; let Kafka's producer compress instead"),
+    (b"PAR1", "Parquet"),
+    (b"PK\x03\x04", "a ZIP file"),
+)
+
+
+def looks_like(value: bytes | None) -> str | None:
+    """What a value that is no JSON of ours seems to be, from its first bytes; None when nothing is known."""
+    if value is None:
+        return "a tombstone: no value, only a key, which asks to delete what has that key"
+    if not value.strip():
+        return "an empty value"
+    named = [what for head, what in _HEADS if value.startswith(head)]
+    return named[0] if named else _coded(value)
+
+
+def _coded(value: bytes) -> str | None:
+    """Codings that have no name of their own at the beginning."""
+    if (value[0] and value[1:2] == b"\x00") or (not value[0] and value[1:2] > b"\x00" == value[2:3]):
+        return "UTF-16 text, where UTF-8 is needed"
+    if not value[0] and len(value) > 5:
+        what = "JSON" if value[5:6] in (b"{", b"[") else "Avro or Protobuf"
+        schema = int.from_bytes(value[1:5], "big")
+        return f"{what} behind the five bytes of a schema registry (schema {schema})"
+    if 0x80 <= value[0] <= 0x8F or value[0] in (0xDE, 0xDF):
+        return "MessagePack"
+    # A first field that is a number, or a short text; what is printable is neither.
+    is_text = value[0] % 8 == 2 and value[0] < 0x80 and 0 < len(value[2:]) >= value[1] < 0x20
+    return "Protobuf" if value[0] == 0x08 or is_text else None

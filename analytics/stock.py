@@ -12,7 +12,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from analytics.kafka_json import is_sound, parsed
-from analytics.stock_values import RefusedError, cents, day, identifier, moment, quantity, text
+from analytics.stock_values import RefusedError, cents, day, fraction, identifier, moment, quantity, text
 from contracts import CORRUPT, Client, Product, Sale
 
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
@@ -28,20 +28,22 @@ _FIELDS = {
 }
 # A clock that is wrong by years would otherwise keep a product's price for years.
 _CLOCK_SKEW = timedelta(days=1)
+# Nobody means this one to be ahead; clocks differ by less.
+_KAFKA_SKEW = timedelta(minutes=5)
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 Record = Sale | Product | Client
 
 
 def parse(records: DataFrame, topics: Mapping[str, str]) -> DataFrame:
-    """Kafka's records as `kind, topic, partition, offset, timestamp, key, value` and a struct a kind.
+    """Kafka's records with their `kind` first, then as `usable` has them, then a struct a kind.
 
     `topics` names the topic of each kind; only the struct of the record's kind is filled, and that only when
     its JSON can be read. The kind of a record of another topic is null.
     """
     is_kind = {kind: f"topic = {_quoted(topic)}" for kind, topic in topics.items()}
     kinds = " ".join(f"WHEN {condition} THEN '{kind}'" for kind, condition in is_kind.items())
-    places = ("topic", "partition", "offset", "timestamp", "key", "value")
+    places = ("topic", "partition", "offset", "timestamp", "timestamp_ms", "key", "value")
     # As texts: made one by one, the columns would take Spark's bridge longer than a small batch takes.
     read = [f"IF({is_kind[name]}, {parsed(fields)}, NULL) AS {name}" for name, fields in _FIELDS.items()]
     sound = [f"IF({is_sound(name)}, {name}.record, NULL) AS {name}" for name in _FIELDS]
@@ -117,16 +119,46 @@ def _client(fields: Mapping[str, Any], row: Mapping[str, Any], now: datetime) ->
 
 
 def _order(updated_at: str | None, row: Mapping[str, Any], now: datetime) -> str:
-    """Sorts as text: when the record was made, else when Kafka got it; then where it lies in Kafka."""
-    time = row["timestamp"] or EPOCH
+    """Sorts as text: when the record was made, else when Kafka got it; then where it lies in Kafka.
+
+    A time is milliseconds, then, as far as they were sent, `.` and the digits of its smaller parts.
+    """
+    finer = ""
     if (updated_at or "").strip():
         time = moment(updated_at, "updated_at")
         if time < EPOCH:
             raise RefusedError("invalid_updated_at")
         if time > now + _CLOCK_SKEW:
             raise RefusedError("future_updated_at")
-    milliseconds = (time - EPOCH) // timedelta(milliseconds=1)
-    return f"{milliseconds:015d} {row['partition']:010d} {row['offset']:020d}"
+        finer = fraction(updated_at)[3:].rstrip("0")
+    elif _is_ahead(row, now):
+        raise RefusedError("future_kafka_timestamp")
+    else:
+        time = known_time(row, now) or EPOCH
+    return f"{_milliseconds(time):015d}{finer and '.' + finer} {row['partition']:010d} {row['offset']:020d}"
+
+
+def known_time(row: Mapping[str, Any], now: datetime) -> datetime | None:
+    """When Kafka says that it got the record; None where that cannot be, and so orders nothing."""
+    time: datetime | None = row["timestamp"]
+    return None if time is None or time <= EPOCH or _is_ahead(row, now) else time
+
+
+def _is_ahead(row: Mapping[str, Any], now: datetime) -> bool:
+    """Also of microseconds that were meant as milliseconds."""
+    time, raw = row["timestamp"], row.get("timestamp_ms")
+    if raw is None and time is not None:
+        raw = _milliseconds(time)
+    return raw is not None and raw > _milliseconds(now + _KAFKA_SKEW)
+
+
+def newest_possible(now: datetime) -> str:
+    """No `order` is greater whose time may be used at `now`."""
+    return f"{_milliseconds(now + _CLOCK_SKEW) + 1:015d}"
+
+
+def _milliseconds(time: datetime) -> int:
+    return (time - EPOCH) // timedelta(milliseconds=1)
 
 
 _JUDGES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any], datetime], Record]] = {

@@ -18,7 +18,7 @@ MAX_QUANTITY = 10**9
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?")
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
+    r"(?:[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,40}))?)?(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
 # What a producer that computes in binary floating point is off by: 59.970000000000006 is 59.97.
 _FLOAT_NOISE = Decimal("0.000001")
@@ -97,6 +97,12 @@ def moment(value: str | None, name: str) -> datetime:
         return datetime.fromisoformat(f"{day}T{clock}{zone}").astimezone(timezone.utc)
     except (ValueError, OverflowError):
         raise RefusedError(f"invalid_{name}") from None
+
+
+def fraction(value: str | None) -> str:
+    """The digits of a `moment` behind its seconds, as they were sent: a time of ours ends at microseconds."""
+    found = re.search(r":[0-9]{2}\.([0-9]+)", value or "")
+    return found[1] if found else ""
 
 
 def day(value: str | None, name: str) -> date | None:

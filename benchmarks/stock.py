@@ -35,7 +35,7 @@ from monitoring import logs
 from pipelines.kafka_connector import connector_conf
 from pipelines.runner import StopFlag
 from pipelines.stock.job import assemble, open_archive, open_database
-from pipelines.stock.kafka_input import KafkaInput, topics_of
+from pipelines.stock.kafka_input import open_input, topics_of
 from session import build_session
 from settings import Settings, load
 from sinks.stock_ledger import COLLECTION as LEDGER
@@ -149,7 +149,7 @@ class Bench:
         broker = KafkaBroker(self.spark, settings.kafka_bootstrap_servers, {})
         archive = open_archive(settings)
         checkpoint = settings.checkpoint_location / "stock" / "events"
-        source = KafkaInput(self.spark, settings, broker, checkpoint, archive)
+        source = open_input(self.spark, settings, broker, checkpoint, archive)
         if not assemble(settings, self.spark, database, source, archive).once(StopFlag()):
             raise RuntimeError("the pipeline failed; its log says why")
         broker.close()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
-from contracts import AlreadyRunningError, ConfigurationError
+from contracts import AlreadyRunningError, ConfigurationError, ServiceError
 from executor_wait import explained
 from monitoring.logs import get_logger
 from pipelines.runner import StopFlag
@@ -62,7 +62,7 @@ class Supervisor:
         """`on_failure` is told the stream's name and what its batch, or failing that its query, raised.
 
         `on_idle` is told, again and again, the name of a stream that has read its source to the end; `watch`,
-        also again and again, the name and the query of each stream that runs.
+        also again and again, the name and the query of each stream that runs, which StartAnewError ends.
         """
         self._streams = streams
         self._retry = retry
@@ -100,7 +100,11 @@ class Supervisor:
             return
         query = one.active_query()
         if query is not None:
-            self._watch(one.name, query)
+            try:
+                self._watch(one.name, query)
+            except StartAnewError as reason:
+                one.end(reason)
+                return
             status = query.status
             if status["message"] in _BETWEEN_TRIGGERS and not status["isDataAvailable"]:
                 self._on_idle(one.name)
@@ -137,8 +141,9 @@ class _Running:
         if self._query.isActive:
             return None
         died_of = self._query.exception()
-        if died_of is None and self._once:
-            self.finished = True
+        anew = isinstance(self._error, StartAnewError)
+        if anew or (died_of is None and self._once):
+            self._query, self._error, self.finished = None, None, not anew
             return None
         return self._failed(self._error or died_of or _EndedError(f"{self.name} ended by itself"), now)
 
@@ -146,6 +151,16 @@ class _Running:
         """The query while it runs."""
         query = self._query
         return query if query is not None and query.isActive else None
+
+    def end(self, reason: StartAnewError) -> None:
+        """End the query, unless a batch runs, which finds out by itself."""
+        if self._query is None or not self._busy.acquire(blocking=False):
+            return
+        try:
+            self._error = reason
+            self._query.stop()
+        finally:
+            self._busy.release()
 
     def shut(self) -> None:
         """Let a running batch finish, then end the query; no batch begins afterwards."""
@@ -191,6 +206,13 @@ class _Running:
         self._start_at = now + pause
         logger.warning(f"🔁 {self.name} failed {self._failures} times in a row; again in {pause:.1f} seconds")
         return error
+
+
+class StartAnewError(ServiceError):
+    """A query's source is another one than it was: no fault, the query is started again at once.
+
+    Raised by a batch, which then comes again, or by who watches the query.
+    """
 
 
 class BatchError(Exception):

@@ -49,6 +49,10 @@ class OffsetRanges:
         ranges = self._ranges.get(key)
         return ranges[-1][1] if ranges else 0
 
+    def ids(self, topic: str) -> set[str]:
+        """Of all topics of that name."""
+        return {topic_id for name, topic_id, _ in self._ranges if name == topic}
+
     def as_json(self) -> dict[str, Any]:
         """`{topic: {topic's id: {partition: [[first, after], …]}}}`."""
         found: dict[str, Any] = {}

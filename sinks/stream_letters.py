@@ -23,7 +23,8 @@ class RejectedRecord:
     """A record as it came: `position` counts within `source` (a line, an offset).
 
     `note` is what else one must know to try the record again, the same for all records of a source;
-    `timestamp_ms` is when its source says it was made, in milliseconds since 1970.
+    `timestamp_ms` is when its source says it was made, in milliseconds since 1970; `key` is
+    Kafka's, any bytes. `hint` says what a record that cannot be read looks like.
     """
 
     reason: str
@@ -32,6 +33,8 @@ class RejectedRecord:
     raw: bytes | None
     note: str | None = None
     timestamp_ms: int | None = None
+    key: bytes | None = None
+    hint: str | None = None
 
 
 def as_letters(records: Iterable[RejectedRecord], position: str) -> Iterator[Rejected]:
@@ -39,7 +42,7 @@ def as_letters(records: Iterable[RejectedRecord], position: str) -> Iterator[Rej
     chunk: list[RejectedRecord] = []
     size = 0
     for record in records:
-        length = len(record.raw or b"")
+        length = len(record.raw or b"") + len(record.key or b"")
         if chunk and (
             not _together(chunk[0], record) or len(chunk) == MAX_RECORDS or size + length > MAX_BYTES
         ):
@@ -64,6 +67,8 @@ def records_of(letter: dict[str, Any], reason: str) -> Sequence[RejectedRecord]:
             _bytes(item["raw"]),
             letter.get("note"),
             item.get("timestamp_ms"),
+            _bytes(item.get("key")),
+            item.get("looks_like"),
         )
         for item in map(_with_position, found)
     ]
@@ -93,12 +98,16 @@ def _item(record: RejectedRecord, position: str) -> dict[str, Any]:
     item: dict[str, Any] = {position: record.position, "raw": _shown(record.raw)}
     if record.timestamp_ms is not None:
         item["timestamp_ms"] = record.timestamp_ms
+    if record.key is not None:
+        item["key"] = _shown(record.key)
+    if record.hint is not None:
+        item["looks_like"] = record.hint
     return item
 
 
 def _with_position(item: dict[str, Any]) -> dict[str, Any]:
     """The item with `position`, whatever the letter calls it."""
-    (name,) = item.keys() - {"raw", "timestamp_ms"}
+    (name,) = item.keys() - {"raw", "timestamp_ms", "key", "looks_like"}
     return {**item, "position": item[name]}
 
 

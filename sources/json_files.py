@@ -17,23 +17,19 @@ _FIRST_OFFSET: Final = r"_([0-9]+)[.]jsonl$"
 
 
 class JsonFiles:
-    """The topics below `folder`, with the methods of KafkaBroker and of the stream that reads it."""
+    """The topics below `folder`, as far as a pipeline needs them."""
 
     def __init__(self, folder: Path, spark: SparkSession) -> None:
         self._folder = folder.absolute()
         self._spark = spark
 
-    def topic_id(self, topic: str) -> str | None:
-        """The folder's name; None when there is none."""
-        return topic if (self._folder / topic).is_dir() else None
+    def exists(self, topic: str) -> bool:
+        """Whether there is such a folder."""
+        return (self._folder / topic).is_dir()
 
-    def earliest(self, _topic: str) -> dict[int, int]:
-        """Nothing ever expires."""
-        return {0: 0}
-
-    def latest(self, topic: str) -> dict[int, int]:
+    def end(self, topic: str) -> int:
         """The offset after the last line of all files."""
-        return {0: next_offset(self._folder / topic)}
+        return next_offset(self._folder / topic)
 
     def ping(self) -> None:
         """Files are always there."""
@@ -42,7 +38,7 @@ class JsonFiles:
         """There is nothing to let go."""
 
     def read(self, topic: str) -> DataFrame:
-        """A stream with `value, topic, partition, offset, timestamp`; the time is the file's."""
+        """A stream with the columns of Spark's Kafka source, without keys; the time is the file's."""
         from pyspark.sql import functions as F
 
         # Line by line Spark would not say which line of the file it is.
@@ -55,6 +51,7 @@ class JsonFiles:
             F.posexplode(F.split(F.rtrim(F.col("value"), F.lit("\n")), "\n")).alias("line", "text"),
         )
         return lines.select(
+            F.lit(None).cast("binary").alias("key"),
             F.col("text").cast("binary").alias("value"),
             F.lit(topic).alias("topic"),
             F.lit(0).alias("partition"),
@@ -62,9 +59,7 @@ class JsonFiles:
             "timestamp",
         )
 
-    def span(
-        self, _checkpoint: Path, _number: int, _topic: str, frame: DataFrame
-    ) -> dict[int, tuple[int, int]]:
+    def span(self, frame: DataFrame) -> dict[int, tuple[int, int]]:
         """The offsets of the batch `frame`, by partition."""
         from pyspark.sql import functions as F
 

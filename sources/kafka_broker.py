@@ -5,7 +5,7 @@ So it takes the same options as the stream, for every kind of security.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from py4j.protocol import Py4JError, Py4JJavaError
@@ -16,6 +16,14 @@ from contracts import AccessDeniedError, ConfigurationError, UnavailableError
 _ANSWER_MS = 5_000
 _MISSING = "UnknownTopicOrPartitionException"
 _REFUSED = ("Authentication", "Authorization")
+ISOLATION = "isolation.level"
+# What an aborted transaction wrote never happened.
+COMMITTED = "read_committed"
+# What brokers say of every topic when they know no ids (before 2.8, and some that only speak like Kafka).
+NO_ID = "A" * 22
+
+# Topic and partition.
+Place = tuple[str, int]
 
 
 class KafkaBroker:
@@ -30,6 +38,7 @@ class KafkaBroker:
         jvm: Any = spark._jvm
         self._jvm = jvm
         properties = jvm.java.util.Properties()
+        self._isolation = _isolation(jvm, options)
         given = {
             "request.timeout.ms": str(_ANSWER_MS // 2),
             "default.api.timeout.ms": str(_ANSWER_MS),
@@ -48,16 +57,27 @@ class KafkaBroker:
 
     def topic_id(self, topic: str) -> str | None:
         """What tells this topic from an earlier one of the same name; None when there is none."""
-        description = self._describe(topic)
-        return None if description is None else str(description.topicId())
+        return self.topic_ids([topic]).get(topic)
 
-    def earliest(self, topic: str) -> dict[int, int]:
-        """The first offset that is still there, by partition; empty without such a topic."""
-        return self._offsets(topic, self._jvm.org.apache.kafka.clients.admin.OffsetSpec.earliest())
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        """The same of several at once, without those that do not exist; NO_ID from brokers before 2.8."""
+        return {topic: str(found.topicId()) for topic, found in self._describe(topics).items()}
 
-    def latest(self, topic: str) -> dict[int, int]:
-        """The offset that the next record gets, by partition; empty without such a topic."""
-        return self._offsets(topic, self._jvm.org.apache.kafka.clients.admin.OffsetSpec.latest())
+    def partitions(self, topics: Iterable[str]) -> list[Place]:
+        """Those of the topics that exist."""
+        return [
+            (topic, info.partition())
+            for topic, found in self._describe(topics).items()
+            for info in found.partitions()
+        ]
+
+    def earliest(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The first offset that is still there; empty when one of the partitions does not exist."""
+        return self._offsets(places, self._jvm.org.apache.kafka.clients.admin.OffsetSpec.earliest())
+
+    def latest(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The offset after the last record that a reader gets now: of an open transaction it gets none."""
+        return self._offsets(places, self._jvm.org.apache.kafka.clients.admin.OffsetSpec.latest())
 
     def ping(self) -> None:
         """Raises UnavailableError when no broker answers."""
@@ -67,24 +87,25 @@ class KafkaBroker:
         """Let the connections go."""
         self._admin.close(self._jvm.java.time.Duration.ofSeconds(1))
 
-    def _describe(self, topic: str) -> Any:
+    def _describe(self, topics: Iterable[str]) -> dict[str, Any]:
         names = self._jvm.java.util.ArrayList()
-        names.add(topic)
-        found = self._answer(self._admin.describeTopics(names).allTopicNames())
-        return None if found is None else found.get(topic)
+        for topic in topics:
+            names.add(topic)
+        futures = self._admin.describeTopics(names).topicNameValues()
+        found = {topic: self._answer(futures.get(topic)) for topic in futures.keySet()}
+        return {topic: description for topic, description in found.items() if description is not None}
 
-    def _offsets(self, topic: str, which: Any) -> dict[int, int]:
-        description = self._describe(topic)
-        if description is None:
-            return {}
+    def _offsets(self, places: Iterable[Place], which: Any) -> dict[Place, int]:
         wanted = self._jvm.java.util.HashMap()
-        for info in description.partitions():
-            partition = self._jvm.org.apache.kafka.common.TopicPartition(topic, info.partition())
-            wanted.put(partition, which)
-        found = self._answer(self._admin.listOffsets(wanted).all())
+        for topic, partition in places:
+            wanted.put(self._jvm.org.apache.kafka.common.TopicPartition(topic, partition), which)
+        if not len(wanted):
+            return {}
+        options = self._jvm.org.apache.kafka.clients.admin.ListOffsetsOptions(self._isolation)
+        found = self._answer(self._admin.listOffsets(wanted, options).all())
         if found is None:
             return {}
-        return {partition.partition(): found.get(partition).offset() for partition in found.keySet()}
+        return {(place.topic(), place.partition()): found.get(place).offset() for place in found.keySet()}
 
     def _answer(self, future: Any) -> Any:
         """What the future holds; None when there is no such topic."""
@@ -104,6 +125,16 @@ class KafkaBroker:
                 f"No Kafka broker answers at KAFKA_BOOTSTRAP_SERVERS={self._servers} "
                 f"({names[-1].rpartition('.')[2]}); nothing was lost."
             ) from None
+
+
+def _isolation(jvm: Any, options: Mapping[str, str]) -> Any:
+    level = options.get(ISOLATION, COMMITTED)
+    try:
+        return jvm.org.apache.kafka.common.IsolationLevel.valueOf(level.upper())
+    except Py4JJavaError:
+        raise ConfigurationError(
+            f"KAFKA_OPTION_ISOLATION_LEVEL={level} is neither read_committed nor read_uncommitted."
+        ) from None
 
 
 def _causes(error: Py4JJavaError) -> list[tuple[str, str]]:

@@ -1,76 +1,126 @@
-"""Kafka topics as a stream of Spark, and where its batches begin and end."""
+"""Kafka topics as a stream of Spark: its columns, and where its batches begin and end."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
 from settings import Settings
+from sources.kafka_broker import COMMITTED, ISOLATION, Place
 
-# Partition → offset.
-Offsets = Mapping[int, int]
-# Partition → (first offset, the one after the last).
-Span = dict[int, tuple[int, int]]
+# Place → offset.
+Offsets = Mapping[Place, int]
+# Place → (first offset, the one after the last).
+Span = Mapping[Place, tuple[int, int]]
+
+_EARLIEST = -2
+# The last millisecond that Python's readers know.
+LATEST_MS = 253_402_300_799_999
+# Clocks differ; a time of Kafka that is further ahead orders nothing.
+MAX_AHEAD_MS = 300_000
 
 
-def read_topics(spark: SparkSession, settings: Settings, topics: Sequence[str], at_most: int) -> DataFrame:
+def read_topics(
+    spark: SparkSession,
+    settings: Settings,
+    topics: Sequence[str],
+    at_most: int,
+    starting: str | None = None,
+) -> DataFrame:
     """The columns of Spark's Kafka source, with `at_most` so many records in one batch.
 
-    Records that expired before they were read do not stop it: who uses it tells of them.
+    `starting` is where a query without a checkpoint begins, KAFKA_STARTING_OFFSETS unless given. Records that
+    expired before they were read do not stop it: who uses it tells of them.
     """
+    given = {ISOLATION: COMMITTED, **settings.kafka_options}
     options = {
-        **{f"kafka.{name}": value for name, value in settings.kafka_options.items()},
+        **{f"kafka.{name}": value for name, value in given.items()},
         "kafka.bootstrap.servers": settings.kafka_bootstrap_servers,
         "subscribe": ",".join(topics),
-        "startingOffsets": settings.kafka_starting_offsets,
+        "startingOffsets": starting or settings.kafka_starting_offsets,
         "maxOffsetsPerTrigger": str(at_most),
         "failOnDataLoss": "false",
     }
     return spark.readStream.format("kafka").options(**options).load()
 
 
-def batch_span(checkpoint: Path, number: int, topic: str) -> Span:
+def starting_offsets(places: Sequence[Place], known: Offsets) -> str:
+    """For `read_topics`: each partition from where it was read to (`known`), else from its beginning."""
+    found: dict[str, dict[str, int]] = {}
+    for topic, partition in places:
+        found.setdefault(topic, {})[str(partition)] = known.get((topic, partition), _EARLIEST)
+    return json.dumps(found)
+
+
+def usable(records: DataFrame, latest_ms: int = LATEST_MS) -> DataFrame:
+    """`key, value, topic, partition, offset, timestamp, timestamp_ms` of the columns of Spark's Kafka source.
+
+    `timestamp_ms` is what the producer or the broker gave, whatever that is: none, 0, or microseconds that
+    mean the year 50000. `timestamp` is null unless that lies between 1970 and `latest_ms`.
+    """
+    plain = ("key", "value", "topic", "partition", "offset", "timestamp")
+    found = records.selectExpr(*plain, "unix_millis(timestamp) AS timestamp_ms")
+    known = f"IF(timestamp_ms > 0 AND timestamp_ms <= {latest_ms}, timestamp, NULL) AS timestamp"
+    return found.selectExpr(*plain[:-1], known, "timestamp_ms")
+
+
+def batch_span(checkpoint: Path, number: int, topics: Sequence[str]) -> Span:
     """Which offsets the batch `number` reads, from Spark's own log in `checkpoint`.
 
     A partition that is new in this batch begins at 0.
     """
-    last = _read(checkpoint / "offsets" / str(number), topic)
+    last = _read(checkpoint / "offsets" / str(number), topics)
     before = checkpoint / "sources" / "0" / "0" if number == 0 else checkpoint / "offsets" / str(number - 1)
-    first = _read(before, topic)
+    first = _read(before, topics)
     return {
-        partition: (first.get(partition, 0), offset)
-        for partition, offset in last.items()
-        if offset != first.get(partition, 0)
+        place: (first.get(place, 0), offset)
+        for place, offset in last.items()
+        if offset != first.get(place, 0)
     }
 
 
-def is_complete(span: Span, records: int) -> bool:
-    """Whether `records` are as many as the offsets of `span`: none is lost, and Kafka need not be asked."""
-    offsets = [after - first for first, after in span.values()]
-    return min(offsets, default=0) >= 0 and sum(offsets) == records
+def position(checkpoint: Path, topics: Sequence[str]) -> Offsets | None:
+    """The offsets of the next records, after all batches that are done; None before the first plan."""
+    done = [int(file.name) for file in (checkpoint / "commits").glob("*") if file.name.isdigit()]
+    files = [checkpoint / "offsets" / str(max(done))] if done else []
+    for file in (*files, checkpoint / "sources" / "0" / "0"):
+        with suppress(OSError):
+            return _read(file, topics)
+    return None
 
 
-def lost_offsets(span: Span, earliest: Offsets, records: int) -> int:
-    """How many offsets of `span`, of which `records` were read, are gone now.
+def expired(span: Span, earliest: Offsets) -> dict[Place, tuple[int, int]]:
+    """The part of `span` that is no longer there, by what `earliest` says is the first that is."""
+    gone = {place: (first, min(after, earliest.get(place, 0))) for place, (first, after) in span.items()}
+    return {place: (first, after) for place, (first, after) in gone.items() if first < after}
 
-    `earliest` are the first offsets that are still there. The gaps of compacted topics are none.
+
+def count(span: Span) -> int:
+    """How many offsets it has; none of a partition whose log became shorter."""
+    return sum(max(0, after - first) for first, after in span.values())
+
+
+def lost_offsets(span: Span, before: Span, after: Span, records: int, read_before: int = 0) -> int:
+    """How many offsets of `span` were deleted before they could be read; `records` were read.
+
+    `before` and `after` are what had `expired` before it was read and after that; `read_before` of the former
+    were in Spark's hands all the same. The gaps of compacted topics and of transactions are no loss; only in
+    what expires while it is read they cannot be told from it, so the number is an upper bound there.
     """
-    gone = expected = skipped = 0
-    for partition, (first, after) in span.items():
-        start = earliest.get(partition, 0)
-        if after < first:
-            # The topic was made anew, and Spark goes on from its present end.
-            skipped += after - start
-        else:
-            expected += after - first
-            gone += max(0, min(start, after) - first)
-    return skipped + max(0, min(gone, expected - records))
+    certain = count(before) - read_before
+    meanwhile = count(after) - count(before)
+    return max(0, certain + min(max(0, meanwhile), count(span) - records - certain))
 
 
-def _read(file: Path, topic: str) -> Offsets:
+def _read(file: Path, topics: Sequence[str]) -> Offsets:
     # The last line has the offsets; those before it, a version and settings of Spark's.
     found = json.loads(file.read_bytes().decode("utf-8").splitlines()[-1])
-    return {int(partition): int(offset) for partition, offset in found.get(topic, {}).items()}
+    return {
+        (topic, int(partition)): int(offset)
+        for topic in topics
+        for partition, offset in found.get(topic, {}).items()
+    }

@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from analytics.stock import CLIENTS, INVENTORY, SALES
 from pipelines.runner import StopFlag
 from pipelines.stock.job import StockPipeline, assemble, assemble_retry, open_archive, open_database
-from pipelines.stock.kafka_input import KafkaInput
+from pipelines.stock.kafka_input import open_input, require_topics
 from pipelines.stream_reporting import open_stream_letters
 from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
@@ -113,8 +113,8 @@ class StockShop:
         broker = KafkaBroker(self._spark, settings.kafka_bootstrap_servers, settings.kafka_options)
         archive = open_archive(settings)
         checkpoint = settings.checkpoint_location / "stock" / "events"
-        source = KafkaInput(self._spark, settings, broker, checkpoint, archive)
-        source.require()
+        source = open_input(self._spark, settings, broker, checkpoint, archive)
+        require_topics(source)
         return assemble(settings, self._spark, open_database(settings), source, archive)
 
     def run(self) -> bool:

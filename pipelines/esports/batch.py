@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
@@ -24,16 +24,18 @@ from pyspark.sql import DataFrame, Observation, Row
 from pyspark.sql import functions as F
 
 from analytics.esports import ORIGIN_FIELDS, Dataset, judge
+from analytics.kafka_json import looks_like
 from checkpoint.atomic_file import read_file, write_atomically
-from contracts import BatchReport, ServiceError, WriteResult, ends
+from contracts import CORRUPT, BatchReport, ServiceError, WriteResult, ends
 from monitoring.logs import get_logger
-from pipelines.esports.feed import Feed
 from pipelines.faults import Faults
 from pipelines.stream_reporting import StreamReporting
-from sinks.offset_ranges import OffsetRanges
+from pipelines.topic_input import Reading, TopicInput, tell_lost
+from sinks.offset_ranges import OffsetRanges, Range
 from sinks.parquet_dataset import Ledger, ParquetDataset
 from sinks.stream_letters import RejectedRecord, as_letters
-from sources.kafka_stream import Span, is_complete, lost_offsets
+from sources.kafka_broker import Place
+from sources.kafka_stream import MAX_AHEAD_MS, Span
 
 logger = get_logger(__name__)
 
@@ -45,9 +47,8 @@ _REPORTED = "last_reported"
 _REFUSED = "reason IS NOT NULL AND NOT known"
 _GOOD = "reason IS NULL AND NOT known"
 # `partition`, `offset` and `reason` of a refused record.
-Place = dict[str, Any]
+Refusal = dict[str, Any]
 _PLACES = pa.schema([("partition", pa.int32()), ("offset", pa.int64()), ("reason", pa.string())])
-_KAFKA_COLUMNS = ("topic", "partition", "offset", "timestamp")
 
 
 @dataclass
@@ -88,11 +89,11 @@ class TopicBatch:
     dataset: Dataset
     topic: str
     store: ParquetDataset
-    feed: Feed
+    source: TopicInput
     checkpoint: Path
     reporting: StreamReporting
     faults: Faults
-    on_lost: Callable[[str, int], None]
+    on_lost: Callable[[int], None]
 
     def process(self, frame: DataFrame, number: int) -> None:
         """The function of `foreachBatch`.
@@ -109,58 +110,41 @@ class TopicBatch:
             return
         ledger = self.store.find(batch_id)
         outcome = Outcome(**ledger.outcome) if ledger else self._take(frame, number, batch_id, began, steps)
-        if outcome.lost:
-            self.on_lost(name, outcome.lost)
-            logger.warning(
-                f"🕳️  {name}: Batch {number}: up to {outcome.lost} records of {self.topic} are lost: Kafka "
-                "had deleted them before they were read. Keep them there for longer, or run this more often."
-            )
+        tell_lost(outcome.lost, f"{name}: Batch {number}", self.on_lost)
         self.reporting.report(name, _report(name, number, outcome, steps.ms))
         self.faults.reach("report")
         write_atomically(self.checkpoint / _REPORTED, batch_id.encode(), durable=False)
 
-    def waiting(self) -> int:
-        """How many records of the topic are not processed yet. Raises UnavailableError when Kafka is away."""
-        topic_id, earliest = self.feed.broker.topic_id(self.topic), self.feed.broker.earliest(self.topic)
-        if topic_id is None:
-            return 0
-        return sum(
-            max(
-                0,
-                end
-                - max(earliest.get(partition, 0), self.store.consumed.end((self.topic, topic_id, partition))),
-            )
-            for partition, end in self.feed.broker.latest(self.topic).items()
-        )
-
     def _take(self, frame: DataFrame, number: int, batch_id: str, began: datetime, steps: _Steps) -> Outcome:
-        span = self.feed.span(self.checkpoint, number, self.topic, frame)
-        topic_id = self._topic_id()
-        judged = judge(frame, self.dataset).withColumn("known", F.expr(self._known(topic_id, span)))
-        staged = self.store.stage(batch_id)
-        outcome = Outcome(began.isoformat())
-        outcome.records, outcome.written, outcome.duplicates, refused = write_good(
-            judged, self.dataset, staged, _tasks(span)
-        )
+        reading = self.source.open(frame, number)
+        try:
+            found, staged = self._write(reading, batch_id)
+        except Exception as error:
+            if reading.again is None:
+                raise
+            reading = replace(reading, records=reading.again(error))
+            found, staged = self._write(reading, batch_id)
+        self.source.verify(reading)
+        outcome = Outcome(began.isoformat(), "", found.records, found.written, found.known)
         steps.done("stage")
-        if refused:
-            outcome.refused = dict(Counter(str(place["reason"]) for place in refused))
-            found = self._set_aside(frame, refused, f"{self.dataset.name} {number}", topic_id)
-            if found != len(refused):
+        if found.refused:
+            outcome.refused = dict(Counter(str(place["reason"]) for place in found.refused))
+            kept = self._set_aside(reading, found.refused, f"{self.dataset.name} {number}")
+            if kept != len(found.refused):
                 raise ServiceError(
-                    f"Of {len(refused)} refused records {found} were there when they were read again: Kafka "
-                    "deletes them right now. The batch comes again."
+                    f"Of {len(found.refused)} refused records {kept} were there when they were read again: "
+                    "Kafka deletes them right now. The batch comes again."
                 )
         steps.done("dead_letters")
-        if not is_complete(span, outcome.records):
-            outcome.lost = lost_offsets(span, self.feed.broker.earliest(self.topic), outcome.records)
+        outcome.lost = self.source.lost(reading, found.records, found.expired)
         outcome.ended = datetime.now(timezone.utc).isoformat()
         if not outcome.records:
             # Offsets without records, of transactions for example.
             return outcome
+        self._tell_untimed(number, found.untimed)
         consumed = OffsetRanges()
-        for partition, (first, after) in span.items():
-            consumed.add((self.topic, topic_id, partition), first, after)
+        for (topic, partition), (first, after) in reading.span.items():
+            consumed.add((topic, reading.ids[topic], partition), first, after)
         ledger = Ledger((batch_id,), consumed, outcome=asdict(outcome))
         self.store.sync(staged, ledger)
         steps.done("sync")
@@ -168,41 +152,45 @@ class TopicBatch:
         steps.done("commit")
         return outcome
 
-    def _topic_id(self) -> str:
-        found = self.feed.broker.topic_id(self.topic)
-        if found is None:
-            raise ServiceError(
-                f"The topic {self.topic} was deleted while it was read; the batch comes again."
-            )
-        return found
+    def _write(self, reading: Reading, batch_id: str) -> tuple[Written, Path]:
+        known, gone = self._known(reading), ranges_condition(reading.expired)
+        judged = judge(reading.records, self.dataset, ("timestamp_ms",)).withColumn("known", F.expr(known))
+        staged = self.store.stage(batch_id)
+        return write_good(judged, self.dataset, staged, _tasks(reading.span), gone), staged
 
-    def _known(self, topic_id: str, span: Span) -> str:
+    def _tell_untimed(self, number: int, records: int) -> None:
+        if records:
+            logger.warning(
+                f"⏰ {self.dataset.name}: Batch {number}: {records} records have an impossible time in Kafka "
+                "(before 1970, or beyond now): their kafka_timestamp is empty"
+            )
+
+    def _known(self, reading: Reading) -> str:
         """The condition for records that are in the dataset already."""
-        conditions = ["false"]
-        for partition, (first, after) in span.items():
-            key = (self.topic, topic_id, partition)
+        there: dict[Place, list[Range]] = {}
+        for (topic, partition), (first, after) in reading.span.items():
+            key = (topic, reading.ids[topic], partition)
             # Merged, because what was rescued one by one mostly lies within what a batch consumed.
-            there = OffsetRanges()
+            merged = OffsetRanges()
             for ranges in (self.store.consumed, self.store.rescued):
                 for start, end in ranges.within(key, first, after):
-                    there.add(key, start, end)
-            conditions += [
-                f"(partition = {partition} AND offset >= {start} AND offset < {end})"
-                for start, end in there.within(key, first, after)
-            ]
-        return " OR ".join(conditions)
+                    merged.add(key, start, end)
+            there[topic, partition] = merged.within(key, first, after)
+        return " OR ".join(
+            ["false", *(ranges_condition({place: one}) for place, ranges in there.items() for one in ranges)]
+        )
 
-    def _set_aside(self, frame: DataFrame, refused: list[Place], batch_id: str, topic_id: str) -> int:
+    def _set_aside(self, reading: Reading, refused: list[Refusal], batch_id: str) -> int:
         """Every refused record into the dead-letter queue; how many were there to be read."""
         places = pa.Table.from_pylist(refused, _PLACES)
-        made = F.expr("unix_millis(timestamp) AS made")
+        frame = reading.records
         # Found again by their places: nothing is parsed twice.
         again = frame.join(F.broadcast(frame.sparkSession.createDataFrame(places)), ["partition", "offset"])
-        again = again.select("topic", "partition", "offset", made, "value", "reason")
+        again = again.select("topic", "partition", "offset", "timestamp_ms", "key", "value", "reason")
         # Each task reads one partition of the topic, so the letters' order needs no shuffle.
         again = again.sortWithinPartitions("topic", "partition", "reason", "offset")
         rows = again.toLocalIterator(prefetchPartitions=True)
-        letters = as_letters((_refused(row, topic_id) for row in rows), "offset")
+        letters = as_letters((_refused(row, reading.ids[row.topic]) for row in rows), "offset")
         found = 0
         while chunk := list(islice(letters, _LETTERS_AT_ONCE)):
             self.reporting.set_aside(chunk, batch_id)
@@ -215,34 +203,69 @@ class TopicBatch:
         return ""
 
 
-def write_good(
-    judged: DataFrame, dataset: Dataset, folder: Path, tasks: int
-) -> tuple[int, int, int, list[Place]]:
-    """Write what counts and is not `known` below `folder`.
+@dataclass(frozen=True)
+class Written:
+    """Numbers of records: seen, written, and known before.
 
-    How many records were seen, written and known, and `partition, offset, reason` of those that were refused.
+    `expired` ones were read although Kafka had deleted them; `untimed` ones have no time of Kafka's.
+    """
+
+    refused: list[Refusal]
+    records: int
+    written: int
+    known: int
+    expired: int
+    untimed: int
+
+
+def write_good(
+    judged: DataFrame, dataset: Dataset, folder: Path, tasks: int, expired: str = "false"
+) -> Written:
+    """Write what counts and is not `known` below `folder`; `expired` is a condition on records to count.
+
     All is counted while it is written: nothing is read for it once more.
     """
     observation = Observation()
+    now_ms = time.time_ns() // 1_000_000
+    # A time that is yet to come would be the newest for as long.
+    time_of = f"IF(timestamp_ms <= {now_ms + MAX_AHEAD_MS}, timestamp, NULL)"
     # What follows is not moved before the counting, so each record is parsed once.
     observed = judged.observe(
         observation,
         F.count(F.lit(1)).alias("records"),
         F.expr(f"count_if({_GOOD})").alias("written"),
         F.expr("count_if(known)").alias("known"),
+        F.expr(f"count_if({expired})").alias("expired"),
+        F.expr(f"count_if({_GOOD} AND {time_of} IS NULL)").alias("untimed"),
         # As text, because pyspark cannot take a list out of an observation.
         F.expr(f"to_json(collect_list(IF({_REFUSED}, struct(partition, offset, reason), NULL)))").alias(
             "refused"
         ),
     )
-    origin = [f"{kafka} AS {name}" for kafka, name in zip(_KAFKA_COLUMNS, ORIGIN_FIELDS, strict=True)]
+    kafka = ("topic", "partition", "offset", time_of)
+    origin = [f"{column} AS {name}" for column, name in zip(kafka, ORIGIN_FIELDS, strict=True)]
     plain = [name for name in dataset.fields if name not in dataset.partitions]
     good = observed.where(_GOOD).selectExpr(*plain, *origin, *dataset.partitions)
     writer = good.coalesce(tasks).write.mode("append").partitionBy(*dataset.partitions)
     # As text, not as a URI: Hadoop does not decode it.
     writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false").parquet(f"file://{folder}")
     found = observation.get
-    return int(found["records"]), int(found["written"]), int(found["known"]), json.loads(found["refused"])
+    refused = json.loads(found["refused"])
+    numbers = {name: int(found[name]) for name in ("records", "written", "known", "expired", "untimed")}
+    return Written(refused, **numbers)
+
+
+def ranges_condition(ranges: Span) -> str:
+    """The condition of Spark SQL that a record lies in one of the ranges."""
+    return " OR ".join(
+        [
+            "false",
+            *(
+                f"(partition = {partition} AND offset >= {first} AND offset < {after})"
+                for (_, partition), (first, after) in ranges.items()
+            ),
+        ]
+    )
 
 
 def _tasks(span: Span) -> int:
@@ -252,8 +275,9 @@ def _tasks(span: Span) -> int:
 
 def _refused(row: Row, topic_id: str) -> RejectedRecord:
     source = f"{row.topic}/{row.partition}"
-    raw = None if row.value is None else bytes(row.value)
-    return RejectedRecord(row.reason, source, row.offset, raw, topic_id, row.made)
+    raw, key = (None if one is None else bytes(one) for one in (row.value, row.key))
+    hint = looks_like(raw) if row.reason == CORRUPT else None
+    return RejectedRecord(row.reason, source, row.offset, raw, topic_id, row.timestamp_ms, key, hint)
 
 
 def _report(stream: str, number: int, outcome: Outcome, steps_ms: Mapping[str, float]) -> BatchReport:

@@ -9,26 +9,17 @@ from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 
+from pipelines.kafka_input import KafkaInput
+from pipelines.topic_input import Reading, TopicInput
 from settings import Settings
+from sinks.parquet_dataset import ParquetDataset
 from sources.json_files import JsonFiles
 from sources.kafka_broker import KafkaBroker
-from sources.kafka_stream import Span, batch_span, read_topics
+from sources.kafka_stream import usable
 
 
 class Broker(Protocol):
     """What the pipeline asks of the cluster; see KafkaBroker."""
-
-    def topic_id(self, topic: str) -> str | None:
-        """What tells this topic from another of the same name; None without one."""
-        ...
-
-    def earliest(self, topic: str) -> dict[int, int]:
-        """The first offset that is still there, by partition."""
-        ...
-
-    def latest(self, topic: str) -> dict[int, int]:
-        """The offset that the next record gets, by partition."""
-        ...
 
     def ping(self) -> None:
         """Raise UnavailableError when nobody answers."""
@@ -41,32 +32,65 @@ class Broker(Protocol):
 
 @dataclass(frozen=True)
 class Feed:
-    """A cluster, its topics as streams with the columns of Spark's Kafka source, and what a batch reads.
-
-    `span` gets the query's checkpoint, the batch's number, the topic and the batch.
-    """
+    """A cluster; `open` gives one of its topics, for the query's checkpoint and the dataset it becomes."""
 
     name: str
     broker: Broker
-    read: Callable[[str], DataFrame]
-    span: Callable[[Path, int, str, DataFrame], Span]
+    open: Callable[[str, Path, ParquetDataset], TopicInput]
 
 
 def kafka_feed(settings: Settings, spark: SparkSession) -> Feed:
     """The cluster of KAFKA_BOOTSTRAP_SERVERS. Raises ConfigurationError when it cannot be an address."""
     broker = KafkaBroker(spark, settings.kafka_bootstrap_servers, settings.kafka_options)
 
-    def read(topic: str) -> DataFrame:
-        return read_topics(spark, settings, [topic], settings.kafka_max_offsets_per_trigger)
+    def open_topic(topic: str, checkpoint: Path, store: ParquetDataset) -> TopicInput:
+        at_most = settings.kafka_max_offsets_per_trigger
+        explain = missing_in(settings)
+        return KafkaInput(spark, settings, broker, checkpoint, [topic], at_most, store.consumed.ids, explain)
 
-    return Feed("Kafka", broker, read, _kafka_span)
+    return Feed("Kafka", broker, open_topic)
+
+
+def missing_in(settings: Settings) -> Callable[[str], str]:
+    """Says that a topic is missing."""
+    return lambda topic: (
+        f"The topic {topic} does not exist on Kafka at {settings.kafka_bootstrap_servers}. Create it, or "
+        "correct KAFKA_TOPIC_MATCHES or KAFKA_TOPIC_PLAYERS."
+    )
 
 
 def file_feed(folder: Path, spark: SparkSession) -> Feed:
     """Files of JSON lines below `folder`, one folder a topic."""
     files = JsonFiles(folder, spark)
-    return Feed("Files", files, files.read, files.span)
+    return Feed("Files", files, lambda topic, _checkpoint, store: _FileInput(files, topic, store))
 
 
-def _kafka_span(checkpoint: Path, number: int, topic: str, _frame: DataFrame) -> Span:
-    return batch_span(checkpoint, number, topic)
+@dataclass(frozen=True)
+class _FileInput:
+    """A folder of files as a topic whose id is its name. Nothing of it expires."""
+
+    files: JsonFiles
+    topic: str
+    store: ParquetDataset
+
+    def require(self) -> list[str]:
+        return [] if self.files.exists(self.topic) else [self.topic]
+
+    def frame(self) -> DataFrame:
+        return self.files.read(self.topic)
+
+    def open(self, frame: DataFrame, _number: int) -> Reading:
+        span = {(self.topic, partition): ends for partition, ends in self.files.span(frame).items()}
+        return Reading(span, {self.topic: self.topic}, usable(frame))
+
+    def verify(self, _reading: Reading) -> None:
+        pass
+
+    def lost(self, _reading: Reading, _records: int, _read_expired: int) -> int:
+        return 0
+
+    def waiting(self) -> int:
+        return max(0, self.files.end(self.topic) - self.store.consumed.end((self.topic, self.topic, 0)))
+
+    def ping(self) -> None:
+        self.files.ping()

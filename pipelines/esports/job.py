@@ -13,12 +13,12 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from analytics.esports import DATASETS, MATCHES, PLAYERS, SPARK_CONF, Dataset
 from checkpoint.lock import hold
-from contracts import AlreadyRunningError, ConfigurationError, UnavailableError
+from contracts import AlreadyRunningError, ConfigurationError
 from monitoring.kafka_flow import KafkaFlow
 from monitoring.logs import get_logger
 from monitoring.query_metrics import measured_queries
 from pipelines.esports.batch import TopicBatch
-from pipelines.esports.feed import Feed, kafka_feed
+from pipelines.esports.feed import Feed, kafka_feed, missing_in
 from pipelines.esports.letters import RecordLetters
 from pipelines.faults import Faults
 from pipelines.kafka_connector import connector_conf, wait_for_broker
@@ -62,9 +62,9 @@ class EsportsPipeline:
 
         Raises ConfigurationError when a topic does not exist.
         """
-        missing = [batch.topic for batch in self.batches if self.feed.broker.topic_id(batch.topic) is None]
+        missing = [topic for batch in self.batches for topic in batch.source.require()]
         if missing:
-            raise ConfigurationError(_missing(self.settings, " and ".join(missing)))
+            raise ConfigurationError(missing_in(self.settings)(" and ".join(missing)))
         return self._run(stop, once=True)
 
     def stream(self, stop: StopFlag) -> bool:
@@ -94,12 +94,7 @@ class EsportsPipeline:
         self.reporting.failed(stream, error)
 
     def _start(self, batch: TopicBatch, function: BatchFunction, once: bool) -> StreamingQuery:
-        if self.feed.broker.topic_id(batch.topic) is None:
-            raise UnavailableError(
-                _missing(self.settings, batch.topic) + " It is looked for again and again."
-            )
-        frame = self.feed.read(batch.topic)
-        writer = frame.writeStream.queryName(batch.dataset.name).foreachBatch(function)
+        writer = batch.source.frame().writeStream.queryName(batch.dataset.name).foreachBatch(function)
         writer = writer.option("checkpointLocation", f"file://{batch.checkpoint.absolute()}")
         interval = f"{round(self.settings.esports_interval_seconds * 1000)} milliseconds"
         return (
@@ -152,13 +147,11 @@ def assemble(
     for dataset in chosen:
         store = _open_store(settings, dataset)
         checkpoint = _checkpoint(settings) / dataset.name
-        batches.append(
-            TopicBatch(
-                dataset, topic_of(settings, dataset), store, feed, checkpoint, reporting, faults, flow.lost
-            )
-        )
+        topic, lost = topic_of(settings, dataset), partial(flow.lost, dataset.name)
+        source = feed.open(topic, checkpoint, store)
+        batches.append(TopicBatch(dataset, topic, store, source, checkpoint, reporting, faults, lost))
     retry = RetryPolicy(settings.retry_attempts, _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS)
-    watch = QueryWatch({batch.dataset.name: batch.waiting for batch in batches}, flow)
+    watch = QueryWatch({batch.dataset.name: batch.source.waiting for batch in batches}, flow)
     return EsportsPipeline(settings, spark, feed, reporting, batches, watch, retry)
 
 
@@ -207,10 +200,3 @@ def locked(settings: Settings, datasets: Sequence[Dataset]) -> Iterator[None]:
 
 def _checkpoint(settings: Settings) -> Path:
     return settings.checkpoint_location / PIPELINE
-
-
-def _missing(settings: Settings, topic: str) -> str:
-    return (
-        f"The topic {topic} does not exist on Kafka at {settings.kafka_bootstrap_servers}. Create it, or "
-        "correct KAFKA_TOPIC_MATCHES or KAFKA_TOPIC_PLAYERS."
-    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -18,13 +18,13 @@ from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.offset_ranges import Key, OffsetRanges
 from sinks.parquet_dataset import Ledger, ParquetDataset
 from sinks.stream_letters import RejectedRecord, records_of
+from sources.kafka_direct import records_table
 
 logger = get_logger(__name__)
 
 # Partition of a topic, and offset.
 Place = tuple[Key, int]
 _BYTES_AT_ONCE = 100_000_000
-_TIMESTAMP = pa.timestamp("us", tz="UTC")
 
 
 class RecordLetters:
@@ -79,7 +79,7 @@ class RecordLetters:
     def _write_new(
         self, dataset: Dataset, store: ParquetDataset, records: Mapping[Place, RejectedRecord]
     ) -> set[Place]:
-        judged = judge(self._frame(records), dataset).withColumn("known", F.lit(False))
+        judged = judge(self._frame(records), dataset, ("timestamp_ms",)).withColumn("known", F.lit(False))
         # In the order of `records`: nothing in between moves rows.
         counts = [row.reason is None for row in judged.select("reason").collect()]
         good = {place for place, accepted in zip(records, counts, strict=True) if accepted}
@@ -97,18 +97,15 @@ class RecordLetters:
         return good
 
     def _frame(self, records: Mapping[Place, RejectedRecord]) -> DataFrame:
-        made = [record.timestamp_ms for record in records.values()]
-        micros = [None if one is None else one * 1000 for one in made]
-        table = pa.table(
-            {
-                "value": pa.array([record.raw for record in records.values()], pa.binary()),
-                "topic": pa.array([topic for (topic, _, _), _ in records], pa.string()),
-                "partition": pa.array([partition for (_, _, partition), _ in records], pa.int32()),
-                "offset": pa.array([offset for _, offset in records], pa.int64()),
-                "timestamp": pa.array(micros, pa.int64()).cast(_TIMESTAMP),
-            }
-        )
-        return self._spark.createDataFrame(table)
+        columns: dict[str, list[Any]] = {
+            "key": [record.key for record in records.values()],
+            "value": [record.raw for record in records.values()],
+            "topic": [topic for (topic, _, _), _ in records],
+            "partition": [partition for (_, _, partition), _ in records],
+            "offset": [offset for _, offset in records],
+            "timestamp_ms": [record.timestamp_ms for record in records.values()],
+        }
+        return self._spark.createDataFrame(records_table(columns))
 
 
 def _records(letter: Letter) -> dict[Place, RejectedRecord]:

@@ -22,10 +22,10 @@ from analytics.stock import INVENTORY, SALES
 from contracts import BatchReport, WriteResult, ends
 from monitoring.logs import get_logger
 from pipelines.faults import Faults
-from pipelines.stock.kafka_input import StockInput
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.writer import BatchKey, Outcome, StockWriter
 from pipelines.stream_reporting import StreamReporting
+from pipelines.topic_input import Reading, TopicInput, read_expired, tell_lost
 from retry import RetryPolicy
 from sinks.mongo_errors import is_transient_mongo
 from sinks.stock_archive import StockArchive
@@ -63,13 +63,20 @@ class Steps:
 class BatchRows:
     """The records of a micro-batch, read from Spark once, on first use."""
 
-    def __init__(self, parsed: DataFrame) -> None:
-        self._parsed = parsed
+    def __init__(self, parse: Callable[[DataFrame], DataFrame], reading: Reading) -> None:
+        self._parse = parse
+        self.reading = reading
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """As `analytics.stock.parse` makes them."""
-        rows: list[dict[str, Any]] = self._parsed.toArrow().to_pylist()
+        try:
+            found = self._parse(self.reading.records).toArrow()
+        except Exception as error:
+            if self.reading.again is None:
+                raise
+            found = self._parse(self.reading.again(error)).toArrow()
+        rows: list[dict[str, Any]] = found.to_pylist()
         return rows
 
 
@@ -87,7 +94,7 @@ class StockBatch:
     retry: RetryPolicy
     faults: Faults
     archive: StockArchive | None = None
-    source: StockInput | None = None
+    source: TopicInput | None = None
     on_lost: Callable[[int], None] | None = None
     turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -101,8 +108,9 @@ class StockBatch:
         if query_id is None:
             raise RuntimeError("not called by foreachBatch: the query has no id")
         began = self.reporting.begin(STREAM, str(number))
-        steps, batch = Steps(self.faults), BatchRows(self.parse(frame))
-        if not batch.rows:
+        steps = Steps(self.faults)
+        batch, lost = self._read(frame, number)
+        if not batch.rows and not lost:
             # Offsets without records, of a compacted topic for example: what is stored stays as it is.
             self.reporting.report(STREAM, BatchReport(str(number), began, datetime.now(timezone.utc)))
             return
@@ -115,7 +123,7 @@ class StockBatch:
             if outcome.reported:
                 logger.info(f"Batch {number} was done and reported before; Spark alone had not noted it")
                 return
-            self._tell_lost(number, batch)
+            tell_lost(lost, f"Batch {number}", self.on_lost)
             self.reporting.report(STREAM, report_of(number, outcome, began, steps.ms))
             self.faults.reach("report")
             self.retry.call(self.writer.ledger.mark_reported, is_transient)
@@ -123,7 +131,7 @@ class StockBatch:
     def try_again(self, key: BatchKey, records: DataFrame) -> set[tuple[str, int]]:
         """Take in records that were refused before; source and offset of those refused again."""
         refused: set[tuple[str, int]] = set()
-        batch = BatchRows(self.parse(records))
+        batch = BatchRows(self.parse, Reading({}, {}, records))
 
         def note(records: Sequence[RejectedRecord]) -> None:
             refused.clear()
@@ -143,20 +151,20 @@ class StockBatch:
                 self.reporting.set_aside(chunk, str(key.batch_id))
 
         def archive() -> None:
-            if self.archive and self.source:
+            if self.archive:
                 name = f"{key.query_id}-{key.batch_id:06d}"
-                self.archive.store(name, batch.rows, self.source.topic_ids())
+                self.archive.store(name, batch.rows, batch.reading.ids)
 
         return self.writer.write(key, lambda: batch.rows, keep, archive, steps.mark)
 
-    def _tell_lost(self, number: int, batch: BatchRows) -> None:
-        lost = self.source.lost(number, batch.rows) if self.source else 0
-        if lost and self.on_lost:
-            self.on_lost(lost)
-            logger.warning(
-                f"🕳️  Batch {number}: up to {lost} records are lost: Kafka had deleted them before they were "
-                "read. Keep them there for longer, or run this more often."
-            )
+    def _read(self, frame: DataFrame, number: int) -> tuple[BatchRows, int]:
+        """The records of the batch, of the topics that were meant, and how many were lost before."""
+        if self.source is None:
+            raise RuntimeError("there is no source to read from")
+        batch = BatchRows(self.parse, self.source.open(frame, number))
+        places = [(row["topic"], row["partition"], row["offset"]) for row in batch.rows]
+        self.source.verify(batch.reading)
+        return batch, self.source.lost(batch.reading, len(places), read_expired(batch.reading, places))
 
     def publish(self, outcome: Outcome) -> None:
         """Let readers see what a batch changed; what is as before stays untouched."""

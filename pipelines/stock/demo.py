@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -23,9 +22,11 @@ from monitoring import logs
 from pipelines.runner import StopFlag
 from pipelines.stock.job import StockPipeline, assemble, locked, open_archive, open_database
 from pipelines.stock.kafka_input import topics_of
+from pipelines.topic_input import Reading
 from session import spark_session
 from settings import Settings, load
 from sinks.stock_schema import RISKS, WINNERS
+from sources.kafka_stream import usable
 from sources.publications import read_published
 from sources.stock_simulator import Event, Shop
 
@@ -50,11 +51,18 @@ class FileInput:
         files = self.spark.readStream.schema(_SCHEMA).option("maxFilesPerTrigger", 20)
         return files.json(f"file://{self.folder.absolute()}").where(F.col("topic").isNotNull())
 
-    def topic_ids(self) -> Mapping[str, str]:
-        """The same for all."""
-        return dict.fromkeys(self.topics, _TOPIC_ID)
+    def require(self) -> list[str]:
+        """A folder is always there."""
+        return []
 
-    def lost(self, _number: int, _rows: Iterable[Mapping[str, Any]]) -> int:
+    def open(self, frame: DataFrame, _number: int) -> Reading:
+        """All topics have the same id."""
+        return Reading({}, dict.fromkeys(self.topics, _TOPIC_ID), usable(frame))
+
+    def verify(self, _reading: Reading) -> None:
+        """Files stay what they are."""
+
+    def lost(self, _reading: Reading, _records: int, _read_expired: int) -> int:
         """Files do not expire."""
         return 0
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from analytics.stock import EPOCH, judge
-from contracts import Client, Product, Sale
+from analytics.kafka_json import looks_like
+from analytics.stock import EPOCH, judge, known_time
+from contracts import CORRUPT, Client, Product, Sale
 from sinks.stock_ledger import OpenBatch
 from sinks.stock_sales import SalesStore, digest
 from sinks.stream_letters import RejectedRecord
@@ -43,7 +44,7 @@ def take_in(rows: Iterable[Row], batch: OpenBatch, sales: SalesStore, now: datet
     """Judge the rows of `analytics.stock.parse`, in the order in which Kafka got them."""
     taken = Intake()
     invoices: list[tuple[Sale, Row]] = []
-    for row in sorted(rows, key=_place):
+    for row in _in_order(rows, now):
         found = judge(row, now)
         if isinstance(found, str):
             taken.rejected.append(_rejected(row, found))
@@ -90,11 +91,23 @@ def _keep_newer(records: dict[str, _Record], key: str, found: _Record) -> bool:
     return known.order != found.order
 
 
-def _place(row: Row) -> tuple[datetime, int, int]:
-    return row["timestamp"] or EPOCH, row["partition"], row["offset"]
+def _in_order(rows: Iterable[Row], now: datetime) -> list[Row]:
+    """Each partition's as they lie there, and those of several by Kafka's time, where it is known."""
+    newest: dict[tuple[str, int], datetime] = {}
+    placed = []
+    for row in sorted(rows, key=lambda row: (row["topic"], row["partition"], row["offset"])):
+        partition = (row["topic"], row["partition"])
+        newest[partition] = max(newest.get(partition, EPOCH), known_time(row, now) or EPOCH)
+        placed.append((newest[partition], row["partition"], row["offset"], row))
+    return [row for *_, row in sorted(placed, key=lambda one: one[:3])]
 
 
 def _rejected(row: Row, reason: str) -> RejectedRecord:
-    made = row["timestamp"] and round(row["timestamp"].timestamp() * 1000)
+    made = row.get("timestamp_ms")
+    if made is None and row["timestamp"] is not None:
+        made = round(row["timestamp"].timestamp() * 1000)
     source = f"{row['topic']}/{row['partition']}"
-    return RejectedRecord(reason, source, row["offset"], row["value"], timestamp_ms=made)
+    hint = looks_like(row["value"]) if reason == CORRUPT else None
+    return RejectedRecord(
+        reason, source, row["offset"], row["value"], timestamp_ms=made, key=row["key"], hint=hint
+    )

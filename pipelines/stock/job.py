@@ -25,13 +25,14 @@ from pipelines.kafka_connector import connector_conf, wait_for_broker
 from pipelines.query_watch import QueryWatch
 from pipelines.runner import StopFlag
 from pipelines.stock.batch import STREAM, StockBatch
-from pipelines.stock.kafka_input import KafkaInput, StockInput, topics_of
+from pipelines.stock.kafka_input import open_input, require_topics, topics_of
 from pipelines.stock.letters import StockLetters
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.upkeep import Upkeep
 from pipelines.stock.writer import StockWriter
 from pipelines.stream_reporting import StreamReporting
 from pipelines.supervisor import BatchFunction, BatchStream, Supervisor
+from pipelines.topic_input import TopicInput
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings
@@ -54,7 +55,7 @@ class StockPipeline:
     settings: Settings
     spark: SparkSession
     database: Database[dict[str, Any]]
-    source: StockInput
+    source: TopicInput
     reporting: StreamReporting
     batch: StockBatch
     upkeep: Upkeep
@@ -129,8 +130,8 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[StockPipeline
             try:
                 wait_for_broker(broker, settings)
                 archive = open_archive(settings)
-                source = KafkaInput(spark, settings, broker, _events(settings), archive)
-                source.require()
+                source = open_input(spark, settings, broker, _events(settings), archive)
+                require_topics(source)
                 topics = ", ".join(f"{kind}='{topic}'" for kind, topic in topics_of(settings).items())
                 logger.info(f"✅ Successfully connected to all Kafka topics: {topics}")
                 yield assemble(settings, spark, database, source, archive)
@@ -172,7 +173,7 @@ def assemble(
     settings: Settings,
     spark: SparkSession,
     database: Database[dict[str, Any]],
-    source: StockInput,
+    source: TopicInput,
     archive: ParquetDataset,
 ) -> StockPipeline:
     """Wire the parts; tests come in through this door with their own session, database and source."""
@@ -210,7 +211,7 @@ def _batch(
     database: Database[dict[str, Any]],
     reporting: StreamReporting,
     archive: StockArchive | None = None,
-    source: StockInput | None = None,
+    source: TopicInput | None = None,
     flow: KafkaFlow | None = None,
 ) -> StockBatch:
     formulas = StockFormulas(_loyalty(settings).standing, profit)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from monitoring.logs import get_logger
@@ -14,6 +14,7 @@ from pipelines.stock.batch import StockBatch
 from pipelines.stock.writer import BatchKey
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.stream_letters import RejectedRecord, records_of
+from sources.kafka_direct import records_table
 
 logger = get_logger(__name__)
 
@@ -65,18 +66,15 @@ class StockLetters:
 
     def _frame(self, records: Sequence[RejectedRecord]) -> DataFrame:
         places = [record.source.rpartition("/") for record in records]
-        times = [None if r.timestamp_ms is None else r.timestamp_ms * 1000 for r in records]
-        table = pa.table(
-            {
-                "topic": pa.array([topic for topic, _, _ in places], pa.string()),
-                "partition": pa.array([int(partition) for _, _, partition in places], pa.int32()),
-                "offset": pa.array([record.position for record in records], pa.int64()),
-                "timestamp": pa.array(times, pa.int64()).cast(pa.timestamp("us", tz="UTC")),
-                "key": pa.nulls(len(records), pa.binary()),
-                "value": pa.array([record.raw for record in records], pa.binary()),
-            }
-        )
-        return self._spark.createDataFrame(table)
+        columns: dict[str, list[Any]] = {
+            "key": [record.key for record in records],
+            "value": [record.raw for record in records],
+            "topic": [topic for topic, _, _ in places],
+            "partition": [int(partition) for _, _, partition in places],
+            "offset": [record.position for record in records],
+            "timestamp_ms": [record.timestamp_ms for record in records],
+        }
+        return self._spark.createDataFrame(records_table(columns))
 
 
 def _place(record: RejectedRecord) -> tuple[str, int]:

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
+from analytics.stock import newest_possible
 from contracts import AlreadyRunningError, UnavailableError
 from monitoring.logs import get_logger
 from pipelines.stock.batch import StockBatch, is_transient
+from sinks.stock_orders import forget_orders
 from sinks.stock_recount import recount
 
 logger = get_logger(__name__)
@@ -51,6 +53,12 @@ class Upkeep:
     def _refresh(self) -> None:
         batch = self._batch
         now = batch.writer.clock.now()
+        frozen = forget_orders(batch.writer.database, newest_possible(now))
+        if frozen:
+            logger.warning(
+                f"⏰ {frozen} products and clients were last changed by a clock that was ahead: their next "
+                "record counts, whenever it was made"
+            )
         if batch.writer.ledger.read_notes().get("rules", self._rules) != self._rules:
             logger.info("⚙️  The thresholds have changed: clients are judged anew")
             self._recount(now)

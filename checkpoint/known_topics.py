@@ -1,0 +1,78 @@
+"""Which Kafka topics a query's checkpoint belongs to: offsets mean nothing in another topic of the same name.
+
+`topics.json` lies in the query's own folder, so that it lives and goes with the offsets. A query that has to
+begin anew gets a new folder, made beside the old one and moved into its place: killed between any two steps,
+the next start finds the old state or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from checkpoint.atomic_file import read_file, write_atomically
+from durable import sync_folder
+
+_FILE = "topics.json"
+
+# Topic and partition.
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Known:
+    """`ids` by topic; `start`: where a query without offsets of its own goes on, None: by the settings."""
+
+    ids: Mapping[str, str]
+    start: Mapping[Place, int] | None = field(default=None)
+
+
+class KnownTopics:
+    """What is known in a query's `folder`. OSError passes through where it cannot be written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._next = folder.with_name(f"{folder.name}.next")
+        self._before = folder.with_name(f"{folder.name}.before")
+
+    def load(self) -> Known | None:
+        """What was saved; None when there is nothing, or nothing that can be read."""
+        if self._next.exists() and not self._folder.exists():
+            # Killed between the two renames below.
+            self._move(self._next, self._folder)
+        try:
+            found = json.loads(read_file(self._folder / _FILE))
+            start = found["start"]
+            return Known(
+                {str(topic): str(topic_id) for topic, topic_id in found["ids"].items()},
+                None if start is None else {(topic, int(part)): int(offset) for topic, part, offset in start},
+            )
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+    def save(self, known: Known) -> None:
+        """Keep it beside the offsets."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        _write(self._folder, known)
+
+    def begin_anew(self, known: Known) -> None:
+        """Leave the offsets: the query's folder has only `known` then. The last one is kept beside it."""
+        shutil.rmtree(self._next, ignore_errors=True)
+        self._next.mkdir(parents=True)
+        _write(self._next, known)
+        shutil.rmtree(self._before, ignore_errors=True)
+        self._move(self._folder, self._before)
+        self._move(self._next, self._folder)
+
+    def _move(self, source: Path, target: Path) -> None:
+        source.replace(target)
+        sync_folder(self._folder.parent)
+
+
+def _write(folder: Path, known: Known) -> None:
+    start = None if known.start is None else [[*place, offset] for place, offset in known.start.items()]
+    content = {"version": 1, "ids": dict(known.ids), "start": start}
+    write_atomically(folder / _FILE, (json.dumps(content, indent=1) + "\n").encode())

@@ -1,0 +1,90 @@
+"""The input of a query that reads topics: what a batch has, and what was lost before it could be read.
+
+The same for Kafka and for the files that stand in for it in the demos, and for every pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pyspark.sql import DataFrame
+
+from monitoring.logs import get_logger
+from sources.kafka_stream import Span
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One batch as it is about to be read.
+
+    `records` has the columns of `usable`. `expired` is what had been deleted by then. `again` gives the same
+    records in another way, or raises what the reading raised.
+    """
+
+    span: Span
+    ids: Mapping[str, str]
+    records: DataFrame
+    expired: Span = field(default_factory=dict)
+    again: Callable[[Exception], DataFrame] | None = None
+
+
+class TopicInput(Protocol):
+    """Where the records of a query come from."""
+
+    def require(self) -> list[str]:
+        """The topics that do not exist."""
+        ...
+
+    def frame(self) -> DataFrame:
+        """A stream with the columns of Spark's Kafka source. Raises UnavailableError without a topic."""
+        ...
+
+    def open(self, frame: DataFrame, number: int) -> Reading:
+        """The batch `number`, which is `frame`."""
+        ...
+
+    def verify(self, reading: Reading) -> None:
+        """After the reading. Raises StartAnewError when it was another topic, ServiceError without one."""
+        ...
+
+    def lost(self, reading: Reading, records: int, read_expired: int) -> int:
+        """How many records were deleted before they could be read; see `lost_offsets`."""
+        ...
+
+    def waiting(self) -> int:
+        """How many records are there and not processed.
+
+        Raises UnavailableError when that cannot be known, StartAnewError when a topic is another one.
+        """
+        ...
+
+    def ping(self) -> None:
+        """Raises ServiceError when the source does not answer."""
+        ...
+
+
+def read_expired(reading: Reading, places: Iterable[tuple[str, int, int]]) -> int:
+    """How many of the records at `places` (topic, partition, offset) had expired before they were read."""
+    gone = reading.expired
+    if not gone:
+        return 0
+    none = (0, 0)
+    return sum(
+        first <= offset < after
+        for topic, partition, offset in places
+        for first, after in (gone.get((topic, partition), none),)
+    )
+
+
+def tell_lost(lost: int, batch: str, on_lost: Callable[[int], None] | None) -> None:
+    """A warning and the metric, when `lost` is not 0."""
+    if lost and on_lost:
+        on_lost(lost)
+        logger.warning(
+            f"🕳️  {batch}: up to {lost} records are lost: Kafka had deleted them before they were read. Keep "
+            "them there for longer, or run this more often."
+        )
