@@ -7,7 +7,7 @@ beginning, although the query's checkpoint is kept: the checkpoint knows the top
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -56,6 +56,7 @@ class KafkaInput:
     at_most: int
     ids_read: Callable[[str], set[str]]
     explain: Callable[[str], str]
+    _beyond: set[str] = field(default_factory=set)
 
     def require(self) -> list[str]:
         """The topics that do not exist."""
@@ -79,16 +80,24 @@ class KafkaInput:
         if known is None:
             raise StartAnewError(f"{self.checkpoint} has lost what it knows of its topics")
         gone = expired(span, self.broker.earliest(span))
+        if self._beyond:
+            return Reading(span, known.ids, self._read_directly(span), gone)
         return Reading(span, known.ids, usable(frame), gone, partial(self._read_otherwise, span))
+
+    def _read_directly(self, span: Span) -> DataFrame:
+        found, is_beyond = read_span(self.spark, self.settings, span)
+        # Where one such record is there will be more, and Spark tells of each in pages.
+        (self._beyond.update if is_beyond else self._beyond.difference_update)(self.topics)
+        return found
 
     def _read_otherwise(self, span: Span, error: Exception) -> DataFrame:
         if not is_beyond_spark(error):
             raise error
         logger.warning(
-            "🕰️  A record's time in Kafka is beyond what Spark can read (nanoseconds, perhaps); this batch is "
-            "read without Spark's connector. Mend the producer: it is slower."
+            "🕰️  A record's time in Kafka is beyond what Spark can read (nanoseconds, perhaps). As long as "
+            "such records come they are read without Spark's connector, which is slower: mend the producer."
         )
-        return read_span(self.spark, self.settings, span)
+        return self._read_directly(span)
 
     def verify(self, reading: Reading) -> None:
         """A topic's id never comes back: if it is as before, all was read from the same topic."""

@@ -80,11 +80,11 @@ def read_expired(reading: Reading, places: Iterable[tuple[str, int, int]]) -> in
     )
 
 
-def tell_lost(lost: int, batch: str, on_lost: Callable[[int], None] | None) -> None:
+def tell_lost(lost: int, batch: str, records: str, on_lost: Callable[[int], None] | None) -> None:
     """A warning and the metric, when `lost` is not 0."""
     if lost and on_lost:
         on_lost(lost)
         logger.warning(
-            f"🕳️  {batch}: up to {lost} records are lost: Kafka had deleted them before they were read. Keep "
-            "them there for longer, or run this more often."
+            f"🕳️  {batch}: up to {lost} {records} are lost: Kafka had deleted them before they were read. "
+            "Keep them there for longer, or run this more often."
         )

@@ -23,6 +23,7 @@ from sources.kafka_stream import LATEST_MS, Span
 
 _AT_ONCE = 1_000
 _SILENT_SECONDS = 30.0
+_SPARK_MS = (2**63 - 1) // 1_000
 _MICROSECONDS = pa.timestamp("us", tz="UTC")
 
 
@@ -32,9 +33,10 @@ def is_beyond_spark(error: Exception) -> bool:
     return "long overflow" in text and "ArithmeticException" in text
 
 
-def read_span(spark: SparkSession, settings: Settings, span: Span) -> DataFrame:
+def read_span(spark: SparkSession, settings: Settings, span: Span) -> tuple[DataFrame, bool]:
     """The records of `span` with the columns of `sources.kafka_stream.usable`, in the driver's memory.
 
+    And whether one of them has a time that Spark's connector could not read.
     Raises UnavailableError when Kafka does not give them, or this client has not the options to reach it.
     """
     columns: dict[str, list[Any]] = {
@@ -45,7 +47,8 @@ def read_span(spark: SparkSession, settings: Settings, span: Span) -> DataFrame:
         kind, made = message.timestamp()
         for name, value in zip(columns, (*row, made if kind else None), strict=True):
             columns[name].append(value)
-    return spark.createDataFrame(records_table(columns))
+    is_beyond = any(abs(made or 0) > _SPARK_MS for made in columns["timestamp_ms"])
+    return spark.createDataFrame(records_table(columns)), is_beyond
 
 
 def records_table(columns: dict[str, list[Any]]) -> pa.Table:
@@ -91,16 +94,16 @@ def _messages(settings: Settings, span: Span) -> Iterator[Any]:
                     f"{_SILENT_SECONDS:g} seconds; it comes again."
                 )
             for message in found:
-                place = (message.topic(), message.partition())
-                if message.error() is not None:
-                    # The end of the log comes before the end of the span where that ends with a marker.
-                    if message.error().code() == KafkaError._PARTITION_EOF:
-                        left.discard(place)
+                place, offset = (message.topic(), message.partition()), message.offset()
+                after = span[place][1]
+                if message.error() is None:
+                    if offset < after:
+                        yield message
+                elif message.error().code() != KafkaError._PARTITION_EOF:
                     continue
-                if message.offset() >= span[place][1] - 1:
+                # The end of the log tells when the span ends with a marker of a transaction.
+                if offset >= after - (message.error() is None):
                     left.discard(place)
-                if message.offset() < span[place][1]:
-                    yield message
     except KafkaException as error:
         raise UnavailableError(f"Kafka did not give the records of a batch: {error.args[0].str()}") from None
     finally:

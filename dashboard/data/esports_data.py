@@ -39,6 +39,8 @@ PLAYER_COLUMNS: Final = [
     "recent_form",
 ]  # fmt: skip
 _ORDER = ["kafka_timestamp", "kafka_partition", "kafka_offset"]
+# A record whose time in Kafka is not known is newer than none.
+_NEWEST = "(coalesce(kafka_timestamp, to_timestamp(0)), kafka_partition, kafka_offset)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,11 @@ def read_course(dataset: Path, match_id: str) -> pd.DataFrame:
     files = find_files(dataset, dict.fromkeys(("live", "unknown", "finished"), LIVE_HOURS * _HOUR))
     if not files.paths:
         return pd.DataFrame(columns=["minute", "gold", "kills"])
-    newest = f"({', '.join(_ORDER)})"
     return read(
         files,
         "SELECT match_duration // 60 AS minute, "
-        f"arg_max(team_1_gold - team_2_gold, {newest}) AS gold, "
-        f"arg_max(team_1_kills - team_2_kills, {newest}) AS kills "
+        f"arg_max(team_1_gold - team_2_gold, {_NEWEST}) AS gold, "
+        f"arg_max(team_1_kills - team_2_kills, {_NEWEST}) AS kills "
         "FROM rows WHERE match_id = $match_id AND match_duration IS NOT NULL GROUP BY 1 ORDER BY 1",
         {"match_id": match_id},
     )
@@ -122,8 +123,8 @@ def _latest(files: Files, columns: Sequence[str], seconds: float, most: int) -> 
     row = ", ".join(f"'{name}': {name}" for name in names)
     return read(
         files,
-        f"FROM (SELECT unnest(arg_max({{{row}}}, ({', '.join(_ORDER)}))) FROM rows "
-        f"WHERE kafka_timestamp >= to_timestamp($since) GROUP BY {columns[0]}) "
+        f"FROM (SELECT unnest(arg_max({{{row}}}, {_NEWEST})) FROM rows "
+        f"WHERE coalesce(kafka_timestamp >= to_timestamp($since), true) GROUP BY {columns[0]}) "
         f"ORDER BY {', '.join(f'{name} DESC' for name in _ORDER)} LIMIT {most}",
         {"since": files.newest - seconds},
     )

@@ -110,7 +110,7 @@ class TopicBatch:
             return
         ledger = self.store.find(batch_id)
         outcome = Outcome(**ledger.outcome) if ledger else self._take(frame, number, batch_id, began, steps)
-        tell_lost(outcome.lost, f"{name}: Batch {number}", self.on_lost)
+        tell_lost(outcome.lost, f"{name}: Batch {number}", f"records of {self.topic}", self.on_lost)
         self.reporting.report(name, _report(name, number, outcome, steps.ms))
         self.faults.reach("report")
         write_atomically(self.checkpoint / _REPORTED, batch_id.encode(), durable=False)

@@ -123,7 +123,7 @@ class StockBatch:
             if outcome.reported:
                 logger.info(f"Batch {number} was done and reported before; Spark alone had not noted it")
                 return
-            tell_lost(lost, f"Batch {number}", self.on_lost)
+            tell_lost(lost, f"Batch {number}", "records", self.on_lost)
             self.reporting.report(STREAM, report_of(number, outcome, began, steps.ms))
             self.faults.reach("report")
             self.retry.call(self.writer.ledger.mark_reported, is_transient)

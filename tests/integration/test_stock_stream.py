@@ -94,6 +94,22 @@ def test_a_sale_before_its_product_and_a_later_price(shop: StockShop) -> None:
     shop.assert_accounted(4)
 
 
+def test_a_price_that_a_clock_ahead_had_frozen_moves_again(
+    shop: StockShop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An earlier version ordered by Kafka's time of the year 2100; the next record counts, told so."""
+    shop.topics.send(product("P1", "1.00", "3.00"), client("C1", "5"), sale("I1", P1=1))
+    assert shop.run()
+    frozen = {"$set": {"order": f"{4_102_444_800_000:015d} {0:010d} {0:020d}"}}
+    shop.database["inventory"].update_one({"_id": "P1"}, frozen)
+    shop.database["clients"].update_one({"_id": "C1"}, frozen)
+    shop.topics.send(product("P1", "1.00", "6.00"), client("C1", "7"))
+    assert shop.run()
+    assert (shop.winners(), shop.revenue()) == ([("P1", "5.00")], {"C1": "17.00"})
+    assert "2 products and clients were last changed by a clock that was ahead" in capsys.readouterr().out
+    shop.assert_accounted(5)
+
+
 def test_every_kind_of_bad_record_is_set_aside_and_the_others_go_on(shop: StockShop) -> None:
     """With topic, partition, offset, reason and raw value; each counted by its reason."""
     broken = json.dumps(sale("I1")).encode().replace(b"I1", b"I\xff")

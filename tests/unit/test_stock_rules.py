@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import date, datetime, timedelta, timezone
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.stock import judge
+from analytics.stock import judge, newest_possible
 from analytics.stock_values import RefusedError, cents, moment, quantity
 from contracts import CORRUPT, Client, Product, Sale
 from tests.stock_events import START, client, product, row, sale
@@ -120,6 +121,62 @@ def test_the_newest_update_is_by_its_time_then_by_kafkas_then_by_place() -> None
     other = judge(row(product("P1"), 7, partition=1), _NOW)
     found = sorted([second, other, later, earlier, first], key=lambda one: one.order)  # type: ignore[union-attr]
     assert found == [earlier, first, other, later, second]
+
+
+_STAMPS = st.tuples(st.integers(0, 86_399), st.text("0123456789", max_size=20), st.integers(-12, 14))
+
+
+def _sent(seconds: int, digits: str, zone: int) -> tuple[str, Fraction]:
+    """A time as it is sent, with its zone's offset, and the moment that it is."""
+    base = datetime(2026, 2, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)
+    local = base.astimezone(timezone(timedelta(hours=zone)))
+    text = f"{local:%Y-%m-%dT%H:%M:%S}{'.' + digits if digits else ''}{local:%z}"
+    return text, Fraction(int(base.timestamp())) + Fraction(int(digits or "0"), 10 ** len(digits))
+
+
+@given(_STAMPS, st.one_of(_STAMPS, st.just(None)), st.integers(0, 3), st.integers(0, 3))
+def test_updates_are_ordered_as_finely_as_they_were_sent(
+    one: tuple[int, str, int], other: tuple[int, str, int] | None, offset: int, other_offset: int
+) -> None:
+    """In any zone, to any digit; equal times by place. An order of an earlier version has milliseconds."""
+    pair = [one, other or (one[0], one[1] + "1", one[2])]
+    sent = [_sent(*stamp) for stamp in pair]
+    places = [offset, other_offset]
+    orders = [
+        judge(row(product("P1", updated_at=text), place), _NOW).order  # type: ignore[union-attr]
+        for (text, _), place in zip(sent, places, strict=True)
+    ]
+    keys = [(moment_sent, place) for (_, moment_sent), place in zip(sent, places, strict=True)]
+    assert (orders[0] < orders[1]) == (keys[0] < keys[1])
+    assert (orders[0] == orders[1]) == (keys[0] == keys[1])
+    before = f"{int(keys[0][0] * 1000):015d} {0:010d} {places[0]:020d}"
+    assert before <= orders[0]
+    assert (before < orders[1]) == ((Fraction(int(keys[0][0] * 1000), 1000), places[0]) < keys[1])
+
+
+_AHEAD_MS = int(_NOW.timestamp() * 1000) + 301_000
+
+
+@pytest.mark.parametrize("raw", [_AHEAD_MS, 4_102_444_800_000, 10**15 * 17 // 10, 17 * 10**17, 2**63 - 1])
+def test_a_time_of_kafka_that_is_yet_to_come_orders_nothing(raw: int) -> None:
+    """Nor do microseconds that Kafka takes for milliseconds; with an `updated_at` it is not needed."""
+    known = datetime.fromtimestamp(raw / 1000, timezone.utc) if raw < 253_402_300_800_000 else None
+    odd = {"timestamp": known, "timestamp_ms": raw}
+    assert judge({**row(product("P1"), 7), **odd}, _NOW) == "future_kafka_timestamp"
+    assert judge({**row(client("C1"), 7), **odd}, _NOW) == "future_kafka_timestamp"
+    assert isinstance(judge({**row(sale("I1"), 7), **odd}, _NOW), Sale)
+    dated = judge({**row(product("P1", updated_at="2026-03-01"), 7), **odd}, _NOW)
+    assert isinstance(dated, Product)
+    assert dated.order < newest_possible(_NOW)
+
+
+@pytest.mark.parametrize("raw", [None, -1, 0, -(2**63)])
+def test_without_a_time_of_kafka_a_record_is_older_than_all_that_have_one(raw: int | None) -> None:
+    """It counts until one with a time comes; among themselves the later place wins."""
+    odd = {"timestamp": None, "timestamp_ms": raw}
+    first, second = (judge({**row(product("P1"), n), **odd}, _NOW) for n in (1, 2))
+    dated = judge(row(product("P1"), 0), _NOW)
+    assert first.order < second.order < dated.order  # type: ignore[union-attr]
 
 
 @given(st.integers(0, 10**11))

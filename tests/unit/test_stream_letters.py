@@ -66,12 +66,19 @@ def test_a_repeated_batch_stores_nothing_twice(tmp_path: Path) -> None:
     assert letters.count() == 2
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 10**12), st.none() | st.binary(max_size=20)), min_size=1, max_size=5)
-)
-def test_records_come_back_as_they_were(records: list[tuple[int, bytes | None]]) -> None:
-    """Any bytes, NUL and broken UTF-8 included, and records without any."""
-    made = [_record(position, raw) for position, raw in records]
+_BYTES = st.none() | st.binary(max_size=20)
+_MADE = st.none() | st.integers(-(2**63), 2**63 - 1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**12), _BYTES, _BYTES, _MADE), min_size=1, max_size=5))
+def test_records_come_back_as_they_were(
+    records: list[tuple[int, bytes | None, bytes | None, int | None]],
+) -> None:
+    """Any bytes as value and key, NUL and broken UTF-8 included, or none; any time of Kafka."""
+    made = [
+        RejectedRecord("corrupt", "topic/0", position, raw, "id", time, key, "gzip")
+        for position, raw, key, time in records
+    ]
     (letter,) = as_letters(made, "offset")
     assert list(records_of(dict(letter.document), letter.reason)) == made
 
