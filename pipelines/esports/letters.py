@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from analytics.esports import Dataset, judge
 from monitoring.logs import get_logger
-from pipelines.esports.batch import write_good
+from pipelines.esports.rows import write_good
 from pipelines.faults import Faults
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.offset_ranges import Key, OffsetRanges

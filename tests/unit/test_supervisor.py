@@ -12,7 +12,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from contracts import ConfigurationError
 from pipelines.runner import StopFlag
-from pipelines.supervisor import BatchFunction, BatchStream, Supervisor
+from pipelines.supervisor import BatchFunction, BatchStream, StartAnewError, Supervisor
 from retry import RetryPolicy
 
 FAST = RetryPolicy(attempts=3, base_seconds=0.05, max_seconds=0.1)
@@ -75,6 +75,33 @@ def test_once_processes_what_is_there_and_ends(files: Files) -> None:
     assert supervisor.run(StopFlag(), once=True)
     assert supervisor.run(StopFlag(), once=True)
     assert files.lines == ["a", "b", "c"]
+
+
+def test_a_source_that_is_another_one_is_no_failure(files: Files) -> None:
+    """A batch tells, or who watches a query that has nothing to do; it is started again at once."""
+    files.add("a")
+    process, numbers = _fail_times(1, StartAnewError("another one"), files.keep)
+    starts: list[bool] = []
+    stop = StopFlag()
+    stream = files.stream(process)
+
+    def start(batch: BatchFunction, once: bool) -> StreamingQuery:
+        starts.append(once)
+        return stream.start(batch, once)
+
+    def watch(_name: str, _query: StreamingQuery) -> None:
+        if files.lines == ["a"] and len(starts) == 2:
+            raise StartAnewError("another one again")
+        if len(starts) == 3:
+            stop.set()
+
+    started = BatchStream("files", process, start)
+    assert Supervisor([started], FAST, _no_failure, watch=watch).run(stop, once=False)
+    assert (files.lines, numbers, len(starts)) == (["a"], [0, 0], 3)
+    files.add("b")
+    process, numbers = _fail_times(1, StartAnewError("another one"), files.keep)
+    assert Supervisor([files.stream(process)], FAST, _no_failure).run(StopFlag(), once=True)
+    assert (files.lines, numbers) == (["a", "b"], [1, 1])
 
 
 def test_a_failed_batch_comes_again_with_its_number(files: Files) -> None:

@@ -1,0 +1,85 @@
+"""The good records of a batch as Parquet, and the numbers of all of them, in one pass."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
+
+from analytics.esports import ORIGIN_FIELDS, Dataset
+from sources.kafka_stream import MAX_AHEAD_MS, Span
+
+_REFUSED = "reason IS NOT NULL AND NOT known"
+_GOOD = "reason IS NULL AND NOT known"
+# `partition`, `offset` and `reason` of a refused record.
+Refusal = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Written:
+    """Numbers of records: seen, written, and known before.
+
+    `expired` ones were read although Kafka had deleted them; `untimed` ones have no time of Kafka's.
+    """
+
+    refused: list[Refusal]
+    records: int
+    written: int
+    known: int
+    expired: int
+    untimed: int
+
+
+def write_good(
+    judged: DataFrame, dataset: Dataset, folder: Path, tasks: int, expired: str = "false"
+) -> Written:
+    """Write what counts and is not `known` below `folder`; `expired` is a condition on records to count.
+
+    All is counted while it is written: nothing is read for it once more.
+    """
+    observation = Observation()
+    now_ms = time.time_ns() // 1_000_000
+    # A time that is yet to come would be the newest for as long.
+    time_of = f"IF(timestamp_ms <= {now_ms + MAX_AHEAD_MS}, timestamp, NULL)"
+    # What follows is not moved before the counting, so each record is parsed once.
+    observed = judged.observe(
+        observation,
+        F.count(F.lit(1)).alias("records"),
+        F.expr(f"count_if({_GOOD})").alias("written"),
+        F.expr("count_if(known)").alias("known"),
+        F.expr(f"count_if({expired})").alias("expired"),
+        F.expr(f"count_if({_GOOD} AND {time_of} IS NULL)").alias("untimed"),
+        # As text, because pyspark cannot take a list out of an observation.
+        F.expr(f"to_json(collect_list(IF({_REFUSED}, struct(partition, offset, reason), NULL)))").alias(
+            "refused"
+        ),
+    )
+    kafka = ("topic", "partition", "offset", time_of)
+    origin = [f"{column} AS {name}" for column, name in zip(kafka, ORIGIN_FIELDS, strict=True)]
+    plain = [name for name in dataset.fields if name not in dataset.partitions]
+    good = observed.where(_GOOD).selectExpr(*plain, *origin, *dataset.partitions)
+    writer = good.coalesce(tasks).write.mode("append").partitionBy(*dataset.partitions)
+    # As text, not as a URI: Hadoop does not decode it.
+    writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false").parquet(f"file://{folder}")
+    found = observation.get
+    refused = json.loads(found["refused"])
+    numbers = {name: int(found[name]) for name in ("records", "written", "known", "expired", "untimed")}
+    return Written(refused, **numbers)
+
+
+def ranges_condition(ranges: Span) -> str:
+    """The condition of Spark SQL that a record lies in one of the ranges."""
+    return " OR ".join(
+        [
+            "false",
+            *(
+                f"(partition = {partition} AND offset >= {first} AND offset < {after})"
+                for (_, partition), (first, after) in ranges.items()
+            ),
+        ]
+    )
