@@ -23,7 +23,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from contracts import AlreadyRunningError, ConfigurationError
-from durable import sync_folder
+from durable import make_folder, sync_folder
 
 _FOLDER = ".generations"
 _BUILDING = ".building"
@@ -49,8 +49,8 @@ class Generations:
                 "or set ESPORTS_OUTPUT_PATH or STOCK_COLD_PATH to a new folder."
             )
         first = self._folder / "000001"
-        first.mkdir(parents=True, exist_ok=True)
-        sync_folder(self._folder)
+        make_folder(first)
+        sync_folder(first)
         self._link(first)
 
     def current(self) -> Path:

@@ -26,7 +26,7 @@ from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
 
 Value = Mapping[str, Any] | str | bytes | None
-_WAIT_SECONDS = 30
+_WAIT_SECONDS = 120
 
 
 def match(number: int, **changes: Any) -> dict[str, Any]:

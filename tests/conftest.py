@@ -45,7 +45,7 @@ from tests.toxiproxy import Proxy, Toxiproxy, host_of, run_toxiproxy
 
 __all__ = ["pytest_configure", "pytest_unconfigure"]
 
-_SERVER_TIMEOUT_MS = 5_000
+_SERVER_TIMEOUT_MS = 60_000
 
 # How long an example may take depends on the machine; what a test is to find does not.
 hypothesis.settings.register_profile("tests", deadline=None)

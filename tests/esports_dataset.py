@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from analytics.esports import DATASETS, MATCHES, ORIGIN_FIELDS, UNKNOWN, Dataset
 from sinks.generations import Generations
+from sinks.parquet_dataset import Ledger, ParquetDataset
 from sources.esports_season import Message, Season
 
 START = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)
@@ -28,14 +29,18 @@ _ARROW = {
 
 
 class Writer:
-    """Adds batches to the datasets below `output`, offset after offset."""
+    """Adds batches to the datasets below `output`, offset after offset, by the pipeline's own way.
+
+    Each third batch also holds a record that had been a dead letter.
+    """
 
     def __init__(self, output: Path) -> None:
         self.generations = {dataset.name: Generations(output, dataset.name) for dataset in DATASETS}
+        self.datasets = {name: ParquetDataset(output, name) for name in self.generations}
         self._offsets = dict.fromkeys(self.generations, 0)
         self._batches = 0
-        for generations in self.generations.values():
-            generations.ensure()
+        for dataset in self.datasets.values():
+            dataset.open()
 
     def season(self, batches: int, start: datetime = START) -> None:
         """Add so many updates of a simulated season from `start` on, each three minutes later."""
@@ -61,7 +66,8 @@ class Writer:
         self._offsets[dataset.name] += len(rows)
         self._batches += 1
         batch_id = f"{self._batches:06d}"
-        staging = self.generations[dataset.name].path.parent / ".staging" / dataset.name / batch_id
+        store = self.datasets[dataset.name]
+        staging = store.stage(batch_id)
         parts = defaultdict(list)
         for number, row in enumerate(rows):
             origin = (topic, 0, first + number, now)
@@ -74,17 +80,13 @@ class Writer:
             folder = staging.joinpath(*(f"{name}={value}" for name, value in named))
             folder.mkdir(parents=True)
             pq.write_table(pa.Table.from_pylist(part, _schema(dataset, extra)), folder / "part-00000.parquet")
-        ledger = {
-            "version": 1,
-            "batches": [batch_id],
-            "consumed": {topic: {"topic-id": {"0": [[first, first + len(rows)]]}}},
-            "rescued": {},
-        }
-        staging.mkdir(parents=True, exist_ok=True)
-        (staging / "_offsets.json").write_text(json.dumps(ledger))
-        generations = self.generations[dataset.name]
-        with generations.changing():
-            return staging.rename(generations.current() / f"batch={batch_id}")
+        ledger = Ledger((batch_id,))
+        ledger.consumed.add((topic, "topic-id", 0), first, first + len(rows))
+        if self._batches % 3 == 0:
+            ledger.rescued.add((topic, "topic-id", 1), self._batches, self._batches + 1)
+        store.sync(staging, ledger)
+        store.publish(batch_id, staging, ledger)
+        return self.generations[dataset.name].current() / f"batch={batch_id}"
 
 
 def match(number: int, **fields: Any) -> dict[str, Any]:

@@ -54,6 +54,8 @@ class FakeBackend:
         self.broken: int | None = None
         # Wait so long before answering.
         self.delay_seconds = 0.0
+        # Set: nobody is kept waiting any longer.
+        self.released = threading.Event()
         self.requests: list[Request] = []
         self.violations: list[str] = []
         self._server: ThreadingHTTPServer | None = None
@@ -154,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ValueError):
             event = json.loads(body)
         self.owner.requests.append(Request(arrived, status, answer.get("code", ""), body, event))
-        time.sleep(self.owner.delay_seconds)
+        self.owner.released.wait(self.owner.delay_seconds)
         text = json.dumps(answer).encode()
         with suppress(OSError):
             self.send_response(status)

@@ -28,7 +28,7 @@ from tests.kafka_servers import JARS
 from tests.stock_events import kind_of
 
 Value = Mapping[str, Any] | str | bytes | None
-_WAIT_SECONDS = 30
+_WAIT_SECONDS = 120
 
 
 class StockTopics:

@@ -15,8 +15,8 @@ from typing import Any
 from pymongo.uri_parser import parse_uri
 
 _SCRIPT = Path(__file__).parents[1] / "script" / "toxiproxy"
-_START_SECONDS = 30.0
-_CALL_SECONDS = 10.0
+_START_SECONDS = 120.0
+_CALL_SECONDS = 60.0
 _DIRECTIONS = ("upstream", "downstream")
 
 

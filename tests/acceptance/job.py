@@ -20,7 +20,8 @@ from tests.compare import assert_same_analytics
 from tests.reference import reference_analytics
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_SECONDS = 120.0
+# Catches only what hangs: a loaded machine may be many times slower than a quiet one.
+TIMEOUT_SECONDS = 300.0
 
 
 class Job:

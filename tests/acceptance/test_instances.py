@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.job import Job, wait_for
+from tests.acceptance.job import TIMEOUT_SECONDS, Job, wait_for
 
 ON_MONGO = {"CURSOR_STORE": "mongo", "CURSOR_LEASE_SECONDS": "4"}
 
@@ -61,7 +61,7 @@ def test_a_stalled_instance_is_taken_over_and_ends_when_it_wakes_up(job: Job) ->
     wait_for(lambda: bool(state.find_one({"timestamp": {"$type": "date"}})), "its cursor", second)
     cursor = state.find_one()
     first.send_signal(signal.SIGCONT)
-    assert first.wait(60) == 2
+    assert first.wait(TIMEOUT_SECONDS) == 2
     assert "taken over" in job.output()
     assert "Traceback" not in job.output()
     after = state.find_one()

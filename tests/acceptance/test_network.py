@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from tests.acceptance.job import Job, wait_for
+from tests.acceptance.job import TIMEOUT_SECONDS, Job, wait_for
 from tests.mongo_doors import SecureDoor
 from tests.toxiproxy import Proxy, Toxiproxy, host_of, through
 
@@ -78,7 +78,7 @@ def test_the_job_outlives_every_fault_and_ends_in_a_black_hole(
     wait_for(lambda: _failed(job) > before, "the black hole", process)
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0, job.output()
+    assert process.wait(TIMEOUT_SECONDS) == 0, job.output()
     # At most the command under way, one more that notices, and Spark's end; not five tries of each.
     assert time.monotonic() - asked < 30
     assert "BATCH PROCESSING SESSION SUMMARY" in job.output()
@@ -101,7 +101,7 @@ def test_a_refused_user_ends_the_job_with_exit_code_2(
         proxy.heal()
     else:
         process = job.start(MONGO_URI=through(proxy, uri), **IMPATIENT)
-    assert process.wait(60) == 2, job.output()
+    assert process.wait(TIMEOUT_SECONDS) == 2, job.output()
     proxy.close()
     assert job.output().count("❌ MongoDB") == 1
     assert "MONGO_URI" in job.output()

@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tests.acceptance.job import ROOT, Job, wait_for
+from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, Job, wait_for
 from tests.canaries import canary, leaks, process_list, traces
 from tests.fake_backend import FakeBackend
 from tests.mongo_doors import PASSWORD, SecureDoor
@@ -141,7 +141,7 @@ def test_a_stream_with_the_spark_ui_shows_no_secret(
             wait_for(lambda: '"status": "failed"' in _batch_logs(secret_job), "a failed batch", process)
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(TIMEOUT_SECONDS)
     assert "refused mongodb://***@127.0.0.1" in _batch_logs(secret_job), _batch_logs(secret_job)
     assert list(events.rglob("*"))
     assert_no_leak(secret_job, given)

@@ -24,11 +24,11 @@ from pyspark.sql import SparkSession
 from analytics.esports import DATASETS, MATCHES
 from contracts import AlreadyRunningError, ConfigurationError
 from sinks.generations import Generations
-from sinks.parquet_compaction import Compaction, compact, merge_ledgers
-from sinks.parquet_dataset import read_ledger
+from sinks.parquet_compaction import Compaction, compact
 from tests.arena import Arena
 from tests.arena import match as told
 from tests.esports_dataset import START, Writer, match
+from tests.power_cut import Disk
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,11 +52,22 @@ def _count_duckdb(path: Path) -> int:
     return int(row[0])
 
 
-def _consumed(path: Path) -> dict[str, Any]:
-    """What all ledgers of the dataset say together."""
-    merged = merge_ledgers(read_ledger(file.parent) for file in sorted(path.rglob("_offsets.json")))
-    ledger: dict[str, Any] = json.loads(merged.as_bytes())
-    return {**ledger, "batches": sorted(merged.batches)}
+def _ledgers(path: Path) -> dict[str, set[Any]]:
+    """What all ledgers of the dataset say together: batches, and each offset that was consumed or rescued."""
+    found: dict[str, set[Any]] = {"batches": set(), "consumed": set(), "rescued": set()}
+    for file in path.resolve().rglob("_offsets.json"):
+        ledger = json.loads(file.read_bytes())
+        found["batches"] |= set(ledger["batches"])
+        for kind in ("consumed", "rescued"):
+            found[kind] |= {
+                (topic, topic_id, partition, offset)
+                for topic, ids in ledger[kind].items()
+                for topic_id, partitions in ids.items()
+                for partition, ranges in partitions.items()
+                for first, after in ranges
+                for offset in range(first, after)
+            }
+    return found
 
 
 def test_the_same_rows_in_fewer_files(tmp_path: Path) -> None:
@@ -65,13 +76,14 @@ def test_the_same_rows_in_fewer_files(tmp_path: Path) -> None:
     writer.season(30)
     for dataset in DATASETS:
         generations = writer.generations[dataset.name]
-        rows, ledger = _rows(generations.path), _consumed(generations.path)
+        rows, ledger = _rows(generations.path), _ledgers(generations.path)
+        assert all(ledger.values())
         files = len(list(generations.current().rglob("*.parquet")))
         result = compact(generations)
         assert result.rows == len(rows)
         assert (result.files_before, result.batches) == (files, len(ledger["batches"]))
         assert _rows(generations.path) == rows
-        assert _consumed(generations.path) == ledger
+        assert _ledgers(generations.path) == ledger
         left = [file.relative_to(generations.current()) for file in generations.current().rglob("*.parquet")]
         assert len({file.parent for file in left}) == len(left) == result.files_after
         assert {str(file.parts[0]) for file in left} == {"batch=merged-000001"}
@@ -197,6 +209,66 @@ def test_batches_that_come_during_a_compaction_are_there_afterwards(tmp_path: Pa
     assert [row["kafka_offset"] for row in _rows(matches.path)] == list(range(added))
 
 
+def test_a_batch_that_comes_while_the_generation_is_replaced_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the next one holds is settled by then, so who publishes waits until the link points there."""
+    writer = Writer(tmp_path)
+    matches = writer.generations["matches"]
+    for number in range(3):
+        writer.add_rows(MATCHES, [match(number)], START)
+    late = threading.Thread(target=writer.add_rows, args=(MATCHES, [match(3)], START))
+    replace = Generations.replace
+
+    def with_a_late_batch(generations: Generations, complete: Path) -> Path:
+        late.start()
+        # It waits for the lock. Without one it is done long before.
+        late.join(0.5)
+        return replace(generations, complete)
+
+    monkeypatch.setattr(Generations, "replace", with_a_late_batch)
+    assert compact(matches).batches == 3
+    late.join()
+    assert [row["kafka_offset"] for row in _rows(matches.path)] == [0, 1, 2, 3]
+
+
+def test_a_power_cut_takes_nothing_of_what_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is safe when its offsets count as used up: files, their names, and every folder above them."""
+    disk = Disk(monkeypatch)
+    writer = Writer(tmp_path / "new" / "processed")
+    for dataset in DATASETS:
+        path = writer.generations[dataset.name].path
+        assert disk.lost(path, tmp_path) == disk.lost(path.resolve(), tmp_path) == []
+    for number in range(2):
+        rows = [match(number), match(number, status="finished")]
+        batch = writer.add_rows(MATCHES, rows, START)
+        assert len(list(batch.rglob("*.parquet"))) == 2
+        assert disk.lost(batch, tmp_path) == []
+
+
+def test_a_power_cut_takes_nothing_of_what_is_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the link points to it the whole next generation is on the disk; afterwards the link is too."""
+    disk = Disk(monkeypatch)
+    writer = Writer(tmp_path)
+    matches = writer.generations["matches"]
+    writer.add_rows(MATCHES, [match(n, patch=os.urandom(20).hex()) for n in range(3_000)], START)
+    for number in range(2):
+        writer.add_rows(MATCHES, [match(number), match(number, status="finished")], START)
+    replace, at_the_link = Path.replace, list[list[str]]()
+
+    def look(source: Path, target: Path) -> Path:
+        at_the_link.append(disk.lost(target.parent / source.readlink(), tmp_path))
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", look)
+    assert compact(matches, large_bytes=60_000).batches == 2
+    assert at_the_link == [[]]
+    assert sum(1 for _ in matches.current().rglob("*.parquet")) == 3
+    assert disk.lost(matches.path, tmp_path) == []
+
+
 _KILLED = """
 import os, pathlib, sys
 at, output = int(sys.argv[1]), pathlib.Path(sys.argv[2])
@@ -243,23 +315,29 @@ def test_a_kill_at_any_moment_leaves_the_dataset_whole(tmp_path: Path) -> None:
 def _run_killed(at: int, output: Path) -> int:
     """How many changes of the disk a compaction made; 0 when it was killed before the one numbered `at`."""
     command = [sys.executable, "-c", _KILLED, str(at), str(output)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     if run.returncode == -9:
         return 0
     assert run.returncode == 0, run.stderr
     return int(run.stdout)
 
 
-def test_old_generations_stay_for_who_still_reads_them(tmp_path: Path) -> None:
-    """A reader that resolved the link before reads on; after the time to keep them they are gone."""
+def test_old_generations_stay_for_an_hour_for_who_still_reads_them(tmp_path: Path) -> None:
+    """A reader that resolved the link before reads on; the hour begins when the next one takes its place."""
     writer = Writer(tmp_path)
     writer.season(5)
     matches = writer.generations["matches"]
     before, rows = matches.current(), _rows(matches.path)
+    # It was made long ago, which says nothing about who reads it.
+    os.utime(before, (0, 0))
     compact(matches)
-    assert matches.remove_old(3_600) == 0
-    assert _rows(before) == rows
-    assert matches.remove_old(0) == 1
+    for minutes in (0, 59):
+        os.utime(before, (before.stat().st_mtime - minutes * 60,) * 2)
+        # Also where there is nothing to merge, and as often as somebody likes.
+        assert compact(matches) == Compaction()
+        assert _rows(before) == rows
+    os.utime(before, (before.stat().st_mtime - 60,) * 2)
+    compact(matches)
     assert not before.exists()
     assert _rows(matches.path) == rows
 

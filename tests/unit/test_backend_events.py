@@ -22,14 +22,18 @@ from tests.fake_backend import TOKEN, FakeBackend
 from tests.unit.test_event_payloads import document
 
 THEN = datetime(2025, 7, 1, 12, tzinfo=timezone.utc)
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 120.0
 
 
 class Bench:
     """Stored analytics in an embedded collection, a backend, and a queue between them that is not started."""
 
     def __init__(
-        self, per_second: float = 1000.0, max_waiting: int = 1000, open_seconds: float = 0.3
+        self,
+        per_second: float = 1000.0,
+        max_waiting: int = 1000,
+        open_seconds: float = 0.3,
+        timeout_seconds: float = 60.0,
     ) -> None:
         self.analytics: Any = mongomock.MongoClient(tz_aware=True)["x"]["analytics"]
         self.backend = FakeBackend()
@@ -37,7 +41,12 @@ class Bench:
         self.closing = threading.Event()
         self.breaker = CircuitBreaker(failures=3, open_seconds=open_seconds)
         client = BackendClient(
-            self.backend.address, SecretStr(TOKEN), self.breaker, self.closing, 0.5, first_wait_seconds=0.01
+            self.backend.address,
+            SecretStr(TOKEN),
+            self.breaker,
+            self.closing,
+            timeout_seconds,
+            first_wait_seconds=0.01,
         )
         self.events = BackendEvents(
             self.analytics, client, self.breaker, self.closing, per_second, self._note, max_waiting
@@ -78,6 +87,7 @@ def make() -> Iterator[Callable[..., Bench]]:
 
     yield one
     for bench in made:
+        bench.backend.released.set()
         bench.events.close(5)
         bench.backend.down()
 
@@ -126,16 +136,16 @@ def test_a_user_who_is_recomputed_while_waiting_gets_one_event(make: Callable[..
 
 
 def test_publishing_never_waits(make: Callable[..., Bench]) -> None:
-    """10 000 users while the backend hangs: done at once, the oldest dropped and counted."""
+    """10 000 users while the backend hangs: done before it answers, the oldest dropped and counted."""
     bench = make(max_waiting=100)
-    bench.backend.delay_seconds = 5.0
+    bench.backend.delay_seconds = 3_600.0
     bench.events.start()
     bench.write(ObjectId())
     bench.wait(lambda: bool(bench.backend.requests))
     users = [ObjectId() for _ in range(10_000)]
     started = time.monotonic()
     bench.events.publish(users, THEN)
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 30
     assert bench.events.waiting == 100
     assert bench.counts["queue_full"] == 9_900
 
@@ -257,7 +267,7 @@ def test_closing_does_not_wait_for_a_backend_in_trouble(make: Callable[..., Benc
     """Those who were not told are counted."""
     bench = make(open_seconds=60)
     if trouble == "slow":
-        bench.backend.delay_seconds = 5.0
+        bench.backend.delay_seconds = 3_600.0
     else:
         bench.backend.down()
     bench.events.start()
@@ -268,7 +278,8 @@ def test_closing_does_not_wait_for_a_backend_in_trouble(make: Callable[..., Benc
         bench.write(ObjectId())
     started = time.monotonic()
     bench.events.close(1.0)
-    assert time.monotonic() - started < 3
+    # The time it was given, not that of the backend.
+    assert time.monotonic() - started < 30
     assert bench.counts["shutdown"] >= 40
     assert bench.events.waiting == 0
 
@@ -283,8 +294,8 @@ def test_a_queue_that_never_started_can_be_closed(make: Callable[..., Bench]) ->
 
 def test_closing_ends_at_the_first_failure(make: Callable[..., Bench]) -> None:
     """A one-shot run may wait long for a backend that works, but not for one that fails slowly."""
-    bench = make()
-    bench.backend.delay_seconds = 2.0
+    bench = make(timeout_seconds=0.5)
+    bench.backend.delay_seconds = 60.0
     bench.events.start()
     for _ in range(20):
         bench.write(ObjectId())

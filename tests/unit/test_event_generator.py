@@ -116,11 +116,11 @@ def test_a_signal_ends_the_program_with_whole_files(tmp_path: Path, number: int)
         "0.05",
     ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not list(tmp_path.glob("events_*.csv")) and time.monotonic() < end:
         time.sleep(0.05)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     rows = sum(len(_rows(path)) for path in tmp_path.glob("events_*.csv"))
     assert f"{rows} events written." in output
@@ -141,7 +141,7 @@ def test_the_same_seed_and_start_give_the_same_files(tmp_path: Path) -> None:
             "--interval",
             "0",
         ]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
     first, second = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("a", "b")
     )

@@ -185,11 +185,11 @@ def test_a_signal_ends_the_program_with_its_count(tmp_path: Path) -> None:
     options = ["--output", str(tmp_path), "--interval", "0.05", "--malformed", "0.1"]
     command = [sys.executable, "-m", "sources.match_simulator", *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not list(tmp_path.glob("matches/*.jsonl")) and time.monotonic() < end:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     lines = {
         topic: sum(len(path.read_bytes().splitlines()) for path in tmp_path.glob(f"{topic}/*"))
@@ -209,7 +209,7 @@ def test_the_same_seed_and_start_give_the_same_files(tmp_path: Path) -> None:
             cwd=ROOT,
             check=True,
             capture_output=True,
-            timeout=60,
+            timeout=300,
         )
     first, second = (
         {path.name: path.read_bytes() for path in (tmp_path / name).glob("*/*")} for name in ("a", "b")

@@ -92,7 +92,8 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up_in_time() -> None:
         began = time.monotonic()
         with pytest.raises(AutoReconnect):
             ServerClock(client).now()
-        assert time.monotonic() - began < 5
+        # Not the minutes that a driver waits by itself.
+        assert time.monotonic() - began < 30
         client.close()
 
 

@@ -53,7 +53,7 @@ def test_systemd_itself_finds_nothing_wrong(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name
     unit.write_text(UNIT.read_text(encoding="utf-8").replace(PLACE, str(tmp_path)))
     run = subprocess.run(
-        [analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60, check=False
+        [analyze, "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=300, check=False
     )
     ours = [line for line in run.stderr.splitlines() if UNIT.name in line or str(tmp_path) in line]
     assert ours == []

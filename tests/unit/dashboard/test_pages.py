@@ -231,7 +231,7 @@ def test_a_wrong_address_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MONGO_URI", "http://someone:hunter2@db")
     app = Path(__file__).parents[3] / "dashboard" / "app.py"
-    page = AppTest.from_file(str(app), default_timeout=60).run()
+    page = AppTest.from_file(str(app), default_timeout=300).run()
     assert not page.exception
     assert "MONGO_URI" in page.error[0].value.replace("\\", "")
     assert "hunter2" not in page.error[0].value
