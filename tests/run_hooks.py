@@ -15,7 +15,13 @@ def pytest_configure() -> None:
     A shell that starts pytest in the background would have it ignore Ctrl+C.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _end)
+
+
+def _end(_number: int, _frame: object) -> None:
+    # Ctrl+C reaches all processes of a terminal, and script/test then ends them too: one end is enough.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    raise KeyboardInterrupt
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

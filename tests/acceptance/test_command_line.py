@@ -29,23 +29,23 @@ def test_a_mended_document_leaves_the_dead_letter_queue(job: Job) -> None:
     job.assert_equals_reference()
 
 
-def test_debug_shows_examples_of_what_was_written(job: Job) -> None:
+def test_debug_shows_examples_of_what_was_written(small_job: Job) -> None:
     """As the first version did: a few inserts with their values, and updates the next time."""
-    assert job.run("--once", LOG_LEVEL="DEBUG") == 0
-    assert "🆕 INSERT: userId=" in job.output()
-    assert job.run("checkpoint", "set", "2020-01-01") == 0
-    assert job.run("--once", LOG_LEVEL="DEBUG") == 0
-    assert "🔄 UPDATE: userId=" in job.output()
+    assert small_job.run("--once", LOG_LEVEL="DEBUG") == 0
+    assert "🆕 INSERT: userId=" in small_job.output()
+    assert small_job.run("checkpoint", "set", "2020-01-01") == 0
+    assert small_job.run("--once", LOG_LEVEL="DEBUG") == 0
+    assert "🔄 UPDATE: userId=" in small_job.output()
 
 
-def test_ctrl_c_ends_the_stream_cleanly(job: Job) -> None:
+def test_ctrl_c_ends_the_stream_cleanly(small_job: Job) -> None:
     """Spark installs a handler of its own for SIGINT; ours must win."""
-    process = job.start()
-    wait_for(lambda: job.database["analytics"].count_documents({}) > 0, "the first analytics", process)
+    process = small_job.start()
+    wait_for(lambda: small_job.database["analytics"].count_documents({}) > 0, "the first analytics", process)
     process.send_signal(signal.SIGINT)
-    assert process.wait(TIMEOUT_SECONDS) == 0, job.output()
-    assert "BATCH PROCESSING SESSION SUMMARY" in job.output()
-    assert "Traceback" not in job.output()
+    assert process.wait(TIMEOUT_SECONDS) == 0, small_job.output()
+    assert "BATCH PROCESSING SESSION SUMMARY" in small_job.output()
+    assert "Traceback" not in small_job.output()
 
 
 def test_spark_submit_runs_the_same_job(job: Job) -> None:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import requests
 
 from tests.acceptance.job import Job, wait_for
 from tests.monitoring_stack import promtool
 from tests.toxiproxy import Proxy, free_port, through
+
+
+@pytest.fixture
+def job(small_job: Job) -> Job:
+    """What is tried here does not depend on the size."""
+    return small_job
 
 
 class Probe:

@@ -13,6 +13,12 @@ from tests.acceptance.job import TIMEOUT_SECONDS, Job, wait_for
 ON_MONGO = {"CURSOR_STORE": "mongo", "CURSOR_LEASE_SECONDS": "4"}
 
 
+@pytest.fixture
+def job(small_job: Job) -> Job:
+    """What is tried here does not depend on the size."""
+    return small_job
+
+
 def _has_analytics(job: Job) -> bool:
     return job.database["analytics"].count_documents({}) > 0
 

@@ -26,6 +26,12 @@ IMPATIENT = {
 }
 
 
+@pytest.fixture
+def job(small_job: Job) -> Job:
+    """What is tried here does not depend on the size."""
+    return small_job
+
+
 def _batches(job: Job) -> list[dict[str, Any]]:
     files = sorted((job.folder / "logs").glob("batch_logs_*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]

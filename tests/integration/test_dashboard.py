@@ -223,7 +223,7 @@ def test_a_lost_network_costs_seconds_and_heals(
 
 def _until_answered(data: HealthData) -> Any:
     """One second is short for a busy machine."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while (loaded := data.recent()).fault is not None:
         assert time.monotonic() < end, loaded.fault
     return loaded

@@ -359,7 +359,7 @@ def test_a_second_lock_is_refused(tmp_path: Path) -> None:
 def _hold(folder: Path, started: Any) -> None:
     with FileCursor(folder).lock():
         started.set()
-        multiprocessing.Event().wait(60)
+        multiprocessing.Event().wait(300)
 
 
 def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
     started = context.Event()
     holder = context.Process(target=_hold, args=(tmp_path, started))
     holder.start()
-    assert started.wait(60)
+    assert started.wait(300)
     with pytest.raises(AlreadyRunningError), FileCursor(tmp_path).lock():
         pass
     holder.kill()
