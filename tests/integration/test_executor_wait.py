@@ -131,6 +131,7 @@ def _in_a_stream(frame: DataFrame, folder: Path) -> None:
         lambda _name, error: failures.append(error),
     )
     assert not supervisor.run(StopFlag(), once=True)
+    assert isinstance(failures[0], ServiceError), failures
     raise failures[0]
 
 
