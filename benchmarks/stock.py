@@ -36,15 +36,14 @@ from pipelines.kafka_connector import connector_conf
 from pipelines.runner import StopFlag
 from pipelines.stock.job import assemble, open_archive, open_database
 from pipelines.stock.kafka_input import open_input, topics_of
+from pipelines.stock.writer import StockWriter
 from session import build_session
 from settings import Settings, load
-from sinks.stock_ledger import COLLECTION as LEDGER
-from sinks.stock_ledger import OpenBatch
-from sinks.stock_recount import recount
-from sinks.stock_sales import SalesStore, Sums
-from sinks.stock_totals import StockFormulas, StockTotals
+from sinks.stock_sales import Sums
+from sinks.stock_totals import StockFormulas
 from sources.kafka_broker import KafkaBroker
 from sources.kafka_stream import read_topics
+from sources.mongo_client import ServerClock
 from sources.publications import read_published
 
 _PRODUCTS, _CLIENTS = 1_000, 5_000
@@ -74,16 +73,20 @@ def _json(sale: Sale) -> bytes:
 
 def fill(database: Database[dict[str, Any]], history: int, with_seed: bool) -> None:
     """A shop that has made `history` sales in batch 1, as the pipeline, and the seed, would have left it."""
-    ledger = {"_id": "ledger", "fence": 0, "number": 1, "first": 1, "open": False}
-    database[LEDGER].insert_one(ledger)
-    totals = StockTotals(database, StockFormulas(LoyaltyRules().standing, profit))
+    writer = StockWriter(
+        database, StockFormulas(LoyaltyRules().standing, profit), ServerClock(database.client)
+    )
+    writer.take_over()
     products = [
         Product(f"P{n}", f"Product {n}", None, 5, 100 + n, 150 + 2 * n, None, None, None, "0")
         for n in range(_PRODUCTS)
     ]
-    totals.apply(OpenBatch(1, 1), Sums(), products)
-    SalesStore(database).insert(islice(sales(0), history), 1)
-    recount(database, totals)
+    settled = writer.settle()
+    opened = writer.ledger.open(settled)
+    writer.sales.insert(islice(sales(0), history), opened.number)
+    sealed = writer.ledger.seal(opened)
+    writer.totals.apply(sealed, Sums(), products)
+    writer.settle()
     if with_seed:
         copy_sales(database, history)
 

@@ -8,7 +8,8 @@ rows it has. Readers look at the pointer, read that generation, and begin again 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import secrets
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,17 +34,18 @@ class Publication:
         self._key = {"_id": name}
         self._swept = False
 
-    def publish(self, rows: Iterable[Mapping[str, Any]], now: datetime) -> bool:
-        """Let `rows` take the place of what is published; False when they are the same.
+    def publish(self, rows: Callable[[], Iterable[Mapping[str, Any]]], now: datetime) -> bool:
+        """Let what `rows` gives take the place of what is published; False when it is the same.
 
         Each row also gets `calculatedAt` (= `now`) and its `generation`.
         """
-        documents = [dict(row) for row in rows]
         pointer = self._pointers.find_one(self._key) or {}
+        # After the pointer was read: rows that are older than what it says then never take its place.
+        documents = [dict(row) for row in rows()]
         digest = hashlib.sha256(b"".join(map(bson.encode, documents))).hexdigest()
         if pointer.get("digest") == digest:
             return False
-        generation = ObjectId()
+        generation = _after(pointer.get("generation"))
         if documents:
             marks = {"calculatedAt": now, "generation": generation}
             self._rows.insert_many([{**document, **marks} for document in documents])
@@ -74,8 +76,18 @@ class Publication:
             return
         kept = [entry for entry in pointer["retired"] if entry["at"] > now - GRACE]
         used = [pointer["generation"], *(entry["generation"] for entry in kept)]
-        self._rows.delete_many({"generation": {"$nin": used}})
+        # Older ones alone, so that it harms nothing when it arrives late or another process publishes.
+        self._rows.delete_many({"generation": {"$nin": used, "$lt": pointer["generation"]}})
         if len(kept) < len(pointer["retired"]):
             same = {**self._key, "generation": pointer["generation"]}
             self._pointers.update_one(same, {"$set": {"retired": kept}})
         self._swept = True
+
+
+def _after(before: ObjectId | None) -> ObjectId:
+    """A new id that is greater than `before`, whatever the clocks say."""
+    made = ObjectId()
+    if before is None or before < made:
+        return made
+    number = int.from_bytes(before.binary, "big") + 1 + secrets.randbelow(2**32)
+    return ObjectId(number.to_bytes(12, "big"))

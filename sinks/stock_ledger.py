@@ -1,31 +1,56 @@
-"""The stock ledger: which batch may write, so that no invoice is ever added to a total twice.
+"""The stock ledger: which batch may write, so that every invoice is added to the totals once.
 
 One document. Its `number` counts our own batches and never falls, whatever happens to Spark's checkpoint. A
-batch is opened under the next number, its invoices carry that number, its sums are added to each total whose
-`applied` is lower, and the batch is closed. A batch that was left open is finished first, from its invoices.
+batch is opened under the next number and its invoices are stored with it. It is sealed when the server has
+confirmed them all: from then on no invoice can join the number. Only a sealed batch is added to totals, to
+each whose `applied` is lower; then it is closed.
 
-`fence` says who may write: each process that starts takes the next one, and a process with an older one is
-refused as soon as it opens or closes a batch.
+What is found open was left by a process, or a try, that failed. A sealed batch is finished. The number of
+another is given up: an insert that was on its way may still arrive under it, so nothing is ever counted under
+such a number; its invoices, early or late, are moved to a new one, and counted with that. Only after this is
+the ledger settled, and only who has it `Settled` can open a batch or recount.
+
+`fence` names the process that may write: who starts puts its own there, and another one is refused as soon as
+it opens, seals or closes a batch.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo import ReturnDocument
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from contracts import AlreadyRunningError
 
 COLLECTION = "stock_ledger"
 _KEY = {"_id": "ledger"}
+# Of so many failed tries a late insert is noticed by the next batch, of older ones by a recount.
+_REMEMBERED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class BatchKey:
+    """Spark's name for a batch: numbers begin again with a new query."""
+
+    query_id: str
+    batch_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class OpenBatch:
-    """A batch that may write: invoices from `first` on were written by earlier tries of the same batch."""
+    """A batch whose invoices are being stored under `number`; `first` was the number of its first try."""
+
+    number: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBatch:
+    """A batch that has all the invoices it will ever have, and may be added to totals."""
 
     number: int
     first: int
@@ -39,75 +64,126 @@ class DoneBatch:
     reported: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The ledger when every stored invoice is in the totals, but for those under a number of `given_up`.
+
+    `number` is the last one used; `notes` is what `note` was given.
+    """
+
+    number: int
+    given_up: frozenset[int]
+    notes: Mapping[str, Any]
+    _last: Mapping[str, Any]
+
+    def done(self, key: BatchKey) -> DoneBatch | None:
+        """What became of a batch that was done before."""
+        if self._is_last(key) and self._last.get("outcome") is not None:
+            return DoneBatch(self._last["outcome"], self._last["reported"])
+        return None
+
+    def first(self, key: BatchKey) -> int:
+        """The least number under which a try of this batch may have written something."""
+        return int(self._last["first"]) if self._is_last(key) else self.number + 1
+
+    def _is_last(self, key: BatchKey) -> bool:
+        return (self._last.get("query_id"), self._last.get("batch_id")) == (key.query_id, key.batch_id)
+
+
 class StockLedger:
-    """One process's hold on the ledger. pymongo's errors pass through everywhere."""
+    """One process's hold on the ledger. pymongo's errors pass through everywhere.
+
+    Everything that writes raises AlreadyRunningError when another process has taken over, and StaleReadError
+    when the ledger is not as it was read. Each change applies to one state alone, so that a command which
+    arrives late changes nothing.
+    """
 
     def __init__(self, database: Database[dict[str, Any]]) -> None:
         self._documents = database[COLLECTION]
-        self._fence: int | None = None
+        self._fence = secrets.token_hex(8)
 
-    def take_over(self) -> None:
-        """Become the only process that may write."""
-        found: Any = self._documents.find_one_and_update(
-            _KEY,
-            {"$inc": {"fence": 1}, "$setOnInsert": {"number": 0, "first": 0, "open": False}},
-            upsert=True,
-            return_document=ReturnDocument.AFTER,
-        )
-        self._fence = found["fence"]
+    def take_over(self, last_number: Callable[[], int]) -> None:
+        """Become the only process that may write; a new ledger goes on from `last_number`."""
+        mine = {"fence": self._fence}
+        found = self._documents.find_one(_KEY)
+        if found is not None:
+            before = {**_KEY, "fence": found["fence"]}
+            if self._documents.update_one(before, {"$set": mine}).matched_count == 0:
+                raise StaleReadError("another process took over in this moment")
+            return
+        try:
+            self._documents.insert_one({**_KEY, **mine, "number": last_number(), "first": 0, "open": False})
+        except DuplicateKeyError as error:
+            raise StaleReadError("the ledger was made in this moment") from error
 
-    def begin(self, query_id: str, batch_id: int, finish: Callable[[int], None]) -> OpenBatch | DoneBatch:
-        """Open a batch of Spark, or tell that it was done before.
-
-        `finish` is given the number of a batch that was left open and must add its sums. Raises
-        AlreadyRunningError when another process has taken over.
-        """
-        self.finish_open(finish)
+    def read(self) -> OpenBatch | SealedBatch | Settled:
+        """What was left open, or that nothing is: the only way to `Settled`."""
         found = self._mine()
-        same = (found.get("query_id"), found.get("batch_id")) == (query_id, batch_id)
-        if same and found.get("outcome") is not None:
-            return DoneBatch(found["outcome"], found["reported"])
-        number = found["number"] + 1
-        first = found["first"] if same else number
-        names = {"query_id": query_id, "batch_id": batch_id, "number": number, "first": first}
-        self._change(found["number"], False, {**names, "open": True, "outcome": None, "reported": False})
-        return OpenBatch(number, first)
+        number, first = found["number"], found["first"]
+        if not found["open"]:
+            return Settled(number, frozenset(found.get("given_up", ())), found.get("notes", {}), found)
+        # Programs before this one sealed nothing; what they left open may be in some of the totals.
+        return SealedBatch(number, first) if found.get("sealed", True) else OpenBatch(number, first)
 
-    def finish_open(self, finish: Callable[[int], None]) -> None:
-        """Let `finish` add the sums of a batch that was left open, and close it."""
+    def require(self, settled: Settled) -> None:
+        """Raise unless nothing was opened since `settled` was read."""
         found = self._mine()
-        if found["open"]:
-            finish(found["number"])
-            self._change(found["number"], True, {"open": False})
+        if found["open"] or found["number"] != settled.number:
+            raise StaleReadError("the ledger moved")
 
-    def close(self, batch: OpenBatch, outcome: Mapping[str, Any]) -> None:
-        """The batch is done. Raises AlreadyRunningError when another process has taken over."""
-        self._change(batch.number, True, {"open": False, "outcome": dict(outcome)})
+    def open(self, settled: Settled, key: BatchKey | None = None) -> OpenBatch:
+        """Open the next number for a batch of Spark, or without `key` for invoices that came late."""
+        opened = OpenBatch(settled.number + 1, settled.first(key) if key else settled.number + 1)
+        values: dict[str, Any] = {"number": opened.number, "open": True, "sealed": False}
+        if key:
+            values |= {"query_id": key.query_id, "batch_id": key.batch_id, "first": opened.first}
+            values |= {"outcome": None, "reported": False}
+            # Nothing is stored under any of them now, so the oldest may be forgotten.
+            values["given_up"] = sorted(settled.given_up)[-_REMEMBERED:]
+        self._change(settled.number, {"open": False}, {"$set": values})
+        return opened
 
-    def mark_reported(self) -> None:
+    def give_up(self, batch: OpenBatch) -> None:
+        """Nothing will be counted under this number."""
+        change = {"$set": {"open": False}, "$addToSet": {"given_up": batch.number}}
+        self._change(batch.number, {"open": True, "sealed": False}, change)
+
+    def seal(self, batch: OpenBatch) -> SealedBatch:
+        """The server has confirmed all invoices under this number."""
+        self._change(batch.number, {"open": True, "sealed": False}, {"$set": {"sealed": True}})
+        return SealedBatch(batch.number, batch.first)
+
+    def close(self, batch: SealedBatch, outcome: Mapping[str, Any] | None = None) -> None:
+        """The batch is in the totals; `outcome` is kept when with that all of it is done."""
+        values = {"open": False} if outcome is None else {"open": False, "outcome": dict(outcome)}
+        self._change(batch.number, {"open": True, "sealed": {"$ne": False}}, {"$set": values})
+
+    def mark_reported(self, key: BatchKey) -> None:
         """The last batch was told to log and metrics."""
-        self._change(self._mine()["number"], False, {"reported": True})
-
-    def read_notes(self) -> Mapping[str, Any]:
-        """What `note` was given, by name."""
-        notes: Mapping[str, Any] = self._mine().get("notes", {})
-        return notes
+        self._set({"query_id": key.query_id, "batch_id": key.batch_id}, {"reported": True})
 
     def note(self, **values: Any) -> None:
-        """Remember something across restarts. Raises AlreadyRunningError like `close`."""
-        change = {"$set": {f"notes.{name}": value for name, value in values.items()}}
-        if self._documents.update_one({**_KEY, "fence": self._fence}, change).matched_count == 0:
-            raise _taken_over()
+        """Remember something across restarts."""
+        self._set({}, {f"notes.{name}": value for name, value in values.items()})
 
     def _mine(self) -> dict[str, Any]:
         found = self._documents.find_one(_KEY)
         if found is None or found["fence"] != self._fence:
-            raise _taken_over()
+            raise AlreadyRunningError(
+                "Another stock pipeline has started on this database and taken over. Nothing is lost; it "
+                "goes on there. Run only one, or give this one another STOCK_DB_NAME."
+            )
         return found
 
-    def _change(self, number: int, is_open: bool, values: Mapping[str, Any]) -> None:
-        condition = {**_KEY, "fence": self._fence, "number": number, "open": is_open}
-        if self._documents.update_one(condition, {"$set": dict(values)}).matched_count == 0:
+    def _set(self, condition: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        mine = {**_KEY, "fence": self._fence, **condition}
+        if self._documents.update_one(mine, {"$set": dict(values)}).matched_count == 0:
+            self._mine()
+            raise StaleReadError("the ledger moved")
+
+    def _change(self, number: int, state: Mapping[str, Any], change: Mapping[str, Any]) -> None:
+        condition = {**_KEY, "fence": self._fence, "number": number, **state}
+        if self._documents.update_one(condition, change).matched_count == 0:
             self._mine()
             # Our own command got through although its answer did not: the retry begins from what is there.
             raise StaleReadError("the ledger moved")
@@ -115,10 +191,3 @@ class StockLedger:
 
 class StaleReadError(Exception):
     """What was read has changed since; the batch is tried again from what is there now."""
-
-
-def _taken_over() -> AlreadyRunningError:
-    return AlreadyRunningError(
-        "Another stock pipeline has started on this database and taken over. Nothing is lost; it goes on "
-        "there. Run only one, or give this one another STOCK_DB_NAME."
-    )

@@ -3,73 +3,113 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pymongo
+from pymongo import UpdateOne
+from pymongo.collection import Collection
 from pymongo.database import Database
 
-from sinks.stock_ledger import OpenBatch
+from sinks.stock_ledger import SealedBatch, Settled, StockLedger
 from sinks.stock_sales import COLLECTION as SALES
 from sinks.stock_sales import Sums, pieces
-from sinks.stock_totals import StockTotals, send, swap
+from sinks.stock_totals import WATCHED, StockTotals, find, send, storable, swap
 
 _AT_ONCE = 5_000
 _SECONDS = 3_600.0
+_JUDGED = ("order", "applied", "eligible_promo", "loyalty_tier")
 
 
-def recount(database: Database[dict[str, Any]], totals: StockTotals) -> list[str]:
-    """Mend what is wrong between two batches; the products and clients that were, by name and number.
+@dataclass(frozen=True)
+class Recount:
+    """One recount by who has settled the ledger; one that dies half-way is simply begun again.
 
-    Costs one pass over all invoices, in the server.
+    Raises AlreadyRunningError when another process has taken over, StaleReadError when something was written
+    meanwhile; pymongo's errors pass through.
     """
-    # Far above the client's bound for a command.
-    with pymongo.timeout(_SECONDS):
-        return [*_recount_products(database, totals), *_recount_clients(database, totals)]
 
+    database: Database[dict[str, Any]]
+    totals: StockTotals
+    ledger: StockLedger
+    settled: Settled
+    _wrong: list[str] = field(default_factory=list)
 
-def _recount_products(database: Database[dict[str, Any]], totals: StockTotals) -> list[str]:
-    group = {"_id": "$items.product_id", "units": {"$sum": "$items.quantity"}}
-    counted = _grouped(database, [{"$unwind": "$items"}, {"$group": group}])
-    wrong, changes = [], []
-    for before, price in _with_prices(totals):
-        units = counted.pop(before["_id"], 0)
-        after = {"units": units, "profit_cents": totals.profit(units, price)}
-        if any(before[name] != value for name, value in after.items()):
-            wrong.append(f"product {before['_id']}: {before['units']} units, counted {units}")
-            changes.append(swap(before["_id"], before, ("units", "applied"), after))
-    send(totals.totals, changes)
-    # No total at all; their number is lower than that of any batch to come.
-    totals.add_units(1, counted)
-    return wrong + [f"product {product}: no total, counted {units}" for product, units in counted.items()]
+    def run(self, mark: Callable[[str], None]) -> list[str]:
+        """Mend what is wrong; the products and clients that were, by name and number.
 
+        Costs one pass over all invoices, in the server. `mark` is called in between.
+        """
+        # Far above the client's bound for a command.
+        with pymongo.timeout(_SECONDS):
+            self._products()
+            mark("recount")
+            self._clients()
+        return self._wrong
 
-def _with_prices(totals: StockTotals) -> Iterable[tuple[Mapping[str, Any], Mapping[str, Any] | None]]:
-    for some in pieces(totals.totals.find({}), _AT_ONCE):
-        prices = {
-            product["_id"]: product
-            for product in totals.inventory.find({"_id": {"$in": [total["_id"] for total in some]}})
-        }
-        for total in some:
-            yield total, prices.get(total["_id"])
+    def _products(self) -> None:
+        group = {"_id": "$items.product_id", "sum": {"$sum": "$items.quantity"}}
+        counted = self._counted([{"$unwind": "$items"}, {"$group": group}])
+        known: set[str] = set()
+        for some in pieces(self.totals.totals.find({}), _AT_ONCE):
+            products = find(
+                self.totals.inventory,
+                (before["_id"] for before in some),
+                ("buy_cents", "sell_cents", "order"),
+            )
+            changes = []
+            for before in some:
+                known.add(before["_id"])
+                after = self.totals.valued(counted[before["_id"]], products.get(before["_id"]))
+                if any(before.get(name) != value for name, value in after.items()):
+                    changes.append(swap(before["_id"], before, WATCHED, after))
+                    self._tell_product(before, after)
+            self._send(self.totals.totals, changes)
+        lacking = Counter({product: units for product, units in counted.items() if product not in known})
+        # The number is lower than that of any batch to come.
+        self.totals.add_units(self.settled.number, lacking)
+        self._tell_lacking("product", lacking)
 
+    def _tell_product(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        # A price that was stored when its batch failed; the batch comes again, and there is nothing to mend.
+        is_behind = before.get("priced") != after["priced"]
+        if before["units"] != after["units"] or (
+            before["profit_cents"] != after["profit_cents"] and not is_behind
+        ):
+            self._wrong.append(f"product {before['_id']}: {before['units']} units, counted {after['units']}")
 
-def _recount_clients(database: Database[dict[str, Any]], totals: StockTotals) -> list[str]:
-    group = {"_id": "$client_id", "units": {"$sum": "$amount_cents"}}
-    counted = _grouped(database, [{"$group": group}])
-    wrong, changes = [], []
-    for before in totals.clients.find({}):
-        cents = counted.pop(before["_id"], 0)
-        after = {"sales_cents": cents, **totals.derived({**before, "sales_cents": cents})}
-        if any(before.get(name) != value for name, value in after.items()):
-            changes.append(swap(before["_id"], before, ("order", "applied"), after))
-        if before["sales_cents"] != cents:
-            wrong.append(f"client {before['_id']}: {before['sales_cents']} cents, counted {cents}")
-    send(totals.clients, changes)
-    totals.take_clients(OpenBatch(1, 1), Sums(amounts=counted), [])
-    return wrong + [f"client {client}: no total, counted {cents}" for client, cents in counted.items()]
+    def _clients(self) -> None:
+        counted = self._counted([{"$group": {"_id": "$client_id", "sum": {"$sum": "$amount_cents"}}}])
+        known: set[str] = set()
+        for some in pieces(self.totals.clients.find({}), _AT_ONCE):
+            changes = []
+            for before in some:
+                known.add(before["_id"])
+                cents = counted[before["_id"]]
+                after = {"sales_cents": cents, **self.totals.derived({**before, "sales_cents": cents})}
+                if any(before.get(name) != value for name, value in after.items()):
+                    changes.append(swap(before["_id"], before, _JUDGED, after))
+                if before["sales_cents"] != cents:
+                    told = f"client {before['_id']}: {before['sales_cents']} cents, counted {cents}"
+                    self._wrong.append(told)
+            self._send(self.totals.clients, changes)
+        lacking = Counter({client: cents for client, cents in counted.items() if client not in known})
+        batch = SealedBatch(self.settled.number, self.settled.number)
+        self.totals.take_clients(batch, Sums(amounts=lacking), [])
+        self._tell_lacking("client", lacking)
 
+    def _tell_lacking(self, kind: str, lacking: Mapping[str, int]) -> None:
+        self._wrong.extend(f"{kind} {name}: no total, counted {count}" for name, count in lacking.items())
 
-def _grouped(database: Database[dict[str, Any]], pipeline: list[dict[str, Any]]) -> Counter[str]:
-    found = database[SALES].aggregate(pipeline, allowDiskUse=True)
-    return Counter({group["_id"]: group["units"] for group in found})
+    def _send(self, collection: Collection[dict[str, Any]], changes: Iterable[UpdateOne]) -> None:
+        # What was read is of the same moment as what was counted only if nobody has written in between.
+        self.ledger.require(self.settled)
+        send(collection, list(changes))
+
+    def _counted(self, pipeline: list[dict[str, Any]]) -> Counter[str]:
+        """Sums over the invoices that are in the totals: what came late is counted with a number to come."""
+        late = sorted(self.settled.given_up)
+        matched: list[dict[str, Any]] = [{"$match": {"batch": {"$nin": late}}}] if late else []
+        found = self.database[SALES].aggregate([*matched, *pipeline], allowDiskUse=True)
+        return Counter({group["_id"]: storable(int(group["sum"])) for group in found})

@@ -1,25 +1,28 @@
-"""The invoices: each is stored once, under the number of the batch that brought it first."""
+"""The invoices: each is stored once, under the number of the batch with which it is counted."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from bson import Decimal128
+from pymongo import DESCENDING
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, OperationFailure
 
 from contracts import Sale
-from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write, write_errors
+from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write, is_unauthorized, write_errors
 from sinks.stock_ledger import StaleReadError
 
 COLLECTION = "sales"
-_AT_ONCE = 1_000
+_AT_ONCE, _MOVED_AT_ONCE = 1_000, 5_000
+# No invoice's id: it has no blanks at its ends.
+_NOBODY = " nobody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,21 @@ class SalesStore:
     def __init__(self, database: Database[dict[str, Any]]) -> None:
         self._documents: Collection[dict[str, Any]] = database[COLLECTION]
 
-    def find(self, invoice_ids: Iterable[str]) -> dict[str, StoredSale]:
-        """Those of the invoices that are there."""
+    def last_number(self) -> int:
+        """The greatest number that an invoice has; 0 without any."""
+        found = self._documents.find_one({}, {"batch": 1}, sort=[("batch", DESCENDING)])
+        return int(found["batch"]) if found else 0
+
+    def find(self, invoice_ids: Iterable[str], given_up: Container[int] = ()) -> dict[str, StoredSale]:
+        """Those of the invoices that are there.
+
+        Raises StaleReadError when one has a number of `given_up`: it came late and is to be counted first.
+        """
         found: dict[str, StoredSale] = {}
         for some in pieces(invoice_ids, _AT_ONCE):
             for document in self._documents.find({"_id": {"$in": some}}, {"digest": 1, "batch": 1}):
+                if document["batch"] in given_up:
+                    raise StaleReadError("an invoice arrived late")
                 found[document["_id"]] = StoredSale(document["digest"], document["batch"])
         return found
 
@@ -82,6 +95,31 @@ class SalesStore:
             self._documents.insert_many(documents, ordered=False)
         except BulkWriteError as error:
             raise stale_or(error) from error
+
+    def may_move(self) -> bool:
+        """Whether the user has the right to `move`."""
+        try:
+            self._documents.update_one({"_id": _NOBODY}, {"$set": {"batch": 0}})
+        except OperationFailure as error:
+            if not is_unauthorized(error):
+                raise
+            return False
+        return True
+
+    def find_late(self, given_up: Iterable[int]) -> list[str]:
+        """Some of the invoices under these numbers; empty when there are none."""
+        numbers = sorted(given_up)
+        if not numbers:
+            return []
+        found = self._documents.find({"batch": {"$in": numbers}}, {"_id": 1}).limit(_MOVED_AT_ONCE)
+        return [document["_id"] for document in found]
+
+    def move(self, invoice_ids: Iterable[str], given_up: Iterable[int], batch: int) -> None:
+        """Give those of the invoices that have a number of `given_up` the number of `batch`."""
+        numbers = sorted(given_up)
+        for some in pieces(invoice_ids, _AT_ONCE):
+            condition = {"_id": {"$in": some}, "batch": {"$in": numbers}}
+            self._documents.update_many(condition, {"$set": {"batch": batch}})
 
     def sums(self, batch: int) -> Sums:
         """What the invoices of a batch add up to."""

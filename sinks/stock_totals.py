@@ -1,7 +1,9 @@
 """Products, clients and what was sold of and to each, kept up to date batch by batch.
 
 Every document is changed in one piece by compare-and-set: the change applies to what was read, or to nothing.
-A batch that is applied again finds its number in `applied`, and the records it wrote by their `order`.
+What is compared only ever rises, so a change that arrives late finds something else and does nothing: the
+number of the last batch in `applied`, the `order` of the newest record, and in `priced` the order of the
+record whose prices the profit was computed with. A batch that is applied again finds its number and records.
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from contracts import Client, Product
-from sinks.stock_ledger import OpenBatch, StaleReadError
+from sinks.stock_ledger import SealedBatch, StaleReadError
 from sinks.stock_sales import Sums, pieces, stale_or
 
 INVENTORY, TOTALS, CLIENTS = "inventory", "product_totals", "clients"
+# What a change of a product's total is compared by.
+WATCHED = ("units", "priced", "applied")
 _AT_ONCE = 1_000
 _MAX_INT64 = 2**63 - 1
 
@@ -59,7 +63,7 @@ class StockTotals:
         self._formulas = formulas
 
     def apply(
-        self, batch: OpenBatch, sums: Sums, products: Sequence[Product] = (), clients: Sequence[Client] = ()
+        self, batch: SealedBatch, sums: Sums, products: Sequence[Product] = (), clients: Sequence[Client] = ()
     ) -> tuple[Taken, Taken]:
         """Add a batch's sums and take its records, the newest of each product and client.
 
@@ -69,11 +73,11 @@ class StockTotals:
         # Clients and products have nothing to do with each other, and the server has cores for both.
         with ThreadPoolExecutor(1) as pool:
             beside = pool.submit(self.take_clients, batch, sums, clients)
-            written = self._take_products(batch, products)
+            taken = self._take_products(batch, products)
             self.add_units(batch.number, sums.units, [product.product_id for product in products])
-            return written, beside.result()
+            return taken, beside.result()
 
-    def _take_products(self, batch: OpenBatch, products: Sequence[Product]) -> Taken:
+    def _take_products(self, batch: SealedBatch, products: Sequence[Product]) -> Taken:
         stored = find(self.inventory, (p.product_id for p in products), ("order", "batch"))
         changes, ends = [], Counter[str]()
         for product in products:
@@ -88,8 +92,8 @@ class StockTotals:
     def add_units(self, number: int, units: Mapping[str, int], also: Iterable[str] = ()) -> None:
         """Add `units` to the totals that have not had batch `number`; profits of these and of `also`."""
         ids = sorted({*units, *also})
-        stored = find(self.totals, ids, ("units", "applied", "profit_cents"))
-        prices = find(self.inventory, units.keys() | stored.keys(), ("buy_cents", "sell_cents"))
+        stored = find(self.totals, ids, ("units", "applied", "profit_cents", "priced"))
+        prices = find(self.inventory, units.keys() | stored.keys(), ("buy_cents", "sell_cents", "order"))
         changes = []
         for product_id in ids:
             before = stored.get(product_id)
@@ -97,24 +101,20 @@ class StockTotals:
                 continue
             total, applied = (before["units"], before["applied"]) if before else (0, 0)
             if applied < number and product_id in units:
-                total, applied = total + units[product_id], number
-            after = {
-                "units": total,
-                "applied": applied,
-                "profit_cents": self.profit(total, prices.get(product_id)),
-            }
+                total, applied = storable(total + units[product_id]), number
+            after = {"applied": applied, **self.valued(total, prices.get(product_id))}
             if before is None or any(before.get(name) != value for name, value in after.items()):
-                changes.append(swap(product_id, before, ("units", "applied"), after))
+                changes.append(swap(product_id, before, WATCHED, after))
         send(self.totals, changes)
 
-    def profit(self, units: int, price: Mapping[str, Any] | None) -> int | None:
-        """The profit as the index can order it; None while the price is unknown."""
-        if price is None:
-            return None
-        found = self._formulas.profit(units, price["buy_cents"], price["sell_cents"])
-        return max(-_MAX_INT64, min(_MAX_INT64, found))
+    def valued(self, units: int, product: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What follows for a product's total from its units and its document; no profit while it has none."""
+        if product is None:
+            return {"units": units, "profit_cents": None, "priced": None}
+        profit = self._formulas.profit(units, product["buy_cents"], product["sell_cents"])
+        return {"units": units, "profit_cents": storable(profit), "priced": product["order"]}
 
-    def take_clients(self, batch: OpenBatch, sums: Sums, clients: Sequence[Client]) -> Taken:
+    def take_clients(self, batch: SealedBatch, sums: Sums, clients: Sequence[Client]) -> Taken:
         """Add the amounts of `sums` to clients that have not had this batch, and take their records.
 
         What became of the records, as in `apply`; a client who is not known is made.
@@ -132,7 +132,8 @@ class StockTotals:
                     after |= {**_record(record), "batch": batch.number}
             if client_id in sums.amounts and (before is None or before["applied"] < batch.number):
                 sold = before["sales_cents"] if before else 0
-                after |= {"sales_cents": sold + sums.amounts[client_id], "applied": batch.number}
+                cents = storable(sold + sums.amounts[client_id])
+                after |= {"sales_cents": cents, "applied": batch.number}
             if after:
                 full = {**_NEW_CLIENT, **(before or {}), **after}
                 after = {**({} if before else _NEW_CLIENT), **after, **self.derived(full)}
@@ -144,7 +145,7 @@ class StockTotals:
 
     def derived(self, client: Mapping[str, Any]) -> dict[str, Any]:
         """What follows from a client's opening balance and sales."""
-        revenue = client["opening_cents"] + client["sales_cents"]
+        revenue = storable(client["opening_cents"] + client["sales_cents"])
         return {"revenue_cents": revenue, **bson_values(self._formulas.standing(revenue))}
 
 
@@ -158,7 +159,7 @@ _NEW_CLIENT: Mapping[str, Any] = {
 }
 
 
-def _end(before: Mapping[str, Any] | None, order: str, batch: OpenBatch) -> str:
+def _end(before: Mapping[str, Any] | None, order: str, batch: SealedBatch) -> str:
     """What becomes of a record; what an earlier try of this batch has written counts as written by it."""
     known = (before or {}).get("order", "")
     if before is None or known < order:
@@ -166,6 +167,11 @@ def _end(before: Mapping[str, Any] | None, order: str, batch: OpenBatch) -> str:
     if known > order:
         return "superseded"
     return "written" if before["batch"] >= batch.first else "duplicate"
+
+
+def storable(whole: int) -> int:
+    """The nearest number that MongoDB can keep as an integer: a sum beyond it holds nothing up."""
+    return max(-_MAX_INT64, min(_MAX_INT64, whole))
 
 
 def find(collection: Collection[dict[str, Any]], ids: Iterable[str], fields: Sequence[str]) -> Documents:

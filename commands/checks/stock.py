@@ -27,8 +27,7 @@ _TOTALS = ("find", "insert", "update", "createIndex")
 _RANKING = ("insert", "remove", "createIndex")
 _STATE = ("find", "insert", "update")
 NEEDED = {
-    SALES: ("find", "insert", "createIndex"),
-    **dict.fromkeys((INVENTORY, CLIENTS, TOTALS), _TOTALS),
+    **dict.fromkeys((SALES, INVENTORY, CLIENTS, TOTALS), _TOTALS),
     **dict.fromkeys((WINNERS, RISKS), _RANKING),
     **dict.fromkeys((POINTERS, LEDGER), _STATE),
 }

@@ -1,6 +1,6 @@
 """The stock batch: its ordered steps, from Kafka's records to Spark's commit.
 
-open → judge → dead letters → cold store → sales → totals → close (these in writer.py) → publish → report.
+judge → … → close (these in writer.py) → publish → report.
 Spark takes the records as read only after the function has returned. A batch that comes again because of a
 crash is known by the ledger.
 """
@@ -23,13 +23,13 @@ from contracts import BatchReport, WriteResult, ends
 from monitoring.logs import get_logger
 from pipelines.faults import Faults
 from pipelines.stock.rankings import Rankings
-from pipelines.stock.writer import BatchKey, Outcome, StockWriter
+from pipelines.stock.writer import Outcome, StockWriter
 from pipelines.stream_reporting import StreamReporting
 from pipelines.topic_input import Reading, TopicInput, read_expired, tell_lost
 from retry import RetryPolicy
 from sinks.mongo_errors import is_transient_mongo
 from sinks.stock_archive import StockArchive
-from sinks.stock_ledger import StaleReadError
+from sinks.stock_ledger import BatchKey, StaleReadError
 from sinks.stream_letters import RejectedRecord, as_letters
 
 STREAM = "stock"
@@ -126,7 +126,7 @@ class StockBatch:
             tell_lost(lost, f"Batch {number}", "records", self.on_lost)
             self.reporting.report(STREAM, report_of(number, outcome, began, steps.ms))
             self.faults.reach("report")
-            self.retry.call(self.writer.ledger.mark_reported, is_transient)
+            self.retry.call(lambda: self.writer.ledger.mark_reported(key), is_transient)
 
     def try_again(self, key: BatchKey, records: DataFrame) -> set[tuple[str, int]]:
         """Take in records that were refused before; source and offset of those refused again."""
@@ -171,10 +171,10 @@ class StockBatch:
         now = self.retry.call(self.writer.clock.now, is_transient)
         sales, products = outcome.written.get(SALES, 0), outcome.written.get(INVENTORY, 0)
         logger.info(f"📊 Product winners batch received - {sales} records")
-        if sales or products:
+        if sales or products or self.writer.unpublished:
             if sales:
                 logger.info("📈 New sales data detected - recalculating product winners")
-            changed = self.retry.call(lambda: self.rankings.publish_winners(now), is_transient)
+            changed = self.retry.call(lambda: self.publish_winners(now), is_transient)
             logger.info(
                 "✅ Product winners successfully written to MongoDB"
                 if changed
@@ -189,6 +189,12 @@ class StockBatch:
                 if changed
                 else "📉 The risks are the same - keeping previous loss-risk results"
             )
+
+    def publish_winners(self, now: datetime) -> bool:
+        """Let readers see the winners of the totals as they are; False when they are the same ones."""
+        changed = self.rankings.publish_winners(now)
+        self.writer.unpublished = False
+        return changed
 
 
 def report_of(number: int, outcome: Outcome, began: datetime, steps_ms: Mapping[str, float]) -> BatchReport:

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from analytics.kafka_json import looks_like
 from analytics.stock import EPOCH, judge, known_time
 from contracts import CORRUPT, Client, Product, Sale
-from sinks.stock_ledger import OpenBatch
-from sinks.stock_sales import SalesStore, digest
+from sinks.stock_ledger import BatchKey, Settled
+from sinks.stock_sales import SalesStore, StoredSale, digest
 from sinks.stream_letters import RejectedRecord
 
 CONFLICT = "conflict"
@@ -40,8 +40,13 @@ class Intake:
     rejected: list[RejectedRecord] = field(default_factory=list)
 
 
-def take_in(rows: Iterable[Row], batch: OpenBatch, sales: SalesStore, now: datetime) -> Intake:
-    """Judge the rows of `analytics.stock.parse`, in the order in which Kafka got them."""
+def take_in(
+    rows: Iterable[Row], settled: Settled, batch: BatchKey, sales: SalesStore, now: datetime
+) -> Intake:
+    """Judge the rows of `analytics.stock.parse`, in the order in which Kafka got them.
+
+    Raises StaleReadError when one of the invoices arrived late and is to be counted first.
+    """
     taken = Intake()
     invoices: list[tuple[Sale, Row]] = []
     for row in _in_order(rows, now):
@@ -56,19 +61,19 @@ def take_in(rows: Iterable[Row], batch: OpenBatch, sales: SalesStore, now: datet
             taken.superseded += _keep_newer(taken.products, found.product_id, found)
         else:
             taken.superseded += _keep_newer(taken.clients, found.client_id, found)
-    _sort_invoices(taken, invoices, batch, sales)
+    stored = sales.find({sale.invoice_id for sale, _ in invoices}, settled.given_up)
+    _sort_invoices(taken, invoices, stored, settled.first(batch))
     # Letters hold the records of one source and reason.
     taken.rejected.sort(key=lambda record: (record.source, record.reason, record.position))
     return taken
 
 
 def _sort_invoices(
-    taken: Intake, invoices: list[tuple[Sale, Row]], batch: OpenBatch, sales: SalesStore
+    taken: Intake, invoices: list[tuple[Sale, Row]], stored: Mapping[str, StoredSale], first: int
 ) -> None:
-    stored = sales.find({sale.invoice_id for sale, _ in invoices})
     digests = {invoice_id: one.digest for invoice_id, one in stored.items()}
     # Invoices that an earlier try of this batch has stored are its own, each once.
-    own = {invoice_id for invoice_id, one in stored.items() if one.batch >= batch.first}
+    own = {invoice_id for invoice_id, one in stored.items() if one.batch >= first}
     for sale, row in invoices:
         content = digest(sale)
         if sale.invoice_id not in digests:

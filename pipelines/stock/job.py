@@ -84,7 +84,7 @@ class StockPipeline:
         stream = BatchStream(STREAM, self._process, self._start)
         supervisor = Supervisor([stream], self.retry, self._failed, self._idle, self._look)
         done = supervisor.run(stop, once)
-        self.upkeep.look()
+        self.upkeep.look(at_once=once)
         return done
 
     def _process(self, *batch: Any) -> None:

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from monitoring.logs import get_logger
 from pipelines.stock.batch import StockBatch
-from pipelines.stock.writer import BatchKey
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
+from sinks.stock_ledger import BatchKey
 from sinks.stream_letters import RejectedRecord, records_of
 from sources.kafka_direct import records_table
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import date, datetime
 from typing import Any
 
 from pymongo.database import Database
@@ -27,19 +28,24 @@ class Rankings:
 
     def publish_winners(self, now: datetime) -> bool:
         """The products that earn most, after sales or prices changed; False when they are the same ones."""
-        products = [
-            SoldProduct(found["_id"], found["name"], found["units"], found["buy_cents"], found["sell_cents"])
-            for found in best_sold(self._database, _WINNERS)
-        ]
-        return self._winners.publish(map(bson_values, winner_rows(products, _WINNERS)), now)
+        return self._winners.publish(self._winner_rows, now)
 
     def publish_risks(self, now: datetime) -> bool:
         """The products that may bring a loss on the day of `now`; False when they are the same ones."""
-        today = now.date()
-        found = possible_risks(self._database, *self._rules.bounds(today))
-        return self._risks.publish(map(bson_values, risk_rows(found, self._rules, today)), now)
+        return self._risks.publish(lambda: self._risk_rows(now.date()), now)
 
     def tidy(self, now: datetime) -> None:
         """Remove rows that no reader needs any more."""
         self._winners.tidy(now)
         self._risks.tidy(now)
+
+    def _winner_rows(self) -> Iterator[dict[str, Any]]:
+        products = [
+            SoldProduct(found["_id"], found["name"], found["units"], found["buy_cents"], found["sell_cents"])
+            for found in best_sold(self._database, _WINNERS)
+        ]
+        return map(bson_values, winner_rows(products, _WINNERS))
+
+    def _risk_rows(self, today: date) -> Iterator[dict[str, Any]]:
+        found = possible_risks(self._database, *self._rules.bounds(today))
+        return map(bson_values, risk_rows(found, self._rules, today))

@@ -10,8 +10,8 @@ from analytics.stock import newest_possible
 from contracts import AlreadyRunningError, UnavailableError
 from monitoring.logs import get_logger
 from pipelines.stock.batch import StockBatch, is_transient
+from sinks.stock_ledger import Settled
 from sinks.stock_orders import forget_orders
-from sinks.stock_recount import recount
 
 logger = get_logger(__name__)
 
@@ -53,24 +53,29 @@ class Upkeep:
     def _refresh(self) -> None:
         batch = self._batch
         now = batch.writer.clock.now()
+        settled = batch.writer.settle()
         frozen = forget_orders(batch.writer.database, newest_possible(now))
         if frozen:
             logger.warning(
                 f"⏰ {frozen} products and clients were last changed by a clock that was ahead: their next "
                 "record counts, whenever it was made"
             )
-        if batch.writer.ledger.read_notes().get("rules", self._rules) != self._rules:
+        if settled.notes.get("rules", self._rules) != self._rules:
             logger.info("⚙️  The thresholds have changed: clients are judged anew")
             self._recount(now)
         batch.writer.ledger.note(rules=self._rules)
-        batch.rankings.publish_winners(now)
+        batch.publish_winners(now)
         batch.rankings.publish_risks(now)
         batch.rankings.tidy(now)
         self._risks_of = now.date()
 
-    def look(self) -> None:
-        """Do what is due, unless a batch is just being written; an absence of MongoDB is left to that."""
-        if self._monotonic() < self._look_at or not self._batch.turn.acquire(blocking=False):
+    def look(self, at_once: bool = False) -> None:
+        """Do what is due, unless a batch is just being written; an absence of MongoDB is left to that.
+
+        Every few seconds, or `at_once`.
+        """
+        is_early = not at_once and self._monotonic() < self._look_at
+        if is_early or not self._batch.turn.acquire(blocking=False):
             return
         pause = _LOOK_SECONDS
         try:
@@ -89,28 +94,32 @@ class Upkeep:
     def _do_what_is_due(self) -> None:
         batch = self._batch
         now = batch.writer.clock.now()
+        settled = batch.writer.settle()
+        if batch.writer.unpublished:
+            batch.publish_winners(now)
         if now.date() != self._risks_of:
             logger.info(f"📅 {now.date()}: looking for products that became a risk")
             batch.rankings.publish_risks(now)
             self._risks_of = now.date()
-        notes = batch.writer.ledger.read_notes()
-        if (
-            self._every
-            and now - notes.get("recounted_at", datetime.min.replace(tzinfo=now.tzinfo)) >= self._every
-        ):
+        if self._is_recount_due(settled, now):
             self._recount(now)
         batch.rankings.tidy(now)
 
+    def _is_recount_due(self, settled: Settled, now: datetime) -> bool:
+        last = settled.notes.get("recounted_at")
+        # One of the future was noted before somebody set the server's clock back.
+        return bool(self._every) and not (last and timedelta(0) <= now - last < self._every)
+
     def _recount(self, now: datetime) -> None:
         batch = self._batch
-        wrong = recount(batch.writer.database, batch.writer.totals)
+        wrong = batch.writer.recount(batch.faults.reach)
         if wrong:
             self._on_mended(len(wrong))
             logger.warning(
                 f"🧮 The recount mended {len(wrong)} totals that were not the sum of the invoices: "
                 f"{'; '.join(wrong[:_SHOWN])}{' …' if len(wrong) > _SHOWN else ''}"
             )
-            batch.rankings.publish_winners(now)
+            batch.publish_winners(now)
         else:
             logger.info("🧮 The recount found every total to be the sum of the invoices")
         batch.writer.ledger.note(recounted_at=now)

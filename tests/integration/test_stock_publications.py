@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def _version(rows: Sequence[dict[str, Any]]) -> int:
 def test_a_reader_in_a_tight_loop_sees_only_whole_versions(database: Database[dict[str, Any]]) -> None:
     """During 1 000 changes, old rows being removed all the time; never an older one after a newer."""
     publication = Publication(database, _NAME)
-    publication.publish(_ranking(1), _NOW)
+    publication.publish(partial(_ranking, 1), _NOW)
     done = threading.Event()
     seen: list[list[int]] = [[]]
     faults: list[BaseException] = []
@@ -60,7 +61,7 @@ def test_a_reader_in_a_tight_loop_sees_only_whole_versions(database: Database[di
         for version in range(2, 1_002):
             # Time flies: each generation's rows are removed two changes after it went out of use.
             now = _NOW + version * GRACE / 2
-            assert publication.publish(_ranking(version), now)
+            assert publication.publish(partial(_ranking, version), now)
             publication.tidy(now)
             assert not faults
     finally:
@@ -78,22 +79,22 @@ def test_a_reader_in_a_tight_loop_sees_only_whole_versions(database: Database[di
 def test_the_same_rows_are_not_published_again(database: Database[dict[str, Any]]) -> None:
     """Then nothing is written at all, and `calculatedAt` stays the time of the change."""
     publication = Publication(database, _NAME)
-    assert publication.publish(_ranking(4), _NOW)
-    assert not publication.publish(_ranking(4), _NOW + timedelta(days=1))
+    assert publication.publish(partial(_ranking, 4), _NOW)
+    assert not publication.publish(partial(_ranking, 4), _NOW + timedelta(days=1))
     assert {row["calculatedAt"] for row in read_published(database, _NAME)} == {_NOW}
-    assert publication.publish([], _NOW)
+    assert publication.publish(list, _NOW)
     assert read_published(database, _NAME) == []
 
 
 def test_old_rows_stay_for_the_grace_time_and_then_go(database: Database[dict[str, Any]]) -> None:
     """Also those of a publication that died before the pointer moved."""
     publication = Publication(database, _NAME)
-    publication.publish(_ranking(1), _NOW)
+    publication.publish(partial(_ranking, 1), _NOW)
     for command in (1, 2, 3):
         with pytest.raises(CrashError):
-            Publication(Crashing(database, command, 0.5), _NAME).publish(_ranking(2), _NOW)  # type: ignore[arg-type]
+            Publication(Crashing(database, command, 0.5), _NAME).publish(partial(_ranking, 2), _NOW)  # type: ignore[arg-type]
         assert _version(read_published(database, _NAME)) in (1, 2)
-    publication.publish(_ranking(3), _NOW)
+    publication.publish(partial(_ranking, 3), _NOW)
     publication.tidy(_NOW + GRACE / 2)
     assert database[_NAME].count_documents({}) > len(_ranking(3))
     publication.tidy(_NOW + 2 * GRACE)
@@ -102,7 +103,7 @@ def test_old_rows_stay_for_the_grace_time_and_then_go(database: Database[dict[st
 
 def test_a_reader_who_never_finds_a_whole_version_says_so(database: Database[dict[str, Any]]) -> None:
     """Rather than to show a part; and errors of the server pass through."""
-    Publication(database, _NAME).publish(_ranking(1), _NOW)
+    Publication(database, _NAME).publish(partial(_ranking, 1), _NOW)
     database[_NAME].delete_one({"rank": 3})
     with pytest.raises(UnavailableError, match="read it again"):
         read_published(database, _NAME)

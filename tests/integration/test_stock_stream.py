@@ -272,7 +272,7 @@ def test_a_second_writer_takes_over_and_the_first_is_refused(shop: StockShop) ->
     first.upkeep.start()
     shop.pipeline().upkeep.start()
     with pytest.raises(AlreadyRunningError, match="taken over"):
-        first.batch.writer.ledger.begin("q", 0, lambda _number: None)
+        first.batch.writer.settle()
     with pytest.raises(AlreadyRunningError, match="taken over"):
         first.batch.writer.ledger.note(rules="x")
 
