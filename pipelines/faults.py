@@ -1,6 +1,7 @@
-"""Named points at which a test can kill the process, raise or wait: `FAULT=step:kill|raise|sleep:n`.
+"""Named points at which a test can hurt the process: `FAULT=step:kill|stop|raise|sleep:n`.
 
-`n` is the occurrence that is hit (kill, raise; default 1) or the seconds to wait (sleep). Off unless set.
+`n` is the occurrence that is hit (kill, raise, stop: until SIGCONT; default 1) or the seconds of a sleep.
+Off unless set.
 `FAULT=compute:kill|raise:user=ID` strikes whenever that user is among those who are to be computed.
 """
 
@@ -45,6 +46,9 @@ class Faults:
     def _strike(self) -> None:
         if self._action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self._action == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+            return
         raise InjectedFaultError(f"injected fault at {self._step}")
 
 
@@ -57,6 +61,6 @@ def _parse(spec: str) -> tuple[str, str, float]:
         value = float(number or 1)
     except ValueError:
         value = -1.0
-    if action not in ("kill", "raise", "sleep") or value < 0:
-        raise ConfigurationError(f"FAULT={spec} is not step:kill|raise|sleep[:n].")
+    if action not in ("kill", "stop", "raise", "sleep") or value < 0:
+        raise ConfigurationError(f"FAULT={spec} is not step:kill|stop|raise|sleep[:n].")
     return step, action, value

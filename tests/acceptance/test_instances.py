@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,18 @@ def job(small_job: Job) -> Job:
 
 def _has_analytics(job: Job) -> bool:
     return job.database["analytics"].count_documents({}) > 0
+
+
+def _stands_still(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def _results(job: Job) -> dict[tuple[Any, ...], datetime]:
+    """When each result was calculated."""
+    names = ("userId", "metricType", "timeRange")
+    return {
+        tuple(one[name] for name in names): one["calculatedAt"] for one in job.database["analytics"].find()
+    }
 
 
 def _edited_now(job: Job) -> Any:
@@ -55,22 +68,26 @@ def test_a_second_instance_is_refused_with_one_line(job: Job, store: dict[str, s
 
 
 def test_a_stalled_instance_is_taken_over_and_ends_when_it_wakes_up(job: Job) -> None:
-    """It stood still (SIGSTOP) beyond its lease; the other finishes the work, the cursor never goes back."""
-    first = job.start(**ON_MONGO)
-    wait_for(lambda: _has_analytics(job), "the first analytics", first)
-    first.send_signal(signal.SIGSTOP)
+    """It stood still (SIGSTOP) beyond its lease, between compute and write: what it then writes is too old.
+
+    The other finishes the work; neither the cursor nor any result goes back.
+    """
+    first = job.start(FAULT="compute:stop:1", **ON_MONGO)
+    wait_for(lambda: _stands_still(first.pid), "the end of the first computation", first)
     other = job.beside()
     computed = _edited_now(job)
     second = other.start(**ON_MONGO)
     wait_for(lambda: job.database["analytics"].count_documents(computed) > 0, "the other instance", second)
     state = job.database["analytics_checkpoints"]
     wait_for(lambda: bool(state.find_one({"timestamp": {"$type": "date"}})), "its cursor", second)
-    cursor = state.find_one()
+    cursor, results = state.find_one(), _results(job)
+    assert results
     first.send_signal(signal.SIGCONT)
     assert first.wait(TIMEOUT_SECONDS) == 2
     assert "taken over" in job.output()
     assert "Traceback" not in job.output()
     after = state.find_one()
+    assert {key: date for key, date in _results(job).items() if date < results[key]} == {}
     assert cursor
     assert after
     assert after["timestamp"] >= cursor["timestamp"]
