@@ -36,6 +36,7 @@ _OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True, tzinfo=timezone.utc, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_FREE = {"$lte": [{"$ifNull": ["$lease.until", _LONG_AGO]}, "$$NOW"]}
 
 
 class MongoCursor:
@@ -81,7 +82,8 @@ class MongoCursor:
         """
         document = self._collection.find_one(self._key) or {}
         if self._fence is not None and document.get("lease", {}).get("fence") != self._fence:
-            raise self._taken_over()
+            self._take_back()
+            document = self._collection.find_one(self._key) or {}
         if document.get("timestamp") is None:
             return CursorState(now - self._default_age, "default", None)
         value, previous = document["timestamp"], _moment(document.get("previous"))
@@ -106,7 +108,7 @@ class MongoCursor:
         if answer.matched_count:
             return CursorState(target, "mongo", _raw(target))
         if self._collection.count_documents(self._mine(), limit=1) == 0:
-            raise self._taken_over()
+            self._take_back()
         return None
 
     def set(self, timestamp: datetime, now: datetime) -> None:
@@ -134,7 +136,8 @@ class MongoCursor:
         field = _notes_field(topic)
         change = {"$set": {field: dict(notes)}} if notes else {"$unset": {field: ""}}
         if self._collection.update_one(self._mine(), change).matched_count == 0:
-            raise self._taken_over()
+            self._take_back()
+            self._collection.update_one(self._mine(), change)
 
     def _mine(self) -> dict[str, Any]:
         return {**self._key, "lease.fence": self._fence}
@@ -174,14 +177,14 @@ class MongoCursor:
 
     def _try_to_acquire(self) -> bool:
         """Take the lease if it has ended by the server's clock; an update with a pipeline knows that time."""
-        free = {"$lte": [{"$ifNull": ["$lease.until", _LONG_AGO]}, "$$NOW"]}
-        lease = {
-            "owner": {"$literal": self._owner},
-            "fence": {"$add": [{"$ifNull": ["$lease.fence", 0]}, 1]},
-            "until": self._end(),
-        }
+        return self._take(_FREE, {"$add": [{"$ifNull": ["$lease.fence", 0]}, 1]})
+
+    def _take(self, condition: Mapping[str, Any], fence: Mapping[str, Any]) -> bool:
+        lease = {"owner": {"$literal": self._owner}, "fence": fence, "until": self._end()}
         document = self._collection.find_one_and_update(
-            {**self._key, "$expr": free}, [{"$set": {"lease": lease}}], return_document=ReturnDocument.AFTER
+            {**self._key, "$expr": condition},
+            [{"$set": {"lease": lease}}],
+            return_document=ReturnDocument.AFTER,
         )
         if document is not None:
             self._fence = document["lease"]["fence"]
@@ -192,11 +195,28 @@ class MongoCursor:
 
     def _renew_until(self, ended: threading.Event) -> None:
         while not ended.wait(self._lease_seconds / 3):
-            # A server that is away is the batch's to report; nobody else can take the lease meanwhile.
-            with suppress(PyMongoError):
+            # A server that is away is the batch's to report; nobody else can take the lease meanwhile. Nor is
+            # a loss told here: who reads or saves next meets it.
+            with suppress(PyMongoError, AlreadyRunningError):
                 answer = self._collection.update_one(self._mine(), [{"$set": {"lease.until": self._end()}}])
                 if answer.matched_count == 0:
-                    return
+                    self._take_back()
+
+    def _take_back(self) -> None:
+        """Hold the lease again after its document was dropped, or an older copy of it restored.
+
+        Its number is then smaller than ours or gone, and nobody holds it. Raises AlreadyRunningError when
+        another instance has taken over: that one counted on from ours, or lives.
+        """
+        if self._fence is None:
+            raise self._taken_over()
+        with suppress(DuplicateKeyError):
+            self._collection.insert_one(dict(self._key))
+        older = {"$lt": [{"$ifNull": ["$lease.fence", 0]}, self._fence]}
+        taken = self._take({"$and": [_FREE, older]}, {"$literal": self._fence})
+        # The thread that renews the lease may have been quicker.
+        if not taken and self._collection.count_documents(self._mine(), limit=1) == 0:
+            raise self._taken_over()
 
     def _taken_over(self) -> AlreadyRunningError:
         return AlreadyRunningError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -199,6 +199,63 @@ def test_a_stalled_first_instance_that_wakes_up_changes_nothing(database: Databa
             assert second.read(NOW) == saved
     # The first one's end must not have ended the second one's lease.
     assert _stored(database)["lease"]["fence"] == 2
+
+
+def _dropped(database: Database[dict[str, Any]]) -> None:
+    database["analytics_checkpoints"].drop()
+
+
+def _all_dropped(database: Database[dict[str, Any]]) -> None:
+    database.client.drop_database(database.name)
+
+
+def _restored(database: Database[dict[str, Any]]) -> None:
+    """From a copy that was made when another instance held the lease."""
+    lease = {"owner": "another", "fence": 1, "until": NOW - 9 * DAY}
+    old = {**NAME, "lease": lease, "timestamp": NOW - 9 * DAY}
+    database["analytics_checkpoints"].replace_one(NAME, old, upsert=True)
+
+
+@pytest.mark.parametrize("harm", [_dropped, _all_dropped, _restored])
+@pytest.mark.parametrize("first", ["read", "save", "write_notes"])
+def test_a_checkpoint_that_is_dropped_or_restored_under_its_holder_is_his_again(
+    database: Database[dict[str, Any]], harm: Callable[[Any], None], first: str
+) -> None:
+    """He goes on from what is there now; nobody else may run beside him, and no other instance is made up."""
+    with _cursor(database).lock():
+        pass
+    one = _cursor(database)
+    with one.lock():
+        state = one.save(NOW - DAY, one.read(NOW), NOW)
+        assert state is not None
+        harm(database)
+        expected = NOW - (9 if harm is _restored else 30) * DAY
+        if first == "save":
+            assert one.save(NOW, state, NOW) is None
+        elif first == "write_notes":
+            one.write_notes({"trying": ["a"]})
+            assert one.read_notes() == {"trying": ["a"]}
+        found = one.read(NOW)
+        assert found.timestamp == expected
+        assert one.save(NOW, found, NOW) is not None
+        lease = _stored(database)["lease"]
+        assert (lease["fence"], lease["owner"]) == (2, one._owner)
+        assert lease["until"] > datetime.now(timezone.utc)
+
+
+def test_a_holder_whose_checkpoint_was_dropped_and_begun_anew_by_another_ends(
+    database: Database[dict[str, Any]],
+) -> None:
+    """Though the other's number is not greater: it lives."""
+    with _cursor(database).lock():
+        pass
+    one, other = _cursor(database), _cursor(database)
+    with one.lock():
+        _dropped(database)
+        with other.lock():
+            with pytest.raises(AlreadyRunningError, match="taken over"):
+                one.read(NOW)
+            assert other.save(NOW, other.read(NOW), NOW) is not None
 
 
 def test_of_many_that_start_at_once_one_runs(database: Database[dict[str, Any]]) -> None:
