@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -15,11 +16,19 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect, BulkWriteError, PyMongoError, WTimeoutError
 
 from sources.publications import read_published
-from tests.stock_events import CrashError
+from tests.stock_events import START, CrashError
 
 DIES, LATE, UNCONFIRMED, REFUSED, STALLS = "dies", "late", "unconfirmed", "refused", "stalls"
 WRITES = frozenset({"insert_one", "insert_many", "bulk_write", "update_one", "update_many", "delete_many"})
 _REFUSED = {"code": 121, "errmsg": "Document failed validation"}
+
+
+class FixedClock:
+    """Always the same moment."""
+
+    def now(self) -> datetime:
+        """That moment."""
+        return START + timedelta(days=1)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,23 +76,50 @@ def _output(shop: StockShop) -> str:
 
 
 def test_kill_9_after_every_step_loses_and_doubles_nothing(shop: StockShop) -> None:
-    """One batch dies after each of its steps in turn, also after MongoDB has it and before Spark knows."""
+    """The first batch of an empty database, a later one on a full one, and one that begins all anew.
+
+    Also when MongoDB has it and Spark does not know, and in the middle of a recount.
+    """
     events = [product(f"P{n}") for n in range(5)] + [client("C1", "100")]
-    events += [sale(f"I{n}", f"C{n % 3}", "12.34", **{f"P{n % 6}": n % 4 + 1}) for n in range(200)]
-    shop.topics.send(
-        *events, sale("I7", amount="0.01"), sale("bad", amount="-1"), sale("I3", "C0", "12.34", P3=4)
-    )
-    for step in ("read", "open", "judge", "dead_letters", "cold", "sales", "totals", "close", "publish"):
-        killed = _start(shop, "--once", fault=f"{step}:kill:1").wait(TIMEOUT_SECONDS)
-        assert killed == -signal.SIGKILL, _output(shop)
+    first = [*events, *_sales(range(100)), sale("I7", amount="0.01"), sale("bad", amount="-1")]
+    shop.topics.send(*first)
+    for step in ("cold", "sales", "totals", "close"):
+        _killed(shop, step)
+    # That batch is known as done; the next one is killed.
+    second = [*_sales(range(100, 200)), *_sales([3])]
+    shop.topics.send(*second)
+    for step in ("open", "sales", "seal", "publish"):
+        _killed(shop, step)
     assert _start(shop, "--once").wait(TIMEOUT_SECONDS) == 0, _output(shop)
-    assert shop.database["sales"].count_documents({}) == 200
+    shop.assert_accounted(len(first) + len(second))
+    assert shop.counts()["records_written"] == len(events) + 200
+    assert [entry["records_processed"] for entry in shop.log() if entry["success"]] == [
+        len(first),
+        len(second),
+    ]
+    shutil.rmtree(shop.settings.checkpoint_location)
+    shop.topics.send(*_sales(range(200, 300)))
+    _killed(shop, "sales")
+    shop.database["stock_ledger"].update_one({}, {"$unset": {"notes.recounted_at": 1}})
+    _killed(shop, "recount")
+    assert _start(shop, "--once").wait(TIMEOUT_SECONDS) == 0, _output(shop)
+    assert shop.database["sales"].count_documents({}) == 300
     assert_totals_are_the_sum_of_the_invoices(shop.database)
-    shop.assert_accounted(len(events) + 3)
-    assert shop.counts()["records_written"] == len(events)
-    units = {n: sum(m % 4 + 1 for m in range(200) if m % 6 == n) for n in range(5)}
+    assert "The recount mended" not in _output(shop)
+    units = {n: sum(m % 4 + 1 for m in range(300) if m % 6 == n) for n in range(5)}
     best = sorted(units, key=lambda n: (-units[n], n))
     assert shop.winners() == [(f"P{n}", f"{2 * units[n]}.00") for n in best]
+
+
+def _sales(numbers: Iterable[int]) -> list[dict[str, Any]]:
+    return [sale(f"I{n}", f"C{n % 3}", "12.34", **{f"P{n % 6}": n % 4 + 1}) for n in numbers]
+
+
+def _killed(shop: StockShop, step: str) -> None:
+    """A run that dies after `step`."""
+    assert _start(shop, "--once", fault=f"{step}:kill:1").wait(TIMEOUT_SECONDS) == -signal.SIGKILL, _output(
+        shop
+    )
 
 
 def test_the_three_scenarios_of_the_seed(shop: StockShop) -> None:

@@ -43,20 +43,13 @@ from tests.stock_server import (
     UNCONFIRMED,
     WRITES,
     Fault,
+    FixedClock,
     OneByOne,
     Server,
 )
 
-_NOW = START + timedelta(days=1)
+_NOW = FixedClock().now()
 _PRODUCTS, _CLIENTS, _INVOICES = ["P1", "P2", "P3"], ["C1", "C2"], ["I1", "I2", "I3", "I4"]
-
-
-class FixedClock:
-    """Always the same moment."""
-
-    def now(self) -> datetime:
-        """That moment."""
-        return _NOW
 
 
 def _invoice(number: int) -> dict[str, Any]:
