@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from accounting.books import REJECTED, Books, Verdict
+from accounting.cells import FORMULA
 from accounting.entries import Entry, EntryError, read_client, read_item, read_product, read_sale
 from accounting.workbook import CLIENTS, COLUMNS, DETAILS, INVOICES, PRODUCTS, Row, Sheet, read_workbook
 
 _BLANK = "is missing."
-_FORMULA = "is missing; if the cell holds a formula, save the workbook in Excel once and upload it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,9 @@ def upload(content: bytes, books: Books) -> UploadReport:
     verdicts = books.save([entry for entry, _ in judged.entries])
     found = judged.rejected
     for (_, rows), verdict in zip(judged.entries, verdicts, strict=True):
-        found += [RowReport(sheet, row.number, _key(sheet, row), verdict) for sheet, row in rows]
+        for sheet, row in rows:
+            reason = " ".join([verdict.reason, *row.notes]).strip()
+            found.append(RowReport(sheet, row.number, _key(sheet, row), Verdict(verdict.state, reason)))
     order = list(COLUMNS)
     return UploadReport(sorted(found, key=lambda row: (order.index(row.sheet), row.row)), remarks)
 
@@ -80,7 +82,12 @@ def _remarks(sheets: Mapping[str, Sheet]) -> list[str]:
         for name, sheet in sheets.items()
         if sheet.ignored
     ]
-    return faults + ignored
+    hidden = [
+        f"Of {name} what is hidden was read like the rest: {sheet.hidden}."
+        for name, sheet in sheets.items()
+        if sheet.hidden
+    ]
+    return faults + ignored + hidden
 
 
 def _judge_records(
@@ -100,51 +107,70 @@ def _attempt(row: Row, read: Callable[[Mapping[str, str]], Entry]) -> tuple[Entr
     try:
         return read(row.values), ""
     except EntryError as error:
-        return None, str(error).replace(_BLANK, _FORMULA)
+        return None, str(error).replace(_BLANK, FORMULA)
 
 
 def _judge_invoices(judged: _Judged, invoices: Sheet, details: Sheet) -> None:
     lines: dict[str, list[Row]] = defaultdict(list)
+    # Rows without an invoice, by the invoice above them: they may be its own, as in a pivot table.
+    nameless: dict[str, list[Row]] = defaultdict(list)
+    above = ""
     for row in details.rows:
-        lines[row.values["invoice_id"]].append(row)
-    first: dict[str, int] = {}
+        if row.values["invoice_id"]:
+            above = row.values["invoice_id"]
+            lines[above].append(row)
+        else:
+            nameless[above].append(row)
+    same_id: dict[str, list[Row]] = defaultdict(list)
     for row in invoices.rows:
-        invoice_id = row.values["invoice_id"]
-        if invoice_id in first:
-            judged.reject(INVOICES, row, f"invoice_id {invoice_id} is in row {first[invoice_id]} already.")
-            continue
-        if invoice_id:
-            first[invoice_id] = row.number
-        _judge_invoice(judged, row, lines.pop(invoice_id, []) if invoice_id else [])
+        same_id[row.values["invoice_id"]].append(row)
+    for row in same_id.pop("", []):
+        judged.reject(INVOICES, row, _attempt(row, lambda fields: read_sale(fields, [("-", "1")]))[1])
+    for invoice_id, rows in same_id.items():
+        _judge_invoice(judged, rows, lines.pop(invoice_id, []), nameless[invoice_id])
     for invoice_id, rows in lines.items():
-        reason = f"invoice_id {invoice_id} is not in {INVOICES}." if invoice_id else f"invoice_id {_FORMULA}"
         for row in rows:
-            judged.reject(DETAILS, row, reason)
+            judged.reject(DETAILS, row, f"invoice_id {invoice_id} is not in {INVOICES}.")
+    for row in (row for rows in nameless.values() for row in rows):
+        judged.reject(DETAILS, row, f"invoice_id {FORMULA}")
 
 
-def _judge_invoice(judged: _Judged, invoice: Row, lines: list[Row]) -> None:
-    """The invoice with all of its lines, or none of them."""
-    faults = {line.number: reason for line in lines if (reason := _line_fault(line))}
+def _judge_invoice(judged: _Judged, rows: list[Row], lines: list[Row], nameless: list[Row]) -> None:
+    """The invoice of the first row with all of its lines, or none of them; each further row is rejected."""
+    invoice, faults = rows[0], {line.number: reason for line in lines if (reason := _line_fault(line))}
+    invoice_id, numbers = invoice.values["invoice_id"], [row.number for row in rows]
     items = [(line.values["product_id"], line.values["quantity"]) for line in lines]
     entry, reason = _attempt(invoice, lambda fields: read_sale(fields, items))
-    if faults:
+    if faults or nameless:
         # The lines' own rows tell their faults.
-        own = _attempt(invoice, lambda fields: read_sale(fields, [("-", "1")]))[1]
-        rows = ", ".join(str(number) for number in list(faults)[:5])
-        reason = f"{own} {DETAILS} has faults in row {rows}{' …' if len(faults) > 5 else ''}.".strip()
-    if entry is not None and not faults:
+        reason = _attempt(invoice, lambda fields: read_sale(fields, [("-", "1")]))[1]
+        if faults:
+            reason += f" {DETAILS} has faults in row {_listed(list(faults))}."
+        if nameless:
+            below = _listed([row.number for row in nameless])
+            reason += (
+                f" {DETAILS} has rows without an invoice_id below those of it: {below}; write it in each row."
+            )
+    if any(row.values != invoice.values for row in rows):
+        reason = f"invoice_id {invoice_id} is in the rows {_listed(numbers)}, which differ."
+    elif entry is not None and not reason:
         judged.entries.append((entry, [(INVOICES, invoice), *((DETAILS, line) for line in lines)]))
-        return
-    judged.reject(INVOICES, invoice, reason)
-    for line in lines:
-        judged.reject(
-            DETAILS, line, faults.get(line.number) or f"The invoice in row {invoice.number} is rejected."
-        )
+    for row in rows[1:]:
+        judged.reject(INVOICES, row, f"invoice_id {invoice_id} is in row {invoice.number} already.")
+    if reason:
+        judged.reject(INVOICES, invoice, reason.strip())
+        for line in lines:
+            rejected = f"The invoice in row {invoice.number} is rejected."
+            judged.reject(DETAILS, line, faults.get(line.number) or rejected)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:5])) + (" …" if len(numbers) > 5 else "")
 
 
 def _line_fault(line: Row) -> str:
     faults = [*line.faults, *read_item(line.values["product_id"], line.values["quantity"])[1]]
-    return " ".join(faults[: 1 if line.faults else None]).replace(_BLANK, _FORMULA)
+    return " ".join(faults[: 1 if line.faults else None]).replace(_BLANK, FORMULA)
 
 
 def _key(sheet: str, row: Row) -> str:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from openpyxl import load_workbook
+from openpyxl.utils.cell import get_column_letter
+
+from accounting.cells import FORMULA, is_blank, read_cell
+from accounting.sheet_marks import Marks, Merged, read_marks
 
 PRODUCTS, CLIENTS, INVOICES, DETAILS = "Products", "Clients", "Invoices", "Invoice_Details"
 # Sheet: columns that it must have.
@@ -36,7 +41,11 @@ _MAX_UNPACKED_BYTES: Final = 250_000_000
 # More columns than these are not looked at.
 _MAX_COLUMNS: Final = 60
 _EMPTY_ROWS_IN_A_ROW: Final = 100_000
-_ERROR: Final = "e"
+# In these a merged range counts for each of its rows: it names what several rows belong to.
+_FILLED: Final[Mapping[str, tuple[str, ...]]] = {
+    DETAILS: ("invoice_id", "product_id"),
+    INVOICES: ("client_id",),
+}
 
 
 class WorkbookError(Exception):
@@ -45,20 +54,28 @@ class WorkbookError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row that is not blank: its number as Excel shows it, its texts by column, and Excel's own errors."""
+    """A row that is not blank: its number as Excel shows it, its texts by column, what is wrong with them.
+
+    `notes` tell what was taken otherwise than it is held.
+    """
 
     number: int
     values: Mapping[str, str]
     faults: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(slots=True)
 class Sheet:
-    """The rows of a sheet; `fault` says why none of them can be used, `ignored` names other columns."""
+    """The rows of a sheet; `fault` says why none of them can be used, `ignored` names other columns.
+
+    `hidden` says what of it is read although it cannot be seen.
+    """
 
     rows: list[Row] = field(default_factory=list)
     fault: str = ""
     ignored: Sequence[str] = ()
+    hidden: str = ""
 
 
 def read_workbook(content: bytes) -> dict[str, Sheet]:
@@ -69,11 +86,13 @@ def read_workbook(content: bytes) -> dict[str, Sheet]:
     _check_size(content)
     try:
         book: Any = load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
-        by_name = {_plain(sheet.title): sheet for sheet in book.worksheets}
+        by_name = defaultdict(list)
+        for sheet in book.worksheets:
+            by_name[_plain(sheet.title)].append(sheet)
         left = MAX_ROWS
         sheets = {}
-        for name, columns in COLUMNS.items():
-            sheets[name] = _read_sheet(name, by_name.get(_plain(name)), columns, left)
+        for name in COLUMNS:
+            sheets[name] = _only_sheet(name, by_name[_plain(name)], content, left)
             left -= len(sheets[name].rows)
     except WorkbookError:
         raise
@@ -100,73 +119,128 @@ def _check_size(content: bytes) -> None:
         raise WorkbookError(f"The file unpacks to {unpacked // 10**6} MB, which is too much: divide it.")
 
 
-def _read_sheet(name: str, sheet: Any, columns: Sequence[str], limit: int) -> Sheet:
-    if sheet is None:
+def _only_sheet(name: str, found: Sequence[Any], content: bytes, limit: int) -> Sheet:
+    if not found:
         return Sheet(fault=f"The sheet {name} is missing.")
+    if len(found) > 1:
+        titles = ", ".join(f'"{sheet.title}"' for sheet in found)
+        return Sheet(fault=f"Several sheets are called {name}: {titles}; leave one.")
+    sheet = found[0]
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        marks = read_marks(parts.read(sheet._worksheet_path.removeprefix("/")))
+    if marks.too_many:
+        return Sheet(fault=f"The sheet {name} has too many merged cells: unmerge them.")
     # What the file says of its own size may be wrong.
     sheet.reset_dimensions()
-    rows = _filled_rows(sheet)
-    number, header = next(rows, (0, ()))
-    names = {_plain(str(cell.value)): index for index, cell in enumerate(header) if cell.value is not None}
-    missing = [column for column in columns if _plain(column) not in names]
-    if missing:
-        where = f"row {number}" if number else "an empty sheet"
-        return Sheet(fault=f"Columns are missing in {where} of {name}: {', '.join(missing)}.")
-    places = {column: names[_plain(column)] for column in columns}
-    ignored = [
-        str(cell.value)
-        for index, cell in enumerate(header)
-        if cell.value is not None and index not in places.values()
-    ]
-    found = Sheet(ignored=ignored)
-    for number, cells in rows:
-        if len(found.rows) >= limit:
-            raise WorkbookError(f"The workbook has more than {MAX_ROWS:,} rows: divide it.")
-        row = _row(number, cells, places)
-        if row is not None:
-            found.rows.append(row)
-    return found
+    read = _SheetReader(name, sheet.parent.epoch, marks).read(_filled_rows(sheet), limit)
+    hidden = [f"row {number}" for number in sorted(marks.hidden_rows & {row.number for row in read.rows})[:5]]
+    hidden += ["columns"] * marks.has_hidden_columns + ["the sheet"] * (sheet.sheet_state != "visible")
+    read.hidden = ", ".join(hidden)
+    return read
+
+
+class _SheetReader:
+    """Reads the rows of one sheet; `epoch` is where the workbook counts days from."""
+
+    def __init__(self, name: str, epoch: datetime, marks: Marks) -> None:
+        self._name = name
+        self._columns = COLUMNS[name]
+        self._epoch = epoch
+        self._marks = marks
+        self._header = 0
+        self._places: dict[str, int] = {}
+        # The texts of merged ranges, which only their first cells hold.
+        self._merged: dict[tuple[Merged, str], str] = {}
+
+    def read(self, rows: Iterator[tuple[int, Sequence[Any]]], limit: int) -> Sheet:
+        """The first row is the header. Raises WorkbookError when there are more rows than `limit`."""
+        self._header, header = next(rows, (0, ()))
+        found = Sheet(fault=self._find_columns(header))
+        if found.fault:
+            return found
+        found.ignored = [
+            str(cell.value)
+            for index, cell in enumerate(header)
+            if cell.value is not None and index not in self._places.values()
+        ]
+        for number, cells in rows:
+            if len(found.rows) >= limit:
+                raise WorkbookError(f"The workbook has more than {MAX_ROWS:,} rows: divide it.")
+            row = self._row(number, cells)
+            if row is not None:
+                found.rows.append(row)
+        return found
+
+    def _find_columns(self, header: Sequence[Any]) -> str:
+        """Where the columns are; what is wrong with them."""
+        where = f"row {self._header}" if self._header else "an empty sheet"
+        named = defaultdict(list)
+        for index, cell in enumerate(header):
+            if cell.value is not None:
+                named[_plain(str(cell.value))].append(index)
+        found = {column: named[_plain(column)] for column in self._columns}
+        missing = [column for column, indexes in found.items() if not indexes]
+        if missing:
+            return f"Columns are missing in {where} of {self._name}: {', '.join(missing)}."
+        twice = [
+            f"{column} ({', '.join(map(get_column_letter, (index + 1 for index in indexes)))})"
+            for column, indexes in found.items()
+            if len(indexes) > 1
+        ]
+        if twice:
+            return f"Columns of {self._name} are there more than once: {', '.join(twice)}; leave one."
+        self._places = {column: indexes[0] for column, indexes in found.items()}
+        return ""
+
+    def _row(self, number: int, cells: Sequence[Any]) -> Row | None:
+        """The texts of the columns; None when all of those are blank."""
+        values, faults, notes = {}, [], []
+        merged = self._marks.merged.get(number, ())
+        for column, place in self._places.items():
+            ref = f"{get_column_letter(place + 1)}{number}"
+            if place < len(cells):
+                cell = read_cell(cells[place], column, self._epoch)
+                values[column] = cell.text
+                faults += [cell.fault] * bool(cell.fault)
+                notes += [cell.note] * bool(cell.note)
+            else:
+                values[column] = ""
+            if ref in self._marks.empty_formulas:
+                faults.append(f"{column} {FORMULA}")
+        if not any(values.values()) and not faults:
+            return None
+        for one in merged:
+            faults += self._merge(one, number, values)
+        return Row(number, values, faults, notes)
+
+    def _merge(self, merged: Merged, number: int, values: dict[str, str]) -> list[str]:
+        """Take a merged range into account in one of its rows; what is wrong with it."""
+        touched = [
+            column
+            for column, place in self._places.items()
+            if merged.first_column <= place + 1 <= merged.last_column
+        ]
+        is_filled = merged.first_column == merged.last_column and merged.first_row > self._header
+        if not touched or not is_filled or touched[0] not in _FILLED.get(self._name, ()):
+            return [f"{column} is in the merged cells {merged.name}: unmerge them." for column in touched]
+        (column,) = touched
+        if number == merged.first_row:
+            self._merged[merged, column] = values[column]
+        values[column] = self._merged.get((merged, column), "")
+        return []
 
 
 def _filled_rows(sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
     """Rows with anything in them, by their numbers; a sheet that is formatted to its end ends earlier."""
     empty = 0
     for number, cells in enumerate(sheet.iter_rows(max_col=_MAX_COLUMNS), start=1):
-        if all(_is_blank(cell.value) for cell in cells):
+        if all(is_blank(cell.value) for cell in cells):
             empty += 1
             if empty > _EMPTY_ROWS_IN_A_ROW:
                 return
             continue
         empty = 0
         yield number, cells
-
-
-def _row(number: int, cells: Sequence[Any], places: Mapping[str, int]) -> Row | None:
-    """The texts of the columns in `places`; None when all of those are blank."""
-    values, faults = {}, []
-    for column, place in places.items():
-        cell = cells[place] if place < len(cells) else None
-        values[column] = "" if cell is None else _text(cell.value)
-        if cell is not None and cell.data_type == _ERROR:
-            faults.append(f"{column} holds Excel's error {values[column]}.")
-    return Row(number, values, faults) if any(values.values()) else None
-
-
-def _text(value: Any) -> str:
-    """A cell's value as people type it: `5` for 5.0, `2026-01-31` for a date."""
-    if _is_blank(value):
-        return ""
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value).strip()
-
-
-def _is_blank(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _plain(name: str) -> str:

@@ -19,7 +19,7 @@ from accounting.database import BooksDatabase
 from accounting.outbox import WAITING, Outbox
 from accounting.sample import sample_workbook
 from accounting.upload import UploadReport, upload
-from accounting.workbook import COLUMNS, WorkbookError, read_workbook
+from accounting.workbook import COLUMNS, DETAILS, WorkbookError, read_workbook
 
 _NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
@@ -93,12 +93,18 @@ def test_numbers_and_dates_of_excel_are_what_they_show(file: BooksDatabase) -> N
         (0, None, "product_id is missing; if the cell holds a formula, save the workbook in Excel once"),
         (3, "=2+3", "quantity is missing; if the cell holds a formula"),
         (3, 2.5, "quantity must be a whole number."),
-        (3, True, 'quantity "True" is not a number such as 12.'),
+        (3, True, 'quantity "TRUE" is not a number such as 12.'),
         (4, "NaN", 'buy_price "NaN" is not an amount such as 12.50.'),
         (4, "1,10", 'buy_price "1,10" is not an amount such as 12.50.'),
         (5, -1, "sell_price must not be negative."),
         (5, "#DIV/0!", "sell_price holds Excel's error #DIV/0!."),
-        (6, 45000, 'last_movement "45000" is not a date such as 2026-01-31.'),
+        (0, 4006381333931001, "product_id has more digits than the 15 that Excel keeps"),
+        (0, "4.00638E+12", "product_id is a number as Excel shortens it, so digits are lost"),
+        (0, date(2026, 3, 1), "product_id holds a date or a time"),
+        (2, "=A1", "category is missing; if the cell holds a formula"),
+        (6, "0026-01-31", "last_movement is before 1970; write the year with four digits."),
+        (7, date(2062, 1, 1), "expiry_date is more than 30 years ahead."),
+        (7, 99_000_000, 'expiry_date "99000000" is not a date such as 2026-01-31.'),
         (7, "31/01/2026", 'expiry_date "31/01/2026" is not a date such as 2026-01-31.'),
     ],
 )
@@ -162,6 +168,7 @@ def test_an_invoice_comes_with_all_of_its_items_or_not_at_all(file: BooksDatabas
     }
     told = _told(upload(_book(rows), Books(file)))
     formula = "is missing; if the cell holds a formula, save the workbook in Excel once and upload it again."
+    nameless = f"{DETAILS} has rows without an invoice_id below those of it: 8; write it in each row."
     assert told == [
         ("Invoices", 2, ACCEPTED, ""),
         ("Invoices", 3, REJECTED, "Invoice_Details has faults in row 4."),
@@ -171,7 +178,7 @@ def test_an_invoice_comes_with_all_of_its_items_or_not_at_all(file: BooksDatabas
             "Invoices",
             6,
             REJECTED,
-            f'client_id {formula} timestamp "x" is not a time such as 2026-01-31 14:30.',
+            f'client_id {formula} timestamp "x" is not a time such as 2026-01-31 14:30. {nameless}',
         ),
         ("Invoice_Details", 2, ACCEPTED, ""),
         ("Invoice_Details", 3, REJECTED, "The invoice in row 3 is rejected."),
