@@ -5,6 +5,7 @@ Every datetime is timezone-aware UTC with millisecond precision unless a docstri
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -176,15 +177,27 @@ def ends(
     return dict(zip(ENDS, (written, duplicate, superseded, refused, left_out), strict=True))
 
 
+# So many things at most are noted of one batch by name.
+_MOST_NOTED = 20
+
+
+def most(noted: Counter[str]) -> dict[str, int]:
+    """The most frequent of `noted`, for a BatchReport; the rest is counted together."""
+    found = dict(noted.most_common(_MOST_NOTED))
+    rest = noted.total() - sum(found.values())
+    return {**found, "others": rest} if rest else found
+
+
 @dataclass(frozen=True, slots=True)
 class BatchReport:
     """One batch as logs and metrics tell it. Durations in milliseconds, `steps_ms` by step name.
 
     `records_by_outcome` has exactly the keys of ENDS and adds up to `records_processed`. `rejected_by_reason`
     is the detail of the refused ones, and in the health pipeline also of single fields of written ones;
-    `left_out_by_reason` is that of those left out. `lateness_seconds` has one number for each record that the
-    source showed after it had been read past; `backlog` is how many changed records still wait, None when
-    that is not known. `stream` is which of the pipeline's streams the batch is of, when it has several.
+    `left_out_by_reason` is that of those left out; `noted` counts what a person should know of written ones.
+    `lateness_seconds` has one number for each record that the source showed after it had been read past;
+    `backlog` is how many changed records still wait, None when that is not known. `stream` is which of the
+    pipeline's streams the batch is of, when it has several.
     """
 
     batch_id: str
@@ -196,6 +209,7 @@ class BatchReport:
     users: int = 0
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
     left_out_by_reason: Mapping[str, int] = field(default_factory=dict)
+    noted: Mapping[str, int] = field(default_factory=dict)
     records_by_outcome: Mapping[str, int] = field(default_factory=ends)
     errors: Sequence[str] = ()
     success: bool = True

@@ -5,11 +5,13 @@ The rules for each value are those of the stock pipeline, so that nothing entere
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Final, TypeVar
 
-from analytics.stock_values import RefusedError, cents, day, identifier, moment, quantity, text
+from analytics.stock_values import RefusedError, cents, day, identifier, moment, quantity, text, title
+from analytics.texts import shown, trimmed
 from contracts import Client, Product, Sale
 
 T = TypeVar("T")
@@ -17,8 +19,12 @@ Entry = Sale | Product | Client
 
 # Kafka takes a megabyte a record; an invoice of so many lines has a tenth of that.
 MAX_ITEMS: Final = 500
-_SHOWN_CHARACTERS: Final = 60
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# Nobody sells or moves a thing later than that, or enters what keeps for longer.
+_YEARS_AHEAD: Final = 1
+_YEARS_KEPT: Final = 30
+# What Excel shows of a long number, and programs save: 4006381333931 as 4.00638E+12.
+_SCIENTIFIC: Final = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+][0-9]{2,3}")
 # What follows the name of the field, by what is left of the rule's name without the field's.
 _FAULTS: Final = {
     "missing": "is missing",
@@ -27,6 +33,10 @@ _FAULTS: Final = {
     "too_large": "is too large",
     "has_fractions_of_a_cent": "has more than two decimal places",
     "not_whole": "must be a whole number",
+    "lost_its_digits": "is a number as Excel shortens it, so digits are lost; enter it as a text",
+    "too_early": "is before 1970; write the year with four digits",
+    "too_far": f"is more than {_YEARS_AHEAD} year ahead",
+    "too_far_for_an_expiry": f"is more than {_YEARS_KEPT} years ahead",
 }
 
 
@@ -47,8 +57,7 @@ class _Form:
 
     def read(self, rule: Callable[[str | None, str], T], name: str, default: T) -> T:
         """The value of a field, `default` when it breaks the rule."""
-        # Half a surrogate pair can be stored nowhere.
-        value = self._fields.get(name, "").encode("utf-8", "replace").decode()
+        value = self._fields.get(name, "")
         try:
             return rule(value, name)
         except RefusedError as refusal:
@@ -61,17 +70,45 @@ class _Form:
             raise EntryError(self.faults)
 
 
-def _milliseconds(value: str | None, name: str) -> datetime:
+def _id(value: str | None, name: str) -> str:
+    found = identifier(value, name)
+    if _SCIENTIFIC.fullmatch(found):
+        raise RefusedError(f"{name}_lost_its_digits")
+    return found
+
+
+def _sold(value: str | None, name: str) -> datetime:
     time = moment(value, name)
+    _check_year(time.date(), name, _YEARS_AHEAD, "too_far")
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def _moved(value: str | None, name: str) -> date | None:
+    return _check_year(day(value, name), name, _YEARS_AHEAD, "too_far")
+
+
+def _expires(value: str | None, name: str) -> date | None:
+    return _check_year(day(value, name), name, _YEARS_KEPT, "too_far_for_an_expiry")
+
+
+def _check_year(found: date | None, name: str, years: int, fault: str) -> date | None:
+    """The date itself. Raises RefusedError when a digit of its year must be wrong."""
+    if found and found < _EPOCH.date():
+        raise RefusedError(f"{name}_too_early")
+    if found and found > datetime.now(timezone.utc).date() + timedelta(days=366 * years):
+        raise RefusedError(f"{name}_{fault}")
+    return found
 
 
 _EXPECTED: Final[Mapping[Callable[[str | None, str], object], str]] = {
     cents: "an amount such as 12.50",
     quantity: "a number such as 12",
-    _milliseconds: "a time such as 2026-01-31 14:30",
-    day: "a date such as 2026-01-31",
-    identifier: "a name of printable characters that begins with neither { nor [",
+    _sold: "a time such as 2026-01-31 14:30",
+    _moved: "a date such as 2026-01-31",
+    _expires: "a date such as 2026-01-31",
+    _id: "a text of visible characters",
+    title: "a text without control characters",
+    text: "a text without control characters",
 }
 
 
@@ -79,8 +116,7 @@ def _sentence(refusal: str, rule: Callable[[str | None, str], object], name: str
     kind = refusal.replace(name, "").strip("_")
     if kind != "invalid":
         return f"{name} {_FAULTS[kind]}."
-    shown = "".join(char for char in value.strip()[:_SHOWN_CHARACTERS] if char.isprintable())
-    return f'{name} "{shown}" is not {_EXPECTED[rule]}.'
+    return f'{name} "{shown(trimmed(value))}" is not {_EXPECTED[rule]}.'
 
 
 def read_sale(fields: Mapping[str, str], items: Sequence[tuple[str, str]]) -> Sale:
@@ -89,9 +125,9 @@ def read_sale(fields: Mapping[str, str], items: Sequence[tuple[str, str]]) -> Sa
     A time without an offset is UTC. Raises EntryError.
     """
     form = _Form(fields)
-    invoice_id = form.read(identifier, "invoice_id", "")
-    client_id = form.read(identifier, "client_id", "")
-    time = form.read(_milliseconds, "timestamp", _EPOCH)
+    invoice_id = form.read(_id, "invoice_id", "")
+    client_id = form.read(_id, "client_id", "")
+    time = form.read(_sold, "timestamp", _EPOCH)
     amount = form.read(cents, "total_amount", 0)
     if not items:
         form.faults.append("The invoice has no items.")
@@ -109,7 +145,7 @@ def read_sale(fields: Mapping[str, str], items: Sequence[tuple[str, str]]) -> Sa
 def read_item(product_id: str, pieces: str) -> tuple[tuple[str, int], list[str]]:
     """A line of an invoice as (product id, pieces), and what is wrong with it."""
     form = _Form({"product_id": product_id, "quantity": pieces})
-    found = form.read(identifier, "product_id", ""), form.read(quantity, "quantity", 1)
+    found = form.read(_id, "product_id", ""), form.read(quantity, "quantity", 1)
     if found[1] == 0:
         form.faults.append("quantity must be at least 1.")
     return found, form.faults
@@ -119,14 +155,14 @@ def read_product(fields: Mapping[str, str]) -> Product:
     """A product from texts by the names of its event's fields. Raises EntryError."""
     form = _Form(fields)
     product = Product(
-        product_id=form.read(identifier, "product_id", ""),
-        name=form.read(identifier, "name", ""),
+        product_id=form.read(_id, "product_id", ""),
+        name=form.read(title, "name", ""),
         category=form.read(text, "category", None),
         quantity=form.read(quantity, "quantity", 0),
         buy_price=form.read(cents, "buy_price", 0),
         sell_price=form.read(cents, "sell_price", 0),
-        last_movement=form.read(day, "last_movement", None),
-        expiry_date=form.read(day, "expiry_date", None),
+        last_movement=form.read(_moved, "last_movement", None),
+        expiry_date=form.read(_expires, "expiry_date", None),
         batch_no=form.read(text, "batch_no", None),
         order="",
     )
@@ -137,10 +173,10 @@ def read_product(fields: Mapping[str, str]) -> Product:
 def read_client(fields: Mapping[str, str]) -> Client:
     """A client from texts by the names of its event's fields; no opening balance is 0. Raises EntryError."""
     form = _Form(
-        {**fields, "total_revenue_generated": fields.get("total_revenue_generated", "").strip() or "0"}
+        {**fields, "total_revenue_generated": trimmed(fields.get("total_revenue_generated", "")) or "0"}
     )
     client = Client(
-        client_id=form.read(identifier, "client_id", ""),
+        client_id=form.read(_id, "client_id", ""),
         name=form.read(text, "name", None),
         email=form.read(text, "email", None),
         phone=form.read(text, "phone", None),

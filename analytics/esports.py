@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from analytics.kafka_json import is_sound, parsed
-from contracts import CORRUPT
+from analytics.match_status import UNKNOWN, status_sql
+from analytics.odd_json import is_odd, mended
+from analytics.texts import is_float_sql, is_nothing_sql, trimmed_sql
+from analytics.times import time_sql
 
 # Field by field, in the order of the columns; the types are Spark's.
 MATCH_FIELDS: Mapping[str, str] = {
@@ -84,8 +87,6 @@ ORIGIN_FIELDS: Mapping[str, str] = {
 KAFKA_SCHEMA = "value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
 # Otherwise the optimizer parses only the fields that are used, and what is flawed would depend on them.
 SPARK_CONF = {"spark.sql.optimizer.enableJsonExpressionOptimization": "false"}
-# The value of a partition that a record does not give, or gives as nothing we know.
-UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,53 +107,56 @@ PLAYERS = Dataset("players", "player_id", PLAYER_FIELDS, ("status", "role"))
 DATASETS = (MATCHES, PLAYERS)
 
 MAX_ROLE_LENGTH = 64
-_MATCH_STATUS = "('finished', 'live', 'scheduled')"
+# The first and the last day of the calendar are none: a reader in another time zone could not show them.
 _YEARS = "TIMESTAMP '0001-01-02' AND TIMESTAMP '9999-12-30'"
 
 
 def judge(records: DataFrame, dataset: Dataset, also: Sequence[str] = ()) -> DataFrame:
-    """KAFKA_SCHEMA with `reason`, null for what counts, and the dataset's columns but for ORIGIN_FIELDS.
+    """KAFKA_SCHEMA, `reason`, null for what counts, `noted`, and the dataset's columns but for ORIGIN_FIELDS.
 
-    The columns `also` come along. The dataset's columns mean nothing where there is a reason. Texts are as
-    they came, those of partitions trimmed; times without an offset are UTC.
+    The columns `also` come along. The dataset's columns mean nothing where there is a reason. Texts are as they came, but blank ones are
+    null, and the key and those of partitions are trimmed; times without an offset are UTC. `noted` is what
+    a person should know of a record that counts: a line for each, null where there is nothing.
     """
-    fields = ", ".join(f"{name}: {_parsed_as(kind)}" for name, kind in dataset.fields.items())
     origin = [*(name.split()[0] for name in KAFKA_SCHEMA.split(", ")), *also]
+    # Times are read by our own rule: Spark's parser would take a number for seconds.
+    types = {name: "STRING" if kind == "TIMESTAMP" else kind for name, kind in dataset.fields.items()}
+    usual = f"{is_sound('parsed')} AND parsed.record IS NOT NULL"
+    usual = f"{usual} AND NOT ({is_odd('parsed.record', types, dataset.key)})"
     # As texts: made one by one, the columns would take Spark's bridge longer than a small batch takes.
-    typed = records.selectExpr(*origin, f"{parsed(fields)} AS parsed").selectExpr(
+    fields = ", ".join(f"{name}: {kind}" for name, kind in types.items())
+    read = records.selectExpr(*origin, f"{parsed(fields)} AS parsed")
+    read = read.selectExpr(*origin, "parsed", f"IF({usual}, NULL, {mended(types, dataset.key)}) AS mended")
+    typed = read.selectExpr(
         *origin,
-        f"NOT ({is_sound('parsed')} AND parsed.record IS NOT NULL) AS flawed",
+        "mended.reason AS flaw",
         *[_typed(name, kind) for name, kind in dataset.fields.items()],
-        *[f"parsed.record.{name} AS {name}_text" for name in _moments(dataset)],
+        *[f"{_read(name)} AS {name}_text" for name in _moments(dataset)],
     )
     published = [name for name in dataset.fields if name not in dataset.partitions]
-    return typed.selectExpr(*origin, _reason(dataset), *published, *_PARTITIONS[dataset.name])
+    return typed.selectExpr(
+        *origin, _reason(dataset), _noted(dataset), *published, *_PARTITIONS[dataset.name]
+    )
 
 
 _PARTITIONS = {
-    MATCHES.name: (
-        f"IF(lower(btrim(status)) IN {_MATCH_STATUS}, lower(btrim(status)), '{UNKNOWN}') AS status",
-    ),
+    MATCHES.name: (f"{status_sql('status')} AS status",),
     PLAYERS.name: (
         f"CASE active WHEN true THEN 'active' WHEN false THEN 'inactive' ELSE '{UNKNOWN}' END AS status",
-        f"coalesce(nullif(btrim(role), ''), '{UNKNOWN}') AS role",
+        f"coalesce(nullif({trimmed_sql('role')}, ''), '{UNKNOWN}') AS role",
     ),
 }
 
 
 def rules(dataset: Dataset) -> dict[str, str]:
-    """Reasons and the conditions of Spark SQL that give them; the first that holds names the refusal."""
+    """Reasons and the conditions of Spark SQL that give them, where a record has no flaw of its form.
+
+    The first that holds names the refusal.
+    """
     numbers = [name for name, kind in dataset.fields.items() if kind == "DOUBLE"]
     found = {
-        CORRUPT: "value IS NULL OR flawed",
-        f"missing_{dataset.key}": f"coalesce(btrim({dataset.key}), '') = ''",
-        # A text field takes a nested value as its text.
-        f"invalid_{dataset.key}": f"substr({dataset.key}, 1, 1) IN ('{{', '[')",
-        # Years that Python's readers have not are none.
-        **{
-            f"invalid_{name}": f"{name}_text IS NOT NULL AND ({name} IS NULL OR {name} NOT BETWEEN {_YEARS})"
-            for name in _moments(dataset)
-        },
+        f"missing_{dataset.key}": f"coalesce({dataset.key}, '') = '' OR {is_nothing_sql(dataset.key)}",
+        **{f"invalid_{name}": _is_no_moment(name) for name in _moments(dataset)},
     }
     if numbers:
         found["number_not_finite"] = " OR ".join(f"abs({name}) = DOUBLE('infinity')" for name in numbers)
@@ -172,22 +176,40 @@ def _folder_bytes(name: str) -> str:
 
 def _reason(dataset: Dataset) -> str:
     cases = " ".join(f"WHEN {condition} THEN '{name}'" for name, condition in rules(dataset).items())
-    return f"CASE {cases} END AS reason"
+    return f"CASE WHEN flaw IS NOT NULL THEN flaw {cases} END AS reason"
+
+
+def _noted(dataset: Dataset) -> str:
+    """A status that nobody knows here, and ids that would be other ones without a detour."""
+    notes = [
+        f"IF({is_float_sql(name)}, '{name} as a float', NULL)"
+        for name in dataset.fields
+        if name.endswith("_id")
+    ]
+    if dataset is MATCHES:
+        unknown = f"{status_sql('status')} = '{UNKNOWN}'"
+        notes.append(f"IF(status IS NOT NULL AND {unknown}, concat('status ', left(status, 40)), NULL)")
+    return f"nullif(concat_ws('\\n', {', '.join(notes)}), '') AS noted"
 
 
 def _moments(dataset: Dataset) -> list[str]:
     return [name for name, kind in dataset.fields.items() if kind == "TIMESTAMP"]
 
 
-def _parsed_as(kind: str) -> str:
-    """A number is no time, though the parser would take it for seconds: so times are parsed here."""
-    return "STRING" if kind == "TIMESTAMP" else kind
+def _is_no_moment(name: str) -> str:
+    given = f"{name}_text IS NOT NULL AND {trimmed_sql(f'{name}_text')} <> ''"
+    return f"({name} IS NULL AND {given}) OR {name} NOT BETWEEN {_YEARS}"
+
+
+def _read(name: str) -> str:
+    return f"IF(mended IS NULL, parsed.record.{name}, mended.record.{name})"
 
 
 def _typed(name: str, kind: str) -> str:
-    text = f"parsed.record.{name}"
-    if kind != "TIMESTAMP":
-        return f"{text} AS {name}"
-    # The cast alone would take years alone, and times without a date.
-    has_date = f"substr({text}, 5, 1) = '-' AND substr({text}, 8, 1) = '-'"
-    return f"IF({has_date}, try_cast({text} AS TIMESTAMP), NULL) AS {name}"
+    value = _read(name)
+    if kind == "TIMESTAMP":
+        value = time_sql(value)
+    elif kind == "STRING":
+        # Nothing that can be seen begins with a character below the exclamation mark.
+        value = f"IF({value} < '!' AND {trimmed_sql(value)} = '', NULL, {value})"
+    return f"{value} AS {name}"

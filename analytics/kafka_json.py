@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 # Spark fills it with the text when that is no JSON, or a field of another type.
 _FLAW = "_flaw"
 _OPTIONS = {
@@ -12,10 +14,22 @@ _OPTIONS = {
 }
 
 
-def parsed(fields: str) -> str:
-    """A struct whose `record` has `fields`, as `name: TYPE, …`; it means nothing unless `is_sound`."""
+# A number of JSON as the value of a field, up to what has to follow it.
+_NUMBER = r"(-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?)(?=\\s*[,}])"
+
+
+def parsed(fields: str, exact: Iterable[str] = ()) -> str:
+    """A struct whose `record` has `fields`, as `name: TYPE, …`; it means nothing unless `is_sound`.
+
+    Of a number a text field gets what a double makes of it (`1.1` for 1.10), but those of the names `exact`,
+    on whatever level, get the digits as they were sent.
+    """
+    text, names = "CAST(value AS STRING)", "|".join(exact)
+    if names:
+        # In quotes they are texts. A quote that ends a name is the end of a text only where it is a name's.
+        text = rf"""regexp_replace({text}, '("(?:{names})"\\s*:\\s*){_NUMBER}', '$1"$2"')"""
     # The parser stops at the end of the first value; only inside another one does what follows it matter.
-    wrapped = """concat('{"record":', CAST(value AS STRING), ',"end":1}')"""
+    wrapped = f"""concat('{{"record":', {text}, ',"end":1}}')"""
     options = ", ".join(f"'{name}', '{value}'" for name, value in _OPTIONS.items())
     return f"from_json({wrapped}, 'record STRUCT<{fields}>, end INT, {_FLAW} STRING', map({options}))"
 

@@ -5,6 +5,7 @@ Pure: Spark reads the JSON (`parse`), plain functions judge one record each.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,12 +13,22 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from analytics.kafka_json import is_sound, parsed
-from analytics.stock_values import RefusedError, cents, day, fraction, identifier, moment, quantity, text
+from analytics.stock_values import (
+    RefusedError,
+    cents,
+    day,
+    fraction,
+    identifier,
+    moment,
+    quantity,
+    text,
+    title,
+)
+from analytics.texts import has_lone_surrogate, is_float, trimmed
 from contracts import CORRUPT, Client, Product, Sale
 
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
-# All text: what is wrong with a value is told by a rule with a name, not by the parser, and a number that is
-# read as text stays exact.
+# All text: what is wrong with a value is told by a rule with a name, not by the parser.
 _FIELDS = {
     SALES: "invoice_id: STRING, client_id: STRING, timestamp: STRING, total_amount: STRING, "
     "items: ARRAY<STRUCT<product_id: STRING, quantity: STRING>>",
@@ -26,6 +37,8 @@ _FIELDS = {
     CLIENTS: "client_id: STRING, name: STRING, email: STRING, phone: STRING, "
     "total_revenue_generated: STRING, updated_at: STRING",
 }
+_NAMES = re.compile(r"(\w+): STRING")
+LONE_SURROGATE = "lone_surrogate"
 # A clock that is wrong by years would otherwise keep a product's price for years.
 _CLOCK_SKEW = timedelta(days=1)
 # Nobody means this one to be ahead; clocks differ by less.
@@ -45,7 +58,10 @@ def parse(records: DataFrame, topics: Mapping[str, str]) -> DataFrame:
     kinds = " ".join(f"WHEN {condition} THEN '{kind}'" for kind, condition in is_kind.items())
     places = ("topic", "partition", "offset", "timestamp", "timestamp_ms", "key", "value")
     # As texts: made one by one, the columns would take Spark's bridge longer than a small batch takes.
-    read = [f"IF({is_kind[name]}, {parsed(fields)}, NULL) AS {name}" for name, fields in _FIELDS.items()]
+    read = [
+        f"IF({is_kind[name]}, {parsed(fields, _NAMES.findall(fields))}, NULL) AS {name}"
+        for name, fields in _FIELDS.items()
+    ]
     sound = [f"IF({is_sound(name)}, {name}.record, NULL) AS {name}" for name in _FIELDS]
     return records.selectExpr(f"CASE {kinds} END AS kind", *places, *read).selectExpr("kind", *places, *sound)
 
@@ -66,10 +82,25 @@ def judge(row: Mapping[str, Any], now: datetime) -> Record | str:
     fields = row[kind]
     if fields is None:
         return CORRUPT
+    # Spark would make the same question mark of each.
+    if has_lone_surrogate(row["value"]):
+        return LONE_SURROGATE
     try:
         return _JUDGES[kind](fields, row, now)
     except RefusedError as refusal:
         return str(refusal)
+
+
+def notes(record: Record) -> list[str]:
+    """What a person should know of a record that counts: ids that would be other ones without a detour."""
+    if isinstance(record, Sale):
+        ids = {"invoice_id": [record.invoice_id], "client_id": [record.client_id]}
+        ids["item_product_id"] = [product_id for product_id, _ in record.items]
+    elif isinstance(record, Product):
+        ids = {"product_id": [record.product_id]}
+    else:
+        ids = {"client_id": [record.client_id]}
+    return [f"{name} as a float" for name, found in ids.items() if any(map(is_float, found))]
 
 
 def _sale(fields: Mapping[str, Any], _row: Mapping[str, Any], _now: datetime) -> Sale:
@@ -94,7 +125,7 @@ def _item(item: Mapping[str, Any] | None) -> tuple[str, int]:
 def _product(fields: Mapping[str, Any], row: Mapping[str, Any], now: datetime) -> Product:
     return Product(
         product_id=identifier(fields["product_id"], "product_id"),
-        name=identifier(fields["name"], "name"),
+        name=title(fields["name"], "name"),
         category=text(fields["category"], "category"),
         quantity=quantity(fields["quantity"], "quantity"),
         buy_price=cents(fields["buy_price"], "buy_price"),
@@ -113,7 +144,7 @@ def _client(fields: Mapping[str, Any], row: Mapping[str, Any], now: datetime) ->
         name=text(fields["name"], "name"),
         email=text(fields["email"], "email"),
         phone=text(fields["phone"], "phone"),
-        opening=cents(opening, "total_revenue_generated") if opening else 0,
+        opening=cents(opening, "total_revenue_generated") if trimmed(opening or "") else 0,
         order=_order(fields["updated_at"], row, now),
     )
 
@@ -124,7 +155,7 @@ def _order(updated_at: str | None, row: Mapping[str, Any], now: datetime) -> str
     A time is milliseconds, then, as far as they were sent, `.` and the digits of its smaller parts.
     """
     finer = ""
-    if (updated_at or "").strip():
+    if trimmed(updated_at or ""):
         time = moment(updated_at, "updated_at")
         if time < EPOCH:
             raise RefusedError("invalid_updated_at")

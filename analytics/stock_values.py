@@ -5,9 +5,13 @@ Spark hands over every value as the text that stood in the JSON, so no amount pa
 
 from __future__ import annotations
 
+import json
 import re
-from datetime import date, datetime, timezone
+from datetime import date, datetime
 from decimal import Decimal
+
+from analytics.texts import as_name, is_nothing, is_visible, is_writable, trimmed
+from analytics.times import read_time
 
 MAX_TEXT_LENGTH = 500
 # Far above any invoice; sums of a hundred million such amounts still fit into 64 bits.
@@ -16,10 +20,6 @@ MAX_QUANTITY = 10**9
 
 # `[0-9]`, because `\d` also takes digits of other scripts.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?")
-_TIME = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[T ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,40}))?)?(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
-)
 # What a producer that computes in binary floating point is off by: 59.970000000000006 is 59.97.
 _FLOAT_NOISE = Decimal("0.000001")
 
@@ -29,27 +29,51 @@ class RefusedError(Exception):
 
 
 def text(value: str | None, name: str) -> str | None:
-    """A trimmed text, None when it is empty. Raises RefusedError when it is too long."""
-    found = (value or "").strip()
+    """A text on one line (analytics/texts.py), None when it is empty. Raises RefusedError."""
+    found = as_name(value or "")
     if len(found) > MAX_TEXT_LENGTH:
         raise RefusedError(f"{name}_too_long")
+    if not is_writable(found):
+        raise RefusedError(f"invalid_{name}")
     return found or None
 
 
-def identifier(value: str | None, name: str) -> str:
-    """A text that names something. Raises RefusedError when it is missing or cannot be a name."""
+def title(value: str | None, name: str) -> str:
+    """A text for people that must be there. Raises RefusedError."""
     found = text(value, name)
     if found is None:
         raise RefusedError(f"missing_{name}")
-    # Of an object or a list Spark gives the JSON text.
-    if found[0] in "{[" or not found.isprintable():
+    if _is_nested(found):
         raise RefusedError(f"invalid_{name}")
     return found
 
 
+def identifier(value: str | None, name: str) -> str:
+    """A text by which something is found again. Raises RefusedError when it is missing or cannot be one."""
+    found = trimmed(value or "")
+    if not found or is_nothing(found):
+        raise RefusedError(f"missing_{name}")
+    if len(found) > MAX_TEXT_LENGTH:
+        raise RefusedError(f"{name}_too_long")
+    if not is_visible(found) or _is_nested(found):
+        raise RefusedError(f"invalid_{name}")
+    return found
+
+
+def _is_nested(found: str) -> bool:
+    """Whether it was an object or a list, of which Spark gives the JSON text."""
+    if found[0] not in "{[":
+        return False
+    try:
+        json.loads(found)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def number(value: str | None, name: str) -> Decimal:
     """A finite number that is not negative. Raises RefusedError."""
-    found = (value or "").strip()
+    found = trimmed(value or "")
     if not found:
         raise RefusedError(f"missing_{name}")
     if not _NUMBER.fullmatch(found):
@@ -83,28 +107,21 @@ def quantity(value: str | None, name: str) -> int:
 
 
 def moment(value: str | None, name: str) -> datetime:
-    """An ISO 8601 time as UTC, which is also assumed; a date alone is its midnight. Raises RefusedError."""
-    found = (value or "").strip()
-    if not found:
+    """The time that a text tells (analytics/times.py), UTC. Raises RefusedError."""
+    if not trimmed(value or ""):
         raise RefusedError(f"missing_{name}")
-    matched = _TIME.fullmatch(found)
-    if matched is None:
+    found = read_time(value or "")
+    if found is None:
         raise RefusedError(f"invalid_{name}")
-    day, minutes, seconds, fraction, offset = matched.groups()
-    zone = "+00:00" if offset in (None, "Z") else f"{offset[:3]}:{offset[-2:] if len(offset) > 3 else '00'}"
-    clock = f"{minutes or '00:00'}:{seconds or '00'}.{(fraction or '').ljust(6, '0')[:6]}"
-    try:
-        return datetime.fromisoformat(f"{day}T{clock}{zone}").astimezone(timezone.utc)
-    except (ValueError, OverflowError):
-        raise RefusedError(f"invalid_{name}") from None
+    return found
 
 
 def fraction(value: str | None) -> str:
     """The digits of a `moment` behind its seconds, as they were sent: a time of ours ends at microseconds."""
-    found = re.search(r":[0-9]{2}\.([0-9]+)", value or "")
+    found = re.search(r":[0-9]{2}[.,]([0-9]+)", value or "")
     return found[1] if found else ""
 
 
 def day(value: str | None, name: str) -> date | None:
     """The UTC date of an ISO date or time, None when there is none. Raises RefusedError."""
-    return moment(value, name).date() if (value or "").strip() else None
+    return moment(value, name).date() if trimmed(value or "") else None

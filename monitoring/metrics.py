@@ -92,6 +92,8 @@ class Metrics:
             self._outcomes.labels(end)
         text = "Source records left out by reason"
         self._left_out = counter("left_out_total", text, ["reason"])
+        text = "What a person should know of records that were written"
+        self._noted = counter("noted_total", text, ["what"])
         text = "Waits of the retry policy by the type of the error before them"
         self._retries = counter("retries_total", text, ["reason"])
         text = "Wall time of a batch in seconds"
@@ -143,6 +145,8 @@ class Metrics:
             self.registry.count(self._rejected, reason, count)
         for reason, count in report.left_out_by_reason.items():
             self.registry.count(self._left_out, reason, count)
+        for what, count in report.noted.items():
+            self.registry.count(self._noted, what, count)
         for end, count in report.records_by_outcome.items():
             self._outcomes.labels(end).inc(count)
 

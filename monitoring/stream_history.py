@@ -49,6 +49,8 @@ def stream_line(report: BatchReport) -> str:
         lines.append(f"   ⚠️  {name}: found {corrupt} corrupt records")
     if rejected:
         lines.append(f"   🚫 Rejected: {sum(rejected.values())} ({shown_reasons(rejected)})")
+    if report.noted:
+        lines.append(f"   👀 Noted: {shown_reasons(report.noted)}")
     return "\n".join(lines)
 
 
@@ -64,6 +66,7 @@ def stream_entry(report: BatchReport) -> dict[str, Any]:
         "corrupt": corrupt,
         **shown_outcome(report),
         **shown_details(report),
+        "noted": {redact(what): count for what, count in report.noted.items()},
     }
 
 

@@ -38,6 +38,8 @@ PLAYER_COLUMNS: Final = [
     "total_games", "total_wins", "win_rate", "kda_ratio", "avg_kills", "avg_deaths", "avg_assists",
     "recent_form",
 ]  # fmt: skip
+# Also what says that a match is no longer under way or announced.
+_SETTLED: Final = ("scheduled", "finished", "canceled", "postponed")
 _ORDER = ["kafka_timestamp", "kafka_partition", "kafka_offset"]
 # A record whose time in Kafka is not known is newer than none.
 _NEWEST = "(coalesce(kafka_timestamp, to_timestamp(0)), kafka_partition, kafka_offset)"
@@ -82,7 +84,7 @@ def read_matches(dataset: Path) -> Latest:
     """Matches of the last days, those under way from the last hours only, each in its newest state."""
     # In this order a match that ends in between is seen twice, and its newer row counts.
     under_way = find_files(dataset, dict.fromkeys(("live", "unknown"), LIVE_HOURS * _HOUR))
-    others = find_files(dataset, dict.fromkeys(("scheduled", "finished"), MATCH_DAYS * _DAY))
+    others = find_files(dataset, dict.fromkeys(_SETTLED, MATCH_DAYS * _DAY))
     parts = [
         _latest(under_way, MATCH_COLUMNS, LIVE_HOURS * _HOUR, MOST_MATCHES),
         _latest(others, MATCH_COLUMNS, MATCH_DAYS * _DAY, MOST_MATCHES),

@@ -19,6 +19,8 @@ STATUSES: Final = {
     "live": "●\xa0live",
     "scheduled": "○\xa0scheduled",
     "finished": "✓\xa0finished",
+    "canceled": "×\xa0canceled",
+    "postponed": "↷\xa0postponed",
     "active": "✓\xa0active",
     "inactive": "–\xa0inactive",
     "unknown": "?\xa0unknown",

@@ -60,6 +60,7 @@ class Outcome:
     duplicates: int = 0
     lost: int = 0
     refused: dict[str, int] = field(default_factory=dict)
+    noted: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -121,6 +122,7 @@ class TopicBatch:
             found, staged = self._write(reading, batch_id)
         self.source.verify(reading)
         outcome = Outcome(began.isoformat(), "", found.records, found.written, found.known)
+        outcome.noted = found.noted
         steps.done("stage")
         if found.refused:
             outcome.refused = dict(Counter(str(place["reason"]) for place in found.refused))
@@ -219,6 +221,7 @@ def _report(stream: str, number: int, outcome: Outcome, steps_ms: Mapping[str, f
         records_processed=outcome.records,
         writes=WriteResult(inserted=outcome.written, skipped=outcome.duplicates),
         rejected_by_reason=outcome.refused,
+        noted=outcome.noted,
         records_by_outcome=ends(outcome.written, outcome.duplicates, refused=sum(outcome.refused.values())),
         errors=[f"{count} × {reason}" for reason, count in sorted(outcome.refused.items())],
         steps_ms=steps_ms,

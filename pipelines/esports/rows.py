@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from analytics.esports import ORIGIN_FIELDS, Dataset
+from contracts import most
 from sources.kafka_stream import MAX_AHEAD_MS, Span
 
 _REFUSED = "reason IS NOT NULL AND NOT known"
@@ -24,7 +26,8 @@ Refusal = dict[str, Any]
 class Written:
     """Numbers of records: seen, written, and known before.
 
-    `expired` ones were read although Kafka had deleted them; `untimed` ones have no time of Kafka's.
+    `expired` ones were read although Kafka had deleted them; `untimed` ones have no time of Kafka's; `noted`
+    counts what a person should know of those written.
     """
 
     refused: list[Refusal]
@@ -33,6 +36,7 @@ class Written:
     known: int
     expired: int
     untimed: int
+    noted: dict[str, int]
 
 
 def write_good(
@@ -58,6 +62,7 @@ def write_good(
         F.expr(f"to_json(collect_list(IF({_REFUSED}, struct(partition, offset, reason), NULL)))").alias(
             "refused"
         ),
+        F.expr(f"to_json(collect_list(IF({_GOOD}, noted, NULL)))").alias("noted"),
     )
     kafka = ("topic", "partition", "offset", time_of)
     origin = [f"{column} AS {name}" for column, name in zip(kafka, ORIGIN_FIELDS, strict=True)]
@@ -69,7 +74,8 @@ def write_good(
     found = observation.get
     refused = json.loads(found["refused"])
     numbers = {name: int(found[name]) for name in ("records", "written", "known", "expired", "untimed")}
-    return Written(refused, **numbers)
+    noted = Counter(line for lines in json.loads(found["noted"]) for line in lines.split("\n"))
+    return Written(refused, **numbers, noted=most(noted))
 
 
 def ranges_condition(ranges: Span) -> str:

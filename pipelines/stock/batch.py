@@ -207,6 +207,7 @@ def report_of(number: int, outcome: Outcome, began: datetime, steps_ms: Mapping[
         records_processed=outcome.records_in,
         writes=WriteResult(inserted=written, skipped=outcome.duplicates + outcome.superseded),
         rejected_by_reason=outcome.rejected,
+        noted=outcome.noted,
         records_by_outcome=ends(written, outcome.duplicates, outcome.superseded, refused),
         errors=[f"{count} × {reason}" for reason, count in sorted(outcome.rejected.items())],
         steps_ms=steps_ms,

@@ -5,13 +5,14 @@ The first content of an invoice that is accepted counts; other content under its
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
 from analytics.kafka_json import looks_like
-from analytics.stock import EPOCH, judge, known_time
+from analytics.stock import EPOCH, judge, known_time, notes
 from contracts import CORRUPT, Client, Product, Sale
 from sinks.stock_ledger import BatchKey, Settled
 from sinks.stock_sales import SalesStore, StoredSale, digest
@@ -38,6 +39,7 @@ class Intake:
     accepted: int = 0
     superseded: int = 0
     rejected: list[RejectedRecord] = field(default_factory=list)
+    noted: Counter[str] = field(default_factory=Counter)
 
 
 def take_in(
@@ -55,6 +57,7 @@ def take_in(
             taken.rejected.append(_rejected(row, found))
             continue
         taken.accepted += 1
+        taken.noted.update(notes(found))
         if isinstance(found, Sale):
             invoices.append((found, row))
         elif isinstance(found, Product):

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from pymongo.database import Database
 
 from analytics.stock import CLIENTS, INVENTORY, SALES
-from contracts import Clock
+from contracts import Clock, most
 from monitoring.logs import get_logger
 from pipelines.stock.intake import Intake, Row, take_in
 from sinks.stock_ledger import BatchKey, OpenBatch, SealedBatch, Settled, StockLedger
@@ -41,8 +41,9 @@ class Outcome:
     written: Mapping[str, int]
     duplicates: int
     rejected: Mapping[str, int]
-    # An outcome that an earlier version stored in the ledger has none.
+    # An outcome that an earlier version stored in the ledger has none of these.
     superseded: int = 0
+    noted: Mapping[str, int] = field(default_factory=dict)
     reported: bool = False
 
 
@@ -155,4 +156,5 @@ def _outcome(taken: Intake, written: Mapping[str, int], superseded: int, now: da
         duplicates=taken.accepted - sum(written.values()) - superseded,
         superseded=superseded,
         rejected=dict(Counter(record.reason for record in taken.rejected)),
+        noted=most(taken.noted),
     )

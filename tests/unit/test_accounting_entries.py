@@ -107,7 +107,13 @@ def test_money_reaches_kafka_exactly(cents: int) -> None:
         ({"total_amount": "1e11"}, "total_amount is too large."),
         ({"timestamp": "tomorrow"}, 'timestamp "tomorrow" is not a time such as 2026-01-31 14:30.'),
         ({"client_id": "x" * 501}, "client_id is longer than 500 characters."),
-        ({"client_id": "{}"}, 'client_id "{}" is not a name of printable characters'),
+        ({"client_id": "{}"}, 'client_id "{}" is not a text of visible characters.'),
+        ({"client_id": "C\u200b1"}, 'client_id "C<U+200B>1" is not a text of visible characters.'),
+        ({"client_id": "NaN"}, "client_id is missing."),
+        ({"invoice_id": "a\ud800"}, 'invoice_id "a<U+D800>" is not a text of visible characters.'),
+        ({"invoice_id": "4.00638E+12"}, "invoice_id is a number as Excel shortens it, so digits are lost;"),
+        ({"timestamp": "0026-01-31"}, "timestamp is before 1970; write the year with four digits."),
+        ({"timestamp": "2162-01-31"}, "timestamp is more than 1 year ahead."),
     ],
 )
 def test_faults_are_told_in_plain_words(changes: dict[str, str], fault: str) -> None:

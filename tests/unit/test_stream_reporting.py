@@ -24,6 +24,7 @@ def _report(**changes: Any) -> BatchReport:
         "writes": WriteResult(inserted=4, skipped=3),
         "rejected_by_reason": {"corrupt": 2, "future_timestamp": 3},
         "left_out_by_reason": {"another shop's": 3},
+        "noted": {"status weird": 2},
         "records_by_outcome": ends(4, duplicate=1, superseded=2, refused=5, left_out=3),
     }
     return BatchReport("5", START, START + timedelta(milliseconds=80), **{**fields, **changes})
@@ -63,6 +64,7 @@ def test_a_batch_is_one_line_of_the_log_in_which_every_record_is_accounted_for(
     assert entry["left_out_by_reason"] == {"another shop's": 3}
     assert (entry["rejected"], entry["corrupt"], entry["status"]) == (3, 2, "completed")
     assert entry["rejected_by_reason"] == {"corrupt": 2, "future_timestamp": 3}
+    assert entry["noted"] == {"status weird": 2}
 
 
 def test_a_record_of_which_nothing_is_known_is_a_bug(reporting: StreamReporting) -> None:
@@ -76,6 +78,7 @@ def test_metrics_count_written_duplicates_and_reasons(reporting: StreamReporting
     reporting.report("files", _report())
     rendered = reporting.metrics.render().decode()
     assert "ecommerce_records_processed_total 15.0" in rendered
+    assert 'ecommerce_noted_total{what="status weird"} 2.0' in rendered
     assert "ecommerce_records_written_total 4.0" in rendered
     assert "ecommerce_records_skipped_total 3.0" in rendered
     assert 'ecommerce_rejected_total{reason="corrupt"} 2.0' in rendered
@@ -144,7 +147,7 @@ def test_a_source_read_to_its_end_makes_the_job_ready(reporting: StreamReporting
 def test_the_console_line_tells_the_seeds_figures() -> None:
     """`Batch 5: Processed 200 records, inserted 200 in 0.08s`, and more only where there is more."""
     written = {"writes": WriteResult(inserted=200), "records_by_outcome": ends(200)}
-    plain = _report(records_processed=200, rejected_by_reason={}, left_out_by_reason={}, **written)
+    plain = _report(records_processed=200, rejected_by_reason={}, left_out_by_reason={}, noted={}, **written)
     assert stream_line(plain) == "✅ Batch 5: Processed 200 records, inserted 200 in 0.08s"
     full = stream_line(_report())
     assert "Batch 5: found 2 corrupt records" in full

@@ -1,0 +1,110 @@
+"""What a text is, for every pipeline and page, in Python and as Spark SQL: its ends, and what it may hold.
+
+White space around a text means nothing, whatever kind it is. Within a *name* a run of white space with a line
+break or tab in it is one space; every other character is kept as it was sent: no-break and ideographic
+spaces, joiners, soft hyphens, marks of direction. What no text may hold: other control characters, NUL among
+them, and halves of surrogate pairs, which are no characters and would make different texts one. An *id* may
+hold no invisible character at all but the space, for it would look like another.
+"""
+
+from __future__ import annotations
+
+import re
+
+# White space of Unicode and Python, and the byte order mark.
+_BLANKS = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
+_BREAKS = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
+_BROKEN = re.compile(f"[{_BLANKS}]*[{_BREAKS}][{_BLANKS}]*")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# What programs write where there is no value: pandas, Python, JavaScript, databases, Excel.
+_NOTHING = frozenset({"NaN", "nan", "NaT", "<NA>", "None", "null", "NULL", "undefined", "#N/A"})
+# A whole number that went through floating point, as a column of pandas with a gap does.
+_FLOAT = re.compile("[0-9]+[.]0")
+_SHOWN_CHARACTERS = 60
+
+# As patterns of Spark SQL's texts.
+_BLANK_CLASS = "[{}]".format("".join(f"\\\\x{{{ord(char):x}}}" for char in _BLANKS))
+_PAIR = r"\\\\u[dD][89abAB][0-9a-fA-F]{2}\\\\u[dD][c-fC-F]"
+
+
+def trimmed(text: str) -> str:
+    """A text without the white space around it."""
+    return text.strip(_BLANKS)
+
+
+def as_name(text: str) -> str:
+    """A text as one line, for people: see the module."""
+    return _BROKEN.sub(" ", trimmed(text))
+
+
+def is_writable(text: str) -> bool:
+    """Whether a text holds only what a text may hold."""
+    return not _CONTROL.search(text)
+
+
+def is_visible(text: str) -> bool:
+    """Whether each character of a text can be seen, or is the space."""
+    return text.isprintable()
+
+
+def is_nothing(text: str) -> bool:
+    """Whether a text, where an id should be, says that there is none."""
+    return text in _NOTHING
+
+
+def is_float(text: str) -> bool:
+    """Whether an id looks like a whole number that went through floating point."""
+    return _FLOAT.fullmatch(text) is not None
+
+
+def shown(text: str) -> str:
+    """A text for a message: cut, and what cannot be seen by its code point."""
+    cut = text[:_SHOWN_CHARACTERS]
+    told = "".join(char if char.isprintable() else f"<U+{ord(char):04X}>" for char in cut)
+    return told if cut == text else f"{told}…"
+
+
+def has_lone_surrogate(json: bytes) -> bool:
+    """Whether a JSON text has an escape of half a surrogate pair, anywhere."""
+    if b"\\u" not in json:
+        return False
+    escapes = json.replace(b"\\\\", b"xx")
+    pairless = re.sub(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]", b"x", escapes)
+    return re.search(rb"\\u[dD][89a-fA-F]", pairless) is not None
+
+
+def has_lone_surrogate_sql(json: str) -> str:
+    """`has_lone_surrogate` as a condition of Spark SQL on a text."""
+    pairless = rf"regexp_replace(replace({json}, '\\\\', 'xx'), '{_PAIR}', 'x')"
+    return rf"contains({json}, '\\u') AND {pairless} RLIKE '\\\\u[dD][89abcdefABCDEF]'"
+
+
+def trimmed_sql(text: str) -> str:
+    """`trimmed` of a text of Spark SQL."""
+    return rf"regexp_replace({text}, '^{_BLANK_CLASS}+|{_BLANK_CLASS}+\\z', '')"
+
+
+def is_nothing_sql(text: str) -> str:
+    """`is_nothing` as a condition of Spark SQL."""
+    return f"{text} IN ({', '.join(f'{chr(39)}{word}{chr(39)}' for word in sorted(_NOTHING))})"
+
+
+def is_float_sql(text: str) -> str:
+    """`is_float` as a condition of Spark SQL."""
+    return rf"endswith({text}, '.0') AND {text} RLIKE '^[0-9]+[.]0\\z'"
+
+
+def is_visible_sql(text: str) -> str:
+    """`is_visible` as a condition of Spark SQL."""
+    return rf"NOT {text} RLIKE '[\\p{{C}}\\p{{Zl}}\\p{{Zp}}[\\p{{Zs}}&&[^ ]]]'"
+
+
+def let(value: str, name: str, expression: str) -> str:
+    """`expression` of Spark SQL, in which `name` is the value of `value`, computed once.
+
+    It is no part of the generated code, which has to stay small to be compiled: for what is rare.
+    """
+    return f"element_at(transform(array({value}), {name} -> {expression}), 1)"

@@ -1,0 +1,334 @@
+# ruff: noqa: RUF001
+"""Odd values mean the same in every pipeline and on the accountant's page: times, texts, numbers, ids."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+import analytics.ecommerce
+import analytics.esports
+import analytics.stock
+from accounting.entries import EntryError, read_client, read_product, read_sale
+from analytics.esports import KAFKA_SCHEMA, MATCHES, PLAYERS, Dataset
+from analytics.texts import has_lone_surrogate, has_lone_surrogate_sql
+from analytics.times import read_time, time_sql
+from contracts import CORRUPT, EVENT_COLUMNS, Client, Product, Sale
+from sources.csv_records import SCHEMA
+from tests.stock_events import TOPICS, client, product, sale
+from tests.unit.test_ecommerce_rules import EVENT
+
+_NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+_DAY = datetime(2026, 1, 31, tzinfo=timezone.utc)
+
+
+@pytest.fixture(scope="module")
+def as_configured(spark: SparkSession) -> Iterator[SparkSession]:
+    """Spark with the settings of the pipelines."""
+    given = {**analytics.esports.SPARK_CONF, **analytics.ecommerce.SPARK_CONF}
+    before = {name: str(spark.conf.get(name)) for name in given}
+    for name, value in given.items():
+        spark.conf.set(name, value)
+    yield spark
+    for name, value in before.items():
+        spark.conf.set(name, value)
+
+
+def _json(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else json.dumps(value).encode()
+
+
+def esports(spark: SparkSession, values: Sequence[Any], dataset: Dataset = MATCHES) -> list[dict[str, Any]]:
+    """What the esports pipeline makes of records, in their order."""
+    rows = [(_json(value), "t", 0, offset, None) for offset, value in enumerate(values)]
+    judged = analytics.esports.judge(spark.createDataFrame(rows, KAFKA_SCHEMA), dataset)
+    return judged.coalesce(1).orderBy("offset").toArrow().to_pylist()  # type: ignore[no-any-return]
+
+
+def stock(spark: SparkSession, kind: str, values: Sequence[Any]) -> list[Any]:
+    """What the stock pipeline makes of records of one kind, in their order."""
+    made = int(_DAY.timestamp() * 1000)
+    rows = [(_json(value), TOPICS[kind], 0, offset, _DAY, None, made) for offset, value in enumerate(values)]
+    frame = spark.createDataFrame(rows, f"{KAFKA_SCHEMA}, key BINARY, timestamp_ms BIGINT")
+    parsed = analytics.stock.parse(frame, TOPICS).coalesce(1).orderBy("offset").toArrow().to_pylist()
+    return [analytics.stock.judge(row, _NOW) for row in parsed]
+
+
+def ecommerce(spark: SparkSession, events: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+    """What the e-commerce pipeline makes of records, in their order."""
+    lines = []
+    for number, changes in enumerate(events):
+        text = io.StringIO()
+        csv.writer(text).writerow({**EVENT, **changes}[name] for name in EVENT_COLUMNS)
+        lines.append(("a.csv", number, text.getvalue().encode(), None))
+    judged = analytics.ecommerce.judge(spark.createDataFrame(lines, SCHEMA).coalesce(1), _NOW)
+    moments = judged.orderBy("line").selectExpr("*", "try_cast(event_timestamp AS TIMESTAMP) AS moment")
+    return moments.toArrow().to_pylist()  # type: ignore[no-any-return]
+
+
+# --- Times ------------------------------------------------------------------------------------------
+
+# What each text means, by the grammar of analytics/times.py; None: no time.
+TIMES: dict[str, datetime | None] = {
+    "2026-01-31": _DAY,
+    "2026-01-31T17:00Z": _DAY + timedelta(hours=17),
+    "2026-01-31T11:59Z": _DAY + timedelta(hours=11, minutes=59),
+    "2026-01-31T17:00": _DAY + timedelta(hours=17),
+    "2026-01-31T17:00+02:00": _DAY + timedelta(hours=15),
+    "2026-01-31 17:00:00+0200": _DAY + timedelta(hours=15),
+    "2026-01-31T17:00:00-05": _DAY + timedelta(hours=22),
+    "2026-01-31t17:00:00z": _DAY + timedelta(hours=17),
+    "2026-01-31T17:00:00,25Z": _DAY + timedelta(hours=17, milliseconds=250),
+    "2026-01-31T17:00:00.1234567891234Z": _DAY + timedelta(hours=17, microseconds=123_456),
+    "2026-01-31T24:00Z": _DAY + timedelta(days=1),
+    "2026-01-31T24:00:00.000Z": _DAY + timedelta(days=1),
+    "2026-01-31T23:59:60Z": _DAY + timedelta(days=1),
+    "2026-01-31T24:00:01Z": None,
+    "2026-01-31T25:00Z": None,
+    "2026-01-31T17:00:00+19:00": None,
+    "2026-01-31T17:00:00 Europe/Berlin": None,
+    "2026-01-31T17:00:00+2:00": None,
+    "20260131T170000Z": None,
+    "2026-1-31": None,
+    "2026-02-30": None,
+    "0000-01-31": None,
+    "17:00": None,
+    "2026": None,
+    "1769878800": None,
+    "٢٠٢٦-01-31": None,
+    " 2026-01-31\u3000": _DAY,
+}
+
+
+def test_a_time_is_the_same_in_every_pipeline(as_configured: SparkSession) -> None:
+    """With and without seconds, fractions of any length, offsets of any form; and what is none is none."""
+    texts = list(TIMES)
+    expected = list(TIMES.values())
+    matches = esports(as_configured, [{"match_id": "M", "started_at": text} for text in texts])
+    assert [None if row["reason"] else row["started_at"] for row in matches] == expected
+    assert {row["reason"] for row in matches} == {None, "invalid_started_at"}
+    sales = stock(as_configured, "sales", [{**sale("I"), "timestamp": text} for text in texts])
+    assert [found.time if isinstance(found, Sale) else None for found in sales] == expected
+    events = ecommerce(as_configured, [{"event_timestamp": text} for text in texts])
+    assert [None if row["reason"] else row["moment"] for row in events] == expected
+    typed = [_typed_time(text) for text in texts]
+    milliseconds = [
+        found and found.replace(microsecond=found.microsecond // 1000 * 1000) for found in expected
+    ]
+    assert typed == milliseconds
+
+
+def _typed_time(text: str) -> datetime | None:
+    fields = {"invoice_id": "I", "client_id": "C", "timestamp": text, "total_amount": "1"}
+    try:
+        return read_sale(fields, [("P", "1")]).time
+    except EntryError:
+        return None
+
+
+def _digits(low: int, high: int, width: int = 2) -> st.SearchStrategy[str]:
+    return st.integers(low, high).map(lambda number: f"{number:0{width}}")
+
+
+_DATES = st.builds("{}-{}-{}".format, _digits(0, 9999, 4), _digits(0, 13), _digits(0, 32)) | st.sampled_from(
+    ["0001-01-01", "9999-12-31", "2024-02-29", "2026-02-29"]
+)
+_OFFSETS = st.sampled_from(["", "Z", "z", "+00", "-0000", "+18:00", "-18:01", "+5", "+0530", "-12:60", " Z"])
+_CLOCKS = st.builds(
+    "{}{}:{}{}{}{}".format,
+    st.sampled_from(["T", "t", " ", "  ", ""]),
+    _digits(0, 25),
+    _digits(0, 60),
+    st.sampled_from(["", ":00", ":59", ":60", ":61", ":7"]),
+    st.sampled_from(["", "", ".5", ",5", ".0000000", ".1234567890123456789", "."]),
+    _OFFSETS,
+)
+_TEXTS = st.builds("{}{}{}".format, _DATES, st.just("") | _CLOCKS, st.sampled_from(["", "", " ", "\n", "x"]))
+
+
+def test_no_text_is_one_time_in_python_and_another_in_sql(as_configured: SparkSession) -> None:
+    """Texts of and around the grammar: the accountant's page and Spark agree on each."""
+    found: set[str] = set()
+
+    @given(st.lists(_TEXTS, min_size=50, max_size=50))
+    def gather(texts: list[str]) -> None:
+        found.update(texts)
+
+    gather()
+    frame = as_configured.createDataFrame([(text,) for text in found], "t STRING").coalesce(4)
+    rows = frame.selectExpr("t", f"{time_sql('t')} AS moment").toArrow().to_pylist()
+    differ = [(row["t"], row["moment"]) for row in rows if read_time(row["t"]) != row["moment"]]
+    assert differ == []
+    assert sum(row["moment"] is not None for row in rows) > 50
+
+
+# --- Numbers ----------------------------------------------------------------------------------------
+
+
+def test_a_whole_number_is_whole_however_it_is_written(as_configured: SparkSession) -> None:
+    """A gap makes floats of a column of pandas; nothing else of the record is refused for it."""
+    ways = ["12", "12.0", "1.2e1", '"12"', '" 12.0 "', '"12."']
+    matches = esports(as_configured, [f'{{"match_id":"M","team_1_kills":{way}}}' for way in ways])
+    assert [(row["reason"], row["team_1_kills"]) for row in matches] == [(None, 12)] * len(ways)
+    products = [json.dumps(product("P")).replace('"quantity": 5', f'"quantity": {way}') for way in ways]
+    assert [found.quantity for found in stock(as_configured, "inventory", products)] == [12] * len(ways)
+    bad = ["1.5", '"many"', "true", "[12]", "3000000000", '"1 2"']
+    matches = esports(as_configured, [f'{{"match_id":"M","team_1_kills":{way}}}' for way in bad])
+    assert [row["reason"] for row in matches] == ["invalid_team_1_kills"] * len(bad)
+
+
+def test_what_is_empty_is_absent(as_configured: SparkSession) -> None:
+    """An empty text where a time, a number, a text or a truth may be missing is none."""
+    optional = [name for name in MATCHES.fields if name not in ("match_id", "status")]
+    for blank in ("", " \u00a0"):
+        (row,) = esports(as_configured, [{"match_id": "M", **dict.fromkeys(optional, blank)}])
+        assert (row["reason"], {row[name] for name in optional}) == (None, {None})
+    optional = [name for name in PLAYERS.fields if name != "player_id"]
+    (row,) = esports(as_configured, [{"player_id": "P", **dict.fromkeys(optional, "")}], PLAYERS)
+    assert (row["reason"], row["status"], row["role"]) == (None, "unknown", "unknown")
+    names = ("category", "batch_no", "last_movement", "expiry_date", "updated_at")
+    (found,) = stock(as_configured, "inventory", [product("P", **dict.fromkeys(names, " \u3000"))])
+    assert (found.category, found.batch_no, found.last_movement) == (None, None, None)
+    (found,) = stock(as_configured, "clients", [client("C", " ", email=" ")])
+    assert (found.opening, found.email) == (0, None)
+
+
+@pytest.mark.parametrize("digits", ["1.10", "13.10", "-0", "1e5", "12345678901234567890", "17850.0", "1E400"])
+def test_ids_and_versions_keep_the_digits_that_were_sent(as_configured: SparkSession, digits: str) -> None:
+    """No number passes through a double on its way into a text."""
+    texts = ("match_id", "patch", "game_version", "winner_id", "team_1_id")
+    record = ", ".join(f'"{name}" : {digits}' for name in texts)
+    (row,) = esports(as_configured, [f'{{{record}, "team_1_kills":3, "x": "\\"patch\\": 2.20"}}'])
+    assert (row["reason"], {row[name] for name in texts}) == (None, {digits})
+    event = json.dumps({**sale("#"), "client_id": "#", "items": [{"product_id": "#", "quantity": 1}]})
+    (found,) = stock(as_configured, "sales", [event.replace('"#"', digits)])
+    assert (found.invoice_id, found.client_id, found.items) == (digits, digits, ((digits, 1),))
+
+
+# --- Texts ------------------------------------------------------------------------------------------
+
+NAMES = {
+    "Tea\u00a0100\u00a0g": "Tea\u00a0100\u00a0g",
+    "می\u200cخواهم": "می\u200cخواهم",
+    "👨\u200d👩\u200d👧": "👨\u200d👩\u200d👧",
+    "co\u00adoperate": "co\u00adoperate",
+    "緑茶\u3000100": "緑茶\u3000100",
+    "\u200fשלום": "\u200fשלום",
+    "Green\r\n tea\t100": "Green tea 100",
+    "\ufeff Tea\u2028": "Tea",
+    "[SALE] Tea": "[SALE] Tea",
+}
+
+
+def test_a_name_is_kept_as_it_was_sent(as_configured: SparkSession) -> None:
+    """But for white space that means nothing: around it, and where a line ends in it."""
+    events = [product("P", name=name) for name in NAMES]
+    assert [found.name for found in stock(as_configured, "inventory", events)] == list(NAMES.values())
+    events = [client("C", name=name) for name in NAMES]
+    assert [found.name for found in stock(as_configured, "clients", events)] == list(NAMES.values())
+    prices = {"quantity": "1", "buy_price": "1", "sell_price": "2"}
+    typed = [read_product({"product_id": "P", "name": name, **prices}).name for name in NAMES]
+    assert typed == list(NAMES.values())
+    assert [read_client({"client_id": "C", "name": name}).name for name in NAMES] == list(NAMES.values())
+
+
+def test_what_no_text_may_hold_is_refused_by_name(as_configured: SparkSession) -> None:
+    """Control characters in names, and in ids whatever cannot be seen, for it would look like another id."""
+    for name in ("Tea\0", "T\x1bea", "T\x7fea"):
+        assert stock(as_configured, "inventory", [product("P", name=name)]) == ["invalid_name"]
+    odd = ["a\nb", "a\0b", "a\u200bb", "a\u00a0b", "a\u202eb"]
+    records = [{"match_id": value} for value in odd]
+    assert [row["reason"] for row in esports(as_configured, records)] == ["invalid_match_id"] * len(odd)
+    assert stock(as_configured, "sales", [sale("I", value) for value in odd]) == ["invalid_client_id"] * len(
+        odd
+    )
+    with pytest.raises(EntryError, match=r'client_id "a<U\+200B>b" is not a text of visible characters'):
+        read_client({"client_id": "a\u200bb"})
+
+
+@pytest.mark.parametrize("nothing", ["NaN", "nan", "None", "null", "NaT", "<NA>", " NULL ", "undefined"])
+def test_what_programs_write_for_nothing_is_no_id(as_configured: SparkSession, nothing: str) -> None:
+    """Otherwise all sales without a client would be one client's."""
+    assert stock(as_configured, "sales", [sale("I", nothing)]) == ["missing_client_id"]
+    assert esports(as_configured, [{"match_id": nothing}])[0]["reason"] == "missing_match_id"
+    with pytest.raises(EntryError, match="client_id is missing"):
+        read_client({"client_id": nothing})
+
+
+def test_an_id_that_went_through_a_float_is_told(as_configured: SparkSession) -> None:
+    """It stays the id that was sent, and is noted, because it may be another one's second name."""
+    (row,) = esports(as_configured, ['{"match_id": "M", "team_1_id": 17850.0, "patch": "14.0"}'])
+    assert (row["team_1_id"], row["noted"]) == ("17850.0", "team_1_id as a float")
+    (found,) = stock(as_configured, "sales", [sale("I", "17850.0")])
+    assert analytics.stock.notes(found) == ["client_id as a float"]
+    (found,) = stock(as_configured, "inventory", [product("17850")])
+    assert isinstance(found, Product)
+    assert analytics.stock.notes(found) == []
+
+
+_PIECES = st.lists(
+    st.sampled_from(["\\\\", "\\ud83d", "\\uDE00", "\\uD800", "\\u00d8", "ud800", "\\n", "a"]), max_size=6
+).map("".join)
+
+
+@given(_PIECES)
+def test_half_a_surrogate_pair_is_found_however_it_is_escaped(text: str) -> None:
+    """As Python's own reader of JSON finds it."""
+    read = json.loads(f'"{text}"')
+    try:
+        read.encode()
+        lone = False
+    except UnicodeEncodeError:
+        lone = True
+    assert has_lone_surrogate(text.encode()) == lone
+
+
+def test_half_a_surrogate_pair_is_refused_wherever_it_stands(as_configured: SparkSession) -> None:
+    """Spark makes the same question mark of all of them, and of two products one."""
+    places = ['"x\\ud800"', '"x", "name\\udc00": 1', '"x", "more": [{"a": "\\ud83d\\ud83d\\ude00"}]']
+    records = [f'{{"match_id": {place}}}' for place in places]
+    assert [row["reason"] for row in esports(as_configured, records)] == ["lone_surrogate"] * 3
+    event = json.dumps(product("#"))
+    records = [event.replace('"#"', place) for place in places]
+    assert stock(as_configured, "inventory", records) == ["lone_surrogate"] * 3
+    whole = '"\\\\ud800 \\ud83d\\ude00"'
+    (row,) = esports(as_configured, [f'{{"match_id": "M", "team_1_name": {whole}}}'])
+    assert (row["reason"], row["team_1_name"]) == (None, "\\ud800 😀")
+    (found,) = stock(as_configured, "clients", [json.dumps(client("C", name="#")).replace('"#"', whole)])
+    assert isinstance(found, Client)
+    assert found.name == "\\ud800 😀"
+    # As bytes they are no UTF-8.
+    raw = b'{"match_id": "x\xed\xa0\x80"}'
+    frame = as_configured.createDataFrame([(raw, "t", 0, 0, None)], KAFKA_SCHEMA)
+    assert analytics.esports.judge(frame, MATCHES).first()["reason"] == CORRUPT  # type: ignore[index]
+    texts = as_configured.createDataFrame([("\\ud800",), ("\\\\ud800",)], "t STRING")
+    judged = texts.selectExpr(f"{has_lone_surrogate_sql('t')} AS lone").collect()
+    assert [row["lone"] for row in judged] == [True, False]
+
+
+# --- Words for a match's status ---------------------------------------------------------------------
+
+
+def test_the_words_of_public_feeds_are_known(as_configured: SparkSession) -> None:
+    """In any case, with spaces, hyphens or underscores; what is not known is told by its value."""
+    words: dict[str, list[str | None]] = {
+        "finished": ["finished", "Ended", "closed", "completed", "over"],
+        "live": ["live", "running", "inProgress", "in_progress", "ONGOING", "started"],
+        "scheduled": ["scheduled", "not_started", "Not Started", "not-started", "unstarted", "upcoming"],
+        "canceled": ["canceled", "Cancelled", "abandoned"],
+        "postponed": ["postponed"],
+        "unknown": ["half_time", "", None],
+    }
+    pairs = [(word, status) for status, some in words.items() for word in some]
+    rows = esports(as_configured, [{"match_id": "M", "status": word} for word, _ in pairs])
+    assert [(word, row["status"]) for (word, _), row in zip(pairs, rows, strict=True)] == pairs
+    assert [row["noted"] for row in rows if row["noted"]] == ["status half_time"]
