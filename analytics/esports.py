@@ -114,9 +114,10 @@ _YEARS = "TIMESTAMP '0001-01-02' AND TIMESTAMP '9999-12-30'"
 def judge(records: DataFrame, dataset: Dataset, also: Sequence[str] = ()) -> DataFrame:
     """KAFKA_SCHEMA, `reason`, null for what counts, `noted`, and the dataset's columns but for ORIGIN_FIELDS.
 
-    The columns `also` come along. The dataset's columns mean nothing where there is a reason. Texts are as they came, but blank ones are
-    null, and the key and those of partitions are trimmed; times without an offset are UTC. `noted` is what
-    a person should know of a record that counts: a line for each, null where there is nothing.
+    The columns `also` come along. The dataset's columns mean nothing where there is a reason. Texts are as
+    they came, but blank ones are null, and the key and those of partitions are trimmed; times without an
+    offset are UTC. `noted` is what a person should know of a record that counts: a line for each, null where
+    there is nothing.
     """
     origin = [*(name.split()[0] for name in KAFKA_SCHEMA.split(", ")), *also]
     # Times are read by our own rule: Spark's parser would take a number for seconds.
