@@ -73,22 +73,19 @@ def delete_obsolete(
 ) -> int:
     """Remove what `user_ids` have beside the calculation of `calculated_at` and newer ones; how much it was.
 
-    `kept` could not be written, so their old version stays. Mostly there is nothing, which costs one command.
+    `kept` could not be written, so their old version stays.
     """
-    keep = {key_of(document) for document in kept}
+    keep = {"$nor": [{name: document[name] for name in KEY} for document in kept]} if kept else {}
     deleted = 0
     for start in range(0, len(user_ids), _USERS_AT_ONCE):
-        users = list(user_ids[start : start + _USERS_AT_ONCE])
-        others = {"userId": {"$in": users}, "calculatedAt": {"$ne": calculated_at}}
-        found = [one for one in tolerant(collection).find(others, KEY_AND_DATE) if key_of(one) not in keep]
-        if not found:
-            continue
-        wrong = [one.get("calculatedAt") for one in _wrong(found, calculated_at, clock)]
-        condition = {
-            "_id": {"$in": [document["_id"] for document in found]},
-            "$or": [*outdated(calculated_at), {"calculatedAt": {"$in": wrong}}],
-        }
-        deleted += collection.delete_many(condition).deleted_count
+        mine = {"userId": {"$in": list(user_ids[start : start + _USERS_AT_ONCE])}, **keep}
+        deleted += collection.delete_many({**mine, "$or": outdated(calculated_at)}).deleted_count
+        later = tolerant(collection).find({**mine, "calculatedAt": {"$gt": calculated_at}}, KEY_AND_DATE)
+        wrong = _wrong(later, calculated_at, clock)
+        if wrong:
+            ids, dates = [one["_id"] for one in wrong], [one["calculatedAt"] for one in wrong]
+            still = {"_id": {"$in": ids}, "calculatedAt": {"$in": dates}}
+            deleted += collection.delete_many(still).deleted_count
     return deleted
 
 
