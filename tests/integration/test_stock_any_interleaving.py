@@ -348,7 +348,7 @@ _PLANS = st.fixed_dictionaries(
 
 
 @given(_PLANS)
-@settings(max_examples=120)
+@settings(max_examples=100)
 def test_any_interleaving_equals_the_sum_over_distinct_invoices(plan: dict[str, Any]) -> None:
     """Sales, prices and clients in any order, re-sent, replayed, cut anyhow; recounts and restarts anywhere.
 
@@ -390,7 +390,7 @@ def _faults(at: int, is_write: bool) -> Iterator[Fault]:
     """What may happen at one command."""
     yield Fault(at, STALLS)
     yield from (Fault(at, DIES, part) for part in ((0.0, 0.5, 1.0) if is_write else (0.0,)))
-    yield from (Fault(at, LATE, later=later) for later in ((0, 3, 6, 9, 20) if is_write else (0,)))
+    yield from (Fault(at, LATE, later=later) for later in ((0, 4, 7, 20) if is_write else (0,)))
     if is_write:
         yield from (Fault(at, UNCONFIRMED), Fault(at, REFUSED, 0.5))
 

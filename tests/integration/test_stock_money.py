@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
-from pymongo.errors import OperationFailure
+from pymongo.errors import AutoReconnect, OperationFailure
 
 from analytics.stock_rankings import RiskRules
+from contracts import AlreadyRunningError
 from pipelines.faults import Faults
 from pipelines.stock.batch import StockBatch
 from pipelines.stock.rankings import Rankings
@@ -30,7 +31,7 @@ from tests.stock_events import (
     row,
     sale,
 )
-from tests.stock_server import FixedClock
+from tests.stock_server import LATE, Fault, FixedClock, Server
 
 _GREATEST = 2**63 - 1
 
@@ -135,6 +136,50 @@ def test_what_arrives_late_is_published_by_the_next_look(store: Database[dict[st
     store["sales"].insert_one(dict(held or {}))
     upkeep.look()
     assert [winner["units_sold"] for winner in read_published(store, "product_winners")] == [21]
+    assert_totals_are_the_sum_of_the_invoices(store)
+
+
+def test_what_arrives_in_the_middle_of_a_recount_counts_once(store: Database[dict[str, Any]]) -> None:
+    """The recount leaves it to the next look: else it would be added a second time."""
+    writer = _start(store)
+    with pytest.raises(CrashError):
+        _write(writer, 0, [product("P1"), sale("I1", P1=20)], _die_with_the_invoices_stored)
+    held = store["sales"].find_one_and_delete({"_id": "I1"}) or {}
+    writer.settle()
+
+    def arrive(_step: str) -> None:
+        store["sales"].insert_one(held)
+
+    assert writer.recount(arrive) == []
+    assert store["clients"].count_documents({}) == 0
+    writer.settle()
+    assert_totals_are_the_sum_of_the_invoices(store)
+
+
+def test_a_recount_ends_when_another_process_takes_over(store: Database[dict[str, Any]]) -> None:
+    """What it has counted is of a time before; its clients stay as the other one leaves them."""
+    writer = _start(store)
+    _write(writer, 0, [product("P1"), sale("I1", P1=20)])
+    store["clients"].update_one({}, {"$set": {"sales_cents": 7}})
+    with pytest.raises(AlreadyRunningError):
+        writer.recount(lambda _step: _start(store).take_over())
+    assert [client["sales_cents"] for client in store["clients"].find()] == [7]
+
+
+def test_a_profit_that_arrives_late_is_not_that_of_an_older_price(store: Database[dict[str, Any]]) -> None:
+    """Units and number are the same then as when it was sent; the price is not."""
+    _write(_start(store), 0, [product("P1", "0", "1.00"), sale("I1", P1=10)])
+    server = Server(store)
+    door = server.door(None)
+    writer = _start(door)
+    door.arm(None)
+    _write(writer, 1, [product("P1", "0", "2.00")])
+    door.arm(Fault(door.commands.index(("product_totals", "bulk_write")) + 1, LATE, later=1_000))
+    with pytest.raises(AutoReconnect):
+        _write(writer, 2, [product("P1", "0", "3.00")])
+    _write(writer, 2, [product("P1", "0", "3.00")])
+    _write(writer, 3, [product("P1", "0", "4.00")])
+    server.land()
     assert_totals_are_the_sum_of_the_invoices(store)
 
 
