@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -39,8 +40,7 @@ def run(
         with stop.on_signals(), progress("Recomputing", lambda: job.history.records_processed):
             succeeded = _full(job, stop, say) if full else job.once(stop, start)
         if not settings.log_json:
-            recent = job.target.find({"calculatedAt": {"$gte": began}}).sort("calculatedAt", -1)
-            print_results(_first_users(recent), console())
+            print_results(first_users(job, began), console())
         job.finish(say)
     if not succeeded:
         raise typer.Exit(1)
@@ -53,9 +53,11 @@ def _full(job: HealthPipeline, stop: StopFlag, say: Callable[[str], None]) -> bo
     return True
 
 
-def _first_users(documents: Any) -> list[dict[str, Any]]:
+def first_users(job: HealthPipeline, began: datetime) -> list[dict[str, Any]]:
+    """The results of a few users that this run wrote, whatever another program dated so."""
+    recent = job.target.find({"calculatedAt": {"$gte": began}}).sort("calculatedAt", -1)
     users: dict[Any, list[dict[str, Any]]] = {}
-    for document in documents.limit(24 * _SHOWN_USERS):
+    for document in recent.limit(24 * _SHOWN_USERS):
         users.setdefault(document["userId"], []).append(document)
     return [document for group in list(users.values())[:_SHOWN_USERS] for document in group]
 

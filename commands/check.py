@@ -18,7 +18,8 @@ from commands.checks.result import CheckResult, bounded, failed, ok, skipped, wa
 from commands.terminal import console, print_json, progress, table
 from contracts import ConfigurationError
 from monitoring import logs
-from pipelines.catalog import PipelineName, topics_by_setting
+from pipelines.catalog import PipelineName, open_letters, topics_by_setting
+from pipelines.letters_again import told_others
 from settings import Settings, load, unknown_keys
 
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
@@ -64,6 +65,8 @@ def run_checks(pipeline: PipelineName = PipelineName.HEALTH) -> Iterator[CheckRe
     yield bounded("Time zone", partial(machine.time_zone, settings))
     for name, path in machine.folders(settings).items():
         yield bounded(name, partial(machine.folder, name, path))
+    if others := told_others(open_letters(pipeline, settings)):
+        yield warning("Dead letters", others, "Give each deployment a DLQ_DIRECTORY of its own.")
     yield from _server_results(pipeline, settings)
 
 

@@ -14,7 +14,8 @@ from rich.table import Column
 from commands.common import prepare
 from commands.terminal import console, print_json, progress, table
 from pipelines.catalog import PipelineName, open_letters, open_retry
-from sinks.dead_letters import Letter
+from pipelines.letters_again import told_others
+from sinks.dead_letters import DeadLetters, Letter, Owner
 
 app = typer.Typer(help="The dead-letter queue: what was set aside, and trying it again.")
 
@@ -30,7 +31,9 @@ def dlq_list(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts, without the records.")] = False,
 ) -> None:
     """All letters, oldest first."""
-    letters = open_letters(pipeline, prepare(sys.stderr)).list()
+    queue = open_letters(pipeline, prepare(sys.stderr))
+    letters = queue.list()
+    _tell_of_others(queue)
     if as_json:
         print_json([{**asdict(replace(letter, record={})), "record": None} for letter in letters])
         return
@@ -44,6 +47,11 @@ def dlq_list(
     console().print(rows if letters else "The dead-letter queue is empty.")
 
 
+def _tell_of_others(queue: DeadLetters) -> None:
+    if others := told_others(queue):
+        typer.echo(others, err=True)
+
+
 def _about(letter: Letter, pipeline: PipelineName) -> str:
     if pipeline is PipelineName.HEALTH:
         return f"{letter.user_id or 'nobody'} {letter.reason} {letter.field or ''}"
@@ -53,8 +61,9 @@ def _about(letter: Letter, pipeline: PipelineName) -> str:
 @app.command("show")
 def dlq_show(letter_id: LetterId, pipeline: Pipeline = PipelineName.HEALTH) -> None:
     """One letter with its whole record, as canonical Extended JSON."""
-    letter = open_letters(pipeline, prepare(sys.stderr)).get(letter_id)
-    origin = f"batch {letter.batch_id}, {letter.time.isoformat()}"
+    letter = open_letters(pipeline, prepare(sys.stderr)).get(letter_id, of_anybody=True)
+    whose = f", of {Owner.parse(letter.owner).name}" if letter.owner else ""
+    origin = f"batch {letter.batch_id}, {letter.time.isoformat()}{whose}"
     typer.echo(f"{letter.id}: {letter.reason} {letter.field or ''} ({origin})")
     typer.echo(json_util.dumps(letter.record, indent=2, json_options=json_util.CANONICAL_JSON_OPTIONS))
 
@@ -71,6 +80,7 @@ def dlq_retry(
     settings = prepare()
     letters = open_letters(pipeline, settings)
     chosen = [letters.get(letter_id)] if letter_id else letters.list()
+    _tell_of_others(letters)
     if dry_run or not chosen:
         typer.echo(f"{len(chosen)} letters {_of_whom(chosen, pipeline)} would be retried.")
         return
@@ -94,6 +104,7 @@ def dlq_purge(
     """Delete letters for good."""
     letters = open_letters(pipeline, prepare(sys.stderr))
     chosen = [letters.get(letter_id)] if letter_id else letters.list()
+    _tell_of_others(letters)
     if chosen and not yes:
         typer.confirm(f"Delete {len(chosen)} dead letters for good?", abort=True)
     for letter in chosen:

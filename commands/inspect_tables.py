@@ -82,19 +82,25 @@ def print_user(view: UserView, screen: Console) -> None:
 def _week(analytics: Mapping[str, Any] | None) -> tuple[str, str, str]:
     if not analytics:
         return "", "", ""
-    trend = f"{analytics['trendPercentage']:+.1f}%"
-    return _number(analytics["rollingAverage"]), trend, f"{analytics['percentile']:.0f}"
+    trend, percentile = analytics.get("trendPercentage"), analytics.get("percentile")
+    return (
+        _number(analytics.get("rollingAverage")),
+        f"{trend:+.1f}%" if isinstance(trend, int | float) else str(trend),
+        f"{percentile:.0f}" if isinstance(percentile, int | float) else str(percentile),
+    )
 
 
 def _print_findings(view: UserView, screen: Console) -> None:
     steps = view.results.get(("steps", "90day"), {}).get("analytics")
     if steps:
         since = f" since {_day(steps['streakStartDate'])}" if steps.get("streakStartDate") else ""
-        screen.print(f"Streak: {steps['streakDays']} days{since}, longest {steps['longestStreak']}")
+        days, longest = steps.get("streakDays"), steps.get("longestStreak")
+        screen.print(f"Streak: {days} days{since}, longest {longest}", markup=False)
     for (_, time_range), document in sorted(view.results.items()):
         details = document["analytics"].get("anomalyDetails")
-        if time_range == "90day" and details:
-            screen.print(Text(f"Anomaly ({details['severity']}): {details['message']}", "yellow"))
+        if time_range == "90day" and isinstance(details, Mapping):
+            told = f"Anomaly ({details.get('severity')}): {details.get('message')}"
+            screen.print(Text(told, "yellow"))
 
 
 def _moment(value: Any) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -17,9 +14,8 @@ from prometheus_client import Counter
 from contracts import ENDS, BatchReport
 from monitoring.logs import warn_stderr
 from monitoring.metric_registry import CorruptMetricsError, MetricRegistry, clear
+from monitoring.metrics_file import MetricsFile
 
-_FOLDER_MODE = 0o755
-_FILE_MODE = 0o644
 # Idle polls may come many times a second, and probes and file cost more than the rest of such a poll.
 IDLE_SECONDS = 5.0
 
@@ -40,11 +36,17 @@ class Metrics:
     """
 
     def __init__(
-        self, directory: str | Path, prefix: str = "", monotonic: Callable[[], float] = time.monotonic
+        self,
+        directory: str | Path,
+        prefix: str = "",
+        monotonic: Callable[[], float] = time.monotonic,
+        owner: str = "",
     ) -> None:
+        """`owner` says whose the file is; see MetricsFile."""
         name = prefix.rstrip("_")
         seed = f"{name}_" if name else ""
         self.path = Path(directory) / (f"{name}_metrics.prom" if name else "spark_analytics_metrics.prom")
+        self._file = MetricsFile(self.path, owner)
         self.registry = MetricRegistry(f"{name or 'health'}_")
         self._lock = threading.RLock()
         self._warned = False
@@ -196,7 +198,7 @@ class Metrics:
         with self._lock:
             self._run_probes()
             try:
-                _replace(self.path, self.render(), durable)
+                self._file.write(self.render(), durable)
             except OSError as error:
                 if not self._warned:
                     self._warned = True
@@ -210,9 +212,9 @@ class Metrics:
 
     def _restore(self, required: str) -> None:
         try:
-            self.registry.restore(self.path.read_bytes().decode("utf-8"), required)
-        except (FileNotFoundError, NotADirectoryError):
-            return
+            earlier = self._file.read()
+            if earlier is not None:
+                self.registry.restore(earlier, required)
         except (OSError, UnicodeDecodeError, CorruptMetricsError) as error:
             # A decoding error would print the bytes; its reason is enough.
             cause = error.reason if isinstance(error, UnicodeDecodeError) else error
@@ -233,35 +235,3 @@ def _succeeds(probe: Callable[[], None]) -> bool:
         warn_stderr(f"A measurement failed and is left out from now on: {type(error).__name__}.")
         return False
     return True
-
-
-def _replace(path: Path, content: bytes, durable: bool) -> None:
-    """Write a temporary file beside `path` and rename it; its name does not end in `.prom`."""
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.chmod(_FOLDER_MODE)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        # node_exporter runs as another user, and a temporary file is private by default.
-        temporary.chmod(_FILE_MODE)
-        _rename(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-
-
-def _rename(source: Path, target: Path) -> None:
-    # On Windows a reader that has the file open forbids the rename for a moment.
-    for _ in range(4 if os.name == "nt" else 0):
-        with contextlib.suppress(PermissionError):
-            source.replace(target)
-            return
-        time.sleep(0.05)
-    source.replace(target)

@@ -12,6 +12,8 @@ from monitoring.metrics import Metrics
 from monitoring.run_state import RunState
 from monitoring.stream_history import StreamHistory, stream_line
 from pipelines.health_endpoints import HealthEndpoints, serving
+from pipelines.letters_again import told_others
+from pipelines.owners import owner_of
 from settings import Settings
 from sinks.dead_letters import DeadLetters
 
@@ -25,7 +27,11 @@ _MAX_LETTER_BYTES = 64_000_000
 def open_stream_letters(pipeline: str, settings: Settings) -> DeadLetters:
     """The dead-letter queue of a stream pipeline, without starting anything else."""
     return DeadLetters(
-        settings.dlq_directory, f"{pipeline}_dlq", settings.dlq_max_attempts, _MAX_LETTER_BYTES
+        settings.dlq_directory,
+        f"{pipeline}_dlq",
+        settings.dlq_max_attempts,
+        _MAX_LETTER_BYTES,
+        owner=owner_of(pipeline, settings),
     )
 
 
@@ -39,13 +45,16 @@ class StreamReporting:
         self.pipeline = pipeline
         self.letters = open_stream_letters(pipeline, settings)
         self.history = StreamHistory(settings.log_directory, pipeline)
-        self.metrics = Metrics(settings.metrics_directory, pipeline)
+        owner = str(owner_of(pipeline, settings))
+        self.metrics = Metrics(settings.metrics_directory, pipeline, owner=owner)
         self.state = RunState(interval_seconds)
         self._settings = settings
         self._interval_seconds = interval_seconds
         self._began: dict[str, tuple[str, datetime]] = {}
         self._idle_since: datetime | None = None
         self.metrics.add_probe(lambda: self.metrics.dead_letters(*self.letters.waiting()))
+        if others := told_others(self.letters):
+            logger.warning(others)
         # Before the first batch, so that Prometheus sees counters rise from what they were.
         self.metrics.write()
 

@@ -55,23 +55,16 @@ def as_letters(records: Iterable[RejectedRecord], position: str) -> Iterator[Rej
 
 
 def records_of(letter: dict[str, Any], reason: str) -> Sequence[RejectedRecord]:
-    """The records that a letter's `record` holds; none when it is no letter of a stream."""
-    found = letter.get("records")
-    if not isinstance(found, list) or not isinstance(letter.get("source"), str):
+    """The records that a letter's `record` holds; none when it is no letter of a stream, or a damaged one."""
+    source, found, note = letter.get("source"), letter.get("records"), letter.get("note")
+    if not isinstance(found, list) or not isinstance(source, str) or not isinstance(note, str | None):
         return []
-    return [
-        RejectedRecord(
-            reason,
-            letter["source"],
-            item["position"],
-            _bytes(item["raw"]),
-            letter.get("note"),
-            item.get("timestamp_ms"),
-            _bytes(item.get("key")),
-            item.get("looks_like"),
-        )
-        for item in map(_with_position, found)
-    ]
+    records = []
+    for item in found:
+        if (record := _read(item, reason, source, note)) is None:
+            return []
+        records.append(record)
+    return records
 
 
 def _together(first: RejectedRecord, record: RejectedRecord) -> bool:
@@ -105,10 +98,30 @@ def _item(record: RejectedRecord, position: str) -> dict[str, Any]:
     return item
 
 
-def _with_position(item: dict[str, Any]) -> dict[str, Any]:
-    """The item with `position`, whatever the letter calls it."""
-    (name,) = item.keys() - {"raw", "timestamp_ms", "key", "looks_like"}
-    return {**item, "position": item[name]}
+def _read(item: Any, reason: str, source: str, note: str | None) -> RejectedRecord | None:
+    """A record as `_item` made it, whatever the position is called there; None when somebody edited it."""
+    names = item.keys() - {"raw", "timestamp_ms", "key", "looks_like"} if isinstance(item, dict) else ()
+    if len(names) != 1 or "raw" not in item:
+        return None
+    (name,) = names
+    position, timestamp_ms, looks_like = item[name], item.get("timestamp_ms"), item.get("looks_like")
+    raw, key = item["raw"], item.get("key")
+    if not _is_long(position) or not (timestamp_ms is None or _is_long(timestamp_ms)):
+        return None
+    if not all(isinstance(one, str | bytes | None) for one in (raw, key)) or not isinstance(
+        looks_like, str | None
+    ):
+        return None
+    try:
+        return RejectedRecord(
+            reason, source, position, _bytes(raw), note, timestamp_ms, _bytes(key), looks_like
+        )
+    except UnicodeEncodeError:
+        return None
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _shown(raw: bytes | None) -> str | bytes | None:

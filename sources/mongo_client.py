@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, cast
 
 import pymongo
+from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
@@ -39,17 +42,40 @@ PROJECTION = dict.fromkeys(CONTRACT_FIELDS, 1)
 # For the few commands that look at a whole collection, where `connect`'s bound would be too tight.
 WHOLE_COLLECTION_SECONDS = 3_600.0
 _MILLISECOND = timedelta(milliseconds=1)
+# No stored value may stop a read: a date outside Python's years comes as a DatetimeMS, broken UTF-8 is
+# replaced, and a UUID comes as the Binary that it is, since one of a wrong length cannot be a UUID.
+_TOLERANT: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    tzinfo=timezone.utc,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",
+    uuid_representation=UuidRepresentation.UNSPECIFIED,
+)
+# The same as options of a client.
+_TOLERANT_CLIENT: Mapping[str, Any] = {
+    "tz_aware": True,
+    "tzinfo": timezone.utc,
+    "datetime_conversion": "DATETIME_AUTO",
+    "unicode_decode_error_handler": "replace",
+    "uuidRepresentation": "unspecified",
+    # Also what an address adds to another preference, which the primary alone does not go with.
+    "readPreference": "primary",
+    "readPreferenceTags": "",
+    "maxStalenessSeconds": -1,
+}
 
 _embedded_clients: dict[str, MongoClient[dict[str, Any]]] = {}
 _embedded_lock = threading.Lock()
 
 
 def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
-    """A client whose datetimes are aware UTC; the server is first contacted by the first command.
+    """A client that reads from the primary and whatever is stored; the first command contacts the server.
 
+    Datetimes are aware UTC. A document that cannot be decoded would blind a poll, or hold all that waits
+    behind it, for good; so this is the one way to a collection, for every pipeline and command.
     `timeout_ms` bounds every command, from finding the server to its answer, and the server is told to give
     up by then too (maxTimeMS), so that what was abandoned does not go on beside its repetition. Each reply of
-    a cursor has that time anew. Options in the URI go before it.
+    a cursor has that time anew. Options in the URI go before it, but not before how documents are read.
     Raises ConfigurationError, without any part of the credentials, when the URI cannot be used.
     """
     if uri.startswith(EMBEDDED_SCHEME):
@@ -58,7 +84,6 @@ def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
         "serverSelectionTimeoutMS": timeout_ms,
         "connectTimeoutMS": timeout_ms,
         "timeoutMS": timeout_ms,
-        "uuidRepresentation": "standard",
     }
     given = uri.lower()
     chosen = {name: value for name, value in options.items() if f"{name.lower()}=" not in given}
@@ -66,9 +91,7 @@ def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
         with warnings.catch_warnings():
             # What pymongo warns of here is an error below.
             warnings.simplefilter("ignore")
-            client: MongoClient[dict[str, Any]] = MongoClient(
-                uri, tz_aware=True, tzinfo=timezone.utc, **chosen
-            )
+            client: MongoClient[dict[str, Any]] = MongoClient(uri, **chosen, **_TOLERANT_CLIENT)
     except OSError as error:
         raise ConfigurationError(
             f"MONGO_URI names a file that cannot be read: {error.filename} ({error.strerror})."
@@ -84,6 +107,14 @@ def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
         client.close()
         raise ConfigurationError(f"MONGO_URI has options that mean nothing: {'; '.join(faults)}.")
     return client
+
+
+def hosts_of(uri: str) -> list[str]:
+    """The servers that a MongoDB address names, with their ports and without anything secret; asks nobody."""
+    scheme, _, rest = uri.partition("://")
+    hosts = re.split(r"[/?]", rest.rpartition("@")[2])[0].lower().replace("localhost", "127.0.0.1").split(",")
+    port = "" if scheme.lower() == "mongodb+srv" else ":27017"
+    return [host if re.search(r":\d+$", host) else f"{host}{port}" for host in hosts]
 
 
 @lru_cache(maxsize=4)
@@ -124,20 +155,10 @@ def is_mongomock(thing: Any) -> bool:
 
 
 def for_reading(collection: Collection[dict[str, Any]]) -> Collection[dict[str, Any]]:
-    """The same collection, read from the primary and decoded so that no stored value can stop a read.
-
-    A date outside Python's range becomes a DatetimeMS and broken UTF-8 is replaced; one such document would
-    otherwise raise in the middle of a page and blind the poll for good.
-    """
+    """The same collection, read as one of `connect` is, whoever made its client."""
     if is_mongomock(collection):
         return collection.with_options(codec_options=CodecOptions(tz_aware=True))
-    options: CodecOptions[dict[str, Any]] = collection.codec_options.with_options(
-        tz_aware=True,
-        tzinfo=timezone.utc,
-        datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-        unicode_decode_error_handler="replace",
-    )
-    return collection.with_options(codec_options=options, read_preference=ReadPreference.PRIMARY)
+    return collection.with_options(codec_options=_TOLERANT, read_preference=ReadPreference.PRIMARY)
 
 
 class ServerClock:

@@ -266,7 +266,8 @@ def _dated(documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _hashable(document_id: Any) -> Any:
     """A key as distinct as BSON's: in Python True equals 1, NaN does not equal itself, a dict has no hash."""
-    if isinstance(document_id, (ObjectId, str)):
+    # The types themselves: BSON's Code is a str that has no hash.
+    if type(document_id) in (ObjectId, str):
         return document_id
     return bson.encode({"": document_id}, codec_options=_STANDARD_UUID)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from monitoring.logs import get_logger
 from pipelines.ecommerce.batch import EventsBatch
+from pipelines.letters_again import pieces, try_again
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.stream_letters import RejectedRecord, records_of
 
@@ -33,20 +34,17 @@ class EventLetters:
 
     def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
         """Try `letters` again. Raises UnavailableError when PostgreSQL stayed away; nothing is lost by it."""
-        outcome = RetryOutcome()
-        for some in _pieces(letters):
-            found = {letter.id: records_of(letter.record, letter.reason) for letter in some}
-            refused = self._refused_again([record for records in found.values() for record in records])
-            for letter in some:
-                # What cannot be read back as records can only be looked at.
-                kept = not found[letter.id] or any(_place(record) in refused for record in found[letter.id])
-                if kept:
-                    self._letters.record_attempt(letter.id, datetime.now(timezone.utc))
-                    outcome.kept.append(letter.id)
-                else:
-                    self._letters.delete(letter.id)
-                    outcome.resolved.append(letter.id)
-        return outcome
+        return try_again(self._letters, pieces(letters, _RECORDS_AT_ONCE), self._mended, _now)
+
+    def _mended(self, letters: Sequence[Letter]) -> set[str]:
+        found = {letter.id: records_of(letter.record, letter.reason) for letter in letters}
+        refused = self._refused_again([record for records in found.values() for record in records])
+        # What cannot be read back as records can only be looked at.
+        return {
+            letter_id
+            for letter_id, some in found.items()
+            if some and not any(_place(record) in refused for record in some)
+        }
 
     def _refused_again(self, records: Sequence[RejectedRecord]) -> set[tuple[str, int]]:
         if not records:
@@ -71,14 +69,5 @@ def _place(record: RejectedRecord) -> tuple[str, int]:
     return record.source, record.position
 
 
-def _pieces(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
-    piece: list[Letter] = []
-    size = 0
-    for letter in letters:
-        piece.append(letter)
-        size += len(letter.record.get("records", ()))
-        if size >= _RECORDS_AT_ONCE:
-            yield piece
-            piece, size = [], 0
-    if piece:
-        yield piece
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

@@ -14,6 +14,7 @@ from analytics.esports import Dataset, judge
 from monitoring.logs import get_logger
 from pipelines.esports.rows import write_good
 from pipelines.faults import Faults
+from pipelines.letters_again import try_again
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.offset_ranges import Key, OffsetRanges
 from sinks.parquet_dataset import Ledger, ParquetDataset
@@ -49,20 +50,14 @@ class RecordLetters:
 
     def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
         """Try `letters` again. Raises OSError when a dataset cannot be written; nothing is lost by it."""
-        outcome = RetryOutcome()
-        for some in _pieces(letters):
-            found = {letter.id: _records(letter) for letter in some}
-            done = self._write([record for records in found.values() for record in records.items()])
-            self._faults.reach("rescued")
-            for letter in some:
-                # What cannot be read back as records can only be looked at.
-                if found[letter.id] and found[letter.id].keys() <= done:
-                    self._letters.delete(letter.id)
-                    outcome.resolved.append(letter.id)
-                else:
-                    self._letters.record_attempt(letter.id, datetime.now(timezone.utc))
-                    outcome.kept.append(letter.id)
-        return outcome
+        return try_again(self._letters, _pieces(letters), self._mended, lambda: datetime.now(timezone.utc))
+
+    def _mended(self, letters: Sequence[Letter]) -> set[str]:
+        found = {letter.id: _records(letter) for letter in letters}
+        done = self._write([record for records in found.values() for record in records.items()])
+        self._faults.reach("rescued")
+        # What cannot be read back as records can only be looked at.
+        return {letter_id for letter_id, some in found.items() if some and some.keys() <= done}
 
     def _write(self, records: Sequence[tuple[Place, RejectedRecord]]) -> set[Place]:
         """Write what counts now; the places of all records that are in a dataset afterwards."""

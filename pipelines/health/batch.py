@@ -114,13 +114,13 @@ class HealthBatch:
                     0 if page.complete else self._poll.count_after(max(position, page.newest or now), now)
                 )
                 piece = self._process(page, waiting)
-                if state is not None:
-                    state = self._save(state, page, now)
-                    if state is None:
-                        return now
-                self._poll.mark_done(page)
+                moved = state is not None and (state := self._save(state, page, now)) is None
+                if not moved:
+                    self._poll.mark_done(page)
                 self._faults.reach("save")
                 self._report(piece, self._time_of_report())
+                if moved:
+                    break  # a person's new position is for the next drain
             if stop():
                 break
         return now

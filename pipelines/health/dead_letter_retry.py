@@ -17,7 +17,9 @@ from analytics.validation import check_document
 from contracts import Clock
 from monitoring.logs import get_logger
 from pipelines.health.isolation import COMPUTATION_FAILED, Isolation, is_of_the_data
+from pipelines.letters_again import count_attempt, try_again
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
+from sources.mongo_client import for_reading
 
 logger = get_logger(__name__)
 
@@ -38,7 +40,7 @@ class LetterRetry:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._letters = letters
-        self._source = source
+        self._source = for_reading(source)
         self._recompute = recompute
         self._clock = clock
         self._next_batch_id = next_batch_id
@@ -80,19 +82,12 @@ class LetterRetry:
                 self._letters.delete(letter.id)
                 outcome.resolved.append(letter.id)
         others = [letter for letter in letters if not _stands_for_user(letter)]
-        failed_keys = self._recompute_users(others)
-        for letter in others:
-            if self._still_bad(letter, failed_keys):
-                self._letters.record_attempt(letter.id, self._clock.now())
-                outcome.kept.append(letter.id)
-            else:
-                self._letters.delete(letter.id)
-                outcome.resolved.append(letter.id)
-        return outcome
+        tried = try_again(self._letters, _pieces(others), self._mended, self._clock.now)
+        return RetryOutcome(outcome.resolved + tried.resolved, outcome.kept + tried.kept)
 
     def _fails_alone(self, letter: Letter) -> bool:
         """Recompute the user whom `letter` sets aside; the attempt is counted before, it may be the last."""
-        self._letters.record_attempt(letter.id, self._clock.now())
+        count_attempt(self._letters, letter, self._clock.now())
         batch_id = self._next_batch_id()
         try:
             done = self._recompute.run_set_aside(ObjectId(letter.user_id), batch_id)
@@ -102,30 +97,56 @@ class LetterRetry:
             logger.warning("The user still makes the computation fail", user=letter.user_id)
             return True
         self._letters.store(done.writes.failed, batch_id, self._clock.now())
-        return False
+        return self._may_be_elsewhere(letter)
 
-    def _recompute_users(self, letters: Sequence[Letter]) -> set[tuple[Any, ...]]:
-        ids = {letter.user_id for letter in letters if letter.user_id and ObjectId.is_valid(letter.user_id)}
-        users = sorted(ObjectId(user) for user in ids)
+    def _mended(self, letters: Sequence[Letter]) -> set[str]:
+        """Recompute the letters' users; the ids of those letters whose reason is gone."""
+        users = sorted({user for letter in letters if (user := _user(letter)) is not None})
         failed: set[tuple[Any, ...]] = set()
-        for start in range(0, len(users), _USERS_PER_PIECE):
-            piece = users[start : start + _USERS_PER_PIECE]
+        if users:
             batch_id = self._next_batch_id()
-            done = self._recompute.run(piece, batch_id, lambda _step: None)
+            done = self._recompute.run(users, batch_id, lambda _step: None)
             # Also what no letter was about: it is refused now, and its batch may be long past.
             self._letters.store(done.writes.failed, batch_id, self._clock.now())
-            failed |= {(*_key(failure.document), failure.reason) for failure in done.writes.failed}
-        return failed
+            failed = {(*_key(failure.document), failure.reason) for failure in done.writes.failed}
+        return {letter.id for letter in letters if self._is_mended(letter, failed)}
 
-    def _still_bad(self, letter: Letter, failed_keys: set[tuple[Any, ...]]) -> bool:
+    def _is_mended(self, letter: Letter, failed_keys: set[tuple[Any, ...]]) -> bool:
         record = letter.record
         if "metricType" in record:
-            return (*_key(record), letter.reason) in failed_keys
-        current = self._source.find_one({"_id": record.get("_id")})
+            is_refused = (*_key(record), letter.reason) in failed_keys
+            return not is_refused and not self._may_be_elsewhere(letter)
+        if "_id" not in record:
+            return False  # what it stands for cannot be looked up
+        current = self._source.find_one({"_id": {"$eq": record["_id"]}})
         if current is None:
-            return False
+            return self._letters.owns(letter)
         rejections = check_document(current, self._recompute.rules(self._clock.now())).rejections
-        return any((again.reason, again.field) == (letter.reason, letter.field) for again in rejections)
+        return all((again.reason, again.field) != (letter.reason, letter.field) for again in rejections)
+
+    def _may_be_elsewhere(self, letter: Letter) -> bool:
+        """Whether nothing of the letter's user is here, and nobody knows that the letter belongs here."""
+        if self._letters.owns(letter):
+            return False
+        user = _user(letter)
+        return user is None or self._source.find_one({"userId": user}, {"_id": 1}) is None
+
+
+def _pieces(letters: Sequence[Letter]) -> list[list[Letter]]:
+    """So few users at once, all letters of one in the same piece."""
+    of_users: dict[ObjectId | None, list[Letter]] = {}
+    for letter in letters:
+        of_users.setdefault(_user(letter), []).append(letter)
+    users = list(of_users.values())
+    starts = range(0, len(users), _USERS_PER_PIECE)
+    return [
+        [letter for some in users[start : start + _USERS_PER_PIECE] for letter in some] for start in starts
+    ]
+
+
+def _user(letter: Letter) -> ObjectId | None:
+    valid = letter.user_id is not None and ObjectId.is_valid(letter.user_id)
+    return ObjectId(letter.user_id) if valid else None
 
 
 def _stands_for_user(letter: Letter) -> bool:

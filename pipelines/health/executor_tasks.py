@@ -25,7 +25,7 @@ from analytics.history_table import HISTORY_SCHEMA, history_table
 from analytics.schemas import RESULT_SCHEMA
 from analytics.validation import METRICS, DayRules
 from contracts import FailedWrite, ServiceError, WriteResult
-from sinks.dead_letters import DeadLetters
+from sinks.dead_letters import DeadLetters, Owner
 from sinks.mongo_errors import denial, is_transient_mongo
 from sinks.mongo_stored import KEY, delete_obsolete, stored_of
 from sinks.mongo_upsert import upsert_newer
@@ -69,6 +69,7 @@ class Calculation:
     target: str
     timezone: str
     dlq_directory: str
+    dlq_owner: Owner
     batch_id: str
     calculated_at: datetime
     users: Sequence[ObjectId] = field(repr=False)
@@ -135,7 +136,8 @@ class _PartitionWriter:
         beyond = done.failed[room:]
         self._stored += len(beyond)
         if beyond:
-            DeadLetters(work.dlq_directory).store(beyond, work.batch_id, self._clock.now())
+            letters = DeadLetters(work.dlq_directory, owner=work.dlq_owner)
+            letters.store(beyond, work.batch_id, self._clock.now())
         self._total += WriteResult(done.inserted, done.updated, done.skipped, failed=done.failed[:room])
 
     def outcome(self) -> pa.RecordBatch:

@@ -35,6 +35,7 @@ from pipelines.health.executor_tasks import (
     write_partition,
 )
 from pipelines.health.users import Recomputed, Step, Written
+from pipelines.owners import owner_of
 from settings import Settings
 from sinks.mongo_stored import delete_obsolete
 from sources.mongo_client import MonotonicClock
@@ -113,6 +114,7 @@ class ExecutorRecompute:
             timezone=settings.analytics_timezone,
             # An executor works in a folder of its own, which Spark removes.
             dlq_directory=str(settings.dlq_directory.resolve()),
+            dlq_owner=owner_of("health", settings),
             batch_id=batch_id,
             # Before the read: what changes afterwards is polled later and must win.
             calculated_at=self._clock.next(),

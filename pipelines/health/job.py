@@ -38,6 +38,8 @@ from pipelines.health.pass_progress import PassProgress
 from pipelines.health.stores import SOURCE_COLLECTION, open_cursor, open_database, open_letters
 from pipelines.health.sweep import Sweep
 from pipelines.health_endpoints import HealthEndpoints, serving
+from pipelines.letters_again import told_others
+from pipelines.owners import owner_of
 from pipelines.runner import StopFlag
 from pipelines.ticker import Ticker
 from retry import RetryPolicy
@@ -45,7 +47,7 @@ from session import spark_session
 from settings import Settings
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_indexes import ensure_indexes
-from sources.mongo_client import MonotonicClock, ping
+from sources.mongo_client import MonotonicClock, for_reading, ping
 from sources.mongo_poll import MongoPoll
 
 logger = get_logger(__name__)
@@ -161,6 +163,8 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
             )
             job = assemble(settings, spark, source, target, clock, cursor, poll)
             job.indexes.removed(mended)
+            if others := told_others(open_letters(settings)):
+                logger.warning(others)
             yield job
             job.backend.close(STREAM_FLUSH_SECONDS)
 
@@ -175,9 +179,9 @@ def assemble(
     poll: MongoPoll,
 ) -> HealthPipeline:
     """Wire the parts; tests come in through this door with their own session and database."""
-    history = BatchHistory(settings.log_directory)
-    letters = open_letters(settings)
+    history, letters = BatchHistory(settings.log_directory), open_letters(settings)
     metrics, poll_metrics = _measure(settings, spark, letters)
+    source, target = for_reading(source), for_reading(target)
     backend, state = Backend(settings, target, metrics), RunState(settings.batch_interval_seconds)
     faults = Faults(settings.fault)
     from_users = executors_from(settings, source)
@@ -218,7 +222,7 @@ def assemble(
 
 
 def _measure(settings: Settings, spark: SparkSession, letters: DeadLetters) -> tuple[Metrics, PollMetrics]:
-    metrics = Metrics(settings.metrics_directory)
+    metrics = Metrics(settings.metrics_directory, owner=str(owner_of("health", settings)))
     JvmMetrics(metrics, spark)
     poll_metrics = PollMetrics(metrics, settings.poll_overlap_seconds)
     metrics.add_probe(lambda: metrics.dead_letters(*letters.waiting()))

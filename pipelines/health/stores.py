@@ -8,6 +8,7 @@ from checkpoint.cursor import FileCursor
 from checkpoint.mongo_cursor import MongoCursor
 from checkpoint.store import CheckpointStore
 from contracts import ConfigurationError
+from pipelines.owners import owner_of
 from settings import Settings
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import MonotonicClock, ServerClock, connect, is_mongomock
@@ -26,7 +27,8 @@ def open_database(settings: Settings) -> tuple[Any, MonotonicClock]:
 
 def open_letters(settings: Settings) -> DeadLetters:
     """The dead-letter queue of this pipeline."""
-    return DeadLetters(settings.dlq_directory, max_attempts=settings.dlq_max_attempts)
+    owner = owner_of("health", settings)
+    return DeadLetters(settings.dlq_directory, max_attempts=settings.dlq_max_attempts, owner=owner)
 
 
 def open_cursor(settings: Settings) -> CheckpointStore:

@@ -12,9 +12,13 @@ from pymongo.collection import Collection
 
 from analytics.documents import midnight
 from analytics.history_table import history_table
+from analytics.schemas import RANGES
 from analytics.validation import METRICS, DayRules
 from sources.mongo_client import for_reading
 from sources.mongo_history import read_history
+
+# Lists, because what is looked for in them may have no hash.
+_METRICS, _RANGES = list(METRICS), list(RANGES)
 
 
 @dataclass(frozen=True)
@@ -66,5 +70,12 @@ def view_user(
         newest_change=max((change for change in changes if isinstance(change, datetime)), default=None),
         days=[midnight(day) for day in shown],
         values={name: [by_day.get(day, {}).get(name) for day in shown] for name in METRICS},
-        results={(each["metricType"], each["timeRange"]): each for each in results},
+        results={
+            (each["metricType"], each["timeRange"]): each
+            for each in results
+            # Another program's are of no use here, and may hold anything.
+            if isinstance(each.get("analytics"), dict)
+            and each.get("metricType") in _METRICS
+            and each.get("timeRange") in _RANGES
+        },
     )

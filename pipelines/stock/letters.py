@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from monitoring.logs import get_logger
+from pipelines.letters_again import pieces, try_again
 from pipelines.stock.batch import StockBatch
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.stock_ledger import BatchKey
@@ -41,21 +42,18 @@ class StockLetters:
 
     def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
         """Try `letters` again. Raises UnavailableError when MongoDB stayed away; nothing is lost by it."""
-        outcome = RetryOutcome()
+        return try_again(self._letters, pieces(letters, _RECORDS_AT_ONCE), self._mended, _now)
+
+    def _mended(self, letters: Sequence[Letter]) -> set[str]:
         found = {letter.id: records_of(letter.record, letter.reason) for letter in letters}
         records = [record for some in found.values() for record in some]
-        refused: set[tuple[str, int]] = set()
-        for start in range(0, len(records), _RECORDS_AT_ONCE):
-            refused |= self._refused_again(records[start : start + _RECORDS_AT_ONCE])
-        for letter in letters:
-            # What cannot be read back as records can only be looked at.
-            if not found[letter.id] or any(_place(record) in refused for record in found[letter.id]):
-                self._letters.record_attempt(letter.id, datetime.now(timezone.utc))
-                outcome.kept.append(letter.id)
-            else:
-                self._letters.delete(letter.id)
-                outcome.resolved.append(letter.id)
-        return outcome
+        refused = self._refused_again(records) if records else set()
+        # What cannot be read back as records can only be looked at.
+        return {
+            letter_id
+            for letter_id, some in found.items()
+            if some and not any(_place(record) in refused for record in some)
+        }
 
     def _refused_again(self, records: Sequence[RejectedRecord]) -> set[tuple[str, int]]:
         # A name of its own each time: a repetition is judged anew, and what counted before is a duplicate.
@@ -79,3 +77,7 @@ class StockLetters:
 
 def _place(record: RejectedRecord) -> tuple[str, int]:
     return record.source, record.position
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

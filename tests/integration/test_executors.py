@@ -21,7 +21,7 @@ from pipelines.health.executor_users import ExecutorRecompute
 from pipelines.health.isolation import is_of_the_data
 from pipelines.health.users import Recompute, UserRecompute
 from settings import Settings, load
-from sinks.dead_letters import DeadLetters
+from sinks.dead_letters import DeadLetters, Owner
 from sinks.mongo_errors import is_transient_mongo
 from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
@@ -41,6 +41,7 @@ def settings(mongo_uri: str, database: Database[dict[str, Any]], tmp_path: Any) 
         mongo_uri=mongo_uri,
         mongo_db_name=database.name,
         executor_partition_users=5,
+        dlq_owner=Owner.of("health.analytics", ["a"]),
         dlq_directory=tmp_path / "dlq",
     )
 

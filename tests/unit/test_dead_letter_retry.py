@@ -18,7 +18,7 @@ from analytics.validation import DayRules
 from contracts import FailedWrite, Rejected, WriteResult
 from pipelines.health.dead_letter_retry import LetterRetry
 from pipelines.health.isolation import COMPUTATION_FAILED, Isolation
-from sinks.dead_letters import DeadLetters
+from sinks.dead_letters import DeadLetters, Owner
 
 NOW = datetime(2025, 7, 1, 12, tzinfo=timezone.utc)
 DAY = datetime(2025, 6, 30, tzinfo=timezone.utc)
@@ -52,9 +52,9 @@ class Recompute:
 class Bench:
     """A letter queue in a folder, an embedded source and a clock that stands still."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, owner: Owner | None = None) -> None:
         self.source: Any = mongomock.MongoClient(tz_aware=True)["x"]["healthmetrics"]
-        self.letters = DeadLetters(folder, max_attempts=2)
+        self.letters = DeadLetters(folder, max_attempts=2, owner=owner)
         self.recompute = Recompute()
         self.seconds = 0.0
         self.now = NOW
@@ -210,3 +210,61 @@ def test_a_restart_does_not_try_him_at_once(bench: Bench) -> None:
     bench.seconds = 15 * 60
     bench.retry.run_due()
     assert bench.recompute.users == [user]
+
+
+HERE, THERE = Owner.of("health.analytics", ["a"]), Owner.of("other.analytics", ["a"])
+WRITE = {"metricType": "steps", "timeRange": "7day", "calculatedAt": NOW}
+
+
+def _every_kind(bench: Bench) -> list[dict[str, Any]]:
+    """A letter of a document, of a result that could not be written, and of a user set aside; their users'
+    documents are there."""
+    documents = [bench.bad_document() for _ in range(3)]
+    for letter in bench.letters.list()[1:]:
+        bench.letters.delete(letter.id)
+    (left,) = bench.letters.list()
+    documents.sort(key=lambda document: document["_id"] != left.record["_id"])
+    failed = [FailedWrite({**WRITE, "userId": documents[1]["userId"]}, "refused by the server (code 121)")]
+    aside = [FailedWrite({"userId": documents[2]["userId"]}, COMPUTATION_FAILED)]
+    bench.letters.store([*failed, *aside], "batch_1", NOW)
+    assert bench.letters.count() == 3
+    return documents
+
+
+@pytest.mark.parametrize("owner", [None, THERE])
+def test_what_is_not_found_is_gone_only_where_the_letter_belongs(tmp_path: Path, owner: Owner | None) -> None:
+    """MONGO_DB_NAME was wrong, or two deployments share the folder: nothing of another's is deleted."""
+    _every_kind(Bench(tmp_path, owner))
+    here = Bench(tmp_path, HERE)
+    outcome = here.retry.run(here.letters.list())
+    assert (outcome.resolved, len(outcome.kept)) == ([], 3 if owner is None else 0)
+    assert DeadLetters(tmp_path).count() == 3
+    own = Bench(tmp_path / "own", HERE)
+    _every_kind(own)
+    own.source.delete_many({})
+    assert len(own.retry.run(own.letters.list()).resolved) == 3
+
+
+def test_a_letter_of_an_earlier_version_is_resolved_by_what_is_here(tmp_path: Path) -> None:
+    """It has no owner; its document is found and mended, its user computed: it belongs here."""
+    before = Bench(tmp_path)
+    documents = _every_kind(before)
+    here = Bench(tmp_path, HERE)
+    here.source.insert_many([{**document, "metrics": {"steps": 5_000}} for document in documents])
+    assert len(here.retry.run(here.letters.list()).resolved) == 3
+
+
+def test_a_letter_that_does_not_name_its_document_is_kept(bench: Bench) -> None:
+    """Nothing can be looked up for it, which is not the same as gone."""
+    odd = {"_id": {"$date": "x"}, "userId": ObjectId(), "updatedAt": NOW}
+    bench.letters.store([Rejected(odd, "wrong_type_date")], "batch_1", NOW)
+    assert len(bench.retry.run(bench.letters.list()).kept) == 1
+
+
+def test_all_letters_of_a_user_cost_one_computation(bench: Bench) -> None:
+    """And none is computed for a letter without a user."""
+    document = bench.bad_document()
+    again = [Rejected({**document, "_id": number}, "not_a_number", "metrics.steps") for number in range(3)]
+    bench.letters.store([*again, Rejected({"_id": 9, "userId": "x"}, "wrong_type_userId")], "batch_1", NOW)
+    bench.retry.run(bench.letters.list())
+    assert bench.recompute.users == [document["userId"]]

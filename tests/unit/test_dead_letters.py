@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import os
+import random
 import stat
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bson import Decimal128, ObjectId
 from bson.datetime_ms import DatetimeMS
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts import ConfigurationError, DeadLetterError, FailedWrite, Rejected
-from sinks.dead_letters import DeadLetters
+from pipelines.owners import owner_of
+from settings import load
+from sinks.dead_letters import DeadLetters, Owner
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=timezone.utc)
 DOCUMENT = {
@@ -120,3 +128,156 @@ def test_foreign_damaged_and_linked_files_are_passed_over(tmp_path: Path) -> Non
     (tmp_path / "analytics_dlq_20260101_000000_link.json").symlink_to("/etc/hostname")
     (tmp_path / "notes.txt").write_text("mine")
     assert letters.list() == []
+
+
+HERE, THERE = Owner.of("health.analytics", ["a:27017"]), Owner.of("other.analytics", ["a:27017"])
+MOVED = Owner.of("health.analytics", ["b:27017"])
+
+
+def _queues(folder: Path, *owners: Owner | None) -> list[DeadLetters]:
+    return [DeadLetters(folder, max_attempts=2, owner=owner) for owner in owners]
+
+
+def test_two_deployments_in_one_folder_have_a_queue_each(tmp_path: Path) -> None:
+    """The same bad document lies in both databases, and neither takes the other's letter for its own."""
+    here, there = _queues(tmp_path, HERE, THERE)
+    assert (here.store([REJECTED], "b", NOW), there.store([REJECTED], "b", NOW)) == (1, 1)
+    assert (here.store([REJECTED], "c", NOW), there.store([REJECTED], "c", NOW)) == (0, 0)
+    for queue in (here, there):
+        assert queue.count() == 1
+        assert queue.waiting() == (1, NOW)
+        assert queue.known([REJECTED]) == [True]
+        (letter,) = queue.list()
+        assert queue.owns(letter)
+        assert [one.id for one in queue.newest(9)] == [letter.id]
+    assert here.others() == {"other.analytics": 1}
+    here.delete(here.list()[0].id)
+    assert here.known([REJECTED]) == [False]
+    assert there.count() == 1
+
+
+def test_a_letter_of_another_database_can_be_shown_and_nothing_else(tmp_path: Path) -> None:
+    """The error names both; a server that was moved or renamed gives its letters to who names them."""
+    here, there, moved = _queues(tmp_path, HERE, THERE, MOVED)
+    here.store([REJECTED], "b", NOW)
+    (letter,) = here.list()
+    assert there.list() == moved.list() == []
+    assert there.get(letter.id, of_anybody=True) == letter
+    with pytest.raises(ConfigurationError, match=r"belongs to health\.analytics.*other\.analytics"):
+        there.get(letter.id)
+    assert moved.get(letter.id) == letter
+    assert not moved.owns(letter)
+    tried = moved.record_attempt(letter.id, NOW)
+    assert here.list() == [tried]
+
+
+def test_letters_of_earlier_versions_stay_in_the_queue(tmp_path: Path) -> None:
+    """They have no owner: they are listed, counted and not stored again, but not known to be one's own."""
+    before, here = _queues(tmp_path, None, HERE)
+    before.store([REJECTED], "b", NOW)
+    assert here.store([REJECTED], "b", NOW) == 0
+    (letter,) = here.list()
+    assert letter.owner is None
+    assert not here.owns(letter)
+    assert here.known([REJECTED]) == [True]
+    assert here.others() == {}
+    here.record_attempt(letter.id, NOW)
+    assert here.get(letter.id).attempts == 1
+    here.delete(letter.id)
+    assert here.count() == 0
+
+
+def test_a_letter_tells_no_address(tmp_path: Path) -> None:
+    """Names of database and collection, and a hash."""
+    uri = "mongodb://app:hunter2@db1.internal.example,db2.internal.example:27018/?replicaSet=rs"
+    chosen = load(
+        env_file=None, mongo_uri=uri, postgres_dsn="postgresql://app:hunter2@db1.internal.example/shop"
+    )
+    for pipeline in ("health", "stock", "ecommerce"):
+        letters = DeadLetters(tmp_path, f"{pipeline}_dlq", owner=owner_of(pipeline, chosen))
+        letters.store([REJECTED], "b", NOW)
+    for path in tmp_path.iterdir():
+        text = path.name + path.read_text()
+        assert "hunter2" not in text
+        assert "internal" not in text
+
+
+@settings(max_examples=20)
+@given(
+    hosts=st.lists(
+        st.sampled_from(["db1", "DB2.example", "db3:27018", "[::1]:5", "localhost"]), min_size=1, unique=True
+    ),
+    order=st.randoms(),
+    credentials=st.sampled_from(["", "app:secret@", "other:p%40ss@"]),
+    options=st.sampled_from(["", "/", "/?replicaSet=rs0", "/admin?tls=true", "?w=majority"]),
+)
+def test_one_server_written_differently_is_one_owner(
+    hosts: list[str], order: random.Random, credentials: str, options: str
+) -> None:
+    """User, password, options, the order of hosts, capitals and the usual port say nothing of the place."""
+    written = [host.lower() if ":" in host else f"{host.upper()}:27017" for host in hosts]
+    order.shuffle(written)
+    plain = load(env_file=None, mongo_uri=f"mongodb://{','.join(hosts)}")
+    other = load(env_file=None, mongo_uri=f"mongodb://{credentials}{','.join(written)}{options}")
+    elsewhere = load(
+        env_file=None, mongo_uri=f"mongodb://{credentials}{','.join([*written, 'db9'])}{options}"
+    )
+    for pipeline in ("health", "stock"):
+        assert owner_of(pipeline, plain) == owner_of(pipeline, other)
+        assert owner_of(pipeline, plain) != owner_of(pipeline, elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "changed"),
+    [
+        ("health", {"mongo_db_name": "b"}), ("health", {"analytics_collection": "b"}),
+        ("health", {"mongo_uri": "mongodb://b"}), ("stock", {"stock_db_name": "b"}),
+        ("esports", {"esports_output_path": "b"}), ("ecommerce", {"postgres_dsn": "postgresql://localhost/b"}),
+        ("ecommerce", {"postgres_dsn": "postgresql://localhost/ecommerce?options=-csearch_path%3Db"}),
+        ("ecommerce", {"postgres_dsn": "postgresql://localhost:5433/ecommerce"}),
+    ],
+)  # fmt: skip
+def test_another_database_or_folder_is_another_owner(pipeline: str, changed: dict[str, Any]) -> None:
+    """Where the results lie is what the letters belong to, in each pipeline."""
+    assert owner_of(pipeline, load(env_file=None)) == owner_of(pipeline, load(env_file=None))
+    assert owner_of(pipeline, load(env_file=None)) != owner_of(pipeline, load(env_file=None, **changed))
+
+
+def test_a_letter_is_synced_renamed_and_its_folder_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the cursor moves on: a power cut must not lose what was set aside."""
+    calls: list[str] = []
+    synced, replaced = os.fsync, Path.replace
+
+    def note_sync(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        calls.append("sync folder" if is_folder else "sync file")
+        synced(descriptor)
+
+    def note_replace(source: Path, target: Path) -> Path:
+        assert source.read_text().endswith("}\n")
+        calls.append("rename")
+        return replaced(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    other = Rejected(DOCUMENT, "out_of_range", "metrics.steps")
+    DeadLetters(tmp_path / "dlq").store([REJECTED, other], "b", NOW)
+    assert calls == ["sync file", "rename", "sync file", "rename", "sync folder"]
+
+
+def test_every_queue_of_the_product_has_an_owner() -> None:
+    """One without would store letters that nobody can be sure of, and take others' for its own."""
+    root = Path(__file__).parents[2]
+    folders = ("pipelines", "commands", "sinks", "dashboard")
+    files = [file for folder in folders for file in (root / folder).rglob("*.py")]
+    calls = [
+        (file.name, node)
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "DeadLetters"
+    ]
+    assert len(calls) >= 3
+    for name, call in calls:
+        assert any(keyword.arg == "owner" for keyword in call.keywords), name

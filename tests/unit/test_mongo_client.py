@@ -7,14 +7,17 @@ import subprocess
 import sys
 import time
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
+import bson
 import pytest
-from bson import ObjectId
-from pymongo import UpdateOne
+from bson import Binary, DatetimeMS, ObjectId
+from pymongo import MongoClient, ReadPreference, UpdateOne, WriteConcern
 from pymongo.errors import AutoReconnect, BulkWriteError, ServerSelectionTimeoutError
 
+from checkpoint.mongo_cursor import MongoCursor
 from contracts import ConfigurationError
-from sources.mongo_client import MonotonicClock, ServerClock, connect, is_mongomock
+from sources.mongo_client import MonotonicClock, ServerClock, connect, for_reading, is_mongomock
 
 MS = timedelta(milliseconds=1)
 
@@ -135,3 +138,41 @@ def test_next_never_repeats_even_when_the_clock_is_set_back() -> None:
     assert [clock.next(), clock.next(), clock.next()] == [start, start + MS, start + 2 * MS]
     assert clock.now() == start - 5 * MS
     assert clock.next() == start + 9 * MS
+
+
+def _broken_text() -> bytes:
+    raw = bson.encode({"x": "ab"})
+    return raw.replace(b"ab", b"\xff\xfe")
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (_broken_text(), "\ufffd\ufffd"),
+        (bson.encode({"x": DatetimeMS(-(2**63))}), DatetimeMS(-(2**63))),
+        (bson.encode({"x": DatetimeMS(8_640_000_000_000_000)}), DatetimeMS(8_640_000_000_000_000)),
+        (bson.encode({"x": Binary(b"short", 4)}), Binary(b"short", 4)),
+        (bson.encode({"x": Binary(bytes(16), 4)}), Binary(bytes(16), 4)),
+        (bson.encode({"x": datetime(2026, 1, 1)}), datetime(2026, 1, 1, tzinfo=timezone.utc)),  # noqa: DTZ001
+    ],
+)
+def test_whatever_is_stored_can_be_read_and_from_the_primary(raw: bytes, value: Any) -> None:
+    """One such document would end every read that meets it, and a secondary may not have the newest.
+
+    Whatever the address says, and also in a collection whose client somebody else made.
+    """
+    address = (
+        "mongodb://127.0.0.1:9/?readPreference=secondary&readPreferenceTags=dc:a&maxStalenessSeconds=120"
+    )
+    ours, other = (
+        connect(address),
+        MongoClient[dict[str, Any]]("mongodb://127.0.0.1:9/?readPreference=nearest"),
+    )
+    for collection in (ours["x"]["y"], for_reading(other["x"]["y"])):
+        assert bson.decode(raw, collection.codec_options) == {"x": value}
+        assert collection.read_preference == ReadPreference.PRIMARY
+    cursor = MongoCursor(other["x"]["y"], "name", 30, 60)
+    assert cursor._collection.read_preference == ReadPreference.PRIMARY
+    assert cursor._collection.write_concern == WriteConcern("majority")
+    ours.close()
+    other.close()

@@ -126,3 +126,16 @@ def test_what_waits_is_counted_up_to_a_bound() -> None:
     dates = [NOW + timedelta(seconds=number) for number in range(5)]
     source.insert_many([{"updatedAt": updated} for updated in dates])
     assert MongoPoll(source, 60, 1).count_after(NOW, NOW + timedelta(seconds=3)) == 3
+
+
+@pytest.mark.parametrize("page_size", [10, 1])
+def test_the_overlap_begins_with_its_first_moment(page_size: int) -> None:
+    """A commit exactly as late as promised is found, whether all changes fit into a page or not."""
+    source, overlap = collection(), timedelta(seconds=60)
+    poll = MongoPoll(source, 60, page_size)
+    source.insert_many([{"updatedAt": NOW - overlap, "userId": 1}, {"updatedAt": NOW, "userId": 1}])
+    source.insert_one({"updatedAt": NOW - overlap - timedelta(milliseconds=1), "userId": 1})
+    source.insert_many([{"updatedAt": NOW + timedelta(seconds=1), "userId": 1} for _ in range(3)])
+    found = [key for page in poll.begin(NOW, NOW + timedelta(seconds=5)) for key in page.keys]
+    assert sorted(updated for _, updated in found)[:2] == [NOW - overlap, NOW]
+    assert len(found) == 5

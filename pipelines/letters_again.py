@@ -1,0 +1,99 @@
+"""Trying dead letters again in one shape for every pipeline: one letter never stops those behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+from py4j.protocol import Py4JError, Py4JJavaError
+from pymongo.errors import OperationFailure, PyMongoError
+
+from contracts import ConfigurationError, ServiceError
+from monitoring.logs import get_logger
+from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
+from sinks.mongo_errors import denial, is_transient_mongo
+from sinks.stream_letters import records_of
+
+logger = get_logger(__name__)
+
+
+def try_again(
+    queue: DeadLetters,
+    groups: Sequence[Sequence[Letter]],
+    attempt: Callable[[Sequence[Letter]], Collection[str]],
+    now: Callable[[], datetime],
+) -> RetryOutcome:
+    """Let `attempt` try each group of letters, and remove those whose ids it returns; the others are counted.
+
+    Where it raises, the halves of the group are tried, down to the one letter that is the cause. What says
+    nothing about a letter passes, with all that were not tried yet kept: a server that is away, a full disk.
+    """
+    outcome = RetryOutcome()
+    waiting = [list(group) for group in reversed(groups) if group]
+    while waiting:
+        group = waiting.pop()
+        try:
+            mended = attempt(group)
+        except Exception as error:
+            if not is_of_a_letter(error):
+                raise
+            if len(group) > 1:
+                middle = len(group) // 2
+                waiting += [group[middle:], group[:middle]]
+                continue
+            logger.warning("The letter cannot be tried", letter=group[0].id[:12], reason=type(error).__name__)
+            mended = ()
+        for letter in group:
+            settle(queue, letter, letter.id in mended, outcome, now())
+    return outcome
+
+
+def told_others(queue: DeadLetters) -> str | None:
+    """One sentence about the letters of other deployments in the same folder; None without any."""
+    others = queue.others()
+    if not others:
+        return None
+    names = ", ".join(f"{count} of {name}" for name, count in sorted(others.items()))
+    return (
+        f"Letters of other databases or folders lie in DLQ_DIRECTORY too ({names}); they are left alone. "
+        "Try or delete them with the settings of their own; after a server was moved, name a letter's id."
+    )
+
+
+def pieces(letters: Sequence[Letter], records_at_once: int) -> list[list[Letter]]:
+    """`letters` of a stream in groups, each of the fewest that hold so many records."""
+    found: list[list[Letter]] = []
+    size = records_at_once
+    for letter in letters:
+        if size >= records_at_once:
+            found.append([])
+            size = 0
+        found[-1].append(letter)
+        size += len(records_of(letter.record, letter.reason))
+    return found
+
+
+def settle(queue: DeadLetters, letter: Letter, mended: bool, outcome: RetryOutcome, now: datetime) -> None:
+    """Remove a letter that is mended, or count the attempt."""
+    if mended:
+        queue.delete(letter.id)
+        outcome.resolved.append(letter.id)
+    else:
+        count_attempt(queue, letter, now)
+        outcome.kept.append(letter.id)
+
+
+def count_attempt(queue: DeadLetters, letter: Letter, now: datetime) -> None:
+    """Count a try of `letter`, which somebody may have deleted meanwhile."""
+    with suppress(ConfigurationError):
+        queue.record_attempt(letter.id, now)
+
+
+def is_of_a_letter(error: Exception) -> bool:
+    """Whether another letter may fare better: no server that is away, no disk that is full, no dead Java."""
+    if isinstance(error, Py4JError):
+        return isinstance(error, Py4JJavaError)
+    if isinstance(error, OperationFailure):
+        return not is_transient_mongo(error) and denial(error) is None
+    return not isinstance(error, ServiceError | PyMongoError | OSError)

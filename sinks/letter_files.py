@@ -1,0 +1,177 @@
+"""What a dead letter is, whose it is, and its file: canonical Extended JSON that people can read."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from bson import json_util
+from bson.codec_options import DatetimeConversion
+from bson.errors import BSONError
+from bson.json_util import JSONMode, JSONOptions
+
+from contracts import Document, FailedWrite, Rejected
+
+# A date beyond Python's years is just what a letter may hold; it must be readable again.
+_JSON = JSONOptions(
+    json_mode=JSONMode.CANONICAL,
+    tz_aware=True,
+    tzinfo=timezone.utc,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+LETTER_ID = re.compile(r"[0-9a-f]{6,64}")
+# What a retry needs to know of a document, or of one to be written.
+_NAMES = ("_id", "updatedAt", "userId", "metricType", "timeRange")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose letters: `name` is for people (a database and collection, a folder), `place` says where it is.
+
+    A folder of letters may serve several deployments, or one whose settings were corrected: what is not found
+    in another database is not gone. `place` is a hash, because an address may hold what nobody should read.
+    """
+
+    name: str
+    place: str
+
+    @classmethod
+    def of(cls, name: str, addresses: Iterable[str]) -> Owner:
+        """`addresses` in any order: hosts with their ports, or a path."""
+        return cls(name, _short_hash(",".join(sorted(set(addresses)))))
+
+    @classmethod
+    def parse(cls, text: str) -> Owner:
+        """What `str` made."""
+        name, _, place = text.rpartition("@")
+        return cls(name, place)
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.place}"
+
+    @property
+    def tag(self) -> str:
+        """What stands for the owner in a letter's file name: eight hexadecimal digits."""
+        return _short_hash(str(self))
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter.
+
+    `record` is the whole document, or `{_id, sha256, bytes}` of one that is too long (see DeadLetters), or
+    the names and the text of one that Extended JSON cannot tell. `owner` is an Owner as text; None in letters
+    of the time before there were owners.
+    """
+
+    id: str
+    time: datetime
+    batch_id: str
+    reason: str
+    field: str | None
+    user_id: str | None
+    record: dict[str, Any]
+    attempts: int = 0
+    last_attempt: datetime | None = None
+    parked: bool = False
+    owner: str | None = None
+
+
+def letter_of(
+    record: Rejected | FailedWrite, batch_id: str, now: datetime, max_bytes: int, owner: Owner | None
+) -> Letter:
+    """The letter that stands for `record`, of which at most `max_bytes` of JSON are kept."""
+    document = record.document
+    user = document.get("userId")
+    user_id = None if user is None else str(user)[:100]
+    kept = _bounded(document, max_bytes)
+    of_whom = None if owner is None else str(owner)
+    letter_id, field = id_of(record, owner), _field(record)
+    return Letter(letter_id, now, batch_id, record.reason, field, user_id, kept, owner=of_whom)
+
+
+def _field(record: Rejected | FailedWrite) -> str | None:
+    return record.field if isinstance(record, Rejected) else None
+
+
+def id_of(record: Rejected | FailedWrite, owner: Owner | None) -> str:
+    """A hash of `(_id, updatedAt, reason, field)` and the owner; before there were owners, without one."""
+    document = record.document
+    identity = [_identity(document), document.get("updatedAt"), record.reason, _field(record)]
+    if owner is not None:
+        identity.append(str(owner))
+    return hashlib.sha256(_dumps(identity).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _identity(document: Document) -> Any:
+    """`_id`, or for an analytics document, which has none yet, its key."""
+    if "_id" in document:
+        return document["_id"]
+    return [document.get(name) for name in ("userId", "timeRange", "metricType")]
+
+
+def _bounded(document: Document, max_bytes: int) -> dict[str, Any]:
+    text = _dumps(dict(document)).encode("utf-8", "backslashreplace")
+    if len(text) <= max_bytes:
+        return dict(document)
+    digest = hashlib.sha256(text).hexdigest()
+    return {"_id": document.get("_id"), "sha256": digest, "bytes": len(text)}
+
+
+def _dumps(value: Any) -> str:
+    """Canonical Extended JSON; what has no such form is stored as its text."""
+    try:
+        return json_util.dumps(value, json_options=_JSON)
+    except (TypeError, ValueError, OverflowError):
+        return repr(value)
+
+
+def as_text(letter: Letter) -> str:
+    """What the file of a letter holds."""
+    fields = asdict(replace(letter, record={}))
+    fields["record"] = letter.record if _has_json(letter.record) else _as_text(letter.record)
+    for name in ("time", "last_attempt"):
+        fields[name] = fields[name] and fields[name].isoformat().replace("+00:00", "Z")
+    return json_util.dumps(fields, indent=2, json_options=_JSON) + "\n"
+
+
+def _has_json(record: Document) -> bool:
+    """Whether Extended JSON gives the record back: a field named `$oid` would be taken for a type."""
+    try:
+        json_util.dumps(record, json_options=_JSON)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return not _has_dollar(record)
+
+
+def _has_dollar(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(str(name).startswith("$") or _has_dollar(inner) for name, inner in value.items())
+    return isinstance(value, list) and any(_has_dollar(inner) for inner in value)
+
+
+def _as_text(record: Document) -> dict[str, Any]:
+    """All of it as text, beside what names the document."""
+    names = {name: record[name] for name in _NAMES if name in record and _has_json({name: record[name]})}
+    return {**names, "text": repr(record)}
+
+
+def read_letter(path: Path) -> Letter | None:
+    """The letter in a file; None where it is not a readable one."""
+    try:
+        fields = json_util.loads(path.read_text(encoding="utf-8"), json_options=_JSON)
+        for name in ("time", "last_attempt"):
+            fields[name] = fields[name] and datetime.fromisoformat(fields[name].replace("Z", "+00:00"))
+        letter = Letter(**fields)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, BSONError):
+        return None
+    return letter if LETTER_ID.fullmatch(letter.id) and isinstance(letter.owner, str | None) else None

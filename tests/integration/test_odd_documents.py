@@ -1,0 +1,166 @@
+"""Whatever lies in the database, every command and every read comes through; a bad letter stops no other."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+from pyspark.sql import SparkSession
+from rich.console import Console
+from typer.testing import CliRunner
+
+from dashboard.data.recent import read_recent
+from dashboard.data.user import read_user
+from main import app
+from pipelines.health.batch_results import print_results
+from pipelines.health.job import HealthPipeline
+from pipelines.health.selftest import run_selftest
+from pipelines.runner import StopFlag
+from process_batch import first_users
+from sinks.mongo_indexes import ensure_indexes
+from sources.mongo_client import connect
+from sources.mongo_poll import MongoPoll
+from tests.integration.test_any_cutting import pipeline
+
+NOW = datetime.now(timezone.utc).replace(microsecond=0)
+TODAY = NOW.replace(hour=0, minute=0, second=0)
+USER = ObjectId()
+# Beyond Python's years on both sides, as far as 64 bits go, and at their edges; then every other type.
+ODD: tuple[Any, ...] = (
+    *(DatetimeMS(ms) for ms in (-62_167_219_200_000, 8_640_000_000_000_000, -(2**63), 2**63 - 1)),
+    *(DatetimeMS(ms) for ms in (-62_135_596_800_001, 253_402_300_800_000)),
+    datetime(1, 1, 1, tzinfo=timezone.utc),
+    datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=timezone.utc),
+    *(Decimal128(text) for text in ("NaN", "-Infinity", "1E+6000", "7.25")),
+    *(Int64(-(2**63)), Int64(2**63 - 1), float("nan"), float("-inf"), 5e-324, -0.0),
+    *(Binary(b"short", 4), Binary(b"", 3), Binary(uuid.UUID(int=7).bytes, 4), Binary(b"x", 128)),
+    *(Regex("a*", "i"), Code("x"), Timestamp(2**32 - 1, 1), MinKey(), MaxKey(), None, True, "[/b] [red"),
+    *([DatetimeMS(2**62)], {"date": DatetimeMS(-(2**62))}, {}, []),
+)
+DAY = {"userId": USER, "date": TODAY, "updatedAt": NOW, "source": "manual", "metrics": {"steps": 5_000}}
+RESULT: dict[str, Any] = {
+    "userId": USER, "metricType": "steps", "timeRange": "7day", "period": "week", "calculatedAt": NOW,
+    "expiresAt": NOW + timedelta(days=90), "createdAt": NOW,
+    "historicalData": [{"date": TODAY, "value": 1.0}],
+    "analytics": {
+        "rollingAverage": 1.0, "trend": "stable", "trendPercentage": 0.0, "streakDays": 0, "longestStreak": 0,
+        "streakStartDate": None, "percentile": 50.0, "anomalyDetected": False, "anomalyDetails": None,
+    },
+}  # fmt: skip
+
+
+def _variants(document: dict[str, Any], fields: list[str]) -> Iterator[dict[str, Any]]:
+    """`document` with each odd value in each of its fields (`a.b` is a nested one), and without the field."""
+    for field in fields:
+        outer, _, inner = field.partition(".")
+        for value in ODD:
+            yield {**document, outer: {**document[outer], inner: value} if inner else value}
+        yield {name: value for name, value in document.items() if name != outer}
+
+
+@pytest.fixture
+def odd(database: Database[dict[str, Any]]) -> Database[dict[str, Any]]:
+    """Both collections full of them, the results beside one another without the unique index."""
+    fields = [
+        "_id",
+        "userId",
+        "date",
+        "updatedAt",
+        "source",
+        "metrics",
+        "metrics.steps",
+        "extra",
+        "heartRate",
+    ]
+    _insert(database["healthmetrics"], _variants({**DAY, "extra": 0, "heartRate": None}, fields))
+    nested = [f"analytics.{name}" for name in RESULT["analytics"]]
+    _insert(database["analytics"], _variants(RESULT, [*RESULT, "_id", "extra", *nested]))
+    MongoPoll(database["healthmetrics"], 60, 10).ensure_index()
+    database["analytics"].create_index([("userId", 1), ("timeRange", 1), ("metricType", 1)])
+    database["analytics"].create_index("expiresAt")
+    return database
+
+
+def _insert(collection: Any, documents: Iterator[dict[str, Any]]) -> None:
+    # Two of one key, or a type that this server does not have.
+    with suppress(BulkWriteError):
+        collection.insert_many(list(documents), ordered=False)
+
+
+COMMANDS = (
+    "check", "check --json", "inspect", "inspect --json",
+    f"inspect --user {USER}", f"inspect --user {USER} --json",
+    "checkpoint show", "checkpoint set 2020-01-01 --dry-run", "checkpoint reset --dry-run", "dlq list",
+)  # fmt: skip
+
+
+def test_every_command_comes_through(
+    mongo_uri: str, odd: Database[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One document that cannot be decoded, or shown, must not hide all others from a person."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MONGO_URI", mongo_uri)
+    monkeypatch.setenv("MONGO_DB_NAME", odd.name)
+    done = {command: CliRunner().invoke(app, command.split()) for command in COMMANDS}
+    failed = {
+        command: result.exception
+        for command, result in done.items()
+        if result.exception is not None and not isinstance(result.exception, SystemExit)
+    }
+    assert failed == {}
+    results = connect(mongo_uri)[odd.name]["analytics"]
+    assert read_recent(results).documents
+    assert ("steps", "7day") in read_user(results, str(USER))
+
+
+def _job(spark: SparkSession, database: Database[dict[str, Any]], folder: Path) -> HealthPipeline:
+    # Odd results would keep the unique index from being made, which is another story.
+    database["analytics"].delete_many({})
+    database["analytics"].drop_indexes()
+    ensure_indexes(database["analytics"])
+    _insert(database["analytics"], _variants(RESULT, ["calculatedAt"]))
+    job = pipeline(spark, database, folder)
+    job.cursor.set(NOW - timedelta(days=1), NOW)
+    return job
+
+
+def test_every_pass_comes_through(spark: SparkSession, odd: Database[dict[str, Any]], tmp_path: Path) -> None:
+    """The poll, the retry of its letters, the audit, a full pass, the self-test, what one-shot runs show."""
+    job = _job(spark, odd, tmp_path)
+    assert job.batch.drain(StopFlag()), job.history.recent()
+    letters = len(job.letters._letters.list())
+    outcome = job.letters.run(job.letters._letters.list())
+    assert len(outcome.kept) == letters > 100
+    job.audit.run(job.clock.now())
+    job.full.run(StopFlag())
+    assert run_selftest(job.settings, spark, odd["healthmetrics"], odd["analytics"], job.clock).remaining == 0
+    print_results(first_users(job, NOW - timedelta(days=1)), Console(quiet=True))
+
+
+def test_a_letter_of_an_odd_document_is_counted_like_any_other(
+    spark: SparkSession, database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    """It was the end of the retry: the letters behind it were never tried, although theirs were mended."""
+    odd = [{**DAY, "_id": number, "userId": ObjectId(), "date": value} for number, value in enumerate(ODD)]
+    mended = {**DAY, "_id": "mended", "metrics": {"steps": "many"}}
+    database["healthmetrics"].insert_many([*odd, mended])
+    job = pipeline(spark, database, tmp_path)
+    job.cursor.set(NOW - timedelta(days=1), NOW)
+    assert job.batch.drain(StopFlag()), job.history.recent()
+    queue = job.letters._letters
+    before = {letter.record["_id"] for letter in queue.list()}
+    assert len(before) > 20
+    database["healthmetrics"].update_one({"_id": "mended"}, {"$set": {"metrics.steps": 7_000}})
+    outcome = job.letters.run(queue.list())
+    assert len(outcome.resolved) == 1
+    assert {letter.record["_id"]: letter.attempts for letter in queue.list()} == dict.fromkeys(
+        before - {"mended"}, 1
+    )

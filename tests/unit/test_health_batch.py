@@ -1,0 +1,105 @@
+"""The batch between poll and cursor: whom a change makes stale, and what is told when a person interferes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import mongomock
+import pytest
+from bson import ObjectId
+
+from analytics.validation import DayRules
+from checkpoint.cursor import FILE_NAME, FileCursor
+from contracts import BatchReport, WriteResult
+from pipelines.faults import Faults
+from pipelines.health.batch import HealthBatch
+from pipelines.health.users import Recomputed
+from pipelines.runner import StopFlag
+from retry import RetryPolicy
+from sinks.dead_letters import DeadLetters
+from sources.mongo_poll import MongoPoll
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=timezone.utc)
+MINUTE = timedelta(minutes=1)
+DAY = {"date": NOW - timedelta(days=1), "source": "manual", "metrics": {"steps": 5_000}}
+
+
+class Bench:
+    """An embedded source, a cursor's file an hour old, and a computation that only notes its users."""
+
+    def __init__(self, folder: Path, page_size: int = 10) -> None:
+        self.source: Any = mongomock.MongoClient(tz_aware=True)["x"]["healthmetrics"]
+        self.cursor = FileCursor(folder)
+        self.cursor.set(NOW - 60 * MINUTE, NOW)
+        self.file = folder / FILE_NAME
+        self.reports: list[BatchReport] = []
+        self.users: list[ObjectId] = []
+        self.edit_at: int | None = None
+        self.calls = 0
+        clock: Any = SimpleNamespace(now=lambda: NOW)
+        self.batch = HealthBatch(
+            poll=MongoPoll(self.source, 60, page_size),
+            recompute=cast(Any, SimpleNamespace(run=self._run, rules=lambda now: DayRules.at(now, "UTC"))),
+            cursor=self.cursor,
+            letters=DeadLetters(folder / "dlq"),
+            clock=clock,
+            retry=RetryPolicy(1, 0.1, 0.1, lambda _error: None),
+            faults=Faults(),
+            on_report=self.reports.append,
+            overlap_seconds=60,
+        )
+
+    def _run(self, users: Sequence[ObjectId], _batch: str, _step: Any) -> Recomputed:
+        self.calls += 1
+        self.users += users
+        if self.calls == self.edit_at:
+            self.file.write_text("2026-06-01\n")
+        return Recomputed(NOW, len(users), WriteResult(inserted=len(users)), len(users))
+
+    def add(self, **fields: Any) -> ObjectId:
+        """A document of a new user, which changed some minutes ago."""
+        user = ObjectId()
+        changed = NOW - (50 - self.source.count_documents({})) * MINUTE
+        self.source.insert_one({"userId": user, **DAY, "updatedAt": changed, **fields})
+        return user
+
+
+@pytest.mark.parametrize("edit_at", [1, 2, 3])
+def test_a_batch_during_which_a_person_moves_the_cursor_is_told_like_any(
+    tmp_path: Path, edit_at: int
+) -> None:
+    """Its results are written: they were in no log line and no metric. The next drain goes on from there."""
+    bench = Bench(tmp_path, page_size=4)
+    for _ in range(12):
+        bench.add()
+    bench.edit_at = edit_at
+    assert bench.batch.drain(StopFlag())
+    assert bench.file.read_text() == "2026-06-01\n"
+    assert [report.success for report in bench.reports] == [True] * edit_at
+    computed = len(bench.users)
+    assert computed >= edit_at
+    assert sum(report.records_processed for report in bench.reports) == computed
+    assert sum(report.writes.inserted for report in bench.reports) == computed
+    assert bench.batch.drain(StopFlag())
+    assert len(bench.users) == computed + 12
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"source": "import"}, {"source": None}, {"heartRate": 61}, {"metrics": {"bloodOxygen": 98}},
+        {"metrics": "none"}, {"metrics": {}}, {"date": "2026-06-30"}, {"date": NOW + timedelta(days=9)},
+    ],
+)  # fmt: skip
+def test_a_document_that_does_not_count_makes_its_user_stale_too(
+    tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    """Yesterday it may have counted: what it gave must go."""
+    bench = Bench(tmp_path)
+    user = bench.add(**fields)
+    assert bench.batch.drain(StopFlag())
+    assert bench.users == [user]
