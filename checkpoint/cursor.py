@@ -130,6 +130,8 @@ class FileCursor:
         aside = self._file_aside(now)
         fault = f"The cursor file was unreadable ({reason}) and is now {aside.name}"
         previous = self._previous_timestamp()
+        if self._content(self._file) != raw:
+            return self.read(now)  # a person has just mended it
         if previous is None:
             replace(self._file, aside)
             timestamp = now - self._default_age
@@ -140,7 +142,8 @@ class FileCursor:
         # Copied, then replaced: at no moment is the file absent, which would mean "from the default".
         write_atomically(aside, raw)
         restored = _encode(previous)
-        write_atomically(self._file, restored)
+        if not write_atomically(self._file, restored, lambda: self._content(self._file) == raw):
+            return self.read(now)
         warning = f"{fault}; going on from the previous generation, {format_timestamp(previous)}"
         state = checked(previous, previous, "previous", restored, now)
         return CursorState(state.timestamp, "previous", restored, (warning, *state.warnings))

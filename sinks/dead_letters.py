@@ -196,7 +196,8 @@ class DeadLetters:
         return self._owner is None or _tag_of(path) in (None, self._owner.tag)
 
     def _all_paths(self, id_begins: str = "") -> Iterator[Path]:
-        for path in sorted(self._directory.glob(f"{self._prefix}_*{id_begins}*.json")):
+        names = f"*{id_begins}*" if id_begins else "*"
+        for path in sorted(self._directory.glob(f"{self._prefix}_{names}.json")):
             if path.is_file() and not path.is_symlink():
                 yield path
 

@@ -41,7 +41,6 @@ def settings(mongo_uri: str, database: Database[dict[str, Any]], tmp_path: Any) 
         mongo_uri=mongo_uri,
         mongo_db_name=database.name,
         executor_partition_users=5,
-        dlq_owner=Owner.of("health.analytics", ["a"]),
         dlq_directory=tmp_path / "dlq",
     )
 
@@ -111,6 +110,7 @@ def _work(settings: Settings, users: Sequence[ObjectId], now: datetime) -> Calcu
         target="analytics",
         timezone="UTC",
         dlq_directory=str(settings.dlq_directory),
+        dlq_owner=Owner.of("health.analytics", ["a"]),
         batch_id="batch_1",
         calculated_at=now,
         users=users,

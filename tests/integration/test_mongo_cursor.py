@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from typer.testing import CliRunner
 
 from checkpoint.mongo_cursor import MongoCursor
+from checkpoint.store import CursorState
 from contracts import AlreadyRunningError
 from main import app
 from sources.mongo_client import ServerClock
@@ -256,6 +259,91 @@ def test_a_holder_whose_checkpoint_was_dropped_and_begun_anew_by_another_ends(
             with pytest.raises(AlreadyRunningError, match="taken over"):
                 one.read(NOW)
             assert other.save(NOW, other.read(NOW), NOW) is not None
+
+
+def test_a_stalled_instance_touches_neither_a_position_it_knows_nor_the_others_lease(
+    database: Database[dict[str, Any]],
+) -> None:
+    """The one that took over has saved nothing yet, so the position is what the first one expects."""
+    first, second = _cursor(database, LEASE_SECONDS), _cursor(database)
+    with second_holds(first, second) as state:
+        before = _stored(database)
+        with pytest.raises(AlreadyRunningError, match="taken over"):
+            first.save(NOW, state, NOW)
+        rounds = iter([False, False, True])
+        ended: Any = SimpleNamespace(wait=lambda _seconds: next(rounds))
+        MongoCursor._renew_until(first, ended)
+        assert _stored(database) == before
+
+
+@contextmanager
+def second_holds(first: MongoCursor, second: MongoCursor) -> Iterator[CursorState]:
+    """`first` stalls and `second` takes over; after the block `first` ends, and at last `second`."""
+    with ExitStack() as seconds:
+        with _stalled(first):
+            state = first.read(NOW)
+            seconds.enter_context(second.lock())
+            yield state
+            lease = second._collection.find_one(second._key, {"lease": 1})
+        assert second._collection.find_one(second._key, {"lease": 1}) == lease
+
+
+def test_a_lease_is_given_back_at_the_end(database: Database[dict[str, Any]]) -> None:
+    """Else the next start waits until it has run out."""
+    with _cursor(database).lock():
+        pass
+    assert _stored(database)["lease"]["until"] < ServerClock(database.client).now()
+
+
+class _EditWhenRead(CommandListener):
+    """A person's edit in the moment after the position was read."""
+
+    def __init__(self, edit: Callable[[], None]) -> None:
+        self.edit: Callable[[], None] | None = edit
+        self.unacknowledged: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        """Writes must outlive an election."""
+        writes = event.command_name in ("update", "insert", "findAndModify")
+        if writes and event.command.get("writeConcern") != {"w": "majority"}:
+            self.unacknowledged.append(event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Once."""
+        edit, self.edit = (self.edit, None) if event.command_name == "find" else (None, self.edit)
+        if edit:
+            edit()
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Nothing to do."""
+
+
+@pytest.mark.parametrize("previous", [NOW - 3 * DAY, None])
+def test_an_edit_in_the_middle_of_a_recovery_wins_too(
+    database: Database[dict[str, Any]], mongo_uri: str, previous: datetime | None
+) -> None:
+    """A person mends what was no time while the service restores the previous generation.
+
+    Whatever the address says of acknowledgement, all that is written here has that of the majority.
+    """
+    database["analytics_checkpoints"].insert_one({**NAME, "timestamp": "garbage", "previous": previous})
+    mended = NOW - 9 * DAY
+    listener = _EditWhenRead(lambda: _edit(database, timestamp=mended))
+    client: MongoClient[dict[str, Any]] = MongoClient(
+        mongo_uri, tz_aware=True, w=1, event_listeners=[listener]
+    )
+    cursor = MongoCursor(client[database.name]["analytics_checkpoints"], NAME["_id"], 30, 60)
+    state = cursor.read(NOW)
+    assert _stored(database)["timestamp"] == mended
+    with cursor.lock():
+        assert cursor.read(NOW).timestamp == mended
+        cursor.save(NOW, cursor.read(NOW), NOW)
+        cursor.write_notes({"a": 1})
+        assert cursor.save(NOW, state, NOW) is None
+    cursor.set(NOW, NOW)
+    cursor.reset()
+    client.close()
+    assert listener.unacknowledged == []
 
 
 def test_of_many_that_start_at_once_one_runs(database: Database[dict[str, Any]]) -> None:

@@ -29,7 +29,7 @@ from pipelines.health.full_pass import FullPass
 from pipelines.health.pass_progress import PassProgress
 from pipelines.health.users import UserRecompute
 from pipelines.runner import StopFlag
-from sinks.dead_letters import DeadLetters
+from sinks.dead_letters import DeadLetters, Owner
 from sinks.mongo_indexes import ensure_indexes
 from sinks.mongo_upsert import upsert_newer
 from sources.mongo_client import MonotonicClock, ServerClock, for_reading
@@ -171,6 +171,7 @@ class Race:
             "analytics",
             "UTC",
             str(self._folder),
+            Owner.of("health.analytics", ["a"]),
             "batch",
             at,
             USERS,

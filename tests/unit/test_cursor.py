@@ -213,6 +213,35 @@ def test_an_edit_in_the_middle_of_saving_wins_too(tmp_path: Path, monkeypatch: p
     assert FileCursor(tmp_path).read(NOW).timestamp == utc(2026, 1, 1)
 
 
+@pytest.mark.parametrize("has_previous", [True, False])
+@pytest.mark.parametrize("late", [True, False])
+def test_an_edit_in_the_middle_of_a_recovery_wins_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_previous: bool, late: bool
+) -> None:
+    """A person mends the damaged file while the service puts the previous generation in its place."""
+    with_generations(tmp_path)
+    (tmp_path / FILE).write_text("garbage")
+    if not has_previous:
+        (tmp_path / PREVIOUS).unlink()
+    synced, looked = os.fsync, FileCursor._previous_timestamp
+
+    def edit(descriptor: int) -> None:
+        synced(descriptor)
+        (tmp_path / FILE).write_text("2026-01-01")
+
+    def edit_early(cursor: FileCursor) -> datetime | None:
+        (tmp_path / FILE).write_text("2026-01-01")
+        return looked(cursor)
+
+    if late and has_previous:
+        monkeypatch.setattr(os, "fsync", edit)
+    else:
+        monkeypatch.setattr(FileCursor, "_previous_timestamp", edit_early)
+    assert FileCursor(tmp_path).read(NOW).timestamp == utc(2026, 1, 1)
+    monkeypatch.undo()
+    assert (tmp_path / FILE).read_text() == "2026-01-01"
+
+
 def test_an_unexpected_step_back_is_told(tmp_path: Path) -> None:
     """Saving never moves back, so an earlier date is a person's or a flipped bit's: followed, and told."""
     with_generations(tmp_path)

@@ -155,6 +155,7 @@ def _broken_text() -> bytes:
         (bson.encode({"x": Binary(bytes(16), 4)}), Binary(bytes(16), 4)),
         (bson.encode({"x": datetime(2026, 1, 1)}), datetime(2026, 1, 1, tzinfo=timezone.utc)),  # noqa: DTZ001
     ],
+    ids=["text", "least date", "JavaScript's last date", "short UUID", "UUID", "date"],
 )
 def test_whatever_is_stored_can_be_read_and_from_the_primary(raw: bytes, value: Any) -> None:
     """One such document would end every read that meets it, and a secondary may not have the newest.
