@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from pipelines.kafka_connector import wait_for_broker
 from pipelines.runner import StopFlag
 from tests.arena import Arena, Topics, match, player
 from tests.kafka_servers import OwnBroker
+from tests.odd_kafka import OddTopic
 
 _PATIENCE_SECONDS = 180
 
@@ -115,6 +117,24 @@ def test_a_missing_topic_is_named_and_waited_for(
         until(lambda: quick.ids("players") == ["P1"])
     assert f"The topic {topics.players} does not exist" in capsys.readouterr().out
     topics.remove()
+
+
+def test_a_topic_that_is_made_anew_under_the_running_stream_is_read_from_its_beginning(
+    quick: Arena, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With as many records Spark alone sees nothing new; the look for the backlog does."""
+    topics = quick.topics
+    topic = OddTopic(topics.servers, topics.matches, bytes, random.Random(0))
+    topics.send(topics.matches, [match(number) for number in range(6)])
+    with streaming(quick, MATCHES):
+        until(lambda: len(quick.ids("matches")) == 6)
+        topic.make()
+        topics.send(topics.matches, [match(number) for number in range(10, 16)])
+        until(lambda: len(quick.ids("matches")) == 12)
+    told = capsys.readouterr().out
+    assert f"{topics.matches} was deleted and made anew" in told
+    assert "are lost" not in told
+    assert quick.total("duplicates") == 0
 
 
 def test_the_death_of_one_query_does_not_stop_the_other(
