@@ -134,12 +134,13 @@ def _sent(seconds: int, digits: str, zone: int) -> tuple[str, Fraction]:
     return text, Fraction(int(base.timestamp())) + Fraction(int(digits or "0"), 10 ** len(digits))
 
 
-@given(_STAMPS, st.one_of(_STAMPS, st.just(None)), st.integers(0, 3), st.integers(0, 3))
+@given(_STAMPS, st.one_of(_STAMPS, st.sampled_from("01")), st.integers(0, 3), st.integers(0, 3))
 def test_updates_are_ordered_as_finely_as_they_were_sent(
-    one: tuple[int, str, int], other: tuple[int, str, int] | None, offset: int, other_offset: int
+    one: tuple[int, str, int], other: tuple[int, str, int] | str, offset: int, other_offset: int
 ) -> None:
     """In any zone, to any digit; equal times by place. An order of an earlier version has milliseconds."""
-    pair = [one, other or (one[0], one[1] + "1", one[2])]
+    # A digit more, or a moment of its own.
+    pair = [one, (one[0], one[1] + other, one[2]) if isinstance(other, str) else other]
     sent = [_sent(*stamp) for stamp in pair]
     places = [offset, other_offset]
     orders = [
