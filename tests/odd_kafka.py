@@ -61,6 +61,8 @@ class OddTopic:
         self._admin.delete_topics([self.name])[self.name].exception(_WAIT_SECONDS)
         self.sent = []
         config = {f"message.timestamp.{name}.max.ms": str(_MAX) for name in ("before", "after")}
+        # By the times of the records they would be due for deletion at once.
+        config["retention.ms"] = "-1"
         made = _patiently(lambda: self._create(config), "the topic to be made")
         assert made is None
         # For some moments a broker serves the old one, and loses what it takes for that.
