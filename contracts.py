@@ -102,6 +102,15 @@ class WriteResult:
         )
 
 
+# Whose documents count in the health pipeline, unless PHONE_SOURCES says otherwise.
+PHONE_SOURCES = ("googlefit", "manual")
+
+
+def is_unknown_source(reason: str) -> bool:
+    """Whether a reason to leave a document out is a source of which the contract says nothing."""
+    return reason.startswith("source:") and reason != "source:import"
+
+
 # The columns of the e-commerce pipeline's CSV files, in their order.
 EVENT_COLUMNS = (
     "event_id",
@@ -186,6 +195,16 @@ def most(noted: Counter[str]) -> dict[str, int]:
     found = dict(noted.most_common(_MOST_NOTED))
     rest = noted.total() - sum(found.values())
     return {**found, "others": rest} if rest else found
+
+
+def end_of(outcome: str) -> str:
+    """What an earlier version of this service called an end, in today's words.
+
+    It named the reason where a record was refused, so any word that is not known is one.
+    """
+    if outcome in ENDS:
+        return outcome
+    return {"used": "written", "not_from_phone": "left_out"}.get(outcome, "refused")
 
 
 @dataclass(frozen=True, slots=True)

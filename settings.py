@@ -19,7 +19,7 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contracts import ConfigurationError
+from contracts import PHONE_SOURCES, ConfigurationError
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveSeconds = Annotated[float, Field(gt=0)]
@@ -56,6 +56,13 @@ def _mongo_uri(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://", "mongomock://")):
         raise ValueError("must start with mongodb://, mongodb+srv:// or mongomock:// (embedded)")
     return value
+
+
+def _source_names(value: str) -> str:
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not names or not all(name.isprintable() for name in names):
+        raise ValueError("must be one or more names as documents have them in `source`, separated by commas")
+    return ",".join(names)
 
 
 def _http_address(value: str) -> str:
@@ -123,6 +130,7 @@ class Settings(BaseSettings):
     default_lookback_days: Positive = 30
     max_batch_failures: Positive = 5
     analytics_timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    phone_sources: Annotated[str, AfterValidator(_source_names)] = ",".join(PHONE_SOURCES)
 
     dlq_directory: Path = Path("./dlq")
     dlq_max_attempts: Positive = 5
@@ -186,6 +194,11 @@ class Settings(BaseSettings):
     def kafka_options(self) -> Mapping[str, str]:
         """Options for Kafka's clients under Kafka's own names, as KAFKA_OPTION_… give; some are secret."""
         return self._kafka_options
+
+    @property
+    def sources_of_phones(self) -> tuple[str, ...]:
+        """The names in PHONE_SOURCES."""
+        return tuple(self.phone_sources.split(","))
 
     def secrets(self) -> list[str]:
         """Values that must never be printed: every SecretStr, and what is secret in any address."""

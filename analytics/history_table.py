@@ -16,6 +16,7 @@ from bson.int64 import Int64
 from bson.objectid import ObjectId
 
 from analytics.bson_order import sort_key
+from analytics.superseded import Superseded
 from analytics.validation import METRICS, DayRules, check_value, from_phone, metrics_of, place
 from contracts import Document
 
@@ -34,15 +35,21 @@ _DAY_SHIFT: Final = 719_163
 _PLAIN_TYPES: Final = frozenset({int, float, Int64, type(None)})
 
 
-def history_table(documents: Iterable[Document], users: Sequence[ObjectId], rules: DayRules) -> pa.Table:
+def history_table(
+    documents: Iterable[Document],
+    users: Sequence[ObjectId],
+    rules: DayRules,
+    superseded: Superseded | None = None,
+) -> pa.Table:
     """The documents that count, as HISTORY_SCHEMA: `user` is an index into `users`, `day` is days since
     1970-01-01, then the metrics of METRICS, null where the day has no usable value.
 
     Refused documents, those not from a phone, and those of other users are left out; of several
-    documents on one day the one with the greater (updatedAt, _id) counts whole. Rows are sorted by user
-    and day, whatever the order of the documents. Never raises on what a document holds.
+    documents on one day the one with the greater (updatedAt, _id) counts whole, and the others are
+    added to `superseded`. Rows are sorted by user and day, whatever the order of the documents. Never
+    raises on what a document holds.
     """
-    winners = _winners(documents, users, rules)
+    winners = _winners(documents, users, rules, superseded or Superseded())
     keys = sorted(winners)
     metrics = [winners[key] for key in keys]
     mask = (1 << _DAY_BITS) - 1
@@ -55,7 +62,7 @@ def history_table(documents: Iterable[Document], users: Sequence[ObjectId], rule
 
 
 def _winners(
-    documents: Iterable[Document], users: Sequence[ObjectId], rules: DayRules
+    documents: Iterable[Document], users: Sequence[ObjectId], rules: DayRules, superseded: Superseded
 ) -> dict[int, Document]:
     """The metrics of the document that counts, by user and day in one integer."""
     # By bytes, because hashing and comparing an ObjectId runs Python code.
@@ -72,7 +79,7 @@ def _winners(
         if user is None:
             continue
         day = place(document, rules)
-        if isinstance(day, str) or not from_phone(document):
+        if isinstance(day, str) or not from_phone(document, rules.sources):
             continue
         metrics = metrics_of(document)
         if metrics is None:
@@ -81,8 +88,11 @@ def _winners(
         if updated.tzinfo is None:
             updated = updated.replace(tzinfo=timezone.utc)
         key = user << _DAY_BITS | day + _DAY_SHIFT
-        if key in winners and not _is_later(updated, document.get("_id"), versions[key], ids[key]):
-            continue
+        if key in winners:
+            if not _is_later(updated, document.get("_id"), versions[key], ids[key]):
+                superseded.add(updated, document.get("_id"))
+                continue
+            superseded.add(versions[key], ids[key])
         winners[key], versions[key], ids[key] = metrics, updated, document.get("_id")
     return winners
 

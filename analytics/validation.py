@@ -6,7 +6,8 @@ Pure Python over the documents as pymongo decodes them. Nothing here raises on w
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from decimal import Decimal
@@ -18,7 +19,7 @@ from bson.decimal128 import Decimal128
 from bson.objectid import ObjectId
 from bson.tz_util import utc as _BSON_UTC
 
-from contracts import ConfigurationError, Document, Rejected
+from contracts import PHONE_SOURCES, ConfigurationError, Document, Rejected
 
 # Smallest and greatest accepted value of each metric, in the order in which metrics are put out.
 # Units: steps, km, kcal, minutes, kg, hours, points, litres.
@@ -47,8 +48,6 @@ REASONS: Final[dict[str, str]] = {
     "out_of_range": "the value is outside the range of its metric",
 }
 
-# A tuple: unlike a set's, its membership test takes unhashable garbage.
-PHONE_SOURCES: Final = ("googlefit", "manual")
 # Only wearables measure these, so a value in any of them marks a document that is not from a phone.
 WEARABLE_FIELDS: Final = ("heartRate", "oxygenSaturation", "bloodOxygen")
 
@@ -63,13 +62,15 @@ _NO_METRICS: Final[Document] = {}
 
 @dataclass(frozen=True, slots=True)
 class DayRules:
-    """Which calendar day a `date` belongs to, and which day is the last one accepted.
+    """Which calendar day a `date` belongs to, which day is the last one accepted, and whose documents count.
 
-    `timezone` is an IANA name; `today` is the current day there by the database's clock.
-    Raises ConfigurationError for an unknown zone.
+    `timezone` is an IANA name; `today` is the current day there by the database's clock; `sources` are those
+    of phones. Raises ConfigurationError for an unknown zone.
     """
 
     timezone: str = "UTC"
+    # A tuple: unlike a set's, its membership test takes unhashable garbage.
+    sources: tuple[str, ...] = PHONE_SOURCES
     today: date = field(kw_only=True)
     _zone: ZoneInfo = field(init=False, repr=False, compare=False)
 
@@ -77,9 +78,9 @@ class DayRules:
         object.__setattr__(self, "_zone", _zone_of(self.timezone))
 
     @classmethod
-    def at(cls, now: datetime, timezone: str = "UTC") -> DayRules:
+    def at(cls, now: datetime, timezone: str = "UTC", sources: tuple[str, ...] = PHONE_SOURCES) -> DayRules:
         """The rules of the moment `now` (aware)."""
-        return cls(timezone, today=now.astimezone(_zone_of(timezone)).date())
+        return cls(timezone, sources, today=now.astimezone(_zone_of(timezone)).date())
 
     @property
     def last_day(self) -> int:
@@ -128,8 +129,8 @@ def check_document(document: Document, rules: DayRules) -> Checked:
     day = place(document, rules)
     if isinstance(day, str):
         return Checked(owner, None, _NO_VALUES, False, (Rejected(document, day),))
-    if not from_phone(document):
-        return Checked(owner, day, _NO_VALUES, False, left_out=why_left_out(document))
+    if not from_phone(document, rules.sources):
+        return Checked(owner, day, _NO_VALUES, False, left_out=why_left_out(document, rules.sources))
     metrics = metrics_of(document)
     if metrics is None:
         refusal = Rejected(document, "metrics_not_a_document", "metrics")
@@ -159,9 +160,9 @@ def place(document: Document, rules: DayRules) -> int | str:
     return "future_day" if day > rules.last_day else day
 
 
-def from_phone(document: Document) -> bool:
-    """The phone-only rule: a phone's source, and no wearable reading (0 is a reading)."""
-    if document.get("source") not in PHONE_SOURCES:
+def from_phone(document: Document, sources: tuple[str, ...]) -> bool:
+    """The phone-only rule: one of these sources, and no wearable reading (0 is a reading)."""
+    if document.get("source") not in sources:
         return False
     metrics = metrics_of(document) or _NO_METRICS
     # A plain loop: this runs for every document of every history, a generator costs three times as much.
@@ -171,18 +172,27 @@ def from_phone(document: Document) -> bool:
     return True
 
 
-def why_left_out(document: Document) -> str:
+def why_left_out(document: Document, sources: tuple[str, ...]) -> str:
     """Of a document that is not from a phone: `wearable`, or `source:` and its value, printable and short."""
     source = document.get("source")
+    if source in sources:
+        return "wearable"
+    return f"source:{shown_source(source)}"
+
+
+def count_left_out(documents: Iterable[Document], sources: tuple[str, ...]) -> Counter[str]:
+    """Those that are not from a phone by reason; their source and the wearables' fields are looked at."""
+    return Counter(why_left_out(one, sources) for one in documents if not from_phone(one, sources))
+
+
+def shown_source(source: Any) -> str:
+    """A source's name for people and labels, whatever it is: printable, at most 40 characters."""
     if isinstance(source, str):
-        if source in PHONE_SOURCES:
-            return "wearable"
+        shown = source[: _SHOWN_SOURCE + 1]
         # Characters that are not shown would make two sources look like one.
-        shown = (
-            source[:_SHOWN_SOURCE].encode("unicode_escape").decode() if not source.isprintable() else source
-        )
-        return f"source:{shown[:_SHOWN_SOURCE]}"
-    return "source:(none)" if source is None else f"source:({type(source).__name__})"
+        shown = shown if shown.isprintable() else ascii(shown)[1:-1]
+        return shown if len(shown) <= _SHOWN_SOURCE else shown[: _SHOWN_SOURCE - 1] + "…"
+    return "(none)" if source is None else f"({type(source).__name__})"
 
 
 def metrics_of(document: Document) -> Document | None:

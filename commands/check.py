@@ -13,7 +13,7 @@ import typer
 from rich.table import Column
 from rich.text import Text
 
-from commands.checks import backend, database, kafka, machine, postgres, stock
+from commands.checks import backend, database, documents, kafka, machine, postgres, stock
 from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
 from commands.terminal import console, print_json, progress, table
 from contracts import ConfigurationError
@@ -29,7 +29,11 @@ _DATABASE_CHECKS: tuple[tuple[str, Callable[[database.Database], CheckResult]], 
     ("Poll index", database.poll_index),
     ("Result indexes", database.result_indexes),
     ("Clocks", database.clock_skew),
-    ("Unseen documents", database.unseen_documents),
+    ("Unseen documents", documents.unseen_documents),
+    ("Clocks of writers", documents.writers_clocks),
+    ("Sources", documents.sources),
+    ("User ids", documents.user_ids),
+    ("Days", documents.local_days),
 )
 
 

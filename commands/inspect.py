@@ -11,19 +11,22 @@ import typer
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from analytics.validation import DayRules
+from analytics.validation import DayRules, count_left_out
 from commands.common import prepare
 from commands.inspect_tables import print_overview, print_user
 from commands.terminal import console, print_json, progress
-from contracts import ConfigurationError
+from contracts import PHONE_SOURCES, ConfigurationError
 from pipelines.health.stores import SOURCE_COLLECTION
 from pipelines.health.user_view import UserView, view_user
 from settings import Settings
+from sources.mongo_census import take_census
 from sources.mongo_client import ServerClock, connect
 from sources.mongo_inspection import field_range, find_stale, has_index_on, newest
+from sources.mongo_sample import newest_changes
 
 _DAYS, _DAYS_WHEN_NARROW, _NARROW = 30, 14, 80
 _NEWEST = 5
+_SECONDS = 2.0
 
 _Documents = Collection[dict[str, Any]]
 
@@ -43,24 +46,30 @@ def inspect(
         _show_user(settings, source, target, owner, now, as_json)
         return
     with progress("Looking"):
-        facts = overview(source, target, now)
+        facts = overview(source, target, now, settings.sources_of_phones)
     if as_json:
         print_json(facts)
     else:
         print_overview(facts, console())
 
 
-def overview(source: _Documents, target: _Documents, now: datetime) -> dict[str, Any]:
+def overview(
+    source: _Documents, target: _Documents, now: datetime, phones: tuple[str, ...] = PHONE_SOURCES
+) -> dict[str, Any]:
     """The facts as they are shown and written as JSON; every read goes by an index or is left out."""
     # The backend indexes calculatedAt; without it the index that expires results tells the same, 90 days on.
     dated = "calculatedAt" if has_index_on(target, "calculatedAt") else "expiresAt"
     ranges = [field_range(source, "updatedAt"), field_range(target, dated)]
     polled = ranges[0].indexed
+    sample = newest_changes(source, now) if polled else []
+    unseen = take_census(source, now, seconds=_SECONDS, target=target) if polled else []
     return {
         "database": source.database.name,
         "now": now,
         "collections": [asdict(each) for each in ranges],
         "staleness": asdict(find_stale(source, target, now)) if polled else None,
+        "sample": {"documents": len(sample), "left_out_by_reason": count_left_out(sample, phones)},
+        "unseen": [asdict(each) for each in unseen if each.count],
         "newest_documents": newest(source, "updatedAt", _NEWEST) if polled else [],
         "newest_results": newest(target, dated, _NEWEST) if ranges[1].indexed else [],
     }
@@ -77,7 +86,9 @@ def _show_user(
 ) -> None:
     screen = console()
     days = _DAYS if as_json or screen.width >= _NARROW else _DAYS_WHEN_NARROW
-    view = view_user(source, target, user, DayRules.at(now, settings.analytics_timezone), days)
+    view = view_user(
+        source, target, user, DayRules.at(now, settings.analytics_timezone, settings.sources_of_phones), days
+    )
     if not view.documents and not view.results:
         raise ConfigurationError(f"User {user} has neither health documents nor results in this database.")
     if as_json:
@@ -94,6 +105,8 @@ def _user_facts(view: UserView) -> dict[str, Any]:
     return {
         "user": view.user,
         "documents": view.documents,
+        "documents_by_end": dict(view.ends),
+        "reasons": dict(view.reasons),
         "newest_change": view.newest_change,
         "calculated_at": view.calculated_at,
         "stale": view.is_stale,

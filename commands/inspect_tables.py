@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,9 @@ from rich.text import Text
 
 from commands.terminal import sparkline, table
 from pipelines.health.user_view import UserView
+from sources.mongo_census import KINDS
+
+_KINDS = 5
 
 
 def print_overview(facts: Mapping[str, Any], screen: Console) -> None:
@@ -24,6 +28,7 @@ def print_overview(facts: Mapping[str, Any], screen: Console) -> None:
     screen.print(f"Database {facts['database']}, server time {_moment(facts['now'])}\n")
     screen.print(rows, "")
     _print_staleness(facts["staleness"], screen)
+    _print_left_out(facts, screen)
     _print_newest(facts, screen)
 
 
@@ -37,6 +42,21 @@ def _print_staleness(stale: Mapping[str, Any] | None, screen: Console) -> None:
     more = f", waiting since {_moment(stale['waiting_since'])}, for example {names}" if names else ""
     screen.print(f"Stale, a change is not computed yet: {stale['stale']:,}{more}")
     screen.print(f"Without any results (their documents may not count): {stale['without']:,}\n")
+
+
+def _print_left_out(facts: Mapping[str, Any], screen: Console) -> None:
+    left_out = Counter(facts["sample"]["left_out_by_reason"])
+    if left_out:
+        kinds = ", ".join(f"{count:,} × {reason}" for reason, count in left_out.most_common(_KINDS))
+        scope = (
+            f"Left out of the {facts['sample']['documents']:,} documents changed last: {left_out.total():,}"
+        )
+        screen.print(Text(f"{scope} ({kinds}{', …' if len(left_out) > _KINDS else ''})"))
+    for each in facts["unseen"]:
+        more = "" if each["complete"] else " or more"
+        screen.print(Text(f"Never polled, or not yet: {each['count']:,}{more}, {KINDS[each['kind']]}"))
+    if left_out or facts["unseen"]:
+        screen.print("What to do about them tells python main.py check.\n")
 
 
 def _print_newest(facts: Mapping[str, Any], screen: Console) -> None:
@@ -62,6 +82,7 @@ def print_user(view: UserView, screen: Console) -> None:
     screen.print(
         f"User {view.user}: {view.documents:,} documents, newest change {_moment(view.newest_change)}"
     )
+    _print_ends(view, screen)
     state = " (stale: a change is not computed yet)" if view.is_stale else ""
     span = f"{len(view.days)} days"
     screen.print(f"Calculated {_moment(view.calculated_at) or 'never'}{state}")
@@ -77,6 +98,18 @@ def print_user(view: UserView, screen: Console) -> None:
             rows.add_row(metric, Text(sparkline(values)), latest, *_week(week))
     screen.print(rows, "")
     _print_findings(view, screen)
+
+
+def _print_ends(view: UserView, screen: Console) -> None:
+    """Which of the documents count, and why the others do not; nothing where all do."""
+    if view.reasons or view.ends["superseded"]:
+        words = {"written": "count", "superseded": "superseded by a later one of their day"}
+        told = [
+            f"{count:,} {words.get(end, end.replace('_', ' '))}" for end, count in view.ends.items() if count
+        ]
+        screen.print(Text(f"Of the documents {', '.join(told)}"))
+    for reason, count in sorted(view.reasons.items()):
+        screen.print(Text(f"  {count:,} × {reason}"))
 
 
 def _week(analytics: Mapping[str, Any] | None) -> tuple[str, str, str]:

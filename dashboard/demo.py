@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from datetime import datetime, timezone
 from pathlib import Path
 
+from contracts import PHONE_SOURCES
 from monitoring import logs
 from pipelines.health.job import open_pipeline
 from pipelines.health.stores import SOURCE_COLLECTION
@@ -75,6 +76,7 @@ def _settings(folder: Path) -> Settings:
         mongo_uri=f"mongomock://demo-{time.time_ns()}",
         dashboard_mongo_uri=None,
         mongo_db_name="demo",
+        phone_sources=",".join(PHONE_SOURCES),
         checkpoint_location=folder / "checkpoints",
         dlq_directory=folder / "dlq",
         log_directory=folder / "logs",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prometheus_client import Counter
 
-from contracts import ENDS, BatchReport
+from contracts import ENDS, BatchReport, end_of
 from monitoring.logs import warn_stderr
 from monitoring.metric_registry import CorruptMetricsError, MetricRegistry, clear
 from monitoring.metrics_file import MetricsFile
@@ -89,7 +89,7 @@ class Metrics:
         text = "Source records, or fields of them, refused by reason"
         self._rejected = counter("rejected_total", text, ["reason"])
         text = "Source records processed by what became of them; each has exactly one of these ends"
-        self._outcomes = counter("records_by_outcome_total", text, ["outcome"], earlier=_end_of)
+        self._outcomes = counter("records_by_outcome_total", text, ["outcome"], earlier=end_of)
         for end in ENDS:
             self._outcomes.labels(end)
         text = "Source records left out by reason"
@@ -219,13 +219,6 @@ class Metrics:
             # A decoding error would print the bytes; its reason is enough.
             cause = error.reason if isinstance(error, UnicodeDecodeError) else error
             warn_stderr(f"The earlier metrics file {self.path} cannot be read, counters start at 0: {cause}.")
-
-
-def _end_of(outcome: str) -> str:
-    """What an earlier version of this service called an end; any other word of it was a reason to refuse."""
-    if outcome in ENDS:
-        return outcome
-    return {"used": "written", "not_from_phone": "left_out"}.get(outcome, "refused")
 
 
 def _succeeds(probe: Callable[[], None]) -> bool:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
-from contracts import BatchReport
+from contracts import BatchReport, is_unknown_source
 from monitoring.metrics import Metrics
 
 # Up to the largest overlap that makes sense; the default overlap is 60 s.
@@ -39,6 +39,12 @@ class PollMetrics:
         self._backlog = registry.gauge("backlog_documents", text)
         text = "Users whose data the last batch found changed"
         self._stale_users = registry.gauge("batch_stale_users", text)
+        text = "Documents that wait because they are dated up to a day ahead; counted up to 10 000"
+        self._ahead = registry.gauge("ahead_documents", text)
+        text = "How far the farthest of them is ahead of the server, in seconds"
+        self._ahead_seconds = registry.gauge("ahead_seconds", text)
+        text = "Documents left out because their source is neither in PHONE_SOURCES nor `import`"
+        self._unknown_sources = registry.counter("unknown_source_total", text)
         text = "Unreadable cursor files, by what took their place: the previous generation or the default"
         self._recoveries = registry.counter("cursor_recoveries_total", text, ["origin"])
         for origin in ("previous", "default"):
@@ -47,6 +53,9 @@ class PollMetrics:
     def observe(self, report: BatchReport) -> None:
         """Take what a batch found; to be called before `Metrics.observe`, which writes it."""
         self._stale_users.set(report.users)
+        self._unknown_sources.inc(
+            sum(count for reason, count in report.left_out_by_reason.items() if is_unknown_source(reason))
+        )
         if report.backlog is not None:
             self._backlog.set(report.backlog)
         if report.newest_processed is not None:
@@ -62,6 +71,11 @@ class PollMetrics:
         """Nothing waits at the server's `now`; to be called before `Metrics.idle`."""
         self._backlog.set(0)
         self._refresh(now)
+
+    def ahead(self, documents: int, seconds: float) -> None:
+        """So many documents wait for their time, the farthest for `seconds`."""
+        self._ahead.set(documents)
+        self._ahead_seconds.set(round(seconds, 3))
 
     def recovered(self, origin: str) -> None:
         """An unreadable cursor was replaced by the `previous` generation or the `default`."""

@@ -72,9 +72,9 @@ def count_changes(
     condition = {"updatedAt": {"$gt": after, "$lte": until, **_NO_ARRAY}}
     documents = source.count_documents(condition, limit=limit + 1)
     query = for_reading(source).find(condition, {"_id": 0, "userId": 1}, batch_size=look_at)
-    owners = {each.get("userId") for each in query.sort("updatedAt", -1).limit(look_at)}
-    users = sum(isinstance(owner, ObjectId) for owner in owners)
-    return Changes(min(documents, limit), users, documents <= min(limit, look_at))
+    owners = (each.get("userId") for each in query.sort("updatedAt", -1).limit(look_at))
+    users = {owner for owner in owners if isinstance(owner, ObjectId)}
+    return Changes(min(documents, limit), len(users), documents <= min(limit, look_at))
 
 
 def field_range(collection: _Documents, field: str) -> FieldRange:
@@ -118,7 +118,7 @@ def find_stale(source: _Documents, target: _Documents, now: datetime, limit: int
         read += 1
         if isinstance(document.get("userId"), ObjectId) and isinstance(document["updatedAt"], datetime):
             changed.setdefault(document["userId"], document["updatedAt"])
-    return _judge(changed, _newest_calculations(target, list(changed)), complete=read < limit)
+    return _judge(changed, newest_calculations(target, list(changed)), complete=read < limit)
 
 
 def _judge(
@@ -135,7 +135,7 @@ def _judge(
     )
 
 
-def _newest_calculations(target: _Documents, users: Sequence[ObjectId]) -> dict[ObjectId, datetime]:
+def newest_calculations(target: _Documents, users: Sequence[ObjectId]) -> dict[ObjectId, datetime]:
     """The newest `calculatedAt` of each user's 7-day results, by the unique index."""
     found: dict[ObjectId, datetime] = {}
     for start in range(0, len(users), _USERS_PER_QUERY):

@@ -107,7 +107,7 @@ class MongoPoll:
         The page after the one handed out is already read. pymongo's errors pass through and end the drain.
         """
         cursor, until = _to_milliseconds(cursor), _to_milliseconds(until)
-        self._floor = self._before(cursor)
+        self._floor = self.before(cursor)
         self._prune()
         waiting: PollPage | None = None
         for documents in self._pages(cursor, until):
@@ -133,7 +133,7 @@ class MongoPoll:
     def mark_done(self, page: PollPage) -> None:
         """Remember the page's versions as processed; to be called after the cursor was saved."""
         if page.newest is not None:
-            self._floor = max(self._floor, self._before(page.newest))
+            self._floor = max(self._floor, self.before(page.newest))
         for document_id, updated in page.keys:
             if updated >= self._floor:
                 self._known[_hashable(document_id)] = updated
@@ -150,11 +150,12 @@ class MongoPoll:
         self._known = {key: updated for key, updated in self._known.items() if updated >= self._floor}
         self._prune_at = max(_PRUNE_AT_LEAST, 2 * len(self._known))
 
-    def _before(self, moment: datetime) -> datetime:
+    def before(self, moment: datetime) -> datetime:
+        """From where a drain looks whose cursor is `moment`: the overlap earlier."""
         return moment - self._overlap if moment - _EARLIEST > self._overlap else _EARLIEST
 
     def _pages(self, cursor: datetime, until: datetime) -> Iterator[list[dict[str, Any]]]:
-        lower = self._before(cursor)
+        lower = self.before(cursor)
         changed = self._few_changes(lower, until)
         if changed is not None:
             yield from self._by_ids(changed, lower, until)

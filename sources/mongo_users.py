@@ -5,7 +5,7 @@ Both come sorted by user, so that they can be compared side by side without hold
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,10 +13,10 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
+from contracts import PHONE_SOURCES
 from sources.mongo_client import for_reading
 
 _OF_A_USER = {"$match": {"userId": {"$type": "objectId"}}}
-_PHONES = ["googlefit", "manual"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,17 @@ class UserResults:
 
 
 def user_changes(
-    collection: Collection[dict[str, Any]], until: datetime, seconds: float
+    collection: Collection[dict[str, Any]],
+    until: datetime,
+    seconds: float,
+    phones: Sequence[str] = PHONE_SOURCES,
 ) -> Iterator[UserChanges]:
-    """Every user of the source, sorted; the server gives up after `seconds`. pymongo's errors pass."""
+    """Every user of the source, sorted; documents of `phones` are from a phone.
+
+    The server gives up after `seconds`. pymongo's errors pass.
+    """
     settled = {"$cond": [{"$lte": ["$updatedAt", until]}, "$updatedAt", None]}
-    phone = {"$cond": [{"$in": ["$source", _PHONES]}, 1, 0]}
+    phone = {"$cond": [{"$in": ["$source", list(phones)]}, 1, 0]}
     group = {
         "_id": "$userId",
         "newest": {"$max": "$updatedAt"},

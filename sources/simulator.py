@@ -15,6 +15,8 @@ from typing import Any, Final
 from bson import ObjectId
 from pymongo.collection import Collection
 
+from contracts import PHONE_SOURCES
+
 PATTERN_USER_ID: Final = ObjectId("0123456789abcdef01234567")
 _PATTERN_STEPS: Final = (
     7000, 7500, 8000, 8500, 9000, 9500, 10_000, None, 8500, 8500, 8500, 8500, 18_000, 8200, 8200,
@@ -110,8 +112,8 @@ class Population:
             document["metrics"]["steps"] = value
 
 
-def worked_example(user_id: ObjectId, today: date) -> list[dict[str, Any]]:
-    """The pattern user's fourteen documents, days 1 to 15 (= `today`) without day 8."""
+def worked_example(user_id: ObjectId, today: date, source: str = PHONE_SOURCES[0]) -> list[dict[str, Any]]:
+    """The pattern user's fourteen documents, days 1 to 15 (= `today`) without day 8, from `source`."""
     first = today - timedelta(days=len(_PATTERN_STEPS) - 1)
     updated_at = datetime.now(timezone.utc).replace(microsecond=0)
     return [
@@ -119,7 +121,7 @@ def worked_example(user_id: ObjectId, today: date) -> list[dict[str, Any]]:
             "userId": user_id,
             "date": _midnight(first + timedelta(days=index)),
             "metrics": {"steps": steps},
-            "source": "googlefit",
+            "source": source,
             "updatedAt": updated_at,
         }
         for index, steps in enumerate(_PATTERN_STEPS)

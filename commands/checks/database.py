@@ -1,4 +1,4 @@
-"""Checks of MongoDB: reachable, rights, indexes, clock, and documents that the poll cannot see."""
+"""Checks of MongoDB: reachable, rights, indexes and clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from pipelines.health.stores import SOURCE_COLLECTION
 from settings import Settings
 from sinks.mongo_errors import is_unauthorized
 from sinks.mongo_indexes import duplicate_keys, missing_indexes
-from sources.mongo_census import KINDS, Unseen, take_census
 from sources.mongo_client import ServerClock, connect, is_mongomock
 from sources.mongo_poll import MongoPoll
 
@@ -30,11 +29,6 @@ _AUTHENTICATION_FAILED = 18
 _SKEW_SECONDS = 2.0
 _CLOCK_TRIES = 3
 _PROBE_LIFETIME = timedelta(minutes=5)
-_CENSUS_SECONDS = 2.0
-_DATE_THEM = (
-    "Undated documents do not count: have the backend write them again, or set their updatedAt to now."
-)
-_WAIT = "What is dated ahead waits for its time: correct it, and the clock of the host that wrote it."
 
 
 @dataclass(frozen=True)
@@ -180,7 +174,7 @@ def poll_index(database: Database) -> CheckResult:
             "{updatedAt: 1, _id: 1} is missing and MANAGE_SOURCE_INDEX is false: every poll reads everything",
             f"mongosh: db.{source.name}.createIndex({{updatedAt: 1, _id: 1}})",
         )
-    if not _has_user_index(source):
+    if not has_user_index(source):
         return warning(
             name,
             "no index begins with userId: every recomputation reads everything",
@@ -189,7 +183,8 @@ def poll_index(database: Database) -> CheckResult:
     return ok(name, "poll and history are indexed")
 
 
-def _has_user_index(source: Collection[dict[str, Any]]) -> bool:
+def has_user_index(source: Collection[dict[str, Any]]) -> bool:
+    """Whether a user's history is found by an index."""
     return any(index["key"][0][0] == "userId" for index in source.index_information().values())
 
 
@@ -246,20 +241,3 @@ def clock_skew(database: Database) -> CheckResult:
     if abs(skew) > _SKEW_SECONDS:
         return warning("Clocks", detail, "Let both follow NTP (chrony, systemd-timesyncd).")
     return ok("Clocks", detail)
-
-
-def unseen_documents(database: Database) -> CheckResult:
-    """Documents that the poll cannot see, and those dated more than a day ahead."""
-    name = "Unseen documents"
-    census = take_census(database.source, database.now(), seconds=_CENSUS_SECONDS)
-    found = [kind for kind in census if kind.count or not kind.complete]
-    if not found:
-        return ok(name, "none: every updatedAt is a date, none lies more than a day ahead")
-    undated = any(kind.kind != "far_future" for kind in found)
-    remedies = [_DATE_THEM] * undated + [_WAIT] * any(kind.kind == "far_future" for kind in found)
-    return warning(name, "\n".join(map(_counted, found)), " ".join(remedies))
-
-
-def _counted(kind: Unseen) -> str:
-    examples = f" (_id {', '.join(kind.examples)})" if kind.examples else ""
-    return f"{kind.count}{'' if kind.complete else ' or more'}: {KINDS[kind.kind]}{examples}"

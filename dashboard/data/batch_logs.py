@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from contracts import end_of
 from dashboard.data.values import number, text
 
 MAX_BATCHES: Final = 500
@@ -31,13 +33,17 @@ class BatchLog:
     """`batches` (COLUMNS, the newest first; durations in ms, missing numbers 0) and what belongs to them.
 
     `errors` holds (end, batch id, message), `steps_ms` the median duration of each step, `rejected` how many
-    values were refused for each reason. `unreadable` counts lines that are not a batch.
+    values were refused for each reason, `left_out` how many documents were left out for each. `ends` says
+    what became of the documents (contracts.ends), also where an older log has other words. `unreadable`
+    counts lines that are not a batch.
     """
 
     batches: pd.DataFrame
     errors: list[tuple[datetime, str, str]]
     steps_ms: Mapping[str, float]
     rejected: Mapping[str, int]
+    left_out: Mapping[str, int]
+    ends: Mapping[str, int]
     unreadable: int
 
 
@@ -58,12 +64,15 @@ def read_batch_log(folder: Path) -> BatchLog:
         batches[name] = pd.to_datetime(batches[name], utc=True)
     batches = batches.sort_values("end", ascending=False, kind="stable")
     steps = pd.DataFrame([entry["steps_ms"] for entry in entries]).median()
-    rejected = pd.DataFrame([entry["rejected"] for entry in entries]).sum()
+    counts = {
+        name: dict(sum((Counter(entry[name]) for entry in entries), Counter()))
+        for name in ("rejected", "left_out", "ends")
+    }
     return BatchLog(
         batches=batches.reset_index(drop=True),
         errors=[(entry["end"], entry["batch_id"], error) for entry in entries for error in entry["errors"]],
         steps_ms={str(name): float(value) for name, value in steps.dropna().items()},
-        rejected={str(name): int(count) for name, count in rejected.items()},
+        **counts,
         unreadable=unreadable,
     )
 
@@ -102,8 +111,21 @@ def _entry(line: bytes) -> dict[str, Any] | None:
         **{name: number(fields.get(name)) or 0.0 for name in _NUMBERS},
         "errors": [text(error) for error in _list(fields.get("errors"))],
         "steps_ms": _numbers(fields.get("steps_ms")),
-        "rejected": _numbers(fields.get("rejected_by_reason")),
+        "rejected": _counts(fields.get("rejected_by_reason")),
+        "left_out": _counts(fields.get("left_out_by_reason")),
+        "ends": _ends(fields.get("records_by_outcome")),
     }
+
+
+def _counts(value: Any) -> dict[str, int]:
+    return {name: int(count) for name, count in _numbers(value).items()}
+
+
+def _ends(value: Any) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for name, count in _counts(value).items():
+        found[end_of(name)] += count
+    return found
 
 
 def _list(value: Any) -> list[Any]:

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 import pandas as pd
 import streamlit as st
 
+from contracts import ENDS
 from dashboard import charts, frame
 from dashboard.data.batch_logs import BatchLog
 from dashboard.data.health_data import HealthData
@@ -115,6 +116,15 @@ def _steps(log: BatchLog) -> None:
 
 
 def _set_aside(log: BatchLog) -> None:
+    frame.section("What became of the documents")
+    ends = [(end.replace("_", " "), log.ends[end]) for end in ENDS if log.ends.get(end)]
+    if ends:
+        frame.table(pd.DataFrame(ends, columns=["End", "Documents"]), "Documents by what became of them")
+    if log.left_out:
+        reasons = pd.DataFrame(
+            sorted(log.left_out.items(), key=lambda item: -item[1]), columns=["Reason", "Documents"]
+        )
+        frame.table(reasons, "Documents left out by reason")
     frame.section("Refused and failed")
     if not log.rejected and not log.errors:
         st.markdown("Nothing, in the batches shown.")

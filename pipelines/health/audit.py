@@ -20,6 +20,7 @@ from pymongo.collection import Collection
 from analytics.documents import LIFETIME
 from analytics.history_table import history_table
 from analytics.validation import METRICS, DayRules
+from contracts import PHONE_SOURCES
 from monitoring.audit_metrics import AuditMetrics
 from monitoring.logs import get_logger
 from sources.mongo_census import take_census
@@ -72,12 +73,14 @@ class Audit:
         metrics: AuditMetrics,
         timezone: str,
         every_seconds: float,
+        sources: tuple[str, ...] = PHONE_SOURCES,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._target = target
         self._metrics = metrics
         self._timezone = timezone
+        self._sources = sources
         self._every_seconds = every_seconds
         self._monotonic = monotonic
         self._not_before = monotonic()
@@ -101,11 +104,11 @@ class Audit:
 
     def run(self, settled: datetime) -> None:
         """Audit now. pymongo's errors pass through."""
-        for unseen in take_census(self._source, settled):
+        for unseen in take_census(self._source, settled, target=self._target):
             # Out of time with nothing found says nothing.
             if unseen.complete or unseen.count:
                 self._metrics.unseen(unseen.kind, unseen.count)
-        found, rules = _Findings(), DayRules.at(settled, self._timezone)
+        found, rules = _Findings(), DayRules.at(settled, self._timezone, self._sources)
         for changes, results in self._side_by_side(settled):
             self._compare(found, changes, results, settled)
         for user in self._with_values(found.suspects, rules):
@@ -121,7 +124,7 @@ class Audit:
     def _side_by_side(self, settled: datetime) -> Iterator[tuple[UserChanges | None, UserResults | None]]:
         """Every user of either side with what each says: both come sorted by user."""
         rows: Iterator[UserChanges | UserResults] = heapq.merge(
-            user_changes(self._source, settled, _SERVER_SECONDS),
+            user_changes(self._source, settled, _SERVER_SECONDS, self._sources),
             user_results(self._target, _SERVER_SECONDS),
             key=_user_of,
         )

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 from bson import ObjectId
 
+from analytics.superseded import Superseded
 from analytics.validation import check_document
 from checkpoint.store import CheckpointStore, CursorState
 from contracts import (
@@ -54,8 +55,13 @@ class HealthBatch:
         overlap_seconds: int,
         users_per_piece: int = 1_000,
         whole_from_users: int | None = None,
+        superseded: Superseded | None = None,
     ) -> None:
-        """So many users are recomputed at once, or from `whole_from_users` all of a page."""
+        """So many users are recomputed at once, or from `whole_from_users` all of a page.
+
+        `recompute` fills `superseded` with the documents that lost their day.
+        """
+        self._superseded = superseded or Superseded()
         self._poll = poll
         self._recompute = recompute
         self._cursor = cursor
@@ -85,6 +91,7 @@ class HealthBatch:
         """
         self._current = None
         self._recomputed, self._began = set(), None
+        self._superseded.clear()
         try:
             return self._retry.call(
                 lambda: self._drain_once(stop, since), is_transient_mongo, sleep=stop.wait, give_up=stop
@@ -108,6 +115,8 @@ class HealthBatch:
         self._began = self._began or now
         state = None if since else self._read_cursor(now)
         position = since or (state.timestamp if state else now)
+        # Nothing older is polled in this drain.
+        self._superseded.since = self._poll.before(position)
         for page in self._poll.begin(position, now):
             if page.keys:
                 waiting = (
@@ -123,6 +132,11 @@ class HealthBatch:
                     break  # a person's new position is for the next drain
             if stop():
                 break
+        if self._superseded.is_full:
+            logger.warning(
+                f"More than {self._superseded.count} documents lost their day to a later one; those beyond "
+                "are counted as written"
+            )
         return now
 
     def _read_cursor(self, now: datetime) -> CursorState:
@@ -177,7 +191,7 @@ class HealthBatch:
             failed += done.writes.failed
         self._letters.store([*piece.rejected, *failed], piece.batch_id, self._clock.now())
         mark("dead_letters")
-        piece.settle(set_aside)
+        piece.settle(set_aside, self._superseded)
         return piece
 
     def _at_once(self, users: int) -> int:

@@ -11,6 +11,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
+from analytics.superseded import Superseded
 from analytics.validation import DayRules
 from executor_wait import explained
 from pipelines.health.executor_users import ExecutorRecompute
@@ -47,13 +48,15 @@ def users_recompute(
     target: Collection[dict[str, Any]],
     clock: MonotonicClock,
     on_written: Written = lambda _users, _calculated_at: None,
+    superseded: Superseded | None = None,
 ) -> Recompute:
     """By size as the settings say."""
     driver = UserRecompute(
         spark, source, target, clock, settings.analytics_timezone,
         on_written=on_written, readers=settings.read_parallelism,
+        sources=settings.sources_of_phones, superseded=superseded,
     )  # fmt: skip
-    executors = ExecutorRecompute(spark, settings, source, target, clock, on_written)
+    executors = ExecutorRecompute(spark, settings, source, target, clock, on_written, superseded)
     return BySize(driver, executors, executors_from(settings, source))
 
 

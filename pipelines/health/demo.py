@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from contracts import PHONE_SOURCES
 from monitoring import logs
 from pipelines.health.demo_console import print_anomalies, print_worked_example
 from pipelines.health.demo_report import write_report
@@ -57,6 +58,7 @@ def _settings() -> Settings:
         env_file=None,
         mongo_uri=f"mongomock://demo-{time.time_ns()}",
         mongo_db_name="demo",
+        phone_sources=",".join(PHONE_SOURCES),
         batch_interval_seconds=3.0,
         checkpoint_location=_FOLDER / "checkpoints" / str(time.time_ns()),
         dlq_directory=_FOLDER / "dlq",

@@ -23,8 +23,9 @@ from pymongo.errors import PyMongoError
 from analytics.documents import build_documents
 from analytics.history_table import HISTORY_SCHEMA, history_table
 from analytics.schemas import RESULT_SCHEMA
+from analytics.superseded import LIMIT, Superseded
 from analytics.validation import METRICS, DayRules
-from contracts import FailedWrite, ServiceError, WriteResult
+from contracts import PHONE_SOURCES, FailedWrite, ServiceError, WriteResult
 from sinks.dead_letters import DeadLetters, Owner
 from sinks.mongo_errors import denial, is_transient_mongo
 from sinks.mongo_stored import KEY, delete_obsolete, stored_of
@@ -33,6 +34,8 @@ from sources.mongo_client import ServerClock, shared_client
 from sources.mongo_history import read_history
 
 HISTORY_DDL: Final = ", ".join(["user int", "day int", *(f"{name} double" for name in METRICS)])
+# In the first row of some: the documents that lost their day (Superseded.packed), where they are asked for.
+SUPERSEDED: Final = "superseded"
 OUTCOME_DDL: Final = (
     "computed int, inserted int, updated int, skipped int, deleted int, stored int, users array<int>,"
     " failed array<binary>"
@@ -58,7 +61,8 @@ class TaskError(Exception):
 class Calculation:
     """One batch as its tasks have to know it.
 
-    `users` are sorted; partition n has those from n · `size`. `uri` may hold a password: it is kept from
+    `users` are sorted; partition n has those from n · `size`. Documents of `sources` count; of those dated
+    `since` a moment the reader tells which lost their day. `uri` may hold a password: it is kept from
     every text and never is a setting of Spark's.
     """
 
@@ -74,6 +78,13 @@ class Calculation:
     calculated_at: datetime
     users: Sequence[ObjectId] = field(repr=False)
     size: int
+    sources: tuple[str, ...] = PHONE_SOURCES
+    since: datetime | None = None
+
+    @property
+    def history_ddl(self) -> str:
+        """What `read_partitions` yields."""
+        return HISTORY_DDL if self.since is None else f"{HISTORY_DDL}, {SUPERSEDED} binary"
 
     def collection(self, name: str) -> Collection[dict[str, Any]]:
         """By this worker process's own client."""
@@ -81,20 +92,31 @@ class Calculation:
 
 
 def read_partitions(work: Calculation, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The histories (HISTORY_SCHEMA) of the users of each partition whose number (`id`) comes in.
+    """The histories (`history_ddl`) of the users of each partition whose number (`id`) comes in.
 
     Raises TaskError.
     """
-    rules = DayRules.at(work.calculated_at, work.timezone)
+    rules = DayRules.at(work.calculated_at, work.timezone, work.sources)
+    # All partitions together have room for as many as the driver.
+    limit = max(1, LIMIT * _USERS_PER_READ // max(len(work.users), _USERS_PER_READ))
     for batch in batches:
         for number in batch.column("id").to_pylist():
             end = min((number + 1) * work.size, len(work.users))
             for start in range(number * work.size, end, _USERS_PER_READ):
                 users = work.users[start : min(start + _USERS_PER_READ, end)]
+                lost = Superseded(work.since, limit)
                 with _as_task_errors():
-                    table = history_table(read_history(work.collection(work.source), users), users, rules)
+                    documents = read_history(work.collection(work.source), users)
+                    table = history_table(documents, users, rules, lost)
                 shifted = pc.add(table.column("user"), pa.scalar(start, pa.int32()))
-                yield from table.set_column(0, HISTORY_SCHEMA.field("user"), shifted).to_batches()
+                table = table.set_column(0, HISTORY_SCHEMA.field("user"), shifted)
+                if work.since is not None:
+                    # Who lost has a winner, so there is a first row.
+                    packed = [
+                        lost.packed() if lost.count and not row else None for row in range(table.num_rows)
+                    ]
+                    table = table.append_column(SUPERSEDED, pa.array(packed, pa.binary()))
+                yield from table.to_batches()
 
 
 def write_partition(

@@ -20,15 +20,17 @@ from pymongo.errors import AutoReconnect, PyMongoError
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from analytics.health import analytics_of
+from analytics.superseded import Superseded
 from analytics.validation import DayRules
 from contracts import AccessDeniedError, ServiceError, WriteResult
 from monitoring.logs import get_logger
 from pipelines.executors import send_code
 from pipelines.health.executor_tasks import (
-    HISTORY_DDL,
     OUTCOME_DDL,
+    SUPERSEDED,
     Calculation,
     failed_writes,
     read_partitions,
@@ -56,8 +58,13 @@ class ExecutorRecompute:
         target: Collection[dict[str, Any]],
         clock: MonotonicClock,
         on_written: Written = lambda _users, _calculated_at: None,
+        superseded: Superseded | None = None,
     ) -> None:
-        """`on_written` is told whose analytics of which calculation were just written."""
+        """`on_written` is told whose analytics of which calculation were just written.
+
+        Documents that lost their day are added to `superseded`.
+        """
+        self._superseded = superseded or Superseded()
         self._spark = spark
         self._settings = settings
         self._source = source
@@ -68,7 +75,8 @@ class ExecutorRecompute:
 
     def rules(self, now: datetime) -> DayRules:
         """The calendar by which documents are judged at `now`."""
-        return DayRules.at(now, self._settings.analytics_timezone)
+        settings = self._settings
+        return DayRules.at(now, settings.analytics_timezone, settings.sources_of_phones)
 
     def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
         """Read, compute and write `users`; `step` is told each named point as it is left.
@@ -85,10 +93,10 @@ class ExecutorRecompute:
         numbers = self._spark.range(0, partitions, 1, partitions)
         read = partial(read_partitions, work)
         # On disk: a large batch is larger than memory. Read once, so that what is counted is computed.
-        history = numbers.mapInArrow(read, HISTORY_DDL).persist(StorageLevel.DISK_ONLY)
+        history = numbers.mapInArrow(read, work.history_ddl).persist(StorageLevel.DISK_ONLY)
         try:
             with _errors_of_tasks():
-                rows = history.count()
+                rows = self._count(history)
                 step("read")
                 metadata = {
                     "sparkJobId": f"{self._spark.sparkContext.applicationId}:{batch_id}"[:200],
@@ -102,6 +110,15 @@ class ExecutorRecompute:
         self._on_written(work.users, work.calculated_at)
         step("write")
         return Recomputed(work.calculated_at, outcome[0], outcome[1], rows)
+
+    def _count(self, history: DataFrame) -> int:
+        """The rows of the history; in the same pass over it the documents that lost their day."""
+        if self._superseded.since is None:
+            return history.count()
+        found = history.agg(F.count(F.lit(1)).alias("rows"), F.collect_list(SUPERSEDED).alias("lost")).first()
+        for packed in found.lost if found else ():
+            self._superseded.unpack(bytes(packed))
+        return int(found.rows) if found else 0
 
     def _calculation(self, users: Sequence[ObjectId], batch_id: str) -> Calculation:
         settings = self._settings
@@ -120,13 +137,15 @@ class ExecutorRecompute:
             calculated_at=self._clock.next(),
             users=users,
             size=settings.executor_partition_users,
+            sources=settings.sources_of_phones,
+            since=self._superseded.since,
         )
 
     def _write(
         self, history: DataFrame, partitions: int, work: Calculation, metadata: dict[str, Any]
     ) -> tuple[int, WriteResult]:
         """How many documents were computed, and what became of them."""
-        results = analytics_of(history.repartition(partitions, "user"))
+        results = analytics_of(history.drop(SUPERSEDED).repartition(partitions, "user"))
         rows = results.mapInArrow(partial(write_partition, work, metadata), OUTCOME_DDL).collect()
         computed, total, served = 0, WriteResult(), set[int]()
         for row in rows:

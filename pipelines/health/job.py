@@ -13,6 +13,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
+from analytics.superseded import Superseded
 from checkpoint.store import CheckpointStore
 from contracts import BatchReport
 from monitoring.audit_metrics import AuditMetrics
@@ -37,6 +38,7 @@ from pipelines.health.isolation import Isolation
 from pipelines.health.pass_progress import PassProgress
 from pipelines.health.stores import SOURCE_COLLECTION, open_cursor, open_database, open_letters
 from pipelines.health.sweep import Sweep
+from pipelines.health.writers_clocks import WritersClocks
 from pipelines.health_endpoints import HealthEndpoints, serving
 from pipelines.letters_again import told_others
 from pipelines.owners import owner_of
@@ -73,6 +75,7 @@ class HealthPipeline:
     state: RunState
     audit: Audit
     indexes: IndexUpkeep
+    clocks: WritersClocks
 
     def once(self, stop: StopFlag, since: datetime | None = None) -> bool:
         """One bounded pass over what changed; False when it failed and may be tried again.
@@ -86,6 +89,7 @@ class HealthPipeline:
         # A pass that was stopped half-way leaves a backlog behind, and says nothing about the data.
         if polled_at is not None and not stop():
             self.audit.run_due(polled_at)
+            self.clocks.look_due(polled_at)
             self.poll_metrics.idle(polled_at)
             self.metrics.idle(polled_at)
         self.state.end(polled_at is not None)
@@ -186,14 +190,10 @@ def assemble(
     faults = Faults(settings.fault)
     from_users = executors_from(settings, source)
     recompute_of = partial(users_recompute, settings, spark, source, target, clock)
-    isolated = partial(
-        Isolation,
-        failures=Failures(cursor, settings.max_batch_failures),
-        letters=letters,
-        clock=clock,
-        faults=faults,
-    )
-    recompute = isolated(recompute_of(on_written=_on_written(state, backend)))
+    failures = Failures(cursor, settings.max_batch_failures)
+    isolated = partial(Isolation, failures=failures, letters=letters, clock=clock, faults=faults)
+    superseded = Superseded()
+    recompute = isolated(recompute_of(on_written=_on_written(state, backend), superseded=superseded))
     indexes = IndexUpkeep(target, poll, settings.manage_source_index, IndexMetrics(metrics))
     on_report = _reporter(history, metrics, poll_metrics, indexes)
     batch = HealthBatch(
@@ -209,6 +209,7 @@ def assemble(
         overlap_seconds=settings.poll_overlap_seconds,
         users_per_piece=settings.max_users_per_piece,
         whole_from_users=from_users,
+        superseded=superseded,
     )
     retry = LetterRetry(letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes)
     # Without events: everybody's analytics at once are no news.
@@ -218,6 +219,7 @@ def assemble(
     return HealthPipeline(
         settings, spark, source, target, clock, cursor, batch, full, retry, history, metrics, poll_metrics,
         backend, state, _audit(settings, source, target, metrics), indexes,
+        WritersClocks(source, poll_metrics),
     )  # fmt: skip
 
 
@@ -253,7 +255,9 @@ def _audit(
 ) -> Audit:
     every_seconds = settings.reconcile_interval_hours * 3600
     measured = AuditMetrics(metrics, every_seconds)
-    return Audit(source, target, measured, settings.analytics_timezone, every_seconds)
+    return Audit(
+        source, target, measured, settings.analytics_timezone, every_seconds, settings.sources_of_phones
+    )
 
 
 def _reporter(

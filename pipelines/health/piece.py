@@ -8,9 +8,13 @@ from datetime import datetime
 
 from bson import ObjectId
 
+from analytics.superseded import Superseded
 from analytics.validation import Checked
 from contracts import BatchReport, Document, Rejected, WriteResult, ends
 from pipelines.health.isolation import COMPUTATION_FAILED
+
+# A writer that puts an id into `source` must not make the log grow.
+_REASONS = 20
 
 
 @dataclass
@@ -78,14 +82,20 @@ class Piece:
             self.ends["refused"] += 1
         else:
             self.ends["left_out"] += 1
-            self.left_out[checked.left_out] += 1
+            room = checked.left_out in self.left_out or len(self.left_out) < _REASONS
+            self.left_out[checked.left_out if room else "source:(others)"] += 1
 
-    def settle(self, set_aside: set[ObjectId]) -> None:
-        """Everything is written but the users who were `set_aside`, whose documents are refused."""
-        if set_aside:
-            self.of_set_aside = sum(document["userId"] in set_aside for document in self.counted)
+    def settle(self, set_aside: set[ObjectId], superseded: Superseded) -> None:
+        """What counts is written, unless its user was set aside (then refused), or it lost its day."""
+        for document in self.counted:
+            if document["userId"] in set_aside:
+                self.of_set_aside += 1
+            elif document in superseded:
+                self.ends["superseded"] += 1
+            else:
+                self.ends["written"] += 1
         self.ends["refused"] += self.of_set_aside
-        self.ends["written"] += len(self.counted) - self.of_set_aside
+        self.counted = []
 
     def _errors(self) -> list[str]:
         reasons = Counter(_label(rejected) for rejected in self.rejected)

@@ -57,9 +57,11 @@ def run_selftest(
     made = round(time.time())
     _sweep(source, target, made - _LEFT_BEHIND_SECONDS)
     user = _user(made)
-    recompute = UserRecompute(spark, source, target, clock, settings.analytics_timezone)
+    recompute = UserRecompute(
+        spark, source, target, clock, settings.analytics_timezone, sources=settings.sources_of_phones
+    )
     with _removed_afterwards(lambda: _remove(user, source, target)):
-        days = worked_example(user, clock.now().date())
+        days = worked_example(user, clock.now().date(), settings.sources_of_phones[0])
         try:
             source.insert_many([{**day, "updatedAt": _LONG_AGO} for day in days])
         except OperationFailure as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from bson import ObjectId
@@ -13,10 +14,13 @@ from pymongo.collection import Collection
 from analytics.documents import midnight
 from analytics.history_table import history_table
 from analytics.schemas import RANGES
-from analytics.validation import METRICS, DayRules
+from analytics.superseded import Superseded
+from analytics.validation import METRICS, DayRules, check_document
+from pipelines.health.piece import Piece
 from sources.mongo_client import for_reading
 from sources.mongo_history import read_history
 
+_EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
 # Lists, because what is looked for in them may have no hash.
 _METRICS, _RANGES = list(METRICS), list(RANGES)
 
@@ -26,7 +30,8 @@ class UserView:
     """`values` holds, for each metric, one value a day of `days` (UTC midnights, oldest first).
 
     They are the values that count: validated, one document a day. `results` are the analytics documents by
-    metric and range. `newest_change` is the greatest updatedAt of all the user's documents.
+    metric and range. `newest_change` is the greatest updatedAt of all the user's documents. `ends` says how
+    many of these have which end (contracts.ends) as they lie there now, `reasons` why some do not count.
     """
 
     user: ObjectId
@@ -35,6 +40,8 @@ class UserView:
     days: Sequence[datetime]
     values: Mapping[str, Sequence[float | None]]
     results: Mapping[tuple[str, str], Mapping[str, Any]]
+    ends: Mapping[str, int]
+    reasons: Mapping[str, int]
 
     @property
     def calculated_at(self) -> datetime | None:
@@ -58,7 +65,12 @@ def view_user(
 ) -> UserView:
     """Read the user's history and results by their indexes; the last day shown is the newest that counts."""
     documents = list(read_history(source, [user]))
-    table = history_table(documents, [user], rules).to_pylist()
+    superseded = Superseded(_EARLIEST)
+    table = history_table(documents, [user], rules, superseded).to_pylist()
+    piece = Piece("", _EARLIEST)
+    for document in documents:
+        piece.judged(document, check_document(document, rules))
+    piece.settle(set(), superseded)
     last = table[-1]["day"] if table else rules.last_day - 1
     by_day = {row["day"]: row for row in table}
     shown = range(last - days + 1, last + 1)
@@ -78,4 +90,6 @@ def view_user(
             and each.get("metricType") in _METRICS
             and each.get("timeRange") in _RANGES
         },
+        ends=piece.ends,
+        reasons=piece.left_out + Counter(each.reason for each in piece.rejected),
     )

@@ -16,8 +16,9 @@ from pyspark.sql import SparkSession
 from analytics.documents import build_documents
 from analytics.health import compute
 from analytics.history_table import history_table
+from analytics.superseded import Superseded
 from analytics.validation import DayRules
-from contracts import FailedWrite, WriteResult
+from contracts import PHONE_SOURCES, FailedWrite, WriteResult
 from monitoring.logs import get_logger
 from sinks.mongo_upsert import upsert_newer
 from sources.mongo_client import MonotonicClock
@@ -82,7 +83,7 @@ def _log_examples(writes: WriteResult) -> None:
 class UserRecompute:
     """Recomputes the analytics of any users, whoever asks: a batch, a full pass or a dead letter."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last ones are for the stream alone
         self,
         spark: SparkSession,
         source: Collection[dict[str, Any]],
@@ -92,11 +93,17 @@ class UserRecompute:
         compute: Compute = compute,
         on_written: Written = lambda _users, _calculated_at: None,
         readers: int = 1,
+        *,
+        sources: tuple[str, ...] = PHONE_SOURCES,
+        superseded: Superseded | None = None,
     ) -> None:
         """`on_written` is told whose analytics of which calculation were just written.
 
-        So many `readers` read the histories at the same time.
+        So many `readers` read the histories at the same time. Documents of `sources` count; those that lost
+        their day are added to `superseded`.
         """
+        self._sources = sources
+        self._superseded = superseded
         self._readers = readers
         self._compute = compute
         self._spark = spark
@@ -108,7 +115,7 @@ class UserRecompute:
 
     def rules(self, now: datetime) -> DayRules:
         """The calendar by which documents are judged at `now`."""
-        return DayRules.at(now, self._timezone)
+        return DayRules.at(now, self._timezone, self._sources)
 
     def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
         """Read, compute and write `users`; `step` is told each named point as it is left.
@@ -120,7 +127,7 @@ class UserRecompute:
         started = time.monotonic()
         ordered = sorted(users)
         documents = read_history(self._source, ordered, readers=self._readers)
-        history = history_table(documents, ordered, self.rules(calculated_at))
+        history = history_table(documents, ordered, self.rules(calculated_at), self._superseded)
         step("read")
         result = self._compute(self._spark, history, len(ordered))
         metadata = {

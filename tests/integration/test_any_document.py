@@ -18,6 +18,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 from pyspark.sql import SparkSession
 
+from analytics.bson_order import sort_key
 from analytics.validation import METRICS, DayRules, check_document
 from contracts import FailedWrite
 from pipelines.health.isolation import COMPUTATION_FAILED
@@ -47,6 +48,8 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 USERS = st.sampled_from([ObjectId(bytes([number]) * 12) for number in (1, 2)])
+# Often the same day, so that documents lose it to each other.
+DAYS = st.integers(0, 3).map(lambda days: datetime.now(timezone.utc) - timedelta(days=days))
 RECENT = st.integers(0, 400).map(lambda days: datetime.now(timezone.utc) - timedelta(days=days))
 METRIC_VALUES = st.floats(-10, 110_000) | st.integers(0, 500) | VALUES
 DOCUMENTS = st.fixed_dictionaries(
@@ -58,8 +61,19 @@ DOCUMENTS = st.fixed_dictionaries(
         "extra": VALUES,
     },
 )
-
-
+# Some at the same time, and one that the poll does not see yet.
+MOMENTS = st.sampled_from([90, 3, 3, 1, 0.1, -5]).map(
+    lambda minutes: datetime.now(timezone.utc).replace(microsecond=0) - timedelta(minutes=minutes)
+)
+# What lies there mostly; without it nothing counts, and nothing loses its day.
+USUAL = st.fixed_dictionaries(
+    {
+        "userId": USERS,
+        "date": DAYS,
+        "source": st.sampled_from(["googlefit", "manual", "manual", "import"]),
+        "metrics": st.dictionaries(st.sampled_from(list(METRICS)), st.integers(0, 500)),
+    }
+)
 START = datetime(1970, 1, 1, tzinfo=timezone.utc)
 IDS = st.one_of(
     st.none(),
@@ -74,11 +88,25 @@ IDS = st.one_of(
 )
 
 
-def _end(document: dict[str, Any], rules: DayRules) -> str:
-    checked = check_document(document, rules)
-    if checked.counts:
-        return "written"
-    return "refused" if checked.rejections else "left_out"
+def _ends(documents: list[dict[str, Any]], stored: list[dict[str, Any]], rules: DayRules) -> Counter[str]:
+    """By the contract: of the documents that count the greatest (updatedAt, _id) of a day wins it."""
+    winners: dict[Any, Any] = {}
+    for document in stored:
+        checked = check_document(document, rules)
+        if checked.counts:
+            order = document["updatedAt"], sort_key(document["_id"])
+            key = checked.user_id, checked.day
+            winners[key] = max(winners.get(key, order), order)
+    found: Counter[str] = Counter()
+    for document in documents:
+        checked = check_document(document, rules)
+        if checked.counts:
+            order = document["updatedAt"], sort_key(document["_id"])
+            won = winners[checked.user_id, checked.day] == order
+            found["written" if won else "superseded"] += 1
+        else:
+            found["refused" if checked.rejections else "left_out"] += 1
+    return found
 
 
 def _summed(batches: list[dict[str, Any]], name: str) -> Counter[str]:
@@ -112,14 +140,16 @@ def _insert(database: Database[dict[str, Any]], documents: list[dict[str, Any]])
     ],
 )
 @given(
-    documents=st.lists(st.tuples(IDS, DOCUMENTS, st.one_of(RECENT, RECENT, VALUES)), min_size=1, max_size=30),
+    odd=st.lists(st.tuples(IDS, DOCUMENTS, st.one_of(RECENT, RECENT, VALUES)), min_size=1, max_size=30),
+    usual=st.lists(st.tuples(IDS, USUAL, MOMENTS), min_size=4, max_size=12),
     page_size=st.sampled_from([1, 7, 1000]),
 )
 def test_every_document_has_exactly_one_of_the_five_ends(
     spark: SparkSession,
     database: Database[dict[str, Any]],
     tmp_path: Path,
-    documents: list[tuple[Any, dict[str, Any], Any]],
+    odd: list[tuple[Any, dict[str, Any], Any]],
+    usual: list[tuple[Any, dict[str, Any], Any]],
     page_size: int,
 ) -> None:
     """Any BSON as document, `_id` and `updatedAt`: no exception, and its end is counted once.
@@ -130,7 +160,7 @@ def test_every_document_has_exactly_one_of_the_five_ends(
     database["healthmetrics"].delete_many({})
     database["analytics"].delete_many({})
     _insert(
-        database, [{**document, "_id": each, "updatedAt": updated} for each, document, updated in documents]
+        database, [{**document, "_id": each, "updatedAt": updated} for each, document, updated in odd + usual]
     )
     folder = tmp_path / uuid.uuid4().hex
     job = pipeline(spark, database, folder, page_size=page_size)
@@ -145,7 +175,7 @@ def test_every_document_has_exactly_one_of_the_five_ends(
     owned = [document for document in polled if document.get("userId") is not None]
     rules = DayRules.at(now, "UTC")
     batches = job.history.recent()
-    found = Counter(_end(document, rules) for document in owned)
+    found = _ends(owned, stored, rules)
     assert sum(batch["records_processed"] for batch in batches) == len(owned) == found.total()
     assert _summed(batches, "records_by_outcome") == found
     assert _metric(folder, "records_by_outcome_total", "outcome") == found
@@ -193,3 +223,58 @@ def test_the_documents_of_a_user_who_is_set_aside_are_refused(
     assert len(batches) > 2
     assert _summed(batches, "records_by_outcome") == {"written": len(days), "refused": len(days)}
     assert _summed(batches, "rejected_by_reason") == {COMPUTATION_FAILED: len(days)}
+
+
+def test_a_document_that_lost_its_day_is_counted_wherever_its_winner_was_polled(
+    spark: SparkSession, database: Database[dict[str, Any]], mongo_uri: str, tmp_path: Path
+) -> None:
+    """On the same page, on an earlier or later one, or in an earlier drain; on the driver and the executors.
+
+    One that was written and loses its day afterwards stays counted as it was: each is counted once.
+    """
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    users = [ObjectId(bytes([number]) * 12) for number in range(1, 5)]
+    day = now.replace(hour=0, minute=0, second=0) - timedelta(days=2)
+
+    def at(user: ObjectId, minutes: float, steps: int, hour: int) -> dict[str, Any]:
+        date, updated = day + timedelta(hours=hour), now - timedelta(minutes=minutes)
+        same = {"userId": user, "source": "manual", "metrics": {"steps": steps}}
+        return {**same, "date": date, "updatedAt": updated}
+
+    for settings_of, name in ({}, "driver"), ({"executors_from_users": 1}, "executors"):
+        database["healthmetrics"].delete_many({})
+        database["healthmetrics"].insert_many(
+            at(user, *one) for user in users for one in ((9, 9000, 1), (5, 8000, 2), (3, 10, 0))
+        )
+        job = pipeline(
+            spark, database, tmp_path / name, page_size=3, mongo_uri=mongo_uri,
+            mongo_db_name=database.name, **settings_of,
+        )  # fmt: skip
+        assert job.batch.drain(StopFlag())
+        assert _summed(job.history.recent(), "records_by_outcome") == {"written": 4, "superseded": 8}
+        late, winner = at(users[0], 4, 7000, 3), at(users[1], 0.01, 2000, 4)
+        database["healthmetrics"].insert_many([{**late, "updatedAt": now - timedelta(seconds=190)}, winner])
+        # Committed late: dated before what was read already.
+        assert job.batch.drain(StopFlag(), since=now - timedelta(seconds=200))
+        assert _summed(job.history.recent(), "records_by_outcome") == {"written": 5, "superseded": 9}
+
+
+def test_thousands_of_sources_are_few_labels(
+    spark: SparkSession, database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    """A writer that puts an id into `source` makes neither log nor metrics grow; everything is counted."""
+    user, now = ObjectId(), datetime.now(timezone.utc)
+    database["healthmetrics"].insert_many(
+        {"userId": user, "date": now, "updatedAt": now, "source": f"{number}\x1b[2J\n" + "x" * 500}
+        for number in range(3_000)
+    )
+    job = pipeline(spark, database, tmp_path, page_size=1_000)
+    assert job.batch.drain(StopFlag())
+    batches = job.history.recent()
+    assert _summed(batches, "records_by_outcome") == {"left_out": 3_000}
+    assert _summed(batches, "left_out_by_reason").total() == 3_000
+    assert max(len(batch["left_out_by_reason"]) for batch in batches) <= 21
+    labels = _metric(tmp_path, "left_out_total", "reason")
+    assert labels.total() == 3_000
+    assert len(labels) <= 101
+    assert all(label.isprintable() and len(label) <= 100 for label in labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from bson import ObjectId
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 from pymongo.database import Database as MongoDatabase
 
 from commands.checks import database as checks
+from commands.checks import documents
 from commands.checks.result import CheckResult
 from settings import load
 from sinks.mongo_indexes import ensure_indexes
@@ -22,7 +24,9 @@ from tests.mongo_doors import SecureDoor, run_script
 def opened(mongo_uri: str, database: MongoDatabase[dict[str, Any]]) -> checks.Database:
     """The fresh database, with one document that counts."""
     now = datetime.now(timezone.utc)
-    database["healthmetrics"].insert_one({"userId": ObjectId(), "date": now, "updatedAt": now})
+    database["healthmetrics"].insert_one(
+        {"userId": ObjectId(), "date": now, "updatedAt": now, "source": "manual"}
+    )
     return checks.Database.open(load(env_file=None, mongo_uri=mongo_uri, mongo_db_name=database.name))
 
 
@@ -70,7 +74,11 @@ def test_a_server_ready_for_the_service_passes(opened: checks.Database) -> None:
         checks.can_write,
         checks.poll_index,
         checks.result_indexes,
-        checks.unseen_documents,
+        documents.unseen_documents,
+        documents.writers_clocks,
+        documents.sources,
+        documents.user_ids,
+        documents.local_days,
     )
     assert [_found(look(opened)) for look in looks if look(opened).status != "ok"] == []
     assert opened.target.count_documents({}) == 0
@@ -117,7 +125,7 @@ def test_documents_that_the_poll_cannot_see_are_named(opened: checks.Database) -
     opened.source.insert_many(
         [{"_id": "undated"}, {"_id": "text", "updatedAt": "x"}, {"_id": 9, "updatedAt": far}]
     )
-    result = checks.unseen_documents(opened)
+    result = documents.unseen_documents(opened)
     assert result.status == "warning"
     lines = result.detail.splitlines()
     assert [line.split(":")[0] for line in lines] == ["1", "1", "1"]
@@ -125,6 +133,82 @@ def test_documents_that_the_poll_cannot_see_are_named(opened: checks.Database) -
     assert "'text'" in lines[1]
     assert "9" in lines[2]
     assert "waits for its time" in result.remedy
+
+
+def test_zero_dates_are_named_with_the_way_to_get_them_counted(opened: checks.Database) -> None:
+    """They lie behind every cursor."""
+    opened.source.insert_one({"updatedAt": datetime(1970, 1, 1, tzinfo=timezone.utc)})
+    result = documents.unseen_documents(opened)
+    assert result.detail.startswith("1: updatedAt lies before the document can have been made (_id ")
+    assert "--full" in result.remedy
+
+
+def test_a_writer_whose_clock_is_fast_is_told_with_how_much(opened: checks.Database) -> None:
+    """Less than a minute is nothing that anybody sees."""
+    now = datetime.now(timezone.utc)
+    opened.source.insert_one({"updatedAt": now + timedelta(seconds=50)})
+    assert documents.writers_clocks(opened).status == "ok"
+    opened.source.insert_one({"updatedAt": now + timedelta(hours=5.5, minutes=1)})
+    result = documents.writers_clocks(opened)
+    assert result.status == "warning"
+    assert "2 documents are dated ahead, the farthest by 5.5 hours" in result.detail
+    assert "NTP" in result.remedy
+
+
+def test_sources_that_count_for_nobody_are_told_by_value(opened: checks.Database) -> None:
+    """What the contract leaves out (import, wearables) is no fault; a new phone is, until it is set."""
+    now = datetime.now(timezone.utc)
+    usual = {"userId": ObjectId(), "updatedAt": now, "source": "manual"}
+    for change in ({"source": "import"}, {"heartRate": 60}, {"metrics": {"bloodOxygen": 0}}):
+        opened.source.insert_one({**usual, **change})
+    assert documents.sources(opened).status == "ok"
+    assert "1 × source:import" in documents.sources(opened).detail
+    opened.source.insert_many([{**usual, "source": "healthconnect"}, {**usual, "source": 5}])
+    opened.source.insert_many({**usual, "source": f"id {number}\x1b[2J" * 500} for number in range(40))
+    result = documents.sources(opened)
+    assert result.status == "warning"
+    assert "other kinds" in result.detail
+    assert result.detail.isprintable()
+    assert len(result.detail) < 500
+    assert "PHONE_SOURCES (now googlefit,manual)" in result.remedy
+    opened.source.delete_many({"source": {"$nin": ["manual", "import", "healthconnect"]}})
+    assert "1 × source:healthconnect" in documents.sources(opened).detail
+    chosen = opened.settings.model_copy(update={"phone_sources": "manual,healthconnect"})
+    assert documents.sources(checks.Database(chosen, opened.client)).status == "ok"
+
+
+def test_user_ids_of_other_types_are_told_with_an_example(opened: checks.Database) -> None:
+    """Nothing is computed of them, and nobody else counts them."""
+    opened.source.insert_many([{"userId": "5f0000000000000000000001"}, {"userId": 12}, {"userId": 13}])
+    result = documents.user_ids(opened)
+    assert result.status == "warning"
+    lines = result.detail.splitlines()
+    assert lines == [
+        "1: userId is text, for example '5f0000000000000000000001'",
+        "2: userId is an integer, for example 12",
+    ]
+    assert "$toObjectId" in result.remedy
+
+
+def test_days_of_another_zone_are_told_with_its_name(opened: checks.Database) -> None:
+    """A year of London's midnights, half of which are midnights of UTC too."""
+    user, now = ObjectId(), datetime.now(timezone.utc)
+    london = ZoneInfo("Europe/London")
+    opened.source.create_index([("userId", 1), ("date", 1)])
+    opened.source.insert_many(
+        {
+            "userId": user,
+            "updatedAt": now,
+            "date": datetime(2025, 1, 1, tzinfo=london) + timedelta(days=number),
+        }
+        for number in range(365)
+    )
+    result = documents.local_days(opened)
+    assert result.status == "warning"
+    assert "Europe/London" in result.detail
+    assert "ANALYTICS_TIMEZONE=Europe/London" in result.remedy
+    chosen = opened.settings.model_copy(update={"analytics_timezone": "Europe/London"})
+    assert documents.local_days(checks.Database(chosen, opened.client)).status == "ok"
 
 
 def test_a_clock_that_is_off_is_a_warning(opened: checks.Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from bson import ObjectId
 from pymongo.database import Database
 from typer.testing import CliRunner
 
+from contracts import ends
 from main import app
 from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_inspection import count_changes, field_range, find_stale, newest
@@ -114,6 +115,35 @@ def test_a_user_is_shown_day_by_day(command: Any, database: Database[dict[str, A
     assert view["stale"] is True
 
 
+def test_what_does_not_count_of_a_user_is_told_with_its_reason(
+    command: Any, database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two phones on one day, a new source, a watch, a text: all are told; PHONE_SOURCES is heeded."""
+    user, day = ObjectId(), datetime.now(timezone.utc) - timedelta(days=1)
+    usual = {"userId": user, "date": day, "source": "manual", "metrics": {"steps": 9000}, "updatedAt": day}
+    changes: list[dict[str, Any]] = [
+        {},
+        {"metrics": {"steps": 1200}, "updatedAt": day + timedelta(hours=1)},
+        {"date": day - timedelta(days=1), "source": "healthconnect"},
+        {"source": "new\nphone" * 99},
+        {"heartRate": 60},
+        {"metrics": "none"},
+    ]
+    database["healthmetrics"].insert_many([{**usual, **change} for change in changes])
+    view = json.loads(command("inspect", "--user", str(user), "--json")[1])
+    assert view["documents_by_end"] == ends(written=1, superseded=1, refused=1, left_out=3)
+    assert view["days"][-1]["steps"] == 1200
+    odd = next(reason for reason in view["reasons"] if reason.startswith("source:new\\nphone"))
+    assert len(odd) <= 50
+    assert view["reasons"] == {odd: 1, "source:healthconnect": 1, "wearable": 1, "metrics_not_a_document": 1}
+    text = command("inspect", "--user", str(user))[1]
+    assert "1 superseded by a later one of their day" in text
+    assert "1 × source:healthconnect" in text
+    monkeypatch.setenv("PHONE_SOURCES", "manual, healthconnect")
+    counts = json.loads(command("inspect", "--user", str(user), "--json")[1])["documents_by_end"]
+    assert counts == ends(written=2, superseded=1, refused=1, left_out=2)
+
+
 def test_an_unknown_user_is_an_error(command: Any) -> None:
     """A typing mistake must not look like a user without data."""
     assert command("inspect", "--user", str(ObjectId()))[0] != 0
@@ -149,13 +179,16 @@ def test_a_dry_run_tells_what_moving_the_cursor_would_do(
     database["healthmetrics"].insert_many(
         [{"userId": ObjectId(), "updatedAt": now - timedelta(hours=hours)} for hours in range(1, 11)]
     )
+    # Whatever lies there is counted as a document.
+    odd = [{"userId": [1], "updatedAt": now - timedelta(hours=4)}, {"userId": {"oid": 1}, "updatedAt": now}]
+    database["healthmetrics"].insert_many(odd)
     command("checkpoint", "set", (now - timedelta(hours=4.5)).isoformat())
     before = command("checkpoint", "show")
     code, text = command("checkpoint", "set", (now - timedelta(hours=8.5)).isoformat(), "--dry-run")
     assert code == 0
     assert "4 documents of 4 users changed between the two would be processed again" in text
     assert (
-        "4 documents of 4 users changed between the two would be SKIPPED"
+        "6 documents of 4 users changed between the two would be SKIPPED"
         in command("checkpoint", "set", "2999-01-01", "--dry-run")[1]
     )
     assert "6 documents of 6 users" in command("checkpoint", "reset", "--dry-run")[1]

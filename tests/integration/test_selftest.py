@@ -48,8 +48,11 @@ def bench(spark: SparkSession, database: Database[dict[str, Any]]) -> Bench:
     return Bench(spark, database)
 
 
-def test_every_figure_of_the_worked_example_is_found_and_nothing_stays(bench: Bench) -> None:
-    """Whatever else is in the collections is not touched."""
+def test_every_figure_of_the_worked_example_is_found_and_nothing_stays(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else is in the collections is not touched, and whichever phones count."""
+    monkeypatch.setenv("PHONE_SOURCES", "healthconnect")
     neighbour = {"userId": ObjectId(), "updatedAt": datetime.now(timezone.utc)}
     bench.source.insert_one(neighbour)
     bench.target.insert_one(dict(neighbour))

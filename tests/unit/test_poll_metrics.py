@@ -6,12 +6,16 @@ import itertools
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from contracts import BatchReport
 from monitoring.metrics import Metrics
 from monitoring.poll_metrics import PollMetrics
+from pipelines.health import writers_clocks
+from sources.mongo_census import Ahead
 from tests.unit.test_metrics import FILE, START, report, samples
 
 
@@ -105,3 +109,37 @@ def test_replaced_cursors_are_counted(bench: Bench) -> None:
     found = bench.idle(START)
     assert found["health_cursor_recoveries_total{previous}"] == 1
     assert found["health_cursor_recoveries_total{default}"] == 0
+
+
+def test_unknown_sources_are_counted_and_those_of_the_contract_are_not(bench: Bench) -> None:
+    """From 0, so that the alert sees the first batch too."""
+    assert bench.batch(report())["health_unknown_source_total"] == 0
+    reasons = {"wearable": 1, "source:import": 2, "source:healthconnect": 4, "source:(others)": 8}
+    found = bench.batch(replace(report(), left_out_by_reason=reasons))
+    assert found["health_unknown_source_total"] == 12
+    assert found["health_left_out_total{source:healthconnect}"] == 4
+
+
+def test_documents_ahead_are_measured_seldom_and_told_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every five minutes; a server that fails is asked again then."""
+    asked = []
+
+    def look(_source: object, _now: datetime) -> Ahead:
+        asked.append(bench.seconds)
+        if len(asked) == 2:
+            raise AutoReconnect
+        return Ahead(7, True, 19_800.0)
+
+    monkeypatch.setattr(writers_clocks, "look_ahead", look)
+    told: list[str] = []
+    monkeypatch.setattr(writers_clocks.logger, "warning", lambda text, **_: told.append(text))
+    clocks = writers_clocks.WritersClocks(MagicMock(), bench.poll, lambda: bench.seconds)
+    for seconds in (0, 299, 300, 599, 600, 900):
+        bench.seconds = seconds
+        clocks.look_due(START)
+    assert asked == [0, 300, 600, 900]
+    assert len([text for text in told if "330 minutes" in text]) == 1
+    found = bench.idle(START)
+    assert (found["health_ahead_documents"], found["health_ahead_seconds"]) == (7, 19_800)

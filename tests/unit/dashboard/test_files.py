@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts import ends
 from dashboard.data.batch_logs import MAX_BATCHES, read_batch_log
 from dashboard.data.health_data import HealthData
 from dashboard.data.metrics_file import read_metrics
@@ -106,3 +107,20 @@ def test_a_log_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
     loaded = data.batch_log()
     assert loaded.fault is not None
     assert loaded.fault.startswith("The batch log in LOG_DIRECTORY cannot be read: ")
+
+
+def test_ends_of_older_logs_are_told_in_todays_words(tmp_path: Path) -> None:
+    """A log is kept for ever; before the five ends it had `used`, `not_from_phone` and each reason."""
+    history = BatchHistory(tmp_path)
+    counts = ends(4, superseded=1, left_out=2)
+    history.record(report(1, records_by_outcome=counts, left_out_by_reason={"wearable": 2}))
+    (file,) = tmp_path.glob("batch_logs_*.jsonl")
+    old = json.loads(file.read_text())
+    del old["left_out_by_reason"]
+    old["records_by_outcome"] = {"used": 3, "not_from_phone": 1, "future_day": 5, "wrong_type_date": 1}
+    with file.open("a") as log:
+        log.write(json.dumps(old) + "\n")
+    found = read_batch_log(tmp_path)
+    assert found.unreadable == 0
+    assert found.ends == {"written": 7, "superseded": 1, "refused": 6, "left_out": 3}
+    assert found.left_out == {"wearable": 2}

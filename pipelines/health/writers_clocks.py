@@ -1,0 +1,56 @@
+"""Every few minutes: do documents wait because the clock of their writer is fast?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from pymongo.collection import Collection
+from pymongo.errors import PyMongoError
+
+from monitoring.logs import get_logger
+from monitoring.poll_metrics import PollMetrics
+from sources.mongo_census import look_ahead
+
+logger = get_logger(__name__)
+
+_EVERY_SECONDS = 300.0
+# Less is told by the metric alone.
+_TOLD_SECONDS = 300.0
+
+
+class WritersClocks:
+    """Measures how many documents are dated up to a day ahead, and how far; says so once when it is much."""
+
+    def __init__(
+        self,
+        source: Collection[dict[str, Any]],
+        metrics: PollMetrics,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._metrics = metrics
+        self._monotonic = monotonic
+        self._due = monotonic()
+        self._told = False
+
+    def look_due(self, now: datetime) -> None:
+        """Look if the time has come; `now` is the server's. A server that fails is asked again later."""
+        if self._monotonic() < self._due:
+            return
+        self._due = self._monotonic() + _EVERY_SECONDS
+        try:
+            ahead = look_ahead(self._source, now)
+        except PyMongoError as error:  # measuring must not stop the work
+            logger.warning("Documents dated ahead could not be counted", reason=type(error).__name__)
+            return
+        self._metrics.ahead(ahead.count, ahead.seconds)
+        is_much = ahead.seconds > _TOLD_SECONDS
+        if is_much and not self._told:
+            logger.warning(
+                f"⏰ {ahead.count} documents are dated ahead, the farthest by {ahead.seconds / 60:.0f} "
+                "minutes; each waits until then: the clock or time zone of the host that writes them is wrong"
+            )
+        self._told = is_much
