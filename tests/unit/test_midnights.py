@@ -11,8 +11,8 @@ import pytest
 
 from analytics.midnights import look_at_midnights
 
-# Summer time in the north and in the south, none, half and quarter hours, one that begins at midnight, and one
-# whose winter is the whole year of another.
+# Summer time in the north and in the south, none, half and quarter hours, one that begins at midnight, and
+# one whose winter is the whole year of another.
 ZONES = [
     "Europe/London", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Sydney",
     "Africa/Lagos", "Africa/Cairo", "Atlantic/Azores",
