@@ -91,7 +91,8 @@ class Server:
         clients = list(self.database["clients"].find())
         sold = {client["_id"]: client["sales_cents"] for client in clients}
         won = {
-            row["product_id"]: row["units_sold"] for row in read_published(self.database, "product_winners")
+            row["product_id"]: row.get("units_sold", 0)
+            for row in read_published(self.database, "product_winners")
         }
         self._rises("totals", totals, units)
         self._rises("clients", sold, cents)

@@ -19,7 +19,7 @@ from pipelines.stock.rankings import Rankings
 from pipelines.stock.upkeep import Upkeep
 from pipelines.stock.writer import Outcome, StockWriter
 from retry import RetryPolicy
-from sinks.stock_ledger import BatchKey, Settled
+from sinks.stock_ledger import BatchKey, Settled, StaleReadError
 from sources.mongo_client import connect
 from sources.publications import read_published
 from tests.stock_events import (
@@ -153,6 +153,26 @@ def test_what_arrives_in_the_middle_of_a_recount_counts_once(store: Database[dic
     assert writer.recount(arrive) == []
     assert store["clients"].count_documents({}) == 0
     writer.settle()
+    assert_totals_are_the_sum_of_the_invoices(store)
+
+
+def test_what_arrives_in_the_middle_of_a_batch_is_counted_before_that_ends(
+    store: Database[dict[str, Any]],
+) -> None:
+    """The batch begins again, so that its winners have all that it brought."""
+    writer = _start(store)
+    with pytest.raises(CrashError):
+        _write(writer, 0, [sale("I1", P1=20)], _die_with_the_invoices_stored)
+    held = store["sales"].find_one_and_delete({"_id": "I1"}) or {}
+    writer.settle()
+
+    def rows() -> list[dict[str, Any]]:
+        store["sales"].update_one({"_id": "I1"}, {"$setOnInsert": held}, upsert=True)
+        return [row(sale("I1", P1=20), 0)]
+
+    with pytest.raises(StaleReadError):
+        writer.write(BatchKey("q", 0), rows, _nothing, lambda: None, _nothing)
+    assert writer.write(BatchKey("q", 0), rows, _nothing, lambda: None, _nothing).written["sales"] == 1
     assert_totals_are_the_sum_of_the_invoices(store)
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from bson import Decimal128
+from bson import Decimal128, ObjectId
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect
 
@@ -17,6 +17,7 @@ from contracts import UnavailableError
 from sinks.mongo_publish import GRACE, Publication
 from sources.publications import read_published
 from tests.stock_events import CrashError, Crashing
+from tests.stock_server import LATE, Fault, Server
 
 _NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
 _NAME = "product_winners"
@@ -99,6 +100,38 @@ def test_old_rows_stay_for_the_grace_time_and_then_go(database: Database[dict[st
     assert database[_NAME].count_documents({}) > len(_ranking(3))
     publication.tidy(_NOW + 2 * GRACE)
     assert _version(list(database[_NAME].find().sort("rank", 1))) == 3
+
+
+def test_who_was_overtaken_neither_publishes_older_rows_nor_removes_newer_ones(
+    database: Database[dict[str, Any]],
+) -> None:
+    """A process stalls while it reads the totals; a removal it gave up on arrives after a new publication.
+
+    Nor when the clock of the newer one is behind: its generation comes after the other all the same.
+    """
+    first, second = Publication(database, _NAME), Publication(database, _NAME)
+    first.publish(partial(_ranking, 1), _NOW)
+
+    def overtaken() -> list[dict[str, Any]]:
+        second.publish(partial(_ranking, 3), _NOW)
+        return _ranking(2)
+
+    assert not first.publish(overtaken, _NOW)
+    assert _version(read_published(database, _NAME)) == 3
+    server = Server(database)
+    late = server.door(Fault(2, LATE, later=1_000))
+    with pytest.raises(AutoReconnect):
+        Publication(late, _NAME).tidy(_NOW + 2 * GRACE)
+    assert late.commands[-1] == (_NAME, "delete_many")
+    second.publish(partial(_ranking, 4), _NOW)
+    server.land()
+    assert _version(read_published(database, _NAME)) == 4
+    ahead = ObjectId.from_datetime(datetime(2100, 1, 1, tzinfo=timezone.utc))
+    database["publications"].update_one({}, {"$set": {"generation": ahead}})
+    second.publish(partial(_ranking, 5), _NOW)
+    second.tidy(_NOW)
+    assert (database["publications"].find_one({}) or {})["generation"] > ahead
+    assert _version(read_published(database, _NAME)) == 5
 
 
 def test_a_reader_who_never_finds_a_whole_version_says_so(database: Database[dict[str, Any]]) -> None:
