@@ -18,7 +18,15 @@ from contracts import CORRUPT, EVENT_COLUMNS, MAX_RECORD_BYTES
 RAW_TEXT = "_corrupt_record"
 # All text: what is wrong with a value is told by a rule with a name, not by the parser.
 CSV_SCHEMA = ", ".join(f"{name} STRING" for name in (*EVENT_COLUMNS, RAW_TEXT))
-CSV_OPTIONS = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": RAW_TEXT, "escape": '"'}
+CSV_OPTIONS = {
+    "mode": "PERMISSIVE",
+    "columnNameOfCorruptRecord": RAW_TEXT,
+    "escape": '"',
+    # What exports of databases have where there is no value.
+    "nullValue": "\\N",
+    # At more fields the parser fails, and the whole batch with it; no record has as many bytes.
+    "maxColumns": str(MAX_RECORD_BYTES + 1),
+}
 # Otherwise the optimizer drops columns that are not used, and what is corrupt would depend on them.
 SPARK_CONF = {
     "spark.sql.optimizer.enableCsvExpressionOptimization": "false",
@@ -34,6 +42,11 @@ MAX_TEXT_LENGTH = 500
 # A class of characters is looked up at once, one of ranges is not.
 _UUID = "(?d)^{8}-{4}-{4}-{4}-{12}$".replace("{", "[0123456789abcdefABCDEF]{")
 _NUMBER = "(?d)^[+-]?([0-9]{1,50}[.]?[0-9]{0,50}|[.][0-9]{1,50})([eE][+-]?[0-9]{1,3})?$"
+# RFC 4180: a field that begins with a quote ends with one, and those within are doubled. Otherwise the parser
+# takes the field as it is, with its quotes: where they are escaped by a backslash, or blanks are before them.
+# Java repeats a group with *+ without using the stack.
+_FIELD = r'(?:"[^"]*+(?:""[^"]*+)*+"[ \\t\\r\\n]*+|(?![ \\t]*+")[^,]*+)'
+_QUOTED_WELL = rf"^{_FIELD}(?:,{_FIELD})*+\\z"
 _LONGEST = len("2026-01-01T00:00:00.000000Z")
 # Most are such texts already, and making one takes half as long as parsing a whole record.
 _UTC_TEXT = (
@@ -54,11 +67,13 @@ _REQUIRED = tuple(name for name in EVENT_COLUMNS if name != "price")
 # The first that holds names the refusal. The columns are trimmed texts, empty where there is none; `amount`
 # is the price as NUMERIC(10,2) holds it, null when it is too large; `moment` the time, null when it is none.
 RULES: dict[str, str] = {
+    "unreadable_file": "line = 0",
     "wrong_header": "header IS NOT NULL",
     "record_too_long": f"octet_length(raw) > {MAX_RECORD_BYTES}",
     "invalid_utf8": "NOT is_valid_utf8(CAST(raw AS STRING))",
     "nul_character": "contains(raw, x'00')",
     CORRUPT: f"{RAW_TEXT} IS NOT NULL",
+    "broken_quotes": f"contains(raw, x'22') AND NOT CAST(raw AS STRING) RLIKE '{_QUOTED_WELL}'",
     **{f"missing_{name}": f"{name} = ''" for name in _REQUIRED},
     **{
         f"{name}_too_long": f"octet_length(raw) > {MAX_TEXT_LENGTH} AND length({name}) > {MAX_TEXT_LENGTH}"
@@ -72,6 +87,11 @@ RULES: dict[str, str] = {
     "price_overflow": "price <> '' AND amount IS NULL",
     "invalid_timestamp": "moment IS NULL",
     "future_timestamp": "CAST(unix_micros(moment) AS DECIMAL(18,0)) > latest",
+}
+# Refusals that concern a file as a whole, as people are told of them.
+WHOLE_FILES = {
+    "unreadable_file": "the file could not be read to its end; `dlq retry` reads it again",
+    "wrong_header": f"its first line is not {','.join(EVENT_COLUMNS)}, so all its records are refused",
 }
 
 
@@ -89,6 +109,7 @@ def judge(records: DataFrame, now: datetime) -> DataFrame:
     )
     typed = trimmed.withColumns(
         {
+            "price": F.expr("IF(lower(price) = 'null', '', price)"),
             "amount": F.expr(
                 f"IF(price <> '' AND price RLIKE '{_NUMBER}', try_cast(price AS DECIMAL(10,2)), NULL)"
             ),

@@ -1,9 +1,15 @@
-"""Connections to PostgreSQL, waiting for it at the start, and which of its errors pass by themselves."""
+"""Connections to PostgreSQL, what a transaction fixes for itself, waiting for the server, errors that pass.
+
+Every connection of the project comes from `connect`, and every statement runs in a `transaction`. What a
+role, a database or the environment says of text, dates, waiting and commits is fixed there with SET LOCAL,
+which ends with the transaction: a pooler may hand the server's connection to another program then.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, cast
 
@@ -20,10 +26,30 @@ _OPTIONS: dict[str, Any] = {
     "tcp_user_timeout": 60_000,
     "application_name": "ecommerce",
 }
+# What is sent is UTF-8, whatever a DSN, a role or PGCLIENTENCODING says; poolers know this option. A pooler
+# would not know a statement again that was prepared on another connection of the server.
+_ALWAYS: dict[str, Any] = {"client_encoding": "UTF8", "prepare_threshold": None}
+_FIXED = {
+    "DateStyle": "'ISO, YMD'",
+    "TimeZone": "'UTC'",
+    "IntervalStyle": "'postgres'",
+    "standard_conforming_strings": "on",
+    "bytea_output": "'hex'",
+    "extra_float_digits": "1",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+_FIXED_SINCE = {"transaction_timeout": (170_000, "0")}
+# What is committed must survive a crash of the server; how many standbys must have it is the owner's affair.
+_DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+)
 _WAIT_SECONDS = 2.0
-# Connection exceptions, the server stopping or starting, too many connections, deadlock, serialization.
+# Connection exceptions, the server stopping or starting, too many connections, deadlock, serialization, and a
+# server that may only be read: a replica that is to be promoted, a disk that is full.
 _TRANSIENT_CLASSES = ("08",)
-_TRANSIENT_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "40P01", "40001"})
+_TRANSIENT_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "40P01", "40001", "25006"})
 # Wrong password, unknown role, unknown database, no right to connect.
 _REFUSED_STATES = frozenset({"28P01", "28000", "3D000", "42501"})
 _REFUSED_TEXTS = (
@@ -34,11 +60,44 @@ _REFUSED_TEXTS = (
 )
 
 
-def connect(dsn: str, **options: Any) -> psycopg.Connection[tuple[Any, ...]]:
-    """A connection; options in the DSN go before ours. Raises psycopg's errors."""
+def connect(dsn: str, read_only: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
+    """A connection in autocommit, whose statements belong into a `transaction`; raises psycopg's errors.
+
+    Options in the DSN go before ours. A `read_only` connection sees one snapshot in each transaction.
+    """
     given = psycopg.conninfo.conninfo_to_dict(dsn)
     chosen = {name: value for name, value in _OPTIONS.items() if name not in given}
-    return psycopg.connect(dsn, **chosen, **options)
+    connection = psycopg.connect(dsn, **chosen, **_ALWAYS, autocommit=True)
+    level = psycopg.IsolationLevel
+    connection.isolation_level = level.REPEATABLE_READ if read_only else level.READ_COMMITTED
+    connection.read_only = read_only or None
+    return connection
+
+
+@contextmanager
+def transaction(connection: psycopg.Connection[Any], **settings: str) -> Iterator[None]:
+    """A transaction of the block's statements; `settings` (lock_timeout="'2s'") go before the fixed."""
+    with connection.transaction():
+        fixed = {
+            name: value for name, (since, value) in _FIXED_SINCE.items() if _version(connection) >= since
+        }
+        chosen = _FIXED | fixed | settings
+        statements = [f"SET LOCAL {name} = {value}" for name, value in chosen.items()]
+        if "synchronous_commit" not in settings:
+            statements.append(_DURABLE)
+        connection.execute("; ".join(statements))
+        yield
+
+
+@contextmanager
+def session(dsn: str, read_only: bool = False, **settings: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection for one transaction, as `connect` and `transaction` tell."""
+    with connect(dsn, read_only) as connection, transaction(connection, **settings):
+        yield connection
+
+
+def _version(connection: psycopg.Connection[Any]) -> int:
+    return connection.info.server_version
 
 
 def is_transient_state(sqlstate: str | None) -> bool:
@@ -48,6 +107,8 @@ def is_transient_state(sqlstate: str | None) -> bool:
 
 def is_transient_postgres(error: BaseException) -> bool:
     """Whether a statement failed because of the connection or the server's state, not of itself."""
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return True
     if not isinstance(error, psycopg.OperationalError):
         return False
     return is_transient_state(error.sqlstate) and not _is_refused(error)
@@ -69,7 +130,7 @@ def wait_for_server(
     ends = monotonic() + seconds
     while True:
         try:
-            with connect(dsn) as connection:
+            with session(dsn) as connection:
                 connection.execute("SELECT 1")
         except psycopg.OperationalError as error:
             if _is_refused(error):

@@ -1,23 +1,36 @@
-"""The one transaction of a batch: events and ledger, all or nothing."""
+"""The one transaction of a batch: events and ledger, all or nothing; an id has one event for good."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from contracts import EVENT_COLUMNS
 from sinks.postgres_client import server_time
 from sinks.postgres_insertion import Insertion, Latency
-from sinks.postgres_schema import LEDGER
-from sinks.postgres_staging import Staged
+from sinks.postgres_schema import EVENTS, LEDGER
+from sinks.postgres_staging import LostRowsError, Staged
 from sinks.stream_letters import RejectedRecord
 
+CONFLICT = "conflict"
 _FETCH_ROWS = 2_000
+_CONTENT = [name for name in EVENT_COLUMNS if name != "event_id"]
+_CONFLICTING = (
+    f"FROM {{}} AS s JOIN {EVENTS} AS e USING (event_id) WHERE reason IS NULL AND writer = ANY(%s::xid8[])"
+    f" AND ({', '.join(f's.{name}' for name in _CONTENT)})"
+    f" IS DISTINCT FROM ({', '.join(f'e.{name}' for name in _CONTENT)})"
+)
+_REFUSED = (
+    "SELECT reason, file, line, raw, header FROM {} WHERE reason IS NOT NULL AND writer = ANY(%s::xid8[])"
+    " ORDER BY file, reason, line"
+)
+_CONFLICTS = f"SELECT '{CONFLICT}', file, line, raw, header {_CONFLICTING} ORDER BY file, line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +69,21 @@ def mark_reported(connection: psycopg.Connection[Any], query_id: str, batch_id: 
     )
 
 
-def commit_batch(
+def complete_batch(
     insertion: Insertion,
     staged: Staged,
     key: tuple[str, int] | None,
     started_at: datetime,
     keep_rejected: Callable[[Iterator[RejectedRecord]], None],
+    place: Callable[[], Staged],
     step: Callable[[str], None] = lambda _name: None,
 ) -> Outcome:
-    """Insert what is left, note the batch under `key` (query id, batch id) in the ledger, if any, and commit.
+    """Insert what is left, note the batch under `key` (query id, batch id) in the ledger, if any.
 
-    `keep_rejected` gets the refused records by file, reason and line, and must have stored them when it
-    returns; `step` is told what is done. Raises whatever the functions and PostgreSQL raise; then nothing is
+    The caller commits. `keep_rejected` gets the refused records by file, reason and line, and must have
+    stored them when it returns; `place` stages the events that count once more, with their files and lines,
+    and is only called when one of them is refused as a `conflict`: another event has its id. `step` is told
+    what is done. Raises LostRowsError and whatever the functions and PostgreSQL raise; then nothing may be
     committed.
     """
     connection = insertion.connection
@@ -75,13 +91,18 @@ def commit_batch(
     rejected = {reason: count for reason, count in staged.by_reason.items() if reason is not None}
     valid = staged.by_reason.get(None, 0)
     if rejected:
-        keep_rejected(_rejected(connection, staged))
+        keep_rejected(_records(connection, _REFUSED, staged))
     step("dead_letters")
     insertion.insert_rest(staged.writers)
+    conflicts = _count_conflicts(connection, staged.table, insertion.incomplete)
+    if conflicts:
+        conflicts = _insert_in_order(insertion, valid, place, keep_rejected)
+        rejected[CONFLICT] = conflicts
+    duplicates = valid - insertion.inserted - conflicts
     outcome = Outcome(
         sum(staged.by_reason.values()),
         insertion.inserted,
-        valid - insertion.inserted,
+        duplicates,
         rejected,
         insertion.latency,
         started_at,
@@ -90,8 +111,23 @@ def commit_batch(
     if key is not None:
         _note(connection, key, outcome)
     step("insert")
-    connection.commit()
     return outcome
+
+
+def _insert_in_order(
+    insertion: Insertion,
+    valid: int,
+    place: Callable[[], Staged],
+    keep_rejected: Callable[[Iterator[RejectedRecord]], None],
+) -> int:
+    """Once more, so that the first of a file's events with the same id counts; the number of the others."""
+    placed = place()
+    if placed.by_reason.get(None, 0) != valid:
+        raise LostRowsError("the files were changed while their batch ran")
+    insertion.begin_again(placed.table)
+    insertion.insert(placed.writers, "event_id, file, line")
+    keep_rejected(_records(insertion.connection, _CONFLICTS, placed))
+    return _count_conflicts(insertion.connection, placed.table, placed.writers)
 
 
 def _note(connection: psycopg.Connection[Any], key: tuple[str, int], outcome: Outcome) -> None:
@@ -111,14 +147,21 @@ def _note(connection: psycopg.Connection[Any], key: tuple[str, int], outcome: Ou
     )
 
 
-def _rejected(connection: psycopg.Connection[Any], staged: Staged) -> Iterator[RejectedRecord]:
-    query = sql.SQL(
-        "SELECT reason, file, line, raw, header FROM {} WHERE reason IS NOT NULL"
-        " AND writer = ANY(%s::xid8[]) ORDER BY file, reason, line"
-    )
+def _count_conflicts(connection: psycopg.Connection[Any], table: str, writers: Collection[str]) -> int:
+    """Staged events whose id another event has, stored before or in this batch."""
+    if not writers:
+        return 0
+    query = sql.SQL(f"SELECT count(*) {_CONFLICTING}").format(sql.Identifier(table))
+    ((found,),) = connection.execute(query, [list(writers)]).fetchall()
+    return int(found)
+
+
+def _records(
+    connection: psycopg.Connection[Any], query: LiteralString, staged: Staged
+) -> Iterator[RejectedRecord]:
     with connection.cursor("rejected", binary=True) as cursor:
         cursor.itersize = _FETCH_ROWS
-        cursor.execute(query.format(sql.Identifier(staged.table)), [staged.writers])
+        cursor.execute(sql.SQL(query).format(sql.Identifier(staged.table)), [staged.writers])
         for row in cursor:
             yield RejectedRecord(*row)
 

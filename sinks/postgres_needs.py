@@ -60,6 +60,33 @@ _HAS_KEY = """
 """
 
 
+# In a database of another encoding PostgreSQL converts what is sent, and fails at what that cannot hold;
+# SQL_ASCII stores the bytes as they are sent.
+_ENCODINGS = ("UTF8", "SQL_ASCII")
+
+
+def place_fault(connection: psycopg.Connection[Any]) -> str | None:
+    """Why no batch can be stored in the database as it is set up, with the remedy; None when it can."""
+    encoding = _one(connection, "SHOW server_encoding")
+    if encoding not in _ENCODINGS:
+        return (
+            f"The database of POSTGRES_DSN has the encoding {encoding}, which cannot hold every text. Make "
+            "another (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0), move the tables with pg_dump, "
+            "and correct POSTGRES_DSN."
+        )
+    if _one(connection, "SELECT current_schema()") is None:
+        return (
+            f"The search_path of the user of POSTGRES_DSN ({_one(connection, 'SHOW search_path')}) names no "
+            "schema that exists and that it may use. Make one, or ALTER ROLE … SET search_path = public."
+        )
+    if _one(connection, "SHOW transaction_read_only") == "on":
+        return (
+            "The database of POSTGRES_DSN can only be read: it is a replica, or has "
+            "default_transaction_read_only on, as its user may. Name the primary, or switch that off."
+        )
+    return None
+
+
 def column_fault(connection: psycopg.Connection[Any]) -> str | None:
     """What is wrong with a table that exists, naming table and column; None when nothing is."""
     for table, expected in _COLUMNS.items():

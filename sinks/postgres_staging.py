@@ -3,7 +3,7 @@
 A staging table belongs to one try of one batch, so what an abandoned try still sends cannot reach another.
 Within it a row carries the transaction that wrote it, its writer: a task that ran twice (speculation, a
 retry) left rows of two tries, and only those of the successful one count. A task is a new writer every
-PIECE_ROWS rows; each is announced on a channel named like the table, so that it can be inserted meanwhile.
+PIECE_ROWS rows; each has a row in a small table beside, so that it can be inserted meanwhile.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from contracts import EVENT_COLUMNS, MAX_RECORD_BYTES
-from sinks.postgres_client import connect, is_transient_state
+from sinks.postgres_client import connect, is_transient_state, session, transaction
 
 _EVENT_TYPES = {
     "event_id": "UUID",
@@ -36,11 +36,12 @@ _EVENT_TYPES = {
 }
 _REFUSAL_COLUMNS = {"reason": "TEXT", "file": "TEXT", "line": "BIGINT", "header": "TEXT", "raw": "BYTEA"}
 _COLUMNS = {**_EVENT_TYPES, **_REFUSAL_COLUMNS}
+_WRITER = "writer XID8 NOT NULL DEFAULT pg_current_xact_id()"
 _RESULT = "writer STRING, rows BIGINT, error STRING, sqlstate STRING"
 PIECE_ROWS = 20_000
-_PREFIX = "ecommerce_staging_"
+_PREFIX, _PIECES, _PLACED = "ecommerce_staging_", "_pieces", "_placed"
 # How long dropping waits for a task that is still writing; what is left goes the next time.
-_DROP_WAIT = "2s"
+_DROP_WAIT = "'2s'"
 
 
 class LostRowsError(Exception):
@@ -64,63 +65,91 @@ class Staged:
     by_reason: Mapping[str | None, int]
 
 
-def create_table(connection: psycopg.Connection[Any]) -> str:
-    """Make a staging table and return its name; it belongs to `connection`, which must be in autocommit.
+def new_table() -> str:
+    """A name for the staging table of one try; whoever uses the table locks it first (`lock`)."""
+    return f"{_PREFIX}{secrets.token_hex(8)}"
+
+
+def pieces_of(table: str) -> str:
+    """The table beside a staging table: each piece there with its `writer`, `rows` and `valid` events."""
+    return f"{table}{_PIECES}"
+
+
+def placed_of(table: str) -> str:
+    """The staging table for the same batch's events once more, with their places; it shares the lock."""
+    return f"{table}{_PLACED}"
+
+
+def lock(connection: psycopg.Connection[Any], table: str) -> None:
+    """Tell other programs that a table is in use, for as long as the transaction of `connection` lasts."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [table])
+
+
+def create_table(connection: psycopg.Connection[Any], table: str) -> None:
+    """Make a staging table and that of its pieces.
 
     UNLOGGED: a crash of the server empties it, which the count of rows shows.
     """
-    table = f"{_PREFIX}{secrets.token_hex(8)}"
     columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
     # The writer goes first, because it is what every insertion looks at in every row.
-    statement = sql.SQL(
-        f"CREATE UNLOGGED TABLE {{}} (writer XID8 NOT NULL DEFAULT pg_current_xact_id(), {columns})"
+    statement = (
+        f"CREATE UNLOGGED TABLE {{}} ({_WRITER}, {columns});"
+        f" CREATE UNLOGGED TABLE {{}} ({_WRITER}, rows BIGINT, valid BIGINT)"
     )
-    # The lock tells that the table is in use; PostgreSQL releases it with the connection, whatever ends that.
-    connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [table])
-    connection.execute(statement.format(sql.Identifier(table)))
-    return table
+    with transaction(connection):
+        connection.execute(sql.SQL(statement).format(sql.Identifier(table), sql.Identifier(pieces_of(table))))
 
 
 def drop_table(connection: psycopg.Connection[Any], table: str) -> None:
-    """Drop a staging table, unless a task is still writing to it: then `drop_leftovers` will."""
-    with suppress(psycopg.errors.LockNotAvailable), connection.transaction():
-        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_DROP_WAIT))
-        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(table)))
-    connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [table])
+    """Drop what was made for a try, unless a task is still writing to it: then `drop_leftovers` will."""
+    with suppress(psycopg.errors.LockNotAvailable), transaction(connection, lock_timeout=_DROP_WAIT):
+        _drop(connection, table)
 
 
 def drop_leftovers(connection: psycopg.Connection[Any]) -> int:
     """Drop the staging tables whose try is gone, those of other users excepted, and return their number."""
-    found = connection.execute(
-        "SELECT relname FROM pg_class WHERE relkind = 'r' AND starts_with(relname, %s)"
-        " AND relnamespace = current_schema()::regnamespace AND pg_has_role(relowner, 'USAGE')",
-        [_PREFIX],
-    )
-    orphans = [table for (table,) in found if _try_lock(connection, table)]
-    for table in orphans:
-        drop_table(connection, table)
-    return len(orphans)
+    with transaction(connection):
+        found = connection.execute(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND starts_with(relname, %s)"
+            " AND NOT relname LIKE ANY(%s) AND pg_has_role(relowner, 'USAGE') AND relnamespace ="
+            " (SELECT oid FROM pg_namespace WHERE nspname = current_schema())",
+            [_PREFIX, [f"%{_PIECES}", f"%{_PLACED}"]],
+        ).fetchall()
+    return sum(_drop_unused(connection, table) for (table,) in found)
 
 
-def _try_lock(connection: psycopg.Connection[Any], table: str) -> bool:
-    row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [table]).fetchone()
-    return bool(row and row[0])
+def _drop_unused(connection: psycopg.Connection[Any], table: str) -> bool:
+    unused = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
+    with suppress(psycopg.errors.LockNotAvailable), transaction(connection, lock_timeout=_DROP_WAIT):
+        if connection.execute(unused, [table]).fetchone() == (True,):
+            _drop(connection, table)
+            return True
+    return False
 
 
-def stage(judged: DataFrame, dsn: str, table: str) -> Staged:
+def _drop(connection: psycopg.Connection[Any], table: str) -> None:
+    placed = placed_of(table)
+    tables = map(sql.Identifier, (table, pieces_of(table), placed, pieces_of(placed)))
+    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(tables)))
+
+
+def stage(judged: DataFrame, dsn: str, table: str, placed: bool = False) -> Staged:
     """Send every row of `judged` (analytics.ecommerce.judge) into `table`.
 
-    Raises StagingError when a task lost its connection or was refused, LostRowsError, and psycopg's errors.
+    With `placed` the events that count have file, line and text too. Raises StagingError when a task lost its
+    connection or was refused, LostRowsError, and psycopg's errors.
     """
     # A task keeps Java, Python and the server busy at once. With more of them the insertion, which takes
     # longer than staging, would wait for a core of a machine that runs both.
     tasks = max(1, judged.sparkSession.sparkContext.defaultParallelism // 2)
-    lines = judged.select(copy_line().alias("copy_line")).coalesce(tasks)
+    lines = judged.select(copy_line(placed).alias("copy_line"), F.expr("reason IS NULL AS valid")).coalesce(
+        tasks
+    )
     results = lines.mapInArrow(lambda batches: _copy(batches, dsn, table), _RESULT).collect()
     for result in results:
         if result.error:
             raise StagingError(result.error, result.sqlstate)
-    with connect(dsn) as connection:
+    with session(dsn) as connection:
         return count(connection, table, [result.writer for result in results], sum(r.rows for r in results))
 
 
@@ -139,19 +168,22 @@ def count(connection: psycopg.Connection[Any], table: str, writers: Sequence[str
     return Staged(table, writers, by_reason)
 
 
-def copy_line() -> Column:
-    """A judged row in COPY's CSV format, made by Spark, so that Python never touches a single row."""
-    commas = "," * len(EVENT_COLUMNS)
-    refusal = (
-        f"concat('{commas}', reason, ',', {_quoted('file')}, ',', line, ',',"
-        f" coalesce({_quoted('header')}, ''),"
-        f" ',\\\\x', hex(substring(raw, 1, {MAX_RECORD_BYTES + 1})), '\\n')"
+def copy_line(placed: bool = False) -> Column:
+    """A judged row in COPY's CSV format, made by Spark, so that Python never touches a single row.
+
+    Where it came from is part of refused rows, and with `placed` of all.
+    """
+    place = (
+        f"{_quoted('file')}, ',', line, ',', coalesce({_quoted('header')}, ''),"
+        f" ',\\\\x', hex(substring(raw, 1, {MAX_RECORD_BYTES + 1})), '\\n'"
     )
-    return F.expr(f"IF(reason IS NULL, {_event_line()}, {refusal})")
+    refusal = f"concat('{',' * len(EVENT_COLUMNS)}', reason, ',', {place})"
+    end = f"',,', {place}" if placed else f"'{',' * len(_REFUSAL_COLUMNS)}\\n'"
+    return F.expr(f"IF(reason IS NULL, concat({_event_fields()}, {end}), {refusal})")
 
 
-def _event_line() -> str:
-    """One concat of fields and the texts between them: it is made for every row."""
+def _event_fields() -> str:
+    """Fields and the texts between them, for one concat: it is made for every row."""
     parts, between = [], ""
     for name, kind in _EVENT_TYPES.items():
         quote = '"' if kind == "TEXT" else ""
@@ -160,7 +192,7 @@ def _event_line() -> str:
         field = f"IF(contains(raw, x'22'), {_doubled(name)}, {name})" if quote else field
         parts += [f"'{between}{quote}'", field]
         between = f"{quote},"
-    return f"concat({', '.join(parts)}, '{',' * len(_REFUSAL_COLUMNS)}\\n')"
+    return ", ".join(parts)
 
 
 def _quoted(name: str) -> str:
@@ -179,9 +211,7 @@ def _copy(batches: Iterable[pa.RecordBatch], dsn: str, table: str) -> Iterator[p
     error, sqlstate = None, None
     try:
         if first is not None:
-            with connect(dsn, autocommit=True) as connection:
-                # A lost staging row fails the batch before its commit, so no need to wait for the disk.
-                connection.execute("SET synchronous_commit = off")
+            with connect(dsn) as connection:
                 while first is not None:
                     sent.append(_send_piece(connection, table, chain([first], filled)))
                     first = next(filled, None)
@@ -205,18 +235,19 @@ def _send_piece(
 ) -> tuple[str, int]:
     """One COPY in one transaction, of batches up to PIECE_ROWS; its writer and rows, as it is announced."""
     statement = sql.SQL(f"COPY {{}} ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT csv)")
-    rows = 0
-    with connection.transaction(), connection.cursor() as cursor:
+    rows, valid = 0, 0
+    # A lost staging row fails the batch before its commit, so no need to wait for the disk.
+    with transaction(connection, synchronous_commit="off"), connection.cursor() as cursor:
         with cursor.copy(statement.format(sql.Identifier(table))) as copy:
             for batch in batches:
                 copy.write(_text(batch.column(0)))
                 rows += batch.num_rows
+                valid += batch.column(1).true_count
                 if rows >= PIECE_ROWS:
                     break
-        announced = (
-            "SELECT xid, pg_notify(%s, xid || ' ' || %s) FROM (SELECT pg_current_xact_id()::text xid) x"
-        )
-        ((writer, _),) = cursor.execute(announced, [table, rows]).fetchall()
+        announce = sql.SQL("INSERT INTO {} (rows, valid) VALUES (%s, %s) RETURNING writer::text")
+        pieces = sql.Identifier(pieces_of(table))
+        ((writer,),) = cursor.execute(announce.format(pieces), [rows, valid]).fetchall()
     return writer, rows
 
 

@@ -1,36 +1,102 @@
-"""A folder of CSV files as a stream: Spark notes which files were read, the records come from csv_records."""
+"""A folder of CSV files as a stream: Spark notes which files were read, the records come from csv_reader."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sources.csv_records import SCHEMA, read_files
+from sources.csv_reader import SCHEMA, read_files
 
-# Of this format only the path is asked for, so Spark itself reads no content.
+# Spark itself opens no file: its reader fails at some names, and the whole batch with it.
 _FORMAT = "binaryFile"
 _FORMAT_SCHEMA = "path STRING, modificationTime TIMESTAMP, length BIGINT, content BINARY"
-# By default Spark passes by files a week older than the newest, without a word.
-_MAX_AGE = "36500d"
+_ENDING = ".csv"
+_GLOB = "[!._]*.[cC][sS][vV]"
+# By default Spark passes by files a week older than the newest, without a word, and one may be dated 2200.
+_MAX_AGE = "365000d"
 
 
 def new_files(spark: SparkSession, folder: Path, max_files: int) -> DataFrame:
-    """A stream of the column `path`: files `*.csv` of `folder`, each once, the oldest first.
+    """A stream of files `*.csv` of `folder`, in any case, each once, the oldest first.
 
-    Names that begin with a dot or an underscore are left alone: they are being written. A file that is
-    written again under the same name is not read again.
+    Which files a batch is about is told by `files_of_batch`; its rows must not be read. Names that begin with
+    a dot or an underscore are left alone: they are being written. A file that is written again under the same
+    name is not read again.
     """
     # Spark takes the folder's name for a pattern.
     location = re.sub(r"([\\*?\[\]{}])", r"\\\1", str(folder.absolute()))
     reader = spark.readStream.format(_FORMAT).schema(_FORMAT_SCHEMA)
-    reader = reader.option("maxFilesPerTrigger", max_files).option("pathGlobFilter", "*.csv")
+    reader = reader.option("maxFilesPerTrigger", max_files).option("pathGlobFilter", _GLOB)
     return reader.option("maxFileAge", _MAX_AGE).load(location).select("path")
 
 
-def records(files: DataFrame, columns: Sequence[str]) -> DataFrame:
-    """The records of `files` (column `path`) as csv_records.SCHEMA, read on the executors."""
-    return files.mapInArrow(partial(read_files, columns=tuple(columns)), SCHEMA)
+def files_of_batch(checkpoint: Path, number: int) -> list[str]:
+    """The files of a batch, by what Spark noted in the stream's checkpoint before the batch began.
+
+    Also those that are gone by now. Raises OSError when the checkpoint cannot be read.
+    """
+    before = _offset(checkpoint, number - 1) if number else -1
+    found = []
+    for offset in range(before + 1, _offset(checkpoint, number) + 1):
+        for line in _log(checkpoint / "sources" / "0", offset):
+            entry = json.loads(line)
+            if entry["batchId"] == offset:
+                found.append(re.sub("^file:(//)?", "", unquote(entry["path"])))
+    return found
+
+
+def _offset(checkpoint: Path, number: int) -> int:
+    # The version, the batch's settings, and one line a source.
+    lines = (checkpoint / "offsets" / str(number)).read_text(encoding="utf-8").splitlines()
+    return int(json.loads(lines[2])["logOffset"])
+
+
+def _log(folder: Path, offset: int) -> Iterator[str]:
+    """The lines about an offset's files; every tenth log file has those of all before it, which then go."""
+    path = folder / str(offset)
+    if not path.exists():
+        compacted = sorted(int(file.stem) for file in folder.glob("*.compact"))
+        path = folder / f"{next((number for number in compacted if number >= offset), offset)}.compact"
+    with path.open(encoding="utf-8") as file:
+        yield from (line for line in file if f'"batchId":{offset}' in line)
+
+
+def records(spark: SparkSession, paths: Sequence[str], columns: Sequence[str]) -> DataFrame:
+    """The records of the files `paths` as csv_reader.SCHEMA, read on the executors."""
+    numbers = spark.range(0, len(paths), numPartitions=max(1, len(paths)))
+    return numbers.mapInArrow(partial(read_files, paths=tuple(paths), columns=tuple(columns)), SCHEMA)
+
+
+def passed_over(folder: Path, encoding: str) -> Iterator[tuple[str, str]]:
+    """Name and reason of what lies in `folder` and is never read, what is being written excepted.
+
+    `encoding` is that of file names in Java (its property sun.jnu.encoding). Raises OSError.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith((".", "_")):
+                reason = _why_passed_over(entry, encoding)
+                if reason is not None:
+                    yield entry.name, reason
+
+
+def _why_passed_over(entry: os.DirEntry[str], encoding: str) -> str | None:
+    if entry.is_dir():
+        hides = "; one with = in its name hides the files beside it" if "=" in entry.name else ""
+        return f"files in folders below are not read{hides}"
+    if not entry.name.lower().endswith(_ENDING):
+        return f"the name does not end in {_ENDING}"
+    if not entry.is_file():
+        return "a link to nothing, or no regular file"
+    try:
+        entry.name.encode(encoding)
+    except (UnicodeError, LookupError):
+        return f"Java cannot read the name, it is not {encoding}: use other letters or a UTF-8 locale"
+    return None

@@ -1,4 +1,4 @@
-"""Cuts CSV files into records (RFC 4180), each with its file and line; runs on the executors.
+"""Cuts the bytes of CSV files into records (RFC 4180), each with its line; runs on the executors.
 
 A record is cut here and parsed by Spark afterwards, so that one that cannot be parsed still has its place
 and its text. The work is done on whole chunks of bytes: no step runs once a record, except for records with
@@ -10,21 +10,19 @@ number of fields and at most MAX_RECORD_BYTES, and are records of their own othe
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
-import pyarrow as pa
 
 from contracts import MAX_RECORD_BYTES
 
 CHUNK_BYTES = 4 * 1024 * 1024
-SCHEMA = "file STRING, line BIGINT, raw BINARY, header STRING"
+LINE_ENDS = (b"\n", b"\r")
 
-_NEWLINE, _QUOTE = 10, 34
-_BOM = b"\xef\xbb\xbf"
+_NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,88 +34,61 @@ class Records:
     lines: Any
 
 
-def read_files(batches: Iterator[pa.RecordBatch], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """For `mapInArrow`: each file of the column `path` as rows of SCHEMA, without its header and empty lines.
-
-    `header` is null, or what a file has instead of the header that `columns` make; all its records have it.
-    Raises OSError when a file cannot be read.
-    """
-    for batch in batches:
-        for path in batch.column("path").to_pylist():
-            name = path.removeprefix("file:")
-            with open(name, "rb") as file:  # noqa: PTH123 - the name may hold what Path would change
-                yield from _rows(name, records_of(file, len(columns)), columns)
-
-
-def _rows(name: str, pieces: Iterator[Records], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    header: str | None = None
-    for number, piece in enumerate(pieces):
-        first = 0
-        if number == 0:
-            first = 1
-            header = wrong_header(piece.data[: piece.starts[1]], columns)
-        count = len(piece.lines) - first
-        if count <= 0:
-            continue
-        offsets = pa.py_buffer(piece.starts[first:].astype(np.int32))
-        raw = pa.Array.from_buffers(pa.binary(), count, [None, offsets, pa.py_buffer(piece.data)])
-        arrays = [pa.repeat(name, count), pa.array(piece.lines[first:]), raw]
-        arrays.append(pa.repeat(header, count) if header is not None else pa.nulls(count, pa.string()))
-        rows = pa.RecordBatch.from_arrays(arrays, ["file", "line", "raw", "header"])
-        lengths = np.diff(piece.starts[first:])
-        yield _without_blanks(rows, piece.data, lengths, piece.starts[first:-1])
-
-
-def _without_blanks(rows: pa.RecordBatch, data: bytes, lengths: Any, starts: Any) -> pa.RecordBatch:
-    """Lines of nothing but a line end are no records."""
-    short = np.flatnonzero(lengths <= 2)
-    if not len(short):
-        return rows
-    keep = np.ones(len(lengths), dtype=bool)
-    for index in short:
-        keep[index] = data[starts[index] : starts[index] + lengths[index]].strip(b"\r\n") != b""
-    return rows.filter(pa.array(keep))
-
-
-def wrong_header(line: bytes, columns: Sequence[str]) -> str | None:
-    """None when `line` names the `columns` in their order (any case, blanks around); else the line's text."""
-    text = line.removeprefix(_BOM).decode("utf-8", "replace").rstrip("\r\n")
-    names = next(csv.reader([text]), []) if "\n" not in text and "\0" not in text else []
-    same = [name.strip().lower() for name in names] == list(columns)
-    # PostgreSQL, where refused records wait to be set aside, has no NUL in a text.
-    return None if same else text[:1000].replace("\0", "\ufffd")
-
-
 def records_of(file: BinaryIO, width: int, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Records]:
     """The records of a file, blank lines and the header included, in pieces of about `chunk_bytes`.
 
-    `width` is how many fields a record with line breaks must have.
+    `width` is how many fields a record with line breaks must have. Lines end with LF or CRLF; in a file whose
+    first line ends with CR alone, each of the three ends one.
     """
     rest, line = b"", 1
     skipping = False
+    returns: bool | None = None
     while True:
         chunk = file.read(chunk_bytes)
         last = not chunk
         if skipping:
             # The rest of a line that was too long.
-            end = chunk.find(b"\n") + 1
+            end = _first_end(chunk, returns)
             skipping = not end and not last
             chunk = chunk[end:] if end else b""
             line += 1 if end else 0
         data = rest + chunk
-        if last and data and not data.endswith(b"\n"):
+        if returns is None:
+            returns = _ends_with_returns(data, last)
+            if returns is None:
+                rest = data
+                continue
+        if last and data and data[-1:] not in (LINE_ENDS if returns else LINE_ENDS[:1]):
             data += b"\n"
-        cut = _cut(data, width, last)
+        cut = _cut(data, width, last, returns)
         lines = cut.lines + line
         if len(lines):
             yield Records(data, cut.starts, lines)
         rest = data[cut.used :]
         line += cut.used_lines
-        if len(rest) > MAX_RECORD_BYTES and b"\n" not in rest:
+        if len(rest) > MAX_RECORD_BYTES and not _first_end(rest, returns):
             yield Records(rest[: MAX_RECORD_BYTES + 1], np.array([0, MAX_RECORD_BYTES + 1]), np.array([line]))
             rest, skipping = b"", True
         if last:
             return
+
+
+def _ends_with_returns(data: bytes, last: bool) -> bool | None:
+    """Whether the first line ends with CR alone; None when that is not known yet."""
+    # A line break in quotes is a field's.
+    runs = (run for run in re.finditer(rb"[\r\n]+", data) if data.count(b'"', 0, run.start()) % 2 == 0)
+    found = next(runs, None)
+    if found is None:
+        return False if last or len(data) > MAX_RECORD_BYTES else None
+    if b"\n" in found[0]:
+        return False
+    return None if found.end() == len(data) and not last else True
+
+
+def _first_end(data: bytes, returns: bool | None) -> int:
+    """Where the first line of `data` ends; 0 when it does not."""
+    found = re.search(rb"\r\n?|\n" if returns else rb"\n", data)
+    return found.end() if found else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +101,14 @@ class _Cut:
     used_lines: int
 
 
-def _cut(data: bytes, width: int, last: bool) -> _Cut:
+def _cut(data: bytes, width: int, last: bool, returns: bool) -> _Cut:
     array = np.frombuffer(data, dtype=np.uint8)
-    ends = np.flatnonzero(array == _NEWLINE) + 1
+    ending = array == _NEWLINE
+    if returns:
+        # A CR ends a line, unless a LF follows; of the last byte that is not known yet.
+        ending[:-1] |= (array[:-1] == _RETURN) & ~ending[1:]
+        ending[-1:] |= last & (array[-1:] == _RETURN)
+    ends = np.flatnonzero(ending) + 1
     if b'"' in data and len(ends):
         keep, complete = _record_ends(data, array, ends, width, last)
     else:

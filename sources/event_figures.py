@@ -85,20 +85,17 @@ class EventFigures:
 
 
 def read_figures(connection: psycopg.Connection[Any], window: timedelta) -> EventFigures:
-    """The figures of the last `window`, in one snapshot of the tables.
+    """The figures of the last `window`; in one snapshot when the caller's transaction is REPEATABLE READ.
 
-    The caller's connection must not be in a transaction. Raises psycopg's errors, UndefinedTable before the
-    pipeline's first start.
+    Raises psycopg's errors, UndefinedTable before the pipeline's first start.
     """
-    with connection.transaction():
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        (now,) = _row(connection, "SELECT now()")
-        since = now - window
-        moments = {"now": now, "since": since}
-        first, last = _first(connection, _FIRST_START), _first(connection, _LAST_COMMIT)
-        batches, records_in, inserted, duplicates, *batch_seconds = _row(connection, _BATCHES, moments)
-        rejected = dict(connection.execute(REJECTED, moments).fetchall())
-        latency = _row(connection, _LATENCY, moments)
+    (now,) = _row(connection, "SELECT now()")
+    since = now - window
+    moments = {"now": now, "since": since}
+    first, last = _first(connection, _FIRST_START), _first(connection, _LAST_COMMIT)
+    batches, records_in, inserted, duplicates, *batch_seconds = _row(connection, _BATCHES, moments)
+    rejected = dict(connection.execute(REJECTED, moments).fetchall())
+    latency = _row(connection, _LATENCY, moments)
     began = since if first is None else max(since, first)
     return EventFigures(
         now=now.astimezone(timezone.utc),

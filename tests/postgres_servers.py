@@ -12,11 +12,14 @@ _ROLE_PASSWORD = "of-a-test"  # noqa: S105
 
 
 @contextmanager
-def fresh_database(dsn: str) -> Iterator[str]:
-    """The address of an empty database with a random name on the server of `dsn`, gone after the block."""
+def fresh_database(dsn: str, options: str = "") -> Iterator[str]:
+    """The address of an empty database with a random name on the server of `dsn`, gone after the block.
+
+    `options` are those of CREATE DATABASE.
+    """
     name = f"test_{secrets.token_hex(8)}"
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} {options}")
         try:
             yield _with_database(dsn, name)
         finally:

@@ -86,6 +86,7 @@ class Shop:
             **{name.upper(): str(getattr(self.settings, name)) for name in names},
             "POSTGRES_DSN": self.dsn,
             "ECOMMERCE_INPUT_PATH": str(self.incoming),
+            "ECOMMERCE_MAX_FILES_PER_TRIGGER": str(self.settings.ecommerce_max_files_per_trigger),
             "HEALTH_PORT": "0",
             "PYSPARK_PYTHON": sys.executable,
             "SPARK_LOCAL_IP": "127.0.0.1",

@@ -149,6 +149,18 @@ def test_imports_have_no_effects(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_every_connection_to_postgresql_is_made_in_one_place() -> None:
+    """It fixes what settings of roles, databases and poolers would change, and so do its transactions."""
+    makers = {
+        (_name(file), call)
+        for file in PROJECT_FILES
+        for call in ("psycopg.connect(", "Connection.connect(", "psycopg2", "psycopg_pool", ".transaction():")
+        if call in _text(file)
+    }
+    client = "sinks/postgres_client.py"
+    assert makers == {(client, "psycopg.connect("), (client, ".transaction():")}
+
+
 def test_modules_stay_small() -> None:
     """A module has at most 250 non-empty lines: one reason to change."""
     sizes = {

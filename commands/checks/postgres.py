@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -11,9 +12,10 @@ import psycopg
 from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
 from contracts import ConfigurationError
 from settings import Settings
-from sinks.postgres_client import connect, wait_for_server
-from sinks.postgres_needs import OLDEST_SERVER, column_fault, missing_grants
+from sinks.postgres_client import session, wait_for_server
+from sinks.postgres_needs import OLDEST_SERVER, column_fault, missing_grants, place_fault
 from sinks.postgres_schema import EVENTS
+from sources.csv_files import passed_over
 
 _COUNTED_FILES = 1_000
 
@@ -25,18 +27,21 @@ def reachable(settings: Settings) -> CheckResult:
         wait_for_server(dsn, 0, lambda _line: None)
     except ConfigurationError as error:
         return failed("PostgreSQL", str(error), "As the message says.")
-    with connect(dsn) as connection:
+    with session(dsn) as connection:
         information = connection.info
         version = information.server_version // 10_000
+        unfit = place_fault(connection)
         detail = f"{information.host}:{information.port}/{information.dbname} answers, version {version}"
     if version < OLDEST_SERVER:
         return failed("PostgreSQL", detail, f"Use PostgreSQL {OLDEST_SERVER} or newer.")
+    if unfit is not None:
+        return failed("PostgreSQL", detail, unfit)
     return ok("PostgreSQL", detail)
 
 
 def tables(settings: Settings) -> CheckResult:
     """That the tables are the pipeline's, or can still be made."""
-    with connect(settings.postgres_dsn.get_secret_value()) as connection:
+    with session(settings.postgres_dsn.get_secret_value()) as connection:
         fault = column_fault(connection)
         if fault is not None:
             return failed("Tables", fault, "Rename that table, or choose another database in POSTGRES_DSN.")
@@ -47,7 +52,7 @@ def tables(settings: Settings) -> CheckResult:
 
 def rights(settings: Settings) -> CheckResult:
     """That the user may do all that a batch does."""
-    with connect(settings.postgres_dsn.get_secret_value()) as connection:
+    with session(settings.postgres_dsn.get_secret_value()) as connection:
         missing = missing_grants(connection)
     if missing:
         return failed("Rights", "the user of POSTGRES_DSN may not do all that is needed", "; ".join(missing))
@@ -62,12 +67,14 @@ def input_folder(settings: Settings) -> CheckResult:
         elsewhere = "Correct ECOMMERCE_INPUT_PATH if the files come elsewhere."
         return warning("ECOMMERCE_INPUT_PATH", f"{folder} does not exist: the start makes it", elsewhere)
     try:
-        found = len(list(islice(folder.glob("[!._]*.csv"), _COUNTED_FILES)))
-        next(folder.iterdir(), None)
+        others = sorted(islice(passed_over(folder, sys.getfilesystemencoding()), _COUNTED_FILES))
+        found = len(list(islice(folder.glob("[!._]*.[cC][sS][vV]"), _COUNTED_FILES)))
     except OSError as error:
         return failed("ECOMMERCE_INPUT_PATH", f"{folder} cannot be read ({error.strerror})", remedy)
+    name, reason = others[0] if others else ("", "")
+    rest = f"; {len(others):,} names are passed over, such as {name!r} ({reason})" if others else ""
     at_least = "at least " if found == _COUNTED_FILES else ""
-    return ok("ECOMMERCE_INPUT_PATH", f"{folder}: readable, {at_least}{found:,} files")
+    return ok("ECOMMERCE_INPUT_PATH", f"{folder}: readable, {at_least}{found:,} files{rest}")
 
 
 _NEED_SERVER: tuple[tuple[str, Callable[[Settings], CheckResult]], ...] = (

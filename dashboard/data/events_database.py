@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from monitoring.logs import get_logger, redact
+from sinks.postgres_client import session
 
 logger = get_logger(__name__)
 
@@ -28,13 +29,12 @@ _REFUSED = ("password", "no pg_hba.conf", "does not exist", "permission denied")
 
 @contextmanager
 def reading(dsn: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection that can only read, whose statements end in time; each is its own transaction.
+    """A connection that can only read, whose statements end in time and see one snapshot.
 
     The user of `dsn` needs SELECT on user_events and user_event_batches, and no more.
     """
-    with psycopg.connect(dsn, autocommit=True, **_OPTIONS) as connection:
-        connection.execute("SET default_transaction_read_only = on")
-        connection.execute(f"SET statement_timeout = {_STATEMENT_MILLISECONDS}")
+    bounded = psycopg.conninfo.make_conninfo(dsn, **_OPTIONS)
+    with session(bounded, read_only=True, statement_timeout=str(_STATEMENT_MILLISECONDS)) as connection:
         yield connection
 
 

@@ -86,10 +86,9 @@ class Shop:
 
 def read_shop(connection: psycopg.Connection[Any], span: timedelta) -> Shop | None:
     """None before the pipeline's first batch. Raises psycopg's errors."""
-    try:
-        figures = read_figures(connection, FIGURES_WINDOW)
-    except psycopg.errors.UndefinedTable:
+    if connection.execute("SELECT to_regclass('user_event_batches')").fetchone() == (None,):
         return None
+    figures = read_figures(connection, FIGURES_WINDOW)
     if figures.last_commit is None:
         return None
     step = span.total_seconds() / _BARS

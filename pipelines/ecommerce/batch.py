@@ -9,43 +9,46 @@ which was written in the transaction of its events.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from pathlib import Path
 
 import psycopg
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
-from analytics.ecommerce import judge
-from contracts import EVENT_COLUMNS, BatchReport, ServiceError, WriteResult, ends
+from analytics.ecommerce import WHOLE_FILES, judge
+from contracts import EVENT_COLUMNS, BatchReport, WriteResult, ends
 from monitoring.logs import get_logger
+from pipelines.ecommerce.passed_over import shown_name
 from pipelines.faults import Faults
 from pipelines.stream_reporting import StreamReporting
 from retry import RetryPolicy
-from sinks.postgres_client import connect, is_transient_postgres, server_time
-from sinks.postgres_events import Outcome, commit_batch, find_outcome, mark_reported
+from sinks.postgres_client import connect, is_transient_postgres, server_time, session, transaction
+from sinks.postgres_events import Outcome, complete_batch, find_outcome, mark_reported
 from sinks.postgres_insertion import Insertion, inserting_early
 from sinks.postgres_staging import (
     LostRowsError,
+    Staged,
     StagingError,
     create_table,
     drop_leftovers,
     drop_table,
+    new_table,
+    placed_of,
     stage,
 )
 from sinks.stream_letters import RejectedRecord, as_letters
-from sources.csv_files import records
+from sources.csv_files import files_of_batch, records
+from sources.csv_reader import WHOLE_FILE
 
 logger = get_logger(__name__)
 
 Step = Callable[[str], None]
 # So many at a time are in memory; each holds up to 500 records.
 _LETTERS_AT_ONCE = 50
-# Why Spark could not read a file: it was deleted, or moved away, after it had been listed.
-_MISSING_FILE = ("FileNotFoundException", "FileNotFoundError", "FILE_NOT_EXIST")
+# Of a batch, so that a folder of foreign files does not fill the log.
+_FILES_TOLD = 20
 
 
 def is_transient(error: BaseException) -> bool:
@@ -77,29 +80,32 @@ class EventsBatch:
     def __init__(
         self,
         dsn: str,
+        checkpoint: Path,
         reporting: StreamReporting,
         retry: RetryPolicy,
         faults: Faults,
         on_outcome: Callable[[Outcome], None],
     ) -> None:
         self._dsn = dsn
+        self._checkpoint = checkpoint
         self._reporting = reporting
         self._retry = retry
         self._faults = faults
         self._on_outcome = on_outcome
 
     def process(self, stream: str, files: DataFrame, number: int) -> None:
-        """The function for `foreachBatch`; `files` has the column `path`.
+        """The function for `foreachBatch`; Spark's log tells which files it is about.
 
-        Raises UnavailableError when PostgreSQL stayed away, ServiceError when a file is gone, DeadLetterError
-        when a refused record cannot be kept; then nothing was inserted, and the batch is to come again.
+        Raises UnavailableError when PostgreSQL stayed away, DeadLetterError when a refused record cannot be
+        kept; then nothing was inserted, and the batch is to come again.
         """
-        query_id = files.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
+        spark = files.sparkSession
+        query_id = spark.sparkContext.getLocalProperty("sql.streaming.queryId")
         if query_id is None:
             raise RuntimeError("not called by foreachBatch: the query has no id")
         self._reporting.begin(stream, str(number))
         key = (query_id, number)
-        outcome, steps_ms = self._retry.call(lambda: self._once(files, key), is_transient)
+        outcome, steps_ms = self._retry.call(lambda: self._once(spark, key), is_transient)
         if outcome.reported:
             logger.info(f"Batch {number} was done and reported before; Spark alone had not noted it")
             return
@@ -109,7 +115,7 @@ class EventsBatch:
         self._note_report(key)
 
     def try_again(self, rejected: DataFrame) -> tuple[Outcome, list[RejectedRecord]]:
-        """Judge and insert records (csv_records.SCHEMA) that were refused before; those refused again.
+        """Judge and insert records (csv_reader.SCHEMA) that were refused before; those refused again.
 
         Raises UnavailableError when PostgreSQL stayed away.
         """
@@ -117,63 +123,96 @@ class EventsBatch:
 
         def once() -> Outcome:
             refused.clear()
-            with connect(self._dsn, autocommit=True) as connection:
-                return self._write(connection, rejected, None, refused.extend, _Try(self._faults))
+            return self._write(rejected, None, refused.extend, _Try(self._faults))
 
         return self._retry.call(once, is_transient), refused
 
-    def _once(self, files: DataFrame, key: tuple[str, int]) -> tuple[Outcome, Mapping[str, float]]:
+    def read_again(self, spark: SparkSession, files: Sequence[str]) -> tuple[Outcome, set[str]]:
+        """Take in files that could not be read before; those that still cannot.
+
+        What is refused of the others is set aside. Raises UnavailableError when PostgreSQL stayed away.
+        """
+        refused: set[str] = set()
+        keep = self._keeper("retry")
+
+        def readable(rejected: Iterator[RejectedRecord]) -> Iterator[RejectedRecord]:
+            for record in rejected:
+                if record.position == WHOLE_FILE:
+                    refused.add(record.source)
+                else:
+                    yield record
+
+        def once() -> Outcome:
+            refused.clear()
+            read = records(spark, files, EVENT_COLUMNS)
+            return self._write(read, None, lambda rejected: keep(readable(rejected)), _Try(self._faults))
+
+        return self._retry.call(once, is_transient), refused
+
+    def _once(self, spark: SparkSession, key: tuple[str, int]) -> tuple[Outcome, Mapping[str, float]]:
         """One try; the outcome is the ledger's when that has the batch."""
         attempt = _Try(self._faults)
-        with connect(self._dsn, autocommit=True) as connection:
+        with connect(self._dsn) as connection:
             # What a try before left behind, whose process was killed or whose connection was lost.
             drop_leftovers(connection)
-            known = find_outcome(connection, *key)
-            if known is not None:
-                return known, {}
-            keep = self._keeper(str(key[1]))
-            outcome = self._write(connection, records(files, EVENT_COLUMNS), key, keep, attempt)
-        return outcome, attempt.steps_ms
+            with transaction(connection):
+                known = find_outcome(connection, *key)
+        if known is not None:
+            return known, {}
+        read = records(spark, files_of_batch(self._checkpoint, key[1]), EVENT_COLUMNS)
+        return self._write(read, key, self._keeper(str(key[1])), attempt), attempt.steps_ms
 
     def _write(
         self,
-        connection: psycopg.Connection[Any],
         read: DataFrame,
         key: tuple[str, int] | None,
         keep_rejected: Callable[[Iterator[RejectedRecord]], None],
         attempt: _Try,
     ) -> Outcome:
-        # PostgreSQL's clock decides what is in the future.
-        start = server_time(connection)
-        table = create_table(connection)
-        try:
-            with connect(self._dsn) as inserting:
-                insertion = Insertion(inserting, table)
-                with inserting_early(insertion, connection):
-                    staged = stage(judge(read, start), self._dsn, table)
-                attempt.mark("stage")
-                outcome = commit_batch(insertion, staged, key, start, keep_rejected, attempt.mark)
-            attempt.mark("commit")
-        except (Py4JJavaError, PySparkException) as error:
-            if any(name in str(error) for name in _MISSING_FILE):
-                raise ServiceError(_missing_file(str(error))) from error
-            raise
-        finally:
-            if not connection.closed:
-                drop_table(connection, table)
+        table = new_table()
+        with connect(self._dsn) as connection:
+            try:
+                with session(self._dsn) as inserting:
+                    # PostgreSQL's clock decides what is in the future.
+                    start = server_time(inserting)
+                    insertion = Insertion(inserting, table)
+                    create_table(connection, table)
+                    judged = judge(read, start)
+                    with inserting_early(insertion):
+                        staged = stage(judged, self._dsn, table)
+                    attempt.mark("stage")
+
+                    def place() -> Staged:
+                        create_table(connection, placed_of(table))
+                        return stage(judged, self._dsn, placed_of(table), placed=True)
+
+                    outcome = complete_batch(
+                        insertion, staged, key, start, keep_rejected, place, attempt.mark
+                    )
+                attempt.mark("commit")
+            finally:
+                if not connection.closed:
+                    drop_table(connection, table)
         return outcome
 
     def _keeper(self, batch_id: str) -> Callable[[Iterator[RejectedRecord]], None]:
+        told: set[tuple[str, str]] = set()
+
         def keep(rejected: Iterator[RejectedRecord]) -> None:
             letters = as_letters(rejected, "line")
             while chunk := list(islice(letters, _LETTERS_AT_ONCE)):
                 self._reporting.set_aside(chunk, batch_id)
+                whole = {(letter.document["source"], letter.reason) for letter in chunk} - told
+                for file, reason in sorted(whole):
+                    if reason in WHOLE_FILES and len(told) < _FILES_TOLD:
+                        told.add((file, reason))
+                        logger.warning(f"📄 {shown_name(file)}: {WHOLE_FILES[reason]}; see `dlq list`")
 
         return keep
 
     def _note_report(self, key: tuple[str, int]) -> None:
         try:
-            with connect(self._dsn, autocommit=True) as connection:
+            with session(self._dsn) as connection:
                 mark_reported(connection, *key)
         except psycopg.Error as error:
             # The events are safe; a crash before Spark's own commit would tell this batch once more.
@@ -191,13 +230,4 @@ def _report(number: int, outcome: Outcome, steps_ms: Mapping[str, float]) -> Bat
         records_by_outcome=ends(outcome.inserted, outcome.duplicates, refused=sum(outcome.rejected.values())),
         errors=[f"{count} × {reason}" for reason, count in sorted(outcome.rejected.items())],
         steps_ms=steps_ms,
-    )
-
-
-def _missing_file(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if ".csv" in line]
-    which = lines[0][:300] if lines else "Spark's log names it"
-    return (
-        "A file of the batch is gone since it was listed. Put it back, or, to go on without it, an empty "
-        f"file of its name: {which}"
     )

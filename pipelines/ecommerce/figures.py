@@ -10,7 +10,7 @@ import psycopg
 
 from contracts import ConfigurationError
 from settings import Settings
-from sinks.postgres_client import connect, wait_for_server
+from sinks.postgres_client import session, wait_for_server
 from sources.event_figures import EventFigures, Spread, read_figures
 
 # A table without the index on the time of insertion, or a server that is overloaded: better no answer.
@@ -25,8 +25,7 @@ def load_figures(settings: Settings, window: timedelta) -> EventFigures:
     dsn = settings.postgres_dsn.get_secret_value()
     wait_for_server(dsn, 0, lambda _line: None)
     try:
-        with connect(dsn, autocommit=True) as connection:
-            connection.execute(f"SET statement_timeout = '{_PATIENCE}'")
+        with session(dsn, read_only=True, statement_timeout=f"'{_PATIENCE}'") as connection:
             return read_figures(connection, window)
     except psycopg.errors.UndefinedTable:
         raise ConfigurationError(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from analytics.ecommerce import SPARK_CONF
@@ -19,6 +19,7 @@ from monitoring.event_flow import EventLatency
 from monitoring.logs import get_logger
 from pipelines.ecommerce.batch import EventsBatch
 from pipelines.ecommerce.letters import EventLetters
+from pipelines.ecommerce.passed_over import PassedOver
 from pipelines.executors import ship_code
 from pipelines.faults import Faults
 from pipelines.runner import StopFlag
@@ -28,12 +29,12 @@ from retry import RetryPolicy
 from session import spark_session
 from settings import Settings
 from sinks import postgres_client, postgres_staging
-from sinks.postgres_client import connect, wait_for_server
+from sinks.postgres_client import session, wait_for_server
 from sinks.postgres_events import Outcome
 from sinks.postgres_insertion import LATENCY_BOUNDS
-from sinks.postgres_needs import column_fault, missing_grants
+from sinks.postgres_needs import column_fault, missing_grants, place_fault
 from sinks.postgres_schema import ensure_tables
-from sources import csv_records
+from sources import csv_reader, csv_records
 from sources.csv_files import new_files
 
 PIPELINE = "ecommerce"
@@ -54,6 +55,7 @@ class EcommercePipeline:
     batch: EventsBatch
     letters: EventLetters
     retry: RetryPolicy
+    passed_over: PassedOver
 
     def once(self, stop: StopFlag) -> bool:
         """Process the files that are there; False when a batch failed again and again."""
@@ -73,21 +75,30 @@ class EcommercePipeline:
         self.reporting.finish(out)
 
     def _supervisor(self) -> Supervisor:
-        stream = BatchStream(_STREAM, partial(self.batch.process, _STREAM), self._start)
-        return Supervisor([stream], self.retry, self.reporting.failed, self.reporting.idle)
+        self.passed_over.look()
+        stream = BatchStream(_STREAM, self._process, self._start)
+        return Supervisor([stream], self.retry, self.reporting.failed, self._idle)
+
+    def _process(self, files: DataFrame, number: int) -> None:
+        self.passed_over.look()
+        self.batch.process(_STREAM, files, number)
+
+    def _idle(self, stream: str) -> None:
+        self.passed_over.look()
+        self.reporting.idle(stream)
 
     def _start(self, batch: BatchFunction, once: bool) -> StreamingQuery:
         settings = self.settings
         interval = f"{round(settings.ecommerce_interval_seconds * 1000)} milliseconds"
         files = new_files(self.spark, settings.ecommerce_input_path, settings.ecommerce_max_files_per_trigger)
         writer = files.writeStream.queryName(PIPELINE).foreachBatch(batch)
-        writer = writer.option("checkpointLocation", (_checkpoint(settings) / "events").absolute().as_uri())
+        writer = writer.option("checkpointLocation", _stream_address(settings))
         return (
             writer.trigger(availableNow=True) if once else writer.trigger(processingTime=interval)
         ).start()
 
     def _ping(self) -> None:
-        with connect(self.settings.postgres_dsn.get_secret_value()) as connection:
+        with session(self.settings.postgres_dsn.get_secret_value()) as connection:
             connection.execute("SELECT 1")
 
 
@@ -107,20 +118,28 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[EcommercePipe
 
 def assemble(settings: Settings, spark: SparkSession) -> EcommercePipeline:
     """Wire the parts; tests come in through this door with their own session and database."""
-    ship_code(csv_records, postgres_client, postgres_staging)
+    ship_code(csv_reader, csv_records, postgres_client, postgres_staging)
     for name, value in SPARK_CONF.items():
         spark.conf.set(name, value)
     reporting = StreamReporting(PIPELINE, settings, settings.ecommerce_interval_seconds)
     retry = _retry_policy(settings, reporting)
     batch = EventsBatch(
         settings.postgres_dsn.get_secret_value(),
+        # Spark takes the address as it is, escapes and all.
+        Path(_stream_address(settings).removeprefix("file://")),
         reporting,
         retry,
         Faults(settings.fault),
         _latency(reporting),
     )
     letters = EventLetters(spark, reporting.letters, batch)
-    return EcommercePipeline(settings, spark, reporting, batch, letters, retry)
+    jvm: Any = spark._jvm
+    passed_over = PassedOver(
+        settings.ecommerce_input_path,
+        str(jvm.java.lang.System.getProperty("sun.jnu.encoding")),
+        settings.ecommerce_interval_seconds,
+    )
+    return EcommercePipeline(settings, spark, reporting, batch, letters, retry, passed_over)
 
 
 def prepare_database(settings: Settings) -> None:
@@ -132,7 +151,10 @@ def prepare_database(settings: Settings) -> None:
     dsn = settings.postgres_dsn.get_secret_value()
     wait_for_server(dsn, settings.postgres_wait_seconds, logger.warning)
     try:
-        with connect(dsn) as connection:
+        with session(dsn) as connection:
+            unfit = place_fault(connection)
+            if unfit is not None:
+                raise ConfigurationError(unfit)
             fault = column_fault(connection)
             if fault is None:
                 ensure_tables(connection)
@@ -169,6 +191,10 @@ def _retry_policy(settings: Settings, reporting: StreamReporting) -> RetryPolicy
         logger.warning(f"🔁 PostgreSQL does not answer ({type(error).__name__}); the batch is tried again")
 
     return RetryPolicy(settings.retry_attempts, _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS, on_retry)
+
+
+def _stream_address(settings: Settings) -> str:
+    return (_checkpoint(settings) / _STREAM).absolute().as_uri()
 
 
 def _checkpoint(settings: Settings) -> Path:

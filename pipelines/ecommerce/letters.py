@@ -12,7 +12,9 @@ from monitoring.logs import get_logger
 from pipelines.ecommerce.batch import EventsBatch
 from pipelines.letters_again import pieces, try_again
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
+from sinks.postgres_events import Outcome
 from sinks.stream_letters import RejectedRecord, records_of
+from sources.csv_reader import WHOLE_FILE
 
 logger = get_logger(__name__)
 
@@ -47,6 +49,19 @@ class EventLetters:
         }
 
     def _refused_again(self, records: Sequence[RejectedRecord]) -> set[tuple[str, int]]:
+        files = sorted({record.source for record in records if record.position == WHOLE_FILE})
+        single = [record for record in records if record.position != WHOLE_FILE]
+        return self._judged_again(single) | self._read_again(files)
+
+    def _read_again(self, files: Sequence[str]) -> set[tuple[str, int]]:
+        """Files that could not be read; what is refused of one that now can gets letters of its own."""
+        if not files:
+            return set()
+        done, refused = self._batch.read_again(self._spark, files)
+        _tell(f"{len(files)} files read again", done)
+        return {(file, WHOLE_FILE) for file in refused}
+
+    def _judged_again(self, records: Sequence[RejectedRecord]) -> set[tuple[str, int]]:
         if not records:
             return set()
         table = pa.table(
@@ -58,11 +73,15 @@ class EventLetters:
             }
         )
         done, refused = self._batch.try_again(self._spark.createDataFrame(table))
-        logger.info(
-            f"📬 {done.records_in} records tried again: {done.inserted} inserted, "
-            f"{done.duplicates} duplicates, {len(refused)} refused"
-        )
+        _tell(f"{done.records_in} records tried again", done)
         return {_place(record) for record in refused}
+
+
+def _tell(what: str, done: Outcome) -> None:
+    logger.info(
+        f"📬 {what}: {done.inserted} inserted, {done.duplicates} duplicates, "
+        f"{sum(done.rejected.values())} refused"
+    )
 
 
 def _place(record: RejectedRecord) -> tuple[str, int]:

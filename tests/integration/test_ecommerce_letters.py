@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -76,13 +75,16 @@ def test_records_of_a_wrong_header_stay_refused(shop: Shop) -> None:
     assert shop.ids() == []
 
 
-def test_a_file_that_is_gone_when_it_is_read_fails_the_batch_until_it_is_back(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_is_gone_when_it_is_read_is_told_and_read_again_once_it_is_back(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The error names the file and the remedy; nothing of the batch is inserted meanwhile, then all of it."""
+    """The others go in meanwhile; what is refused of it then gets a letter of its own."""
     first, second = events(5), events(5)
     shop.put(first, "first.csv")
-    vanishing = shop.put(second, "second.csv")
+    vanishing = shop.put(
+        [*second, event(event_type="click"), {**first[0], "user_id": "another"}], "second.csv"
+    )
+    back = vanishing.read_bytes()
     pipeline = shop.pipeline()
     process = pipeline.batch.process
 
@@ -91,35 +93,40 @@ def test_a_file_that_is_gone_when_it_is_read_fails_the_batch_until_it_is_back(
         process(stream, files, number)
 
     monkeypatch.setattr(pipeline.batch, "process", too_late)
-    assert not pipeline.once(StopFlag())
-    failed: dict[str, Any] = shop.log()[-1]
-    assert failed["status"] == "failed"
-    assert "second.csv" in failed["errors"][0]
-    assert "Put it back" in failed["errors"][0]
-    assert shop.ids() == []
-    shop.put(second, "second.csv")
-    assert shop.run()
+    assert pipeline.once(StopFlag())
+    assert shop.ids() == sorted(one["event_id"] for one in first)
+    (letter,) = shop.letters()
+    assert (letter.reason, letter.record["source"]) == ("unreadable_file", str(vanishing))
+    assert "FileNotFoundError" in letter.record["note"]
+    assert f"{vanishing}: the file could not be read" in capsys.readouterr().out
+    shop.assert_accounted(6)
+    assert pipeline.letters.retry([letter]).kept == [letter.id]
+    vanishing.write_bytes(back)
+    assert pipeline.letters.retry([letter]).resolved == [letter.id]
     assert shop.ids() == sorted(one["event_id"] for one in [*first, *second])
-    shop.assert_accounted(10)
+    assert {place: reason for place, (reason, _) in shop.dead_lines().items()} == {
+        ("second.csv", 7): "invalid_event_type",
+        ("second.csv", 8): "conflict",
+    }
+    # Whatever was done twice changes nothing.
+    pipeline.letters.retry(shop.letters())
+    assert len(shop.ids()) == 10
 
 
-def test_without_the_file_an_empty_one_of_its_name_lets_the_others_pass(
+def test_a_file_that_is_gone_before_its_batch_comes_again_is_told_too(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second remedy of the error is true too."""
-    vanishing = shop.put(events(5), "gone.csv")
-    sent = events(5)
-    shop.put(sent, "here.csv")
+    """After a crash: Spark alone would leave it out of the batch without a word."""
+    gone = shop.put(events(2), "gone.csv")
+    shop.put(events(3), "here.csv")
     pipeline = shop.pipeline()
-    process = pipeline.batch.process
-
-    def too_late(stream: str, files: DataFrame, number: int) -> None:
-        vanishing.unlink()
-        process(stream, files, number)
-
-    monkeypatch.setattr(pipeline.batch, "process", too_late)
+    monkeypatch.setattr(pipeline.batch, "process", _crash)
     assert not pipeline.once(StopFlag())
-    shop.put("", "gone.csv")
+    gone.unlink()
     assert shop.run()
-    assert shop.ids() == sorted(one["event_id"] for one in sent)
-    shop.assert_accounted(5)
+    assert [letter.reason for letter in shop.letters()] == ["unreadable_file"]
+    assert len(shop.ids()) == 3
+
+
+def _crash(_stream: str, _files: DataFrame, _number: int) -> None:
+    raise OSError("the process is gone")

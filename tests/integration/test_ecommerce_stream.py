@@ -59,21 +59,51 @@ def test_bad_data_is_filtered_out(shop: Shop) -> None:
 
 
 def test_an_event_that_is_there_already_is_a_duplicate(shop: Shop) -> None:
-    """The seed's fourth test case: one row, the first, and no error."""
-    one = event()
-    shop.pipeline()
-    with psycopg.connect(shop.dsn) as connection:
-        connection.execute(
-            "INSERT INTO user_events (event_id, user_id, product_id, product_name, product_category,"
-            " event_type, event_timestamp) VALUES (%s, 'by hand', 'x', 'x', 'x', 'view', now())",
-            [one["event_id"]],
-        )
-    shop.put([one, event()])
+    """The seed's fourth test case: one row, the first, and no error; however its values are written."""
+    one = event(event_type="purchase", price="12.30", event_timestamp="2026-03-01T11:59:59.123456Z")
+    shop.put([one], "a.csv")
     assert shop.run()
-    assert shop.query(f"SELECT user_id FROM user_events WHERE event_id = '{one['event_id']}'") == [
-        ("by hand",)
+    forms = {"event_id": one["event_id"].upper(), "price": "12.3", "event_type": " Purchase"}
+    again = {**one, **forms, "event_timestamp": "2026-03-01 13:59:59.1234569+02:00"}
+    shop.put([one, again, event()], "b.csv")
+    assert shop.run()
+    assert (shop.total("records_written"), shop.total("duplicates"), shop.letters()) == (2, 2, [])
+    assert one["event_id"] in shop.ids()
+
+
+@pytest.mark.parametrize("where", ["in the same file", "in the same batch", "in another batch"])
+def test_another_event_with_a_known_id_is_refused(shop: Shop, where: str) -> None:
+    """The first one stays; each column counts; a retry refuses it again, and nothing is counted twice."""
+    first = event(event_type="purchase", price="35.79")
+    others = [{**first, "price": "99.00"}, {**first, "event_type": "view", "price": ""}]
+    others += [
+        {**first, name: f"another {name}"}
+        for name in ("user_id", "product_id", "product_name", "product_category")
     ]
-    assert (shop.total("records_written"), shop.total("duplicates"), shop.letters()) == (1, 1, [])
+    others.append({**first, "event_timestamp": "2026-03-01T11:59:59.000001Z"})
+    if where == "in the same file":
+        shop.put([first, *others[:3], first, *others[3:]], "b.csv")
+        lines = [3, 4, 5, 7, 8, 9, 10]
+    else:
+        shop.put([event(), first], "a.csv")
+        if where == "in another batch":
+            assert shop.run()
+        shop.put([*others, first], "b.csv")
+        lines = list(range(2, 9))
+    assert shop.run()
+    stored = (
+        f"SELECT user_id, product_name, price::text FROM user_events WHERE event_id = '{first['event_id']}'"
+    )
+    expected = [(first["user_id"], first["product_name"], "35.79")]
+    assert shop.query(stored) == expected
+    assert {place: reason for place, (reason, _) in shop.dead_lines().items()} == {
+        ("b.csv", line): "conflict" for line in lines
+    }
+    assert shop.total("duplicates") == 1
+    shop.assert_accounted(len(others) + (2 if where == "in the same file" else 3))
+    outcome = shop.pipeline().letters.retry(shop.letters())
+    assert (len(outcome.resolved), len(outcome.kept)) == (0, 1)
+    assert shop.query(stored) == expected
 
 
 def test_the_same_file_and_the_same_events_again_change_nothing(shop: Shop) -> None:

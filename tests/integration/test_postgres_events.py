@@ -11,10 +11,19 @@ from typing import Any
 import psycopg
 import pytest
 
-from sinks.postgres_events import Outcome, commit_batch, find_outcome
+from sinks.postgres_events import Outcome, complete_batch, find_outcome
 from sinks.postgres_insertion import LATENCY_BOUNDS, Insertion, inserting_early
 from sinks.postgres_schema import ensure_tables
-from sinks.postgres_staging import LostRowsError, Staged, count, create_table
+from sinks.postgres_staging import (
+    LostRowsError,
+    Staged,
+    count,
+    create_table,
+    drop_leftovers,
+    new_table,
+    pieces_of,
+    placed_of,
+)
 from sinks.stream_letters import RejectedRecord
 
 _STARTED = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -29,23 +38,43 @@ def connection(events_dsn: str) -> Iterator[psycopg.Connection[Any]]:
         yield opened
 
 
-def _stage(connection: psycopg.Connection[Any], seconds_ago: list[float], refused: int = 0) -> Staged:
+@pytest.fixture
+def other(events_dsn: str) -> Iterator[psycopg.Connection[Any]]:
+    """Another program's connection."""
+    with psycopg.connect(events_dsn, autocommit=True) as opened:
+        yield opened
+
+
+def _stage(
+    connection: psycopg.Connection[Any],
+    seconds_ago: list[float],
+    refused: int = 0,
+    now: datetime | None = None,
+) -> Staged:
     """A staging table with an event of each age, and with refused records, as one task would leave it."""
-    table = create_table(connection)
+    table = new_table()
+    create_table(connection, table)
     with connection.transaction():
         for number, seconds in enumerate(seconds_ago):
             connection.execute(
                 f"INSERT INTO {table} (event_id, user_id, product_id, product_name, product_category,"
                 " event_type, event_timestamp)"
-                " VALUES (%s, 'u', 'p', 'n', 'c', 'view', now() - %s * interval '1 second')",
-                [uuid.UUID(int=number), seconds],
+                " VALUES (%s, 'u', 'p', 'n', 'c', 'view', coalesce(%s, now()) - %s * interval '1 second')",
+                [uuid.UUID(int=number), now, seconds],
             )
         for line in range(refused):
             connection.execute(
                 f"INSERT INTO {table} (reason, file, line, raw) VALUES ('corrupt', 'a.csv', %s, 'x')", [line]
             )
-        ((writer,),) = connection.execute("SELECT pg_current_xact_id()::text").fetchall()
+        ((writer,),) = connection.execute(
+            f"INSERT INTO {pieces_of(table)} (rows, valid) VALUES (%s, %s) RETURNING writer::text",
+            [len(seconds_ago) + refused, len(seconds_ago)],
+        ).fetchall()
     return count(connection, table, [writer], len(seconds_ago) + refused)
+
+
+def _never() -> Staged:
+    raise AssertionError("no event of this test conflicts with another")
 
 
 def _keep(found: list[RejectedRecord]) -> Any:
@@ -55,12 +84,7 @@ def _keep(found: list[RejectedRecord]) -> Any:
 def _commit(connection: psycopg.Connection[Any], staged: Staged, key: Any, keep: Any) -> Outcome:
     """The whole batch at once, on a connection of its own."""
     with psycopg.connect(connection.info.dsn) as inserting:
-        return commit_batch(Insertion(inserting, staged.table), staged, key, _STARTED, keep)
-
-
-def _announce(connection: psycopg.Connection[Any], staged: Staged) -> None:
-    rows = sum(staged.by_reason.values())
-    connection.execute("SELECT pg_notify(%s, %s)", [staged.table, f"{staged.writers[0]} {rows}"])
+        return complete_batch(Insertion(inserting, staged.table), staged, key, _STARTED, keep, _never)
 
 
 def _wait_until_inserted(insertion: Insertion, events: int) -> None:
@@ -75,9 +99,11 @@ def test_latencies_are_counted_in_their_buckets(connection: psycopg.Connection[A
     middles = [(low + high) / 2 for low, high in zip((0.0, *LATENCY_BOUNDS), LATENCY_BOUNDS, strict=False)]
     ages = [-30.0, *middles, 7200.0, 7300.0]
     # In one transaction time stands still for PostgreSQL.
-    with psycopg.connect(connection.info.dsn) as inserting:
+    with psycopg.connect(connection.info.dsn, autocommit=True) as inserting, inserting.transaction():
         staged = _stage(inserting, ages)
-        outcome = commit_batch(Insertion(inserting, staged.table), staged, _KEY, _STARTED, _keep([]))
+        outcome = complete_batch(
+            Insertion(inserting, staged.table), staged, _KEY, _STARTED, _keep([]), _never
+        )
     assert outcome.latency.buckets == (2, *[1] * (len(LATENCY_BOUNDS) - 1), 2)
     assert sum(outcome.latency.buckets) == outcome.inserted == len(ages)
     assert outcome.latency.total_seconds == pytest.approx(sum(ages[1:]))
@@ -89,12 +115,13 @@ def test_latencies_are_counted_in_their_buckets(connection: psycopg.Connection[A
 
 def test_duplicates_have_no_latency(connection: psycopg.Connection[Any]) -> None:
     """Only what is inserted has one; a batch that inserts nothing has none."""
-    _commit(connection, _stage(connection, [5.0]), None, _keep([]))
-    outcome = _commit(connection, _stage(connection, [7.0, 50.0]), None, _keep([]))
+    now = datetime.now(timezone.utc)
+    _commit(connection, _stage(connection, [5.0], now=now), None, _keep([]))
+    outcome = _commit(connection, _stage(connection, [5.0, 50.0], now=now), None, _keep([]))
     assert (outcome.records_in, outcome.inserted, outcome.duplicates) == (2, 1, 1)
     assert sum(outcome.latency.buckets) == 1
     assert outcome.latency.max_seconds >= 50
-    again = _commit(connection, _stage(connection, [7.0]), None, _keep([]))
+    again = _commit(connection, _stage(connection, [5.0], now=now), None, _keep([]))
     assert (again.inserted, sum(again.latency.buckets), again.latency.total_seconds) == (0, 0, 0.0)
 
 
@@ -117,6 +144,48 @@ def test_refused_records_are_handed_over_before_anything_is_inserted(
     assert [record.position for record in kept] == [0, 1, 2]
 
 
+def test_events_and_ledger_are_one_transaction(
+    connection: psycopg.Connection[Any], other: psycopg.Connection[Any]
+) -> None:
+    """At the last moment both are in it, and nobody else sees either; then it is lost as a whole."""
+    staged = _stage(connection, [5.0, 6.0])
+    counts = "SELECT (SELECT count(*) FROM user_events), (SELECT count(*) FROM user_event_batches)"
+    seen: list[Any] = []
+    with psycopg.connect(connection.info.dsn) as inserting:
+
+        def look(step: str) -> None:
+            if step == "insert":
+                seen.extend(someone.execute(counts).fetchone() for someone in (inserting, other))
+
+        complete_batch(
+            Insertion(inserting, staged.table), staged, _KEY, _STARTED, _keep([]), _never, step=look
+        )
+        seen.append(other.execute(counts).fetchone())
+        inserting.rollback()
+    assert seen == [(2, 1), (0, 0), (0, 0)]
+    assert other.execute(counts).fetchone() == (0, 0)
+    _commit(connection, staged, _KEY, _keep([]))
+    assert other.execute(counts).fetchone() == (2, 1)
+
+
+def test_leftovers_are_dropped_and_what_is_in_use_is_not(
+    connection: psycopg.Connection[Any], other: psycopg.Connection[Any]
+) -> None:
+    """Another pipeline on the same database is in the middle of a batch, and this one was killed before."""
+    used, left = _stage(connection, [5.0]).table, _stage(connection, [5.0]).table
+    create_table(connection, placed_of(left))
+    names = "SELECT relname FROM pg_class WHERE relname LIKE 'ecommerce_staging%' AND relkind = 'r'"
+    with psycopg.connect(connection.info.dsn) as inserting:
+        insertion = Insertion(inserting, used)
+        assert drop_leftovers(other) == 1
+        assert {name for (name,) in other.execute(names)} == {used, pieces_of(used)}
+        # Also after it began again.
+        insertion.begin_again(used)
+        assert drop_leftovers(other) == 0
+    assert drop_leftovers(other) == 1
+    assert other.execute(names).fetchall() == []
+
+
 def test_a_staging_table_that_lost_rows_is_noticed(connection: psycopg.Connection[Any]) -> None:
     """A crash of the server empties it; then the batch comes again."""
     staged = _stage(connection, [5.0, 6.0])
@@ -131,15 +200,8 @@ def test_a_crash_after_the_rows_were_counted_commits_nothing(connection: psycopg
         staged = _stage(connection, [5.0])
         connection.execute("SELECT pg_terminate_backend(%s)", [inserting.info.backend_pid])
         with pytest.raises(psycopg.OperationalError):
-            commit_batch(Insertion(inserting, staged.table), staged, _KEY, _STARTED, _keep([]))
+            complete_batch(Insertion(inserting, staged.table), staged, _KEY, _STARTED, _keep([]), _never)
     assert find_outcome(connection, *_KEY) is None
-
-
-@pytest.fixture
-def other(events_dsn: str) -> Iterator[psycopg.Connection[Any]]:
-    """Another program's connection."""
-    with psycopg.connect(events_dsn, autocommit=True) as opened:
-        yield opened
 
 
 def test_what_is_announced_is_inserted_before_the_rest_is_staged(
@@ -149,11 +211,10 @@ def test_what_is_announced_is_inserted_before_the_rest_is_staged(
     staged = _stage(connection, [5.0, 6.0])
     with psycopg.connect(connection.info.dsn) as inserting:
         insertion = Insertion(inserting, staged.table)
-        with inserting_early(insertion, connection):
-            _announce(other, staged)
+        with inserting_early(insertion):
             _wait_until_inserted(insertion, 2)
             assert other.execute("SELECT count(*) FROM user_events").fetchall() == [(0,)]
-        outcome = commit_batch(insertion, staged, _KEY, _STARTED, _keep([]))
+        outcome = complete_batch(insertion, staged, _KEY, _STARTED, _keep([]), _never)
     assert (outcome.inserted, outcome.duplicates) == (2, 0)
     assert sum(outcome.latency.buckets) == 2
     assert connection.execute("SELECT count(*) FROM user_events").fetchall() == [(2,)]
@@ -172,7 +233,7 @@ def test_events_of_a_try_that_does_not_count_are_taken_back(connection: psycopg.
         insertion = Insertion(inserting, staged.table)
         insertion.insert([lost])
         assert insertion.inserted == 1
-        outcome = commit_batch(insertion, staged, _KEY, _STARTED, _keep([]))
+        outcome = complete_batch(insertion, staged, _KEY, _STARTED, _keep([]), _never)
     assert (outcome.inserted, outcome.duplicates) == (2, 0)
     found = connection.execute("SELECT event_id FROM user_events ORDER BY 1").fetchall()
     assert found == [(uuid.UUID(int=0),), (uuid.UUID(int=1),)]
@@ -186,8 +247,7 @@ def test_when_staging_fails_the_early_events_are_taken_back(
     columns = "event_id, user_id, product_id, product_name, product_category, event_type, event_timestamp"
 
     def stage_and_fail(inserting: psycopg.Connection[Any]) -> None:
-        with inserting_early(Insertion(inserting, staged.table), connection):
-            _announce(other, staged)
+        with inserting_early(Insertion(inserting, staged.table)):
             _wait_for_a_lock(other)
             raise OSError("staging failed")
 
@@ -208,9 +268,8 @@ def test_an_error_while_inserting_early_is_raised_at_the_end(
     staged = _stage(connection, [5.0])
 
     def lose_the_connection(inserting: psycopg.Connection[Any]) -> None:
-        with inserting_early(Insertion(inserting, staged.table), connection):
+        with inserting_early(Insertion(inserting, staged.table)):
             other.execute("SELECT pg_terminate_backend(%s, 10000)", [inserting.info.backend_pid])
-            _announce(other, staged)
 
     with psycopg.connect(connection.info.dsn) as inserting, pytest.raises(psycopg.OperationalError):
         lose_the_connection(inserting)

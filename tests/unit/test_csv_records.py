@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import tracemalloc
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import MAX_RECORD_BYTES
-from sources.csv_records import CHUNK_BYTES, read_files, records_of, wrong_header
+from sources.csv_reader import WHOLE_FILE, _whole, read_file, wrong_header
+from sources.csv_records import CHUNK_BYTES, records_of
 
 COLUMNS = ("a", "b", "c")
 
@@ -29,8 +30,7 @@ def _cut(text: bytes, chunk_bytes: int = 1 << 20) -> list[tuple[int, bytes]]:
 def _read(folder: Path, text: bytes) -> list[tuple[int, bytes, str | None]]:
     path = folder / "a file with [brackets] and spaces.csv"
     path.write_bytes(text)
-    batch = pa.RecordBatch.from_pydict({"path": [f"file:{path}"]})
-    rows = [row for piece in read_files(iter([batch]), COLUMNS) for row in piece.to_pylist()]
+    rows = [row for piece in read_file(str(path), COLUMNS) for row in piece.to_pylist()]
     assert {row["file"] for row in rows} <= {str(path)}
     return [(row["line"], row["raw"], row["header"]) for row in rows]
 
@@ -110,8 +110,14 @@ def test_a_file_without_records_has_none(tmp_path: Path, text: bytes) -> None:
 
 
 def test_every_record_of_a_file_with_another_header_says_so(tmp_path: Path) -> None:
-    """With the header's text, which may be a record itself and must not be lost."""
+    """With the header's text, which may be a record itself and must not be lost: then it is the first."""
     assert _read(tmp_path, b"b,a,c\n1,2,3\n4,5,6\n") == [(2, b"1,2,3\n", "b,a,c"), (3, b"4,5,6\n", "b,a,c")]
+    for alone in (b"1,a,3", b"a,2,3\n", b"b;a;c\n", b"x" * 200_000, b'{"a": 1, "b": 2}', b"\xff\xfea\0"):
+        ((line, raw, header),) = _read(tmp_path, alone)
+        assert (line, raw.rstrip(b"\n")) == (1, alone[: MAX_RECORD_BYTES + 1].rstrip(b"\n"))
+        assert header is not None
+    # A wrong header with nothing below it is told too.
+    assert _read(tmp_path, b"b,a,c\n\n") == [(1, b"b,a,c\n", "b,a,c")]
     utf16 = "a,b,c\n1,2,3\n".encode("utf-16")
     assert all(header is not None for _, _, header in _read(tmp_path, utf16))
 
@@ -133,6 +139,66 @@ def test_every_record_of_a_file_with_another_header_says_so(tmp_path: Path) -> N
 def test_a_header_names_the_columns_in_their_order(line: bytes, good: bool) -> None:
     """In any case and with blanks around; an order of its own would put values into wrong columns."""
     assert (wrong_header(line, COLUMNS) is None) == good
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 7, 1000])
+def test_lines_end_with_cr_where_the_first_one_does(chunk_bytes: int) -> None:
+    """Excel's "CSV (Macintosh)": a line feed ends a line there too, in quotes neither does."""
+    text = b'a,b,c\r1,"x\ry\nz\r\n",3\r\r4,5,6\n7,8,9\r\n1,2,3\r'
+    assert _cut(text, chunk_bytes) == [
+        (1, b"a,b,c\r"),
+        (2, b'1,"x\ry\nz\r\n",3\r'),
+        (6, b"\r"),
+        (7, b"4,5,6\n"),
+        (8, b"7,8,9\r\n"),
+        (9, b"1,2,3\r"),
+    ]
+    for first in (b"a,b,c\n", b"a,b,c\r\n", b'"a\r",b,c\n', b"a,b,c\r\r\n"):
+        assert _cut(first + b"1,x\ry,3\n", chunk_bytes)[-1] == (2, b"1,x\ry,3\n")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r"])
+def test_a_line_that_is_too_long_takes_no_other_with_it(end: bytes) -> None:
+    """Wherever the chunks end."""
+    long = b"x" * (MAX_RECORD_BYTES + 3)
+    for chunk_bytes in (1000, MAX_RECORD_BYTES, MAX_RECORD_BYTES + 3, MAX_RECORD_BYTES + 10, 1 << 20):
+        cut = _cut(end.join([b"a,b,c", long, b"4,5,6", b""]), chunk_bytes)
+        assert [line for line, _ in cut] == [1, 2, 3]
+        assert [raw[:5] for _, raw in cut] == [b"a,b,c", b"xxxxx", b"4,5,6"]
+
+
+class _Growing(io.FileIO):
+    """A file of which more is written once it was read up to `end`."""
+
+    end = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """What was there at the beginning."""
+        return super().read(min(size or 0, self.end - self.tell()))
+
+
+@pytest.mark.parametrize(("read", "whole"), [(20, 3), (19, 3), (18, 2), (12, 2), (8, 1), (3, 0)])
+def test_of_a_file_that_grows_half_a_line_is_left_out(tmp_path: Path, read: int, whole: int) -> None:
+    """It would be another record; the file is told, so that it can be read again."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b,c\n1,2,3\n44,5,6\n7,8,9\n")
+    found: list[bytes] = []
+    with _Growing(path) as file:
+        file.end = read
+        pieces = _whole(file, records_of(file, 3, 7))
+        with pytest.raises(OSError, match="grew"):
+            found.extend(piece.data[: piece.starts[-1]] for piece in pieces)
+    assert b"".join(found) == b"".join([b"a,b,c\n", b"1,2,3\n", b"44,5,6\n"][:whole])
+
+
+def test_what_is_no_file_is_told_as_a_record_of_line_0(tmp_path: Path) -> None:
+    """A folder, a pipe that would be waited for, nothing at all, a name of any bytes; no error is raised."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("pipe.csv", "folder.csv", "nothing.csv", "\udcff.csv", "a\0b.csv", "x" * 300):
+        ((row,),) = [piece.to_pylist() for piece in read_file(str(tmp_path / name), COLUMNS)]
+        assert (row["line"], row["raw"]) == (WHOLE_FILE, b"")
+        assert row["header"]
 
 
 class _Endless(io.BytesIO):

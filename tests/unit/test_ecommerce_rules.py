@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from analytics.ecommerce import RULES, SPARK_CONF, judge
 from contracts import EVENT_COLUMNS, MAX_RECORD_BYTES
 from sinks.postgres_staging import copy_line
-from sources.csv_records import SCHEMA
+from sources.csv_reader import SCHEMA
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 EVENT = {
@@ -34,6 +34,10 @@ EVENT = {
 ACCEPTED: Sequence[Mapping[str, str]] = (
     {},
     {"event_type": "view", "price": ""},
+    *[{"event_type": "view", "price": null} for null in ("NULL", "null", " Null ", "\\N")],
+    {"product_name": '"""quoted"" twice"'},
+    {"product_name": "C:\\"},
+    {"product_name": 'a\\"b'},
     {"event_id": EVENT["event_id"].upper()},
     {"price": "0"},
     {"price": "-0"},
@@ -63,6 +67,8 @@ REFUSED: Sequence[tuple[str, Mapping[str, str]]] = (
         (f"{name}_too_long", {name: "é" * 501})
         for name in ("user_id", "product_id", "product_name", "product_category")
     ],
+    *[(f"missing_{name}", {name: "\\N"}) for name in EVENT_COLUMNS if name != "event_type"],
+    ("missing_price", {"price": "NULL"}),
     ("record_too_long", {"product_name": "x" * MAX_RECORD_BYTES}),
     ("nul_character", {"product_name": "a\0b"}),
     ("invalid_event_id", {"event_id": "0f0e8c1e2a3b4c5d8e9f001122334455"}),
@@ -109,8 +115,8 @@ def judged(spark: SparkSession) -> Any:
     for name, value in SPARK_CONF.items():
         spark.conf.set(name, value)
 
-    def rows(lines: Sequence[bytes], header: str | None = None) -> list[Any]:
-        records = [("a.csv", number, line, header) for number, line in enumerate(lines)]
+    def rows(lines: Sequence[bytes], header: str | None = None, first: int = 2) -> list[Any]:
+        records = [("a.csv", number, line, header) for number, line in enumerate(lines, first)]
         found = judge(spark.createDataFrame(records, SCHEMA).coalesce(1), NOW).orderBy("line")
         # Its own text, whatever form the record's had.
         moment = F.expr("CAST(try_cast(event_timestamp AS TIMESTAMP) AS STRING)")
@@ -143,11 +149,30 @@ def test_a_record_without_the_form_of_one_is_refused(judged: Any) -> None:
     rows = judged([line.replace(b",Food", b""), line.replace(b",Food", b",Food,x"), b"x\n", b",\xff" + line])
     assert [row.reason for row in rows] == ["corrupt", "corrupt", "corrupt", "invalid_utf8"]
     assert [row.reason for row in judged([line], header="another")] == ["wrong_header"]
+    # Line 0 is no record's.
+    assert [row.reason for row in judged([line], header="gone", first=0)] == ["unreadable_file"]
+
+
+@pytest.mark.parametrize("field", ["," * 60_000, '"' + '""' * 32_000 + '"', '"' * 60_001, "\r" * 60_000])
+def test_no_record_is_more_than_the_parser_can_take(judged: Any, field: str) -> None:
+    """An error of Spark's would fail the whole batch, each time it comes again."""
+    (row,) = judged([_line({"product_name": "@"}).replace(b"@", field.encode())])
+    assert row.reason is not None
+
+
+@pytest.mark.parametrize(
+    "field", [r'"19\" screen"', r'"5\" x 6\""', '"a"b', '"a""b"c', ' "a"', '"a"  b', '"a" "b"']
+)
+def test_a_field_with_quotes_in_another_style_is_refused(judged: Any, field: str) -> None:
+    """Stored with its quotes and backslashes it would be another text than the one that was meant."""
+    line = _line({"product_name": "@"})
+    rows = judged([line.replace(b"@", field.encode()), line.replace(b"@", b'5" nail'), line])
+    assert [row.reason for row in rows] == ["broken_quotes", None, None]
 
 
 def test_every_rule_has_a_row_that_breaks_it() -> None:
     """A rule that is added needs one here."""
-    formless = {"corrupt", "invalid_utf8", "wrong_header"}
+    formless = {"corrupt", "invalid_utf8", "wrong_header", "unreadable_file", "broken_quotes"}
     assert {reason for reason, _ in REFUSED} | formless == set(RULES)
 
 
@@ -176,7 +201,7 @@ def test_java_compiles_what_judges_a_record(spark: SparkSession) -> None:
     assert max(map(int, sizes)) < 7_500
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r", b""])
 def test_the_end_of_the_line_is_no_part_of_the_last_field(judged: Any, end: bytes) -> None:
     """Also where the last field is in quotes, or blanks follow."""
     line = _line({}).rstrip(b"\n")

@@ -23,7 +23,7 @@ from analytics.esports import KAFKA_SCHEMA, MATCHES, PLAYERS, Dataset
 from analytics.texts import has_lone_surrogate, has_lone_surrogate_sql
 from analytics.times import read_time, time_sql
 from contracts import CORRUPT, EVENT_COLUMNS, Client, Product, Sale
-from sources.csv_records import SCHEMA
+from sources.csv_reader import SCHEMA
 from tests.stock_events import TOPICS, client, product, sale
 from tests.unit.test_ecommerce_rules import EVENT
 
@@ -66,7 +66,7 @@ def stock(spark: SparkSession, kind: str, values: Sequence[Any]) -> list[Any]:
 def ecommerce(spark: SparkSession, events: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
     """What the e-commerce pipeline makes of records, in their order."""
     lines = []
-    for number, changes in enumerate(events):
+    for number, changes in enumerate(events, 2):
         text = io.StringIO()
         csv.writer(text).writerow({**EVENT, **changes}[name] for name in EVENT_COLUMNS)
         lines.append(("a.csv", number, text.getvalue().encode(), None))
