@@ -99,7 +99,7 @@ def test_missing_rights_are_told_by_collection(
     assert rows["Rights"]["status"] == "failed"
     refused = rows["Rights"]["detail"].removeprefix("not allowed: ").split(", ")
     assert set(refused) == {
-        *(f"update in {name}" for name in set(names) - {"sales", "product_winners", "loss_risk_products"}),
+        *(f"update in {name}" for name in set(names) - {"product_winners", "loss_risk_products"}),
         *(f"remove in {name}" for name in ("product_winners", "loss_risk_products")),
     }
     assert f"`readWrite` on {database.name}" in rows["Rights"]["remedy"]
