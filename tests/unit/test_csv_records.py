@@ -116,6 +116,8 @@ def test_every_record_of_a_file_with_another_header_says_so(tmp_path: Path) -> N
         ((line, raw, header),) = _read(tmp_path, alone)
         assert (line, raw.rstrip(b"\n")) == (1, alone[: MAX_RECORD_BYTES + 1].rstrip(b"\n"))
         assert header is not None
+    headless = _read(tmp_path, b"1,a,3\n4,5,6\n")
+    assert [(line, raw) for line, raw, _ in headless] == [(1, b"1,a,3\n"), (2, b"4,5,6\n")]
     # A wrong header with nothing below it is told too.
     assert _read(tmp_path, b"b,a,c\n\n") == [(1, b"b,a,c\n", "b,a,c")]
     utf16 = "a,b,c\n1,2,3\n".encode("utf-16")
