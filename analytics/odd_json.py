@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analytics.kafka_json import is_sound, parsed
-from analytics.texts import has_lone_surrogate_sql, is_visible_sql, let, trimmed_sql
+from analytics.texts import LONE_SURROGATE, has_lone_surrogate_sql, is_visible_sql, let, trimmed_sql
 from contracts import CORRUPT
 
-LONE_SURROGATE = "lone_surrogate"
 _JSON = "CAST(value AS STRING)"
 # Most ids are of these characters. A class of characters is looked up at once, one of ranges is not.
 _PLAIN = r"^[0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.:-]+\\z"

@@ -24,7 +24,7 @@ from analytics.stock_values import (
     text,
     title,
 )
-from analytics.texts import has_lone_surrogate, is_float, trimmed
+from analytics.texts import LONE_SURROGATE, has_lone_surrogate, is_float, trimmed
 from contracts import CORRUPT, Client, Product, Sale
 
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
@@ -38,7 +38,6 @@ _FIELDS = {
     "total_revenue_generated: STRING, updated_at: STRING",
 }
 _NAMES = re.compile(r"(\w+): STRING")
-LONE_SURROGATE = "lone_surrogate"
 # A clock that is wrong by years would otherwise keep a product's price for years.
 _CLOCK_SKEW = timedelta(days=1)
 # Nobody means this one to be ahead; clocks differ by less.

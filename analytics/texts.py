@@ -24,6 +24,8 @@ _NOTHING = frozenset({"NaN", "nan", "NaT", "<NA>", "None", "null", "NULL", "unde
 # A whole number that went through floating point, as a column of pandas with a gap does.
 _FLOAT = re.compile("[0-9]+[.]0")
 _SHOWN_CHARACTERS = 60
+# Why a record with half of a surrogate pair is refused.
+LONE_SURROGATE = "lone_surrogate"
 
 # As patterns of Spark SQL's texts.
 _BLANK_CLASS = "[{}]".format("".join(f"\\\\x{{{ord(char):x}}}" for char in _BLANKS))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from checkpoint.atomic_file import read_file, write_atomically
@@ -27,7 +27,7 @@ class Known:
     """`ids` by topic; `start`: where a query without offsets of its own goes on, None: by the settings."""
 
     ids: Mapping[str, str]
-    start: Mapping[Place, int] | None = field(default=None)
+    start: Mapping[Place, int] | None = None
 
 
 class KnownTopics:

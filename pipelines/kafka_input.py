@@ -1,7 +1,7 @@
 """Kafka topics as the input of a query over all its starts: what is read, what was lost, what still waits.
 
-A topic that was deleted and made anew is read from its
-beginning, although the query's checkpoint is kept: the checkpoint knows the topic's id.
+A topic that was deleted and made anew is read from its beginning, although the query's checkpoint is kept:
+the checkpoint knows the topic's id.
 """
 
 from __future__ import annotations

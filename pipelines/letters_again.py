@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timezone
 
 from py4j.protocol import Py4JError, Py4JJavaError
 from pymongo.errors import OperationFailure, PyMongoError
@@ -13,16 +13,23 @@ from contracts import ConfigurationError, ServiceError
 from monitoring.logs import get_logger
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.mongo_errors import denial, is_transient_mongo
-from sinks.stream_letters import records_of
+from sinks.stream_letters import RejectedRecord, records_of
 
 logger = get_logger(__name__)
+
+# Source and position of a record.
+Place = tuple[str, int]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 def try_again(
     queue: DeadLetters,
     groups: Sequence[Sequence[Letter]],
     attempt: Callable[[Sequence[Letter]], Collection[str]],
-    now: Callable[[], datetime],
+    now: Callable[[], datetime] = _utc_now,
 ) -> RetryOutcome:
     """Let `attempt` try each group of letters, and remove those whose ids it returns; the others are counted.
 
@@ -47,6 +54,36 @@ def try_again(
         for letter in group:
             settle(queue, letter, letter.id in mended, outcome, now())
     return outcome
+
+
+def try_records_again(
+    queue: DeadLetters,
+    letters: Sequence[Letter],
+    records_at_once: int,
+    refused_again: Callable[[Sequence[RejectedRecord]], Collection[Place]],
+) -> RetryOutcome:
+    """Try `letters` of a stream by their records; `refused_again` gives the places of those refused again.
+
+    It is never called without records. A letter with one such record is kept, and so is one that cannot be
+    read back as records: a person can only look at it.
+    """
+
+    def mended(group: Sequence[Letter]) -> set[str]:
+        found = {letter.id: records_of(letter.record, letter.reason) for letter in group}
+        records = [record for some in found.values() for record in some]
+        refused = refused_again(records) if records else ()
+        return {
+            letter_id
+            for letter_id, some in found.items()
+            if some and not any(place_of(record) in refused for record in some)
+        }
+
+    return try_again(queue, pieces(letters, records_at_once), mended)
+
+
+def place_of(record: RejectedRecord) -> Place:
+    """What tells a record from all others of its pipeline."""
+    return record.source, record.position
 
 
 def told_others(queue: DeadLetters) -> str | None:

@@ -27,8 +27,8 @@ from sinks.event_payloads import PayloadError, batch_updates
 MAX_WAITING_USERS = 10_000
 _READ_SECONDS = 5.0
 _FIELDS = (
-    *("metricType", "timeRange", "period", "analytics", "historicalData", "calculatedAt", "createdAt"),
-)
+    "metricType", "timeRange", "period", "analytics", "historicalData", "calculatedAt", "createdAt",
+)  # fmt: skip
 _ORDER = [("timeRange", pymongo.ASCENDING), ("metricType", pymongo.ASCENDING)]
 
 # Told once for every event, or with a number for users that never became one: what became of it (`sent`, or

@@ -78,9 +78,8 @@ def connect(dsn: str, read_only: bool = False) -> psycopg.Connection[tuple[Any, 
 def transaction(connection: psycopg.Connection[Any], **settings: str) -> Iterator[None]:
     """A transaction of the block's statements; `settings` (lock_timeout="'2s'") go before the fixed."""
     with connection.transaction():
-        fixed = {
-            name: value for name, (since, value) in _FIXED_SINCE.items() if _version(connection) >= since
-        }
+        server = connection.info.server_version
+        fixed = {name: value for name, (since, value) in _FIXED_SINCE.items() if server >= since}
         chosen = _FIXED | fixed | settings
         statements = [f"SET LOCAL {name} = {value}" for name, value in chosen.items()]
         if "synchronous_commit" not in settings:
@@ -94,10 +93,6 @@ def session(dsn: str, read_only: bool = False, **settings: str) -> Iterator[psyc
     """A connection for one transaction, as `connect` and `transaction` tell."""
     with connect(dsn, read_only) as connection, transaction(connection, **settings):
         yield connection
-
-
-def _version(connection: psycopg.Connection[Any]) -> int:
-    return connection.info.server_version
 
 
 def is_transient_state(sqlstate: str | None) -> bool:

@@ -69,8 +69,7 @@ def records_table(columns: dict[str, list[Any]]) -> pa.Table:
 
 def _messages(settings: Settings, span: Span) -> Iterator[Any]:
     ours = {
-        ISOLATION: COMMITTED,
-        **{name: value for name, value in settings.kafka_options.items() if name == ISOLATION},
+        ISOLATION: settings.kafka_options.get(ISOLATION, COMMITTED),
         # Never joined: the partitions are assigned.
         "group.id": f"direct-{secrets.token_hex(8)}",
         "enable.auto.commit": False,

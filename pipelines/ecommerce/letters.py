@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from monitoring.logs import get_logger
 from pipelines.ecommerce.batch import EventsBatch
-from pipelines.letters_again import pieces, try_again
+from pipelines.letters_again import Place, place_of, try_records_again
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.postgres_events import Outcome
-from sinks.stream_letters import RejectedRecord, records_of
+from sinks.stream_letters import RejectedRecord
 from sources.csv_reader import WHOLE_FILE
 
 logger = get_logger(__name__)
@@ -36,24 +35,14 @@ class EventLetters:
 
     def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
         """Try `letters` again. Raises UnavailableError when PostgreSQL stayed away; nothing is lost by it."""
-        return try_again(self._letters, pieces(letters, _RECORDS_AT_ONCE), self._mended, _now)
+        return try_records_again(self._letters, letters, _RECORDS_AT_ONCE, self._refused_again)
 
-    def _mended(self, letters: Sequence[Letter]) -> set[str]:
-        found = {letter.id: records_of(letter.record, letter.reason) for letter in letters}
-        refused = self._refused_again([record for records in found.values() for record in records])
-        # What cannot be read back as records can only be looked at.
-        return {
-            letter_id
-            for letter_id, some in found.items()
-            if some and not any(_place(record) in refused for record in some)
-        }
-
-    def _refused_again(self, records: Sequence[RejectedRecord]) -> set[tuple[str, int]]:
+    def _refused_again(self, records: Sequence[RejectedRecord]) -> set[Place]:
         files = sorted({record.source for record in records if record.position == WHOLE_FILE})
         single = [record for record in records if record.position != WHOLE_FILE]
         return self._judged_again(single) | self._read_again(files)
 
-    def _read_again(self, files: Sequence[str]) -> set[tuple[str, int]]:
+    def _read_again(self, files: Sequence[str]) -> set[Place]:
         """Files that could not be read; what is refused of one that now can gets letters of its own."""
         if not files:
             return set()
@@ -61,7 +50,7 @@ class EventLetters:
         _tell(f"{len(files)} files read again", done)
         return {(file, WHOLE_FILE) for file in refused}
 
-    def _judged_again(self, records: Sequence[RejectedRecord]) -> set[tuple[str, int]]:
+    def _judged_again(self, records: Sequence[RejectedRecord]) -> set[Place]:
         if not records:
             return set()
         table = pa.table(
@@ -74,7 +63,7 @@ class EventLetters:
         )
         done, refused = self._batch.try_again(self._spark.createDataFrame(table))
         _tell(f"{done.records_in} records tried again", done)
-        return {_place(record) for record in refused}
+        return {place_of(record) for record in refused}
 
 
 def _tell(what: str, done: Outcome) -> None:
@@ -82,11 +71,3 @@ def _tell(what: str, done: Outcome) -> None:
         f"📬 {what}: {done.inserted} inserted, {done.duplicates} duplicates, "
         f"{sum(done.rejected.values())} refused"
     )
-
-
-def _place(record: RejectedRecord) -> tuple[str, int]:
-    return record.source, record.position
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -50,7 +49,7 @@ class RecordLetters:
 
     def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
         """Try `letters` again. Raises OSError when a dataset cannot be written; nothing is lost by it."""
-        return try_again(self._letters, _pieces(letters), self._mended, lambda: datetime.now(timezone.utc))
+        return try_again(self._letters, _pieces(letters), self._mended)
 
     def _mended(self, letters: Sequence[Letter]) -> set[str]:
         found = {letter.id: _records(letter) for letter in letters}

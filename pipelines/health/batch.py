@@ -123,7 +123,10 @@ class HealthBatch:
                     0 if page.complete else self._poll.count_after(max(position, page.newest or now), now)
                 )
                 piece = self._process(page, waiting)
-                moved = state is not None and (state := self._save(state, page, now)) is None
+                moved = False
+                if state is not None:
+                    state = self._save(state, page, now)
+                    moved = state is None
                 if not moved:
                     self._poll.mark_done(page)
                 self._faults.reach("save")

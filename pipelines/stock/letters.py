@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from monitoring.logs import get_logger
-from pipelines.letters_again import pieces, try_again
+from pipelines.letters_again import Place, try_records_again
 from pipelines.stock.batch import StockBatch
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.stock_ledger import BatchKey
-from sinks.stream_letters import RejectedRecord, records_of
+from sinks.stream_letters import RejectedRecord
 from sources.kafka_direct import records_table
 
 logger = get_logger(__name__)
@@ -42,20 +41,9 @@ class StockLetters:
 
     def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
         """Try `letters` again. Raises UnavailableError when MongoDB stayed away; nothing is lost by it."""
-        return try_again(self._letters, pieces(letters, _RECORDS_AT_ONCE), self._mended, _now)
+        return try_records_again(self._letters, letters, _RECORDS_AT_ONCE, self._refused_again)
 
-    def _mended(self, letters: Sequence[Letter]) -> set[str]:
-        found = {letter.id: records_of(letter.record, letter.reason) for letter in letters}
-        records = [record for some in found.values() for record in some]
-        refused = self._refused_again(records) if records else set()
-        # What cannot be read back as records can only be looked at.
-        return {
-            letter_id
-            for letter_id, some in found.items()
-            if some and not any(_place(record) in refused for record in some)
-        }
-
-    def _refused_again(self, records: Sequence[RejectedRecord]) -> set[tuple[str, int]]:
+    def _refused_again(self, records: Sequence[RejectedRecord]) -> set[Place]:
         # A name of its own each time: a repetition is judged anew, and what counted before is a duplicate.
         key = BatchKey(f"dlq retry {uuid.uuid4()}", 0)
         refused = self._batch.try_again(key, self._frame(records))
@@ -73,11 +61,3 @@ class StockLetters:
             "timestamp_ms": [record.timestamp_ms for record in records],
         }
         return self._spark.createDataFrame(records_table(columns))
-
-
-def _place(record: RejectedRecord) -> tuple[str, int]:
-    return record.source, record.position
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
