@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 
 from contracts import ConfigurationError, Document, UnavailableError
 from sinks.mongo_errors import is_unauthorized
-from sinks.mongo_stored import KEY, KEY_AND_DATE, key_of, tolerant
+from sinks.mongo_stored import KEY, KEY_AND_DATE, key_of
 
 # In this order because the backend owns a non-unique index on {userId, metricType, timeRange}, and a server
 # refuses two indexes with the same keys and other options.
@@ -122,7 +122,7 @@ def _losers(collection: Collection[dict[str, Any]]) -> Iterator[Document]:
     order = dict.fromkeys((*KEY, "calculatedAt", "_id"), ASCENDING)
     pipeline: list[dict[str, Any]] = [{"$project": KEY_AND_DATE}, {"$sort": order}]
     best: Document | None = None
-    for document in tolerant(collection).aggregate(pipeline, allowDiskUse=True, batchSize=_AT_ONCE):
+    for document in collection.aggregate(pipeline, allowDiskUse=True, batchSize=_AT_ONCE):
         if best is None or key_of(best) != key_of(document):
             best = document
         elif _is_dated(document) or not _is_dated(best):

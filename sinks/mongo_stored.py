@@ -4,18 +4,18 @@ What is older goes, and what has no date. A date after the server's now is wrong
 have calculated since that now was asked for. So a date is from the future only if it was read *before* the
 server was asked for the time, and it is replaced only where it still stands. (`$$NOW` in a filter would be
 the time at which a whole bulk began, and DocumentDB takes it in few places only.)
+
+Collections come from sources.mongo_client: no stored date or text stops a read, and the primary answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from bson.codec_options import DatetimeConversion
 from bson.datetime_ms import DatetimeMS
-from pymongo import ReadPreference
 from pymongo.collection import Collection
 
 from contracts import Clock, Document
@@ -36,21 +36,6 @@ def key_of(document: Document) -> str:
     return repr([document.get(name) for name in KEY])
 
 
-def tolerant(collection: Collection[dict[str, Any]]) -> Collection[dict[str, Any]]:
-    """The same collection, read from the primary, where no stored date or text stops the reading."""
-    options = collection.codec_options
-    # The embedded store decodes nothing.
-    if type(options).__module__.partition(".")[0] == "mongomock":
-        return collection
-    options = options.with_options(
-        tz_aware=True,
-        tzinfo=timezone.utc,
-        datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-        unicode_decode_error_handler="replace",
-    )
-    return collection.with_options(options, ReadPreference.PRIMARY)
-
-
 def wrong_dates(
     collection: Collection[dict[str, Any]],
     documents: Sequence[Document],
@@ -60,7 +45,7 @@ def wrong_dates(
     """By key the stored dates of these users' results that are wrong, as they lie after the clock's now."""
     users = sorted({document["userId"] for document in documents})
     later = {"userId": {"$in": users}, "calculatedAt": {"$gt": calculated_at}}
-    stored = tolerant(collection).find(later, KEY_AND_DATE)
+    stored = collection.find(later, KEY_AND_DATE)
     return {key_of(one): one["calculatedAt"] for one in _wrong(stored, calculated_at, clock)}
 
 
@@ -80,7 +65,7 @@ def delete_obsolete(
     for start in range(0, len(user_ids), _USERS_AT_ONCE):
         mine = {"userId": {"$in": list(user_ids[start : start + _USERS_AT_ONCE])}, **keep}
         deleted += collection.delete_many({**mine, "$or": outdated(calculated_at)}).deleted_count
-        later = tolerant(collection).find({**mine, "calculatedAt": {"$gt": calculated_at}}, KEY_AND_DATE)
+        later = collection.find({**mine, "calculatedAt": {"$gt": calculated_at}}, KEY_AND_DATE)
         wrong = _wrong(later, calculated_at, clock)
         if wrong:
             ids, dates = [one["_id"] for one in wrong], [one["calculatedAt"] for one in wrong]

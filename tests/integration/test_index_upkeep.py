@@ -68,7 +68,7 @@ def test_of_each_key_the_newest_stays_and_the_unique_index_is_there(
             del document[name]
     if documents:
         database["analytics"].insert_many(documents)
-    mended = ensure_indexes(database["analytics"])
+    mended = ensure_indexes(for_reading(database["analytics"]))
     assert missing_indexes(database["analytics"]) == []
     left = list(for_reading(database["analytics"]).find())
     by_key: dict[Any, list[dict[str, Any]]] = {}

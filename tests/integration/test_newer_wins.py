@@ -67,7 +67,7 @@ class Race:
 
     def __init__(self, database: Database[dict[str, Any]], folder: Path) -> None:
         self._database, self._folder = database, folder
-        self._target = database["analytics"]
+        self._target = for_reading(database["analytics"])
         self._clock = ServerClock(database.client)
         # The data, which change at each step.
         self._version = 0
@@ -85,7 +85,7 @@ class Race:
         self._database["healthmetrics"].insert_many({"userId": user} for user in USERS)
         if stored is not None:
             dated = {} if stored == "absent" else {"calculatedAt": stored}
-            self._target.insert_many(
+            self._database["analytics"].insert_many(
                 {"userId": user, "metricType": metric, "timeRange": "7day", **dated}
                 for user in [*USERS, GONE, *STRANGERS]
                 for metric in (*_COMMON, _SOMETIMES, "of an older program")
@@ -125,7 +125,7 @@ class Race:
 
     def stored(self) -> dict[tuple[Any, ...], dict[str, Any]]:
         """The results by key."""
-        return {(str(one["userId"]), one["metricType"]): one for one in for_reading(self._target).find()}
+        return {(str(one["userId"]), one["metricType"]): one for one in self._target.find()}
 
     def _dates(self) -> Kept:
         return {key: one.get("calculatedAt") for key, one in self.stored().items()}

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any, cast
 
-import mongomock
 import pytest
 from bson import ObjectId
 from pymongo import UpdateOne
@@ -158,8 +157,6 @@ def test_writers_beside_each_other_have_key_ranges_of_their_own() -> None:
 
 class Unconfirmed:
     """A collection of a replica set with too few members: it writes, and cannot say that it stays."""
-
-    codec_options = mongomock.MongoClient()["x"]["y"].codec_options
 
     def __getattr__(self, _name: str) -> Any:
         return self._write
