@@ -107,7 +107,7 @@ PHONE_SOURCES = ("googlefit", "manual")
 
 
 def is_unknown_source(reason: str) -> bool:
-    """Whether a reason to leave a document out is a source of which the contract says nothing."""
+    """Whether a document was left out because of a source that the contract does not name."""
     return reason.startswith("source:") and reason != "source:import"
 
 
@@ -186,7 +186,7 @@ def ends(
     return dict(zip(ENDS, (written, duplicate, superseded, refused, left_out), strict=True))
 
 
-# So many things at most are noted of one batch by name.
+# At most this many things are noted by name in one batch.
 _MOST_NOTED = 20
 
 

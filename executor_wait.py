@@ -1,4 +1,4 @@
-"""Tells when a cluster gives Spark no executors, and ends the batch after a bound.
+"""Says when a cluster gives Spark no executors, and ends the batch after a time limit.
 
 Spark itself waits for ever, and says so at a level that hides among others.
 """
@@ -21,7 +21,7 @@ from contracts import ServiceError
 _TELL_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
 _JOIN_SECONDS = 5.0
-# What the user asked of the cluster, as far as he did.
+# What the user asked the cluster for.
 _ASKED = (
     "spark.executor.instances",
     "spark.dynamicAllocation.maxExecutors",
@@ -85,7 +85,7 @@ class _Watch:
                 self.look()
 
     def look(self) -> None:
-        """Note whether anything went on since the last look, and tell or end what waits for too long."""
+        """Note whether anything happened since the last look; warn of a long wait, end a too long one."""
         now, seen = self._monotonic(), self._standing_still()
         if seen is None or seen != self._seen:
             self._seen, self._since, self._told = seen, now, False
@@ -102,7 +102,7 @@ class _Watch:
             self._told = True
 
     def _standing_still(self) -> object:
-        """The stages that wait and what they have done so far; None while a task runs or nothing is to do."""
+        """The waiting stages and what they have done; None while a task runs or there is nothing to do."""
         stages = [self._tracker.getStageInfo(number) for number in self._tracker.getActiveStageIds()]
         known = [stage for stage in stages if stage is not None]
         if not known or any(stage.numActiveTasks for stage in known):

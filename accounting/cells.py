@@ -1,4 +1,4 @@
-"""A cell of a workbook as the text that a person sees in it, or why that cannot be told."""
+"""A cell of a workbook as the text that a person sees in it, or why that text cannot be known."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FORMULA: Final = (
 )
 _DATES: Final = ("timestamp", "last_movement", "expiry_date")
 _NUMBERS: Final = ("quantity", "total_amount", "buy_price", "sell_price", "total_revenue_generated")
-# Excel keeps so many digits of a number.
+# Excel keeps 15 digits of a number.
 _MOST_DIGITS: Final = 10**15
 _GENERAL: Final = ("General", "@", "")
 _ZEROS: Final = re.compile(r"0+")
-# Grouping and decimals alone: what such a format leaves out can be told.
+# Grouping and decimals alone: it is known what such a format shows.
 _PLAIN: Final = re.compile(r"[#0,]*[#0](?:[.]([0#?]+))?")
 # What stands beside the digits: texts in quotes, colours and currencies, escaped characters, spaces.
 _BESIDE: Final = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.|_.|\*.|[-$€£¥ +()]')
@@ -66,7 +66,7 @@ def _number(value: float, column: str, number_format: str, epoch: datetime) -> C
 
 def _text(text: str, column: str) -> Cell:
     if column.endswith("_id") and is_float(text):
-        return Cell(text, note=f"{column} {text} is another one than {text[:-2]}.")
+        return Cell(text, note=f"{column} {text} is not the same id as {text[:-2]}.")
     return Cell(text)
 
 

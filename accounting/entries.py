@@ -20,7 +20,7 @@ Entry = Sale | Product | Client
 # Kafka takes a megabyte a record; an invoice of so many lines has a tenth of that.
 MAX_ITEMS: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# Nobody sells or moves a thing later than that, or enters what keeps for longer.
+# A sale or movement further ahead, or an expiry date further ahead, is a mistake.
 _YEARS_AHEAD: Final = 1
 _YEARS_KEPT: Final = 30
 # What Excel shows of a long number, and programs save: 4006381333931 as 4.00638E+12.

@@ -1,4 +1,4 @@
-"""What openpyxl does not tell of a sheet that it reads row by row: merged, hidden and valueless cells."""
+"""What openpyxl does not say about a sheet that it reads row by row: merged, hidden and valueless cells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from openpyxl.utils.cell import range_boundaries
 
-# So many rows of merged ranges are looked at; a sheet of more is refused.
+# A sheet whose merged ranges have more rows than this is refused.
 _MOST_MERGED_ROWS: Final = 500_000
 _MERGED: Final = re.compile(rb"""<(?:\w+:)?mergeCell\s[^>]*?ref=["']([A-Z0-9:$]+)["']""")
 _HIDDEN_ROW: Final = re.compile(
@@ -39,7 +39,7 @@ class Merged:
 class Marks:
     """Merged ranges by each of their rows, hidden rows, whether columns are hidden, formulas without value.
 
-    `too_many` tells that the merged ranges were too many to be looked at.
+    `too_many`: there are too many merged ranges to look at.
     """
 
     merged: Mapping[int, Sequence[Merged]] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Marks:
 
 
 def read_marks(xml: bytes) -> Marks:
-    """The marks of a sheet, of which `xml` is the part of the workbook's file."""
+    """The marks of a sheet; `xml` is its part of the workbook's file."""
     merged: dict[int, list[Merged]] = {}
     left = _MOST_MERGED_ROWS
     for found in _MERGED.finditer(xml):

@@ -56,7 +56,7 @@ class WorkbookError(Exception):
 class Row:
     """A row that is not blank: its number as Excel shows it, its texts by column, what is wrong with them.
 
-    `notes` tell what was taken otherwise than it is held.
+    `notes` say where a cell was read as it is shown, not as it is stored.
     """
 
     number: int
@@ -69,7 +69,7 @@ class Row:
 class Sheet:
     """The rows of a sheet; `fault` says why none of them can be used, `ignored` names other columns.
 
-    `hidden` says what of it is read although it cannot be seen.
+    `hidden` names what was read although a person cannot see it.
     """
 
     rows: list[Row] = field(default_factory=list)

@@ -181,7 +181,7 @@ def _reason(dataset: Dataset) -> str:
 
 
 def _noted(dataset: Dataset) -> str:
-    """A status that nobody knows here, and ids that would be other ones without a detour."""
+    """A status that is not known, and ids that went through floating point."""
     notes = [
         f"IF({is_float_sql(name)}, '{name} as a float', NULL)"
         for name in dataset.fields

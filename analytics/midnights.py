@@ -1,4 +1,4 @@
-"""Of which time zone a set of dates would be midnights: for a writer who stores local days."""
+"""The time zones in which given dates are midnights: for writers that store local days."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-# Zones that behave alike for the dates given are many; of these people know the names.
+# Many zones behave alike for the dates given; these are the names that people know.
 _KNOWN: Final = (
     "Europe/London", "Europe/Berlin", "Europe/Athens", "Europe/Moscow", "Europe/Istanbul", "Europe/Lisbon",
     "Asia/Kolkata", "Asia/Shanghai", "Asia/Tokyo", "Asia/Dubai", "Asia/Karachi", "Asia/Dhaka",
@@ -22,10 +22,10 @@ _KNOWN: Final = (
 )  # fmt: skip
 # Old names, and those that are no place.
 _OTHER_NAMES: Final = ("Etc/", "SystemV/", "US/", "Canada/", "Mexico/", "Brazil/", "Chile/")
-# So many kinds of dates decide; each zone is tried on each.
+# At most this many distinct dates are looked at; each zone is tried on each.
 _AT_MOST: Final = 600
 _MOST_ZONES: Final = 3
-# A zone must explain so much of the dates that are left, or they are no local midnights at all.
+# A zone must explain this share of the odd dates, or they are no local midnights at all.
 _SHARE: Final = 0.1
 
 

@@ -40,7 +40,7 @@ _FIELDS = {
 _NAMES = re.compile(r"(\w+): STRING")
 # A clock that is wrong by years would otherwise keep a product's price for years.
 _CLOCK_SKEW = timedelta(days=1)
-# Nobody means this one to be ahead; clocks differ by less.
+# Clocks differ by less, and no producer sets this time ahead on purpose.
 _KAFKA_SKEW = timedelta(minutes=5)
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -91,7 +91,7 @@ def judge(row: Mapping[str, Any], now: datetime) -> Record | str:
 
 
 def notes(record: Record) -> list[str]:
-    """What a person should know of a record that counts: ids that would be other ones without a detour."""
+    """What a person should know of a record that counts: its ids that went through floating point."""
     if isinstance(record, Sale):
         ids = {"invoice_id": [record.invoice_id], "client_id": [record.client_id]}
         ids["item_product_id"] = [product_id for product_id, _ in record.items]

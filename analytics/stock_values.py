@@ -117,7 +117,7 @@ def moment(value: str | None, name: str) -> datetime:
 
 
 def fraction(value: str | None) -> str:
-    """The digits of a `moment` behind its seconds, as they were sent: a time of ours ends at microseconds."""
+    """The digits of a `moment` behind its seconds, as they were sent; a datetime ends at microseconds."""
     found = re.search(r":[0-9]{2}[.,]([0-9]+)", value or "")
     return found[1] if found else ""
 

@@ -58,7 +58,7 @@ class Superseded:
         return b"".join(number.to_bytes(_BYTES, "big") for number in self._numbers)
 
     def unpack(self, packed: bytes) -> None:
-        """Take what another process found."""
+        """Add what another process packed."""
         room = max(0, self._limit - len(self._numbers))
         for start in range(0, min(len(packed), room * _BYTES), _BYTES):
             self._numbers.add(int.from_bytes(packed[start : start + _BYTES], "big"))

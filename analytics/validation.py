@@ -51,7 +51,7 @@ REASONS: Final[dict[str, str]] = {
 # Only wearables measure these, so a value in any of them marks a document that is not from a phone.
 WEARABLE_FIELDS: Final = ("heartRate", "oxygenSaturation", "bloodOxygen")
 
-# So much of an unknown source's name is told.
+# An unknown source's name is cut after this many characters.
 _SHOWN_SOURCE: Final = 40
 
 _UTC: Final = timezone.utc
@@ -107,7 +107,7 @@ class Checked:
 
     `values` holds one entry per metric, in the order of METRICS, None where the day has no usable one.
     `counts` says whether the document takes part in the analytics at all: it is not refused whole and
-    comes from a phone; one of which neither is true has its reason in `left_out`.
+    comes from a phone. `left_out` is the reason where it is neither refused nor counts.
     `user_id` and `day` (days since 1970-01-01) are None where they are unusable.
     """
 

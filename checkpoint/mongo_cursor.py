@@ -195,8 +195,8 @@ class MongoCursor:
 
     def _renew_until(self, ended: threading.Event) -> None:
         while not ended.wait(self._lease_seconds / 3):
-            # A server that is away is the batch's to report; nobody else can take the lease meanwhile. Nor is
-            # a loss told here: who reads or saves next meets it.
+            # The batch reports a server that is away; no other instance can take the lease meanwhile. The
+            # next read or save reports a lost lease.
             with suppress(PyMongoError, AlreadyRunningError):
                 answer = self._collection.update_one(self._mine(), [{"$set": {"lease.until": self._end()}}])
                 if answer.matched_count == 0:
@@ -206,7 +206,7 @@ class MongoCursor:
         """Hold the lease again after its document was dropped, or an older copy of it restored.
 
         Its number is then smaller than ours or gone, and nobody holds it. Raises AlreadyRunningError when
-        another instance has taken over: that one counted on from ours, or lives.
+        another instance has taken over: its number is ours or greater, or its lease has not ended.
         """
         if self._fence is None:
             raise self._taken_over()

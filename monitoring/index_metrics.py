@@ -1,4 +1,4 @@
-"""What is measured of the indexes that the health pipeline relies on."""
+"""Metrics of the indexes that the health pipeline relies on."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ class IndexMetrics:
             self._made.labels(name).inc()
 
     def removed(self, duplicates: int) -> None:
-        """So many results had to go."""
+        """Count results that were removed as duplicates."""
         self._duplicates.inc(duplicates)

@@ -1,4 +1,4 @@
-"""The metrics file: replaced whole, and never continued or overwritten by a deployment that it is not of."""
+"""The metrics file: replaced whole, and only by the deployment that owns it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _FILE_MODE = 0o644
 # The first line of a file, a comment for Prometheus; files of earlier versions have none.
 _OWNER_LINE = b"# Of "
 _OWNER_LINE_BYTES = 1_000
-# A stream writes far more often, so nobody writes a file that is so old.
+# A stream writes far more often, so an older file is no longer in use.
 IN_USE_SECONDS = 60.0
 
 
 class MetricsFile:
-    """The file at `path`, of the deployment `owner` (text; empty: of anybody).
+    """The file at `path`, which belongs to the deployment `owner` (text; empty: to any).
 
     Two deployments may be given one METRICS_DIRECTORY, or one whose database was corrected: the counters of
     the one are not those of the other. While another's file is in use it is left alone, and this deployment

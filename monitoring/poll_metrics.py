@@ -73,7 +73,7 @@ class PollMetrics:
         self._refresh(now)
 
     def ahead(self, documents: int, seconds: float) -> None:
-        """So many documents wait for their time, the farthest for `seconds`."""
+        """How many documents wait for their time, and for how many seconds the farthest."""
         self._ahead.set(documents)
         self._ahead_seconds.set(round(seconds, 3))
 

@@ -1,4 +1,4 @@
-"""Named points at which a test can hurt the process: `FAULT=step:kill|stop|raise|sleep:n`.
+"""Named points at which a test can harm the process: `FAULT=step:kill|stop|raise|sleep:n`.
 
 `n` is the occurrence that is hit (kill, raise, stop: until SIGCONT; default 1) or the seconds of a sleep.
 Off unless set.

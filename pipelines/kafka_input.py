@@ -44,8 +44,8 @@ _NUMBERED = "#"
 class KafkaInput:
     """Topics on Kafka; `checkpoint` is the query's folder.
 
-    `ids_read` are the ids of a topic of which the sink has records, for a checkpoint without any; `explain`
-    says that topics are missing.
+    `ids_read` gives the ids that the sink has records of, for a checkpoint without ids; `explain` is the
+    sentence about missing topics.
     """
 
     spark: SparkSession
@@ -168,7 +168,7 @@ class KafkaInput:
         return found
 
     def _assumed(self, topic: str, there: str) -> str:
-        """Whose offsets a checkpoint has that does not say so: those of the topic that was written last."""
+        """The id of the topic that a checkpoint without ids belongs to, by the ids that the sink knows."""
         read = self.ids_read(topic)
         if there == NO_ID:
             return max(read, key=_number, default=NO_ID)
@@ -191,7 +191,7 @@ def _number(topic_id: str) -> int:
 
 
 def _changed(known: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
-    """The topics that are others than those that were known."""
+    """The topics that are no longer those that were known."""
     return [
         topic for topic, topic_id in there.items() if topic in known and _is_other(known[topic], topic_id)
     ]

@@ -33,8 +33,8 @@ def try_again(
 ) -> RetryOutcome:
     """Let `attempt` try each group of letters, and remove those whose ids it returns; the others are counted.
 
-    Where it raises, the halves of the group are tried, down to the one letter that is the cause. What says
-    nothing about a letter passes, with all that were not tried yet kept: a server that is away, a full disk.
+    Where it raises, the halves of the group are tried, down to the one letter that is the cause. An error
+    that no letter causes (a server that is away, a full disk) passes through; what was not tried is kept.
     """
     outcome = RetryOutcome()
     waiting = [list(group) for group in reversed(groups) if group]
@@ -99,7 +99,7 @@ def told_others(queue: DeadLetters) -> str | None:
 
 
 def pieces(letters: Sequence[Letter], records_at_once: int) -> list[list[Letter]]:
-    """`letters` of a stream in groups, each of the fewest that hold so many records."""
+    """`letters` of a stream in groups; a group ends with the letter that brings it to `records_at_once`."""
     found: list[list[Letter]] = []
     size = records_at_once
     for letter in letters:
@@ -122,13 +122,13 @@ def settle(queue: DeadLetters, letter: Letter, mended: bool, outcome: RetryOutco
 
 
 def count_attempt(queue: DeadLetters, letter: Letter, now: datetime) -> None:
-    """Count a try of `letter`, which somebody may have deleted meanwhile."""
+    """Count a try of `letter`, which may have been deleted meanwhile."""
     with suppress(ConfigurationError):
         queue.record_attempt(letter.id, now)
 
 
 def is_of_a_letter(error: Exception) -> bool:
-    """Whether another letter may fare better: no server that is away, no disk that is full, no dead Java."""
+    """Whether the letter itself may be the cause, not a server that is away, a full disk or a dead Java."""
     if isinstance(error, Py4JError):
         return isinstance(error, Py4JJavaError)
     if isinstance(error, OperationFailure):

@@ -1,6 +1,6 @@
-"""Whose dead letters and metrics a deployment's are: the database or folder where its results lie.
+"""Who owns a deployment's dead letters and metrics: the database or folder where its results lie.
 
-The name is for people. Where that is counts too, as a hash: two servers may have databases of one name.
+The name is for people. The place counts too, as a hash: two servers may have databases of the same name.
 """
 
 from __future__ import annotations

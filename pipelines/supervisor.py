@@ -209,9 +209,9 @@ class _Running:
 
 
 class StartAnewError(ServiceError):
-    """A query's source is another one than it was: no fault, the query is started again at once.
+    """A query's topic was made anew: no fault, the query is started again at once.
 
-    Raised by a batch, which then comes again, or by who watches the query.
+    A batch raises it, and then comes again, or the function that watches the query.
     """
 
 

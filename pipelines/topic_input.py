@@ -58,7 +58,7 @@ class TopicInput(Protocol):
     def waiting(self) -> int:
         """How many records are there and not processed.
 
-        Raises UnavailableError when that cannot be known, StartAnewError when a topic is another one.
+        Raises UnavailableError when that cannot be known, StartAnewError when a topic was made anew.
         """
         ...
 

@@ -34,8 +34,8 @@ class DeadLetters:
     """A folder of letters, mode 0600 in a folder of mode 0700, because they hold people's health data.
 
     A letter's id is a hash of `(_id, updatedAt, reason, field)` and its owner: a repeated batch stores none
-    twice. Letters of another owner are left alone; only `get` can show them. Those of the time before
-    there were owners may be of anybody who uses the folder: they are listed and tried like one's own.
+    twice. Letters of another owner are left alone; only `get` can show them. Letters of earlier versions
+    have no owner and may be of any deployment that uses the folder: they are listed and tried like one's own.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class DeadLetters:
     def record_attempt(self, letter_id: str, now: datetime) -> Letter:
         """Count a retry that did not help; after `max_attempts` the letter is parked.
 
-        Raises ConfigurationError when it is gone: somebody deleted it meanwhile.
+        Raises ConfigurationError when it was deleted meanwhile.
         """
         letter = self._find(letter_id)
         if letter is None:
@@ -173,7 +173,7 @@ class DeadLetters:
         return next((letter for letter in self._found(letter_id) if letter.id == letter_id), None)
 
     def _found(self, letter_id: str) -> Sequence[Letter]:
-        """Every letter whose id begins so, of anybody; only files of such names are read."""
+        """Every letter, of any owner, whose id begins so; only files of such names are read."""
         if not LETTER_ID.fullmatch(letter_id):
             raise ConfigurationError(f"{letter_id!r} is not a letter's id; `main.py dlq list` shows them.")
         begins = letter_id[:_SHOWN_ID]

@@ -1,4 +1,4 @@
-"""What a dead letter is, whose it is, and its file: canonical Extended JSON that people can read."""
+"""What a dead letter is, who owns it, and its file: canonical Extended JSON that people can read."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _NAMES = ("_id", "updatedAt", "userId", "metricType", "timeRange")
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose letters: `name` is for people (a database and collection, a folder), `place` says where it is.
+    """Who owns letters: `name` is for people (a database and collection, a folder), `place` says where it is.
 
     A folder of letters may serve several deployments, or one whose settings were corrected: what is not found
-    in another database is not gone. `place` is a hash, because an address may hold what nobody should read.
+    in another database is not gone. `place` is a hash, because an address may hold a secret.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Owner:
 
     @property
     def tag(self) -> str:
-        """What stands for the owner in a letter's file name: eight hexadecimal digits."""
+        """The owner's mark in a letter's file name: eight hexadecimal digits."""
         return _short_hash(str(self))
 
 
@@ -69,8 +69,8 @@ class Letter:
     """One dead letter.
 
     `record` is the whole document, or `{_id, sha256, bytes}` of one that is too long (see DeadLetters), or
-    the names and the text of one that Extended JSON cannot tell. `owner` is an Owner as text; None in letters
-    of the time before there were owners.
+    the names and the text of one that Extended JSON cannot hold. `owner` is an Owner as text; None in letters
+    of earlier versions.
     """
 
     id: str
@@ -89,7 +89,7 @@ class Letter:
 def letter_of(
     record: Rejected | FailedWrite, batch_id: str, now: datetime, max_bytes: int, owner: Owner | None
 ) -> Letter:
-    """The letter that stands for `record`, of which at most `max_bytes` of JSON are kept."""
+    """The letter about `record`; longer JSON than `max_bytes` is not kept."""
     document = record.document
     user = document.get("userId")
     user_id = None if user is None else str(user)[:100]

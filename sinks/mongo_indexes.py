@@ -1,4 +1,4 @@
-"""The indexes of the analytics collection: created, or verified where they are, and cleared the way for."""
+"""The indexes of the analytics collection: created or verified; duplicates in their way are removed."""
 
 from __future__ import annotations
 

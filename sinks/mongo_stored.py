@@ -27,7 +27,7 @@ _USERS_AT_ONCE = 500
 
 
 def outdated(calculated_at: datetime) -> list[dict[str, Any]]:
-    """The conditions of which a result that is to be replaced by one of `calculated_at` meets one."""
+    """Conditions; a stored result that meets one of them gives way to one of `calculated_at`."""
     return [{"calculatedAt": {"$lt": calculated_at}}, {"calculatedAt": {"$not": {"$type": "date"}}}]
 
 

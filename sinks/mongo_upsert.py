@@ -169,7 +169,7 @@ def _sort_out(
     again, duplicates, failed = [], [], []
     for entry in write_errors(error):
         document = documents[entry["index"]]
-        # By an index of somebody else's, where the server tells which, it would be refused each time.
+        # If another program's index refused it (newer servers say which), it would be refused each time.
         ours = set(entry.get("keyPattern", KEY)) == set(KEY)
         if entry.get("code") == DUPLICATE_KEY and ours:
             duplicates.append(document)

@@ -8,10 +8,10 @@ each whose `applied` is lower; then it is closed.
 What is found open was left by a process, or a try, that failed. A sealed batch is finished. The number of
 another is given up: an insert that was on its way may still arrive under it, so nothing is ever counted under
 such a number; its invoices, early or late, are moved to a new one, and counted with that. Only after this is
-the ledger settled, and only who has it `Settled` can open a batch or recount.
+the ledger settled, and only with a `Settled` can a process open a batch or recount.
 
-`fence` names the process that may write: who starts puts its own there, and another one is refused as soon as
-it opens, seals or closes a batch.
+`fence` names the process that may write. A process puts its own there when it starts; from then on any other
+is refused as soon as it opens, seals or closes a batch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from contracts import AlreadyRunningError
 
 COLLECTION = "stock_ledger"
 _KEY = {"_id": "ledger"}
-# Of so many failed tries a late insert is noticed by the next batch, of older ones by a recount.
+# The next batch notices a late insert of one of the last 1,000 failed tries, a recount that of an older one.
 _REMEMBERED = 1_000
 
 

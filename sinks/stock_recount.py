@@ -24,7 +24,7 @@ _JUDGED = ("order", "applied", "eligible_promo", "loyalty_tier")
 
 @dataclass(frozen=True)
 class Recount:
-    """One recount by who has settled the ledger; one that dies half-way is simply begun again.
+    """One recount after the ledger was settled; one that dies half-way is simply begun again.
 
     Raises AlreadyRunningError when another process has taken over, StaleReadError when something was written
     meanwhile; pymongo's errors pass through.
@@ -103,7 +103,7 @@ class Recount:
         self._wrong.extend(f"{kind} {name}: no total, counted {count}" for name, count in lacking.items())
 
     def _send(self, collection: Collection[dict[str, Any]], changes: Iterable[UpdateOne]) -> None:
-        # What was read is of the same moment as what was counted only if nobody has written in between.
+        # The totals and the counted invoices are of one moment only if nothing was written in between.
         self.ledger.require(self.settled)
         send(collection, list(changes))
 

@@ -99,7 +99,7 @@ def _item(record: RejectedRecord, position: str) -> dict[str, Any]:
 
 
 def _read(item: Any, reason: str, source: str, note: str | None) -> RejectedRecord | None:
-    """A record as `_item` made it, whatever the position is called there; None when somebody edited it."""
+    """A record as `_item` made it, whatever the position is called there; None when it was edited."""
     names = item.keys() - {"raw", "timestamp_ms", "key", "looks_like"} if isinstance(item, dict) else ()
     if len(names) != 1 or "raw" not in item:
         return None

@@ -26,7 +26,7 @@ _MAX_AGE = "365000d"
 def new_files(spark: SparkSession, folder: Path, max_files: int) -> DataFrame:
     """A stream of files `*.csv` of `folder`, in any case, each once, the oldest first.
 
-    Which files a batch is about is told by `files_of_batch`; its rows must not be read. Names that begin with
+    `files_of_batch` gives the files of a batch; the rows of the batch must not be read. Names that begin with
     a dot or an underscore are left alone: they are being written. A file that is written again under the same
     name is not read again.
     """

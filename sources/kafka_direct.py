@@ -1,4 +1,4 @@
-"""Records of Kafka without Spark's connector, which ends at times that Spark does not have.
+"""Records of Kafka without Spark's connector, which fails at times that Spark cannot hold.
 
 Spark counts microseconds in 64 bits. A record whose time, meant as milliseconds, needs more (a producer that
 sends nanoseconds) fails the whole batch, again and again; so that batch is read by librdkafka.
@@ -100,7 +100,7 @@ def _messages(settings: Settings, span: Span) -> Iterator[Any]:
                         yield message
                 elif message.error().code() != KafkaError._PARTITION_EOF:
                     continue
-                # The end of the log tells when the span ends with a marker of a transaction.
+                # If a span ends with a transaction's marker, only the end of the log says that it was read.
                 if offset >= after - (message.error() is None):
                     left.discard(place)
     except KafkaException as error:

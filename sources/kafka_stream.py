@@ -94,7 +94,7 @@ def position(checkpoint: Path, topics: Sequence[str]) -> Offsets | None:
 
 
 def expired(span: Span, earliest: Offsets) -> dict[Place, tuple[int, int]]:
-    """The part of `span` that is no longer there, by what `earliest` says is the first that is."""
+    """The part of `span` that Kafka has deleted; `earliest` has the first offset that is still there."""
     gone = {place: (first, min(after, earliest.get(place, 0))) for place, (first, after) in span.items()}
     return {place: (first, after) for place, (first, after) in gone.items() if first < after}
 
@@ -109,7 +109,7 @@ def lost_offsets(span: Span, before: Span, after: Span, records: int, read_befor
 
     `before` and `after` are what had `expired` before it was read and after that; `read_before` of the former
     were in Spark's hands all the same. The gaps of compacted topics and of transactions are no loss; only in
-    what expires while it is read they cannot be told from it, so the number is an upper bound there.
+    what expires while it is read they look like a loss, so the number is an upper bound there.
     """
     certain = count(before) - read_before
     meanwhile = count(after) - count(before)

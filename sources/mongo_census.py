@@ -29,7 +29,7 @@ KINDS: Mapping[str, str] = {
 }
 # No document is older than MongoDB. The zeros of all clocks lie before it (the years 1, 1900, 1970, 2001).
 _MONGODB_BEGAN = datetime(2009, 1, 1, tzinfo=timezone.utc)
-# An ObjectId has the time of the machine that made it; so far may clocks be apart, or a document be delayed.
+# An ObjectId has the time of the machine that made it. Clocks may differ, or documents be late, by this much.
 _DELAY = timedelta(days=1)
 _RECENT = 2_000
 AHEAD = timedelta(days=1)

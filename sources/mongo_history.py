@@ -54,6 +54,6 @@ def all_user_ids(collection: Collection[dict[str, Any]]) -> Iterator[ObjectId]:
         groups = collection.aggregate(pipeline, allowDiskUse=True)
     with groups as found:
         for group in found:
-            # `$type` also finds an array of ids, which is nobody's.
+            # `$type` also finds an array of ids, which is no user's id.
             if isinstance(group["_id"], ObjectId):
                 yield group["_id"]

@@ -1,4 +1,4 @@
-"""Documents whose `userId` is no ObjectId: nobody can be computed of them."""
+"""Documents whose `userId` is no ObjectId: no results can be computed from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pymongo.collection import Collection
 from sources.mongo_census import EXAMPLE_LENGTH, EXAMPLES, read_bounded
 from sources.mongo_client import for_reading
 
-# BSON's types that a user id may have by mistake, by what people call them.
+# BSON's types that a user id may have by mistake, and what people call them.
 _OWNER_TYPES: Mapping[str, str] = {
     "string": "text",
     "binData": "a UUID or other binary",

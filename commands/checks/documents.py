@@ -28,7 +28,7 @@ _WAIT = "What is dated ahead waits for its time: correct it, and the clock of th
 _REMEDIES = {"too_early": _TOO_EARLY, "far_future": _WAIT}
 # From here on people see that their results are late.
 _AHEAD_SECONDS = 60.0
-# So much of a sample may be odd without a warning: old documents stay as they are.
+# This share of a sample may be odd without a warning: old documents stay as they are.
 _SHARE = 0.01
 _SHOWN = 5
 _USERS = 20
@@ -104,7 +104,7 @@ def user_ids(database: Database) -> CheckResult:
     return warning(
         name,
         "\n".join(lines),
-        "Nothing is computed of them. Have the writer store an ObjectId; text of 24 hexadecimal digits "
+        "No results are computed from them. Have the writer store an ObjectId; text of 24 hexadecimal digits "
         f'becomes one by mongosh: db.{collection}.updateMany({{userId: {{$type: "string"}}}}, '
         '[{$set: {userId: {$toObjectId: "$userId"}, updatedAt: "$$NOW"}}])',
     )

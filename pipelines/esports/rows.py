@@ -48,7 +48,7 @@ def write_good(
     """
     observation = Observation()
     now_ms = time.time_ns() // 1_000_000
-    # A time that is yet to come would be the newest for as long.
+    # A record dated ahead would count as the newest until that time.
     time_of = f"IF(timestamp_ms <= {now_ms + MAX_AHEAD_MS}, timestamp, NULL)"
     # What follows is not moved before the counting, so each record is parsed once.
     observed = judged.observe(

@@ -57,7 +57,7 @@ class HealthBatch:
         whole_from_users: int | None = None,
         superseded: Superseded | None = None,
     ) -> None:
-        """So many users are recomputed at once, or from `whole_from_users` all of a page.
+        """`users_per_piece` users are recomputed at once, or from `whole_from_users` all of a page.
 
         `recompute` fills `superseded` with the documents that lost their day.
         """

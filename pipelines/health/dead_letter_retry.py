@@ -106,7 +106,7 @@ class LetterRetry:
         if users:
             batch_id = self._next_batch_id()
             done = self._recompute.run(users, batch_id, lambda _step: None)
-            # Also what no letter was about: it is refused now, and its batch may be long past.
+            # Also results that no letter was about: they are refused now, and no later batch may bring them.
             self._letters.store(done.writes.failed, batch_id, self._clock.now())
             failed = {(*_key(failure.document), failure.reason) for failure in done.writes.failed}
         return {letter.id for letter in letters if self._is_mended(letter, failed)}
@@ -125,7 +125,7 @@ class LetterRetry:
         return all((again.reason, again.field) != (letter.reason, letter.field) for again in rejections)
 
     def _may_be_elsewhere(self, letter: Letter) -> bool:
-        """Whether nothing of the letter's user is here, and nobody knows that the letter belongs here."""
+        """Whether nothing of the letter's user is here, and the letter is not known to belong here."""
         if self._letters.owns(letter):
             return False
         user = _user(letter)
@@ -133,7 +133,7 @@ class LetterRetry:
 
 
 def _pieces(letters: Sequence[Letter]) -> list[list[Letter]]:
-    """So few users at once, all letters of one in the same piece."""
+    """Letters of at most _USERS_PER_PIECE users each, all letters of one user in the same piece."""
     of_users: dict[ObjectId | None, list[Letter]] = {}
     for letter in letters:
         of_users.setdefault(_user(letter), []).append(letter)

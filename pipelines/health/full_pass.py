@@ -87,5 +87,5 @@ class FullPass:
         strangers = [{"userId": {"$not": {"$type": "objectId"}}}, {"userId": {"$type": "array"}}]
         removed = self._target.delete_many({"$or": strangers}).deleted_count
         gone = [user for user in all_user_ids(self._target) if user not in seen]
-        # Only what is not of later than this pass's begin: a user may have arrived while it ran.
+        # Results that are newer than this pass's begin stay: a user may have arrived while it ran.
         return removed + delete_obsolete(self._target, gone, started, (), self._clock)

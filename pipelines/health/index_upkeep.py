@@ -1,4 +1,4 @@
-"""The indexes are looked after while the stream runs: others drop them, also with a whole collection."""
+"""Looks after the indexes while the stream runs: others drop them, or a whole collection with them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POLL_INDEX = "poll"
 
 
 class IndexUpkeep:
-    """Makes what is missing of the results' indexes, and of the poll's unless it `manages_source` not."""
+    """Makes the results' indexes that are missing, and the poll's too if it `manages_source`."""
 
     def __init__(
         self,

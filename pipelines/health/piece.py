@@ -74,7 +74,7 @@ class Piece:
         )
 
     def judged(self, document: Document, checked: Checked) -> None:
-        """Take what was found out about a polled document. One of whose values some are refused counts."""
+        """Take the verdict on a polled document, which counts even if some of its values are refused."""
         self.rejected += checked.rejections
         if checked.counts:
             self.counted.append(document)

@@ -99,8 +99,8 @@ class UserRecompute:
     ) -> None:
         """`on_written` is told whose analytics of which calculation were just written.
 
-        So many `readers` read the histories at the same time. Documents of `sources` count; those that lost
-        their day are added to `superseded`.
+        `readers` is how many read the histories at the same time. Documents of `sources` count; those that
+        lost their day are added to `superseded`.
         """
         self._sources = sources
         self._superseded = superseded

@@ -198,7 +198,7 @@ class StockBatch:
 
 
 def report_of(number: int, outcome: Outcome, began: datetime, steps_ms: Mapping[str, float]) -> BatchReport:
-    """What is told of a batch."""
+    """A batch as log and metrics get it."""
     written, refused = sum(outcome.written.values()), sum(outcome.rejected.values())
     return BatchReport(
         batch_id=str(number),

@@ -70,7 +70,7 @@ class Upkeep:
         self._risks_of = now.date()
 
     def look(self, at_once: bool = False) -> None:
-        """Do what is due, unless a batch is just being written; an absence of MongoDB is left to that.
+        """Do what is due, unless a batch is just being written; the batch reports a MongoDB that is away.
 
         Every few seconds, or `at_once`.
         """
@@ -107,7 +107,7 @@ class Upkeep:
 
     def _is_recount_due(self, settled: Settled, now: datetime) -> bool:
         last = settled.notes.get("recounted_at")
-        # One of the future was noted before somebody set the server's clock back.
+        # A later one was noted before the server's clock was set back.
         return bool(self._every) and not (last and timedelta(0) <= now - last < self._every)
 
     def _recount(self, now: datetime) -> None:

@@ -50,7 +50,7 @@ class Outcome:
 class StockWriter:
     """The stock database as batches write it. One at a time; see StockLedger for who may.
 
-    `unpublished` tells that `settle` has changed totals since somebody last set it to False.
+    `unpublished`: `settle` has changed totals since the rankings were last published.
     """
 
     def __init__(self, database: Database[dict[str, Any]], formulas: StockFormulas, clock: Clock) -> None:

@@ -105,7 +105,7 @@ def test_what_is_taken_otherwise_than_it_is_held_is_told() -> None:
     assert (sale.amount, sale.time.date().isoformat(), sale.client_id) == (1439, "2026-02-01", "17850.0")
     assert report.rows[0].verdict == Verdict(
         ACCEPTED,
-        "client_id 17850.0 is another one than 17850. "
+        "client_id 17850.0 is not the same id as 17850. "
         "timestamp 46054 was taken as Excel's number of 2026-02-01. "
         "total_amount 14.388 was taken as 14.39, as the cell shows it.",
     )
