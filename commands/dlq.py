@@ -16,6 +16,7 @@ from commands.terminal import console, print_json, progress, table
 from pipelines.catalog import PipelineName, open_letters, open_retry
 from pipelines.letters_again import told_others
 from sinks.dead_letters import DeadLetters, Letter, Owner
+from sinks.stream_letters import RejectedRecord, records_of
 
 app = typer.Typer(help="The dead-letter queue: what was set aside, and trying it again.")
 
@@ -55,7 +56,11 @@ def _tell_of_others(queue: DeadLetters) -> None:
 def _about(letter: Letter, pipeline: PipelineName) -> str:
     if pipeline is PipelineName.HEALTH:
         return f"{letter.user_id or 'nobody'} {letter.reason} {letter.field or ''}"
-    return f"{letter.record.get('source', '')} {len(letter.record.get('records', ()))} {letter.reason}"
+    return f"{letter.record.get('source', '')} {len(_records(letter))} {letter.reason}"
+
+
+def _records(letter: Letter) -> Sequence[RejectedRecord]:
+    return records_of(letter.record, letter.reason)
 
 
 @app.command("show")
@@ -92,7 +97,7 @@ def dlq_retry(
 def _of_whom(letters: Sequence[Letter], pipeline: PipelineName) -> str:
     if pipeline is PipelineName.HEALTH:
         return f"of {len({letter.user_id for letter in letters})} users"
-    return f"with {sum(len(letter.record.get('records', ())) for letter in letters)} records"
+    return f"with {sum(len(_records(letter)) for letter in letters)} records"
 
 
 @app.command("purge")

@@ -13,6 +13,7 @@ from commands.common import guarded, parse_time, prepare
 from contracts import ConfigurationError, Rejected
 from main import app
 from sinks.dead_letters import DeadLetters
+from tests.odd_letters import lay_odd_letters
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=timezone.utc)
 
@@ -66,6 +67,15 @@ def test_dead_letters_are_listed_and_shown() -> None:
     shown = _run("dlq", "show", first[:8]).output
     assert '"$oid"' in shown
     assert "out_of_range metrics.steps" in shown
+
+
+def test_a_damaged_letter_of_a_stream_is_listed_beside_the_others(folder: Path) -> None:
+    """One whose records somebody edited away hid all of them."""
+    lay_odd_letters(folder / "dlq", "stock", "sales")
+    queue = DeadLetters("dlq", "stock_dlq")
+    listed = _run("dlq", "list", "--pipeline", "stock").output
+    assert all(letter.id[:12] in listed for letter in queue.list())
+    assert f"{queue.count()} letters with" in _run("dlq", "retry", "--dry-run", "--pipeline", "stock").output
 
 
 def test_purge_asks_first() -> None:

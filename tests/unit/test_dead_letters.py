@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import random
 import stat
+from contextlib import suppress
+from dataclasses import fields
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,8 @@ from hypothesis import strategies as st
 from contracts import ConfigurationError, DeadLetterError, FailedWrite, Rejected
 from pipelines.owners import owner_of
 from settings import load
-from sinks.dead_letters import DeadLetters, Owner
+from sinks.dead_letters import DeadLetters, Letter, Owner
+from sinks.stream_letters import records_of
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=timezone.utc)
 DOCUMENT = {
@@ -112,6 +116,46 @@ def test_a_letter_that_is_no_extended_json_is_passed_over(tmp_path: Path) -> Non
     letters.store([REJECTED], "b", NOW)
     (tmp_path / "analytics_dlq_20260101_000000_odd.json").write_text('{"record": {"userId": {"$oid": "x"}}}')
     assert len(letters.list()) == 1
+
+
+_JSON = st.recursive(
+    st.sampled_from([None, True, 0, -1, 2**80, 1.5, "", "x", "2026-01-01", "2026-01-01T00:00:00Z", "ab" * 8])
+    | st.sampled_from(["$date", "$oid", "$numberDecimal", "$numberLong", "$timestamp", "$binary"]).flatmap(
+        lambda name: st.sampled_from(["x", "9" * 30, {"$numberLong": "9" * 20}, -1]).map(
+            lambda value: {name: value}
+        )
+    ),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+    max_leaves=3,
+)
+_EDITED = st.dictionaries(
+    st.sampled_from([each.name for each in fields(Letter)] + ["foreign"]), _JSON, min_size=1, max_size=2
+)
+
+
+@given(edited=_EDITED | st.sampled_from(['{"record": ' + "[" * 99_999, "[]", "7", "null", "\0", "\ud800"]))
+def test_no_file_hides_the_letters_beside_it(
+    tmp_path_factory: pytest.TempPathFactory, edited: dict[str, Any] | str
+) -> None:
+    """Somebody edited it, or it is no letter: the others are listed and tried, and it is too, or is none."""
+    folder = tmp_path_factory.mktemp("dlq")
+    queue = DeadLetters(folder, owner=HERE)
+    queue.store([REJECTED], "b", NOW)
+    [good] = queue.list()
+    [path] = folder.glob("*.json")
+    text = edited if isinstance(edited, str) else json.dumps({**json.loads(path.read_text()), **edited})
+    odd = path.with_name(f"analytics_dlq_20200101_000000_{HERE.tag}_{'0' * 12}.json")
+    odd.write_text(text, encoding="utf-8", errors="surrogatepass")
+    found = queue.list()
+    assert good in found
+    assert queue.newest(9)
+    assert queue.others() == {}
+    assert queue.get(good.id) == good
+    for letter in found:
+        assert letter.id == good.id or letter.time.tzinfo is not None
+        with suppress(ConfigurationError):
+            queue.record_attempt(letter.id, NOW)
+        assert records_of(letter.record, letter.reason) == []
 
 
 @pytest.mark.parametrize("letter_id", ["../../etc/passwd", "*", "", "abc"])
