@@ -114,8 +114,8 @@ def take_census(
     found = [(kind, *_ids(source, condition, limit, seconds)) for kind, condition in conditions]
     ancient = {"updatedAt": {"$gte": _YEAR_1, "$lt": _MONGODB_BEGAN, **no_array}}
     early, complete = read_bounded(source.find(ancient, {"updatedAt": 1}, limit=limit + 1), limit, seconds)
-    ids = [each["_id"] for each in early if _is_too_early(each)]
-    found.append(("too_early", [*ids, *_recent_too_early(source, target, seconds)], complete))
+    ids = [each["_id"] for each in early if _is_too_early(each, now)]
+    found.append(("too_early", [*ids, *_recent_too_early(source, target, now, seconds)], complete))
     return [
         _unseen(kind, [each for name, ids, _ in found if name == kind for each in ids],
                 all(complete for name, _, complete in found if name == kind))
@@ -142,23 +142,29 @@ def read_bounded(
     return found[:limit], len(found) <= limit
 
 
-def _is_too_early(document: Mapping[str, Any]) -> bool:
-    """Whether it is dated before it was made, as its `_id` tells, or before MongoDB was."""
+def _is_too_early(document: Mapping[str, Any], now: datetime) -> bool:
+    """Whether it is dated before it was made, as its `_id` tells, or before MongoDB was.
+
+    An id of the future was not made by a clock (it is a hash, say) and tells nothing.
+    """
     made, updated = document["_id"], document.get("updatedAt")
     if not isinstance(updated, datetime):
         return False
-    if isinstance(made, ObjectId):
+    if isinstance(made, ObjectId) and made.generation_time <= now + _DELAY:
         return updated < made.generation_time - _DELAY
     return updated < _MONGODB_BEGAN
 
 
 def _recent_too_early(
-    source: Collection[dict[str, Any]], target: Collection[dict[str, Any]] | None, seconds: float
+    source: Collection[dict[str, Any]],
+    target: Collection[dict[str, Any]] | None,
+    now: datetime,
+    seconds: float,
 ) -> list[Any]:
     """Of the documents made last those dated too early since 2009, unless a full pass has seen them."""
     query = source.find({"_id": {"$type": "objectId"}}, {"updatedAt": 1, "userId": 1}).sort("_id", -1)
     recent, _ = read_bounded(query.limit(_RECENT), _RECENT, seconds)
-    early = [each for each in recent if _is_too_early(each) and each["updatedAt"] >= _MONGODB_BEGAN]
+    early = [each for each in recent if _is_too_early(each, now) and each["updatedAt"] >= _MONGODB_BEGAN]
     owners = [owner if isinstance(owner := each.get("userId"), ObjectId) else None for each in early]
     users = sorted({owner for owner in owners if owner is not None})
     calculated = newest_calculations(target, users) if target is not None else {}
@@ -188,6 +194,6 @@ def _embedded(collection: Collection[dict[str, Any]], now: datetime) -> list[Uns
             ids["wrong_type"].append(document["_id"])
         elif updated > now + AHEAD:
             ids["far_future"].append(document["_id"])
-        elif updated < _MONGODB_BEGAN and _is_too_early(document):
+        elif updated < _MONGODB_BEGAN and _is_too_early(document, now):
             ids["too_early"].append(document["_id"])
     return [_unseen(kind, found, True) for kind, found in ids.items()]

@@ -12,7 +12,7 @@ from sources.mongo_census import EXAMPLE_LENGTH, EXAMPLES, read_bounded
 from sources.mongo_client import for_reading
 
 # BSON's types that a user id may have by mistake, and what people call them.
-_OWNER_TYPES: Mapping[str, str] = {
+_OWNER_TYPES: Mapping[str | tuple[str, ...], str] = {
     "string": "text",
     "binData": "a UUID or other binary",
     "int": "an integer",
@@ -24,6 +24,10 @@ _OWNER_TYPES: Mapping[str, str] = {
     "bool": "true or false",
     "date": "a date",
     "null": "missing or null",
+    (
+        *("minKey", "undefined", "regex", "dbPointer", "javascript", "symbol"),
+        *("javascriptWithScope", "timestamp", "maxKey"),
+    ): "of another type",
 }
 
 
@@ -48,8 +52,8 @@ def odd_owners(
     found: dict[str, tuple[list[Any], bool]] = {}
     for kind, what in _OWNER_TYPES.items():
         # The other comparison with a type would also match lists that hold one.
-        of_list = {} if kind in ("array", "null") else {"$not": {"$type": "array"}}
-        condition = {"$eq": None} if kind == "null" else {"$type": kind}
+        of_list: dict[str, Any] = {} if kind == "array" else {"$not": {"$type": "array"}}
+        condition: dict[str, Any] = {"$eq": None} if kind == "null" else {"$type": kind}
         query = source.find({"userId": {**condition, **of_list}}, {"userId": 1}, limit=limit + 1)
         documents, complete = read_bounded(query, limit, seconds)
         before, whole = found.get(what, ([], True))

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import mongomock
-from bson import Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson import Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.datetime_ms import DatetimeMS
 from pymongo.database import Database
 
@@ -69,6 +69,16 @@ def test_what_is_dated_before_it_was_made_is_told_by_its_id(database: Database[d
     assert found() == {"'zero'"}
 
 
+def test_an_id_that_no_clock_made_tells_nothing(database: Database[dict[str, Any]]) -> None:
+    """Ids that are hashes of something are of any time; of documents from the future nobody can say more."""
+    source = database["healthmetrics"]
+    ids = [ObjectId.from_datetime(NOW + timedelta(days=days)) for days in (2, 9_000)]
+    source.insert_many({"_id": each, "updatedAt": NOW - timedelta(days=9)} for each in ids)
+    zero = {"_id": ObjectId("f" * 24), "updatedAt": EARLY[0]}
+    source.insert_one(zero)
+    assert [entry.examples for entry in take_census(source, NOW) if entry.count] == [(str(zero["_id"]),)]
+
+
 def test_what_waits_for_its_time_is_counted_with_the_farthest(database: Database[dict[str, Any]]) -> None:
     """What is dated beyond a day is another matter, and would hide how far a clock is off."""
     source = database["healthmetrics"]
@@ -95,12 +105,14 @@ def test_every_type_of_user_id_but_the_right_one_is_counted(database: Database[d
         NOW,
         True,
         None,
+        [None],
+        *(Regex("a"), Timestamp(1, 1), MinKey(), MaxKey(), Code("x")),
     ]
     source.insert_many([*({"userId": value} for value in values), {"userId": ObjectId()}, {"no": "owner"}])
     found = {each.what: (each.count, each.examples) for each in odd_owners(source)}
     assert {what: count for what, (count, _) in found.items()} == {
         "text": 2, "a UUID or other binary": 1, "an integer": 2, "a number": 1, "a nested document": 1,
-        "a list": 1, "a date": 1, "true or false": 1, "missing or null": 2,
+        "a list": 2, "a date": 1, "true or false": 1, "missing or null": 2, "of another type": 5,
     }  # fmt: skip
     assert "'b'" in found["text"][1]
     assert odd_owners(source, limit=1)[0].complete is False
