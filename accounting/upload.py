@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from accounting.books import REJECTED, Books, Verdict
 from accounting.cells import FORMULA
 from accounting.entries import Entry, EntryError, read_client, read_item, read_product, read_sale
 from accounting.workbook import CLIENTS, COLUMNS, DETAILS, INVOICES, PRODUCTS, Row, Sheet, read_workbook
+from analytics.texts import is_float
 
 _BLANK = "is missing."
 
@@ -112,45 +113,88 @@ def _attempt(row: Row, read: Callable[[Mapping[str, str]], Entry]) -> tuple[Entr
 
 def _judge_invoices(judged: _Judged, invoices: Sheet, details: Sheet) -> None:
     lines: dict[str, list[Row]] = defaultdict(list)
-    # Rows without an invoice, by the invoice above them: they may be its own, as in a pivot table.
-    nameless: dict[str, list[Row]] = defaultdict(list)
-    above = ""
+    doubts = _Doubts(details.rows, {row.values["invoice_id"] for row in invoices.rows})
     for row in details.rows:
-        if row.values["invoice_id"]:
-            above = row.values["invoice_id"]
-            lines[above].append(row)
-        else:
-            nameless[above].append(row)
+        if row.number not in doubts.rows:
+            lines[row.values["invoice_id"]].append(row)
     same_id: dict[str, list[Row]] = defaultdict(list)
     for row in invoices.rows:
         same_id[row.values["invoice_id"]].append(row)
     for row in same_id.pop("", []):
         judged.reject(INVOICES, row, _attempt(row, lambda fields: read_sale(fields, [("-", "1")]))[1])
     for invoice_id, rows in same_id.items():
-        _judge_invoice(judged, rows, lines.pop(invoice_id, []), nameless[invoice_id])
+        _judge_invoice(judged, rows, lines.pop(invoice_id, []), doubts.about(invoice_id))
     for invoice_id, rows in lines.items():
         for row in rows:
             judged.reject(DETAILS, row, f"invoice_id {invoice_id} is not in {INVOICES}.")
-    for row in (row for rows in nameless.values() for row in rows):
-        judged.reject(DETAILS, row, f"invoice_id {FORMULA}")
+    for row in details.rows:
+        if row.number in doubts.rows:
+            judged.reject(DETAILS, row, doubts.rows[row.number])
 
 
-def _judge_invoice(judged: _Judged, rows: list[Row], lines: list[Row], nameless: list[Row]) -> None:
+class _Doubts:
+    """Rows of Invoice_Details that may be an invoice's own: without them it would enter incomplete, for good.
+
+    `rows` has the numbers of those rows, each with its reason.
+    """
+
+    def __init__(self, details: Sequence[Row], invoice_ids: Collection[str]) -> None:
+        alike: dict[str, list[str]] = defaultdict(list)
+        for invoice_id in sorted(invoice_ids):
+            alike[_loosely(invoice_id)].append(invoice_id)
+        self._unclear: list[int] = []
+        self._nameless: dict[str, list[int]] = defaultdict(list)
+        self._alike: dict[str, list[int]] = defaultdict(list)
+        self.rows: dict[int, str] = {}
+        # A row without an invoice may be of the one above it, as in a pivot table, or before all of the next.
+        above = next((found for row in details if (found := row.values["invoice_id"])), "")
+        for row in details:
+            given = row.values["invoice_id"]
+            if "invoice_id" in row.unclear:
+                self._unclear.append(row.number)
+                self.rows[row.number] = " ".join(row.faults)
+            elif not given:
+                self._nameless[above].append(row.number)
+                self.rows[row.number] = f"invoice_id {FORMULA}"
+            elif given not in invoice_ids and (meant := alike[_loosely(given)]):
+                for invoice_id in meant:
+                    self._alike[invoice_id].append(row.number)
+                self.rows[row.number] = f"invoice_id {given} is not in {INVOICES}, but {meant[0]} is."
+            above = given or above
+
+    def about(self, invoice_id: str) -> str:
+        """Why the invoice may have more items than those under its id; empty when it has not."""
+        found = ""
+        if numbers := self._nameless[invoice_id]:
+            found += (
+                f" {DETAILS} has rows without an invoice_id beside those of it: {_listed(numbers)};"
+                " write it in each row."
+            )
+        if numbers := self._alike[invoice_id]:
+            found += f" {DETAILS} has rows with almost the same invoice_id: {_listed(numbers)}."
+        if self._unclear:
+            found += f" {DETAILS} has rows of which nobody can tell the invoice: {_listed(self._unclear)}."
+        return found
+
+
+def _loosely(invoice_id: str) -> str:
+    """The same for ids that differ by case, white space, or a detour through floating point."""
+    whole = invoice_id[:-2] if is_float(invoice_id) else invoice_id
+    return "".join(whole.split()).casefold()
+
+
+def _judge_invoice(judged: _Judged, rows: list[Row], lines: list[Row], doubt: str) -> None:
     """The invoice of the first row with all of its lines, or none of them; each further row is rejected."""
     invoice, faults = rows[0], {line.number: reason for line in lines if (reason := _line_fault(line))}
     invoice_id, numbers = invoice.values["invoice_id"], [row.number for row in rows]
     items = [(line.values["product_id"], line.values["quantity"]) for line in lines]
     entry, reason = _attempt(invoice, lambda fields: read_sale(fields, items))
-    if faults or nameless:
+    if faults or doubt:
         # The lines' own rows tell their faults.
         reason = _attempt(invoice, lambda fields: read_sale(fields, [("-", "1")]))[1]
         if faults:
             reason += f" {DETAILS} has faults in row {_listed(list(faults))}."
-        if nameless:
-            below = _listed([row.number for row in nameless])
-            reason += (
-                f" {DETAILS} has rows without an invoice_id below those of it: {below}; write it in each row."
-            )
+        reason += doubt
     if any(row.values != invoice.values for row in rows):
         reason = f"invoice_id {invoice_id} is in the rows {_listed(numbers)}, which differ."
     elif entry is not None and not reason:

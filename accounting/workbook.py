@@ -56,13 +56,15 @@ class WorkbookError(Exception):
 class Row:
     """A row that is not blank: its number as Excel shows it, its texts by column, what is wrong with them.
 
-    `notes` say where a cell was read as it is shown, not as it is stored.
+    `notes` say where a cell was read as it is shown, not as it is stored; `unclear` are the columns whose text
+    nobody can tell.
     """
 
     number: int
     values: Mapping[str, str]
     faults: Sequence[str] = ()
     notes: Sequence[str] = ()
+    unclear: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -194,7 +196,7 @@ class _SheetReader:
 
     def _row(self, number: int, cells: Sequence[Any]) -> Row | None:
         """The texts of the columns; None when all of those are blank."""
-        values, faults, notes = {}, [], []
+        values, faults, notes, unclear = {}, [], [], []
         merged = self._marks.merged.get(number, ())
         for column, place in self._places.items():
             ref = f"{get_column_letter(place + 1)}{number}"
@@ -202,16 +204,18 @@ class _SheetReader:
                 cell = read_cell(cells[place], column, self._epoch)
                 values[column] = cell.text
                 faults += [cell.fault] * bool(cell.fault)
+                unclear += [column] * bool(cell.fault)
                 notes += [cell.note] * bool(cell.note)
             else:
                 values[column] = ""
             if ref in self._marks.empty_formulas:
                 faults.append(f"{column} {FORMULA}")
+                unclear.append(column)
         if not any(values.values()) and not faults:
             return None
         for one in merged:
             faults += self._merge(one, number, values)
-        return Row(number, values, faults, notes)
+        return Row(number, values, faults, notes, unclear)
 
     def _merge(self, merged: Merged, number: int, values: dict[str, str]) -> list[str]:
         """Take a merged range into account in one of its rows; what is wrong with it."""

@@ -19,7 +19,7 @@ from accounting.database import BooksDatabase
 from accounting.outbox import WAITING, Outbox
 from accounting.sample import sample_workbook
 from accounting.upload import UploadReport, upload
-from accounting.workbook import COLUMNS, DETAILS, WorkbookError, read_workbook
+from accounting.workbook import COLUMNS, DETAILS, INVOICES, WorkbookError, read_workbook
 
 _NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
@@ -168,7 +168,7 @@ def test_an_invoice_comes_with_all_of_its_items_or_not_at_all(file: BooksDatabas
     }
     told = _told(upload(_book(rows), Books(file)))
     formula = "is missing; if the cell holds a formula, save the workbook in Excel once and upload it again."
-    nameless = f"{DETAILS} has rows without an invoice_id below those of it: 8; write it in each row."
+    nameless = f"{DETAILS} has rows without an invoice_id beside those of it: 8; write it in each row."
     assert told == [
         ("Invoices", 2, ACCEPTED, ""),
         ("Invoices", 3, REJECTED, "Invoice_Details has faults in row 4."),
@@ -190,6 +190,32 @@ def test_an_invoice_comes_with_all_of_its_items_or_not_at_all(file: BooksDatabas
     ]
     [message] = Outbox(file).waiting(9)
     assert message.key == "I1"
+
+
+@pytest.mark.parametrize(
+    ("whose", "row", "waiting"),
+    [
+        ("#REF!", 1, {"I1", "I2"}), ("=A2", 1, {"I1", "I2"}), (datetime(2026, 3, 1), 1, {"I1", "I2"}),  # noqa: DTZ001
+        (4006381333931123, 1, {"I1", "I2"}), (None, 0, {"I1"}), (None, 1, {"I1"}), (None, 2, {"I2"}),
+        ("i2", 0, {"I2"}), ("I 2", 1, {"I2"}), ("I9", 1, set()), ("17.0", 1, {"17"}),
+    ],
+)  # fmt: skip
+def test_an_invoice_waits_for_a_row_that_may_be_its_own(
+    file: BooksDatabase, whose: Any, row: int, waiting: set[str]
+) -> None:
+    """It can never be corrected once it is in: without one of its items it would be wrong for good."""
+    details: list[tuple[Any, ...]] = [("I1", "P1", 1), ("I2", "P1", 1)]
+    details.insert(row, (whose, "P2", 1))
+    invoices = [_INVOICE, ("I2", *_INVOICE[1:])]
+    if "17" in waiting:
+        invoices, details = [*invoices, ("17", *_INVOICE[1:])], [*details, ("17", "P1", 1)]
+    report = upload(_book({"Invoices": invoices, "Invoice_Details": details}), Books(file))
+    assert {
+        each.key for each in report.rows if each.sheet == INVOICES and each.verdict.state == REJECTED
+    } == (waiting)
+    [odd] = [each for each in report.rows if each.sheet == DETAILS and each.row == row + 2]
+    assert odd.verdict.state == REJECTED
+    assert odd.verdict.reason
 
 
 def _altered(name: str, change: Callable[[str], str]) -> bytes:
