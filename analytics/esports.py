@@ -189,7 +189,9 @@ def _noted(dataset: Dataset) -> str:
     ]
     if dataset is MATCHES:
         unknown = f"{status_sql('status')} = '{UNKNOWN}'"
-        notes.append(f"IF(status IS NOT NULL AND {unknown}, concat('status ', left(status, 40)), NULL)")
+        # On one line, whatever it holds.
+        seen = r"regexp_replace(left(status, 40), '[\\s\\p{Cntrl}\\p{Zl}\\p{Zp}]+', ' ')"
+        notes.append(f"IF(status IS NOT NULL AND {unknown}, concat('status ', {seen}), NULL)")
     return f"nullif(concat_ws('\\n', {', '.join(notes)}), '') AS noted"
 
 

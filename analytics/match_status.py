@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from analytics.texts import trimmed_sql
+
 # Of a status that a record does not give, or gives in a word that is not known.
 UNKNOWN = "unknown"
 # Compared without case, spaces, hyphens and underscores.
@@ -23,7 +25,7 @@ STATUSES = tuple(_WORDS)
 def status_sql(text: str) -> str:
     """One of STATUSES, or UNKNOWN, for a text of Spark SQL."""
     pairs = ", ".join(f"'{word}', '{status}'" for status, words in _WORDS.items() for word in words.split())
-    plain = f"translate(lower(btrim({text})), ' _-', '')"
+    plain = f"translate(lower({trimmed_sql(text)}), ' _-', '')"
     # Most feeds that are made for this pipeline say it in these words.
     found = f"coalesce(map({pairs})[{plain}], '{UNKNOWN}')"
     return f"IF({text} IN ('finished', 'live', 'scheduled'), {text}, {found})"

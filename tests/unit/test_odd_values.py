@@ -319,16 +319,16 @@ def test_half_a_surrogate_pair_is_refused_wherever_it_stands(as_configured: Spar
 
 
 def test_the_words_of_public_feeds_are_known(as_configured: SparkSession) -> None:
-    """In any case, with spaces, hyphens or underscores; what is not known is told by its value."""
+    """In any case, with spaces, hyphens or underscores; what is not known is told by its value, on a line."""
     words: dict[str, list[str | None]] = {
         "finished": ["finished", "Ended", "closed", "completed", "over"],
-        "live": ["live", "running", "inProgress", "in_progress", "ONGOING", "started"],
+        "live": ["live", "running", "inProgress", "in_progress", "ONGOING", "started", "\u00a0Running\n"],
         "scheduled": ["scheduled", "not_started", "Not Started", "not-started", "unstarted", "upcoming"],
         "canceled": ["canceled", "Cancelled", "abandoned"],
         "postponed": ["postponed"],
-        "unknown": ["half_time", "", None],
+        "unknown": ["half_time", "half\n\u2028time", "", None],
     }
     pairs = [(word, status) for status, some in words.items() for word in some]
     rows = esports(as_configured, [{"match_id": "M", "status": word} for word, _ in pairs])
     assert [(word, row["status"]) for (word, _), row in zip(pairs, rows, strict=True)] == pairs
-    assert [row["noted"] for row in rows if row["noted"]] == ["status half_time"]
+    assert [row["noted"] for row in rows if row["noted"]] == ["status half_time", "status half time"]
