@@ -56,8 +56,8 @@ class WorkbookError(Exception):
 class Row:
     """A row that is not blank: its number as Excel shows it, its texts by column, what is wrong with them.
 
-    `notes` say where a cell was read as it is shown, not as it is stored; `unclear` are the columns whose text
-    nobody can tell.
+    `notes` say where a cell was read as it is shown, not as it is stored; `unclear` are the
+    columns whose text nobody can tell.
     """
 
     number: int
