@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -133,4 +134,11 @@ def _dates(database: Database) -> Sequence[Any]:
     users = list(dict.fromkeys(each["userId"] for each in sample if isinstance(each.get("userId"), ObjectId)))
     if not has_user_index(database.source):
         users = []
-    return [*dates_of(database.source, users[:_USERS]), *(each["date"] for each in sample if "date" in each)]
+    return [
+        *dates_of(database.source, users[:_USERS]),
+        *filter(_is_date, (each.get("date") for each in sample)),
+    ]
+
+
+def _is_date(value: Any) -> bool:
+    return isinstance(value, datetime)

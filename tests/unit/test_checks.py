@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from bson.datetime_ms import DatetimeMS
 from pymongo.errors import OperationFailure
 from typer.testing import CliRunner
 
-from commands.checks import database, machine
+from commands.checks import database, documents, machine
 from commands.checks.result import CheckResult, bounded, ok
 from contracts import ConfigurationError
 from main import app
 from settings import load
+
+DAY = datetime(2026, 1, 31, tzinfo=timezone.utc)
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +63,16 @@ def test_a_check_that_raises_fails_alone(error: Exception, told: str) -> None:
     result = bounded("Broken", broken)
     assert result.status == "failed"
     assert told in result.detail
+
+
+def test_a_date_that_is_none_does_not_hide_the_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One document with text or null there made the whole row fail."""
+    odd = [None, "2026-01-01", 5, [DAY], {"a": DAY}, DatetimeMS(2**61)]
+    sample = [{"date": value} for value in (DAY, *odd)] + [{}]
+    monkeypatch.setattr(documents, "newest_changes", lambda *_: sample)
+    monkeypatch.setattr(documents, "has_user_index", lambda _: False)
+    found = documents.local_days(SimpleNamespace(settings=load(None), source=[], now=lambda: DAY))  # type: ignore[arg-type]
+    assert (found.status, found.detail) == ("ok", "1 of 1 dates looked at are midnights")
 
 
 def test_python_must_be_one_that_spark_takes(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
