@@ -13,6 +13,8 @@ from sinks.dead_letters import Owner
 from sources.mongo_client import hosts_of
 
 _SEARCH_PATH = re.compile(r"search_path=(\S+)")
+# This machine's own server, by whatever way; a path is that of a socket.
+_HERE = re.compile(r"localhost|127[.]0[.]0[.]1|::1|/.*|")
 
 
 def owner_of(pipeline: str, settings: Settings) -> Owner:
@@ -47,4 +49,7 @@ def _places(hosts: str, ports: str) -> Iterable[str]:
     names, numbers = hosts.lower().split(","), ports.split(",")
     if len(numbers) < len(names):
         numbers = numbers * len(names)
-    return (f"{name}:{number or 5432}" for name, number in zip(names, numbers, strict=False))
+    return (
+        f"{'127.0.0.1' if _HERE.fullmatch(name) else name}:{number or 5432}"
+        for name, number in zip(names, numbers, strict=False)
+    )

@@ -112,7 +112,9 @@ def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
 def hosts_of(uri: str) -> list[str]:
     """The servers that a MongoDB address names, with their ports and without any secret; connects to none."""
     scheme, _, rest = uri.partition("://")
-    hosts = re.split(r"[/?]", rest.rpartition("@")[2])[0].lower().replace("localhost", "127.0.0.1").split(",")
+    # An option may hold an @ too.
+    authority = rest.partition("?")[0].rpartition("@")[2].partition("/")[0]
+    hosts = authority.lower().replace("localhost", "127.0.0.1").split(",")
     port = "" if scheme.lower() == "mongodb+srv" else ":27017"
     return [host if re.search(r":\d+$", host) else f"{host}{port}" for host in hosts]
 

@@ -51,7 +51,8 @@ def user_changes(
     The server gives up after `seconds`. pymongo's errors pass.
     """
     settled = {"$cond": [{"$lte": ["$updatedAt", until]}, "$updatedAt", None]}
-    phone = {"$cond": [{"$in": ["$source", list(phones)]}, 1, 0]}
+    # Literal, because a name may begin with $.
+    phone = {"$cond": [{"$in": ["$source", {"$literal": list(phones)}]}, 1, 0]}
     group = {
         "_id": "$userId",
         "newest": {"$max": "$updatedAt"},

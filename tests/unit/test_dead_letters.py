@@ -253,7 +253,9 @@ def test_a_letter_tells_no_address(tmp_path: Path) -> None:
     ),
     order=st.randoms(),
     credentials=st.sampled_from(["", "app:secret@", "other:p%40ss@"]),
-    options=st.sampled_from(["", "/", "/?replicaSet=rs0", "/admin?tls=true", "?w=majority"]),
+    options=st.sampled_from(
+        ["", "/", "/?replicaSet=rs0", "/admin?tls=true", "?w=majority", "/?appName=a@b", "?appName=/x@b/c"]
+    ),
 )
 def test_one_server_written_differently_is_one_owner(
     hosts: list[str], order: random.Random, credentials: str, options: str
@@ -269,6 +271,19 @@ def test_one_server_written_differently_is_one_owner(
     for pipeline in ("health", "stock"):
         assert owner_of(pipeline, plain) == owner_of(pipeline, other)
         assert owner_of(pipeline, plain) != owner_of(pipeline, elsewhere)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql:///ecommerce", "postgresql://127.0.0.1/ecommerce", "postgresql://app:x@LOCALHOST:5432/ecommerce",
+        "postgresql://%2Fvar%2Frun%2Fpostgresql/ecommerce", "postgresql://[::1]/ecommerce?sslmode=prefer",
+    ],
+)  # fmt: skip
+def test_postgresql_here_is_one_owner_however_it_is_reached(dsn: str) -> None:
+    """A socket, a name or an address of this machine lead to the same server."""
+    there = load(env_file=None, postgres_dsn="postgresql://localhost/ecommerce")
+    assert owner_of("ecommerce", load(env_file=None, postgres_dsn=dsn)) == owner_of("ecommerce", there)
 
 
 @pytest.mark.parametrize(
