@@ -64,8 +64,8 @@ def test_what_is_dated_before_it_was_made_is_told_by_its_id(database: Database[d
         return next(set(entry.examples) for entry in census if entry.kind == "too_early")
 
     assert found() == {"'zero'", str(behind["_id"])}
-    computed = {"userId": behind["userId"], "timeRange": "7day", "calculatedAt": NOW + timedelta(minutes=1)}
-    target.insert_one(computed)
+    later = behind["_id"].generation_time + timedelta(minutes=1)
+    target.insert_one({"userId": behind["userId"], "timeRange": "7day", "calculatedAt": later})
     assert found() == {"'zero'"}
 
 

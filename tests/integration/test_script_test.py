@@ -186,7 +186,7 @@ def test_it_unpacks_prometheus_and_installs_chromium_where_root_may(checkout: Ch
         "update -qq",
         "download prometheus prometheus-node-exporter",
         "update -qq",
-        "install -y -qq --no-install-recommends chromium fonts-dejavu-core",
+        "install -y -qq --no-install-recommends chromium fonts-dejavu-core pgbouncer",
     ]
     where = checkout.folder / "cache" / "spark-health-analytics" / "tools" / "usr" / "bin" / "promtool"
     assert checkout.text("out").splitlines() == [str(where), "3 passed"]
