@@ -121,7 +121,7 @@ def _read(item: Any, reason: str, source: str, note: str | None) -> RejectedReco
 
 
 def _is_long(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def _shown(raw: bytes | None) -> str | bytes | None:
