@@ -56,7 +56,8 @@ def test_what_is_dated_before_it_was_made_is_told_by_its_id(database: Database[d
     old = datetime(2015, 5, 5, tzinfo=timezone.utc)
     fits = {"_id": ObjectId.from_datetime(old), "updatedAt": old + timedelta(hours=1)}
     named = [{"_id": "old", "updatedAt": old}, {"_id": "zero", "updatedAt": EARLY[0]}]
-    behind = {"_id": ObjectId(), "userId": ObjectId(), "updatedAt": old}
+    made = ObjectId()
+    behind = {"_id": made, "userId": ObjectId(), "updatedAt": old}
     source.insert_many([fits, *named, behind])
 
     def found() -> set[str]:
@@ -64,7 +65,7 @@ def test_what_is_dated_before_it_was_made_is_told_by_its_id(database: Database[d
         return next(set(entry.examples) for entry in census if entry.kind == "too_early")
 
     assert found() == {"'zero'", str(behind["_id"])}
-    later = behind["_id"].generation_time + timedelta(minutes=1)
+    later = made.generation_time + timedelta(minutes=1)
     target.insert_one({"userId": behind["userId"], "timeRange": "7day", "calculatedAt": later})
     assert found() == {"'zero'"}
 
