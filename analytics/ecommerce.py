@@ -88,7 +88,7 @@ RULES: dict[str, str] = {
     "invalid_timestamp": "moment IS NULL",
     "future_timestamp": "CAST(unix_micros(moment) AS DECIMAL(18,0)) > latest",
 }
-# Refusals that concern a file as a whole, as people are told of them.
+# Refusals of a whole file, in the words of the log.
 WHOLE_FILES = {
     "unreadable_file": "the file could not be read to its end; `dlq retry` reads it again",
     "wrong_header": f"its first line is not {','.join(EVENT_COLUMNS)}, so all its records are refused",

@@ -15,8 +15,6 @@ from dashboard.data.batch_logs import BatchLog
 from dashboard.data.remembered import Loaded
 from dashboard.text import ago, plain, plain_frame, utc
 
-_FIGURE_WIDTH = 168
-
 
 def heading(title: str, purpose: str) -> None:
     """The page's only first-level heading and one line on what it is for."""

@@ -100,7 +100,7 @@ class OddTopic:
             consumer.close()
 
     def send(self, records: int, partition: int | None = None) -> None:
-        """So many, a part of them in transactions that are committed or aborted."""
+        """Send records, some in transactions that are committed or aborted."""
         left = records
         while left:
             some = min(left, self.chance.randint(1, 6))

@@ -61,7 +61,7 @@ class Server:
         return _Door(self, fault)
 
     def land(self, commands: int | None = None) -> None:
-        """So many commands pass, all when None: what was held for no longer arrives now."""
+        """Let this number of commands pass, all when None: what was held for no longer arrives now."""
         for held in list(self._held):
             held[0] = 0 if commands is None else held[0] - commands
             if held[0] <= 0 and held in self._held:
@@ -71,7 +71,7 @@ class Server:
                 self.look()
 
     def hold(self, commands: int, call: Callable[[], Any]) -> None:
-        """Let `call` arrive after so many further commands."""
+        """Let `call` arrive after this number of further commands."""
         self._held.append([commands, call])
         self.land(0)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 NETWORK_FAULTS = ("latency", "reset_peer", "black_hole", "cut")
 SERVER_KILLS = ("kill_ferretdb", "kill_postgres", "kill_both_servers")
-PROCESS_KILLS = ("kill_job", "kill_jvm")
 DELETED_COMMITS = "delete_commits"
 
 _WEIGHTS = {

@@ -133,7 +133,7 @@ class Course:
         self.lost = 0
 
     def run(self, lost: int = 0, offsets: int = 0) -> str:
-        """Process what is there; `lost` records, of so many `offsets`, have expired. What was told."""
+        """Process what is there; `lost` of the `offsets` have expired. Returns what was logged."""
         self._pipeline.run()
         self._good |= {one.number for one in self._topic.sent if one.is_good}
         self._bad |= {one.number for one in self._topic.sent if not one.is_good}

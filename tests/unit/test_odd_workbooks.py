@@ -47,7 +47,7 @@ def test_an_invoice_enters_as_a_person_sees_it_or_not_at_all(book: Book) -> None
     for invoice in book.invoices:
         assert seen.pop(invoice.number, None) == invoice.seen
     assert seen == {}
-    # Each row is told of, and each that is refused with the reason.
+    # The report names each row, and the reason of each that is refused.
     refused = {row.key for row in report.rows if row.sheet == INVOICES and row.verdict.state == REJECTED}
     assert {invoice.number for invoice in book.invoices if invoice.seen is None} <= refused
     assert all(row.verdict.reason for row in report.rows if row.verdict.state == REJECTED)
