@@ -11,6 +11,7 @@ from decimal import Decimal
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from analytics.texts import is_float_sql, is_nothing_sql, is_visible_sql, trimmed_sql
 from analytics.times import time_sql
 from contracts import CORRUPT, EVENT_COLUMNS, MAX_RECORD_BYTES
 
@@ -41,6 +42,8 @@ MAX_TEXT_LENGTH = 500
 # With (?d) only a line feed ends a line, and none is left at the end of a trimmed text.
 # A class of characters is looked up at once, one of ranges is not.
 _UUID = "(?d)^{8}-{4}-{4}-{4}-{12}$".replace("{", "[0123456789abcdefABCDEF]{")
+# Most ids are like this; each character of it can be seen.
+_PLAIN_ID = r"^[0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.:-]+\\z"
 _NUMBER = "(?d)^[+-]?([0-9]{1,50}[.]?[0-9]{0,50}|[.][0-9]{1,50})([eE][+-]?[0-9]{1,3})?$"
 # RFC 4180: a field that begins with a quote ends with one, and those within are doubled. Otherwise the parser
 # takes the field as it is, with its quotes: where they are escaped by a backslash, or blanks are before them.
@@ -60,7 +63,7 @@ _WITHOUT_LINE_END = (
     "substring(raw, 1, octet_length(raw) - CASE WHEN substring(raw, -2, 2) = x'0D0A' THEN 2"
     " WHEN substring(raw, -1, 1) = x'0A' THEN 1 ELSE 0 END)"
 )
-_BLANKS = ("' '", "'\\t'", "'\\r'", "'\\n'")
+_IDS = ("user_id", "product_id")
 _TEXTS = ("user_id", "product_id", "product_name", "product_category")
 _REQUIRED = tuple(name for name in EVENT_COLUMNS if name != "price")
 
@@ -74,10 +77,14 @@ RULES: dict[str, str] = {
     "nul_character": "contains(raw, x'00')",
     CORRUPT: f"{RAW_TEXT} IS NOT NULL",
     "broken_quotes": f"contains(raw, x'22') AND NOT CAST(raw AS STRING) RLIKE '{_QUOTED_WELL}'",
-    **{f"missing_{name}": f"{name} = ''" for name in _REQUIRED},
+    **{f"missing_{name}": f"{name} = ''" for name in _REQUIRED if name not in _IDS},
+    **{f"missing_{name}": f"{name} = '' OR {is_nothing_sql(name)}" for name in _IDS},
     **{
         f"{name}_too_long": f"octet_length(raw) > {MAX_TEXT_LENGTH} AND length({name}) > {MAX_TEXT_LENGTH}"
         for name in _TEXTS
+    },
+    **{
+        f"invalid_{name}": f"NOT {name} RLIKE '{_PLAIN_ID}' AND NOT ({is_visible_sql(name)})" for name in _IDS
     },
     "invalid_event_id": f"NOT event_id RLIKE '{_UUID}'",
     "invalid_event_type": "event_type NOT IN ('view', 'purchase')",
@@ -96,11 +103,12 @@ WHOLE_FILES = {
 
 
 def judge(records: DataFrame, now: datetime) -> DataFrame:
-    """Records (`file, line, raw, header`) with `reason`, null for those that count, and the event's columns.
+    """Records (`file, line, raw, header`) with `reason`, null for those that count, `noted`, and the event.
 
     The event's columns are trimmed, `event_type` is in lower case, `price` DECIMAL(10,2) rounded
     half up and null for views, `event_timestamp` a text: ISO 8601 in UTC, with Z, to the microsecond at most;
-    they mean nothing where there is a reason.
+    they mean nothing where there is a reason. `noted` is what a person should know of an event that counts: a
+    line for each, null where there is nothing.
     """
     text = F.expr(f"CAST(IF(octet_length(raw) <= {MAX_RECORD_BYTES}, {_WITHOUT_LINE_END}, NULL) AS STRING)")
     parsed = records.withColumn("record", F.from_csv(text, CSV_SCHEMA, CSV_OPTIONS))
@@ -124,6 +132,7 @@ def judge(records: DataFrame, now: datetime) -> DataFrame:
         "header",
         "raw",
         _reason().alias("reason"),
+        F.expr(f"nullif(concat_ws('\\n', {', '.join(map(_noted, _IDS))}), '') AS noted"),
         *[name for name in EVENT_COLUMNS if name not in ("price", "event_timestamp")],
         F.expr("IF(event_type = 'purchase', amount, NULL) AS price"),
         F.expr(f"{_UTC_TEXT} AS event_timestamp"),
@@ -131,11 +140,15 @@ def judge(records: DataFrame, now: datetime) -> DataFrame:
 
 
 def _trimmed(name: str) -> Column:
-    """Trimming copies a text several times: only done where an end of it is one of the blanks."""
+    """Trimming costs as much as parsing: only done where an end of a text is no plain character."""
     text = f"coalesce(record.{name}, '')"
-    ends = " OR ".join(f"endswith({text}, {blank})" for blank in _BLANKS)
-    text = f"IF({text} < '!' OR {ends}, btrim({text}, concat({', '.join(_BLANKS)})), {text})"
+    plain = f"{text} BETWEEN '!' AND '~~' AND substr({text}, -1) BETWEEN '!' AND '~'"
+    text = f"IF({plain}, {text}, {trimmed_sql(text)})"
     return F.expr(f"lower({text})" if name == "event_type" else text).alias(name)
+
+
+def _noted(name: str) -> str:
+    return f"IF({is_float_sql(name)}, '{name} as a float', NULL)"
 
 
 def _reason() -> Column:

@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import re
 
-# White space of Unicode and Python, and the byte order mark.
-_BLANKS = (
-    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
-    "\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-)
+from contracts import BLANKS
+
 _BREAKS = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
-_BROKEN = re.compile(f"[{_BLANKS}]*[{_BREAKS}][{_BLANKS}]*")
+_BROKEN = re.compile(f"[{BLANKS}]*[{_BREAKS}][{BLANKS}]*")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # What programs write where there is no value: pandas, Python, JavaScript, databases, Excel.
 _NOTHING = frozenset({"NaN", "nan", "NaT", "<NA>", "None", "null", "NULL", "undefined", "#N/A"})
@@ -28,13 +25,13 @@ _SHOWN_CHARACTERS = 60
 LONE_SURROGATE = "lone_surrogate"
 
 # As patterns of Spark SQL's texts.
-_BLANK_CLASS = "[{}]".format("".join(f"\\\\x{{{ord(char):x}}}" for char in _BLANKS))
+_BLANK_CLASS = "[{}]".format("".join(f"\\\\x{{{ord(char):x}}}" for char in BLANKS))
 _PAIR = r"\\\\u[dD][89abAB][0-9a-fA-F]{2}\\\\u[dD][c-fC-F]"
 
 
 def trimmed(text: str) -> str:
     """A text without the white space around it."""
-    return text.strip(_BLANKS)
+    return text.strip(BLANKS)
 
 
 def as_name(text: str) -> str:

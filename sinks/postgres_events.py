@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from contracts import EVENT_COLUMNS
+from contracts import BLANKS, EVENT_COLUMNS
 from sinks.postgres_client import server_time
 from sinks.postgres_insertion import Insertion, Latency
 from sinks.postgres_schema import EVENTS, LEDGER
@@ -21,10 +21,19 @@ from sinks.stream_letters import RejectedRecord
 CONFLICT = "conflict"
 _FETCH_ROWS = 2_000
 _CONTENT = [name for name in EVENT_COLUMNS if name != "event_id"]
+# Earlier versions left more white space around a text; read again, it is the same text.
+_STORED = [
+    f"btrim(e.{name}, '{BLANKS}')"
+    if name in ("user_id", "product_id", "product_name", "product_category")
+    else f"e.{name}"
+    for name in _CONTENT
+]
 _CONFLICTING = (
     f"FROM {{}} AS s JOIN {EVENTS} AS e USING (event_id) WHERE reason IS NULL AND writer = ANY(%s::xid8[])"
     f" AND ({', '.join(f's.{name}' for name in _CONTENT)})"
     f" IS DISTINCT FROM ({', '.join(f'e.{name}' for name in _CONTENT)})"
+    # Only asked where the first differ: it takes its time.
+    f" AND ({', '.join(f's.{name}' for name in _CONTENT)}) IS DISTINCT FROM ({', '.join(_STORED)})"
 )
 _REFUSED = (
     "SELECT reason, file, line, raw, header FROM {} WHERE reason IS NOT NULL AND writer = ANY(%s::xid8[])"
@@ -35,7 +44,10 @@ _CONFLICTS = f"SELECT '{CONFLICT}', file, line, raw, header {_CONFLICTING} ORDER
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a batch's records: records_in = inserted + duplicates + the sum of `rejected`."""
+    """What became of a batch's records: records_in = inserted + duplicates + the sum of `rejected`.
+
+    `noted` counts what a person should know of the valid ones; the ledger does not keep it.
+    """
 
     records_in: int
     inserted: int
@@ -45,6 +57,7 @@ class Outcome:
     started_at: datetime
     committed_at: datetime
     reported: bool = False
+    noted: Mapping[str, int] = field(default_factory=dict)
 
 
 def find_outcome(connection: psycopg.Connection[Any], query_id: str, batch_id: int) -> Outcome | None:
@@ -107,6 +120,7 @@ def complete_batch(
         insertion.latency,
         started_at,
         server_time(connection),
+        noted=staged.noted,
     )
     if key is not None:
         _note(connection, key, outcome)

@@ -9,9 +9,10 @@ PIECE_ROWS rows; each has a row in a small table beside, so that it can be inser
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -37,7 +38,16 @@ _EVENT_TYPES = {
 _REFUSAL_COLUMNS = {"reason": "TEXT", "file": "TEXT", "line": "BIGINT", "header": "TEXT", "raw": "BYTEA"}
 _COLUMNS = {**_EVENT_TYPES, **_REFUSAL_COLUMNS}
 _WRITER = "writer XID8 NOT NULL DEFAULT pg_current_xact_id()"
-_RESULT = "writer STRING, rows BIGINT, error STRING, sqlstate STRING"
+_RESULT = "writer STRING, rows BIGINT, noted MAP<STRING, BIGINT>, error STRING, sqlstate STRING"
+_ARROW_RESULT = pa.schema(
+    [
+        ("writer", pa.string()),
+        ("rows", pa.int64()),
+        ("noted", pa.map_(pa.string(), pa.int64())),
+        ("error", pa.string()),
+        ("sqlstate", pa.string()),
+    ]
+)
 PIECE_ROWS = 20_000
 _PREFIX, _PIECES, _PLACED = "ecommerce_staging_", "_pieces", "_placed"
 # How long dropping waits for a task that is still writing; what is left goes the next time.
@@ -58,11 +68,15 @@ class StagingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What the successful tasks left in `table`, as `writers`: rows by reason, None for those that count."""
+    """What the successful tasks left in `table`, as `writers`: rows by reason, None for those that count.
+
+    `noted` counts what a person should know of those that count.
+    """
 
     table: str
     writers: Sequence[str]
     by_reason: Mapping[str | None, int]
+    noted: Mapping[str, int] = field(default_factory=dict)
 
 
 def new_table() -> str:
@@ -142,15 +156,17 @@ def stage(judged: DataFrame, dsn: str, table: str, placed: bool = False) -> Stag
     # A task keeps Java, Python and the server busy at once. With more of them the insertion, which takes
     # longer than staging, would wait for a core of a machine that runs both.
     tasks = max(1, judged.sparkSession.sparkContext.defaultParallelism // 2)
-    lines = judged.select(copy_line(placed).alias("copy_line"), F.expr("reason IS NULL AS valid")).coalesce(
-        tasks
-    )
+    noted = F.expr("IF(reason IS NULL, noted, NULL)")
+    lines = judged.select(copy_line(placed).alias("copy_line"), F.expr("reason IS NULL AS valid"), noted)
+    lines = lines.coalesce(tasks)
     results = lines.mapInArrow(lambda batches: _copy(batches, dsn, table), _RESULT).collect()
     for result in results:
         if result.error:
             raise StagingError(result.error, result.sqlstate)
     with session(dsn) as connection:
-        return count(connection, table, [result.writer for result in results], sum(r.rows for r in results))
+        sent = sum(result.rows for result in results)
+        staged = count(connection, table, [result.writer for result in results], sent)
+    return replace(staged, noted=dict(sum((Counter(result.noted) for result in results), Counter())))
 
 
 def count(connection: psycopg.Connection[Any], table: str, writers: Sequence[str], sent: int) -> Staged:
@@ -187,10 +203,10 @@ def _event_fields() -> str:
     parts, between = [], ""
     for name, kind in _EVENT_TYPES.items():
         quote = '"' if kind == "TEXT" else ""
-        field = f"coalesce(CAST({name} AS STRING), '')" if name == "price" else name
+        text = f"coalesce(CAST({name} AS STRING), '')" if name == "price" else name
         # Few records hold a quote, and looking for one is cheaper than doubling those of every text.
-        field = f"IF(contains(raw, x'22'), {_doubled(name)}, {name})" if quote else field
-        parts += [f"'{between}{quote}'", field]
+        text = f"IF(contains(raw, x'22'), {_doubled(name)}, {name})" if quote else text
+        parts += [f"'{between}{quote}'", text]
         between = f"{quote},"
     return ", ".join(parts)
 
@@ -207,7 +223,7 @@ def _copy(batches: Iterable[pa.RecordBatch], dsn: str, table: str) -> Iterator[p
     """On an executor: sends the rows; a row for each writer, with an error when there was one."""
     filled = (batch for batch in batches if batch.num_rows)
     first = next(filled, None)
-    sent: list[tuple[str, int]] = []
+    sent: list[tuple[str, int, Counter[str]]] = []
     error, sqlstate = None, None
     try:
         if first is not None:
@@ -218,24 +234,23 @@ def _copy(batches: Iterable[pa.RecordBatch], dsn: str, table: str) -> Iterator[p
     except psycopg.Error as failure:
         # Not raised: a failed task would print a stack trace of its own and count as Spark's failure.
         error, sqlstate = f"{type(failure).__name__}: {failure}", failure.sqlstate
-    writers, rows = zip(*sent, strict=True) if sent else ((), ())
-    if error is not None:
-        writers, rows = ("",), (0,)
-    count = len(writers)
-    yield pa.RecordBatch.from_pydict(
-        {"writer": writers, "rows": rows, "error": [error] * count, "sqlstate": [sqlstate] * count},
-        schema=pa.schema(
-            [("writer", pa.string()), ("rows", pa.int64()), ("error", pa.string()), ("sqlstate", pa.string())]
-        ),
+        sent = [("", 0, Counter())]
+    yield pa.RecordBatch.from_pylist(
+        [
+            {"writer": writer, "rows": rows, "noted": [*noted.items()], "error": error, "sqlstate": sqlstate}
+            for writer, rows, noted in sent
+        ],
+        schema=_ARROW_RESULT,
     )
 
 
 def _send_piece(
     connection: psycopg.Connection[Any], table: str, batches: Iterable[pa.RecordBatch]
-) -> tuple[str, int]:
-    """One COPY in one transaction, of batches up to PIECE_ROWS; its writer and rows, as it is announced."""
+) -> tuple[str, int, Counter[str]]:
+    """One COPY in one transaction, of batches up to PIECE_ROWS: its writer and rows, and what is noted."""
     statement = sql.SQL(f"COPY {{}} ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT csv)")
     rows, valid = 0, 0
+    noted: Counter[str] = Counter()
     # A lost staging row fails the batch before its commit, so no need to wait for the disk.
     with transaction(connection, synchronous_commit="off"), connection.cursor() as cursor:
         with cursor.copy(statement.format(sql.Identifier(table))) as copy:
@@ -243,12 +258,14 @@ def _send_piece(
                 copy.write(_text(batch.column(0)))
                 rows += batch.num_rows
                 valid += batch.column(1).true_count
+                for lines in batch.column(2).drop_null().to_pylist():
+                    noted.update(lines.split("\n"))
                 if rows >= PIECE_ROWS:
                     break
         announce = sql.SQL("INSERT INTO {} (rows, valid) VALUES (%s, %s) RETURNING writer::text")
         pieces = sql.Identifier(pieces_of(table))
         ((writer,),) = cursor.execute(announce.format(pieces), [rows, valid]).fetchall()
-    return writer, rows
+    return writer, rows, noted
 
 
 def _text(lines: Any) -> memoryview:

@@ -227,6 +227,7 @@ def _report(number: int, outcome: Outcome, steps_ms: Mapping[str, float]) -> Bat
         records_processed=outcome.records_in,
         writes=WriteResult(inserted=outcome.inserted, skipped=outcome.duplicates),
         rejected_by_reason=outcome.rejected,
+        noted=outcome.noted,
         records_by_outcome=ends(outcome.inserted, outcome.duplicates, refused=sum(outcome.rejected.values())),
         errors=[f"{count} × {reason}" for reason, count in sorted(outcome.rejected.items())],
         steps_ms=steps_ms,

@@ -71,6 +71,29 @@ def test_an_event_that_is_there_already_is_a_duplicate(shop: Shop) -> None:
     assert one["event_id"] in shop.ids()
 
 
+def test_what_an_earlier_version_trimmed_less_is_the_same_event(shop: Shop) -> None:
+    """Its file, read again, is no conflict; another name still is."""
+    one = event(product_name="\u00a0Tea\u3000")
+    shop.put([one], "a.csv")
+    assert shop.run()
+    assert shop.query("UPDATE user_events SET product_name = E'\\u00a0Tea\\u3000' RETURNING user_id")
+    shop.put([one, {**one, "product_name": "T\u00a0ea"}], "b.csv")
+    assert shop.run()
+    assert (shop.total("duplicates"), {reason for reason, _ in shop.dead_lines().values()}) == (
+        1,
+        {"conflict"},
+    )
+    shop.assert_accounted(3)
+
+
+def test_an_id_that_went_through_a_float_is_stored_and_told(shop: Shop) -> None:
+    """In the batch's log line; a refused record's is nobody's."""
+    shop.put([event(user_id="17850.0"), event(), event(user_id="1.0", price="x", event_type="purchase")])
+    assert shop.run()
+    assert [entry["noted"] for entry in shop.log()] == [{"user_id as a float": 1}]
+    assert shop.query("SELECT count(*) FROM user_events WHERE user_id = '17850.0'") == [(1,)]
+
+
 @pytest.mark.parametrize("where", ["in the same file", "in the same batch", "in another batch"])
 def test_another_event_with_a_known_id_is_refused(shop: Shop, where: str) -> None:
     """The first one stays; each column counts; a retry refuses it again, and nothing is counted twice."""

@@ -22,7 +22,7 @@ from accounting.entries import EntryError, read_client, read_product, read_sale
 from analytics.esports import KAFKA_SCHEMA, MATCHES, PLAYERS, Dataset
 from analytics.texts import has_lone_surrogate, has_lone_surrogate_sql
 from analytics.times import read_time, time_sql
-from contracts import CORRUPT, EVENT_COLUMNS, Client, Product, Sale
+from contracts import BLANKS, CORRUPT, EVENT_COLUMNS, Client, Product, Sale
 from sources.csv_reader import SCHEMA
 from tests.stock_events import TOPICS, client, product, sale
 from tests.unit.test_ecommerce_rules import EVENT
@@ -241,6 +241,19 @@ def test_a_name_is_kept_as_it_was_sent(as_configured: SparkSession) -> None:
     assert [read_client({"client_id": "C", "name": name}).name for name in NAMES] == list(NAMES.values())
 
 
+@given(st.lists(st.text(st.sampled_from(f"{BLANKS}aZ0!~é緑\u200b"), max_size=6), min_size=30, max_size=30))
+def test_white_space_around_a_text_means_nothing(as_configured: SparkSession, texts: list[str]) -> None:
+    """Of whatever kind, and nothing else is taken for it; within, an event's texts are kept as they were."""
+    names = ("product_name", "product_category")
+    events = ecommerce(as_configured, [{names[0]: f"a{text}", names[1]: f"{text}a"} for text in texts])
+    for event, text in zip(events, texts, strict=True):
+        assert (event["reason"], *(event[name] for name in names)) == (
+            None,
+            f"a{text}".strip(BLANKS),
+            f"{text}a".strip(BLANKS),
+        )
+
+
 def test_what_no_text_may_hold_is_refused_by_name(as_configured: SparkSession) -> None:
     """Control characters in names, and in ids whatever cannot be seen, for it would look like another id."""
     for name in ("Tea\0", "T\x1bea", "T\x7fea"):
@@ -251,6 +264,11 @@ def test_what_no_text_may_hold_is_refused_by_name(as_configured: SparkSession) -
     assert stock(as_configured, "sales", [sale("I", value) for value in odd]) == ["invalid_client_id"] * len(
         odd
     )
+    for name in ("user_id", "product_id"):
+        events = ecommerce(as_configured, [{name: value} for value in odd])
+        assert [event["reason"] for event in events] == [
+            "nul_character" if "\0" in value else f"invalid_{name}" for value in odd
+        ]
     with pytest.raises(EntryError, match=r'client_id "a<U\+200B>b" is not a text of visible characters'):
         read_client({"client_id": "a\u200bb"})
 
@@ -260,6 +278,8 @@ def test_what_programs_write_for_nothing_is_no_id(as_configured: SparkSession, n
     """Otherwise all sales without a client would be one client's."""
     assert stock(as_configured, "sales", [sale("I", nothing)]) == ["missing_client_id"]
     assert esports(as_configured, [{"match_id": nothing}])[0]["reason"] == "missing_match_id"
+    for name in ("user_id", "product_id"):
+        assert ecommerce(as_configured, [{name: nothing}])[0]["reason"] == f"missing_{name}"
     with pytest.raises(EntryError, match="client_id is missing"):
         read_client({"client_id": nothing})
 
@@ -270,6 +290,10 @@ def test_an_id_that_went_through_a_float_is_told(as_configured: SparkSession) ->
     assert (row["team_1_id"], row["noted"]) == ("17850.0", "team_1_id as a float")
     (found,) = stock(as_configured, "sales", [sale("I", "17850.0")])
     assert analytics.stock.notes(found) == ["client_id as a float"]
+    ids = {"user_id": "17850.0", "product_id": "1.0", "product_name": "2.0"}
+    (event, another) = ecommerce(as_configured, [ids, {"user_id": "17850", "product_id": "A.0"}])
+    assert {name: event[name] for name in ids} == ids
+    assert (event["noted"], another["noted"]) == ("user_id as a float\nproduct_id as a float", None)
     (found,) = stock(as_configured, "inventory", [product("17850")])
     assert isinstance(found, Product)
     assert analytics.stock.notes(found) == []
