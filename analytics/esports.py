@@ -127,12 +127,13 @@ def judge(records: DataFrame, dataset: Dataset, also: Sequence[str] = ()) -> Dat
     # As texts: made one by one, the columns would take Spark's bridge longer than a small batch takes.
     fields = ", ".join(f"{name}: {kind}" for name, kind in types.items())
     read = records.selectExpr(*origin, f"{parsed(fields)} AS parsed")
-    read = read.selectExpr(*origin, "parsed", f"IF({usual}, NULL, {mended(types, dataset.key)}) AS mended")
+    as_parsed = "named_struct('record', parsed.record, 'reason', CAST(NULL AS STRING))"
+    read = read.selectExpr(*origin, f"IF({usual}, {as_parsed}, {mended(types, dataset.key)}) AS found")
     typed = read.selectExpr(
         *origin,
-        "mended.reason AS flaw",
+        "found.reason AS flaw",
         *[_typed(name, kind) for name, kind in dataset.fields.items()],
-        *[f"{_read(name)} AS {name}_text" for name in _moments(dataset)],
+        *[f"found.record.{name} AS {name}_text" for name in _moments(dataset)],
     )
     published = [name for name in dataset.fields if name not in dataset.partitions]
     return typed.selectExpr(
@@ -204,12 +205,8 @@ def _is_no_moment(name: str) -> str:
     return f"({name} IS NULL AND {given}) OR {name} NOT BETWEEN {_YEARS}"
 
 
-def _read(name: str) -> str:
-    return f"IF(mended IS NULL, parsed.record.{name}, mended.record.{name})"
-
-
 def _typed(name: str, kind: str) -> str:
-    value = _read(name)
+    value = f"found.record.{name}"
     if kind == "TIMESTAMP":
         value = time_sql(value)
     elif kind == "STRING":

@@ -24,20 +24,20 @@ _VERSIONS = ("game_version", "patch")
 def is_odd(record: str, fields: Mapping[str, str], key: str) -> str:
     """The condition that a record, parsed as `fields` (name: type), has to be read by `mended`."""
     exact = [name for name in fields if name.endswith("_id") or name in _VERSIONS]
+    made = " OR ".join(_may_be_made(f"{record}.{name}") for name in exact)
     return " OR ".join(
         [
             f"NOT coalesce({record}.{key} RLIKE '{_PLAIN}', false)",
             rf"(contains({_JSON}, '\\u') AND {_JSON} RLIKE '\\\\u[dD][89abcdefABCDEF]')",
-            *(_may_be_altered(record, name) for name in exact),
+            rf"""(({made}) AND {_JSON} RLIKE '"(?:{"|".join(exact)})"\\s*:\\s*[-0-9]')""",
         ]
     )
 
 
-def _may_be_altered(record: str, name: str) -> str:
+def _may_be_made(text: str) -> str:
     """The parser makes 1.1 of 1.10, 0 of -0, 100000.0 of 1e5, and "Infinity", in quotes, of 1e999."""
-    text = f"{record}.{name}"
-    made = f"(contains({text}, '.') OR {text} = '0' OR startswith({text}, '\"'))"
-    return rf"""(coalesce({text}, 'none') < ':' AND {made} AND {_JSON} RLIKE '"{name}"\\s*:\\s*[-0-9]')"""
+    made = f"contains({text}, '.') OR {text} = '0' OR startswith({text}, '\"')"
+    return f"(coalesce({text}, 'none') < ':' AND ({made}))"
 
 
 def mended(fields: Mapping[str, str], key: str) -> str:
