@@ -22,6 +22,7 @@ from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
 from sources.mongo_poll import MongoPoll
 from tests.compare import assert_same_analytics
+from tests.compiled import compiled_classes
 from tests.reference import reference_analytics
 from tests.unit.strategies import new_id, random_documents
 
@@ -75,6 +76,22 @@ def test_a_backlog_recomputes_each_user_once(
     assert sum(recomputed) <= 2 * len(users)
     stored = list(database["healthmetrics"].find())
     assert_same_analytics(list(database["analytics"].find()), reference_analytics(stored, "UTC", now.date()))
+
+
+def test_a_batch_needs_no_code_that_the_one_before_had_not(
+    spark: SparkSession, database: Database[dict[str, Any]], tmp_path: Path
+) -> None:
+    """A time or a number in the generated code has Java compile it for each batch."""
+    job, compiled = pipeline(spark, database, tmp_path), 0
+    for days in range(5, 8):
+        before = compiled
+        now = datetime.now(timezone.utc)
+        day = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
+        changed = {"userId": new_id(random.Random(days)), "date": day, "metrics": {"steps": 1000 * days}}
+        database["healthmetrics"].insert_one({**changed, "source": "manual", "updatedAt": now})
+        assert job.batch.drain(StopFlag())
+        compiled = compiled_classes(spark)
+    assert compiled == before
 
 
 def test_an_idle_poll_does_no_spark_work(
