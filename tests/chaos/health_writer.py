@@ -76,6 +76,8 @@ class HealthWriter:
         today = _now().date()
         # Not up to today: what counts as a future day would depend on the hour.
         messy = random_documents(self._rng, self._messy, _DAYS, today - timedelta(days=4))
+        # Of those above not one may belong to a user whose id is as it should be.
+        messy += [self._document(user, 5) for user in self._messy]
         clean = [self._document(user, day) for user in self._clean for day in range(self._days_of(user))]
         self._source.insert_many([*messy, *clean])
         acknowledged = _now()

@@ -150,7 +150,8 @@ def _stage_here(dsn: str) -> None:
     with connect(dsn) as connection:
         create_table(connection, table)
     lines = pa.RecordBatch.from_pydict(
-        {"copy_line": [f',,,,,,,,corrupt,"{NAME}",1,,\\x00\n'], "valid": [False]}
+        {"copy_line": [f',,,,,,,,corrupt,"{NAME}",1,,\\x00\n'], "valid": [False], "noted": [None]},
+        schema=pa.schema([("copy_line", pa.string()), ("valid", pa.bool_()), ("noted", pa.string())]),
     )
     (result,) = _copy([lines], dsn, table)
     assert result.column("error").to_pylist() == [None]
