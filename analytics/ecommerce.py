@@ -11,7 +11,7 @@ from decimal import Decimal
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from analytics.texts import is_float_sql, is_nothing_sql, is_visible_sql, trimmed_sql
+from analytics.texts import PLAIN_ID, is_float_sql, is_nothing_sql, is_visible_sql, trimmed_sql
 from analytics.times import time_sql
 from contracts import CORRUPT, EVENT_COLUMNS, MAX_RECORD_BYTES
 
@@ -42,8 +42,6 @@ MAX_TEXT_LENGTH = 500
 # With (?d) only a line feed ends a line, and none is left at the end of a trimmed text.
 # A class of characters is looked up at once, one of ranges is not.
 _UUID = "(?d)^{8}-{4}-{4}-{4}-{12}$".replace("{", "[0123456789abcdefABCDEF]{")
-# Most ids are like this; each character of it can be seen.
-_PLAIN_ID = r"^[0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.:-]+\\z"
 _NUMBER = "(?d)^[+-]?([0-9]{1,50}[.]?[0-9]{0,50}|[.][0-9]{1,50})([eE][+-]?[0-9]{1,3})?$"
 # RFC 4180: a field that begins with a quote ends with one, and those within are doubled. Otherwise the parser
 # takes the field as it is, with its quotes: where they are escaped by a backslash, or blanks are before them.
@@ -77,15 +75,15 @@ RULES: dict[str, str] = {
     "nul_character": "contains(raw, x'00')",
     CORRUPT: f"{RAW_TEXT} IS NOT NULL",
     "broken_quotes": f"contains(raw, x'22') AND NOT CAST(raw AS STRING) RLIKE '{_QUOTED_WELL}'",
-    **{f"missing_{name}": f"{name} = ''" for name in _REQUIRED if name not in _IDS},
-    **{f"missing_{name}": f"{name} = '' OR {is_nothing_sql(name)}" for name in _IDS},
+    **{
+        f"missing_{name}": f"{name} = ''{f' OR {is_nothing_sql(name)}' if name in _IDS else ''}"
+        for name in _REQUIRED
+    },
     **{
         f"{name}_too_long": f"octet_length(raw) > {MAX_TEXT_LENGTH} AND length({name}) > {MAX_TEXT_LENGTH}"
         for name in _TEXTS
     },
-    **{
-        f"invalid_{name}": f"NOT {name} RLIKE '{_PLAIN_ID}' AND NOT ({is_visible_sql(name)})" for name in _IDS
-    },
+    **{f"invalid_{name}": f"NOT {name} RLIKE '{PLAIN_ID}' AND NOT ({is_visible_sql(name)})" for name in _IDS},
     "invalid_event_id": f"NOT event_id RLIKE '{_UUID}'",
     "invalid_event_type": "event_type NOT IN ('view', 'purchase')",
     "missing_price": "price = '' AND event_type = 'purchase'",

@@ -5,7 +5,7 @@ Pure expressions of Spark.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -111,15 +111,14 @@ MAX_ROLE_LENGTH = 64
 _YEARS = "TIMESTAMP '0001-01-02' AND TIMESTAMP '9999-12-30'"
 
 
-def judge(records: DataFrame, dataset: Dataset, also: Sequence[str] = ()) -> DataFrame:
+def judge(records: DataFrame, dataset: Dataset) -> DataFrame:
     """KAFKA_SCHEMA, `reason`, null for what counts, `noted`, and the dataset's columns but for ORIGIN_FIELDS.
 
-    The columns `also` come along. The dataset's columns mean nothing where there is a reason. Texts are as
-    they came, but blank ones are null, and the key and those of partitions are trimmed; times without an
-    offset are UTC. `noted` is what a person should know of a record that counts: a line for each, null where
-    there is nothing.
+    The dataset's columns mean nothing where there is a reason. Texts are as they came, but blank ones are
+    null, and the key and those of partitions are trimmed; times without an offset are UTC. `noted` is what a
+    person should know of a record that counts: a line for each, null where there is nothing.
     """
-    origin = [*(name.split()[0] for name in KAFKA_SCHEMA.split(", ")), *also]
+    origin = [name.split()[0] for name in KAFKA_SCHEMA.split(", ")]
     # Times are read by our own rule: Spark's parser would take a number for seconds.
     types = {name: "STRING" if kind == "TIMESTAMP" else kind for name, kind in dataset.fields.items()}
     usual = f"{is_sound('parsed')} AND parsed.record IS NOT NULL"

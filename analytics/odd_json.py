@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analytics.kafka_json import is_sound, parsed
-from analytics.texts import LONE_SURROGATE, has_lone_surrogate_sql, is_visible_sql, let, trimmed_sql
+from analytics.texts import LONE_SURROGATE, PLAIN_ID, has_lone_surrogate_sql, is_visible_sql, let, trimmed_sql
 from contracts import CORRUPT
 
 _JSON = "CAST(value AS STRING)"
-# Most ids are of these characters. A class of characters is looked up at once, one of ranges is not.
-_PLAIN = r"^[0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.:-]+\\z"
 _NUMBER = r"^[+-]?([0-9]{1,40}[.]?[0-9]{0,40}|[.][0-9]{1,40})([eE][+-]?[0-9]{1,3})?\\z"
 _EXACT = "DECIMAL(38,18)"
 _VERSIONS = ("game_version", "patch")
@@ -27,7 +25,7 @@ def is_odd(record: str, fields: Mapping[str, str], key: str) -> str:
     made = " OR ".join(_may_be_made(f"{record}.{name}") for name in exact)
     return " OR ".join(
         [
-            f"NOT coalesce({record}.{key} RLIKE '{_PLAIN}', false)",
+            f"NOT coalesce({record}.{key} RLIKE '{PLAIN_ID}', false)",
             rf"(contains({_JSON}, '\\u') AND {_JSON} RLIKE '\\\\u[dD][89abcdefABCDEF]')",
             rf"""(({made}) AND {_JSON} RLIKE '"(?:{"|".join(exact)})"\\s*:\\s*[-0-9]')""",
         ]

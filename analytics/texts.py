@@ -26,6 +26,9 @@ LONE_SURROGATE = "lone_surrogate"
 
 # As patterns of Spark SQL's texts.
 _BLANK_CLASS = "[{}]".format("".join(f"\\\\x{{{ord(char):x}}}" for char in BLANKS))
+# Most ids are like this, and each character of it can be seen. A class of characters is looked up at once,
+# one of ranges is not.
+PLAIN_ID = r"^[0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.:-]+\\z"
 _PAIR = r"\\\\u[dD][89abAB][0-9a-fA-F]{2}\\\\u[dD][c-fC-F]"
 
 

@@ -15,7 +15,7 @@ from contracts import BLANKS, EVENT_COLUMNS
 from sinks.postgres_client import server_time
 from sinks.postgres_insertion import Insertion, Latency
 from sinks.postgres_schema import EVENTS, LEDGER
-from sinks.postgres_staging import LostRowsError, Staged
+from sinks.postgres_staging import EVENT_TYPES, LostRowsError, Staged
 from sinks.stream_letters import RejectedRecord
 
 CONFLICT = "conflict"
@@ -23,10 +23,7 @@ _FETCH_ROWS = 2_000
 _CONTENT = [name for name in EVENT_COLUMNS if name != "event_id"]
 # Earlier versions left more white space around a text; read again, it is the same text.
 _STORED = [
-    f"btrim(e.{name}, '{BLANKS}')"
-    if name in ("user_id", "product_id", "product_name", "product_category")
-    else f"e.{name}"
-    for name in _CONTENT
+    f"btrim(e.{name}, '{BLANKS}')" if EVENT_TYPES[name] == "TEXT" else f"e.{name}" for name in _CONTENT
 ]
 _CONFLICTING = (
     f"FROM {{}} AS s JOIN {EVENTS} AS e USING (event_id) WHERE reason IS NULL AND writer = ANY(%s::xid8[])"

@@ -25,7 +25,7 @@ from pyspark.sql import functions as F
 from contracts import EVENT_COLUMNS, MAX_RECORD_BYTES
 from sinks.postgres_client import connect, is_transient_state, session, transaction
 
-_EVENT_TYPES = {
+EVENT_TYPES = {
     "event_id": "UUID",
     "user_id": "TEXT",
     "product_id": "TEXT",
@@ -36,7 +36,7 @@ _EVENT_TYPES = {
     "event_timestamp": "TIMESTAMPTZ",
 }
 _REFUSAL_COLUMNS = {"reason": "TEXT", "file": "TEXT", "line": "BIGINT", "header": "TEXT", "raw": "BYTEA"}
-_COLUMNS = {**_EVENT_TYPES, **_REFUSAL_COLUMNS}
+_COLUMNS = {**EVENT_TYPES, **_REFUSAL_COLUMNS}
 _WRITER = "writer XID8 NOT NULL DEFAULT pg_current_xact_id()"
 _RESULT = "writer STRING, rows BIGINT, noted MAP<STRING, BIGINT>, error STRING, sqlstate STRING"
 _ARROW_RESULT = pa.schema(
@@ -201,7 +201,7 @@ def copy_line(placed: bool = False) -> Column:
 def _event_fields() -> str:
     """Fields and the texts between them, for one concat: it is made for every row."""
     parts, between = [], ""
-    for name, kind in _EVENT_TYPES.items():
+    for name, kind in EVENT_TYPES.items():
         quote = '"' if kind == "TEXT" else ""
         text = f"coalesce(CAST({name} AS STRING), '')" if name == "price" else name
         # Few records hold a quote, and looking for one is cheaper than doubling those of every text.

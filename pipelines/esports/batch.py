@@ -151,7 +151,7 @@ class TopicBatch:
 
     def _write(self, reading: Reading, batch_id: str) -> tuple[Written, Path]:
         known, gone = self._known(reading), ranges_condition(reading.expired)
-        judged = judge(reading.records, self.dataset, ("timestamp_ms",)).withColumn("known", F.expr(known))
+        judged = judge(reading.records, self.dataset).withColumn("known", F.expr(known))
         staged = self.store.stage(batch_id)
         return write_good(judged, self.dataset, staged, _tasks(reading.span), gone), staged
 

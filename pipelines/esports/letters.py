@@ -73,7 +73,7 @@ class RecordLetters:
     def _write_new(
         self, dataset: Dataset, store: ParquetDataset, records: Mapping[Place, RejectedRecord]
     ) -> set[Place]:
-        judged = judge(self._frame(records), dataset, ("timestamp_ms",)).withColumn("known", F.lit(False))
+        judged = judge(self._frame(records), dataset).withColumn("known", F.lit(False))
         # In the order of `records`: nothing in between moves rows.
         counts = [row.reason is None for row in judged.select("reason").collect()]
         good = {place for place, accepted in zip(records, counts, strict=True) if accepted}

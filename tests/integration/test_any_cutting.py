@@ -22,7 +22,7 @@ from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
 from sources.mongo_poll import MongoPoll
 from tests.compare import assert_same_analytics
-from tests.compiled import compiled_classes
+from tests.compiled import assert_later_batches_need_no_code
 from tests.reference import reference_analytics
 from tests.unit.strategies import new_id, random_documents
 
@@ -81,17 +81,18 @@ def test_a_backlog_recomputes_each_user_once(
 def test_a_batch_needs_no_code_that_the_one_before_had_not(
     spark: SparkSession, database: Database[dict[str, Any]], tmp_path: Path
 ) -> None:
-    """A time or a number in the generated code has Java compile it for each batch."""
-    job, compiled = pipeline(spark, database, tmp_path), 0
-    for days in range(5, 8):
-        before = compiled
+    """Java has compiled it by the second."""
+    job = pipeline(spark, database, tmp_path)
+
+    def batch(number: int) -> None:
         now = datetime.now(timezone.utc)
-        day = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
-        changed = {"userId": new_id(random.Random(days)), "date": day, "metrics": {"steps": 1000 * days}}
-        database["healthmetrics"].insert_one({**changed, "source": "manual", "updatedAt": now})
+        day = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=5 + number)
+        user, metrics = new_id(random.Random(number)), {"steps": 1000 * (5 + number)}
+        changed = {"userId": user, "date": day, "metrics": metrics, "source": "manual", "updatedAt": now}
+        database["healthmetrics"].insert_one(changed)
         assert job.batch.drain(StopFlag())
-        compiled = compiled_classes(spark)
-    assert compiled == before
+
+    assert_later_batches_need_no_code(spark, batch)
 
 
 def test_an_idle_poll_does_no_spark_work(

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from sinks.postgres_staging import PIECE_ROWS
-from tests.compiled import compiled_classes
+from tests.compiled import assert_later_batches_need_no_code
 from tests.shop import HEADER, Shop, as_csv, event, events
 
 
@@ -88,14 +88,13 @@ def test_what_an_earlier_version_trimmed_less_is_the_same_event(shop: Shop) -> N
 
 
 def test_a_batch_needs_no_code_that_the_one_before_had_not(shop: Shop, spark: SparkSession) -> None:
-    """A time or a number in the generated code has Java compile it for each batch: minutes, not seconds."""
-    compiled = 0
-    for _ in range(3):
-        before = compiled
+    """Java has compiled it by the second."""
+
+    def batch(_number: int) -> None:
         shop.put(events(3))
         assert shop.run()
-        compiled = compiled_classes(spark)
-    assert compiled == before
+
+    assert_later_batches_need_no_code(spark, batch)
 
 
 def test_an_id_that_went_through_a_float_is_stored_and_told(shop: Shop) -> None:

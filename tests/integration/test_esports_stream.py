@@ -12,7 +12,7 @@ import analytics.esports
 from analytics.esports import MATCHES, PLAYERS
 from sinks.dead_letters import DeadLetters
 from tests.arena import Arena, Topics, match, player
-from tests.compiled import compiled_classes
+from tests.compiled import assert_later_batches_need_no_code
 from tests.monitoring_stack import lacking_metrics
 from tests.odd_letters import lay_odd_letters
 
@@ -36,14 +36,13 @@ def test_records_become_rows_with_their_origin(arena: Arena, capsys: pytest.Capt
 
 
 def test_a_batch_needs_no_code_that_the_one_before_had_not(arena: Arena, spark: SparkSession) -> None:
-    """A time or a number in the generated code has Java compile it for each batch: minutes, not seconds."""
-    compiled = 0
-    for number in range(3):
-        before = compiled
+    """Java has compiled it by the second."""
+
+    def batch(number: int) -> None:
         arena.topics.send(arena.topics.matches, [match(number)], partition=0)
         assert arena.run(MATCHES)
-        compiled = compiled_classes(spark)
-    assert compiled == before
+
+    assert_later_batches_need_no_code(spark, batch)
 
 
 def test_what_cannot_be_used_is_a_dead_letter_with_place_and_bytes(
