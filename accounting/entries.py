@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import Final, TypeVar
 
-from analytics.stock_values import RefusedError, cents, day, identifier, moment, quantity, text, title
+from analytics.stock.values import RefusedError, cents, day, identifier, moment, quantity, text, title
 from analytics.texts import shown, trimmed
 from contracts import Client, Product, Sale
 

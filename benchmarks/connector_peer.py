@@ -20,8 +20,8 @@ from pymongo import MongoClient
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from analytics.health import analytics_of
-from analytics.validation import METRICS
+from analytics.health.compute import analytics_of
+from analytics.health.validation import METRICS
 from benchmarks.population import change, fill, user_ids
 from session import conf_for
 

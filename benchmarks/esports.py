@@ -27,7 +27,7 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 from rich.console import Console
 from rich.table import Table
 
-from analytics.esports import MATCHES
+from analytics.esports.rules import MATCHES
 from monitoring import logs
 from pipelines.esports.job import assemble
 from pipelines.kafka_connector import connector_conf

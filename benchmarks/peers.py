@@ -13,7 +13,7 @@ import pyarrow as pa
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
-from analytics.health import compute as spark_compute
+from analytics.health.compute import compute as spark_compute
 from benchmarks import polars_peer
 from checkpoint.cursor import FileCursor
 from contracts import BatchReport

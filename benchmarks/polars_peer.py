@@ -11,16 +11,18 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from analytics import anomaly, streak, trend
-from analytics.schemas import LONGEST_RANGE_DAYS, RANGES, RELATIVE_TOLERANCE, RESULT_SCHEMA
-from analytics.validation import METRICS
+from analytics.health import anomaly
+from analytics.health import streak
+from analytics.health import trend
+from analytics.health.schemas import LONGEST_RANGE_DAYS, RANGES, RELATIVE_TOLERANCE, RESULT_SCHEMA
+from analytics.health.validation import METRICS
 
 _KEY = ["user", "metric"]
 _ABOVE = 1 + RELATIVE_TOLERANCE
 
 
 def compute(history: pa.Table) -> pa.Table:
-    """What `analytics.health.compute` returns, from the same table."""
+    """What `analytics.health.compute.compute` returns, from the same table."""
     wide = pl.DataFrame(history)
     values = _values(wide)
     groups = values.group_by(_KEY, maintain_order=True)

@@ -27,7 +27,7 @@ from pyspark.sql import DataFrame, SparkSession
 from rich.console import Console
 from rich.table import Table
 
-from analytics.stock_rankings import LoyaltyRules, profit
+from analytics.stock.rankings import LoyaltyRules, profit
 from benchmarks.connector_peer import PACKAGE
 from benchmarks.stock_seed import Seed, copy_sales, winners
 from contracts import Product, Sale

@@ -9,7 +9,7 @@ from pymongo.database import Database
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from analytics.stock import parse
+from analytics.stock.rules import parse
 from pipelines.stock.kafka_input import topics_of
 from settings import Settings
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from analytics.esports import DATASETS
+from analytics.esports.rules import DATASETS
 from commands.common import prepare
 from commands.compaction import KeepMinutes, compact_datasets
 

@@ -11,7 +11,7 @@ import typer
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from analytics.validation import DayRules, count_left_out
+from analytics.health.validation import DayRules, count_left_out
 from commands.common import prepare
 from commands.inspect_tables import print_overview, print_user
 from commands.terminal import console, print_json, progress

@@ -148,7 +148,7 @@ def _drop(connection: psycopg.Connection[Any], table: str) -> None:
 
 
 def stage(judged: DataFrame, dsn: str, table: str, placed: bool = False) -> Staged:
-    """Send every row of `judged` (analytics.ecommerce.judge) into `table`.
+    """Send every row of `judged` (analytics.ecommerce.rules.judge) into `table`.
 
     With `placed` the events that count have file, line and text too. Raises StagingError when a task lost its
     connection or was refused, LostRowsError, and psycopg's errors.

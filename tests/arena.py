@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 from pyspark.sql import SparkSession
 
-from analytics.esports import DATASETS, Dataset
+from analytics.esports.rules import DATASETS, Dataset
 from pipelines.esports.job import EsportsPipeline, assemble, assemble_retry
 from pipelines.runner import StopFlag
 from pipelines.stream_reporting import open_stream_letters

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics.esports import DATASETS, MATCHES, ORIGIN_FIELDS, Dataset
-from analytics.match_status import UNKNOWN
+from analytics.esports.rules import DATASETS, MATCHES, ORIGIN_FIELDS, Dataset
+from analytics.esports.match_status import UNKNOWN
 from sinks.generations import Generations
 from sinks.parquet_dataset import Ledger, ParquetDataset
 from sources.esports_season import Message, Season

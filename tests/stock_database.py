@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from analytics.stock_rankings import RiskRules
+from analytics.stock.rankings import RiskRules
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.writer import StockWriter
 from sinks.stock_ledger import BatchKey

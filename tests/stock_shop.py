@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
-from analytics.stock import CLIENTS, INVENTORY, SALES
+from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from pipelines.runner import StopFlag
 from pipelines.stock.job import StockPipeline, assemble, assemble_retry, open_archive, open_database
 from pipelines.stock.kafka_input import open_input, require_topics

@@ -8,8 +8,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from analytics.midnights import look_at_midnights
-from analytics.validation import count_left_out
+from analytics.health.midnights import look_at_midnights
+from analytics.health.validation import count_left_out
 from commands.checks.database import Database, has_user_index
 from commands.checks.result import CheckResult, ok, warning
 from contracts import is_unknown_source

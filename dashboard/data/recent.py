@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from analytics.documents import LIFETIME
+from analytics.health.documents import LIFETIME
 from dashboard.data.database import AnalyticsCollection, bounded, server_now
 from dashboard.data.values import moment, number, text
 
@@ -41,7 +41,7 @@ _FIELDS: Final = {
     "userId": 1,
     "metricType": 1,
     "calculatedAt": 1,
-    "analytics.trend": 1,
+    "analytics.health.trend": 1,
     "analytics.trendPercentage": 1,
     "analytics.anomalyDetails": 1,
 }

@@ -10,9 +10,9 @@ from typing import Any, Final
 import pandas as pd
 from bson import ObjectId
 
-from analytics.anomaly import BASELINE_DAYS, FLAT, MINIMUM_VALUES, SIGMAS
-from analytics.schemas import RELATIVE_TOLERANCE
-from analytics.streak import STEPS_THRESHOLD
+from analytics.health.anomaly import BASELINE_DAYS, FLAT, MINIMUM_VALUES, SIGMAS
+from analytics.health.schemas import RELATIVE_TOLERANCE
+from analytics.health.streak import STEPS_THRESHOLD
 from dashboard.data.database import AnalyticsCollection, bounded
 from dashboard.data.values import moment, number, text
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 from pyspark.sql import DataFrame, SparkSession
 
-from analytics.ecommerce import WHOLE_FILES, judge
+from analytics.ecommerce.rules import WHOLE_FILES, judge
 from contracts import EVENT_COLUMNS, BatchReport, WriteResult, ends
 from monitoring.logs import get_logger
 from pipelines.ecommerce.passed_over import shown_name

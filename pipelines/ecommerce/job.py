@@ -12,7 +12,7 @@ import psycopg
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from analytics.ecommerce import SPARK_CONF
+from analytics.ecommerce.rules import SPARK_CONF
 from checkpoint.lock import hold
 from contracts import ConfigurationError
 from monitoring.event_flow import EventLatency

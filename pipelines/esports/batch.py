@@ -21,7 +21,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from analytics.esports import Dataset, judge
+from analytics.esports.rules import Dataset, judge
 from analytics.kafka_json import looks_like
 from checkpoint.atomic_file import read_file, write_atomically
 from contracts import CORRUPT, BatchReport, ServiceError, WriteResult, ends

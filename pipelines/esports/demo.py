@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analytics.esports import DATASETS
+from analytics.esports.rules import DATASETS
 from monitoring import logs
 from monitoring.session_summary import SessionTotals
 from pipelines.esports.feed import file_feed

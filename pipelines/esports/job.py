@@ -11,7 +11,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from analytics.esports import DATASETS, MATCHES, PLAYERS, SPARK_CONF, Dataset
+from analytics.esports.rules import DATASETS, MATCHES, PLAYERS, SPARK_CONF, Dataset
 from checkpoint.lock import hold
 from contracts import AlreadyRunningError, ConfigurationError
 from monitoring.kafka_flow import KafkaFlow

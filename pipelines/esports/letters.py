@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from analytics.esports import Dataset, judge
+from analytics.esports.rules import Dataset, judge
 from monitoring.logs import get_logger
 from pipelines.esports.rows import write_good
 from pipelines.faults import Faults

@@ -12,7 +12,7 @@ from typing import Any
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
-from analytics.esports import ORIGIN_FIELDS, Dataset
+from analytics.esports.rules import ORIGIN_FIELDS, Dataset
 from contracts import most
 from sources.kafka_stream import MAX_AHEAD_MS, Span
 

@@ -17,9 +17,9 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from analytics.documents import LIFETIME
-from analytics.history_table import history_table
-from analytics.validation import METRICS, DayRules
+from analytics.health.documents import LIFETIME
+from analytics.health.history_table import history_table
+from analytics.health.validation import METRICS, DayRules
 from contracts import PHONE_SOURCES
 from monitoring.audit_metrics import AuditMetrics
 from monitoring.logs import get_logger

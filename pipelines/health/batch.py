@@ -12,8 +12,8 @@ from datetime import datetime, timedelta, timezone
 
 from bson import ObjectId
 
-from analytics.superseded import Superseded
-from analytics.validation import check_document
+from analytics.health.superseded import Superseded
+from analytics.health.validation import check_document
 from checkpoint.store import CheckpointStore, CursorState
 from contracts import (
     AccessDeniedError,

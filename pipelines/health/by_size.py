@@ -11,8 +11,8 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
-from analytics.superseded import Superseded
-from analytics.validation import DayRules
+from analytics.health.superseded import Superseded
+from analytics.health.validation import DayRules
 from executor_wait import explained
 from pipelines.health.executor_users import ExecutorRecompute
 from pipelines.health.users import Recompute, Recomputed, Step, UserRecompute, Written

@@ -13,7 +13,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from analytics.validation import check_document
+from analytics.health.validation import check_document
 from contracts import Clock
 from monitoring.logs import get_logger
 from pipelines.health.isolation import COMPUTATION_FAILED, Isolation, is_of_the_data

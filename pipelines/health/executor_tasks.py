@@ -20,11 +20,11 @@ from bson.errors import BSONError
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
-from analytics.documents import build_documents
-from analytics.history_table import HISTORY_SCHEMA, history_table
-from analytics.schemas import RESULT_SCHEMA
-from analytics.superseded import LIMIT, Superseded
-from analytics.validation import METRICS, DayRules
+from analytics.health.documents import build_documents
+from analytics.health.history_table import HISTORY_SCHEMA, history_table
+from analytics.health.schemas import RESULT_SCHEMA
+from analytics.health.superseded import LIMIT, Superseded
+from analytics.health.validation import METRICS, DayRules
 from contracts import PHONE_SOURCES, FailedWrite, ServiceError, WriteResult
 from sinks.dead_letters import DeadLetters, Owner
 from sinks.mongo_errors import denial, is_transient_mongo

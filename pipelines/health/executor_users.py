@@ -22,9 +22,9 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from analytics.health import analytics_of
-from analytics.superseded import Superseded
-from analytics.validation import DayRules
+from analytics.health.compute import analytics_of
+from analytics.health.superseded import Superseded
+from analytics.health.validation import DayRules
 from contracts import AccessDeniedError, ServiceError, WriteResult
 from monitoring.logs import get_logger
 from pipelines.executors import send_code

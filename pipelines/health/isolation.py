@@ -15,7 +15,7 @@ from bson import ObjectId
 from py4j.protocol import Py4JError, Py4JJavaError
 from pymongo.errors import PyMongoError
 
-from analytics.validation import DayRules
+from analytics.health.validation import DayRules
 from contracts import FailedWrite, ServiceError
 from monitoring.logs import get_logger, redact
 from pipelines.faults import Faults

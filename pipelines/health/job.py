@@ -13,7 +13,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
-from analytics.superseded import Superseded
+from analytics.health.superseded import Superseded
 from checkpoint.store import CheckpointStore
 from contracts import BatchReport
 from monitoring.audit_metrics import AuditMetrics

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from bson import ObjectId
 
-from analytics.superseded import Superseded
-from analytics.validation import Checked
+from analytics.health.superseded import Superseded
+from analytics.health.validation import Checked
 from contracts import BatchReport, Document, Rejected, WriteResult, ends
 from pipelines.health.isolation import COMPUTATION_FAILED
 

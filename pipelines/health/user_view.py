@@ -11,11 +11,11 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from analytics.documents import midnight
-from analytics.history_table import history_table
-from analytics.schemas import RANGES
-from analytics.superseded import Superseded
-from analytics.validation import METRICS, DayRules, check_document
+from analytics.health.documents import midnight
+from analytics.health.history_table import history_table
+from analytics.health.schemas import RANGES
+from analytics.health.superseded import Superseded
+from analytics.health.validation import METRICS, DayRules, check_document
 from pipelines.health.piece import Piece
 from sources.mongo_client import for_reading
 from sources.mongo_history import read_history

@@ -13,11 +13,11 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
-from analytics.documents import build_documents
-from analytics.health import compute
-from analytics.history_table import history_table
-from analytics.superseded import Superseded
-from analytics.validation import DayRules
+from analytics.health.documents import build_documents
+from analytics.health.compute import compute
+from analytics.health.history_table import history_table
+from analytics.health.superseded import Superseded
+from analytics.health.validation import DayRules
 from contracts import PHONE_SOURCES, FailedWrite, WriteResult
 from monitoring.logs import get_logger
 from sinks.mongo_upsert import upsert_newer

@@ -18,7 +18,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from analytics.stock import INVENTORY, SALES
+from analytics.stock.rules import INVENTORY, SALES
 from contracts import BatchReport, WriteResult, ends
 from monitoring.logs import get_logger
 from pipelines.faults import Faults
@@ -69,7 +69,7 @@ class BatchRows:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """As `analytics.stock.parse` makes them."""
+        """As `analytics.stock.rules.parse` makes them."""
         try:
             found = self._parse(self.reading.records).toArrow()
         except Exception as error:

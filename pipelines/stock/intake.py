@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from analytics.kafka_json import looks_like
-from analytics.stock import EPOCH, judge, known_time, notes
+from analytics.stock.rules import EPOCH, judge, known_time, notes
 from contracts import CORRUPT, Client, Product, Sale
 from sinks.stock_ledger import BatchKey, Settled
 from sinks.stock_sales import SalesStore, StoredSale, digest
@@ -45,7 +45,7 @@ class Intake:
 def take_in(
     rows: Iterable[Row], settled: Settled, batch: BatchKey, sales: SalesStore, now: datetime
 ) -> Intake:
-    """Judge the rows of `analytics.stock.parse`, in the order in which Kafka got them.
+    """Judge the rows of `analytics.stock.rules.parse`, in the order in which Kafka got them.
 
     Raises StaleReadError when one of the invoices arrived late and is to be counted first.
     """

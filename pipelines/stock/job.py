@@ -14,8 +14,8 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from analytics.stock import parse
-from analytics.stock_rankings import LoyaltyRules, RiskRules, profit
+from analytics.stock.rules import parse
+from analytics.stock.rankings import LoyaltyRules, RiskRules, profit
 from checkpoint.lock import hold
 from monitoring.kafka_flow import KafkaFlow
 from monitoring.logs import get_logger

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from analytics.stock import CLIENTS, INVENTORY, SALES
+from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from contracts import ConfigurationError
 from pipelines.kafka_input import KafkaInput
 from settings import Settings

@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from analytics.stock_rankings import RiskRules, SoldProduct, risk_rows, winner_rows
+from analytics.stock.rankings import RiskRules, SoldProduct, risk_rows, winner_rows
 from sinks.mongo_publish import Publication
 from sinks.stock_rankings import best_sold, possible_risks
 from sinks.stock_schema import RISKS, WINNERS

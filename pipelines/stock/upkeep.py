@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
-from analytics.stock import newest_possible
+from analytics.stock.rules import newest_possible
 from contracts import AlreadyRunningError, UnavailableError
 from monitoring.logs import get_logger
 from pipelines.stock.batch import StockBatch, is_transient

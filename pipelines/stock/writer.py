@@ -14,7 +14,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from analytics.stock import CLIENTS, INVENTORY, SALES
+from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from contracts import Clock, most
 from monitoring.logs import get_logger
 from pipelines.stock.intake import Intake, Row, take_in

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from analytics.stock import SALES
+from analytics.stock.rules import SALES
 from tests.acceptance.job import Job
 from tests.canaries import canary, leaks
 from tests.mongo_doors import PASSWORD, SecureDoor

@@ -18,8 +18,8 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 from pyspark.sql import SparkSession
 
-from analytics.bson_order import sort_key
-from analytics.validation import METRICS, DayRules, check_document
+from analytics.health.bson_order import sort_key
+from analytics.health.validation import METRICS, DayRules, check_document
 from contracts import FailedWrite
 from pipelines.health.isolation import COMPUTATION_FAILED
 from pipelines.runner import StopFlag

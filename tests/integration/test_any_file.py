@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from analytics.ecommerce import RULES
+from analytics.ecommerce.rules import RULES
 from pipelines.ecommerce.passed_over import shown_name
 from tests.odd_files import ends_of, odd_folder
 from tests.shop import Shop

@@ -15,8 +15,8 @@ import pytest
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
-from analytics.esports import MATCHES
-from analytics.stock import SALES
+from analytics.esports.rules import MATCHES
+from analytics.stock.rules import SALES
 from sinks.dead_letters import Letter
 from tests.arena import Arena, Topics, match
 from tests.odd_kafka import OddTopic

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from analytics.esports import MATCHES, PLAYERS, Dataset
+from analytics.esports.rules import MATCHES, PLAYERS, Dataset
 from contracts import ConfigurationError
 from pipelines.esports.job import EsportsPipeline, assemble
 from pipelines.kafka_connector import wait_for_broker

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyspark.sql import SparkSession
 
-from analytics.esports import MATCHES
+from analytics.esports.rules import MATCHES
 from tests.arena import Arena, match
 
 

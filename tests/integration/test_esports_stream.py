@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-import analytics.esports
-from analytics.esports import MATCHES, PLAYERS
+import analytics.esports.rules
+from analytics.esports.rules import MATCHES, PLAYERS
 from sinks.dead_letters import DeadLetters
 from tests.arena import Arena, Topics, match, player
 from tests.compiled import assert_later_batches_need_no_code
@@ -187,12 +187,12 @@ def test_mended_records_leave_the_dead_letter_queue_and_are_written_once(
     assert arena.run(PLAYERS)
     assert arena.ids("players") == ["P9"]
     assert arena.retry().resolved == []
-    monkeypatch.setattr(analytics.esports, "MAX_ROLE_LENGTH", 100)
+    monkeypatch.setattr(analytics.esports.rules, "MAX_ROLE_LENGTH", 100)
     monkeypatch.setattr(DeadLetters, "delete", _fail)
     with pytest.raises(OSError, match="killed"):
         arena.retry()
     monkeypatch.undo()
-    monkeypatch.setattr(analytics.esports, "MAX_ROLE_LENGTH", 100)
+    monkeypatch.setattr(analytics.esports.rules, "MAX_ROLE_LENGTH", 100)
     assert len(arena.ids("players")) == 4
     outcome = arena.retry()
     assert (len(outcome.resolved), len(outcome.kept)) == (1, 1 + len(odd_ids))

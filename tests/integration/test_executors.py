@@ -15,7 +15,7 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect
 from pyspark.sql import SparkSession
 
-from analytics.health import compute
+from analytics.health.compute import compute
 from pipelines.health.executor_tasks import Calculation, failed_writes, read_partitions, write_partition
 from pipelines.health.executor_users import ExecutorRecompute
 from pipelines.health.isolation import is_of_the_data

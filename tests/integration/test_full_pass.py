@@ -12,7 +12,7 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from analytics.validation import DayRules
+from analytics.health.validation import DayRules
 from checkpoint.cursor import FileCursor
 from contracts import BatchReport, FailedWrite, WriteResult
 from pipelines.health.full_pass import FullPass

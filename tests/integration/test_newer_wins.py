@@ -22,7 +22,7 @@ from pyspark.sql import SparkSession
 
 import pipelines.health.executor_tasks
 import pipelines.health.users
-from analytics.schemas import RESULT_SCHEMA
+from analytics.health.schemas import RESULT_SCHEMA
 from checkpoint.cursor import FileCursor
 from pipelines.health.executor_tasks import Calculation, write_partition
 from pipelines.health.full_pass import FullPass

@@ -21,7 +21,7 @@ import pyarrow.dataset as ds
 import pytest
 from pyspark.sql import SparkSession
 
-from analytics.esports import DATASETS, MATCHES
+from analytics.esports.rules import DATASETS, MATCHES
 from contracts import AlreadyRunningError, ConfigurationError
 from sinks.generations import Generations
 from sinks.parquet_compaction import Compaction, compact

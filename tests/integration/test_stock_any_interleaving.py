@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from analytics.stock_rankings import RiskRules
+from analytics.stock.rankings import RiskRules
 from contracts import ENDS, AlreadyRunningError, UnavailableError
 from pipelines.stock.batch import report_of
 from pipelines.stock.rankings import Rankings

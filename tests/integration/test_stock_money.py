@@ -11,7 +11,7 @@ import pytest
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect, OperationFailure
 
-from analytics.stock_rankings import RiskRules
+from analytics.stock.rankings import RiskRules
 from contracts import AlreadyRunningError
 from pipelines.faults import Faults
 from pipelines.stock.batch import StockBatch

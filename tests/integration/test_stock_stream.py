@@ -13,7 +13,7 @@ import pytest
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
-from analytics.stock import CLIENTS, INVENTORY, SALES
+from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from contracts import AlreadyRunningError
 from pipelines.runner import StopFlag
 from tests.compiled import assert_later_batches_need_no_code

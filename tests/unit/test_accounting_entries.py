@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from accounting.entries import Entry, EntryError, read_client, read_product, read_sale
 from accounting.events import payload
-from analytics.stock import judge
+from analytics.stock.rules import judge
 from contracts import Client, Product, Sale
 from tests.stock_events import row
 

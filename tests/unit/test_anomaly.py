@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from analytics.anomaly import anomaly, anomaly_columns, baseline_columns, has_baseline
+from analytics.health.anomaly import anomaly, anomaly_columns, baseline_columns, has_baseline
 from tests.unit.sql_rows import SERIES, select, series
 from tests.unit.worked_example import STEPS
 

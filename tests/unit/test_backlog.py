@@ -10,7 +10,7 @@ from typing import Any
 import mongomock
 from bson import ObjectId
 
-from analytics.validation import DayRules
+from analytics.health.validation import DayRules
 from checkpoint.cursor import FileCursor
 from contracts import WriteResult
 from pipelines.faults import Faults

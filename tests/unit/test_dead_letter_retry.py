@@ -14,7 +14,7 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
-from analytics.validation import DayRules
+from analytics.health.validation import DayRules
 from contracts import FailedWrite, Rejected, WriteResult
 from pipelines.health.dead_letter_retry import LetterRetry
 from pipelines.health.isolation import COMPUTATION_FAILED, Isolation

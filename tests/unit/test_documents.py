@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from bson.objectid import ObjectId
 
-from analytics.documents import build_documents
-from analytics.schemas import RESULT_SCHEMA
+from analytics.health.documents import build_documents
+from analytics.health.schemas import RESULT_SCHEMA
 
 USER = ObjectId()
 CALCULATED_AT = datetime(2025, 7, 2, 3, 4, 5, 678_000, tzinfo=timezone.utc)

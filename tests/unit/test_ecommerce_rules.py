@@ -1,4 +1,4 @@
-"""The rules of analytics/ecommerce.py, each with what it lets pass and what it refuses, at its limits."""
+"""The rules of analytics/ecommerce/rules.py, each with what it lets pass and what it refuses, at its limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from analytics.ecommerce import RULES, SPARK_CONF, judge
+from analytics.ecommerce.rules import RULES, SPARK_CONF, judge
 from contracts import EVENT_COLUMNS, MAX_RECORD_BYTES
 from sinks.postgres_staging import copy_line
 from sources.csv_reader import SCHEMA

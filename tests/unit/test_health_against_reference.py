@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from analytics.documents import build_documents
-from analytics.health import compute
-from analytics.history_table import history_table
-from analytics.validation import DayRules
+from analytics.health.documents import build_documents
+from analytics.health.compute import compute
+from analytics.health.history_table import history_table
+from analytics.health.validation import DayRules
 from tests.compare import assert_same_analytics
 from tests.reference import reference_analytics
 from tests.unit import worked_example as example

@@ -12,7 +12,7 @@ import mongomock
 import pytest
 from bson import ObjectId
 
-from analytics.validation import DayRules
+from analytics.health.validation import DayRules
 from checkpoint.cursor import FILE_NAME, FileCursor
 from contracts import BatchReport, WriteResult
 from pipelines.faults import Faults

@@ -13,8 +13,8 @@ from bson.tz_util import utc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.history_table import HISTORY_SCHEMA, history_table
-from analytics.validation import METRICS, REASONS, DayRules, check_document
+from analytics.health.history_table import HISTORY_SCHEMA, history_table
+from analytics.health.validation import METRICS, REASONS, DayRules, check_document
 from tests.reference_input import LIMITS, accepted_days, usable_value
 from tests.unit import worked_example as example
 from tests.unit.strategies import histories, new_id, random_documents

@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics.esports import MATCH_FIELDS, PLAYER_FIELDS
+from analytics.esports.rules import MATCH_FIELDS, PLAYER_FIELDS
 from sources.esports_season import Message, Season
 from sources.json_files import next_offset
 from sources.match_simulator import season_clock, write_files

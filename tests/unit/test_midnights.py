@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from analytics.midnights import look_at_midnights
+from analytics.health.midnights import look_at_midnights
 
 # Summer time in the north and in the south, none, half and quarter hours, one that begins at midnight, and
 # one whose winter is the whole year of another.

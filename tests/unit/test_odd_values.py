@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-import analytics.ecommerce
-import analytics.esports
-import analytics.stock
+import analytics.ecommerce.rules
+import analytics.esports.rules
+import analytics.stock.rules
 from accounting.entries import EntryError, read_client, read_product, read_sale
-from analytics.esports import KAFKA_SCHEMA, MATCHES, PLAYERS, Dataset
+from analytics.esports.rules import KAFKA_SCHEMA, MATCHES, PLAYERS, Dataset
 from analytics.texts import has_lone_surrogate, has_lone_surrogate_sql
 from analytics.times import read_time, time_sql
 from contracts import BLANKS, CORRUPT, EVENT_COLUMNS, Client, Product, Sale
@@ -34,7 +34,7 @@ _DAY = datetime(2026, 1, 31, tzinfo=timezone.utc)
 @pytest.fixture(scope="module")
 def as_configured(spark: SparkSession) -> Iterator[SparkSession]:
     """Spark with the settings of the pipelines."""
-    given = {**analytics.esports.SPARK_CONF, **analytics.ecommerce.SPARK_CONF}
+    given = {**analytics.esports.rules.SPARK_CONF, **analytics.ecommerce.rules.SPARK_CONF}
     before = {name: str(spark.conf.get(name)) for name in given}
     for name, value in given.items():
         spark.conf.set(name, value)
@@ -50,7 +50,7 @@ def _json(value: Any) -> bytes:
 def esports(spark: SparkSession, values: Sequence[Any], dataset: Dataset = MATCHES) -> list[dict[str, Any]]:
     """What the esports pipeline makes of records, in their order."""
     rows = [(_json(value), "t", 0, offset, None) for offset, value in enumerate(values)]
-    judged = analytics.esports.judge(spark.createDataFrame(rows, KAFKA_SCHEMA), dataset)
+    judged = analytics.esports.rules.judge(spark.createDataFrame(rows, KAFKA_SCHEMA), dataset)
     return judged.coalesce(1).orderBy("offset").toArrow().to_pylist()  # type: ignore[no-any-return]
 
 
@@ -59,8 +59,8 @@ def stock(spark: SparkSession, kind: str, values: Sequence[Any]) -> list[Any]:
     made = int(_DAY.timestamp() * 1000)
     rows = [(_json(value), TOPICS[kind], 0, offset, _DAY, None, made) for offset, value in enumerate(values)]
     frame = spark.createDataFrame(rows, f"{KAFKA_SCHEMA}, key BINARY, timestamp_ms BIGINT")
-    parsed = analytics.stock.parse(frame, TOPICS).coalesce(1).orderBy("offset").toArrow().to_pylist()
-    return [analytics.stock.judge(row, _NOW) for row in parsed]
+    parsed = analytics.stock.rules.parse(frame, TOPICS).coalesce(1).orderBy("offset").toArrow().to_pylist()
+    return [analytics.stock.rules.judge(row, _NOW) for row in parsed]
 
 
 def ecommerce(spark: SparkSession, events: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ def ecommerce(spark: SparkSession, events: Sequence[dict[str, str]]) -> list[dic
         text = io.StringIO()
         csv.writer(text).writerow({**EVENT, **changes}[name] for name in EVENT_COLUMNS)
         lines.append(("a.csv", number, text.getvalue().encode(), None))
-    judged = analytics.ecommerce.judge(spark.createDataFrame(lines, SCHEMA).coalesce(1), _NOW)
+    judged = analytics.ecommerce.rules.judge(spark.createDataFrame(lines, SCHEMA).coalesce(1), _NOW)
     moments = judged.orderBy("line").selectExpr("*", "try_cast(event_timestamp AS TIMESTAMP) AS moment")
     return moments.toArrow().to_pylist()  # type: ignore[no-any-return]
 
@@ -290,14 +290,14 @@ def test_an_id_that_went_through_a_float_is_told(as_configured: SparkSession) ->
     (row,) = esports(as_configured, ['{"match_id": "M", "team_1_id": 17850.0, "patch": "14.0"}'])
     assert (row["team_1_id"], row["noted"]) == ("17850.0", "team_1_id as a float")
     (found,) = stock(as_configured, "sales", [sale("I", "17850.0")])
-    assert analytics.stock.notes(found) == ["client_id as a float"]
+    assert analytics.stock.rules.notes(found) == ["client_id as a float"]
     ids = {"user_id": "17850.0", "product_id": "1.0", "product_name": "2.0"}
     (event, another) = ecommerce(as_configured, [ids, {"user_id": "17850", "product_id": "A.0"}])
     assert {name: event[name] for name in ids} == ids
     assert (event["noted"], another["noted"]) == ("user_id as a float\nproduct_id as a float", None)
     (found,) = stock(as_configured, "inventory", [product("17850")])
     assert isinstance(found, Product)
-    assert analytics.stock.notes(found) == []
+    assert analytics.stock.rules.notes(found) == []
 
 
 _PIECES = st.lists(
@@ -334,7 +334,7 @@ def test_half_a_surrogate_pair_is_refused_wherever_it_stands(as_configured: Spar
     # As bytes they are no UTF-8.
     raw = b'{"match_id": "x\xed\xa0\x80"}'
     frame = as_configured.createDataFrame([(raw, "t", 0, 0, None)], KAFKA_SCHEMA)
-    assert analytics.esports.judge(frame, MATCHES).first()["reason"] == CORRUPT  # type: ignore[index]
+    assert analytics.esports.rules.judge(frame, MATCHES).first()["reason"] == CORRUPT  # type: ignore[index]
     texts = as_configured.createDataFrame([("\\ud800",), ("\\\\ud800",)], "t STRING")
     judged = texts.selectExpr(f"{has_lone_surrogate_sql('t')} AS lone").collect()
     assert [row["lone"] for row in judged] == [True, False]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
-from analytics.percentile import percentile
+from analytics.health.percentile import percentile
 from tests.unit.sql_rows import select
 from tests.unit.worked_example import STEPS
 

@@ -8,7 +8,7 @@ import statistics
 import pytest
 from pyspark.sql import SparkSession
 
-from analytics.rolling import in_range, range_aggregates, statistics_columns
+from analytics.health.rolling import in_range, range_aggregates, statistics_columns
 from tests.unit.sql_rows import select
 
 

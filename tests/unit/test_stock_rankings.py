@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from analytics.stock_rankings import LoyaltyRules, RiskRules, SoldProduct, risk_rows, winner_rows
+from analytics.stock.rankings import LoyaltyRules, RiskRules, SoldProduct, risk_rows, winner_rows
 
 _TODAY = date(2026, 3, 10)
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.stock import judge, newest_possible
-from analytics.stock_values import RefusedError, cents, moment, quantity
+from analytics.stock.rules import judge, newest_possible
+from analytics.stock.values import RefusedError, cents, moment, quantity
 from contracts import CORRUPT, Client, Product, Sale
 from tests.stock_events import START, client, product, row, sale
 

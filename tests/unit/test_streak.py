@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from analytics.streak import previous_day, run_aggregates, run_start, streak_columns
+from analytics.health.streak import previous_day, run_aggregates, run_start, streak_columns
 from tests.unit.sql_rows import SERIES, select, series
 from tests.unit.worked_example import STEPS
 

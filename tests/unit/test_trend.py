@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from analytics.trend import change_columns, direction_columns, previous_mean
+from analytics.health.trend import change_columns, direction_columns, previous_mean
 from tests.unit.sql_rows import SERIES, select, series
 
 

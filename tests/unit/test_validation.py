@@ -11,8 +11,8 @@ import pytest
 from bson import DatetimeMS, Decimal128, Int64, Timestamp
 from bson.tz_util import utc
 
-from analytics.history_table import history_table
-from analytics.validation import METRICS, REASONS, DayRules, check_document
+from analytics.health.history_table import history_table
+from analytics.health.validation import METRICS, REASONS, DayRules, check_document
 from contracts import ConfigurationError
 from tests.reference_input import LIMITS
 from tests.unit import worked_example as example

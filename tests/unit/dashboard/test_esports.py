@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from analytics.esports import MATCHES, PLAYERS
+from analytics.esports.rules import MATCHES, PLAYERS
 from dashboard.data.esports_data import EsportsData, read_course, read_matches, read_players
 from dashboard.data.parquet import find_files
 from dashboard.data.remembered import Remembered

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from analytics.days import days_before, earlier
-from analytics.schemas import RELATIVE_TOLERANCE
+from analytics.health.days import days_before, earlier
+from analytics.health.schemas import RELATIVE_TOLERANCE
 
 BASELINE_DAYS: Final = 30
 MINIMUM_VALUES: Final = 5

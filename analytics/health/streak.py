@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from analytics.days import SO_FAR, earlier
+from analytics.health.days import SO_FAR, earlier
 
 STEPS_THRESHOLD: Final = 1000
 

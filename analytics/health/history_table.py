@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from analytics.bson_order import sort_key
-from analytics.superseded import Superseded
-from analytics.validation import METRICS, DayRules, check_value, from_phone, metrics_of, place
+from analytics.health.bson_order import sort_key
+from analytics.health.superseded import Superseded
+from analytics.health.validation import METRICS, DayRules, check_value, from_phone, metrics_of, place
 from contracts import Document
 
 HISTORY_SCHEMA: Final = pa.schema(

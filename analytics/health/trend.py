@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from analytics.days import WHOLE
-from analytics.schemas import RELATIVE_TOLERANCE
+from analytics.health.days import WHOLE
+from analytics.health.schemas import RELATIVE_TOLERANCE
 
 TREND_PERCENT: Final = 5
 # A share of a mean of 1e-305 is beyond the doubles; the backend's model takes nothing below -100.

@@ -13,7 +13,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from analytics.kafka_json import is_sound, parsed
-from analytics.stock_values import (
+from analytics.stock.values import (
     RefusedError,
     cents,
     day,

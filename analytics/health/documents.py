@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 from bson.objectid import ObjectId
 
-from analytics.schemas import RANGES
+from analytics.health.schemas import RANGES
 
 LIFETIME: Final = timedelta(days=90)
 MAX_STREAK_DAYS: Final = 3650
