@@ -27,7 +27,7 @@ from settings import load
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
-from sources.mongo_poll import MongoPoll
+from sources.health.poll import MongoPoll
 
 OVERLAP_SECONDS = 60
 

@@ -11,8 +11,8 @@ from pymongo.collection import Collection
 from rich.table import Table
 
 from sources.mongo_client import PROJECTION
-from sources.mongo_history import read_history
-from sources.mongo_poll import MongoPoll
+from sources.health.history import read_history
+from sources.health.poll import MongoPoll
 
 READERS = (1, 2, 4)
 _PAGE = 10_000

@@ -44,7 +44,7 @@ from sinks.stock_totals import StockFormulas
 from sources.kafka_broker import KafkaBroker
 from sources.kafka_stream import read_topics
 from sources.mongo_client import ServerClock
-from sources.publications import read_published
+from sources.stock.published_ranking import read_published
 
 _PRODUCTS, _CLIENTS = 1_000, 5_000
 _TIME = datetime(2026, 3, 1, tzinfo=timezone.utc)

@@ -14,7 +14,7 @@ from commands.terminal import print_json, progress
 from pipelines.health.stores import SOURCE_COLLECTION, open_cursor
 from settings import Settings
 from sources.mongo_client import ServerClock, connect
-from sources.mongo_inspection import Changes, count_changes
+from sources.health.inspection import Changes, count_changes
 
 app = typer.Typer(help="The cursor: from when on changes are processed.")
 

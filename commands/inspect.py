@@ -19,10 +19,10 @@ from contracts import PHONE_SOURCES, ConfigurationError
 from pipelines.health.stores import SOURCE_COLLECTION
 from pipelines.health.user_view import UserView, view_user
 from settings import Settings
-from sources.mongo_census import take_census
+from sources.health.census import take_census
 from sources.mongo_client import ServerClock, connect
-from sources.mongo_inspection import field_range, find_stale, has_index_on, newest
-from sources.mongo_sample import newest_changes
+from sources.health.inspection import field_range, find_stale, has_index_on, newest
+from sources.health.sample import newest_changes
 
 _DAYS, _DAYS_WHEN_NARROW, _NARROW = 30, 14, 80
 _NEWEST = 5

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from commands.terminal import sparkline, table
 from pipelines.health.user_view import UserView
-from sources.mongo_census import KINDS
+from sources.health.census import KINDS
 
 _KINDS = 5
 

@@ -2,7 +2,7 @@
 
 The rows of a generation are written first; then one document, the pointer, names the generation and how many
 rows it has. Readers look at the pointer, read that generation, and begin again when the count is not right
-(sources/publications.py). Rows of earlier generations are removed some time later.
+(sources/stock/published_ranking.py). Rows of earlier generations are removed some time later.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ import typer
 from contracts import ServiceError
 from settings import load
 from sources.esports_season import Message, Season, Topic
-from sources.json_files import next_offset
+from sources.esports.json_files import next_offset
 from sources.kafka_sender import kafka_sender
 
 SPEED = 60.0

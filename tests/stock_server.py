@@ -15,7 +15,7 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect, BulkWriteError, PyMongoError, WTimeoutError
 
-from sources.publications import read_published
+from sources.stock.published_ranking import read_published
 from tests.stock_events import START, CrashError
 
 DIES, LATE, UNCONFIRMED, REFUSED, STALLS = "dies", "late", "unconfirmed", "refused", "stalls"

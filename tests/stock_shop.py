@@ -23,7 +23,7 @@ from pipelines.stream_reporting import open_stream_letters
 from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
 from sources.kafka_broker import KafkaBroker
-from sources.publications import read_published
+from sources.stock.published_ranking import read_published
 from tests.kafka_servers import JARS
 from tests.stock_events import kind_of
 

@@ -22,7 +22,7 @@ from settings import Settings
 from sinks.mongo_errors import is_unauthorized
 from sinks.mongo_indexes import duplicate_keys, missing_indexes
 from sources.mongo_client import ServerClock, connect, is_mongomock
-from sources.mongo_poll import MongoPoll
+from sources.health.poll import MongoPoll
 
 _TIMEOUT_MS = 5_000
 _AUTHENTICATION_FAILED = 18

@@ -13,9 +13,9 @@ from analytics.health.validation import count_left_out
 from commands.checks.database import Database, has_user_index
 from commands.checks.result import CheckResult, ok, warning
 from contracts import is_unknown_source
-from sources.mongo_census import KINDS, Unseen, look_ahead, take_census
-from sources.mongo_owners import odd_owners
-from sources.mongo_sample import dates_of, newest_changes
+from sources.health.census import KINDS, Unseen, look_ahead, take_census
+from sources.health.owners import odd_owners
+from sources.health.sample import dates_of, newest_changes
 
 _CENSUS_SECONDS = 2.0
 _DATE_THEM = (

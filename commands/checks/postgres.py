@@ -15,7 +15,7 @@ from settings import Settings
 from sinks.postgres_client import session, wait_for_server
 from sinks.postgres_needs import OLDEST_SERVER, column_fault, missing_grants, place_fault
 from sinks.postgres_schema import EVENTS
-from sources.csv_files import passed_over
+from sources.ecommerce.csv_files import passed_over
 
 _COUNTED_FILES = 1_000
 

@@ -17,7 +17,7 @@ import psycopg
 from dashboard.data.events_database import FAULTS, explain, reading
 from dashboard.data.remembered import Loaded, Remembered
 from settings import Settings
-from sources.event_figures import REJECTED, EventFigures, read_figures
+from sources.ecommerce.figures import REJECTED, EventFigures, read_figures
 
 FIGURES_WINDOW: Final = timedelta(minutes=5)
 # How old the page may be; all open pages share one answer.

@@ -16,7 +16,7 @@ from dashboard.data.database import FAULTS, StockDatabase, bounded, explain, ope
 from dashboard.data.remembered import Loaded, Remembered
 from dashboard.data.values import amount, moment, number, text
 from settings import Settings
-from sources.publications import read_published
+from sources.stock.published_ranking import read_published
 
 # All open pages share an answer for so long.
 _SECONDS: Final = 2.0

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import charts, frame, time_charts
 from dashboard.data.shop import Funnel, Shop, ShopData
 from dashboard.text import ago, figure, printable, utc
-from sources.event_figures import EventFigures, Spread
+from sources.ecommerce.figures import EventFigures, Spread
 
 _SPANS = {
     "Last 15 minutes": timedelta(minutes=15),

@@ -39,8 +39,8 @@ from sinks.postgres_staging import (
     stage,
 )
 from sinks.stream_letters import RejectedRecord, as_letters
-from sources.csv_files import files_of_batch, records
-from sources.csv_reader import WHOLE_FILE
+from sources.ecommerce.csv_files import files_of_batch, records
+from sources.ecommerce.csv_reader import WHOLE_FILE
 
 logger = get_logger(__name__)
 

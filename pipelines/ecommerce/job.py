@@ -34,8 +34,9 @@ from sinks.postgres_events import Outcome
 from sinks.postgres_insertion import LATENCY_BOUNDS
 from sinks.postgres_needs import column_fault, missing_grants, place_fault
 from sinks.postgres_schema import ensure_tables
-from sources import csv_reader, csv_records
-from sources.csv_files import new_files
+from sources.ecommerce import csv_reader
+from sources.ecommerce import csv_records
+from sources.ecommerce.csv_files import new_files
 
 PIPELINE = "ecommerce"
 _STREAM = "events"

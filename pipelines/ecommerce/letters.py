@@ -13,7 +13,7 @@ from pipelines.letters_again import Place, place_of, try_records_again
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.postgres_events import Outcome
 from sinks.stream_letters import RejectedRecord
-from sources.csv_reader import WHOLE_FILE
+from sources.ecommerce.csv_reader import WHOLE_FILE
 
 logger = get_logger(__name__)
 

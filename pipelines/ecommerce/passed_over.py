@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from monitoring.logs import get_logger
-from sources.csv_files import passed_over
+from sources.ecommerce.csv_files import passed_over
 
 logger = get_logger(__name__)
 

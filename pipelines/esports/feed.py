@@ -13,7 +13,7 @@ from pipelines.kafka_input import KafkaInput
 from pipelines.topic_input import Reading, TopicInput
 from settings import Settings
 from sinks.parquet_dataset import ParquetDataset
-from sources.json_files import JsonFiles
+from sources.esports.json_files import JsonFiles
 from sources.kafka_broker import KafkaBroker
 from sources.kafka_stream import usable
 

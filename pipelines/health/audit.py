@@ -23,9 +23,9 @@ from analytics.health.validation import METRICS, DayRules
 from contracts import PHONE_SOURCES
 from monitoring.audit_metrics import AuditMetrics
 from monitoring.logs import get_logger
-from sources.mongo_census import take_census
-from sources.mongo_history import read_history
-from sources.mongo_users import UserChanges, UserResults, user_changes, user_results
+from sources.health.census import take_census
+from sources.health.history import read_history
+from sources.health.users import UserChanges, UserResults, user_changes, user_results
 
 logger = get_logger(__name__)
 

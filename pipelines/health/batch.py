@@ -32,7 +32,7 @@ from pipelines.runner import StopFlag
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_errors import denial, is_transient_mongo
-from sources.mongo_poll import MongoPoll, PollPage
+from sources.health.poll import MongoPoll, PollPage
 
 logger = get_logger(__name__)
 

@@ -31,7 +31,7 @@ from sinks.mongo_errors import denial, is_transient_mongo
 from sinks.mongo_stored import KEY, delete_obsolete, stored_of
 from sinks.mongo_upsert import upsert_newer
 from sources.mongo_client import ServerClock, shared_client
-from sources.mongo_history import read_history
+from sources.health.history import read_history
 
 HISTORY_DDL: Final = ", ".join(["user int", "day int", *(f"{name} double" for name in METRICS)])
 # In the first row of some: the documents that lost their day (Superseded.packed), where they are asked for.

@@ -16,7 +16,7 @@ from pipelines.runner import StopFlag
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_stored import delete_obsolete
 from sources.mongo_client import MonotonicClock
-from sources.mongo_history import all_user_ids
+from sources.health.history import all_user_ids
 
 
 class FullPass:

@@ -13,7 +13,7 @@ from monitoring.index_metrics import IndexMetrics
 from monitoring.logs import get_logger
 from sinks.mongo_errors import denial
 from sinks.mongo_indexes import Mended, ensure_indexes, missing_indexes
-from sources.mongo_poll import MongoPoll
+from sources.health.poll import MongoPoll
 
 logger = get_logger(__name__)
 

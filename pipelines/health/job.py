@@ -50,7 +50,7 @@ from settings import Settings
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, for_reading, ping
-from sources.mongo_poll import MongoPoll
+from sources.health.poll import MongoPoll
 
 logger = get_logger(__name__)
 

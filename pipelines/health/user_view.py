@@ -18,7 +18,7 @@ from analytics.health.superseded import Superseded
 from analytics.health.validation import METRICS, DayRules, check_document
 from pipelines.health.piece import Piece
 from sources.mongo_client import for_reading
-from sources.mongo_history import read_history
+from sources.health.history import read_history
 
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
 # Lists, because what is looked for in them may have no hash.

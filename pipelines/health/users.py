@@ -22,7 +22,7 @@ from contracts import PHONE_SOURCES, FailedWrite, WriteResult
 from monitoring.logs import get_logger
 from sinks.mongo_upsert import upsert_newer
 from sources.mongo_client import MonotonicClock
-from sources.mongo_history import read_history
+from sources.health.history import read_history
 
 logger = get_logger(__name__)
 

@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 
 from monitoring.logs import get_logger
 from monitoring.poll_metrics import PollMetrics
-from sources.mongo_census import look_ahead
+from sources.health.census import look_ahead
 
 logger = get_logger(__name__)
 

@@ -27,7 +27,7 @@ from session import spark_session
 from settings import Settings, load
 from sinks.stock_schema import RISKS, WINNERS
 from sources.kafka_stream import usable
-from sources.publications import read_published
+from sources.stock.published_ranking import read_published
 from sources.stock_simulator import Event, Shop
 
 _LIVE_SECONDS = 25.0

@@ -18,7 +18,7 @@ from pymongo.database import Database
 
 from dashboard.data.stock_data import StockData
 from pipelines.stock.job import locked
-from sources.publications import read_published
+from sources.stock.published_ranking import read_published
 from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, wait_for
 from tests.class_archive import java_environment
 from tests.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale

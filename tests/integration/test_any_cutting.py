@@ -20,7 +20,7 @@ from pipelines.runner import StopFlag
 from settings import load
 from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
-from sources.mongo_poll import MongoPoll
+from sources.health.poll import MongoPoll
 from tests.compare import assert_same_analytics
 from tests.compiled import assert_later_batches_need_no_code
 from tests.reference import reference_analytics

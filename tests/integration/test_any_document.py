@@ -24,7 +24,7 @@ from contracts import FailedWrite
 from pipelines.health.isolation import COMPUTATION_FAILED
 from pipelines.runner import StopFlag
 from sinks.dead_letters import DeadLetters
-from sources.mongo_census import take_census
+from sources.health.census import take_census
 from sources.mongo_client import for_reading
 from tests.integration.test_any_cutting import pipeline
 

@@ -16,7 +16,7 @@ from commands.checks import documents
 from commands.checks.result import CheckResult
 from settings import load
 from sinks.mongo_indexes import ensure_indexes
-from sources.mongo_poll import MongoPoll
+from sources.health.poll import MongoPoll
 from tests.mongo_doors import SecureDoor, run_script
 
 

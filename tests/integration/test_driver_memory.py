@@ -22,7 +22,7 @@ from settings import load
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
-from sources.mongo_poll import MongoPoll
+from sources.health.poll import MongoPoll
 
 _PAGE = 250
 # The id of each user of a drain is remembered, with about 100 bytes, and pages differ a little in size; a

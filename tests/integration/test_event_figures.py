@@ -18,8 +18,8 @@ from main import app
 from pipelines.ecommerce.figures import load_figures
 from settings import load
 from sinks.postgres_schema import ensure_tables
-from sources import event_figures
-from sources.event_figures import EventFigures, Spread, read_figures
+from sources.ecommerce import figures as event_figures
+from sources.ecommerce.figures import EventFigures, Spread, read_figures
 from tests.monitoring_stack import lacking_metrics, promtool
 from tests.postgres_servers import fresh_role
 from tests.shop import Shop, event, events

@@ -23,7 +23,7 @@ from pipelines.health.index_upkeep import IndexUpkeep
 from pipelines.runner import StopFlag
 from sinks.mongo_indexes import ensure_indexes, missing_indexes, remove_duplicates
 from sources.mongo_client import for_reading
-from sources.mongo_poll import MongoPoll
+from sources.health.poll import MongoPoll
 from tests.integration.test_any_cutting import pipeline
 from tests.unit.test_metrics import samples
 

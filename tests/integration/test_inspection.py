@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from contracts import ends
 from main import app
 from sinks.mongo_indexes import ensure_indexes
-from sources.mongo_inspection import count_changes, field_range, find_stale, newest
-from sources.mongo_poll import MongoPoll
+from sources.health.inspection import count_changes, field_range, find_stale, newest
+from sources.health.poll import MongoPoll
 from sources.simulator import worked_example
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)

@@ -11,9 +11,9 @@ from bson import Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Times
 from bson.datetime_ms import DatetimeMS
 from pymongo.database import Database
 
-from sources.mongo_census import KINDS, Ahead, look_ahead, take_census
-from sources.mongo_owners import odd_owners
-from sources.mongo_poll import MongoPoll
+from sources.health.census import KINDS, Ahead, look_ahead, take_census
+from sources.health.owners import odd_owners
+from sources.health.poll import MongoPoll
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 SEEN = [NOW, NOW - timedelta(hours=23), NOW + timedelta(hours=23)]

@@ -19,8 +19,8 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from sources.mongo_client import MonotonicClock, ServerClock
-from sources.mongo_history import read_history
-from sources.mongo_poll import MongoPoll, PollPage
+from sources.health.history import read_history
+from sources.health.poll import MongoPoll, PollPage
 from tests.poll_schedules import Action, Service, key_of, schedules
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)

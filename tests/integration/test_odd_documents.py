@@ -27,7 +27,7 @@ from pipelines.runner import StopFlag
 from process_batch import first_users
 from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import connect
-from sources.mongo_poll import MongoPoll
+from sources.health.poll import MongoPoll
 from tests.integration.test_any_cutting import pipeline
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)

@@ -19,8 +19,8 @@ from pyspark.sql import SparkSession
 from pipelines.health.users import UserRecompute
 from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
-from sources.mongo_history import read_history
-from sources.mongo_poll import MongoPoll
+from sources.health.history import read_history
+from sources.health.poll import MongoPoll
 from tests.compare import assert_same_analytics
 from tests.reference import reference_analytics
 from tests.toxiproxy import Proxy, through

@@ -18,7 +18,7 @@ from pipelines.health.users import UserRecompute
 from pipelines.health.worked_example import EXPECTED, found_figures
 from settings import load
 from sources.mongo_client import MonotonicClock, ServerClock
-from sources.mongo_poll import MongoPoll
+from sources.health.poll import MongoPoll
 from tests.mongo_doors import SecureDoor, run_script
 
 

@@ -21,7 +21,7 @@ from pipelines.stock.writer import Outcome, StockWriter
 from retry import RetryPolicy
 from sinks.stock_ledger import BatchKey, Settled, StaleReadError
 from sources.mongo_client import connect
-from sources.publications import read_published
+from sources.stock.published_ranking import read_published
 from tests.stock_events import (
     FORMULAS,
     START,

@@ -19,7 +19,7 @@ from pipelines.health.users import Recomputed, Step
 from pipelines.runner import StopFlag
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
-from sources.mongo_poll import MongoPoll
+from sources.health.poll import MongoPoll
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

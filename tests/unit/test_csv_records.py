@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import MAX_RECORD_BYTES
-from sources.csv_reader import WHOLE_FILE, _whole, read_file, wrong_header
-from sources.csv_records import CHUNK_BYTES, records_of
+from sources.ecommerce.csv_reader import WHOLE_FILE, _whole, read_file, wrong_header
+from sources.ecommerce.csv_records import CHUNK_BYTES, records_of
 
 COLUMNS = ("a", "b", "c")
 

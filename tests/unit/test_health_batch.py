@@ -21,7 +21,7 @@ from pipelines.health.users import Recomputed
 from pipelines.runner import StopFlag
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
-from sources.mongo_poll import MongoPoll
+from sources.health.poll import MongoPoll
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from analytics.esports.rules import MATCH_FIELDS, PLAYER_FIELDS
 from sources.esports_season import Message, Season
-from sources.json_files import next_offset
+from sources.esports.json_files import next_offset
 from sources.match_simulator import season_clock, write_files
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ from bson import Binary, ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.mongo_history import read_history
-from sources.mongo_poll import MongoPoll
+from sources.health.history import read_history
+from sources.health.poll import MongoPoll
 from tests.poll_schedules import Action, Service, schedules
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)

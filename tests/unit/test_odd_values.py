@@ -23,7 +23,7 @@ from analytics.esports.rules import KAFKA_SCHEMA, MATCHES, PLAYERS, Dataset
 from analytics.texts import has_lone_surrogate, has_lone_surrogate_sql
 from analytics.times import read_time, time_sql
 from contracts import BLANKS, CORRUPT, EVENT_COLUMNS, Client, Product, Sale
-from sources.csv_reader import SCHEMA
+from sources.ecommerce.csv_reader import SCHEMA
 from tests.stock_events import TOPICS, client, product, sale
 from tests.unit.test_ecommerce_rules import EVENT
 

@@ -15,7 +15,7 @@ from contracts import BatchReport
 from monitoring.metrics import Metrics
 from monitoring.poll_metrics import PollMetrics
 from pipelines.health import writers_clocks
-from sources.mongo_census import Ahead
+from sources.health.census import Ahead
 from tests.unit.test_metrics import FILE, START, report, samples
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from sources.mongo_census import read_bounded
+from sources.health.census import read_bounded
 from sources.mongo_client import for_reading
 
 # What says whether a document counts, without its values.

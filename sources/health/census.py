@@ -17,7 +17,7 @@ from pymongo.cursor import Cursor
 from pymongo.errors import ExecutionTimeout
 
 from sources.mongo_client import for_reading, is_mongomock
-from sources.mongo_inspection import newest_calculations
+from sources.health.inspection import newest_calculations
 
 # What each kind means, for people.
 KINDS: Mapping[str, str] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.collection import Collection
 
-from sources.mongo_census import EXAMPLE_LENGTH, EXAMPLES, read_bounded
+from sources.health.census import EXAMPLE_LENGTH, EXAMPLES, read_bounded
 from sources.mongo_client import for_reading, is_mongomock
 
 # BSON's types that a user id may have by mistake, and what people call them.

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from sources.csv_records import LINE_ENDS, Records, records_of
+from sources.ecommerce.csv_records import LINE_ENDS, Records, records_of
 
 SCHEMA = "file STRING, line BIGINT, raw BINARY, header STRING"
 # The line of a file that could not be read to its end.

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sources.csv_reader import SCHEMA, read_files
+from sources.ecommerce.csv_reader import SCHEMA, read_files
 
 # Spark itself opens no file: its reader fails at some names, and the whole batch with it.
 _FORMAT = "binaryFile"
