@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from sources.event_generator import EventGenerator, write_file
+from simulation.ecommerce.events import EventGenerator, write_file
 
 _START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 # The generator's own pace.

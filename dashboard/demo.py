@@ -17,7 +17,7 @@ from pipelines.runner import StopFlag
 from pipelines.stock import demo as stock
 from settings import Settings, load
 from sources.mongo_client import connect
-from sources.simulator import PATTERN_USER_ID, Population, worked_example
+from simulation.health.population import PATTERN_USER_ID, Population, worked_example
 
 _USERS = 14
 _DAYS = 150

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from sources.mongo_client import connect
-from sources.simulator import PATTERN_USER_ID, Population, worked_example
+from simulation.health.population import PATTERN_USER_ID, Population, worked_example
 from tests.reference import reference_analytics
 
 _DAYS = 125

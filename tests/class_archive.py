@@ -27,7 +27,7 @@ from pipelines.health.job import open_pipeline
 from pipelines.runner import StopFlag
 from session import require_java
 from settings import load
-from sources.simulator import worked_example
+from simulation.health.population import worked_example
 
 # Each run is short: the second compiler would only take the cores away from the first batch.
 _SHORT_RUN = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

@@ -16,7 +16,7 @@ from analytics.esports.rules import DATASETS, MATCHES, ORIGIN_FIELDS, Dataset
 from analytics.esports.match_status import UNKNOWN
 from sinks.generations import Generations
 from sinks.parquet_dataset import Ledger, ParquetDataset
-from sources.esports_season import Message, Season
+from simulation.esports.season import Message, Season
 
 START = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)
 _ARROW = {

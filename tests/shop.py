@@ -20,7 +20,7 @@ from pipelines.runner import StopFlag
 from pipelines.stream_reporting import open_stream_letters
 from settings import Settings, load
 from sinks.dead_letters import Letter
-from sources.event_generator import EventGenerator, event_id
+from simulation.ecommerce.events import EventGenerator, event_id
 
 HEADER = ",".join(EVENT_COLUMNS)
 _generator = EventGenerator(seed=3)

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from contracts import EVENT_COLUMNS
 from sinks.postgres_schema import ensure_tables
-from sources.event_generator import EventGenerator
+from simulation.ecommerce.events import EventGenerator
 
 _MINUTES, _EVENTS_A_MINUTE = 60, 20
 

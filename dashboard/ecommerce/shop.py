@@ -50,7 +50,7 @@ def render(data: ShopData) -> None:
 def _empty() -> None:
     st.info(
         "There are no batches yet. Start the pipeline with `python main.py --pipeline ecommerce` and put "
-        "files into ECOMMERCE_INPUT_PATH, or invent some with `python -m sources.event_generator`. If it "
+        "files into ECOMMERCE_INPUT_PATH, or invent some with `python -m simulation.ecommerce.events`. If it "
         "runs already, compare its POSTGRES_DSN with the dashboard's.",
         icon=":material/info:",
     )

@@ -20,7 +20,7 @@ from pipelines.ecommerce.job import EcommercePipeline, open_pipeline
 from pipelines.ecommerce.local_server import local_server
 from pipelines.runner import StopFlag
 from settings import Settings, load
-from sources.event_generator import EventGenerator, write_file
+from simulation.ecommerce.events import EventGenerator, write_file
 
 _LIVE_SECONDS = 30.0
 _INTERVAL_SECONDS = 3.0

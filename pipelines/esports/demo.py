@@ -18,8 +18,8 @@ from pipelines.esports.job import EsportsPipeline, assemble, locked
 from pipelines.runner import StopFlag
 from session import spark_session
 from settings import Settings, load
-from sources.esports_season import Season
-from sources.match_simulator import SERIES, write_files
+from simulation.esports.season import Season
+from simulation.esports.messages import SERIES, write_files
 
 _LIVE_SECONDS = 20.0
 _TICK_SECONDS = 0.5

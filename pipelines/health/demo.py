@@ -19,7 +19,7 @@ from pipelines.health.stores import SOURCE_COLLECTION
 from pipelines.runner import StopFlag
 from settings import Settings, load
 from sources.mongo_client import connect
-from sources.simulator import PATTERN_USER_ID, Population, worked_example
+from simulation.health.population import PATTERN_USER_ID, Population, worked_example
 
 _FOLDER = Path("demo")
 _USERS = 14

@@ -24,7 +24,7 @@ from pipelines.health.users import UserRecompute
 from settings import Settings
 from sinks.mongo_errors import is_unauthorized
 from sources.mongo_client import MonotonicClock
-from sources.simulator import worked_example
+from simulation.health.population import worked_example
 
 # An id's first four bytes are its time; of the year 1970 no real one can be. The last four say when the user
 # was made, so that what a killed self-test left can be told from what a running one needs.

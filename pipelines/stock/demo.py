@@ -28,7 +28,7 @@ from settings import Settings, load
 from sinks.stock_schema import RISKS, WINNERS
 from sources.kafka_stream import usable
 from sources.stock.published_ranking import read_published
-from sources.stock_simulator import Event, Shop
+from simulation.stock.shop import Event, Shop
 
 _LIVE_SECONDS = 25.0
 _FILE_EVERY_SECONDS = 1.0

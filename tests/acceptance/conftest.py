@@ -13,7 +13,7 @@ import pytest
 from bson import ObjectId
 from pymongo.database import Database
 
-from sources.simulator import Population
+from simulation.health.population import Population
 from tests.acceptance.job import Job
 from tests.fake_backend import FakeBackend
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from sources.simulator import PATTERN_USER_ID, worked_example
+from simulation.health.population import PATTERN_USER_ID, worked_example
 from tests.acceptance.job import TIMEOUT_SECONDS
 from tests.documents import ROOT, blocks, markdown_files
 

@@ -27,7 +27,7 @@ from monitoring.batch_history import BatchHistory
 from monitoring.metrics import Metrics
 from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import connect
-from sources.simulator import PATTERN_USER_ID
+from simulation.health.population import PATTERN_USER_ID
 from tests.analytics_documents import analytics_documents
 from tests.canaries import canary, leaks, process_list, traces
 from tests.class_archive import java_environment

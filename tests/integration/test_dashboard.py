@@ -22,7 +22,7 @@ from dashboard.data.user import read_user
 from settings import load
 from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import connect, for_reading
-from sources.simulator import PATTERN_USER_ID
+from simulation.health.population import PATTERN_USER_ID
 from tests.analytics_documents import analytics_documents
 from tests.mongo_doors import SecureDoor, run_script
 from tests.toxiproxy import Proxy, through

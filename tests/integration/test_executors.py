@@ -25,7 +25,7 @@ from sinks.dead_letters import DeadLetters, Owner
 from sinks.mongo_errors import is_transient_mongo
 from sinks.mongo_indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
-from sources.simulator import Population
+from simulation.health.population import Population
 from tests.compare import assert_same_analytics
 from tests.reference import reference_analytics
 from tests.toxiproxy import free_port

@@ -17,7 +17,7 @@ from main import app
 from sinks.mongo_indexes import ensure_indexes
 from sources.health.inspection import count_changes, field_range, find_stale, newest
 from sources.health.poll import MongoPoll
-from sources.simulator import worked_example
+from simulation.health.population import worked_example
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)

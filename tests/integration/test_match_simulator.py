@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 def _start(servers: str, matches: str, players: str) -> subprocess.Popen[str]:
     options = ["--kafka", "--interval", "0.05", "--seed", "1", "--malformed", "0.1"]
     return subprocess.Popen(
-        [sys.executable, "-m", "sources.match_simulator", *options],
+        [sys.executable, "-m", "simulation.esports.messages", *options],
         cwd=ROOT,
         env={
             **os.environ,

@@ -14,7 +14,7 @@ import typer
 import yaml
 
 from main import app
-from sources import event_generator
+from simulation.ecommerce import events as event_generator
 from tests.deployment import DEPLOY, PROJECT_VERSION, last, stages, unknown_variables, validator
 from tests.documents import ROOT, blocks
 from tests.monitoring_stack import RULES, promtool
@@ -85,7 +85,7 @@ def test_what_our_services_are_given_exists() -> None:
     """Variables are settings, commands are known with their options, targets are stages."""
     generator = typer.Typer()
     generator.command()(event_generator.main)
-    known = {"main.py": app, "sources.event_generator": generator}
+    known = {"main.py": app, "simulation.ecommerce.events": generator}
     for name, service in _ours().items():
         assert unknown_variables(service.get("environment", {})) == set(), name
         assert service["build"]["target"] in stages()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from contracts import EVENT_COLUMNS
-from sources.event_generator import EventGenerator, event_id, generate, write_file
+from simulation.ecommerce.events import EventGenerator, event_id, generate, write_file
 
 NOW = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)
 ROOT = Path(__file__).parents[2]
@@ -109,7 +109,7 @@ def test_a_signal_ends_the_program_with_whole_files(tmp_path: Path, number: int)
     command = [
         sys.executable,
         "-m",
-        "sources.event_generator",
+        "simulation.ecommerce.events",
         "--output",
         str(tmp_path),
         "--interval",
@@ -134,7 +134,7 @@ def test_the_same_seed_and_start_give_the_same_files(tmp_path: Path) -> None:
         command = [
             sys.executable,
             "-m",
-            "sources.event_generator",
+            "simulation.ecommerce.events",
             *options,
             "--batches",
             "2",

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.esports.rules import MATCH_FIELDS, PLAYER_FIELDS
-from sources.esports_season import Message, Season
+from simulation.esports.season import Message, Season
 from sources.esports.json_files import next_offset
-from sources.match_simulator import season_clock, write_files
+from simulation.esports.messages import season_clock, write_files
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)
@@ -183,7 +183,7 @@ def test_files_are_whole_and_one_a_topic(tmp_path: Path) -> None:
 def test_a_signal_ends_the_program_with_its_count(tmp_path: Path) -> None:
     """The update under way is finished, the count is told, the exit code is 0."""
     options = ["--output", str(tmp_path), "--interval", "0.05", "--malformed", "0.1"]
-    command = [sys.executable, "-m", "sources.match_simulator", *options]
+    command = [sys.executable, "-m", "simulation.esports.messages", *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     end = time.monotonic() + 300
     while not list(tmp_path.glob("matches/*.jsonl")) and time.monotonic() < end:
@@ -203,7 +203,7 @@ def test_the_same_seed_and_start_give_the_same_files(tmp_path: Path) -> None:
     """Byte for byte, names included."""
     for name in ("a", "b"):
         options = ["--output", str(tmp_path / name), "--seed", "7", "--start", "2026-01-29T10:00:00"]
-        command = [sys.executable, "-m", "sources.match_simulator", *options]
+        command = [sys.executable, "-m", "simulation.esports.messages", *options]
         subprocess.run(
             [*command, "--ticks", "3", "--interval", "0"],
             cwd=ROOT,

@@ -11,7 +11,7 @@ import mongomock
 import pytest
 from pymongo.collection import Collection
 
-from sources.simulator import PATTERN_USER_ID, Population, worked_example
+from simulation.health.population import PATTERN_USER_ID, Population, worked_example
 from tests.unit.worked_example import STEPS
 
 TODAY = date(2025, 7, 1)

@@ -19,7 +19,7 @@ from dashboard.health import anomalies, overview, pipeline, user
 from monitoring.batch_history import BatchHistory
 from monitoring.metrics import Metrics
 from sources.mongo_client import connect
-from sources.simulator import PATTERN_USER_ID
+from simulation.health.population import PATTERN_USER_ID
 from tests.analytics_documents import analytics_documents
 from tests.unit.dashboard.batches import report
 from tests.unit.dashboard.shown import Switch, charts, show, texts

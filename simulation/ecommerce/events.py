@@ -1,4 +1,4 @@
-"""Invented e-commerce events as CSV files: `python -m sources.event_generator --help`.
+"""Invented e-commerce events as CSV files: `python -m simulation.ecommerce.events --help`.
 
 An event's id is made of its user, product and time: the same event always has the same id, so that one that
 is written again is known as a duplicate.

@@ -1,6 +1,6 @@
 """An invented shop: products, clients and invoices as the stock pipeline's topics carry them.
 
-`python -m sources.stock_simulator --help` tells how to send them to Kafka.
+`python -m simulation.stock.shop --help` tells how to send them to Kafka.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import typer
 
 from contracts import ServiceError
 from settings import load
-from sources.kafka_sender import kafka_sender
+from simulation.kafka_sender import kafka_sender
 
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
 _CATEGORIES = ("Tea", "Coffee", "Spices", "Sweets", "Dairy", "Bakery")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sources.esports_match import Score, Team, epoch_ms, iso
+from simulation.esports.match import Score, Team, epoch_ms, iso
 
 ROLES: Final = ("top", "jungle", "mid", "bot", "support")
 _FIRST: Final = ("Ada", "Bao", "Chloé", "Dmitri", "Emre", "Fatima", "Goran", "Hana", "Ines", "Jae-won")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from sources.esports_match import PATCHES, Fixture, Match, Team, draw_length, draw_luck
-from sources.esports_player import ROLES, Player, draw_player
+from simulation.esports.match import PATCHES, Fixture, Match, Team, draw_length, draw_luck
+from simulation.esports.player import ROLES, Player, draw_player
 
 Topic = Literal["matches", "players"]
 

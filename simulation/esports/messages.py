@@ -1,4 +1,4 @@
-"""Invented esports messages, as files of JSON lines or to Kafka: `python -m sources.match_simulator --help`.
+"""Invented esports messages, as files of JSON lines or to Kafka: `python -m simulation.esports.messages --help`.
 
 The season's clock runs `--speed` times as fast as the real one. It begins a day back and never passes the
 present, so that no time lies in the future.
@@ -20,9 +20,9 @@ import typer
 
 from contracts import ServiceError
 from settings import load
-from sources.esports_season import Message, Season, Topic
+from simulation.esports.season import Message, Season, Topic
 from sources.esports.json_files import next_offset
-from sources.kafka_sender import kafka_sender
+from simulation.kafka_sender import kafka_sender
 
 SPEED = 60.0
 SERIES = 8
