@@ -11,7 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from contracts import EVENT_COLUMNS
-from sinks.postgres_schema import EVENTS, ensure_tables
+from sinks.ecommerce.schema import EVENTS, ensure_tables
 
 # What both the peers and the pipeline do with a staging table that has the events.
 INSERT = (

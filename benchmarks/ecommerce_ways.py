@@ -19,8 +19,8 @@ from contracts import EVENT_COLUMNS, ConfigurationError
 from pipelines.ecommerce.job import assemble
 from pipelines.runner import StopFlag
 from settings import load
-from sinks.postgres_insertion import SETTINGS
-from sinks.postgres_schema import EVENTS
+from sinks.ecommerce.insertion import SETTINGS
+from sinks.ecommerce.schema import EVENTS
 
 # (Spark, address of a database with empty tables, files) → the events are stored and committed.
 Way = Callable[[SparkSession, str, Sequence[Path]], None]

@@ -39,8 +39,8 @@ from pipelines.stock.kafka_input import open_input, topics_of
 from pipelines.stock.writer import StockWriter
 from session import build_session
 from settings import Settings, load
-from sinks.stock_sales import Sums
-from sinks.stock_totals import StockFormulas
+from sinks.stock.sales import Sums
+from sinks.stock.totals import StockFormulas
 from sources.kafka_broker import KafkaBroker
 from sources.kafka_stream import read_topics
 from sources.mongo_client import ServerClock

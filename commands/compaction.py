@@ -12,8 +12,8 @@ import typer
 
 from commands.terminal import print_json, progress
 from contracts import ConfigurationError, ServiceError
-from sinks.generations import Generations
-from sinks.parquet_compaction import Compaction, compact
+from sinks.parquet.generations import Generations
+from sinks.parquet.compaction import Compaction, compact
 
 KeepMinutes = Annotated[
     float, typer.Option(min=0, help="Files that were replaced stay so long for who still reads them.")

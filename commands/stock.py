@@ -9,7 +9,7 @@ import typer
 
 from commands.common import prepare
 from commands.compaction import KeepMinutes, compact_datasets
-from sinks.stock_archive import DATASET
+from sinks.stock.archive import DATASET
 
 app = typer.Typer(help="Upkeep of the stock pipeline's cold store.")
 

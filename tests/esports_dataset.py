@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from analytics.esports.rules import DATASETS, MATCHES, ORIGIN_FIELDS, Dataset
 from analytics.esports.match_status import UNKNOWN
-from sinks.generations import Generations
-from sinks.parquet_dataset import Ledger, ParquetDataset
+from sinks.parquet.generations import Generations
+from sinks.parquet.dataset import Ledger, ParquetDataset
 from simulation.esports.season import Message, Season
 
 START = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)

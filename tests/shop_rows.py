@@ -11,7 +11,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from contracts import EVENT_COLUMNS
-from sinks.postgres_schema import ensure_tables
+from sinks.ecommerce.schema import ensure_tables
 from simulation.ecommerce.events import EventGenerator
 
 _MINUTES, _EVENTS_A_MINUTE = 60, 20

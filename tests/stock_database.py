@@ -11,8 +11,8 @@ from pymongo.database import Database
 from analytics.stock.rankings import RiskRules
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.writer import StockWriter
-from sinks.stock_ledger import BatchKey
-from sinks.stock_schema import ensure_indexes
+from sinks.stock.ledger import BatchKey
+from sinks.stock.schema import ensure_indexes
 from tests.stock_events import FORMULAS, client, product, row, sale
 
 

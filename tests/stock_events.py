@@ -14,7 +14,7 @@ from pymongo.database import Database
 
 from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from analytics.stock.rankings import LoyaltyRules, profit
-from sinks.stock_totals import StockFormulas
+from sinks.stock.totals import StockFormulas
 
 TOPICS = {SALES: "topic-raw-sales", INVENTORY: "topic-inventory-updates", CLIENTS: "topic-clients"}
 FORMULAS = StockFormulas(LoyaltyRules().standing, profit)

@@ -157,7 +157,7 @@ def test_every_connection_to_postgresql_is_made_in_one_place() -> None:
         for call in ("psycopg.connect(", "Connection.connect(", "psycopg2", "psycopg_pool", ".transaction():")
         if call in _text(file)
     }
-    client = "sinks/postgres_client.py"
+    client = "sinks/ecommerce/connection.py"
     assert makers == {(client, "psycopg.connect("), (client, ".transaction():")}
 
 

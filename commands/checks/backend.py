@@ -11,8 +11,8 @@ from bson import ObjectId
 
 from commands.checks.result import CheckResult, failed, ok, skipped, warning
 from settings import Settings
-from sinks.backend_client import TIMEOUT_SECONDS, BackendClient, EventError
-from sinks.circuit_breaker import CircuitBreaker
+from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient, EventError
+from sinks.health.circuit_breaker import CircuitBreaker
 
 _NAME = "Backend"
 _AWAY = "Start the backend, or correct BACKEND_API_URL; meanwhile open pages see new results late."

@@ -20,7 +20,7 @@ from commands.common import mongo_fault
 from pipelines.health.stores import SOURCE_COLLECTION
 from settings import Settings
 from sinks.mongo_errors import is_unauthorized
-from sinks.mongo_indexes import duplicate_keys, missing_indexes
+from sinks.health.indexes import duplicate_keys, missing_indexes
 from sources.mongo_client import ServerClock, connect, is_mongomock
 from sources.health.poll import MongoPoll
 

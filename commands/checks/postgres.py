@@ -12,9 +12,9 @@ import psycopg
 from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
 from contracts import ConfigurationError
 from settings import Settings
-from sinks.postgres_client import session, wait_for_server
-from sinks.postgres_needs import OLDEST_SERVER, column_fault, missing_grants, place_fault
-from sinks.postgres_schema import EVENTS
+from sinks.ecommerce.connection import session, wait_for_server
+from sinks.ecommerce.needs import OLDEST_SERVER, column_fault, missing_grants, place_fault
+from sinks.ecommerce.schema import EVENTS
 from sources.ecommerce.csv_files import passed_over
 
 _COUNTED_FILES = 1_000

@@ -16,11 +16,11 @@ from commands.checks.result import CheckResult, bounded, failed, ok, skipped, wa
 from contracts import ConfigurationError
 from settings import Settings
 from sinks.mongo_errors import is_unauthorized
-from sinks.mongo_publish import POINTERS
-from sinks.stock_ledger import COLLECTION as LEDGER
-from sinks.stock_sales import COLLECTION as SALES
-from sinks.stock_schema import RISKS, WINNERS
-from sinks.stock_totals import CLIENTS, INVENTORY, TOTALS
+from sinks.stock.publish_ranking import POINTERS
+from sinks.stock.ledger import COLLECTION as LEDGER
+from sinks.stock.sales import COLLECTION as SALES
+from sinks.stock.schema import RISKS, WINNERS
+from sinks.stock.totals import CLIENTS, INVENTORY, TOTALS
 
 # The actions that MongoDB asks a user for, as docs/security.md grants them.
 _TOTALS = ("find", "insert", "update", "createIndex")

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from monitoring.logs import get_logger, redact
-from sinks.postgres_client import session
+from sinks.ecommerce.connection import session
 
 logger = get_logger(__name__)
 

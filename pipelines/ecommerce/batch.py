@@ -24,10 +24,10 @@ from pipelines.ecommerce.passed_over import shown_name
 from pipelines.faults import Faults
 from pipelines.stream_reporting import StreamReporting
 from retry import RetryPolicy
-from sinks.postgres_client import connect, is_transient_postgres, server_time, session, transaction
-from sinks.postgres_events import Outcome, complete_batch, find_outcome, mark_reported
-from sinks.postgres_insertion import Insertion, inserting_early
-from sinks.postgres_staging import (
+from sinks.ecommerce.connection import connect, is_transient_postgres, server_time, session, transaction
+from sinks.ecommerce.commit import Outcome, complete_batch, find_outcome, mark_reported
+from sinks.ecommerce.insertion import Insertion, inserting_early
+from sinks.ecommerce.staging import (
     LostRowsError,
     Staged,
     StagingError,

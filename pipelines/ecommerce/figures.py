@@ -10,7 +10,7 @@ import psycopg
 
 from contracts import ConfigurationError
 from settings import Settings
-from sinks.postgres_client import session, wait_for_server
+from sinks.ecommerce.connection import session, wait_for_server
 from sources.ecommerce.figures import EventFigures, Spread, read_figures
 
 # A table without the index on the time of insertion, or a server that is overloaded: better no answer.

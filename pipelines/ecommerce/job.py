@@ -28,12 +28,13 @@ from pipelines.supervisor import BatchFunction, BatchStream, Supervisor
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings
-from sinks import postgres_client, postgres_staging
-from sinks.postgres_client import session, wait_for_server
-from sinks.postgres_events import Outcome
-from sinks.postgres_insertion import LATENCY_BOUNDS
-from sinks.postgres_needs import column_fault, missing_grants, place_fault
-from sinks.postgres_schema import ensure_tables
+from sinks.ecommerce import connection as postgres_client
+from sinks.ecommerce import staging as postgres_staging
+from sinks.ecommerce.connection import session, wait_for_server
+from sinks.ecommerce.commit import Outcome
+from sinks.ecommerce.insertion import LATENCY_BOUNDS
+from sinks.ecommerce.needs import column_fault, missing_grants, place_fault
+from sinks.ecommerce.schema import ensure_tables
 from sources.ecommerce import csv_reader
 from sources.ecommerce import csv_records
 from sources.ecommerce.csv_files import new_files

@@ -11,7 +11,7 @@ from monitoring.logs import get_logger
 from pipelines.ecommerce.batch import EventsBatch
 from pipelines.letters_again import Place, place_of, try_records_again
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
-from sinks.postgres_events import Outcome
+from sinks.ecommerce.commit import Outcome
 from sinks.stream_letters import RejectedRecord
 from sources.ecommerce.csv_reader import WHOLE_FILE
 

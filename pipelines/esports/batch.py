@@ -30,8 +30,8 @@ from pipelines.esports.rows import Refusal, Written, ranges_condition, write_goo
 from pipelines.faults import Faults
 from pipelines.stream_reporting import StreamReporting
 from pipelines.topic_input import Reading, TopicInput, tell_lost
-from sinks.offset_ranges import OffsetRanges, Range
-from sinks.parquet_dataset import Ledger, ParquetDataset
+from sinks.parquet.offset_ranges import OffsetRanges, Range
+from sinks.parquet.dataset import Ledger, ParquetDataset
 from sinks.stream_letters import RejectedRecord, as_letters
 from sources.kafka_broker import Place
 from sources.kafka_stream import Span

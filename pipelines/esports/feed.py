@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pipelines.kafka_input import KafkaInput
 from pipelines.topic_input import Reading, TopicInput
 from settings import Settings
-from sinks.parquet_dataset import ParquetDataset
+from sinks.parquet.dataset import ParquetDataset
 from sources.esports.json_files import JsonFiles
 from sources.kafka_broker import KafkaBroker
 from sources.kafka_stream import usable

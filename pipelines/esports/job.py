@@ -29,7 +29,7 @@ from pipelines.supervisor import BatchFunction, BatchStream, Supervisor
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings
-from sinks.parquet_dataset import ParquetDataset
+from sinks.parquet.dataset import ParquetDataset
 
 PIPELINE = "esports"
 ALL = "all"

@@ -15,8 +15,8 @@ from pipelines.esports.rows import write_good
 from pipelines.faults import Faults
 from pipelines.letters_again import try_again
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
-from sinks.offset_ranges import Key, OffsetRanges
-from sinks.parquet_dataset import Ledger, ParquetDataset
+from sinks.parquet.offset_ranges import Key, OffsetRanges
+from sinks.parquet.dataset import Ledger, ParquetDataset
 from sinks.stream_letters import RejectedRecord, records_of
 from sources.kafka_direct import records_table
 

@@ -15,9 +15,9 @@ from monitoring.event_metrics import EventMetrics
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from settings import Settings
-from sinks.backend_client import TIMEOUT_SECONDS, BackendClient
-from sinks.backend_events import MAX_WAITING_USERS, BackendEvents
-from sinks.circuit_breaker import CircuitBreaker
+from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient
+from sinks.health.backend_events import MAX_WAITING_USERS, BackendEvents
+from sinks.health.circuit_breaker import CircuitBreaker
 
 # How long the end of a run may wait for events: a stream was asked to stop, nobody hurries a one-shot run.
 STREAM_FLUSH_SECONDS = 5.0

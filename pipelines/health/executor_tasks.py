@@ -28,8 +28,8 @@ from analytics.health.validation import METRICS, DayRules
 from contracts import PHONE_SOURCES, FailedWrite, ServiceError, WriteResult
 from sinks.dead_letters import DeadLetters, Owner
 from sinks.mongo_errors import denial, is_transient_mongo
-from sinks.mongo_stored import KEY, delete_obsolete, stored_of
-from sinks.mongo_upsert import upsert_newer
+from sinks.health.stored_results import KEY, delete_obsolete, stored_of
+from sinks.health.mongo_upsert import upsert_newer
 from sources.mongo_client import ServerClock, shared_client
 from sources.health.history import read_history
 

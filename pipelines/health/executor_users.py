@@ -39,7 +39,7 @@ from pipelines.health.executor_tasks import (
 from pipelines.health.users import Recomputed, Step, Written
 from pipelines.owners import owner_of
 from settings import Settings
-from sinks.mongo_stored import delete_obsolete
+from sinks.health.stored_results import delete_obsolete
 from sources.mongo_client import MonotonicClock
 
 logger = get_logger(__name__)

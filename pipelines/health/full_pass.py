@@ -14,7 +14,7 @@ from pipelines.health.pass_progress import PassProgress, UserIds
 from pipelines.health.users import Recompute
 from pipelines.runner import StopFlag
 from sinks.dead_letters import DeadLetters
-from sinks.mongo_stored import delete_obsolete
+from sinks.health.stored_results import delete_obsolete
 from sources.mongo_client import MonotonicClock
 from sources.health.history import all_user_ids
 

@@ -12,7 +12,7 @@ from contracts import ServiceError
 from monitoring.index_metrics import IndexMetrics
 from monitoring.logs import get_logger
 from sinks.mongo_errors import denial
-from sinks.mongo_indexes import Mended, ensure_indexes, missing_indexes
+from sinks.health.indexes import Mended, ensure_indexes, missing_indexes
 from sources.health.poll import MongoPoll
 
 logger = get_logger(__name__)

@@ -48,7 +48,7 @@ from retry import RetryPolicy
 from session import spark_session
 from settings import Settings
 from sinks.dead_letters import DeadLetters
-from sinks.mongo_indexes import ensure_indexes
+from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, for_reading, ping
 from sources.health.poll import MongoPoll
 

@@ -20,7 +20,7 @@ from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules
 from contracts import PHONE_SOURCES, FailedWrite, WriteResult
 from monitoring.logs import get_logger
-from sinks.mongo_upsert import upsert_newer
+from sinks.health.mongo_upsert import upsert_newer
 from sources.mongo_client import MonotonicClock
 from sources.health.history import read_history
 

@@ -28,8 +28,8 @@ from pipelines.stream_reporting import StreamReporting
 from pipelines.topic_input import Reading, TopicInput, read_expired, tell_lost
 from retry import RetryPolicy
 from sinks.mongo_errors import is_transient_mongo
-from sinks.stock_archive import StockArchive
-from sinks.stock_ledger import BatchKey, StaleReadError
+from sinks.stock.archive import StockArchive
+from sinks.stock.ledger import BatchKey, StaleReadError
 from sinks.stream_letters import RejectedRecord, as_letters
 
 STREAM = "stock"

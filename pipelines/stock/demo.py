@@ -25,7 +25,7 @@ from pipelines.stock.kafka_input import topics_of
 from pipelines.topic_input import Reading
 from session import spark_session
 from settings import Settings, load
-from sinks.stock_schema import RISKS, WINNERS
+from sinks.stock.schema import RISKS, WINNERS
 from sources.kafka_stream import usable
 from sources.stock.published_ranking import read_published
 from simulation.stock.shop import Event, Shop

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from analytics.kafka_json import looks_like
 from analytics.stock.rules import EPOCH, judge, known_time, notes
 from contracts import CORRUPT, Client, Product, Sale
-from sinks.stock_ledger import BatchKey, Settled
-from sinks.stock_sales import SalesStore, StoredSale, digest
+from sinks.stock.ledger import BatchKey, Settled
+from sinks.stock.sales import SalesStore, StoredSale, digest
 from sinks.stream_letters import RejectedRecord
 
 CONFLICT = "conflict"

@@ -36,10 +36,10 @@ from pipelines.topic_input import TopicInput
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings
-from sinks.parquet_dataset import ParquetDataset
-from sinks.stock_archive import DATASET, StockArchive
-from sinks.stock_schema import ensure_indexes
-from sinks.stock_totals import StockFormulas
+from sinks.parquet.dataset import ParquetDataset
+from sinks.stock.archive import DATASET, StockArchive
+from sinks.stock.schema import ensure_indexes
+from sinks.stock.totals import StockFormulas
 from sources.kafka_broker import KafkaBroker
 from sources.mongo_client import ServerClock, connect, ping
 

@@ -10,7 +10,7 @@ from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from contracts import ConfigurationError
 from pipelines.kafka_input import KafkaInput
 from settings import Settings
-from sinks.parquet_dataset import ParquetDataset
+from sinks.parquet.dataset import ParquetDataset
 from sources.kafka_broker import KafkaBroker
 
 

@@ -12,7 +12,7 @@ from monitoring.logs import get_logger
 from pipelines.letters_again import Place, try_records_again
 from pipelines.stock.batch import StockBatch
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
-from sinks.stock_ledger import BatchKey
+from sinks.stock.ledger import BatchKey
 from sinks.stream_letters import RejectedRecord
 from sources.kafka_direct import records_table
 

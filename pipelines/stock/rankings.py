@@ -9,10 +9,10 @@ from typing import Any
 from pymongo.database import Database
 
 from analytics.stock.rankings import RiskRules, SoldProduct, risk_rows, winner_rows
-from sinks.mongo_publish import Publication
-from sinks.stock_rankings import best_sold, possible_risks
-from sinks.stock_schema import RISKS, WINNERS
-from sinks.stock_totals import bson_values
+from sinks.stock.publish_ranking import Publication
+from sinks.stock.ranking_queries import best_sold, possible_risks
+from sinks.stock.schema import RISKS, WINNERS
+from sinks.stock.totals import bson_values
 
 _WINNERS = 10
 

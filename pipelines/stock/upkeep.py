@@ -10,8 +10,8 @@ from analytics.stock.rules import newest_possible
 from contracts import AlreadyRunningError, UnavailableError
 from monitoring.logs import get_logger
 from pipelines.stock.batch import StockBatch, is_transient
-from sinks.stock_ledger import Settled
-from sinks.stock_orders import forget_orders
+from sinks.stock.ledger import Settled
+from sinks.stock.orders import forget_orders
 
 logger = get_logger(__name__)
 

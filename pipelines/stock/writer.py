@@ -18,10 +18,10 @@ from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from contracts import Clock, most
 from monitoring.logs import get_logger
 from pipelines.stock.intake import Intake, Row, take_in
-from sinks.stock_ledger import BatchKey, OpenBatch, SealedBatch, Settled, StockLedger
-from sinks.stock_recount import Recount
-from sinks.stock_sales import SalesStore, Sums
-from sinks.stock_totals import StockFormulas, StockTotals
+from sinks.stock.ledger import BatchKey, OpenBatch, SealedBatch, Settled, StockLedger
+from sinks.stock.recount import Recount
+from sinks.stock.sales import SalesStore, Sums
+from sinks.stock.totals import StockFormulas, StockTotals
 from sinks.stream_letters import RejectedRecord
 
 logger = get_logger(__name__)

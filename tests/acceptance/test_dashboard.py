@@ -25,7 +25,7 @@ from pymongo import MongoClient
 
 from monitoring.batch_history import BatchHistory
 from monitoring.metrics import Metrics
-from sinks.mongo_indexes import ensure_indexes
+from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import connect
 from simulation.health.population import PATTERN_USER_ID
 from tests.analytics_documents import analytics_documents

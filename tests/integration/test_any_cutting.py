@@ -18,7 +18,7 @@ from checkpoint.cursor import FileCursor
 from pipelines.health.job import HealthPipeline, assemble
 from pipelines.runner import StopFlag
 from settings import load
-from sinks.mongo_indexes import ensure_indexes
+from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
 from sources.health.poll import MongoPoll
 from tests.compare import assert_same_analytics

@@ -15,7 +15,7 @@ from commands.checks import database as checks
 from commands.checks import documents
 from commands.checks.result import CheckResult
 from settings import load
-from sinks.mongo_indexes import ensure_indexes
+from sinks.health.indexes import ensure_indexes
 from sources.health.poll import MongoPoll
 from tests.mongo_doors import SecureDoor, run_script
 

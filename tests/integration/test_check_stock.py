@@ -12,7 +12,7 @@ from pymongo.database import Database
 from typer.testing import CliRunner
 
 from main import app
-from sinks.stock_schema import ensure_indexes
+from sinks.stock.schema import ensure_indexes
 from tests.kafka_servers import JARS, OwnBroker
 from tests.mongo_doors import run_script
 from tests.stock_shop import StockTopics

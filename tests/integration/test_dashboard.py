@@ -20,7 +20,7 @@ from dashboard.data.health_data import HealthData
 from dashboard.data.recent import read_recent
 from dashboard.data.user import read_user
 from settings import load
-from sinks.mongo_indexes import ensure_indexes
+from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import connect, for_reading
 from simulation.health.population import PATTERN_USER_ID
 from tests.analytics_documents import analytics_documents

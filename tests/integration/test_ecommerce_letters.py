@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from pipelines.ecommerce import batch
 from pipelines.runner import StopFlag
-from sinks.postgres_client import server_time
+from sinks.ecommerce.connection import server_time
 from tests.odd_letters import lay_odd_letters
 from tests.shop import Shop, event, events, minutes_ago
 

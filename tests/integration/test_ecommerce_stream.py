@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from pyspark.sql import SparkSession
 
-from sinks.postgres_staging import PIECE_ROWS
+from sinks.ecommerce.staging import PIECE_ROWS
 from tests.compiled import assert_later_batches_need_no_code
 from tests.shop import HEADER, Shop, as_csv, event, events
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from sinks.parquet_compaction import compact
+from sinks.parquet.compaction import compact
 from tests.documents import ROOT, blocks
 from tests.esports_dataset import Writer
 

@@ -17,7 +17,7 @@ from contracts import ConfigurationError
 from main import app
 from pipelines.ecommerce.figures import load_figures
 from settings import load
-from sinks.postgres_schema import ensure_tables
+from sinks.ecommerce.schema import ensure_tables
 from sources.ecommerce import figures as event_figures
 from sources.ecommerce.figures import EventFigures, Spread, read_figures
 from tests.monitoring_stack import lacking_metrics, promtool

@@ -23,7 +23,7 @@ from pipelines.health.users import Recompute, UserRecompute
 from settings import Settings, load
 from sinks.dead_letters import DeadLetters, Owner
 from sinks.mongo_errors import is_transient_mongo
-from sinks.mongo_indexes import ensure_indexes
+from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
 from simulation.health.population import Population
 from tests.compare import assert_same_analytics

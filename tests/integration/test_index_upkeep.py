@@ -16,12 +16,12 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 import pipelines.health.index_upkeep
-import sinks.mongo_indexes
+import sinks.health.indexes
 from monitoring.index_metrics import IndexMetrics
 from monitoring.metrics import Metrics
 from pipelines.health.index_upkeep import IndexUpkeep
 from pipelines.runner import StopFlag
-from sinks.mongo_indexes import ensure_indexes, missing_indexes, remove_duplicates
+from sinks.health.indexes import ensure_indexes, missing_indexes, remove_duplicates
 from sources.mongo_client import for_reading
 from sources.health.poll import MongoPoll
 from tests.integration.test_any_cutting import pipeline
@@ -56,7 +56,7 @@ def test_of_each_key_the_newest_stays_and_the_unique_index_is_there(
     database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, stored: list[tuple[Any, ...]]
 ) -> None:
     """Whatever stands there, in any number; among equals always the same one."""
-    monkeypatch.setattr(sinks.mongo_indexes, "_AT_ONCE", 2)
+    monkeypatch.setattr(sinks.health.indexes, "_AT_ONCE", 2)
     database["analytics"].drop()
     documents: list[dict[str, Any]] = [
         {"userId": user, "metricType": "steps", "timeRange": span, "calculatedAt": date}
@@ -93,14 +93,14 @@ def test_a_result_that_changes_while_duplicates_are_sought_is_not_removed(
     target.insert_many(
         [{"_id": 1, **key, "calculatedAt": T}, {"_id": 2, **key, "calculatedAt": T + timedelta(1)}]
     )
-    sought = sinks.mongo_indexes._losers
+    sought = sinks.health.indexes._losers
 
     def and_written(collection: Any) -> Any:
         found = list(sought(collection))
         target.update_one({"_id": 1}, {"$set": {"calculatedAt": T + timedelta(3)}})
         return iter(found)
 
-    monkeypatch.setattr(sinks.mongo_indexes, "_losers", and_written)
+    monkeypatch.setattr(sinks.health.indexes, "_losers", and_written)
     assert remove_duplicates(target) == 0
     monkeypatch.undo()
     assert remove_duplicates(target) == 1

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from contracts import ends
 from main import app
-from sinks.mongo_indexes import ensure_indexes
+from sinks.health.indexes import ensure_indexes
 from sources.health.inspection import count_changes, field_range, find_stale, newest
 from sources.health.poll import MongoPoll
 from simulation.health.population import worked_example

@@ -15,8 +15,8 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from contracts import WriteResult
-from sinks.mongo_indexes import ensure_indexes
-from sinks.mongo_upsert import upsert_newer
+from sinks.health.indexes import ensure_indexes
+from sinks.health.mongo_upsert import upsert_newer
 from sources.mongo_client import ServerClock
 
 T = datetime(2026, 1, 1, tzinfo=timezone.utc)

@@ -30,8 +30,8 @@ from pipelines.health.pass_progress import PassProgress
 from pipelines.health.users import UserRecompute
 from pipelines.runner import StopFlag
 from sinks.dead_letters import DeadLetters, Owner
-from sinks.mongo_indexes import ensure_indexes
-from sinks.mongo_upsert import upsert_newer
+from sinks.health.indexes import ensure_indexes
+from sinks.health.mongo_upsert import upsert_newer
 from sources.mongo_client import MonotonicClock, ServerClock, for_reading
 from tests.turns import Turns
 

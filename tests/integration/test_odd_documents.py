@@ -25,7 +25,7 @@ from pipelines.health.job import HealthPipeline
 from pipelines.health.selftest import run_selftest
 from pipelines.runner import StopFlag
 from process_batch import first_users
-from sinks.mongo_indexes import ensure_indexes
+from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import connect
 from sources.health.poll import MongoPoll
 from tests.integration.test_any_cutting import pipeline

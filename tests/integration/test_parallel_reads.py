@@ -17,7 +17,7 @@ from pymongo.errors import AutoReconnect
 from pyspark.sql import SparkSession
 
 from pipelines.health.users import UserRecompute
-from sinks.mongo_indexes import ensure_indexes
+from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
 from sources.health.history import read_history
 from sources.health.poll import MongoPoll

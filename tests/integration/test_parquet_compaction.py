@@ -23,8 +23,8 @@ from pyspark.sql import SparkSession
 
 from analytics.esports.rules import DATASETS, MATCHES
 from contracts import AlreadyRunningError, ConfigurationError
-from sinks.generations import Generations
-from sinks.parquet_compaction import Compaction, compact
+from sinks.parquet.generations import Generations
+from sinks.parquet.compaction import Compaction, compact
 from tests.arena import Arena
 from tests.arena import match as told
 from tests.esports_dataset import START, Writer, match
@@ -118,7 +118,7 @@ def test_large_partitions_are_cut_into_files_of_the_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No file is much larger than asked for, and none of their rows is lost."""
-    monkeypatch.setattr("sinks.parquet_compaction._ROWS_AT_ONCE", 500)
+    monkeypatch.setattr("sinks.parquet.compaction._ROWS_AT_ONCE", 500)
     writer = Writer(tmp_path)
     for _ in range(4):
         rows = [match(n, patch=os.urandom(20).hex()) for n in range(1_000)]
@@ -273,8 +273,8 @@ def test_a_power_cut_takes_nothing_of_what_is_merged(tmp_path: Path, monkeypatch
 # Forked, because the imports take far longer.
 _KILLED = """
 import os, pathlib, sys
-from sinks.generations import Generations
-from sinks.parquet_compaction import compact
+from sinks.parquet.generations import Generations
+from sinks.parquet.compaction import compact
 def run(output):
     at, passed = int(output.name), 0
     def hook(event, args):

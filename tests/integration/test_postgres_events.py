@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from sinks.postgres_events import Outcome, complete_batch, find_outcome
-from sinks.postgres_insertion import LATENCY_BOUNDS, Insertion, inserting_early
-from sinks.postgres_schema import ensure_tables
-from sinks.postgres_staging import (
+from sinks.ecommerce.commit import Outcome, complete_batch, find_outcome
+from sinks.ecommerce.insertion import LATENCY_BOUNDS, Insertion, inserting_early
+from sinks.ecommerce.schema import ensure_tables
+from sinks.ecommerce.staging import (
     LostRowsError,
     Staged,
     count,

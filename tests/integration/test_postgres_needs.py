@@ -16,8 +16,8 @@ from contracts import ConfigurationError
 from main import app
 from pipelines.ecommerce.job import prepare_database
 from settings import load
-from sinks import postgres_client
-from sinks.postgres_schema import ensure_tables
+from sinks.ecommerce import connection as postgres_client
+from sinks.ecommerce.schema import ensure_tables
 from tests.postgres_servers import fresh_role
 from tests.shop import Shop, events
 from tests.toxiproxy import free_port

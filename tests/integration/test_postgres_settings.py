@@ -21,8 +21,8 @@ from main import app
 from pipelines.ecommerce.figures import load_figures
 from pipelines.ecommerce.job import prepare_database
 from settings import load
-from sinks.postgres_client import connect, transaction
-from sinks.postgres_staging import _copy, create_table, new_table
+from sinks.ecommerce.connection import connect, transaction
+from sinks.ecommerce.staging import _copy, create_table, new_table
 from tests.pgbouncer import POOL_SIZE, pgbouncer
 from tests.postgres_servers import fresh_database, fresh_role
 from tests.shop import Shop, event, events

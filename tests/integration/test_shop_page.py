@@ -15,7 +15,7 @@ from dashboard.data.events_database import reading
 from dashboard.data.remembered import Remembered
 from dashboard.data.shop import QUERIES, ShopData
 from dashboard.ecommerce import shop
-from sinks.postgres_schema import ensure_tables
+from sinks.ecommerce.schema import ensure_tables
 from tests.postgres_servers import fresh_role
 from tests.shop_rows import insert_batch, insert_event
 from tests.toxiproxy import Toxiproxy, free_port

@@ -21,7 +21,7 @@ from contracts import ENDS, AlreadyRunningError, UnavailableError
 from pipelines.stock.batch import report_of
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.writer import Outcome, StockWriter
-from sinks.stock_ledger import BatchKey, StaleReadError
+from sinks.stock.ledger import BatchKey, StaleReadError
 from sinks.stream_letters import RejectedRecord
 from sources.mongo_client import connect
 from tests.stock_events import (
@@ -251,7 +251,7 @@ def _run(database: Database[dict[str, Any]], plan: Mapping[str, Any]) -> None:
     log = Log(plan["events"], server)
     if plan["history"]:
         _leave_as_the_version_before(log, plan["history"], plan["left_open"])
-    with patch("sinks.stock_totals.ThreadPoolExecutor", OneByOne(plan["clients_first"])):
+    with patch("sinks.stock.totals.ThreadPoolExecutor", OneByOne(plan["clients_first"])):
         for step in plan["steps"]:
             log.do(step)
         log.finish()
@@ -413,7 +413,7 @@ def test_no_command_of_a_batch_is_a_place_where_a_fault_loses_or_doubles(is_full
 def _struck(is_full: bool, fault: Fault | None, comes_again: bool) -> list[tuple[str, str]]:
     """One day in the middle of which `fault` strikes; the commands of the batch that it was meant for."""
     log = Log(_DAY, Server(connect(f"mongomock://stock-{secrets.token_hex(8)}")["stock"]))
-    with patch("sinks.stock_totals.ThreadPoolExecutor", OneByOne(is_full)):
+    with patch("sinks.stock.totals.ThreadPoolExecutor", OneByOne(is_full)):
         if is_full:
             log.do(replace(_PLAIN, size=4))
         log.do(Step(_BATCH, 7, False, fault, _RECOUNT if comes_again else _BATCH))

@@ -19,7 +19,7 @@ from pipelines.stock.rankings import Rankings
 from pipelines.stock.upkeep import Upkeep
 from pipelines.stock.writer import Outcome, StockWriter
 from retry import RetryPolicy
-from sinks.stock_ledger import BatchKey, Settled, StaleReadError
+from sinks.stock.ledger import BatchKey, Settled, StaleReadError
 from sources.mongo_client import connect
 from sources.stock.published_ranking import read_published
 from tests.stock_events import (

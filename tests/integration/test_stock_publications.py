@@ -14,7 +14,7 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect
 
 from contracts import UnavailableError
-from sinks.mongo_publish import GRACE, Publication
+from sinks.stock.publish_ranking import GRACE, Publication
 from sources.stock.published_ranking import read_published
 from tests.stock_events import CrashError, Crashing
 from tests.stock_server import LATE, Fault, Server

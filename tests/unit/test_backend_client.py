@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from sinks.backend_client import BackendClient, EventError, emit_url
-from sinks.circuit_breaker import CircuitBreaker
+from sinks.health.backend_client import BackendClient, EventError, emit_url
+from sinks.health.circuit_breaker import CircuitBreaker
 from tests.fake_backend import TOKEN, FakeBackend
 
 USER = "507f1f77bcf86cd799439011"

@@ -15,9 +15,9 @@ from bson import ObjectId
 from pydantic import SecretStr
 from pymongo.errors import ServerSelectionTimeoutError
 
-from sinks.backend_client import BackendClient
-from sinks.backend_events import BackendEvents
-from sinks.circuit_breaker import CircuitBreaker
+from sinks.health.backend_client import BackendClient
+from sinks.health.backend_events import BackendEvents
+from sinks.health.circuit_breaker import CircuitBreaker
 from tests.fake_backend import TOKEN, FakeBackend
 from tests.unit.test_event_payloads import document
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sinks.circuit_breaker import CircuitBreaker
+from sinks.health.circuit_breaker import CircuitBreaker
 
 
 class Time:

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from analytics.ecommerce.rules import RULES, SPARK_CONF, judge
 from contracts import EVENT_COLUMNS, MAX_RECORD_BYTES
-from sinks.postgres_staging import copy_line
+from sinks.ecommerce.staging import copy_line
 from sources.ecommerce.csv_reader import SCHEMA
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)

@@ -13,7 +13,7 @@ from bson.int64 import Int64
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.event_payloads import MAX_BYTES, MAX_ITEMS, PayloadError, batch_updates
+from sinks.health.backend_payloads import MAX_BYTES, MAX_ITEMS, PayloadError, batch_updates
 from tests.client_page import ClientPage
 from tests.fake_backend import METRICS, PERIODS, FakeBackend, violations
 from tests.reference import reference_analytics

@@ -15,12 +15,12 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
-import sinks.mongo_upsert
+import sinks.health.mongo_upsert
 from contracts import Sale, UnavailableError, WriteResult
-from sinks.mongo_indexes import ensure_indexes
-from sinks.mongo_upsert import upsert_newer
-from sinks.stock_sales import SalesStore
-from sinks.stock_totals import send, swap
+from sinks.health.indexes import ensure_indexes
+from sinks.health.mongo_upsert import upsert_newer
+from sinks.stock.sales import SalesStore
+from sinks.stock.totals import send, swap
 from sources.mongo_client import connect
 
 T = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -74,7 +74,7 @@ def write(server: Any, at: datetime = T, **options: int) -> WriteResult:
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Conflicts are tried again at once."""
-    monkeypatch.setattr(sinks.mongo_upsert, "_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(sinks.health.mongo_upsert, "_WAIT_SECONDS", 0.0)
 
 
 def test_what_was_refused_as_a_conflict_is_sent_again_until_it_is_written() -> None:

@@ -8,7 +8,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.offset_ranges import OffsetRanges
+from sinks.parquet.offset_ranges import OffsetRanges
 
 KEY = ("topic", "id", 0)
 _ranges = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 12)).map(lambda one: (one[0], sum(one))))

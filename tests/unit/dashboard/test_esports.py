@@ -22,7 +22,7 @@ from dashboard.data.parquet import find_files
 from dashboard.data.remembered import Remembered
 from dashboard.esports import matches, players
 from dashboard.esports.matches import win_rates
-from sinks.parquet_compaction import compact
+from sinks.parquet.compaction import compact
 from tests.esports_dataset import Writer, match
 from tests.unit.dashboard.shown import charts, show, texts
 

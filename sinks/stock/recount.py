@@ -12,10 +12,10 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from sinks.stock_ledger import SealedBatch, Settled, StockLedger
-from sinks.stock_sales import COLLECTION as SALES
-from sinks.stock_sales import Sums, pieces
-from sinks.stock_totals import WATCHED, StockTotals, find, send, storable, swap
+from sinks.stock.ledger import SealedBatch, Settled, StockLedger
+from sinks.stock.sales import COLLECTION as SALES
+from sinks.stock.sales import Sums, pieces
+from sinks.stock.totals import WATCHED, StockTotals, find, send, storable, swap
 
 _AT_ONCE = 5_000
 _SECONDS = 3_600.0

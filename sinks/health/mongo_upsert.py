@@ -22,7 +22,7 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, InvalidOperation
 
 from contracts import EXAMPLES_EACH, Clock, Document, FailedWrite, UnavailableError, WriteResult
 from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write, write_errors
-from sinks.mongo_stored import KEY, delete_obsolete, key_of, outdated, wrong_dates
+from sinks.health.stored_results import KEY, delete_obsolete, key_of, outdated, wrong_dates
 
 _TRIES = 6
 _WAIT_SECONDS = 0.05

@@ -17,8 +17,8 @@ from typing import Any
 
 from contracts import ConfigurationError, ServiceError
 from durable import sync_file, sync_folder
-from sinks.generations import Generations
-from sinks.offset_ranges import OffsetRanges
+from sinks.parquet.generations import Generations
+from sinks.parquet.offset_ranges import OffsetRanges
 
 LEDGER = "_offsets.json"
 STAGING = ".staging"

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from sinks.postgres_schema import EVENTS, LEDGER
+from sinks.ecommerce.schema import EVENTS, LEDGER
 
 OLDEST_SERVER = 13
 

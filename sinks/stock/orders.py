@@ -7,7 +7,7 @@ from typing import Any
 import pymongo
 from pymongo.database import Database
 
-from sinks.stock_totals import CLIENTS, INVENTORY
+from sinks.stock.totals import CLIENTS, INVENTORY
 
 _SECONDS = 3_600.0
 

@@ -12,10 +12,10 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from contracts import BLANKS, EVENT_COLUMNS
-from sinks.postgres_client import server_time
-from sinks.postgres_insertion import Insertion, Latency
-from sinks.postgres_schema import EVENTS, LEDGER
-from sinks.postgres_staging import EVENT_TYPES, LostRowsError, Staged
+from sinks.ecommerce.connection import server_time
+from sinks.ecommerce.insertion import Insertion, Latency
+from sinks.ecommerce.schema import EVENTS, LEDGER
+from sinks.ecommerce.staging import EVENT_TYPES, LostRowsError, Staged
 from sinks.stream_letters import RejectedRecord
 
 CONFLICT = "conflict"

@@ -23,8 +23,8 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from contracts import Client, Product
-from sinks.stock_ledger import SealedBatch, StaleReadError
-from sinks.stock_sales import Sums, pieces, stale_or
+from sinks.stock.ledger import SealedBatch, StaleReadError
+from sinks.stock.sales import Sums, pieces, stale_or
 
 INVENTORY, TOTALS, CLIENTS = "inventory", "product_totals", "clients"
 # What a change of a product's total is compared by.

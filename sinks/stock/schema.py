@@ -8,8 +8,8 @@ import pymongo
 from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
 
-from sinks.stock_sales import COLLECTION as SALES
-from sinks.stock_totals import CLIENTS, INVENTORY, TOTALS
+from sinks.stock.sales import COLLECTION as SALES
+from sinks.stock.totals import CLIENTS, INVENTORY, TOTALS
 
 WINNERS, RISKS = "product_winners", "loss_risk_products"
 _BUILD_SECONDS = 3_600.0

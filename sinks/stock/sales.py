@@ -17,7 +17,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 
 from contracts import Sale
 from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write, is_unauthorized, write_errors
-from sinks.stock_ledger import StaleReadError
+from sinks.stock.ledger import StaleReadError
 
 COLLECTION = "sales"
 _AT_ONCE, _MOVED_AT_ONCE = 1_000, 5_000

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tenacity
 from pydantic import SecretStr
 
-from sinks.circuit_breaker import CircuitBreaker
+from sinks.health.circuit_breaker import CircuitBreaker
 
 if TYPE_CHECKING:
     import requests

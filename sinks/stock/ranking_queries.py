@@ -7,8 +7,8 @@ from typing import Any
 
 from pymongo.database import Database
 
-from sinks.stock_schema import BEST_FIRST
-from sinks.stock_totals import INVENTORY, TOTALS, find
+from sinks.stock.schema import BEST_FIRST
+from sinks.stock.totals import INVENTORY, TOTALS, find
 
 _PRODUCT = {"product_id": 1, "name": 1, "quantity": 1, "expiry_date": 1, "last_movement": 1, "buy_cents": 1}
 

@@ -23,7 +23,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from contracts import EVENT_COLUMNS, MAX_RECORD_BYTES
-from sinks.postgres_client import connect, is_transient_state, session, transaction
+from sinks.ecommerce.connection import connect, is_transient_state, session, transaction
 
 EVENT_TYPES = {
     "event_id": "UUID",

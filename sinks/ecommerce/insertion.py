@@ -16,8 +16,8 @@ import psycopg
 from psycopg import sql
 
 from contracts import EVENT_COLUMNS
-from sinks.postgres_schema import EVENTS
-from sinks.postgres_staging import lock, pieces_of
+from sinks.ecommerce.schema import EVENTS
+from sinks.ecommerce.staging import lock, pieces_of
 
 # Upper bounds in seconds of `Latency.buckets`; one more bucket holds what is above the last.
 LATENCY_BOUNDS = (1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)

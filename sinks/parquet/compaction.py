@@ -1,7 +1,7 @@
 """Many small batch folders of a dataset into one of few large files.
 
 The rows of the small batches are written again, partition by partition; large batches stay as they are,
-through hard links. All of it becomes the next generation at once (sinks/generations.py).
+through hard links. All of it becomes the next generation at once (sinks/parquet/generations.py).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from contracts import ServiceError
 from durable import sync_file, sync_folder
-from sinks.generations import Generations
-from sinks.offset_ranges import OffsetRanges
-from sinks.parquet_dataset import LEDGER, Ledger, read_ledger
+from sinks.parquet.generations import Generations
+from sinks.parquet.offset_ranges import OffsetRanges
+from sinks.parquet.dataset import LEDGER, Ledger, read_ledger
 
 LARGE_BYTES = 128 * 1024 * 1024
 KEEP_SECONDS = 3_600.0

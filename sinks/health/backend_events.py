@@ -20,9 +20,9 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
-from sinks.backend_client import BackendClient, EventError
-from sinks.circuit_breaker import CircuitBreaker
-from sinks.event_payloads import PayloadError, batch_updates
+from sinks.health.backend_client import BackendClient, EventError
+from sinks.health.circuit_breaker import CircuitBreaker
+from sinks.health.backend_payloads import PayloadError, batch_updates
 
 MAX_WAITING_USERS = 10_000
 _READ_SECONDS = 5.0
