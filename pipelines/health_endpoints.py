@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
 from monitoring.batch_history import BatchHistory
-from monitoring.health_server import Answer, HealthServer
+from monitoring.probe_server import Answer, HealthServer
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from monitoring.run_state import RunState

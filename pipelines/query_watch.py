@@ -9,7 +9,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from contracts import ServiceError, UnavailableError
 from monitoring.kafka_flow import KafkaFlow
-from monitoring.query_health import StreamingMetrics, monitor_query_health
+from monitoring.query_progress import StreamingMetrics, monitor_query_health
 
 # Kafka is asked for its end offsets no more often.
 _BACKLOG_SECONDS = 10.0

@@ -15,7 +15,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from analytics.ecommerce.rules import SPARK_CONF
 from checkpoint.lock import hold
 from contracts import ConfigurationError
-from monitoring.event_flow import EventLatency
+from monitoring.ecommerce.latency_metrics import EventLatency
 from monitoring.logs import get_logger
 from pipelines.ecommerce.batch import EventsBatch
 from pipelines.ecommerce.letters import EventLetters

@@ -21,7 +21,7 @@ from analytics.health.documents import LIFETIME
 from analytics.health.history_table import history_table
 from analytics.health.validation import METRICS, DayRules
 from contracts import PHONE_SOURCES
-from monitoring.audit_metrics import AuditMetrics
+from monitoring.health.audit_metrics import AuditMetrics
 from monitoring.logs import get_logger
 from sources.health.census import take_census
 from sources.health.history import read_history

@@ -11,7 +11,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from monitoring.event_metrics import EventMetrics
+from monitoring.health.backend_metrics import EventMetrics
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from settings import Settings

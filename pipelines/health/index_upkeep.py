@@ -9,7 +9,7 @@ from typing import Any
 from pymongo.collection import Collection
 
 from contracts import ServiceError
-from monitoring.index_metrics import IndexMetrics
+from monitoring.health.index_metrics import IndexMetrics
 from monitoring.logs import get_logger
 from sinks.mongo_errors import denial
 from sinks.health.indexes import Mended, ensure_indexes, missing_indexes

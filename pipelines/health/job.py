@@ -16,13 +16,13 @@ from pyspark.sql import SparkSession
 from analytics.health.superseded import Superseded
 from checkpoint.store import CheckpointStore
 from contracts import BatchReport
-from monitoring.audit_metrics import AuditMetrics
+from monitoring.health.audit_metrics import AuditMetrics
 from monitoring.batch_history import BatchHistory, batch_line
-from monitoring.index_metrics import IndexMetrics
+from monitoring.health.index_metrics import IndexMetrics
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
-from monitoring.poll_metrics import PollMetrics
+from monitoring.health.poll_metrics import PollMetrics
 from monitoring.query_metrics import measured_queries
 from monitoring.run_state import RunState
 from pipelines.faults import Faults

@@ -11,7 +11,7 @@ from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
 from monitoring.logs import get_logger
-from monitoring.poll_metrics import PollMetrics
+from monitoring.health.poll_metrics import PollMetrics
 from sources.health.census import look_ahead
 
 logger = get_logger(__name__)

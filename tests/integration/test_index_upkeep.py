@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 import pipelines.health.index_upkeep
 import sinks.health.indexes
-from monitoring.index_metrics import IndexMetrics
+from monitoring.health.index_metrics import IndexMetrics
 from monitoring.metrics import Metrics
 from pipelines.health.index_upkeep import IndexUpkeep
 from pipelines.runner import StopFlag

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from contracts import BatchReport, Rejected
 from monitoring.batch_history import BatchHistory
-from monitoring.health_server import HealthServer
+from monitoring.probe_server import HealthServer
 from monitoring.metrics import Metrics
 from monitoring.run_state import STALL_SECONDS, RunState
 from pipelines.health_endpoints import EXAMINED_LETTERS, Cached, HealthEndpoints, serving

@@ -16,8 +16,8 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitoring import health_server
-from monitoring.health_server import HEAD_BYTES, MAX_CONNECTIONS, Answer, HealthServer
+from monitoring import probe_server as health_server
+from monitoring.probe_server import HEAD_BYTES, MAX_CONNECTIONS, Answer, HealthServer
 
 WAIT_SECONDS = 120.0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from monitoring.query_health import StreamingMetrics, monitor_query_health
+from monitoring.query_progress import StreamingMetrics, monitor_query_health
 
 
 def _progress(batch: int, rows: int = 10, read: float = 10.0, done: float = 20.0) -> Any:
