@@ -20,7 +20,7 @@ from commands.selftest import selftest
 from commands.terminal import progress
 from monitoring.logs import mask_uncaught
 from pipelines.catalog import Job, JobName, PipelineName, open_job, run_demo
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 
 app = typer.Typer(
     add_completion=False, help="Streaming analytics for MongoDB with Spark.", no_args_is_help=False

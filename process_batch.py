@@ -16,9 +16,9 @@ import typer
 from commands.common import guarded, parse_time, prepare, speaker
 from commands.terminal import console, progress
 from monitoring.logs import mask_uncaught
-from pipelines.health.batch_results import print_results
+from commands.batch_results import print_results
 from pipelines.health.job import HealthPipeline, open_pipeline
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 
 _SHOWN_USERS = 5
 

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from benchmarks.ecommerce_database import INSERT, STAGING, jdbc_address
 from contracts import EVENT_COLUMNS, ConfigurationError
 from pipelines.ecommerce.job import assemble
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from settings import load
 from sinks.ecommerce.insertion import SETTINGS
 from sinks.ecommerce.schema import EVENTS

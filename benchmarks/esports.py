@@ -30,8 +30,8 @@ from rich.table import Table
 from analytics.esports.rules import MATCHES
 from monitoring import logs
 from pipelines.esports.job import assemble
-from pipelines.kafka_connector import connector_conf
-from pipelines.runner import StopFlag
+from pipelines.engine.kafka_connector import connector_conf
+from pipelines.engine.stop_flag import StopFlag
 from session import build_session
 from settings import Settings, load
 from sources.kafka_stream import read_topics

@@ -17,11 +17,11 @@ from analytics.health.compute import compute as spark_compute
 from benchmarks import polars_peer
 from checkpoint.cursor import FileCursor
 from contracts import BatchReport
-from pipelines.faults import Faults
+from pipelines.engine.faults import Faults
 from pipelines.health.batch import HealthBatch
 from pipelines.health.job import HealthPipeline, assemble
-from pipelines.health.users import Compute, UserRecompute
-from pipelines.runner import StopFlag
+from pipelines.health.recompute.on_driver import Compute, UserRecompute
+from pipelines.engine.stop_flag import StopFlag
 from retry import RetryPolicy
 from settings import load
 from sinks.dead_letters import DeadLetters

@@ -29,7 +29,7 @@ from benchmarks.peers import Peer, Stopwatch, difference, polars_batch, spark_pe
 from benchmarks.population import change, fill, user_ids
 from benchmarks.ticks import idle_and_floor
 from monitoring import logs
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from session import build_session
 from settings import load
 

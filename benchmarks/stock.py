@@ -32,8 +32,8 @@ from benchmarks.connector_peer import PACKAGE
 from benchmarks.stock_seed import Seed, copy_sales, winners
 from contracts import Product, Sale
 from monitoring import logs
-from pipelines.kafka_connector import connector_conf
-from pipelines.runner import StopFlag
+from pipelines.engine.kafka_connector import connector_conf
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.stock.job import assemble, open_archive, open_database
 from pipelines.stock.kafka_input import open_input, topics_of
 from pipelines.stock.writer import StockWriter

@@ -9,8 +9,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from pipelines.runner import StopFlag
-from pipelines.ticker import Ticker
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.ticker import Ticker
 
 _INTERVAL_SECONDS = 0.25
 _WARM_UP_TICKS = 10

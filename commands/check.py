@@ -19,7 +19,7 @@ from commands.terminal import console, print_json, progress, table
 from contracts import ConfigurationError
 from monitoring import logs
 from pipelines.catalog import PipelineName, open_letters, topics_by_setting
-from pipelines.letters_again import told_others
+from pipelines.engine.letters_again import told_others
 from settings import Settings, load, unknown_keys
 
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}

@@ -14,7 +14,7 @@ from rich.table import Column
 from commands.common import prepare
 from commands.terminal import console, print_json, progress, table
 from pipelines.catalog import PipelineName, open_letters, open_retry
-from pipelines.letters_again import told_others
+from pipelines.engine.letters_again import told_others
 from sinks.dead_letters import DeadLetters, Letter, Owner
 from sinks.stream_letters import RejectedRecord, records_of
 

@@ -17,7 +17,7 @@ from commands.inspect_tables import print_overview, print_user
 from commands.terminal import console, print_json, progress
 from contracts import PHONE_SOURCES, ConfigurationError
 from pipelines.health.stores import SOURCE_COLLECTION
-from pipelines.health.user_view import UserView, view_user
+from commands.user_view import UserView, view_user
 from settings import Settings
 from sources.health.census import take_census
 from sources.mongo_client import ServerClock, connect

@@ -12,7 +12,7 @@ from rich.table import Column
 from rich.text import Text
 
 from commands.terminal import sparkline, table
-from pipelines.health.user_view import UserView
+from commands.user_view import UserView
 from sources.health.census import KINDS
 
 _KINDS = 5

@@ -13,7 +13,7 @@ from contracts import PHONE_SOURCES
 from monitoring import logs
 from pipelines.health.job import open_pipeline
 from pipelines.health.stores import SOURCE_COLLECTION
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.stock import demo as stock
 from settings import Settings, load
 from sources.mongo_client import connect

@@ -13,7 +13,7 @@ from typing import Protocol
 from rich.console import Console
 
 from contracts import ConfigurationError
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from settings import Settings
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 
@@ -85,7 +85,7 @@ def run_demo(name: PipelineName, keep_running: bool, console: Console) -> None:
     """Show the pipeline `name` on data and stores of its own; it ends by itself unless `keep_running`."""
     match name:
         case PipelineName.HEALTH:
-            from pipelines.health.demo import run_demo as run_health
+            from pipelines.health.demo.run import run_demo as run_health
 
             run_health(keep_running, console)
         case PipelineName.ECOMMERCE:
@@ -122,7 +122,7 @@ def open_letters(name: PipelineName, settings: Settings) -> DeadLetters:
 
             return open_health(settings)
         case PipelineName.ECOMMERCE | PipelineName.ESPORTS | PipelineName.STOCK:
-            from pipelines.stream_reporting import open_stream_letters
+            from pipelines.engine.reporting import open_stream_letters
 
             return open_stream_letters(name.value, settings)
 

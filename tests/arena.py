@@ -20,8 +20,8 @@ from pyspark.sql import SparkSession
 
 from analytics.esports.rules import DATASETS, Dataset
 from pipelines.esports.job import EsportsPipeline, assemble, assemble_retry
-from pipelines.runner import StopFlag
-from pipelines.stream_reporting import open_stream_letters
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.reporting import open_stream_letters
 from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
 

@@ -24,7 +24,7 @@ from filelock import FileLock
 from pyspark import SparkContext
 
 from pipelines.health.job import open_pipeline
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from session import require_java
 from settings import load
 from simulation.health.population import worked_example

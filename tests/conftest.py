@@ -30,7 +30,7 @@ from pyspark.sql import SparkSession
 
 from contracts import ConfigurationError
 from pipelines.ecommerce.local_server import LocalServer, local_server
-from pipelines.kafka_connector import connector_conf
+from pipelines.engine.kafka_connector import connector_conf
 from session import conf_for
 from settings import load
 from tests.arena import Arena, Topics

@@ -16,8 +16,8 @@ from pyspark.sql import SparkSession
 
 from contracts import EVENT_COLUMNS
 from pipelines.ecommerce.job import EcommercePipeline, assemble, prepare_database
-from pipelines.runner import StopFlag
-from pipelines.stream_reporting import open_stream_letters
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.reporting import open_stream_letters
 from settings import Settings, load
 from sinks.dead_letters import Letter
 from simulation.ecommerce.events import EventGenerator, event_id

@@ -8,7 +8,7 @@ from functools import partial
 
 from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
 from contracts import AccessDeniedError, UnavailableError
-from pipelines.kafka_connector import PACKAGE, connector_folder
+from pipelines.engine.kafka_connector import PACKAGE, connector_folder
 from settings import Settings
 from sources.kafka_client import Topics, ask_topics, client_options
 

@@ -21,8 +21,8 @@ from analytics.ecommerce.rules import WHOLE_FILES, judge
 from contracts import EVENT_COLUMNS, BatchReport, WriteResult, ends
 from monitoring.logs import get_logger
 from pipelines.ecommerce.passed_over import shown_name
-from pipelines.faults import Faults
-from pipelines.stream_reporting import StreamReporting
+from pipelines.engine.faults import Faults
+from pipelines.engine.reporting import StreamReporting
 from retry import RetryPolicy
 from sinks.ecommerce.connection import connect, is_transient_postgres, server_time, session, transaction
 from sinks.ecommerce.commit import Outcome, complete_batch, find_outcome, mark_reported

@@ -18,7 +18,7 @@ from monitoring import logs
 from pipelines.ecommerce.figures import load_figures, shown_figures
 from pipelines.ecommerce.job import EcommercePipeline, open_pipeline
 from pipelines.ecommerce.local_server import local_server
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from settings import Settings, load
 from simulation.ecommerce.events import EventGenerator, write_file
 

@@ -20,11 +20,11 @@ from monitoring.logs import get_logger
 from pipelines.ecommerce.batch import EventsBatch
 from pipelines.ecommerce.letters import EventLetters
 from pipelines.ecommerce.passed_over import PassedOver
-from pipelines.executors import ship_code
-from pipelines.faults import Faults
-from pipelines.runner import StopFlag
-from pipelines.stream_reporting import StreamReporting
-from pipelines.supervisor import BatchFunction, BatchStream, Supervisor
+from pipelines.engine.executors import ship_code
+from pipelines.engine.faults import Faults
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.reporting import StreamReporting
+from pipelines.engine.supervisor import BatchFunction, BatchStream, Supervisor
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from monitoring.logs import get_logger
 from pipelines.ecommerce.batch import EventsBatch
-from pipelines.letters_again import Place, place_of, try_records_again
+from pipelines.engine.letters_again import Place, place_of, try_records_again
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.ecommerce.commit import Outcome
 from sinks.stream_letters import RejectedRecord

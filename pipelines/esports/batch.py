@@ -27,9 +27,9 @@ from checkpoint.atomic_file import read_file, write_atomically
 from contracts import CORRUPT, BatchReport, ServiceError, WriteResult, ends
 from monitoring.logs import get_logger
 from pipelines.esports.rows import Refusal, Written, ranges_condition, write_good
-from pipelines.faults import Faults
-from pipelines.stream_reporting import StreamReporting
-from pipelines.topic_input import Reading, TopicInput, tell_lost
+from pipelines.engine.faults import Faults
+from pipelines.engine.reporting import StreamReporting
+from pipelines.engine.topics import Reading, TopicInput, tell_lost
 from sinks.parquet.offset_ranges import OffsetRanges, Range
 from sinks.parquet.dataset import Ledger, ParquetDataset
 from sinks.stream_letters import RejectedRecord, as_letters

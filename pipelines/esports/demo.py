@@ -15,7 +15,7 @@ from monitoring import logs
 from monitoring.session_summary import SessionTotals
 from pipelines.esports.feed import file_feed
 from pipelines.esports.job import EsportsPipeline, assemble, locked
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from session import spark_session
 from settings import Settings, load
 from simulation.esports.season import Season

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines.kafka_input import KafkaInput
-from pipelines.topic_input import Reading, TopicInput
+from pipelines.engine.kafka_input import KafkaInput
+from pipelines.engine.topics import Reading, TopicInput
 from settings import Settings
 from sinks.parquet.dataset import ParquetDataset
 from sources.esports.json_files import JsonFiles

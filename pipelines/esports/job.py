@@ -20,12 +20,12 @@ from monitoring.query_metrics import measured_queries
 from pipelines.esports.batch import TopicBatch
 from pipelines.esports.feed import Feed, kafka_feed, missing_in
 from pipelines.esports.letters import RecordLetters
-from pipelines.faults import Faults
-from pipelines.kafka_connector import connector_conf, wait_for_broker
-from pipelines.query_watch import QueryWatch
-from pipelines.runner import StopFlag
-from pipelines.stream_reporting import StreamReporting, open_stream_letters
-from pipelines.supervisor import BatchFunction, BatchStream, Supervisor
+from pipelines.engine.faults import Faults
+from pipelines.engine.kafka_connector import connector_conf, wait_for_broker
+from pipelines.engine.query_watch import QueryWatch
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.reporting import StreamReporting, open_stream_letters
+from pipelines.engine.supervisor import BatchFunction, BatchStream, Supervisor
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings

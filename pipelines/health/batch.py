@@ -24,11 +24,11 @@ from contracts import (
     ServiceError,
 )
 from monitoring.logs import get_logger
-from pipelines.faults import Faults
-from pipelines.health.isolation import COMPUTATION_FAILED
-from pipelines.health.piece import Piece
-from pipelines.health.users import Recompute
-from pipelines.runner import StopFlag
+from pipelines.engine.faults import Faults
+from pipelines.health.recompute.isolation import COMPUTATION_FAILED
+from pipelines.health.page_work import Piece
+from pipelines.health.recompute.on_driver import Recompute
+from pipelines.engine.stop_flag import StopFlag
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_errors import denial, is_transient_mongo

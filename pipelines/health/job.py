@@ -25,25 +25,25 @@ from monitoring.metrics import Metrics
 from monitoring.health.poll_metrics import PollMetrics
 from monitoring.query_metrics import measured_queries
 from monitoring.run_state import RunState
-from pipelines.faults import Faults
-from pipelines.health.audit import Audit
+from pipelines.engine.faults import Faults
+from pipelines.health.upkeep.audit import Audit
 from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECONDS, Backend
 from pipelines.health.batch import HealthBatch
-from pipelines.health.by_size import executors_from, piece_size, users_recompute
+from pipelines.health.recompute.by_size import executors_from, piece_size, users_recompute
 from pipelines.health.dead_letter_retry import LetterRetry
-from pipelines.health.failures import Failures
-from pipelines.health.full_pass import FullPass
-from pipelines.health.index_upkeep import IndexUpkeep
-from pipelines.health.isolation import Isolation
-from pipelines.health.pass_progress import PassProgress
+from pipelines.health.recompute.failures import Failures
+from pipelines.health.upkeep.full_pass import FullPass
+from pipelines.health.upkeep.indexes import IndexUpkeep
+from pipelines.health.recompute.isolation import Isolation
+from pipelines.health.upkeep.pass_progress import PassProgress
 from pipelines.health.stores import SOURCE_COLLECTION, open_cursor, open_database, open_letters
-from pipelines.health.sweep import Sweep
-from pipelines.health.writers_clocks import WritersClocks
-from pipelines.health_endpoints import HealthEndpoints, serving
-from pipelines.letters_again import told_others
-from pipelines.owners import owner_of
-from pipelines.runner import StopFlag
-from pipelines.ticker import Ticker
+from pipelines.health.upkeep.sweep import Sweep
+from pipelines.health.upkeep.writers_clocks import WritersClocks
+from pipelines.engine.probes import HealthEndpoints, serving
+from pipelines.engine.letters_again import told_others
+from pipelines.engine.owners import owner_of
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.ticker import Ticker
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings

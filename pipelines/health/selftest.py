@@ -20,7 +20,7 @@ from pymongo.errors import OperationFailure
 from pyspark.sql import SparkSession
 
 from contracts import ConfigurationError
-from pipelines.health.users import UserRecompute
+from pipelines.health.recompute.on_driver import UserRecompute
 from settings import Settings
 from sinks.mongo_errors import is_unauthorized
 from sources.mongo_client import MonotonicClock

@@ -8,7 +8,7 @@ from checkpoint.cursor import FileCursor
 from checkpoint.mongo_cursor import MongoCursor
 from checkpoint.store import CheckpointStore
 from contracts import ConfigurationError
-from pipelines.owners import owner_of
+from pipelines.engine.owners import owner_of
 from settings import Settings
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import MonotonicClock, ServerClock, connect, is_mongomock

@@ -21,11 +21,11 @@ from pyspark.sql import DataFrame
 from analytics.stock.rules import INVENTORY, SALES
 from contracts import BatchReport, WriteResult, ends
 from monitoring.logs import get_logger
-from pipelines.faults import Faults
+from pipelines.engine.faults import Faults
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.writer import Outcome, StockWriter
-from pipelines.stream_reporting import StreamReporting
-from pipelines.topic_input import Reading, TopicInput, read_expired, tell_lost
+from pipelines.engine.reporting import StreamReporting
+from pipelines.engine.topics import Reading, TopicInput, read_expired, tell_lost
 from retry import RetryPolicy
 from sinks.mongo_errors import is_transient_mongo
 from sinks.stock.archive import StockArchive

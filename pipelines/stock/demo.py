@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from monitoring import logs
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.stock.job import StockPipeline, assemble, locked, open_archive, open_database
 from pipelines.stock.kafka_input import topics_of
-from pipelines.topic_input import Reading
+from pipelines.engine.topics import Reading
 from session import spark_session
 from settings import Settings, load
 from sinks.stock.schema import RISKS, WINNERS

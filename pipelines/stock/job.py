@@ -20,19 +20,19 @@ from checkpoint.lock import hold
 from monitoring.kafka_flow import KafkaFlow
 from monitoring.logs import get_logger
 from monitoring.query_metrics import measured_queries
-from pipelines.faults import Faults
-from pipelines.kafka_connector import connector_conf, wait_for_broker
-from pipelines.query_watch import QueryWatch
-from pipelines.runner import StopFlag
+from pipelines.engine.faults import Faults
+from pipelines.engine.kafka_connector import connector_conf, wait_for_broker
+from pipelines.engine.query_watch import QueryWatch
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.stock.batch import STREAM, StockBatch
 from pipelines.stock.kafka_input import open_input, require_topics, topics_of
 from pipelines.stock.letters import StockLetters
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.upkeep import Upkeep
 from pipelines.stock.writer import StockWriter
-from pipelines.stream_reporting import StreamReporting
-from pipelines.supervisor import BatchFunction, BatchStream, Supervisor
-from pipelines.topic_input import TopicInput
+from pipelines.engine.reporting import StreamReporting
+from pipelines.engine.supervisor import BatchFunction, BatchStream, Supervisor
+from pipelines.engine.topics import TopicInput
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings

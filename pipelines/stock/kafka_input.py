@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from contracts import ConfigurationError
-from pipelines.kafka_input import KafkaInput
+from pipelines.engine.kafka_input import KafkaInput
 from settings import Settings
 from sinks.parquet.dataset import ParquetDataset
 from sources.kafka_broker import KafkaBroker

@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from monitoring.logs import get_logger
-from pipelines.letters_again import Place, try_records_again
+from pipelines.engine.letters_again import Place, try_records_again
 from pipelines.stock.batch import StockBatch
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.stock.ledger import BatchKey

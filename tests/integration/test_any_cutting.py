@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from checkpoint.cursor import FileCursor
 from pipelines.health.job import HealthPipeline, assemble
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from settings import load
 from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock

@@ -21,8 +21,8 @@ from pyspark.sql import SparkSession
 from analytics.health.bson_order import sort_key
 from analytics.health.validation import METRICS, DayRules, check_document
 from contracts import FailedWrite
-from pipelines.health.isolation import COMPUTATION_FAILED
-from pipelines.runner import StopFlag
+from pipelines.health.recompute.isolation import COMPUTATION_FAILED
+from pipelines.engine.stop_flag import StopFlag
 from sinks.dead_letters import DeadLetters
 from sources.health.census import take_census
 from sources.mongo_client import for_reading

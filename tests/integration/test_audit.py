@@ -12,7 +12,7 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from pipelines.health.job import HealthPipeline
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from tests.integration.test_any_cutting import METRICS_FILE, pipeline
 from tests.unit.test_metrics import samples
 

@@ -11,8 +11,8 @@ from bson import ObjectId
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
-from pipelines.health.sweep import Sweep
-from pipelines.runner import StopFlag
+from pipelines.health.upkeep.sweep import Sweep
+from pipelines.engine.stop_flag import StopFlag
 from tests.compare import assert_same_analytics
 from tests.integration.test_any_cutting import pipeline
 from tests.reference import reference_analytics

@@ -13,10 +13,10 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from checkpoint.cursor import FileCursor
-from pipelines.faults import Faults
+from pipelines.engine.faults import Faults
 from pipelines.health.batch import HealthBatch
-from pipelines.health.executor_users import ExecutorRecompute
-from pipelines.runner import StopFlag
+from pipelines.health.recompute.on_executors import ExecutorRecompute
+from pipelines.engine.stop_flag import StopFlag
 from retry import RetryPolicy
 from settings import load
 from sinks.dead_letters import DeadLetters

@@ -15,8 +15,8 @@ from pyspark.sql import SparkSession
 from analytics.esports.rules import MATCHES, PLAYERS, Dataset
 from contracts import ConfigurationError
 from pipelines.esports.job import EsportsPipeline, assemble
-from pipelines.kafka_connector import wait_for_broker
-from pipelines.runner import StopFlag
+from pipelines.engine.kafka_connector import wait_for_broker
+from pipelines.engine.stop_flag import StopFlag
 from tests.arena import Arena, Topics, match, player
 from tests.kafka_servers import OwnBroker
 from tests.odd_kafka import OddTopic

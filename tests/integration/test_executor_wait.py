@@ -18,8 +18,8 @@ from structlog.testing import capture_logs
 import executor_wait
 from contracts import ServiceError
 from executor_wait import explained
-from pipelines.runner import StopFlag
-from pipelines.supervisor import BatchStream, Supervisor
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.supervisor import BatchStream, Supervisor
 from retry import RetryPolicy
 
 _PATIENCE_SECONDS = 120.0

@@ -16,10 +16,10 @@ from pymongo.errors import AutoReconnect
 from pyspark.sql import SparkSession
 
 from analytics.health.compute import compute
-from pipelines.health.executor_tasks import Calculation, failed_writes, read_partitions, write_partition
-from pipelines.health.executor_users import ExecutorRecompute
-from pipelines.health.isolation import is_of_the_data
-from pipelines.health.users import Recompute, UserRecompute
+from pipelines.health.recompute.executor_tasks import Calculation, failed_writes, read_partitions, write_partition
+from pipelines.health.recompute.on_executors import ExecutorRecompute
+from pipelines.health.recompute.isolation import is_of_the_data
+from pipelines.health.recompute.on_driver import Recompute, UserRecompute
 from settings import Settings, load
 from sinks.dead_letters import DeadLetters, Owner
 from sinks.mongo_errors import is_transient_mongo

@@ -13,8 +13,8 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from pipelines.health.job import HealthPipeline
-from pipelines.runner import StopFlag
-from pipelines.ticker import Ticker
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.ticker import Ticker
 from retry import RetryPolicy
 from tests.compare import assert_same_analytics
 from tests.integration.test_any_cutting import pipeline

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
-import pipelines.health.index_upkeep
+import pipelines.health.upkeep.indexes
 import sinks.health.indexes
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.metrics import Metrics
-from pipelines.health.index_upkeep import IndexUpkeep
-from pipelines.runner import StopFlag
+from pipelines.health.upkeep.indexes import IndexUpkeep
+from pipelines.engine.stop_flag import StopFlag
 from sinks.health.indexes import ensure_indexes, missing_indexes, remove_duplicates
 from sources.mongo_client import for_reading
 from sources.health.poll import MongoPoll
@@ -203,7 +203,7 @@ def test_a_job_looks_after_its_indexes_when_it_idles_and_in_the_middle_of_a_long
     spark: SparkSession, database: Database[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody has to change a document, and nobody has to wait for the end of a backlog or a sweep."""
-    monkeypatch.setattr(pipelines.health.index_upkeep, "_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(pipelines.health.upkeep.indexes, "_EVERY_SECONDS", 0.0)
     job = pipeline(spark, database, tmp_path)
     database["analytics"].drop_indexes()
     assert job.once(StopFlag())

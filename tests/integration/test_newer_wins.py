@@ -20,15 +20,15 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
-import pipelines.health.executor_tasks
-import pipelines.health.users
+import pipelines.health.recompute.executor_tasks
+import pipelines.health.recompute.on_driver
 from analytics.health.schemas import RESULT_SCHEMA
 from checkpoint.cursor import FileCursor
-from pipelines.health.executor_tasks import Calculation, write_partition
-from pipelines.health.full_pass import FullPass
-from pipelines.health.pass_progress import PassProgress
-from pipelines.health.users import UserRecompute
-from pipelines.runner import StopFlag
+from pipelines.health.recompute.executor_tasks import Calculation, write_partition
+from pipelines.health.upkeep.full_pass import FullPass
+from pipelines.health.upkeep.pass_progress import PassProgress
+from pipelines.health.recompute.on_driver import UserRecompute
+from pipelines.engine.stop_flag import StopFlag
 from sinks.dead_letters import DeadLetters, Owner
 from sinks.health.indexes import ensure_indexes
 from sinks.health.mongo_upsert import upsert_newer
@@ -211,7 +211,7 @@ def race(
     """Writers with small bulks, so that one write has several."""
     ensure_indexes(database["analytics"])
     small = partial(upsert_newer, threads=1, bulk=2)
-    for module in (pipelines.health.users, pipelines.health.executor_tasks):
+    for module in (pipelines.health.recompute.on_driver, pipelines.health.recompute.executor_tasks):
         monkeypatch.setattr(module, "upsert_newer", small)
     race = Race(database, tmp_path)
     yield race

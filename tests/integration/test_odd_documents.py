@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 from dashboard.data.recent import read_recent
 from dashboard.data.user import read_user
 from main import app
-from pipelines.health.batch_results import print_results
+from commands.batch_results import print_results
 from pipelines.health.job import HealthPipeline
 from pipelines.health.selftest import run_selftest
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from process_batch import first_users
 from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import connect

@@ -16,7 +16,7 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect
 from pyspark.sql import SparkSession
 
-from pipelines.health.users import UserRecompute
+from pipelines.health.recompute.on_driver import UserRecompute
 from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
 from sources.health.history import read_history

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from contracts import ConfigurationError
 from pipelines.health import selftest
 from pipelines.health.selftest import Outcome, run_selftest
-from pipelines.health.users import UserRecompute
+from pipelines.health.recompute.on_driver import UserRecompute
 from pipelines.health.worked_example import EXPECTED, found_figures
 from settings import load
 from sources.mongo_client import MonotonicClock, ServerClock

@@ -14,9 +14,9 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from contracts import AccessDeniedError
-from pipelines.health.isolation import COMPUTATION_FAILED
+from pipelines.health.recompute.isolation import COMPUTATION_FAILED
 from pipelines.health.job import HealthPipeline
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import connect
 from tests.compare import assert_same_analytics

@@ -20,7 +20,7 @@ from accounting.database import BooksDatabase
 from accounting.outbox import WAITING, Outbox
 from contracts import Sale
 from dashboard.data.stock_data import StockData
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from tests.kafka_records import arrived
 from tests.kafka_servers import OwnBroker
 from tests.outbox import sending

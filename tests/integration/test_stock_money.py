@@ -13,7 +13,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 
 from analytics.stock.rankings import RiskRules
 from contracts import AlreadyRunningError
-from pipelines.faults import Faults
+from pipelines.engine.faults import Faults
 from pipelines.stock.batch import StockBatch
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.upkeep import Upkeep

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from contracts import AlreadyRunningError
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from tests.compiled import assert_later_batches_need_no_code
 from tests.documents import ROOT, blocks
 from tests.monitoring_stack import lacking_metrics, promtool

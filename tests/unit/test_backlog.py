@@ -13,10 +13,10 @@ from bson import ObjectId
 from analytics.health.validation import DayRules
 from checkpoint.cursor import FileCursor
 from contracts import WriteResult
-from pipelines.faults import Faults
+from pipelines.engine.faults import Faults
 from pipelines.health.batch import HealthBatch
-from pipelines.health.users import Recomputed, Step
-from pipelines.runner import StopFlag
+from pipelines.health.recompute.on_driver import Recomputed, Step
+from pipelines.engine.stop_flag import StopFlag
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sources.health.poll import MongoPoll

@@ -16,7 +16,7 @@ from commands.checks import kafka, stock
 from commands.checks.result import CheckResult
 from contracts import Client, ConfigurationError
 from main import app
-from pipelines.kafka_connector import PACKAGE
+from pipelines.engine.kafka_connector import PACKAGE
 from settings import load
 
 _NOWHERE = "127.0.0.1:9"

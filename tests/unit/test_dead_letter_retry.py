@@ -17,7 +17,7 @@ from pymongo.errors import AutoReconnect
 from analytics.health.validation import DayRules
 from contracts import FailedWrite, Rejected, WriteResult
 from pipelines.health.dead_letter_retry import LetterRetry
-from pipelines.health.isolation import COMPUTATION_FAILED, Isolation
+from pipelines.health.recompute.isolation import COMPUTATION_FAILED, Isolation
 from sinks.dead_letters import DeadLetters, Owner
 
 NOW = datetime(2025, 7, 1, 12, tzinfo=timezone.utc)

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts import ConfigurationError, DeadLetterError, FailedWrite, Rejected
-from pipelines.owners import owner_of
+from pipelines.engine.owners import owner_of
 from settings import load
 from sinks.dead_letters import DeadLetters, Letter, Owner
 from sinks.stream_letters import records_of

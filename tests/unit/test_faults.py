@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from contracts import ConfigurationError
-from pipelines.faults import Faults, InjectedFaultError
+from pipelines.engine.faults import Faults, InjectedFaultError
 
 
 def test_without_a_fault_every_point_is_passed() -> None:

@@ -15,10 +15,10 @@ from bson import ObjectId
 from analytics.health.validation import DayRules
 from checkpoint.cursor import FILE_NAME, FileCursor
 from contracts import BatchReport, WriteResult
-from pipelines.faults import Faults
+from pipelines.engine.faults import Faults
 from pipelines.health.batch import HealthBatch
-from pipelines.health.users import Recomputed
-from pipelines.runner import StopFlag
+from pipelines.health.recompute.on_driver import Recomputed
+from pipelines.engine.stop_flag import StopFlag
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sources.health.poll import MongoPoll

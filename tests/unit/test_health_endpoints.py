@@ -17,7 +17,7 @@ from monitoring.batch_history import BatchHistory
 from monitoring.probe_server import HealthServer
 from monitoring.metrics import Metrics
 from monitoring.run_state import STALL_SECONDS, RunState
-from pipelines.health_endpoints import EXAMINED_LETTERS, Cached, HealthEndpoints, serving
+from pipelines.engine.probes import EXAMINED_LETTERS, Cached, HealthEndpoints, serving
 from settings import load
 from sinks.dead_letters import DeadLetters
 from tests.unit.test_circuit_breaker import Time

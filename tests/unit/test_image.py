@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from main import app
-from pipelines.kafka_connector import PACKAGE
+from pipelines.engine.kafka_connector import PACKAGE
 from settings import Settings
 from tests.deployment import (
     DEPLOY,

@@ -19,10 +19,10 @@ from pymongo.errors import AutoReconnect, OperationFailure
 
 from checkpoint.cursor import NOTES_NAME, FileCursor
 from contracts import ServiceError, WriteResult
-from pipelines.faults import Faults
-from pipelines.health.failures import Failures
-from pipelines.health.isolation import COMPUTATION_FAILED, Isolation
-from pipelines.health.users import Recomputed, UserRecompute
+from pipelines.engine.faults import Faults
+from pipelines.health.recompute.failures import Failures
+from pipelines.health.recompute.isolation import COMPUTATION_FAILED, Isolation
+from pipelines.health.recompute.on_driver import Recomputed, UserRecompute
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import MonotonicClock
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contracts import ConfigurationError
-from pipelines.kafka_connector import PACKAGE, connector_conf
+from pipelines.engine.kafka_connector import PACKAGE, connector_conf
 from settings import load
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from analytics.kafka_json import looks_like
 from checkpoint.known_topics import Known
 from contracts import ServiceError
-from pipelines.kafka_input import KafkaInput
-from pipelines.supervisor import StartAnewError
-from pipelines.topic_input import Reading
+from pipelines.engine.kafka_input import KafkaInput
+from pipelines.engine.supervisor import StartAnewError
+from pipelines.engine.topics import Reading
 from settings import load
 from sources.kafka_broker import NO_ID
 from sources.kafka_direct import records_table

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from contracts import Rejected, UnavailableError
-from pipelines.letters_again import pieces, try_again
+from pipelines.engine.letters_again import pieces, try_again
 from sinks.dead_letters import DeadLetters, Letter
 from sinks.stream_letters import RejectedRecord, as_letters, records_of
 

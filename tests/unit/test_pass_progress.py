@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from checkpoint.cursor import FileCursor
-from pipelines.health.pass_progress import PassProgress, UserIds
+from pipelines.health.upkeep.pass_progress import PassProgress, UserIds
 
 NOW = datetime(2026, 7, 1, tzinfo=timezone.utc)
 PIECE = 4

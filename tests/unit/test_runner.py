@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +30,7 @@ def test_a_signal_only_sets_the_flag_and_handlers_come_back(number: signal.Signa
 def test_a_second_signal_ends_the_process() -> None:
     """Somebody who presses Ctrl+C twice does not want to wait."""
     code = (
-        "import os, signal\nfrom pipelines.runner import StopFlag\n"
+        "import os, signal\nfrom pipelines.engine.stop_flag import StopFlag\n"
         "with StopFlag().on_signals():\n    for _ in range(2): os.kill(os.getpid(), signal.SIGTERM)\n"
         "    print('still here')"
     )

@@ -12,7 +12,7 @@ import pytest
 
 from contracts import ENDS, BatchReport, UnavailableError, WriteResult, ends
 from monitoring.stream_history import stream_line
-from pipelines.stream_reporting import StreamReporting
+from pipelines.engine.reporting import StreamReporting
 from settings import load
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from contracts import ConfigurationError
-from pipelines.runner import StopFlag
-from pipelines.supervisor import BatchFunction, BatchStream, StartAnewError, Supervisor
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.supervisor import BatchFunction, BatchStream, StartAnewError, Supervisor
 from retry import RetryPolicy
 
 FAST = RetryPolicy(attempts=3, base_seconds=0.05, max_seconds=0.1)

@@ -10,8 +10,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from contracts import AccessDeniedError
-from pipelines.runner import StopFlag
-from pipelines.ticker import Ticker
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.ticker import Ticker
 from retry import RetryPolicy
 
 

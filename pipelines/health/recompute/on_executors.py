@@ -27,8 +27,8 @@ from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules
 from contracts import AccessDeniedError, ServiceError, WriteResult
 from monitoring.logs import get_logger
-from pipelines.executors import send_code
-from pipelines.health.executor_tasks import (
+from pipelines.engine.executors import send_code
+from pipelines.health.recompute.executor_tasks import (
     OUTCOME_DDL,
     SUPERSEDED,
     Calculation,
@@ -36,8 +36,8 @@ from pipelines.health.executor_tasks import (
     read_partitions,
     write_partition,
 )
-from pipelines.health.users import Recomputed, Step, Written
-from pipelines.owners import owner_of
+from pipelines.health.recompute.on_driver import Recomputed, Step, Written
+from pipelines.engine.owners import owner_of
 from settings import Settings
 from sinks.health.stored_results import delete_obsolete
 from sources.mongo_client import MonotonicClock

@@ -16,7 +16,7 @@ from analytics.health.history_table import history_table
 from analytics.health.schemas import RANGES
 from analytics.health.superseded import Superseded
 from analytics.health.validation import METRICS, DayRules, check_document
-from pipelines.health.piece import Piece
+from pipelines.health.page_work import Piece
 from sources.mongo_client import for_reading
 from sources.health.history import read_history
 

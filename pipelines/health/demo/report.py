@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pipelines.health.demo_console import newest_anomalies
-from pipelines.health.svg_chart import line_chart
+from pipelines.health.demo.console import newest_anomalies
+from pipelines.health.demo.svg_chart import line_chart
 from pipelines.health.worked_example import EXPECTED, found_figures
 
 _Document = Mapping[str, Any]

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from contracts import PHONE_SOURCES
 from monitoring import logs
-from pipelines.health.demo_console import print_anomalies, print_worked_example
-from pipelines.health.demo_report import write_report
+from pipelines.health.demo.console import print_anomalies, print_worked_example
+from pipelines.health.demo.report import write_report
 from pipelines.health.job import HealthPipeline, open_pipeline
 from pipelines.health.stores import SOURCE_COLLECTION
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from settings import Settings, load
 from sources.mongo_client import connect
 from simulation.health.population import PATTERN_USER_ID, Population, worked_example

@@ -18,9 +18,9 @@ from pymongo.errors import PyMongoError
 from analytics.health.validation import DayRules
 from contracts import FailedWrite, ServiceError
 from monitoring.logs import get_logger, redact
-from pipelines.faults import Faults
-from pipelines.health.failures import Failures
-from pipelines.health.users import Recompute, Recomputed, Step, combined
+from pipelines.engine.faults import Faults
+from pipelines.health.recompute.failures import Failures
+from pipelines.health.recompute.on_driver import Recompute, Recomputed, Step, combined
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import MonotonicClock
 

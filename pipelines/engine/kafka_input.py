@@ -16,8 +16,8 @@ from pyspark.sql import DataFrame, SparkSession
 from checkpoint.known_topics import Known, KnownTopics
 from contracts import ServiceError, UnavailableError
 from monitoring.logs import get_logger
-from pipelines.supervisor import StartAnewError
-from pipelines.topic_input import Reading
+from pipelines.engine.supervisor import StartAnewError
+from pipelines.engine.topics import Reading
 from settings import Settings
 from sources.kafka_broker import NO_ID, KafkaBroker
 from sources.kafka_direct import is_beyond_spark, read_span

@@ -18,7 +18,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from contracts import AlreadyRunningError, ConfigurationError, ServiceError
 from executor_wait import explained
 from monitoring.logs import get_logger
-from pipelines.runner import StopFlag
+from pipelines.engine.stop_flag import StopFlag
 from retry import RetryPolicy
 
 logger = get_logger(__name__)

@@ -12,8 +12,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from contracts import ServiceError
 from monitoring.logs import get_logger
-from pipelines.runner import StopFlag
-from pipelines.supervisor import BatchFunction, BatchStream, Supervisor
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.supervisor import BatchFunction, BatchStream, Supervisor
 from retry import RetryPolicy
 
 logger = get_logger(__name__)

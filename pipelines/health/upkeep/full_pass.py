@@ -10,9 +10,9 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from contracts import BatchReport, ends
-from pipelines.health.pass_progress import PassProgress, UserIds
-from pipelines.health.users import Recompute
-from pipelines.runner import StopFlag
+from pipelines.health.upkeep.pass_progress import PassProgress, UserIds
+from pipelines.health.recompute.on_driver import Recompute
+from pipelines.engine.stop_flag import StopFlag
 from sinks.dead_letters import DeadLetters
 from sinks.health.stored_results import delete_obsolete
 from sources.mongo_client import MonotonicClock
