@@ -24,7 +24,7 @@ from benchmarks.memory import family, watch
 from benchmarks.peers import difference
 from benchmarks.population import fill, user_ids
 from benchmarks.reads import read_table
-from tests.spark_cluster import SparkCluster, spark_cluster
+from tests.support.spark_cluster import SparkCluster, spark_cluster
 
 _SUBMIT = "--driver-memory 512m --executor-memory 512m pyspark-shell"
 _COMPARED_AT_ONCE = 500

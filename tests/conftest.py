@@ -33,15 +33,15 @@ from pipelines.ecommerce.local_server import LocalServer, local_server
 from pipelines.engine.kafka_connector import connector_conf
 from session import conf_for
 from settings import load
-from tests.arena import Arena, Topics
-from tests.class_archive import java_environment
-from tests.kafka_servers import JARS, OwnBroker, own_broker
-from tests.missing import missing
-from tests.mongo_doors import SecureDoor, is_ours, run_script
-from tests.postgres_servers import fresh_database
-from tests.run_hooks import pytest_configure, pytest_unconfigure
-from tests.stock_shop import StockTopics
-from tests.toxiproxy import Proxy, Toxiproxy, host_of, run_toxiproxy
+from tests.support.arena import Arena, Topics
+from tests.support.class_archive import java_environment
+from tests.support.kafka_servers import JARS, OwnBroker, own_broker
+from tests.support.missing import missing
+from tests.support.mongo_doors import SecureDoor, is_ours, run_script
+from tests.support.postgres_servers import fresh_database
+from tests.support.run_hooks import pytest_configure, pytest_unconfigure
+from tests.support.stock_shop import StockTopics
+from tests.support.toxiproxy import Proxy, Toxiproxy, host_of, run_toxiproxy
 
 __all__ = ["pytest_configure", "pytest_unconfigure"]
 

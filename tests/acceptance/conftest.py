@@ -15,7 +15,7 @@ from pymongo.database import Database
 
 from simulation.health.population import Population
 from tests.acceptance.job import Job
-from tests.fake_backend import FakeBackend
+from tests.support.fake_backend import FakeBackend
 
 # ACCEPTANCE_USERS=1000 makes the same runs large.
 USERS = int(os.environ.get("ACCEPTANCE_USERS", "25"))

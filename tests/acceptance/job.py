@@ -15,9 +15,9 @@ from typing import Any
 
 from pymongo.database import Database
 
-from tests.class_archive import java_environment
-from tests.compare import assert_same_analytics
-from tests.reference import reference_analytics
+from tests.support.class_archive import java_environment
+from tests.support.compare import assert_same_analytics
+from tests.support.reference import reference_analytics
 
 ROOT = Path(__file__).parents[2]
 # Catches only what hangs: a loaded machine may be many times slower than a quiet one.

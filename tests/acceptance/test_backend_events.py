@@ -12,8 +12,8 @@ from typing import Any
 import requests
 
 from tests.acceptance.job import Job, wait_for
-from tests.fake_backend import TOKEN, FakeBackend
-from tests.toxiproxy import free_port
+from tests.support.fake_backend import TOKEN, FakeBackend
+from tests.support.toxiproxy import free_port
 from tests.unit.test_metrics import samples
 
 

@@ -14,11 +14,11 @@ from pymongo.uri_parser import parse_uri
 
 from tests.acceptance.conftest import USERS
 from tests.acceptance.job import ROOT, Job, wait_for
-from tests.canaries import leaks
-from tests.mongo_doors import PASSWORD, SecureDoor
-from tests.quoting_relay import quoting_relay
-from tests.spark_cluster import WORKERS, SparkCluster, spark_cluster
-from tests.toxiproxy import Proxy, through
+from tests.support.canaries import leaks
+from tests.support.mongo_doors import PASSWORD, SecureDoor
+from tests.support.quoting_relay import quoting_relay
+from tests.support.spark_cluster import WORKERS, SparkCluster, spark_cluster
+from tests.support.toxiproxy import Proxy, through
 
 pytestmark = pytest.mark.xdist_group("spark cluster")
 

@@ -16,7 +16,7 @@ from pymongo.database import Database
 
 from simulation.health.population import PATTERN_USER_ID, worked_example
 from tests.acceptance.job import TIMEOUT_SECONDS
-from tests.documents import ROOT, blocks, markdown_files
+from tests.support.documents import ROOT, blocks, markdown_files
 
 PLACE = "/opt/health-analytics"
 LINES = {

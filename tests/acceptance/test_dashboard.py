@@ -28,17 +28,17 @@ from monitoring.metrics import Metrics
 from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import connect
 from simulation.health.population import PATTERN_USER_ID
-from tests.analytics_documents import analytics_documents
-from tests.canaries import canary, leaks, process_list, traces
-from tests.class_archive import java_environment
-from tests.esports_dataset import Writer
-from tests.kafka_records import arrived
-from tests.missing import missing
-from tests.postgres_servers import fresh_database, fresh_role
-from tests.shop_rows import fill_an_hour
-from tests.stock_database import shop_events, write_events
-from tests.stock_shop import StockTopics
-from tests.toxiproxy import free_port
+from tests.support.analytics_documents import analytics_documents
+from tests.support.canaries import canary, leaks, process_list, traces
+from tests.support.class_archive import java_environment
+from tests.support.esports_dataset import Writer
+from tests.support.kafka_records import arrived
+from tests.support.missing import missing
+from tests.support.postgres_servers import fresh_database, fresh_role
+from tests.support.shop_rows import fill_an_hour
+from tests.support.stock_database import shop_events, write_events
+from tests.support.stock_shop import StockTopics
+from tests.support.toxiproxy import free_port
 from tests.unit.dashboard.batches import report
 
 pytestmark = pytest.mark.xdist_group("dashboard in a browser")

@@ -14,9 +14,9 @@ import pytest
 
 from sinks.dead_letters import DeadLetters
 from tests.acceptance.job import ROOT, TIMEOUT_SECONDS
-from tests.class_archive import java_environment
-from tests.missing import missing
-from tests.shop import Shop, event, events
+from tests.support.class_archive import java_environment
+from tests.support.missing import missing
+from tests.support.shop import Shop, event, events
 
 
 def _run(shop: Shop, *arguments: str, fault: str = "") -> subprocess.CompletedProcess[str]:

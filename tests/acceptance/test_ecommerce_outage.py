@@ -14,8 +14,8 @@ import psycopg
 
 from pipelines.ecommerce.local_server import LocalServer
 from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, wait_for
-from tests.class_archive import java_environment
-from tests.shop import Shop, event, events
+from tests.support.class_archive import java_environment
+from tests.support.shop import Shop, event, events
 
 _STAGING = "SELECT count(*) FROM pg_class WHERE relname LIKE 'ecommerce_staging%'"
 

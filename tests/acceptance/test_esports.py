@@ -15,9 +15,9 @@ import pyarrow.dataset as ds
 
 from sinks.dead_letters import DeadLetters
 from tests.acceptance.job import ROOT, TIMEOUT_SECONDS
-from tests.arena import Arena, Topics, match
-from tests.class_archive import java_environment
-from tests.kafka_servers import JARS
+from tests.support.arena import Arena, Topics, match
+from tests.support.class_archive import java_environment
+from tests.support.kafka_servers import JARS
 
 _EACH = 60
 

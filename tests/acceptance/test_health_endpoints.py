@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from tests.acceptance.job import Job, wait_for
-from tests.monitoring_stack import promtool
-from tests.toxiproxy import Proxy, free_port, through
+from tests.support.monitoring_stack import promtool
+from tests.support.toxiproxy import Proxy, free_port, through
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ import yaml
 
 from tests.acceptance.conftest import USERS
 from tests.acceptance.job import Job
-from tests.class_archive import java_environment
-from tests.deployment import image_files
-from tests.documents import ROOT
-from tests.kubelet import Kubelet, kubelet
-from tests.toxiproxy import free_port
+from tests.support.class_archive import java_environment
+from tests.support.deployment import image_files
+from tests.support.documents import ROOT
+from tests.support.kubelet import Kubelet, kubelet
+from tests.support.toxiproxy import free_port
 
 _SUBMIT = Path(pyspark.__file__).parent / "bin" / "spark-submit"
 _TIMEOUT_SECONDS = 360.0

@@ -14,8 +14,8 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from tests.acceptance.job import Job, wait_for
-from tests.database_rights import DOCUMENT, documented_rights, used_rights
-from tests.mongo_doors import run_script
+from tests.support.database_rights import DOCUMENT, documented_rights, used_rights
+from tests.support.mongo_doors import run_script
 
 SERVICE, CURSOR = documented_rights("healthAnalytics"), documented_rights("healthAnalyticsCursor")
 RECORDED = "tests/acceptance/recorded.py"

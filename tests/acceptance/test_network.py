@@ -14,8 +14,8 @@ import pytest
 from bson import ObjectId
 
 from tests.acceptance.job import TIMEOUT_SECONDS, Job, wait_for
-from tests.mongo_doors import SecureDoor
-from tests.toxiproxy import Proxy, Toxiproxy, host_of, through
+from tests.support.mongo_doors import SecureDoor
+from tests.support.toxiproxy import Proxy, Toxiproxy, host_of, through
 
 # A command is given up after two seconds, a batch after two tries.
 IMPATIENT = {

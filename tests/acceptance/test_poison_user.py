@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 from bson import ObjectId
 
 from tests.acceptance.job import Job
-from tests.compare import assert_same_analytics
-from tests.reference import reference_analytics
+from tests.support.compare import assert_same_analytics
+from tests.support.reference import reference_analytics
 
 USERS = 3
 # One failed batch; then halves of 3 with 1 or 2 in them, at worst one after the other, and the last goes on.

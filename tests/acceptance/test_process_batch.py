@@ -11,7 +11,7 @@ from typing import Any
 from bson import ObjectId
 
 from tests.acceptance.job import Job, wait_for
-from tests.fake_backend import TOKEN, FakeBackend
+from tests.support.fake_backend import TOKEN, FakeBackend
 
 _YEARS_AGO = datetime(2021, 1, 1, tzinfo=timezone.utc)
 SHIMS = ("chmod", "stat", "ls", "readlink", "winutils")

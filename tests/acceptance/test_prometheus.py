@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from tests.acceptance.job import Job, wait_for
-from tests.documents import ROOT
-from tests.monitoring_stack import (
+from tests.support.documents import ROOT
+from tests.support.monitoring_stack import (
     FOREIGN,
     Server,
     alerts,
@@ -20,7 +20,7 @@ from tests.monitoring_stack import (
     prometheus,
     promtool,
 )
-from tests.toxiproxy import free_port
+from tests.support.toxiproxy import free_port
 
 
 def test_a_running_job_is_scraped_and_alerts_fire_and_resolve(job: Job) -> None:

@@ -16,10 +16,10 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, Job, wait_for
-from tests.canaries import canary, leaks, process_list, traces
-from tests.fake_backend import FakeBackend
-from tests.mongo_doors import PASSWORD, SecureDoor
-from tests.quoting_relay import quoting_relay
+from tests.support.canaries import canary, leaks, process_list, traces
+from tests.support.fake_backend import FakeBackend
+from tests.support.mongo_doors import PASSWORD, SecureDoor
+from tests.support.quoting_relay import quoting_relay
 
 UI_PAGES = ("environment/", "jobs/", "stages/", "executors/", "SQL/", "StreamingQuery/")
 

@@ -20,9 +20,9 @@ from dashboard.data.stock_data import StockData
 from pipelines.stock.job import locked
 from sources.stock.published_ranking import read_published
 from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, wait_for
-from tests.class_archive import java_environment
-from tests.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
-from tests.stock_shop import StockShop, StockTopics
+from tests.support.class_archive import java_environment
+from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
+from tests.support.stock_shop import StockShop, StockTopics
 
 _INTERVAL_SECONDS = 5.0
 

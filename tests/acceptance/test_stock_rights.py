@@ -15,11 +15,11 @@ from commands.checks.stock import NEEDED
 from dashboard.data.stock_data import Standing, StockData, open_stock_data
 from settings import load
 from tests.acceptance.job import Job
-from tests.database_rights import documented_rights, used_rights
-from tests.mongo_doors import run_script
-from tests.stock_database import shop_events, write_events
-from tests.stock_events import client, product, sale
-from tests.stock_shop import StockTopics
+from tests.support.database_rights import documented_rights, used_rights
+from tests.support.mongo_doors import run_script
+from tests.support.stock_database import shop_events, write_events
+from tests.support.stock_events import client, product, sale
+from tests.support.stock_shop import StockTopics
 
 _RECORDED = "tests/acceptance/recorded.py"
 _PIPELINE = documented_rights("stockPipeline", "stock_management")

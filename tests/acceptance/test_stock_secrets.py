@@ -11,10 +11,10 @@ from pymongo.database import Database
 
 from analytics.stock.rules import SALES
 from tests.acceptance.job import Job
-from tests.canaries import canary, leaks
-from tests.mongo_doors import PASSWORD, SecureDoor
-from tests.stock_events import product, sale
-from tests.stock_shop import StockTopics
+from tests.support.canaries import canary, leaks
+from tests.support.mongo_doors import PASSWORD, SecureDoor
+from tests.support.stock_events import product, sale
+from tests.support.stock_shop import StockTopics
 
 _LOGIN = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="app" password="{}";'
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.chaos.crash_loop import CrashTest, LoopFailedError
 from tests.chaos.servers import exit_in_order_on_sigterm, run_mongo_server
-from tests.toxiproxy import host_of, run_toxiproxy
+from tests.support.toxiproxy import host_of, run_toxiproxy
 
 
 def main() -> int:

@@ -25,7 +25,7 @@ from tests.chaos.servers import MongoServer
 from tests.chaos.supervisor import Supervisor
 from tests.chaos.tally import Tally
 from tests.chaos.workload import Workload
-from tests.toxiproxy import Proxy, through
+from tests.support.toxiproxy import Proxy, through
 
 _SETTLE_SECONDS = 300.0
 _LETTERS_SECONDS = 120.0

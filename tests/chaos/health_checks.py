@@ -14,9 +14,9 @@ from bson.json_util import JSONOptions
 from pymongo.database import Database
 
 from tests.chaos.journal import Journal
-from tests.compare import assert_same_analytics
-from tests.reference import reference_analytics
-from tests.reference_input import LIMITS, calendar_day, is_phone, usable_value
+from tests.support.compare import assert_same_analytics
+from tests.support.reference import reference_analytics
+from tests.support.reference_input import LIMITS, calendar_day, is_phone, usable_value
 
 Document = dict[str, Any]
 _LETTER_JSON = JSONOptions(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.toxiproxy import free_port
+from tests.support.toxiproxy import free_port
 
 _SCRIPT = Path(__file__).parents[2] / "script" / "mongo-server"
 

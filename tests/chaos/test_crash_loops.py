@@ -12,8 +12,8 @@ import pytest
 
 from tests.chaos.crash_loop import CrashTest
 from tests.chaos.servers import MongoServer, run_mongo_server
-from tests.missing import missing
-from tests.toxiproxy import Toxiproxy, host_of
+from tests.support.missing import missing
+from tests.support.toxiproxy import Toxiproxy, host_of
 
 LOOPS = int(os.environ.get("CRASHTEST_LOOPS", "6"))
 

@@ -9,7 +9,7 @@ import pytest
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
-from tests.stock_shop import StockShop, StockTopics
+from tests.support.stock_shop import StockShop, StockTopics
 
 
 @pytest.fixture

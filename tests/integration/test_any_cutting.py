@@ -21,9 +21,9 @@ from settings import load
 from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
 from sources.health.poll import MongoPoll
-from tests.compare import assert_same_analytics
-from tests.compiled import assert_later_batches_need_no_code
-from tests.reference import reference_analytics
+from tests.support.compare import assert_same_analytics
+from tests.support.compiled import assert_later_batches_need_no_code
+from tests.support.reference import reference_analytics
 from tests.unit.strategies import new_id, random_documents
 
 METRICS_FILE = "spark_analytics_metrics.prom"

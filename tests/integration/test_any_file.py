@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 
 from analytics.ecommerce.rules import RULES
 from pipelines.ecommerce.passed_over import shown_name
-from tests.odd_files import ends_of, odd_folder
-from tests.shop import Shop
+from tests.support.odd_files import ends_of, odd_folder
+from tests.support.shop import Shop
 
 
 def _bytes(raw: str | bytes | None) -> bytes:

@@ -18,10 +18,10 @@ from pyspark.sql import SparkSession
 from analytics.esports.rules import MATCHES
 from analytics.stock.rules import SALES
 from sinks.dead_letters import Letter
-from tests.arena import Arena, Topics, match
-from tests.odd_kafka import OddTopic
-from tests.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
-from tests.stock_shop import StockShop, StockTopics
+from tests.support.arena import Arena, Topics, match
+from tests.support.odd_kafka import OddTopic
+from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
+from tests.support.stock_shop import StockShop, StockTopics
 
 # So that what expires and what is read takes several batches.
 _AT_ONCE = 20

@@ -17,7 +17,7 @@ from commands.checks.result import CheckResult
 from settings import load
 from sinks.health.indexes import ensure_indexes
 from sources.health.poll import MongoPoll
-from tests.mongo_doors import SecureDoor, run_script
+from tests.support.mongo_doors import SecureDoor, run_script
 
 
 @pytest.fixture

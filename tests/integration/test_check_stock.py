@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from main import app
 from sinks.stock.schema import ensure_indexes
-from tests.kafka_servers import JARS, OwnBroker
-from tests.mongo_doors import run_script
-from tests.stock_shop import StockTopics
+from tests.support.kafka_servers import JARS, OwnBroker
+from tests.support.mongo_doors import run_script
+from tests.support.stock_shop import StockTopics
 
 Rows = Mapping[str, Mapping[str, str]]
 

@@ -13,9 +13,9 @@ from pyspark.sql import SparkSession
 
 from pipelines.health.upkeep.sweep import Sweep
 from pipelines.engine.stop_flag import StopFlag
-from tests.compare import assert_same_analytics
+from tests.support.compare import assert_same_analytics
 from tests.integration.test_any_cutting import pipeline
-from tests.reference import reference_analytics
+from tests.support.reference import reference_analytics
 from tests.unit.strategies import new_id
 
 _MEGABYTE = 1_000_000

@@ -23,9 +23,9 @@ from settings import load
 from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import connect, for_reading
 from simulation.health.population import PATTERN_USER_ID
-from tests.analytics_documents import analytics_documents
-from tests.mongo_doors import SecureDoor, run_script
-from tests.toxiproxy import Proxy, through
+from tests.support.analytics_documents import analytics_documents
+from tests.support.mongo_doors import SecureDoor, run_script
+from tests.support.toxiproxy import Proxy, through
 
 _USERS = 3
 _READS = ("find", "aggregate", "count")

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pipelines.ecommerce import batch
 from pipelines.engine.stop_flag import StopFlag
 from sinks.ecommerce.connection import server_time
-from tests.odd_letters import lay_odd_letters
-from tests.shop import Shop, event, events, minutes_ago
+from tests.support.odd_letters import lay_odd_letters
+from tests.support.shop import Shop, event, events, minutes_ago
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from sinks.ecommerce.staging import PIECE_ROWS
-from tests.compiled import assert_later_batches_need_no_code
-from tests.shop import HEADER, Shop, as_csv, event, events
+from tests.support.compiled import assert_later_batches_need_no_code
+from tests.support.shop import HEADER, Shop, as_csv, event, events
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import duckdb
 import pytest
 
 from sinks.parquet.compaction import compact
-from tests.documents import ROOT, blocks
-from tests.esports_dataset import Writer
+from tests.support.documents import ROOT, blocks
+from tests.support.esports_dataset import Writer
 
 _PAGE = [block for block in blocks(ROOT / "docs" / "esports.md") if block.language in ("python", "sql")]
 

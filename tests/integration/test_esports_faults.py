@@ -17,9 +17,9 @@ from contracts import ConfigurationError
 from pipelines.esports.job import EsportsPipeline, assemble
 from pipelines.engine.kafka_connector import wait_for_broker
 from pipelines.engine.stop_flag import StopFlag
-from tests.arena import Arena, Topics, match, player
-from tests.kafka_servers import OwnBroker
-from tests.odd_kafka import OddTopic
+from tests.support.arena import Arena, Topics, match, player
+from tests.support.kafka_servers import OwnBroker
+from tests.support.odd_kafka import OddTopic
 
 _PATIENCE_SECONDS = 180
 

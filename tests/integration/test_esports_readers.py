@@ -10,7 +10,7 @@ import pyarrow.dataset as ds
 from pyspark.sql import SparkSession
 
 from analytics.esports.rules import MATCHES
-from tests.arena import Arena, match
+from tests.support.arena import Arena, match
 
 
 def test_a_column_that_came_later_breaks_no_reader(arena: Arena, spark: SparkSession) -> None:

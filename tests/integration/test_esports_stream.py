@@ -11,10 +11,10 @@ from pyspark.sql import SparkSession
 import analytics.esports.rules
 from analytics.esports.rules import MATCHES, PLAYERS
 from sinks.dead_letters import DeadLetters
-from tests.arena import Arena, Topics, match, player
-from tests.compiled import assert_later_batches_need_no_code
-from tests.monitoring_stack import lacking_metrics
-from tests.odd_letters import lay_odd_letters
+from tests.support.arena import Arena, Topics, match, player
+from tests.support.compiled import assert_later_batches_need_no_code
+from tests.support.monitoring_stack import lacking_metrics
+from tests.support.odd_letters import lay_odd_letters
 
 
 def test_records_become_rows_with_their_origin(arena: Arena, capsys: pytest.CaptureFixture[str]) -> None:

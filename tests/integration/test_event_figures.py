@@ -20,10 +20,10 @@ from settings import load
 from sinks.ecommerce.schema import ensure_tables
 from sources.ecommerce import figures as event_figures
 from sources.ecommerce.figures import EventFigures, Spread, read_figures
-from tests.monitoring_stack import lacking_metrics, promtool
-from tests.postgres_servers import fresh_role
-from tests.shop import Shop, event, events
-from tests.shop_rows import insert_batch, insert_event
+from tests.support.monitoring_stack import lacking_metrics, promtool
+from tests.support.postgres_servers import fresh_role
+from tests.support.shop import Shop, event, events
+from tests.support.shop_rows import insert_batch, insert_event
 
 FIVE_MINUTES = timedelta(minutes=5)
 

@@ -26,9 +26,9 @@ from sinks.mongo_errors import is_transient_mongo
 from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
 from simulation.health.population import Population
-from tests.compare import assert_same_analytics
-from tests.reference import reference_analytics
-from tests.toxiproxy import free_port
+from tests.support.compare import assert_same_analytics
+from tests.support.reference import reference_analytics
+from tests.support.toxiproxy import free_port
 
 _USERS = 23
 

@@ -16,11 +16,11 @@ from pipelines.health.job import HealthPipeline
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.ticker import Ticker
 from retry import RetryPolicy
-from tests.compare import assert_same_analytics
+from tests.support.compare import assert_same_analytics
 from tests.integration.test_any_cutting import pipeline
-from tests.missing import missing
-from tests.reference import reference_analytics
-from tests.small_disk import SmallDisk, mounted
+from tests.support.missing import missing
+from tests.support.reference import reference_analytics
+from tests.support.small_disk import SmallDisk, mounted
 from tests.unit.strategies import new_id, random_documents
 
 

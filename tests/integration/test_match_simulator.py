@@ -13,7 +13,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from tests.arena import Topics
+from tests.support.arena import Topics
 
 ROOT = Path(__file__).parents[2]
 

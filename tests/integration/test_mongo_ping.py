@@ -9,7 +9,7 @@ import pytest
 from pymongo.errors import PyMongoError
 
 from sources.mongo_client import connect, ping
-from tests.toxiproxy import Proxy, through
+from tests.support.toxiproxy import Proxy, through
 
 TROUBLES: list[Callable[[Proxy], None]] = [Proxy.cut, Proxy.black_hole, Proxy.reset_peer]
 

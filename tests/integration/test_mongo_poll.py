@@ -21,7 +21,7 @@ from pymongo.database import Database
 from sources.mongo_client import MonotonicClock, ServerClock
 from sources.health.history import read_history
 from sources.health.poll import MongoPoll, PollPage
-from tests.poll_schedules import Action, Service, key_of, schedules
+from tests.support.poll_schedules import Action, Service, key_of, schedules
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 MS = timedelta(milliseconds=1)

@@ -10,7 +10,7 @@ from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeou
 
 from sinks.mongo_errors import is_transient_mongo
 from sources.mongo_client import ServerClock, connect
-from tests.mongo_doors import PASSWORD, SecureDoor
+from tests.support.mongo_doors import PASSWORD, SecureDoor
 
 _TIMEOUT_MS = 10_000
 # A refusal comes at once; the driver goes on trying until then.

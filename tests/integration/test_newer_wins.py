@@ -33,7 +33,7 @@ from sinks.dead_letters import DeadLetters, Owner
 from sinks.health.indexes import ensure_indexes
 from sinks.health.mongo_upsert import upsert_newer
 from sources.mongo_client import MonotonicClock, ServerClock, for_reading
-from tests.turns import Turns
+from tests.support.turns import Turns
 
 USERS = sorted(ObjectId() for _ in range(3))
 # No documents are theirs: of the first not any more, of the others never.

@@ -24,9 +24,9 @@ from accounting.events import KINDS
 from accounting.outbox import FAILED, SENT, WAITING, Outbox
 from accounting.producer import make_producer
 from contracts import ConfigurationError, Product, Sale
-from tests.kafka_records import arrived
-from tests.kafka_servers import OwnBroker
-from tests.outbox import drain, sending
+from tests.support.kafka_records import arrived
+from tests.support.kafka_servers import OwnBroker
+from tests.support.outbox import drain, sending
 
 ROOT = Path(__file__).parents[2]
 _PATIENCE_SECONDS = 120

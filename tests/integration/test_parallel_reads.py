@@ -21,9 +21,9 @@ from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import MonotonicClock, ServerClock
 from sources.health.history import read_history
 from sources.health.poll import MongoPoll
-from tests.compare import assert_same_analytics
-from tests.reference import reference_analytics
-from tests.toxiproxy import Proxy, through
+from tests.support.compare import assert_same_analytics
+from tests.support.reference import reference_analytics
+from tests.support.toxiproxy import Proxy, through
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)

@@ -25,10 +25,10 @@ from analytics.esports.rules import DATASETS, MATCHES
 from contracts import AlreadyRunningError, ConfigurationError
 from sinks.parquet.generations import Generations
 from sinks.parquet.compaction import Compaction, compact
-from tests.arena import Arena
-from tests.arena import match as told
-from tests.esports_dataset import START, Writer, match
-from tests.power_cut import Disk
+from tests.support.arena import Arena
+from tests.support.arena import match as told
+from tests.support.esports_dataset import START, Writer, match
+from tests.support.power_cut import Disk
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,9 +18,9 @@ from pipelines.ecommerce.job import prepare_database
 from settings import load
 from sinks.ecommerce import connection as postgres_client
 from sinks.ecommerce.schema import ensure_tables
-from tests.postgres_servers import fresh_role
-from tests.shop import Shop, events
-from tests.toxiproxy import free_port
+from tests.support.postgres_servers import fresh_role
+from tests.support.shop import Shop, events
+from tests.support.toxiproxy import free_port
 
 LEAST = (
     "USAGE, CREATE ON SCHEMA public",

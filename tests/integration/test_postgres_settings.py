@@ -23,9 +23,9 @@ from pipelines.ecommerce.job import prepare_database
 from settings import load
 from sinks.ecommerce.connection import connect, transaction
 from sinks.ecommerce.staging import _copy, create_table, new_table
-from tests.pgbouncer import POOL_SIZE, pgbouncer
-from tests.postgres_servers import fresh_database, fresh_role
-from tests.shop import Shop, event, events
+from tests.support.pgbouncer import POOL_SIZE, pgbouncer
+from tests.support.postgres_servers import fresh_database, fresh_role
+from tests.support.shop import Shop, event, events
 
 # Each would change what is stored, read or kept, or would end a batch.
 ODD = {

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import ROOT
-from tests.toxiproxy import free_port
+from tests.support.documents import ROOT
+from tests.support.toxiproxy import free_port
 
 _PATIENCE_SECONDS = 120.0
 # Each leaves a process that has left its group, as a server does.
@@ -209,7 +209,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        hooks = "from tests.run_hooks import pytest_configure, pytest_unconfigure\n"
+        hooks = "from tests.support.run_hooks import pytest_configure, pytest_unconfigure\n"
         (folder / "conftest.py").write_text(hooks)
 
     def begin(self, text: str, *options: str, ci: str = "") -> subprocess.Popen[str]:
@@ -234,7 +234,7 @@ def test_the_last_line_says_what_was_not_run(tmp_path: Path) -> None:
     run = Run(tmp_path)
     lacking = (
         "import pytest\n"
-        "from tests.missing import missing\n"
+        "from tests.support.missing import missing\n"
         "@pytest.mark.parametrize('n', range(3))\n"
         "def test_browser(n): missing('chromium was not found')\n"
         "def test_server(): missing('no real Kafka')\n"

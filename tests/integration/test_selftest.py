@@ -19,7 +19,7 @@ from pipelines.health.worked_example import EXPECTED, found_figures
 from settings import load
 from sources.mongo_client import MonotonicClock, ServerClock
 from sources.health.poll import MongoPoll
-from tests.mongo_doors import SecureDoor, run_script
+from tests.support.mongo_doors import SecureDoor, run_script
 
 
 class Bench:

@@ -19,11 +19,11 @@ from pipelines.health.job import HealthPipeline
 from pipelines.engine.stop_flag import StopFlag
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import connect
-from tests.compare import assert_same_analytics
+from tests.support.compare import assert_same_analytics
 from tests.integration.test_any_cutting import pipeline
-from tests.mongo_answers import Answers, answering
-from tests.reference import reference_analytics
-from tests.toxiproxy import host_of
+from tests.support.mongo_answers import Answers, answering
+from tests.support.reference import reference_analytics
+from tests.support.toxiproxy import host_of
 from tests.unit.strategies import new_id, random_documents
 
 NOT_PRIMARY = (10107, "not primary")

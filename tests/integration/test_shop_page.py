@@ -16,9 +16,9 @@ from dashboard.data.remembered import Remembered
 from dashboard.data.shop import QUERIES, ShopData
 from dashboard.ecommerce import shop
 from sinks.ecommerce.schema import ensure_tables
-from tests.postgres_servers import fresh_role
-from tests.shop_rows import insert_batch, insert_event
-from tests.toxiproxy import Toxiproxy, free_port
+from tests.support.postgres_servers import fresh_role
+from tests.support.shop_rows import insert_batch, insert_event
+from tests.support.toxiproxy import Toxiproxy, free_port
 from tests.unit.dashboard.conftest import keep_main_module  # noqa: F401 - a fixture
 from tests.unit.dashboard.shown import charts, show, texts
 

@@ -24,7 +24,7 @@ from pipelines.stock.writer import Outcome, StockWriter
 from sinks.stock.ledger import BatchKey, StaleReadError
 from sinks.stream_letters import RejectedRecord
 from sources.mongo_client import connect
-from tests.stock_events import (
+from tests.support.stock_events import (
     FORMULAS,
     START,
     CrashError,
@@ -35,7 +35,7 @@ from tests.stock_events import (
     row,
     sale,
 )
-from tests.stock_server import (
+from tests.support.stock_server import (
     DIES,
     LATE,
     REFUSED,

@@ -21,12 +21,12 @@ from accounting.outbox import WAITING, Outbox
 from contracts import Sale
 from dashboard.data.stock_data import StockData
 from pipelines.engine.stop_flag import StopFlag
-from tests.kafka_records import arrived
-from tests.kafka_servers import OwnBroker
-from tests.outbox import sending
-from tests.stock_events import assert_totals_are_the_sum_of_the_invoices, product, sale
-from tests.stock_shop import StockShop, StockTopics
-from tests.toxiproxy import Proxy, through
+from tests.support.kafka_records import arrived
+from tests.support.kafka_servers import OwnBroker
+from tests.support.outbox import sending
+from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, product, sale
+from tests.support.stock_shop import StockShop, StockTopics
+from tests.support.toxiproxy import Proxy, through
 
 _PATIENCE_SECONDS = 120
 

@@ -13,8 +13,8 @@ from accounting.outbox import Outbox
 from accounting.sample import sample_workbook
 from accounting.upload import upload
 from dashboard.data.stock_data import Standing, StockData
-from tests.outbox import drain, sending
-from tests.stock_shop import StockShop
+from tests.support.outbox import drain, sending
+from tests.support.stock_shop import StockShop
 
 _NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 

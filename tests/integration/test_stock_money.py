@@ -22,7 +22,7 @@ from retry import RetryPolicy
 from sinks.stock.ledger import BatchKey, Settled, StaleReadError
 from sources.mongo_client import connect
 from sources.stock.published_ranking import read_published
-from tests.stock_events import (
+from tests.support.stock_events import (
     FORMULAS,
     START,
     CrashError,
@@ -31,7 +31,7 @@ from tests.stock_events import (
     row,
     sale,
 )
-from tests.stock_server import LATE, Fault, FixedClock, Server
+from tests.support.stock_server import LATE, Fault, FixedClock, Server
 
 _GREATEST = 2**63 - 1
 

@@ -16,8 +16,8 @@ from pymongo.errors import AutoReconnect
 from contracts import UnavailableError
 from sinks.stock.publish_ranking import GRACE, Publication
 from sources.stock.published_ranking import read_published
-from tests.stock_events import CrashError, Crashing
-from tests.stock_server import LATE, Fault, Server
+from tests.support.stock_events import CrashError, Crashing
+from tests.support.stock_server import LATE, Fault, Server
 
 _NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
 _NAME = "product_winners"

@@ -16,12 +16,12 @@ from pyspark.sql import SparkSession
 from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from contracts import AlreadyRunningError
 from pipelines.engine.stop_flag import StopFlag
-from tests.compiled import assert_later_batches_need_no_code
-from tests.documents import ROOT, blocks
-from tests.monitoring_stack import lacking_metrics, promtool
-from tests.odd_letters import lay_odd_letters
-from tests.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
-from tests.stock_shop import StockShop
+from tests.support.compiled import assert_later_batches_need_no_code
+from tests.support.documents import ROOT, blocks
+from tests.support.monitoring_stack import lacking_metrics, promtool
+from tests.support.odd_letters import lay_odd_letters
+from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
+from tests.support.stock_shop import StockShop
 
 
 def test_events_become_collections(shop: StockShop) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, NetworkTimeout
 
-from tests.toxiproxy import Proxy, through
+from tests.support.toxiproxy import Proxy, through
 
 _TIMEOUT_MS = 1_000
 _OPTIONS = {

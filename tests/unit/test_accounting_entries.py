@@ -14,7 +14,7 @@ from accounting.entries import Entry, EntryError, read_client, read_product, rea
 from accounting.events import payload
 from analytics.stock.rules import judge
 from contracts import Client, Product, Sale
-from tests.stock_events import row
+from tests.support.stock_events import row
 
 _SALE = {"invoice_id": "I1", "client_id": "C1", "timestamp": "2026-01-31 14:30", "total_amount": "12.50"}
 _PRODUCT = {"product_id": "P1", "name": "Tea", "quantity": "5", "buy_price": "1.10", "sell_price": "2"}

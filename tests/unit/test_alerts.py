@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.documents import ROOT, anchors
-from tests.monitoring_stack import (
+from tests.support.documents import ROOT, anchors
+from tests.support.monitoring_stack import (
     DASHBOARDS,
     DEPLOY,
     RULES,

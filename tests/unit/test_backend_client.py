@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from sinks.health.backend_client import BackendClient, EventError, emit_url
 from sinks.health.circuit_breaker import CircuitBreaker
-from tests.fake_backend import TOKEN, FakeBackend
+from tests.support.fake_backend import TOKEN, FakeBackend
 
 USER = "507f1f77bcf86cd799439011"
 BODY = json.dumps({"userId": USER, "eventType": "analytics:update", "data": {"analytics": [{}]}}).encode()

@@ -18,7 +18,7 @@ from pymongo.errors import ServerSelectionTimeoutError
 from sinks.health.backend_client import BackendClient
 from sinks.health.backend_events import BackendEvents
 from sinks.health.circuit_breaker import CircuitBreaker
-from tests.fake_backend import TOKEN, FakeBackend
+from tests.support.fake_backend import TOKEN, FakeBackend
 from tests.unit.test_event_payloads import document
 
 THEN = datetime(2025, 7, 1, 12, tzinfo=timezone.utc)

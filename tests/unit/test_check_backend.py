@@ -9,7 +9,7 @@ import pytest
 from commands.checks.backend import answers
 from commands.checks.result import CheckResult
 from settings import load
-from tests.fake_backend import TOKEN, FakeBackend
+from tests.support.fake_backend import TOKEN, FakeBackend
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.class_archive import archive
+from tests.support.class_archive import archive
 
 
 def test_the_archive_holds_sparks_classes() -> None:

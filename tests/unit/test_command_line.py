@@ -13,7 +13,7 @@ from commands.common import guarded, parse_time, prepare
 from contracts import ConfigurationError, Rejected
 from main import app
 from sinks.dead_letters import DeadLetters
-from tests.odd_letters import lay_odd_letters
+from tests.support.odd_letters import lay_odd_letters
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=timezone.utc)
 

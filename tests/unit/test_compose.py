@@ -15,9 +15,9 @@ import yaml
 
 from main import app
 from simulation.ecommerce import events as event_generator
-from tests.deployment import DEPLOY, PROJECT_VERSION, last, stages, unknown_variables, validator
-from tests.documents import ROOT, blocks
-from tests.monitoring_stack import RULES, promtool
+from tests.support.deployment import DEPLOY, PROJECT_VERSION, last, stages, unknown_variables, validator
+from tests.support.documents import ROOT, blocks
+from tests.support.monitoring_stack import RULES, promtool
 
 _FILE = DEPLOY / "compose.yaml"
 _PASSWORDS = sorted(set(re.findall(r"\$\{(\w+)", _FILE.read_text())))

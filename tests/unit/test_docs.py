@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import process_batch
 from main import app
 from settings import Settings
-from tests.documents import ROOT, Block, anchors, blocks, links, markdown_files
+from tests.support.documents import ROOT, Block, anchors, blocks, links, markdown_files
 
 FILES = markdown_files()
 CODE = [block for file in FILES for block in blocks(file)]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.esports_dataset import Writer
+from tests.support.esports_dataset import Writer
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sinks.health.backend_payloads import MAX_BYTES, MAX_ITEMS, PayloadError, batch_updates
-from tests.client_page import ClientPage
-from tests.fake_backend import METRICS, PERIODS, FakeBackend, violations
-from tests.reference import reference_analytics
+from tests.support.client_page import ClientPage
+from tests.support.fake_backend import METRICS, PERIODS, FakeBackend, violations
+from tests.support.reference import reference_analytics
 from tests.unit.strategies import histories
 
 USER = ObjectId("507f1f77bcf86cd799439011")

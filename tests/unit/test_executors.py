@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.documents import ROOT
+from tests.support.documents import ROOT
 
 
 def _package(file: Path) -> bytes:

@@ -15,8 +15,8 @@ from analytics.health.documents import build_documents
 from analytics.health.compute import compute
 from analytics.health.history_table import history_table
 from analytics.health.validation import DayRules
-from tests.compare import assert_same_analytics
-from tests.reference import reference_analytics
+from tests.support.compare import assert_same_analytics
+from tests.support.reference import reference_analytics
 from tests.unit import worked_example as example
 from tests.unit.strategies import histories, new_id, random_documents
 

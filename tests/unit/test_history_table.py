@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from analytics.health.history_table import HISTORY_SCHEMA, history_table
 from analytics.health.validation import METRICS, REASONS, DayRules, check_document
-from tests.reference_input import LIMITS, accepted_days, usable_value
+from tests.support.reference_input import LIMITS, accepted_days, usable_value
 from tests.unit import worked_example as example
 from tests.unit.strategies import histories, new_id, random_documents
 

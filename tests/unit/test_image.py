@@ -17,7 +17,7 @@ import typer
 from main import app
 from pipelines.engine.kafka_connector import PACKAGE
 from settings import Settings
-from tests.deployment import (
+from tests.support.deployment import (
     DEPLOY,
     copy_files,
     image_files,
@@ -27,7 +27,7 @@ from tests.deployment import (
     validator,
     variables,
 )
-from tests.documents import ROOT
+from tests.support.documents import ROOT
 
 # Of the folder it runs in.
 _IMPORT_ALL = """

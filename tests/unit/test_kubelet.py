@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kubelet import selects
+from tests.support.kubelet import selects
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deployment import (
+from tests.support.deployment import (
     DEPLOY,
     PROJECT_VERSION,
     SETTINGS,
@@ -17,7 +17,7 @@ from tests.deployment import (
     variables,
     with_schemas,
 )
-from tests.documents import ROOT
+from tests.support.documents import ROOT
 
 _FOLDER = DEPLOY / "kubernetes"
 _APPLICATION: dict[str, Any] = yaml.safe_load((_FOLDER / "spark-application.yaml").read_text())

@@ -17,7 +17,7 @@ from contracts import BatchReport, WriteResult
 from monitoring.metric_registry import MAX_LABELS, MetricRegistry, clear
 from monitoring.metrics import Metrics
 from retry import RetryPolicy
-from tests.monitoring_stack import promtool
+from tests.support.monitoring_stack import promtool
 
 START = datetime(2025, 11, 21, 10, 0, tzinfo=timezone.utc)
 FILE = "spark_analytics_metrics.prom"

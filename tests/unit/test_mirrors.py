@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.documents import ROOT
-from tests.missing import missing
-from tests.toxiproxy import free_port
+from tests.support.documents import ROOT
+from tests.support.missing import missing
+from tests.support.toxiproxy import free_port
 
 _SCRIPT = ROOT / "script" / "mongo-server"
 _DEBIAN = 'ID=debian\nVERSION_CODENAME="bookworm"\n'

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sources.health.history import read_history
 from sources.health.poll import MongoPoll
-from tests.poll_schedules import Action, Service, schedules
+from tests.support.poll_schedules import Action, Service, schedules
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 # Types that mongomock can tell apart: it takes True for 1, and some types are no keys for it.

@@ -24,7 +24,7 @@ from analytics.texts import has_lone_surrogate, has_lone_surrogate_sql
 from analytics.times import read_time, time_sql
 from contracts import BLANKS, CORRUPT, EVENT_COLUMNS, Client, Product, Sale
 from sources.ecommerce.csv_reader import SCHEMA
-from tests.stock_events import TOPICS, client, product, sale
+from tests.support.stock_events import TOPICS, client, product, sale
 from tests.unit.test_ecommerce_rules import EVENT
 
 _NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)

@@ -16,7 +16,7 @@ from accounting.entries import Entry
 from accounting.upload import UploadReport, upload
 from accounting.workbook import COLUMNS, DETAILS, INVOICES
 from contracts import Sale
-from tests.odd_workbooks import Book, books
+from tests.support.odd_workbooks import Book, books
 
 
 class _Books:

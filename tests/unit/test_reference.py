@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from tests.compare import assert_same_analytics
-from tests.reference import Expected, reference_analytics
-from tests.reference_input import calendar_day
+from tests.support.compare import assert_same_analytics
+from tests.support.reference import Expected, reference_analytics
+from tests.support.reference_input import calendar_day
 from tests.unit import worked_example as example
 from tests.unit.strategies import new_id, random_documents
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import ROOT
+from tests.support.documents import ROOT
 
 UNIT = ROOT / "deploy" / "systemd" / "health-analytics.service"
 PLACE = "/opt/health-analytics"

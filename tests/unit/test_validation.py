@@ -14,7 +14,7 @@ from bson.tz_util import utc
 from analytics.health.history_table import history_table
 from analytics.health.validation import METRICS, REASONS, DayRules, check_document
 from contracts import ConfigurationError
-from tests.reference_input import LIMITS
+from tests.support.reference_input import LIMITS
 from tests.unit import worked_example as example
 from tests.unit.strategies import new_id, random_documents
 

@@ -23,7 +23,7 @@ from dashboard.data.remembered import Remembered
 from dashboard.esports import matches, players
 from dashboard.esports.matches import win_rates
 from sinks.parquet.compaction import compact
-from tests.esports_dataset import Writer, match
+from tests.support.esports_dataset import Writer, match
 from tests.unit.dashboard.shown import charts, show, texts
 
 _HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/p.png) [x](javascript:y) =1+1 :red[z]"

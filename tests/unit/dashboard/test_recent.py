@@ -12,7 +12,7 @@ from bson import ObjectId
 from dashboard.data import recent
 from dashboard.data.recent import Recent, read_recent
 from sources.mongo_client import connect
-from tests.analytics_documents import analytics_documents
+from tests.support.analytics_documents import analytics_documents
 
 _USERS = 3
 

@@ -25,8 +25,8 @@ from dashboard.stock import accountant, administrator, user
 from dashboard.stock.accountant import AccountantData
 from settings import load
 from sources.mongo_client import connect
-from tests.stock_database import shop_events, write_events
-from tests.stock_events import client, product, sale
+from tests.support.stock_database import shop_events, write_events
+from tests.support.stock_events import client, product, sale
 from tests.unit.dashboard.shown import Switch, charts, show, texts
 
 _PASSWORD = "correct horse"  # noqa: S105

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from tests.reference import Expected
+from tests.support.reference import Expected
 
 # What belongs to the run and not to the data.
 RUN_FIELDS = frozenset({"_id", "calculatedAt", "expiresAt", "metadata", "createdAt", "updatedAt"})

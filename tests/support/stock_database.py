@@ -13,7 +13,7 @@ from pipelines.stock.rankings import Rankings
 from pipelines.stock.writer import StockWriter
 from sinks.stock.ledger import BatchKey
 from sinks.stock.schema import ensure_indexes
-from tests.stock_events import FORMULAS, client, product, row, sale
+from tests.support.stock_events import FORMULAS, client, product, row, sale
 
 
 class _Clock:

@@ -15,7 +15,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from tests.reference_input import LIMITS, accepted_days, usable_value
+from tests.support.reference_input import LIMITS, accepted_days, usable_value
 
 Key = tuple[ObjectId, str, str]
 Days = dict[date, Fraction]

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from settings import Settings
-from tests.documents import ROOT
-from tests.missing import missing
+from tests.support.documents import ROOT
+from tests.support.missing import missing
 
 DEPLOY = ROOT / "deploy"
 PROJECT_VERSION = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[0]

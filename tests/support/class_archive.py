@@ -79,7 +79,7 @@ def _make(file: Path) -> None:
         "PYTHONPATH": str(_ROOT),
     }
     run = subprocess.run(
-        [sys.executable, "-m", "tests.class_archive"], env=environment, capture_output=True, check=False
+        [sys.executable, "-m", "tests.support.class_archive"], env=environment, capture_output=True, check=False
     )
     if run.returncode == 0 and unfinished.exists():
         unfinished.replace(file)

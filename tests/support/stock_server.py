@@ -16,7 +16,7 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect, BulkWriteError, PyMongoError, WTimeoutError
 
 from sources.stock.published_ranking import read_published
-from tests.stock_events import START, CrashError
+from tests.support.stock_events import START, CrashError
 
 DIES, LATE, UNCONFIRMED, REFUSED, STALLS = "dies", "late", "unconfirmed", "refused", "stalls"
 WRITES = frozenset({"insert_one", "insert_many", "bulk_write", "update_one", "update_many", "delete_many"})

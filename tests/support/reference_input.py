@@ -1,4 +1,4 @@
-"""Which documents count, written a second time from the contract: the input half of `tests.reference`."""
+"""Which documents count, written a second time from the contract: the input half of `tests.support.reference`."""
 
 from __future__ import annotations
 

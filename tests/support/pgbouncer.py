@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.missing import missing
-from tests.toxiproxy import free_port
+from tests.support.missing import missing
+from tests.support.toxiproxy import free_port
 
 # A batch holds two of them, and each of its tasks one.
 POOL_SIZE = 4

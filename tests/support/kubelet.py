@@ -22,8 +22,8 @@ from urllib.parse import parse_qs
 
 import yaml
 
-from tests.class_archive import java_environment
-from tests.deployment import copy_files, image_files, variables
+from tests.support.class_archive import java_environment
+from tests.support.deployment import copy_files, image_files, variables
 
 Manifest = dict[str, Any]
 _NAMESPACE = "/api/v1/namespaces/default/"

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyspark
 
-from tests.toxiproxy import free_port
+from tests.support.toxiproxy import free_port
 
 _HOME = Path(pyspark.__file__).parent
 _START_SECONDS = 120.0

@@ -8,7 +8,7 @@ from typing import Any
 
 from sources.mongo_client import connect
 from simulation.health.population import PATTERN_USER_ID, Population, worked_example
-from tests.reference import reference_analytics
+from tests.support.reference import reference_analytics
 
 _DAYS = 125
 

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from tests.documents import ROOT
+from tests.support.documents import ROOT
 
 DOCUMENT = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 # What MongoDB lets everybody do, or anybody who is known (manual, "privilege actions").

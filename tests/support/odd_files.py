@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts import EVENT_COLUMNS
-from tests.shop import HEADER, event
+from tests.support.shop import HEADER, event
 
 Row = Mapping[str, str]
 # Names of files are input too.

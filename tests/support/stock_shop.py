@@ -24,8 +24,8 @@ from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
 from sources.kafka_broker import KafkaBroker
 from sources.stock.published_ranking import read_published
-from tests.kafka_servers import JARS
-from tests.stock_events import kind_of
+from tests.support.kafka_servers import JARS
+from tests.support.stock_events import kind_of
 
 Value = Mapping[str, Any] | str | bytes | None
 _WAIT_SECONDS = 120

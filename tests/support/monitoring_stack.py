@@ -14,9 +14,9 @@ from typing import Any
 import requests
 import yaml
 
-from tests.documents import ROOT
-from tests.missing import missing
-from tests.toxiproxy import free_port
+from tests.support.documents import ROOT
+from tests.support.missing import missing
+from tests.support.toxiproxy import free_port
 
 DEPLOY = ROOT / "deploy" / "prometheus"
 RULES = sorted(DEPLOY.glob("*.rules.yml"))

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.missing import IN_CI, not_run
+from tests.support.missing import IN_CI, not_run
 
 
 def pytest_configure() -> None:
