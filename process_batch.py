@@ -13,12 +13,12 @@ from typing import Annotated, Any
 
 import typer
 
+from commands.batch_results import print_results
 from commands.common import guarded, parse_time, prepare, speaker
 from commands.terminal import console, progress
 from monitoring.logs import mask_uncaught
-from commands.batch_results import print_results
-from pipelines.health.job import HealthPipeline, open_pipeline
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.job import HealthPipeline, open_pipeline
 
 _SHOWN_USERS = 5
 

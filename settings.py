@@ -19,7 +19,8 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contracts import PHONE_SOURCES, ConfigurationError
+from contracts import ConfigurationError
+from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveSeconds = Annotated[float, Field(gt=0)]
@@ -45,7 +46,7 @@ def _known_zone(name: str) -> str:
 
 def _own_collection(name: str) -> str:
     # The service deletes what it did not compute itself from the collection it writes to.
-    if name in ("healthmetrics", "analytics_checkpoints") or name.startswith("system.") or "$" in name:
+    if name in (SOURCE_COLLECTION, CHECKPOINT_COLLECTION) or name.startswith("system.") or "$" in name:
         raise ValueError(
             f"{name!r} cannot hold results: choose a collection that only this service writes to"
         )
@@ -108,7 +109,7 @@ class Settings(BaseSettings):
 
     mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] = SecretStr("mongodb://localhost:27017")
     mongo_db_name: str = "health-metrics"
-    analytics_collection: Annotated[str, AfterValidator(_own_collection)] = "analytics"
+    analytics_collection: Annotated[str, AfterValidator(_own_collection)] = RESULTS_COLLECTION
     mongo_timeout_seconds: PositiveSeconds = 30.0
     dashboard_mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] | None = None
     manage_source_index: bool = True

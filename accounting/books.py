@@ -11,7 +11,7 @@ from typing import Final
 from accounting.database import BooksDatabase
 from accounting.entries import Entry
 from accounting.events import key_of, kind_of, payload, time_text
-from contracts import Client, Product, Sale
+from contracts.stock import Client, Product, Sale
 
 ACCEPTED: Final = "accepted"
 ALREADY_THERE: Final = "already there"

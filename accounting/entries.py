@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from analytics.stock.values import RefusedError, cents, day, identifier, moment, quantity, text, title
 from analytics.texts import shown, trimmed
-from contracts import Client, Product, Sale
+from contracts.stock import Client, Product, Sale
 
 T = TypeVar("T")
 Entry = Sale | Product | Client

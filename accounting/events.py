@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from accounting.entries import Entry
-from contracts import Product, Sale
+from contracts.stock import Product, Sale
 
 # Which topic an event goes to, by the setting's name.
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"

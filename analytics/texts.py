@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from contracts import BLANKS
+from contracts.texts import BLANKS
 
 _BREAKS = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
 _BROKEN = re.compile(f"[{BLANKS}]*[{_BREAKS}][{BLANKS}]*")

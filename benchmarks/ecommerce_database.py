@@ -10,7 +10,7 @@ from typing import Any, cast
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from contracts import EVENT_COLUMNS
+from contracts.ecommerce import EVENT_COLUMNS
 from sinks.ecommerce.schema import EVENTS, ensure_tables
 
 # What both the peers and the pipeline do with a staging table that has the events.

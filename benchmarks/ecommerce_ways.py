@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from benchmarks.ecommerce_database import INSERT, STAGING, jdbc_address
-from contracts import EVENT_COLUMNS, ConfigurationError
+from contracts import ConfigurationError
+from contracts.ecommerce import EVENT_COLUMNS
 from pipelines.ecommerce.job import assemble
 from pipelines.engine.stop_flag import StopFlag
 from settings import load

@@ -29,9 +29,9 @@ from rich.table import Table
 
 from analytics.esports.rules import MATCHES
 from monitoring import logs
-from pipelines.esports.job import assemble
 from pipelines.engine.kafka_connector import connector_conf
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.esports.job import assemble
 from session import build_session
 from settings import Settings, load
 from sources.kafka_stream import read_topics

@@ -18,16 +18,16 @@ from benchmarks import polars_peer
 from checkpoint.cursor import FileCursor
 from contracts import BatchReport
 from pipelines.engine.faults import Faults
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.batch import HealthBatch
 from pipelines.health.job import HealthPipeline, assemble
 from pipelines.health.recompute.on_driver import Compute, UserRecompute
-from pipelines.engine.stop_flag import StopFlag
 from retry import RetryPolicy
 from settings import load
 from sinks.dead_letters import DeadLetters
 from sinks.health.indexes import ensure_indexes
-from sources.mongo_client import MonotonicClock, ServerClock
 from sources.health.poll import MongoPoll
+from sources.mongo_client import MonotonicClock, ServerClock
 
 OVERLAP_SECONDS = 60
 

@@ -11,11 +11,9 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from analytics.health import anomaly
-from analytics.health import streak
-from analytics.health import trend
+from analytics.health import anomaly, streak, trend
 from analytics.health.schemas import LONGEST_RANGE_DAYS, RANGES, RELATIVE_TOLERANCE, RESULT_SCHEMA
-from analytics.health.validation import METRICS
+from contracts.health import METRICS
 
 _KEY = ["user", "metric"]
 _ABOVE = 1 + RELATIVE_TOLERANCE

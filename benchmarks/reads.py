@@ -10,9 +10,9 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from rich.table import Table
 
-from sources.mongo_client import PROJECTION
 from sources.health.history import read_history
 from sources.health.poll import MongoPoll
+from sources.mongo_client import PROJECTION
 
 READERS = (1, 2, 4)
 _PAGE = 10_000

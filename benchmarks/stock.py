@@ -30,7 +30,7 @@ from rich.table import Table
 from analytics.stock.rankings import LoyaltyRules, profit
 from benchmarks.connector_peer import PACKAGE
 from benchmarks.stock_seed import Seed, copy_sales, winners
-from contracts import Product, Sale
+from contracts.stock import Product, Sale
 from monitoring import logs
 from pipelines.engine.kafka_connector import connector_conf
 from pipelines.engine.stop_flag import StopFlag

@@ -11,10 +11,11 @@ import typer
 from checkpoint.timestamp_text import format_timestamp
 from commands.common import parse_time, prepare
 from commands.terminal import print_json, progress
-from pipelines.health.stores import SOURCE_COLLECTION, open_cursor
+from contracts.health import SOURCE_COLLECTION
+from pipelines.health.stores import open_cursor
 from settings import Settings
-from sources.mongo_client import ServerClock, connect
 from sources.health.inspection import Changes, count_changes
+from sources.mongo_client import ServerClock, connect
 
 app = typer.Typer(help="The cursor: from when on changes are processed.")
 

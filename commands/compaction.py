@@ -12,8 +12,8 @@ import typer
 
 from commands.terminal import print_json, progress
 from contracts import ConfigurationError, ServiceError
-from sinks.parquet.generations import Generations
 from sinks.parquet.compaction import Compaction, compact
+from sinks.parquet.generations import Generations
 
 KeepMinutes = Annotated[
     float, typer.Option(min=0, help="Files that were replaced stay so long for who still reads them.")

@@ -15,14 +15,14 @@ from analytics.health.validation import DayRules, count_left_out
 from commands.common import prepare
 from commands.inspect_tables import print_overview, print_user
 from commands.terminal import console, print_json, progress
-from contracts import PHONE_SOURCES, ConfigurationError
-from pipelines.health.stores import SOURCE_COLLECTION
 from commands.user_view import UserView, view_user
+from contracts import ConfigurationError
+from contracts.health import PHONE_SOURCES, SOURCE_COLLECTION
 from settings import Settings
 from sources.health.census import take_census
-from sources.mongo_client import ServerClock, connect
 from sources.health.inspection import field_range, find_stale, has_index_on, newest
 from sources.health.sample import newest_changes
+from sources.mongo_client import ServerClock, connect
 
 _DAYS, _DAYS_WHEN_NARROW, _NARROW = 30, 14, 80
 _NEWEST = 5

@@ -9,9 +9,10 @@ import typer
 
 from commands.common import prepare
 from commands.terminal import console, print_json, progress
+from contracts.health import SOURCE_COLLECTION
 from pipelines.health.demo.console import print_worked_example
 from pipelines.health.selftest import Outcome, run_selftest
-from pipelines.health.stores import SOURCE_COLLECTION, open_database
+from pipelines.health.stores import open_database
 from pipelines.health.worked_example import EXPECTED, found_figures
 from session import spark_session
 

@@ -15,10 +15,11 @@ from analytics.health.documents import midnight
 from analytics.health.history_table import history_table
 from analytics.health.schemas import RANGES
 from analytics.health.superseded import Superseded
-from analytics.health.validation import METRICS, DayRules, check_document
+from analytics.health.validation import DayRules, check_document
+from contracts.health import METRICS
 from pipelines.health.page_work import Piece
-from sources.mongo_client import for_reading
 from sources.health.history import read_history
+from sources.mongo_client import for_reading
 
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
 # Lists, because what is looked for in them may have no hash.

@@ -9,15 +9,14 @@ from concurrent.futures import Future
 from datetime import datetime, timezone
 from pathlib import Path
 
-from contracts import PHONE_SOURCES
+from contracts.health import PHONE_SOURCES, SOURCE_COLLECTION
 from monitoring import logs
-from pipelines.health.job import open_pipeline
-from pipelines.health.stores import SOURCE_COLLECTION
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.job import open_pipeline
 from pipelines.stock import demo as stock
 from settings import Settings, load
-from sources.mongo_client import connect
 from simulation.health.population import PATTERN_USER_ID, Population, worked_example
+from sources.mongo_client import connect
 
 _USERS = 14
 _DAYS = 150

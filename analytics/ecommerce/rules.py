@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 
 from analytics.texts import PLAIN_ID, is_float_sql, is_nothing_sql, is_visible_sql, trimmed_sql
 from analytics.times import time_sql
-from contracts import CORRUPT, EVENT_COLUMNS, MAX_RECORD_BYTES
+from contracts import CORRUPT
+from contracts.ecommerce import EVENT_COLUMNS, MAX_RECORD_BYTES
 
 # Spark fills it with the record's text when that has not as many fields as there are columns.
 RAW_TEXT = "_corrupt_record"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 
-from analytics.kafka_json import is_sound, parsed
 from analytics.esports.match_status import UNKNOWN, status_sql
+from analytics.kafka_json import is_sound, parsed
 from analytics.odd_json import is_odd, mended
 from analytics.texts import is_float_sql, is_nothing_sql, trimmed_sql
 from analytics.times import time_sql

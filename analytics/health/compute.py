@@ -14,14 +14,10 @@ from typing import Final
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from analytics.health import anomaly
-from analytics.health import percentile
-from analytics.health import rolling
-from analytics.health import streak
-from analytics.health import trend
+from analytics.health import anomaly, percentile, rolling, streak, trend
 from analytics.health.days import WHOLE
 from analytics.health.schemas import LONGEST_RANGE_DAYS, RANGES, RESULT_SCHEMA
-from analytics.health.validation import METRICS
+from contracts.health import METRICS
 
 # Up to here one task is faster than a shuffle (measured on two cores).
 ONE_PARTITION_USERS: Final = 100

@@ -14,23 +14,13 @@ import pyarrow as pa
 from bson.objectid import ObjectId
 
 from analytics.health.schemas import RANGES
+from contracts.health import METRICS
 
 LIFETIME: Final = timedelta(days=90)
 MAX_STREAK_DAYS: Final = 3650
 _PERIODS: Final = {"7day": "week", "30day": "month", "90day": "quarter"}
 _TREND_LIMITS: Final = (-100.0, 1000.0)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_NAMES: Final = {
-    "steps": "Steps",
-    "distance": "Distance",
-    "calories": "Calories",
-    "activeMinutes": "Active minutes",
-    "weight": "Weight",
-    "sleepHours": "Sleep",
-    "heartPoints": "Heart points",
-    "hydration": "Hydration",
-}
-
 _Row = Mapping[str, Any]
 
 
@@ -105,7 +95,7 @@ def _anomaly(row: _Row) -> dict[str, Any]:
         "deviation": deviation,
         "detectedAt": midnight(row["anomaly_day"]),
         "message": (
-            f"{_NAMES[row['metric']]} of {value:,.10g} on {midnight(row['anomaly_day']):%Y-%m-%d}: "
+            f"{METRICS[row['metric']].label} of {value:,.10g} on {midnight(row['anomaly_day']):%Y-%m-%d}: "
             f"{abs(deviation):.1f} standard deviations {direction} the usual {expected:,.5g}"
         ),
     }

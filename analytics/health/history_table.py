@@ -17,14 +17,14 @@ from bson.objectid import ObjectId
 
 from analytics.health.bson_order import sort_key
 from analytics.health.superseded import Superseded
-from analytics.health.validation import METRICS, DayRules, check_value, from_phone, metrics_of, place
+from analytics.health.validation import LIMITS, DayRules, check_value, from_phone, metrics_of, place
 from contracts import Document
 
 HISTORY_SCHEMA: Final = pa.schema(
     [
         pa.field("user", pa.int32(), nullable=False),
         pa.field("day", pa.int32(), nullable=False),
-        *(pa.field(name, pa.float64()) for name in METRICS),
+        *(pa.field(name, pa.float64()) for name in LIMITS),
     ]
 )
 
@@ -42,7 +42,7 @@ def history_table(
     superseded: Superseded | None = None,
 ) -> pa.Table:
     """The documents that count, as HISTORY_SCHEMA: `user` is an index into `users`, `day` is days since
-    1970-01-01, then the metrics of METRICS, null where the day has no usable value.
+    1970-01-01, then the metrics of LIMITS, null where the day has no usable value.
 
     Refused documents, those not from a phone, and those of other users are left out; of several
     documents on one day the one with the greater (updatedAt, _id) counts whole, and the others are
@@ -56,7 +56,7 @@ def history_table(
     columns = [
         pa.array([key >> _DAY_BITS for key in keys], pa.int32()),
         pa.array([(key & mask) - _DAY_SHIFT for key in keys], pa.int32()),
-        *(_column([m.get(name) for m in metrics], low, high) for name, (low, high) in METRICS.items()),
+        *(_column([m.get(name) for m in metrics], low, high) for name, (low, high) in LIMITS.items()),
     ]
     return pa.Table.from_arrays(columns, schema=HISTORY_SCHEMA)
 

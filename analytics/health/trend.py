@@ -7,12 +7,13 @@ from typing import Final
 
 from analytics.health.days import WHOLE
 from analytics.health.schemas import RELATIVE_TOLERANCE
+from contracts.health import METRICS
 
 TREND_PERCENT: Final = 5
 # A share of a mean of 1e-305 is beyond the doubles; the backend's model takes nothing below -100.
 CHANGE_LIMITS: Final = (-100.0, 1_000_000.0)
 # More weight is no improvement, less is none either: what is good depends on the person.
-NEUTRAL_METRICS: Final[Sequence[str]] = ("weight",)
+NEUTRAL_METRICS: Final[Sequence[str]] = [name for name, metric in METRICS.items() if metric.neutral]
 
 _THRESHOLD: Final = TREND_PERCENT * (1 + RELATIVE_TOLERANCE)
 

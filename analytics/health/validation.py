@@ -19,20 +19,11 @@ from bson.decimal128 import Decimal128
 from bson.objectid import ObjectId
 from bson.tz_util import utc as _BSON_UTC
 
-from contracts import PHONE_SOURCES, ConfigurationError, Document, Rejected
+from contracts import ConfigurationError, Document, Rejected
+from contracts.health import METRICS, PHONE_SOURCES
 
-# Smallest and greatest accepted value of each metric, in the order in which metrics are put out.
-# Units: steps, km, kcal, minutes, kg, hours, points, litres.
-METRICS: Final[dict[str, tuple[float, float]]] = {
-    "steps": (0.0, 100_000.0),
-    "distance": (0.0, 500.0),
-    "calories": (0.0, 10_000.0),
-    "activeMinutes": (0.0, 1_440.0),
-    "weight": (30.0, 300.0),
-    "sleepHours": (0.0, 24.0),
-    "heartPoints": (0.0, 500.0),
-    "hydration": (0.0, 10.0),
-}
+# Smallest and greatest accepted value of each metric. As doubles: comparing with them is faster.
+LIMITS: Final = {name: (float(metric.low), float(metric.high)) for name, metric in METRICS.items()}
 
 # The closed set of `Rejected.reason` (they become metric labels), each with its sentence for people.
 REASONS: Final[dict[str, str]] = {
@@ -137,7 +128,7 @@ def check_document(document: Document, rules: DayRules) -> Checked:
         return Checked(owner, day, _NO_VALUES, False, (refusal,))
     values: list[float | None] = []
     rejections: list[Rejected] = []
-    for name, (low, high) in METRICS.items():
+    for name, (low, high) in LIMITS.items():
         value, reason = check_value(metrics.get(name), low, high)
         values.append(value)
         if reason is not None:

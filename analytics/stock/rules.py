@@ -25,7 +25,8 @@ from analytics.stock.values import (
     title,
 )
 from analytics.texts import LONE_SURROGATE, has_lone_surrogate, is_float, trimmed
-from contracts import CORRUPT, Client, Product, Sale
+from contracts import CORRUPT
+from contracts.stock import Client, Product, Sale
 
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
 # All text: what is wrong with a value is told by a rule with a name, not by the parser.

@@ -17,12 +17,12 @@ from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from commands.checks.result import CheckResult, failed, ok, skipped, warning
 from commands.common import mongo_fault
-from pipelines.health.stores import SOURCE_COLLECTION
+from contracts.health import SOURCE_COLLECTION
 from settings import Settings
-from sinks.mongo_errors import is_unauthorized
 from sinks.health.indexes import duplicate_keys, missing_indexes
-from sources.mongo_client import ServerClock, connect, is_mongomock
+from sinks.mongo_errors import is_unauthorized
 from sources.health.poll import MongoPoll
+from sources.mongo_client import ServerClock, connect, is_mongomock
 
 _TIMEOUT_MS = 5_000
 _AUTHENTICATION_FAILED = 18

@@ -12,7 +12,7 @@ from analytics.health.midnights import look_at_midnights
 from analytics.health.validation import count_left_out
 from commands.checks.database import Database, has_user_index
 from commands.checks.result import CheckResult, ok, warning
-from contracts import is_unknown_source
+from contracts.health import is_unknown_source
 from sources.health.census import KINDS, Unseen, look_ahead, take_census
 from sources.health.owners import odd_owners
 from sources.health.sample import dates_of, newest_changes

@@ -16,8 +16,8 @@ from commands.checks.result import CheckResult, bounded, failed, ok, skipped, wa
 from contracts import ConfigurationError
 from settings import Settings
 from sinks.mongo_errors import is_unauthorized
-from sinks.stock.publish_ranking import POINTERS
 from sinks.stock.ledger import COLLECTION as LEDGER
+from sinks.stock.publish_ranking import POINTERS
 from sinks.stock.sales import COLLECTION as SALES
 from sinks.stock.schema import RISKS, WINNERS
 from sinks.stock.totals import CLIENTS, INVENTORY, TOTALS

@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
+from contracts.health import METRICS
 from dashboard import frame
 from dashboard.data.health_data import HealthData
 from dashboard.data.recent import LOOK_AT, Recent
-from dashboard.health.names import METRICS, SEVERITIES, metric_name
+from dashboard.health.names import SEVERITIES, metric_name
 from dashboard.health.tables import anomaly_chart, anomaly_table
 from dashboard.text import csv_bytes, day_text
 

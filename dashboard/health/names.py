@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-# metricType: (name, unit), in the order in which they are offered.
-METRICS: Final = {
-    "steps": ("Steps", "steps"),
-    "distance": ("Distance", "km"),
-    "calories": ("Calories", "kcal"),
-    "activeMinutes": ("Active minutes", "min"),
-    "heartPoints": ("Heart points", "points"),
-    "sleepHours": ("Sleep", "h"),
-    "weight": ("Weight", "kg"),
-    "hydration": ("Hydration", "l"),
-}
+from contracts.health import METRICS
+
 RANGES: Final = {"7day": "7 days", "30day": "30 days", "90day": "90 days"}
 # Worst first; the marks tell them apart without colour.
 SEVERITIES: Final = {"high": "▲\xa0high", "medium": "◆\xa0medium", "low": "●\xa0low"}
@@ -29,9 +20,9 @@ STATUSES: Final = {
 
 def metric_name(metric: str) -> str:
     """`Active minutes` for `activeMinutes`; an unknown one as it is."""
-    return METRICS[metric][0] if metric in METRICS else metric
+    return METRICS[metric].label if metric in METRICS else metric
 
 
 def unit(metric: str) -> str:
     """The unit of a metric; empty for an unknown one."""
-    return METRICS[metric][1] if metric in METRICS else ""
+    return METRICS[metric].unit if metric in METRICS else ""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from contracts.health import METRICS
 from dashboard import charts, frame
 from dashboard.data.health_data import HealthData
 from dashboard.data.recent import Recent
 from dashboard.data.user import Result, UserResults, daily_frame, streak_calendar
-from dashboard.health.names import METRICS, RANGES, SEVERITIES, TRENDS, metric_name, unit
+from dashboard.health.names import RANGES, SEVERITIES, TRENDS, metric_name, unit
 from dashboard.text import NBSP, ago, day_text, figure, plain, signed
 
 _OFFERED_USERS = 200

@@ -11,7 +11,7 @@ import streamlit as st
 from accounting.books import Books
 from accounting.entries import Entry, read_client, read_product
 from accounting.events import money_text
-from contracts import Client, Product
+from contracts.stock import Client, Product
 from dashboard.stock.forms import Filling, save
 from dashboard.text import plain
 

@@ -12,7 +12,7 @@ import streamlit as st
 from accounting.books import Books
 from accounting.entries import MAX_ITEMS, read_item, read_sale
 from accounting.events import money_text
-from contracts import Product, Sale
+from contracts.stock import Product, Sale
 from dashboard.stock.forms import Filling, save
 from dashboard.text import plain
 

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
-from contracts import BatchReport, is_unknown_source
+from contracts import BatchReport
+from contracts.health import is_unknown_source
 from monitoring.metrics import Metrics
 
 # Up to the largest overlap that makes sense; the default overlap is 60 s.

@@ -18,14 +18,15 @@ import psycopg
 from pyspark.sql import DataFrame, SparkSession
 
 from analytics.ecommerce.rules import WHOLE_FILES, judge
-from contracts import EVENT_COLUMNS, BatchReport, WriteResult, ends
+from contracts import BatchReport, WriteResult, ends
+from contracts.ecommerce import EVENT_COLUMNS
 from monitoring.logs import get_logger
 from pipelines.ecommerce.passed_over import shown_name
 from pipelines.engine.faults import Faults
 from pipelines.engine.reporting import StreamReporting
 from retry import RetryPolicy
-from sinks.ecommerce.connection import connect, is_transient_postgres, server_time, session, transaction
 from sinks.ecommerce.commit import Outcome, complete_batch, find_outcome, mark_reported
+from sinks.ecommerce.connection import connect, is_transient_postgres, server_time, session, transaction
 from sinks.ecommerce.insertion import Insertion, inserting_early
 from sinks.ecommerce.staging import (
     LostRowsError,

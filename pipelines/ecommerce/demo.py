@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Column, Table
 
-from contracts import EVENT_COLUMNS
+from contracts.ecommerce import EVENT_COLUMNS
 from monitoring import logs
 from pipelines.ecommerce.figures import load_figures, shown_figures
 from pipelines.ecommerce.job import EcommercePipeline, open_pipeline

@@ -22,21 +22,20 @@ from pipelines.ecommerce.letters import EventLetters
 from pipelines.ecommerce.passed_over import PassedOver
 from pipelines.engine.executors import ship_code
 from pipelines.engine.faults import Faults
-from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.reporting import StreamReporting
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.supervisor import BatchFunction, BatchStream, Supervisor
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings
 from sinks.ecommerce import connection as postgres_client
 from sinks.ecommerce import staging as postgres_staging
-from sinks.ecommerce.connection import session, wait_for_server
 from sinks.ecommerce.commit import Outcome
+from sinks.ecommerce.connection import session, wait_for_server
 from sinks.ecommerce.insertion import LATENCY_BOUNDS
 from sinks.ecommerce.needs import column_fault, missing_grants, place_fault
 from sinks.ecommerce.schema import ensure_tables
-from sources.ecommerce import csv_reader
-from sources.ecommerce import csv_records
+from sources.ecommerce import csv_reader, csv_records
 from sources.ecommerce.csv_files import new_files
 
 PIPELINE = "ecommerce"

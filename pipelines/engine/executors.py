@@ -9,15 +9,17 @@ from types import ModuleType
 from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 # What runs without a browser; the single modules beside the packages come too.
 PACKAGES = (
     "accounting",
     "analytics",
     "checkpoint",
     "commands",
+    "contracts",
     "monitoring",
     "pipelines",
+    "simulation",
     "sinks",
     "sources",
 )

@@ -11,9 +11,9 @@ from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
 from monitoring.batch_history import BatchHistory
-from monitoring.probe_server import Answer, HealthServer
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
+from monitoring.probe_server import Answer, HealthServer
 from monitoring.run_state import RunState
 from settings import Settings
 from sinks.dead_letters import DeadLetters

@@ -11,9 +11,9 @@ from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from monitoring.run_state import RunState
 from monitoring.stream_history import StreamHistory, stream_line
-from pipelines.engine.probes import HealthEndpoints, serving
 from pipelines.engine.letters_again import told_others
 from pipelines.engine.owners import owner_of
+from pipelines.engine.probes import HealthEndpoints, serving
 from settings import Settings
 from sinks.dead_letters import DeadLetters
 

@@ -26,12 +26,12 @@ from analytics.kafka_json import looks_like
 from checkpoint.atomic_file import read_file, write_atomically
 from contracts import CORRUPT, BatchReport, ServiceError, WriteResult, ends
 from monitoring.logs import get_logger
-from pipelines.esports.rows import Refusal, Written, ranges_condition, write_good
 from pipelines.engine.faults import Faults
 from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.topics import Reading, TopicInput, tell_lost
-from sinks.parquet.offset_ranges import OffsetRanges, Range
+from pipelines.esports.rows import Refusal, Written, ranges_condition, write_good
 from sinks.parquet.dataset import Ledger, ParquetDataset
+from sinks.parquet.offset_ranges import OffsetRanges, Range
 from sinks.stream_letters import RejectedRecord, as_letters
 from sources.kafka_broker import Place
 from sources.kafka_stream import Span

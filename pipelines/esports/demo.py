@@ -13,13 +13,13 @@ from rich.console import Console
 from analytics.esports.rules import DATASETS
 from monitoring import logs
 from monitoring.session_summary import SessionTotals
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.esports.feed import file_feed
 from pipelines.esports.job import EsportsPipeline, assemble, locked
-from pipelines.engine.stop_flag import StopFlag
 from session import spark_session
 from settings import Settings, load
-from simulation.esports.season import Season
 from simulation.esports.messages import SERIES, write_files
+from simulation.esports.season import Season
 
 _LIVE_SECONDS = 20.0
 _TICK_SECONDS = 0.5

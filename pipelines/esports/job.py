@@ -17,15 +17,15 @@ from contracts import AlreadyRunningError, ConfigurationError
 from monitoring.kafka_flow import KafkaFlow
 from monitoring.logs import get_logger
 from monitoring.query_metrics import measured_queries
-from pipelines.esports.batch import TopicBatch
-from pipelines.esports.feed import Feed, kafka_feed, missing_in
-from pipelines.esports.letters import RecordLetters
 from pipelines.engine.faults import Faults
 from pipelines.engine.kafka_connector import connector_conf, wait_for_broker
 from pipelines.engine.query_watch import QueryWatch
-from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.reporting import StreamReporting, open_stream_letters
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.supervisor import BatchFunction, BatchStream, Supervisor
+from pipelines.esports.batch import TopicBatch
+from pipelines.esports.feed import Feed, kafka_feed, missing_in
+from pipelines.esports.letters import RecordLetters
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings

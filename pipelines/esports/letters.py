@@ -11,12 +11,12 @@ from pyspark.sql import functions as F
 
 from analytics.esports.rules import Dataset, judge
 from monitoring.logs import get_logger
-from pipelines.esports.rows import write_good
 from pipelines.engine.faults import Faults
 from pipelines.engine.letters_again import try_again
+from pipelines.esports.rows import write_good
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
-from sinks.parquet.offset_ranges import Key, OffsetRanges
 from sinks.parquet.dataset import Ledger, ParquetDataset
+from sinks.parquet.offset_ranges import Key, OffsetRanges
 from sinks.stream_letters import RejectedRecord, records_of
 from sources.kafka_direct import records_table
 

@@ -15,20 +15,13 @@ from bson import ObjectId
 from analytics.health.superseded import Superseded
 from analytics.health.validation import check_document
 from checkpoint.store import CheckpointStore, CursorState
-from contracts import (
-    AccessDeniedError,
-    AlreadyRunningError,
-    BatchReport,
-    Clock,
-    FailedWrite,
-    ServiceError,
-)
+from contracts import AccessDeniedError, AlreadyRunningError, BatchReport, Clock, FailedWrite, ServiceError
 from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
-from pipelines.health.recompute.isolation import COMPUTATION_FAILED
-from pipelines.health.page_work import Piece
-from pipelines.health.recompute.on_driver import Recompute
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.page_work import Piece
+from pipelines.health.recompute.isolation import COMPUTATION_FAILED
+from pipelines.health.recompute.on_driver import Recompute
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_errors import denial, is_transient_mongo

@@ -16,8 +16,8 @@ from pymongo.collection import Collection
 from analytics.health.validation import check_document
 from contracts import Clock
 from monitoring.logs import get_logger
-from pipelines.health.recompute.isolation import COMPUTATION_FAILED, Isolation, is_of_the_data
 from pipelines.engine.letters_again import count_attempt, try_again
+from pipelines.health.recompute.isolation import COMPUTATION_FAILED, Isolation, is_of_the_data
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sources.mongo_client import for_reading
 

@@ -16,41 +16,42 @@ from pyspark.sql import SparkSession
 from analytics.health.superseded import Superseded
 from checkpoint.store import CheckpointStore
 from contracts import BatchReport
-from monitoring.health.audit_metrics import AuditMetrics
+from contracts.health import SOURCE_COLLECTION
 from monitoring.batch_history import BatchHistory, batch_line
+from monitoring.health.audit_metrics import AuditMetrics
 from monitoring.health.index_metrics import IndexMetrics
+from monitoring.health.poll_metrics import PollMetrics
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
-from monitoring.health.poll_metrics import PollMetrics
 from monitoring.query_metrics import measured_queries
 from monitoring.run_state import RunState
 from pipelines.engine.faults import Faults
-from pipelines.health.upkeep.audit import Audit
-from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECONDS, Backend
-from pipelines.health.batch import HealthBatch
-from pipelines.health.recompute.by_size import executors_from, piece_size, users_recompute
-from pipelines.health.dead_letter_retry import LetterRetry
-from pipelines.health.recompute.failures import Failures
-from pipelines.health.upkeep.full_pass import FullPass
-from pipelines.health.upkeep.indexes import IndexUpkeep
-from pipelines.health.recompute.isolation import Isolation
-from pipelines.health.upkeep.pass_progress import PassProgress
-from pipelines.health.stores import SOURCE_COLLECTION, open_cursor, open_database, open_letters
-from pipelines.health.upkeep.sweep import Sweep
-from pipelines.health.upkeep.writers_clocks import WritersClocks
-from pipelines.engine.probes import HealthEndpoints, serving
 from pipelines.engine.letters_again import told_others
 from pipelines.engine.owners import owner_of
+from pipelines.engine.probes import HealthEndpoints, serving
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.ticker import Ticker
+from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECONDS, Backend
+from pipelines.health.batch import HealthBatch
+from pipelines.health.dead_letter_retry import LetterRetry
+from pipelines.health.recompute.by_size import executors_from, piece_size, users_recompute
+from pipelines.health.recompute.failures import Failures
+from pipelines.health.recompute.isolation import Isolation
+from pipelines.health.stores import open_cursor, open_database, open_letters
+from pipelines.health.upkeep.audit import Audit
+from pipelines.health.upkeep.full_pass import FullPass
+from pipelines.health.upkeep.indexes import IndexUpkeep
+from pipelines.health.upkeep.pass_progress import PassProgress
+from pipelines.health.upkeep.sweep import Sweep
+from pipelines.health.upkeep.writers_clocks import WritersClocks
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings
 from sinks.dead_letters import DeadLetters
 from sinks.health.indexes import ensure_indexes
-from sources.mongo_client import MonotonicClock, for_reading, ping
 from sources.health.poll import MongoPoll
+from sources.mongo_client import MonotonicClock, for_reading, ping
 
 logger = get_logger(__name__)
 

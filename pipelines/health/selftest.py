@@ -22,9 +22,9 @@ from pyspark.sql import SparkSession
 from contracts import ConfigurationError
 from pipelines.health.recompute.on_driver import UserRecompute
 from settings import Settings
+from simulation.health.population import worked_example
 from sinks.mongo_errors import is_unauthorized
 from sources.mongo_client import MonotonicClock
-from simulation.health.population import worked_example
 
 # An id's first four bytes are its time; of the year 1970 no real one can be. The last four say when the user
 # was made, so that what a killed self-test left can be told from what a running one needs.

@@ -8,13 +8,11 @@ from checkpoint.cursor import FileCursor
 from checkpoint.mongo_cursor import MongoCursor
 from checkpoint.store import CheckpointStore
 from contracts import ConfigurationError
+from contracts.health import CHECKPOINT_COLLECTION
 from pipelines.engine.owners import owner_of
 from settings import Settings
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import MonotonicClock, ServerClock, connect, is_mongomock
-
-SOURCE_COLLECTION = "healthmetrics"
-CHECKPOINT_COLLECTION = "analytics_checkpoints"
 
 
 def open_database(settings: Settings) -> tuple[Any, MonotonicClock]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 LAST_DAY: Final = 15
-# Days 1 to 15 of one user's steps, without day 8 and with a spike on day 13 (simulation.health.population has them).
+# One user's steps, days 1 to 15 without day 8, with a spike on day 13 (simulation/health/population.py).
 EXPECTED: Final[Mapping[str, str]] = {
     "7-day average": "9771.43",
     "7 days before": "8750.00",

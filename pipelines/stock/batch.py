@@ -22,10 +22,10 @@ from analytics.stock.rules import INVENTORY, SALES
 from contracts import BatchReport, WriteResult, ends
 from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
-from pipelines.stock.rankings import Rankings
-from pipelines.stock.writer import Outcome, StockWriter
 from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.topics import Reading, TopicInput, read_expired, tell_lost
+from pipelines.stock.rankings import Rankings
+from pipelines.stock.writer import Outcome, StockWriter
 from retry import RetryPolicy
 from sinks.mongo_errors import is_transient_mongo
 from sinks.stock.archive import StockArchive

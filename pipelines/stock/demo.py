@@ -20,15 +20,15 @@ from rich.table import Column, Table
 
 from monitoring import logs
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.topics import Reading
 from pipelines.stock.job import StockPipeline, assemble, locked, open_archive, open_database
 from pipelines.stock.kafka_input import topics_of
-from pipelines.engine.topics import Reading
 from session import spark_session
 from settings import Settings, load
+from simulation.stock.shop import Event, Shop
 from sinks.stock.schema import RISKS, WINNERS
 from sources.kafka_stream import usable
 from sources.stock.published_ranking import read_published
-from simulation.stock.shop import Event, Shop
 
 _LIVE_SECONDS = 25.0
 _FILE_EVERY_SECONDS = 1.0

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from analytics.kafka_json import looks_like
 from analytics.stock.rules import EPOCH, judge, known_time, notes
-from contracts import CORRUPT, Client, Product, Sale
+from contracts import CORRUPT
+from contracts.stock import Client, Product, Sale
 from sinks.stock.ledger import BatchKey, Settled
 from sinks.stock.sales import SalesStore, StoredSale, digest
 from sinks.stream_letters import RejectedRecord

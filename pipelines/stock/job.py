@@ -14,8 +14,8 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from analytics.stock.rules import parse
 from analytics.stock.rankings import LoyaltyRules, RiskRules, profit
+from analytics.stock.rules import parse
 from checkpoint.lock import hold
 from monitoring.kafka_flow import KafkaFlow
 from monitoring.logs import get_logger
@@ -23,16 +23,16 @@ from monitoring.query_metrics import measured_queries
 from pipelines.engine.faults import Faults
 from pipelines.engine.kafka_connector import connector_conf, wait_for_broker
 from pipelines.engine.query_watch import QueryWatch
+from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.supervisor import BatchFunction, BatchStream, Supervisor
+from pipelines.engine.topics import TopicInput
 from pipelines.stock.batch import STREAM, StockBatch
 from pipelines.stock.kafka_input import open_input, require_topics, topics_of
 from pipelines.stock.letters import StockLetters
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.upkeep import Upkeep
 from pipelines.stock.writer import StockWriter
-from pipelines.engine.reporting import StreamReporting
-from pipelines.engine.supervisor import BatchFunction, BatchStream, Supervisor
-from pipelines.engine.topics import TopicInput
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts import EVENT_COLUMNS
+from contracts.ecommerce import EVENT_COLUMNS
 
 USERS = 1_000
 PURCHASE_PROBABILITY = 0.3

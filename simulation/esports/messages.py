@@ -1,4 +1,4 @@
-"""Invented esports messages, as files of JSON lines or to Kafka: `python -m simulation.esports.messages --help`.
+"""Invented esports messages, into files or Kafka: `python -m simulation.esports.messages --help`.
 
 The season's clock runs `--speed` times as fast as the real one. It begins a day back and never passes the
 present, so that no time lies in the future.
@@ -21,8 +21,8 @@ import typer
 from contracts import ServiceError
 from settings import load
 from simulation.esports.season import Message, Season, Topic
-from sources.esports.json_files import next_offset
 from simulation.kafka_sender import kafka_sender
+from sources.esports.json_files import next_offset
 
 SPEED = 60.0
 SERIES = 8

@@ -15,7 +15,7 @@ from typing import Any, Final
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from contracts import PHONE_SOURCES
+from contracts.health import PHONE_SOURCES
 
 PATTERN_USER_ID: Final = ObjectId("0123456789abcdef01234567")
 _PATTERN_STEPS: Final = (

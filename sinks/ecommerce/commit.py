@@ -11,7 +11,8 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from contracts import BLANKS, EVENT_COLUMNS
+from contracts.ecommerce import EVENT_COLUMNS
+from contracts.texts import BLANKS
 from sinks.ecommerce.connection import server_time
 from sinks.ecommerce.insertion import Insertion, Latency
 from sinks.ecommerce.schema import EVENTS, LEDGER

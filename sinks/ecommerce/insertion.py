@@ -15,7 +15,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from contracts import EVENT_COLUMNS
+from contracts.ecommerce import EVENT_COLUMNS
 from sinks.ecommerce.schema import EVENTS
 from sinks.ecommerce.staging import lock, pieces_of
 

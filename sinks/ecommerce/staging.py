@@ -22,7 +22,7 @@ from psycopg import sql
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from contracts import EVENT_COLUMNS, MAX_RECORD_BYTES
+from contracts.ecommerce import EVENT_COLUMNS, MAX_RECORD_BYTES
 from sinks.ecommerce.connection import connect, is_transient_state, session, transaction
 
 EVENT_TYPES = {

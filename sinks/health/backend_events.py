@@ -21,8 +21,8 @@ from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
 from sinks.health.backend_client import BackendClient, EventError
-from sinks.health.circuit_breaker import CircuitBreaker
 from sinks.health.backend_payloads import PayloadError, batch_updates
+from sinks.health.circuit_breaker import CircuitBreaker
 
 MAX_WAITING_USERS = 10_000
 _READ_SECONDS = 5.0

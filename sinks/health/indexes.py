@@ -14,8 +14,8 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from contracts import ConfigurationError, Document, UnavailableError
-from sinks.mongo_errors import is_unauthorized
 from sinks.health.stored_results import KEY, KEY_AND_DATE, key_of
+from sinks.mongo_errors import is_unauthorized
 
 # In this order because the backend owns a non-unique index on {userId, metricType, timeRange}, and a server
 # refuses two indexes with the same keys and other options.

@@ -21,8 +21,8 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DocumentTooLarge, InvalidOperation
 
 from contracts import EXAMPLES_EACH, Clock, Document, FailedWrite, UnavailableError, WriteResult
-from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write, write_errors
 from sinks.health.stored_results import KEY, delete_obsolete, key_of, outdated, wrong_dates
+from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write, write_errors
 
 _TRIES = 6
 _WAIT_SECONDS = 0.05

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from contracts import ServiceError
 from durable import sync_file, sync_folder
+from sinks.parquet.dataset import LEDGER, Ledger, read_ledger
 from sinks.parquet.generations import Generations
 from sinks.parquet.offset_ranges import OffsetRanges
-from sinks.parquet.dataset import LEDGER, Ledger, read_ledger
 
 LARGE_BYTES = 128 * 1024 * 1024
 KEEP_SECONDS = 3_600.0

@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sinks.parquet.offset_ranges import OffsetRanges
 from sinks.parquet.dataset import Ledger, ParquetDataset
+from sinks.parquet.offset_ranges import OffsetRanges
 
 DATASET = "events"
 _SCHEMA = pa.schema(

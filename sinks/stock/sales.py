@@ -15,7 +15,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, OperationFailure
 
-from contracts import Sale
+from contracts.stock import Sale
 from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write, is_unauthorized, write_errors
 from sinks.stock.ledger import StaleReadError
 

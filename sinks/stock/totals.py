@@ -22,7 +22,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from contracts import Client, Product
+from contracts.stock import Client, Product
 from sinks.stock.ledger import SealedBatch, StaleReadError
 from sinks.stock.sales import Sums, pieces, stale_or
 

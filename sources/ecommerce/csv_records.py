@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from contracts import MAX_RECORD_BYTES
+from contracts.ecommerce import MAX_RECORD_BYTES
 
 CHUNK_BYTES = 4 * 1024 * 1024
 LINE_ENDS = (b"\n", b"\r")

@@ -1,8 +1,7 @@
 """Files of JSON lines that stand in for Kafka: a folder is a topic, a line a record.
 
 As in Kafka's own segments, the number at the end of a file's name is the offset of its first line
-(`matches_20260131_120000_000000000500.jsonl` begins with the record 500); simulation/esports/messages.py names
-them so. There is one partition, 0.
+(`matches_20260131_120000_000000000500.jsonl` begins with the record 500). There is one partition, 0.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from pymongo.collection import Collection
 from pymongo.cursor import Cursor
 from pymongo.errors import ExecutionTimeout
 
-from sources.mongo_client import for_reading, is_mongomock
 from sources.health.inspection import newest_calculations
+from sources.mongo_client import for_reading, is_mongomock
 
 # What each kind means, for people.
 KINDS: Mapping[str, str] = {

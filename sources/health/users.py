@@ -13,7 +13,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from contracts import PHONE_SOURCES
+from contracts.health import PHONE_SOURCES
 from sources.mongo_client import for_reading
 
 _OF_A_USER = {"$match": {"userId": {"$type": "objectId"}}}

@@ -25,9 +25,9 @@ from pymongo import MongoClient
 
 from monitoring.batch_history import BatchHistory
 from monitoring.metrics import Metrics
+from simulation.health.population import PATTERN_USER_ID
 from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import connect
-from simulation.health.population import PATTERN_USER_ID
 from tests.support.analytics_documents import analytics_documents
 from tests.support.canaries import canary, leaks, process_list, traces
 from tests.support.class_archive import java_environment

@@ -15,12 +15,12 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from checkpoint.cursor import FileCursor
-from pipelines.health.job import HealthPipeline, assemble
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.job import HealthPipeline, assemble
 from settings import load
 from sinks.health.indexes import ensure_indexes
-from sources.mongo_client import MonotonicClock, ServerClock
 from sources.health.poll import MongoPoll
+from sources.mongo_client import MonotonicClock, ServerClock
 from tests.support.compare import assert_same_analytics
 from tests.support.compiled import assert_later_batches_need_no_code
 from tests.support.reference import reference_analytics

@@ -19,10 +19,11 @@ from pymongo.errors import DuplicateKeyError
 from pyspark.sql import SparkSession
 
 from analytics.health.bson_order import sort_key
-from analytics.health.validation import METRICS, DayRules, check_document
+from analytics.health.validation import DayRules, check_document
 from contracts import FailedWrite
-from pipelines.health.recompute.isolation import COMPUTATION_FAILED
+from contracts.health import METRICS
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.recompute.isolation import COMPUTATION_FAILED
 from sinks.dead_letters import DeadLetters
 from sources.health.census import take_census
 from sources.mongo_client import for_reading

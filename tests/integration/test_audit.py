@@ -11,8 +11,8 @@ from bson import ObjectId
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
-from pipelines.health.job import HealthPipeline
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.job import HealthPipeline
 from tests.integration.test_any_cutting import METRICS_FILE, pipeline
 from tests.unit.test_metrics import samples
 

@@ -11,10 +11,10 @@ from bson import ObjectId
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
-from pipelines.health.upkeep.sweep import Sweep
 from pipelines.engine.stop_flag import StopFlag
-from tests.support.compare import assert_same_analytics
+from pipelines.health.upkeep.sweep import Sweep
 from tests.integration.test_any_cutting import pipeline
+from tests.support.compare import assert_same_analytics
 from tests.support.reference import reference_analytics
 from tests.unit.strategies import new_id
 

@@ -20,9 +20,9 @@ from dashboard.data.health_data import HealthData
 from dashboard.data.recent import read_recent
 from dashboard.data.user import read_user
 from settings import load
+from simulation.health.population import PATTERN_USER_ID
 from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import connect, for_reading
-from simulation.health.population import PATTERN_USER_ID
 from tests.support.analytics_documents import analytics_documents
 from tests.support.mongo_doors import SecureDoor, run_script
 from tests.support.toxiproxy import Proxy, through

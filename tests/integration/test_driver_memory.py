@@ -14,15 +14,15 @@ from pyspark.sql import SparkSession
 
 from checkpoint.cursor import FileCursor
 from pipelines.engine.faults import Faults
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.batch import HealthBatch
 from pipelines.health.recompute.on_executors import ExecutorRecompute
-from pipelines.engine.stop_flag import StopFlag
 from retry import RetryPolicy
 from settings import load
 from sinks.dead_letters import DeadLetters
 from sinks.health.indexes import ensure_indexes
-from sources.mongo_client import MonotonicClock, ServerClock
 from sources.health.poll import MongoPoll
+from sources.mongo_client import MonotonicClock, ServerClock
 
 _PAGE = 250
 # The id of each user of a drain is remembered, with about 100 bytes, and pages differ a little in size; a

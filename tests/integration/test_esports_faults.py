@@ -14,9 +14,9 @@ from pyspark.sql import SparkSession
 
 from analytics.esports.rules import MATCHES, PLAYERS, Dataset
 from contracts import ConfigurationError
-from pipelines.esports.job import EsportsPipeline, assemble
 from pipelines.engine.kafka_connector import wait_for_broker
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.esports.job import EsportsPipeline, assemble
 from tests.support.arena import Arena, Topics, match, player
 from tests.support.kafka_servers import OwnBroker
 from tests.support.odd_kafka import OddTopic

@@ -16,16 +16,21 @@ from pymongo.errors import AutoReconnect
 from pyspark.sql import SparkSession
 
 from analytics.health.compute import compute
-from pipelines.health.recompute.executor_tasks import Calculation, failed_writes, read_partitions, write_partition
-from pipelines.health.recompute.on_executors import ExecutorRecompute
+from pipelines.health.recompute.executor_tasks import (
+    Calculation,
+    failed_writes,
+    read_partitions,
+    write_partition,
+)
 from pipelines.health.recompute.isolation import is_of_the_data
 from pipelines.health.recompute.on_driver import Recompute, UserRecompute
+from pipelines.health.recompute.on_executors import ExecutorRecompute
 from settings import Settings, load
-from sinks.dead_letters import DeadLetters, Owner
-from sinks.mongo_errors import is_transient_mongo
-from sinks.health.indexes import ensure_indexes
-from sources.mongo_client import MonotonicClock, ServerClock
 from simulation.health.population import Population
+from sinks.dead_letters import DeadLetters, Owner
+from sinks.health.indexes import ensure_indexes
+from sinks.mongo_errors import is_transient_mongo
+from sources.mongo_client import MonotonicClock, ServerClock
 from tests.support.compare import assert_same_analytics
 from tests.support.reference import reference_analytics
 from tests.support.toxiproxy import free_port

@@ -12,12 +12,12 @@ import pytest
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
-from pipelines.health.job import HealthPipeline
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.ticker import Ticker
+from pipelines.health.job import HealthPipeline
 from retry import RetryPolicy
-from tests.support.compare import assert_same_analytics
 from tests.integration.test_any_cutting import pipeline
+from tests.support.compare import assert_same_analytics
 from tests.support.missing import missing
 from tests.support.reference import reference_analytics
 from tests.support.small_disk import SmallDisk, mounted

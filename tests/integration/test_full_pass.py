@@ -15,10 +15,10 @@ from pymongo.database import Database
 from analytics.health.validation import DayRules
 from checkpoint.cursor import FileCursor
 from contracts import BatchReport, FailedWrite, WriteResult
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.recompute.on_driver import Recomputed, Step
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.pass_progress import PassProgress
-from pipelines.health.recompute.on_driver import Recomputed, Step
-from pipelines.engine.stop_flag import StopFlag
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import MonotonicClock, ServerClock
 

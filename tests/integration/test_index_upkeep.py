@@ -19,11 +19,11 @@ import pipelines.health.upkeep.indexes
 import sinks.health.indexes
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.metrics import Metrics
-from pipelines.health.upkeep.indexes import IndexUpkeep
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.upkeep.indexes import IndexUpkeep
 from sinks.health.indexes import ensure_indexes, missing_indexes, remove_duplicates
-from sources.mongo_client import for_reading
 from sources.health.poll import MongoPoll
+from sources.mongo_client import for_reading
 from tests.integration.test_any_cutting import pipeline
 from tests.unit.test_metrics import samples
 

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from contracts import ends
 from main import app
+from simulation.health.population import worked_example
 from sinks.health.indexes import ensure_indexes
 from sources.health.inspection import count_changes, field_range, find_stale, newest
 from sources.health.poll import MongoPoll
-from simulation.health.population import worked_example
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)

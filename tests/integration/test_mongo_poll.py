@@ -18,9 +18,9 @@ from pymongo import MongoClient, monitoring
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from sources.mongo_client import MonotonicClock, ServerClock
 from sources.health.history import read_history
 from sources.health.poll import MongoPoll, PollPage
+from sources.mongo_client import MonotonicClock, ServerClock
 from tests.support.poll_schedules import Action, Service, key_of, schedules
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)

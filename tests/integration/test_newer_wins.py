@@ -24,11 +24,11 @@ import pipelines.health.recompute.executor_tasks
 import pipelines.health.recompute.on_driver
 from analytics.health.schemas import RESULT_SCHEMA
 from checkpoint.cursor import FileCursor
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.recompute.executor_tasks import Calculation, write_partition
+from pipelines.health.recompute.on_driver import UserRecompute
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.pass_progress import PassProgress
-from pipelines.health.recompute.on_driver import UserRecompute
-from pipelines.engine.stop_flag import StopFlag
 from sinks.dead_letters import DeadLetters, Owner
 from sinks.health.indexes import ensure_indexes
 from sinks.health.mongo_upsert import upsert_newer

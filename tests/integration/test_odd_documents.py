@@ -17,17 +17,17 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from typer.testing import CliRunner
 
+from commands.batch_results import print_results
 from dashboard.data.recent import read_recent
 from dashboard.data.user import read_user
 from main import app
-from commands.batch_results import print_results
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline
 from pipelines.health.selftest import run_selftest
-from pipelines.engine.stop_flag import StopFlag
 from process_batch import first_users
 from sinks.health.indexes import ensure_indexes
-from sources.mongo_client import connect
 from sources.health.poll import MongoPoll
+from sources.mongo_client import connect
 from tests.integration.test_any_cutting import pipeline
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)

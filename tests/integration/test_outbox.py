@@ -23,7 +23,8 @@ from accounting.database import BooksDatabase
 from accounting.events import KINDS
 from accounting.outbox import FAILED, SENT, WAITING, Outbox
 from accounting.producer import make_producer
-from contracts import ConfigurationError, Product, Sale
+from contracts import ConfigurationError
+from contracts.stock import Product, Sale
 from tests.support.kafka_records import arrived
 from tests.support.kafka_servers import OwnBroker
 from tests.support.outbox import drain, sending

@@ -18,9 +18,9 @@ from pyspark.sql import SparkSession
 
 from pipelines.health.recompute.on_driver import UserRecompute
 from sinks.health.indexes import ensure_indexes
-from sources.mongo_client import MonotonicClock, ServerClock
 from sources.health.history import read_history
 from sources.health.poll import MongoPoll
+from sources.mongo_client import MonotonicClock, ServerClock
 from tests.support.compare import assert_same_analytics
 from tests.support.reference import reference_analytics
 from tests.support.toxiproxy import Proxy, through

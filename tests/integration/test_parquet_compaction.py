@@ -23,8 +23,8 @@ from pyspark.sql import SparkSession
 
 from analytics.esports.rules import DATASETS, MATCHES
 from contracts import AlreadyRunningError, ConfigurationError
-from sinks.parquet.generations import Generations
 from sinks.parquet.compaction import Compaction, compact
+from sinks.parquet.generations import Generations
 from tests.support.arena import Arena
 from tests.support.arena import match as told
 from tests.support.esports_dataset import START, Writer, match

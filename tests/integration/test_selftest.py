@@ -13,12 +13,12 @@ from pyspark.sql import SparkSession
 
 from contracts import ConfigurationError
 from pipelines.health import selftest
-from pipelines.health.selftest import Outcome, run_selftest
 from pipelines.health.recompute.on_driver import UserRecompute
+from pipelines.health.selftest import Outcome, run_selftest
 from pipelines.health.worked_example import EXPECTED, found_figures
 from settings import load
-from sources.mongo_client import MonotonicClock, ServerClock
 from sources.health.poll import MongoPoll
+from sources.mongo_client import MonotonicClock, ServerClock
 from tests.support.mongo_doors import SecureDoor, run_script
 
 

@@ -14,13 +14,13 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from contracts import AccessDeniedError
-from pipelines.health.recompute.isolation import COMPUTATION_FAILED
-from pipelines.health.job import HealthPipeline
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.job import HealthPipeline
+from pipelines.health.recompute.isolation import COMPUTATION_FAILED
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import connect
-from tests.support.compare import assert_same_analytics
 from tests.integration.test_any_cutting import pipeline
+from tests.support.compare import assert_same_analytics
 from tests.support.mongo_answers import Answers, answering
 from tests.support.reference import reference_analytics
 from tests.support.toxiproxy import host_of

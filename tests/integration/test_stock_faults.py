@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from accounting.books import ACCEPTED, Books
 from accounting.database import BooksDatabase
 from accounting.outbox import WAITING, Outbox
-from contracts import Sale
+from contracts.stock import Sale
 from dashboard.data.stock_data import StockData
 from pipelines.engine.stop_flag import StopFlag
 from tests.support.kafka_records import arrived

@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sources.mongo_client import connect
 from simulation.health.population import PATTERN_USER_ID, Population, worked_example
+from sources.mongo_client import connect
 from tests.support.reference import reference_analytics
 
 _DAYS = 125

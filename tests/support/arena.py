@@ -19,9 +19,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from pyspark.sql import SparkSession
 
 from analytics.esports.rules import DATASETS, Dataset
-from pipelines.esports.job import EsportsPipeline, assemble, assemble_retry
-from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.reporting import open_stream_letters
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.esports.job import EsportsPipeline, assemble, assemble_retry
 from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
 

@@ -23,8 +23,8 @@ from bson import ObjectId
 from filelock import FileLock
 from pyspark import SparkContext
 
-from pipelines.health.job import open_pipeline
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.job import open_pipeline
 from session import require_java
 from settings import load
 from simulation.health.population import worked_example
@@ -34,7 +34,7 @@ _SHORT_RUN = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # The launcher's small JVM has another class path, and would say so each time.
 _QUIET = "-Xlog:cds=off -Xlog:cds+dynamic=off"
 _STREAM_SECONDS = 4.0
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _LOG_SETTINGS = f"-Dlog4j2.configurationFile={(_ROOT / 'deploy' / 'spark' / 'log4j2.properties').as_uri()}"
 
 
@@ -79,7 +79,10 @@ def _make(file: Path) -> None:
         "PYTHONPATH": str(_ROOT),
     }
     run = subprocess.run(
-        [sys.executable, "-m", "tests.support.class_archive"], env=environment, capture_output=True, check=False
+        [sys.executable, "-m", "tests.support.class_archive"],
+        env=environment,
+        capture_output=True,
+        check=False,
     )
     if run.returncode == 0 and unfinished.exists():
         unfinished.replace(file)

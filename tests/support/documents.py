@@ -11,7 +11,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 _SKIPPED = {".venv", ".git", "node_modules", ".pytest_cache"}
 # What GitHub leaves out when it makes an anchor of a heading.
 _NOT_IN_ANCHOR = re.compile(r"[^\w\- ]")

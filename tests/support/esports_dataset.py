@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics.esports.rules import DATASETS, MATCHES, ORIGIN_FIELDS, Dataset
 from analytics.esports.match_status import UNKNOWN
-from sinks.parquet.generations import Generations
-from sinks.parquet.dataset import Ledger, ParquetDataset
+from analytics.esports.rules import DATASETS, MATCHES, ORIGIN_FIELDS, Dataset
 from simulation.esports.season import Message, Season
+from sinks.parquet.dataset import Ledger, ParquetDataset
+from sinks.parquet.generations import Generations
 
 START = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)
 _ARROW = {

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_SCRIPT = Path(__file__).parents[1] / "script" / "kafka-server"
+_SCRIPT = Path(__file__).parents[2] / "script" / "kafka-server"
 # The connector is fetched once for all test runs of this machine.
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
 JARS = _CACHE / "spark-health-analytics" / "kafka-connector"

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from pymongo import MongoClient
 from pymongo.uri_parser import parse_uri
 
-SCRIPT = Path(__file__).parents[1] / "script" / "mongo-server"
+SCRIPT = Path(__file__).parents[2] / "script" / "mongo-server"
 # Every character that has a meaning in an address.
 PASSWORD = "c4nary-p@ss/w:rd?%#&" + secrets.token_hex(8)
 KEY_PASSWORD = "k3y"  # noqa: S105 - script/mongo-server's certificate

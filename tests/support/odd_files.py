@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from contracts import EVENT_COLUMNS
+from contracts.ecommerce import EVENT_COLUMNS
 from tests.support.shop import HEADER, event
 
 Row = Mapping[str, str]

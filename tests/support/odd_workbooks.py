@@ -16,7 +16,7 @@ from openpyxl.cell.text import InlineFont
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, to_excel
 
 from accounting.workbook import COLUMNS, DETAILS, INVOICES
-from contracts import Sale
+from contracts.stock import Sale
 
 DAY = datetime(2026, 2, 1, 14, 30, tzinfo=timezone.utc)
 # What is in a cell, in which format, and what a person sees as a value; None: must be refused.

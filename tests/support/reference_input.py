@@ -1,4 +1,4 @@
-"""Which documents count, written a second time from the contract: the input half of `tests.support.reference`."""
+"""Which documents count, written a second time from the contract: the input half of reference.py."""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ from typing import Any
 import psycopg
 from pyspark.sql import SparkSession
 
-from contracts import EVENT_COLUMNS
+from contracts.ecommerce import EVENT_COLUMNS
 from pipelines.ecommerce.job import EcommercePipeline, assemble, prepare_database
-from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.reporting import open_stream_letters
+from pipelines.engine.stop_flag import StopFlag
 from settings import Settings, load
-from sinks.dead_letters import Letter
 from simulation.ecommerce.events import EventGenerator, event_id
+from sinks.dead_letters import Letter
 
 HEADER = ",".join(EVENT_COLUMNS)
 _generator = EventGenerator(seed=3)

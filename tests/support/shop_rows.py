@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from contracts import EVENT_COLUMNS
-from sinks.ecommerce.schema import ensure_tables
+from contracts.ecommerce import EVENT_COLUMNS
 from simulation.ecommerce.events import EventGenerator
+from sinks.ecommerce.schema import ensure_tables
 
 _MINUTES, _EVENTS_A_MINUTE = 60, 20
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from pymongo.database import Database
 
-from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from analytics.stock.rankings import LoyaltyRules, profit
+from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from sinks.stock.totals import StockFormulas
 
 TOPICS = {SALES: "topic-raw-sales", INVENTORY: "topic-inventory-updates", CLIENTS: "topic-clients"}
@@ -71,7 +71,7 @@ def kind_of(event: Mapping[str, Any]) -> str:
 
 
 def row(event: Mapping[str, Any], offset: int, partition: int = 0) -> dict[str, Any]:
-    """What `analytics.stock.rules.parse` makes of an event: all texts. Kafka's time is one second an offset."""
+    """What `parse` makes of an event: all texts. Kafka's time is one second an offset."""
     kind = kind_of(event)
     fields: dict[str, Any] = {name: _text(event.get(name)) for name in _FIELDS[kind]}
     if kind == SALES:

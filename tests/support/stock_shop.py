@@ -16,10 +16,10 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from analytics.stock.rules import CLIENTS, INVENTORY, SALES
+from pipelines.engine.reporting import open_stream_letters
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.stock.job import StockPipeline, assemble, assemble_retry, open_archive, open_database
 from pipelines.stock.kafka_input import open_input, require_topics
-from pipelines.engine.reporting import open_stream_letters
 from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
 from sources.kafka_broker import KafkaBroker

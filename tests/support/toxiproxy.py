@@ -14,7 +14,7 @@ from typing import Any
 
 from pymongo.uri_parser import parse_uri
 
-_SCRIPT = Path(__file__).parents[1] / "script" / "toxiproxy"
+_SCRIPT = Path(__file__).parents[2] / "script" / "toxiproxy"
 _START_SECONDS = 120.0
 _CALL_SECONDS = 60.0
 _DIRECTIONS = ("upstream", "downstream")

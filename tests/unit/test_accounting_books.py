@@ -20,7 +20,7 @@ from accounting.books import ACCEPTED, ALREADY_THERE, REJECTED, Books
 from accounting.database import BooksDatabase, BooksError
 from accounting.entries import Entry
 from accounting.outbox import FAILED, SENT, WAITING, Outbox
-from contracts import Client, Product, Sale
+from contracts.stock import Client, Product, Sale
 
 _NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from accounting.entries import Entry, EntryError, read_client, read_product, read_sale
 from accounting.events import payload
 from analytics.stock.rules import judge
-from contracts import Client, Product, Sale
+from contracts.stock import Client, Product, Sale
 from tests.support.stock_events import row
 
 _SALE = {"invoice_id": "I1", "client_id": "C1", "timestamp": "2026-01-31 14:30", "total_amount": "12.50"}

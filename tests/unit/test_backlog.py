@@ -14,9 +14,9 @@ from analytics.health.validation import DayRules
 from checkpoint.cursor import FileCursor
 from contracts import WriteResult
 from pipelines.engine.faults import Faults
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.batch import HealthBatch
 from pipelines.health.recompute.on_driver import Recomputed, Step
-from pipelines.engine.stop_flag import StopFlag
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sources.health.poll import MongoPoll

@@ -14,7 +14,8 @@ from accounting.database import BooksDatabase, BooksError
 from accounting.outbox import Outbox
 from commands.checks import kafka, stock
 from commands.checks.result import CheckResult
-from contracts import Client, ConfigurationError
+from contracts import ConfigurationError
+from contracts.stock import Client
 from main import app
 from pipelines.engine.kafka_connector import PACKAGE
 from settings import load

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import MAX_RECORD_BYTES
+from contracts.ecommerce import MAX_RECORD_BYTES
 from sources.ecommerce.csv_reader import WHOLE_FILE, _whole, read_file, wrong_header
 from sources.ecommerce.csv_records import CHUNK_BYTES, records_of
 

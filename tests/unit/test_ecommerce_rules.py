@@ -1,4 +1,4 @@
-"""The rules of analytics/ecommerce/rules.py, each with what it lets pass and what it refuses, at its limits."""
+"""E-commerce's rules, each with what it lets pass and what it refuses, at its limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from analytics.ecommerce.rules import RULES, SPARK_CONF, judge
-from contracts import EVENT_COLUMNS, MAX_RECORD_BYTES
+from contracts.ecommerce import EVENT_COLUMNS, MAX_RECORD_BYTES
 from sinks.ecommerce.staging import copy_line
 from sources.ecommerce.csv_reader import SCHEMA
 

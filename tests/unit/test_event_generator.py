@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts import EVENT_COLUMNS
+from contracts.ecommerce import EVENT_COLUMNS
 from simulation.ecommerce.events import EventGenerator, event_id, generate, write_file
 
 NOW = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from analytics.health.documents import build_documents
 from analytics.health.compute import compute
+from analytics.health.documents import build_documents
 from analytics.health.history_table import history_table
 from analytics.health.validation import DayRules
 from tests.support.compare import assert_same_analytics

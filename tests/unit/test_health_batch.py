@@ -16,9 +16,9 @@ from analytics.health.validation import DayRules
 from checkpoint.cursor import FILE_NAME, FileCursor
 from contracts import BatchReport, WriteResult
 from pipelines.engine.faults import Faults
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.batch import HealthBatch
 from pipelines.health.recompute.on_driver import Recomputed
-from pipelines.engine.stop_flag import StopFlag
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sources.health.poll import MongoPoll

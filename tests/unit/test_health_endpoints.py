@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from contracts import BatchReport, Rejected
 from monitoring.batch_history import BatchHistory
-from monitoring.probe_server import HealthServer
 from monitoring.metrics import Metrics
+from monitoring.probe_server import HealthServer
 from monitoring.run_state import STALL_SECONDS, RunState
 from pipelines.engine.probes import EXAMINED_LETTERS, Cached, HealthEndpoints, serving
 from settings import load

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.health.history_table import HISTORY_SCHEMA, history_table
-from analytics.health.validation import METRICS, REASONS, DayRules, check_document
+from analytics.health.validation import REASONS, DayRules, check_document
+from contracts.health import METRICS
 from tests.support.reference_input import LIMITS, accepted_days, usable_value
 from tests.unit import worked_example as example
 from tests.unit.strategies import histories, new_id, random_documents

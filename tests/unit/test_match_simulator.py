@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.esports.rules import MATCH_FIELDS, PLAYER_FIELDS
+from simulation.esports.messages import season_clock, write_files
 from simulation.esports.season import Message, Season
 from sources.esports.json_files import next_offset
-from simulation.esports.messages import season_clock, write_files
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)

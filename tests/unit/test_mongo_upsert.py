@@ -16,7 +16,8 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
 import sinks.health.mongo_upsert
-from contracts import Sale, UnavailableError, WriteResult
+from contracts import UnavailableError, WriteResult
+from contracts.stock import Sale
 from sinks.health.indexes import ensure_indexes
 from sinks.health.mongo_upsert import upsert_newer
 from sinks.stock.sales import SalesStore

@@ -22,7 +22,10 @@ from accounting.entries import EntryError, read_client, read_product, read_sale
 from analytics.esports.rules import KAFKA_SCHEMA, MATCHES, PLAYERS, Dataset
 from analytics.texts import has_lone_surrogate, has_lone_surrogate_sql
 from analytics.times import read_time, time_sql
-from contracts import BLANKS, CORRUPT, EVENT_COLUMNS, Client, Product, Sale
+from contracts import CORRUPT
+from contracts.ecommerce import EVENT_COLUMNS
+from contracts.stock import Client, Product, Sale
+from contracts.texts import BLANKS
 from sources.ecommerce.csv_reader import SCHEMA
 from tests.support.stock_events import TOPICS, client, product, sale
 from tests.unit.test_ecommerce_rules import EVENT

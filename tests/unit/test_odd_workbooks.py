@@ -15,7 +15,7 @@ from accounting.books import ACCEPTED, REJECTED, Verdict
 from accounting.entries import Entry
 from accounting.upload import UploadReport, upload
 from accounting.workbook import COLUMNS, DETAILS, INVOICES
-from contracts import Sale
+from contracts.stock import Sale
 from tests.support.odd_workbooks import Book, books
 
 

@@ -22,7 +22,7 @@ from accounting.books import Books
 from accounting.database import BooksDatabase
 from accounting.outbox import SENT, Outbox
 from accounting.sender import _Flight
-from contracts import Product
+from contracts.stock import Product
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 AWAY = KafkaError(KafkaError._MSG_TIMED_OUT)

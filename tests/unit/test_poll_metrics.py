@@ -12,8 +12,8 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from contracts import BatchReport
-from monitoring.metrics import Metrics
 from monitoring.health.poll_metrics import PollMetrics
+from monitoring.metrics import Metrics
 from pipelines.health.upkeep import writers_clocks
 from sources.health.census import Ahead
 from tests.unit.test_metrics import FILE, START, report, samples

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from analytics.stock.rules import judge, newest_possible
 from analytics.stock.values import RefusedError, cents, moment, quantity
-from contracts import CORRUPT, Client, Product, Sale
+from contracts import CORRUPT
+from contracts.stock import Client, Product, Sale
 from tests.support.stock_events import START, client, product, row, sale
 
 _NOW = START + timedelta(days=1)

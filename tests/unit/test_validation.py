@@ -12,8 +12,9 @@ from bson import DatetimeMS, Decimal128, Int64, Timestamp
 from bson.tz_util import utc
 
 from analytics.health.history_table import history_table
-from analytics.health.validation import METRICS, REASONS, DayRules, check_document
+from analytics.health.validation import REASONS, DayRules, check_document
 from contracts import ConfigurationError
+from contracts.health import METRICS
 from tests.support.reference_input import LIMITS
 from tests.unit import worked_example as example
 from tests.unit.strategies import new_id, random_documents
@@ -45,7 +46,7 @@ def test_the_metrics_and_their_order() -> None:
     assert list(METRICS) == [
         "steps", "distance", "calories", "activeMinutes", "weight", "sleepHours", "heartPoints", "hydration",
     ]  # fmt: skip
-    assert METRICS == LIMITS
+    assert {name: (metric.low, metric.high) for name, metric in METRICS.items()} == LIMITS
 
 
 @pytest.mark.parametrize("owner", [None, "absent"])
@@ -167,7 +168,7 @@ def test_a_bad_value_costs_only_itself(value: Any, reason: str) -> None:
 @pytest.mark.parametrize("name", METRICS)
 def test_both_ends_of_a_range_belong_to_it(name: str) -> None:
     """And the next doubles beyond do not."""
-    low, high = METRICS[name]
+    low, high = LIMITS[name]
     for inside in (low, high):
         assert _reasons(example.steps_document(1, 0, metrics={name: inside})) == []
     for outside in (math.nextafter(low, -math.inf), math.nextafter(high, math.inf)):

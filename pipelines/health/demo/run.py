@@ -10,16 +10,15 @@ from typing import Any
 
 from rich.console import Console
 
-from contracts import PHONE_SOURCES
+from contracts.health import PHONE_SOURCES, SOURCE_COLLECTION
 from monitoring import logs
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.demo.console import print_anomalies, print_worked_example
 from pipelines.health.demo.report import write_report
 from pipelines.health.job import HealthPipeline, open_pipeline
-from pipelines.health.stores import SOURCE_COLLECTION
-from pipelines.engine.stop_flag import StopFlag
 from settings import Settings, load
-from sources.mongo_client import connect
 from simulation.health.population import PATTERN_USER_ID, Population, worked_example
+from sources.mongo_client import connect
 
 _FOLDER = Path("demo")
 _USERS = 14

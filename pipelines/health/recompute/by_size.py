@@ -14,8 +14,8 @@ from pyspark.sql import SparkSession
 from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules
 from executor_wait import explained
-from pipelines.health.recompute.on_executors import ExecutorRecompute
 from pipelines.health.recompute.on_driver import Recompute, Recomputed, Step, UserRecompute, Written
+from pipelines.health.recompute.on_executors import ExecutorRecompute
 from settings import Settings
 from sources.mongo_client import MonotonicClock, is_mongomock
 

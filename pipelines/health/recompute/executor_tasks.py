@@ -24,14 +24,15 @@ from analytics.health.documents import build_documents
 from analytics.health.history_table import HISTORY_SCHEMA, history_table
 from analytics.health.schemas import RESULT_SCHEMA
 from analytics.health.superseded import LIMIT, Superseded
-from analytics.health.validation import METRICS, DayRules
-from contracts import PHONE_SOURCES, FailedWrite, ServiceError, WriteResult
+from analytics.health.validation import DayRules
+from contracts import FailedWrite, ServiceError, WriteResult
+from contracts.health import METRICS, PHONE_SOURCES
 from sinks.dead_letters import DeadLetters, Owner
-from sinks.mongo_errors import denial, is_transient_mongo
-from sinks.health.stored_results import KEY, delete_obsolete, stored_of
 from sinks.health.mongo_upsert import upsert_newer
-from sources.mongo_client import ServerClock, shared_client
+from sinks.health.stored_results import KEY, delete_obsolete, stored_of
+from sinks.mongo_errors import denial, is_transient_mongo
 from sources.health.history import read_history
+from sources.mongo_client import ServerClock, shared_client
 
 HISTORY_DDL: Final = ", ".join(["user int", "day int", *(f"{name} double" for name in METRICS)])
 # In the first row of some: the documents that lost their day (Superseded.packed), where they are asked for.

@@ -13,16 +13,17 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
-from analytics.health.documents import build_documents
 from analytics.health.compute import compute
+from analytics.health.documents import build_documents
 from analytics.health.history_table import history_table
 from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules
-from contracts import PHONE_SOURCES, FailedWrite, WriteResult
+from contracts import FailedWrite, WriteResult
+from contracts.health import PHONE_SOURCES
 from monitoring.logs import get_logger
 from sinks.health.mongo_upsert import upsert_newer
-from sources.mongo_client import MonotonicClock
 from sources.health.history import read_history
+from sources.mongo_client import MonotonicClock
 
 logger = get_logger(__name__)
 

@@ -28,6 +28,7 @@ from analytics.health.validation import DayRules
 from contracts import AccessDeniedError, ServiceError, WriteResult
 from monitoring.logs import get_logger
 from pipelines.engine.executors import send_code
+from pipelines.engine.owners import owner_of
 from pipelines.health.recompute.executor_tasks import (
     OUTCOME_DDL,
     SUPERSEDED,
@@ -37,7 +38,6 @@ from pipelines.health.recompute.executor_tasks import (
     write_partition,
 )
 from pipelines.health.recompute.on_driver import Recomputed, Step, Written
-from pipelines.engine.owners import owner_of
 from settings import Settings
 from sinks.health.stored_results import delete_obsolete
 from sources.mongo_client import MonotonicClock

@@ -10,13 +10,13 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from contracts import BatchReport, ends
-from pipelines.health.upkeep.pass_progress import PassProgress, UserIds
-from pipelines.health.recompute.on_driver import Recompute
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.recompute.on_driver import Recompute
+from pipelines.health.upkeep.pass_progress import PassProgress, UserIds
 from sinks.dead_letters import DeadLetters
 from sinks.health.stored_results import delete_obsolete
-from sources.mongo_client import MonotonicClock
 from sources.health.history import all_user_ids
+from sources.mongo_client import MonotonicClock
 
 
 class FullPass:

@@ -11,8 +11,8 @@ from pymongo.collection import Collection
 from contracts import ServiceError
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.logs import get_logger
-from sinks.mongo_errors import denial
 from sinks.health.indexes import Mended, ensure_indexes, missing_indexes
+from sinks.mongo_errors import denial
 from sources.health.poll import MongoPoll
 
 logger = get_logger(__name__)

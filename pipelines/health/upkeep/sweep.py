@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from monitoring.logs import get_logger
-from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.upkeep.full_pass import FullPass
 
 logger = get_logger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
-from monitoring.logs import get_logger
 from monitoring.health.poll_metrics import PollMetrics
+from monitoring.logs import get_logger
 from sources.health.census import look_ahead
 
 logger = get_logger(__name__)

@@ -18,8 +18,8 @@ from dashboard.data.remembered import Remembered
 from dashboard.health import anomalies, overview, pipeline, user
 from monitoring.batch_history import BatchHistory
 from monitoring.metrics import Metrics
-from sources.mongo_client import connect
 from simulation.health.population import PATTERN_USER_ID
+from sources.mongo_client import connect
 from tests.support.analytics_documents import analytics_documents
 from tests.unit.dashboard.batches import report
 from tests.unit.dashboard.shown import Switch, charts, show, texts

@@ -11,8 +11,8 @@ import pytest
 from bson import ObjectId
 
 from dashboard.data.user import daily_frame, read_user, streak_calendar
-from sources.mongo_client import connect
 from simulation.health.population import PATTERN_USER_ID
+from sources.mongo_client import connect
 from tests.support.analytics_documents import analytics_documents
 
 _USERS = 3

@@ -1,4 +1,4 @@
-"""What the parts of the service promise each other: values, protocols and error types.
+"""What the parts of every pipeline hand each other: documents, writes, and the report of a batch.
 
 Every datetime is timezone-aware UTC with millisecond precision unless a docstring says otherwise.
 """
@@ -8,34 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 Document = Mapping[str, Any]
-
-
-class ServiceError(Exception):
-    """Base of the errors whose message alone is meant for a person: what happened and the remedy."""
-
-
-class ConfigurationError(ServiceError):
-    """A setting or the machine is wrong; nothing was started. Exit code 2."""
-
-
-class AccessDeniedError(ConfigurationError):
-    """A server refused the credentials or the rights while running; waiting does not mend it. Exit code 2."""
-
-
-class AlreadyRunningError(ServiceError):
-    """Another process holds the checkpoint. Exit code 2."""
-
-
-class UnavailableError(ServiceError):
-    """A server stayed away for the whole retry policy; the cursor did not move."""
-
-
-class DeadLetterError(ServiceError):
-    """A dead letter could not be stored, so its batch must fail: nothing is dropped."""
 
 
 class Clock(Protocol):
@@ -102,77 +78,8 @@ class WriteResult:
         )
 
 
-# Whose documents count in the health pipeline, unless PHONE_SOURCES says otherwise.
-PHONE_SOURCES = ("googlefit", "manual")
-
-
-def is_unknown_source(reason: str) -> bool:
-    """Whether a document was left out because of a source that the contract does not name."""
-    return reason.startswith("source:") and reason != "source:import"
-
-
-# The columns of the e-commerce pipeline's CSV files, in their order.
-EVENT_COLUMNS = (
-    "event_id",
-    "user_id",
-    "product_id",
-    "product_name",
-    "product_category",
-    "event_type",
-    "price",
-    "event_timestamp",
-)
-# What means nothing at the ends of a text: white space of Unicode and Python, and the byte order mark.
-BLANKS = (
-    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
-    "\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-)
-# A longer record of a file is refused, and kept cut to one byte more.
-MAX_RECORD_BYTES = 65_536
 # The reason of records that could not be read at all; every other reason is a rule they broke.
 CORRUPT = "corrupt"
-
-
-@dataclass(frozen=True, slots=True)
-class Sale:
-    """An invoice of the stock pipeline: `amount` in cents, all of its items as (product id, pieces)."""
-
-    invoice_id: str
-    client_id: str
-    time: datetime
-    amount: int
-    items: tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A product as an inventory update describes it: prices in cents, days of UTC.
-
-    Of two updates of a product the one with the greater `order` is newer.
-    """
-
-    product_id: str
-    name: str
-    category: str | None
-    quantity: int
-    buy_price: int
-    sell_price: int
-    last_movement: date | None
-    expiry_date: date | None
-    batch_no: str | None
-    order: str
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A client's record: `opening` is the revenue in cents before the first invoice, `order` as above."""
-
-    client_id: str
-    name: str | None
-    email: str | None
-    phone: str | None
-    opening: int
-    order: str
 
 
 # What can become of a record that came in; in every pipeline each record has exactly one of these ends.

@@ -1,0 +1,45 @@
+"""What the parts of the service promise each other; what is of one system has a page of its own."""
+
+from contracts.batches import (
+    CORRUPT,
+    ENDS,
+    EXAMPLES_EACH,
+    BatchReport,
+    Clock,
+    Document,
+    FailedWrite,
+    Rejected,
+    WriteResult,
+    end_of,
+    ends,
+    most,
+)
+from contracts.errors import (
+    AccessDeniedError,
+    AlreadyRunningError,
+    ConfigurationError,
+    DeadLetterError,
+    ServiceError,
+    UnavailableError,
+)
+
+__all__ = [
+    "CORRUPT",
+    "ENDS",
+    "EXAMPLES_EACH",
+    "AccessDeniedError",
+    "AlreadyRunningError",
+    "BatchReport",
+    "Clock",
+    "ConfigurationError",
+    "DeadLetterError",
+    "Document",
+    "FailedWrite",
+    "Rejected",
+    "ServiceError",
+    "UnavailableError",
+    "WriteResult",
+    "end_of",
+    "ends",
+    "most",
+]

@@ -1,0 +1,27 @@
+"""Errors whose message alone is meant for a person."""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """Base of the errors whose message alone is meant for a person: what happened and the remedy."""
+
+
+class ConfigurationError(ServiceError):
+    """A setting or the machine is wrong; nothing was started. Exit code 2."""
+
+
+class AccessDeniedError(ConfigurationError):
+    """A server refused the credentials or the rights while running; waiting does not mend it. Exit code 2."""
+
+
+class AlreadyRunningError(ServiceError):
+    """Another process holds the checkpoint. Exit code 2."""
+
+
+class UnavailableError(ServiceError):
+    """A server stayed away for the whole retry policy; the cursor did not move."""
+
+
+class DeadLetterError(ServiceError):
+    """A dead letter could not be stored, so its batch must fail: nothing is dropped."""

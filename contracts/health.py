@@ -1,0 +1,46 @@
+"""The health documents as the existing backend writes and reads them: metrics, sources, collections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+# The backend's collections, and the one beside them in which the service keeps its cursor.
+SOURCE_COLLECTION: Final = "healthmetrics"
+RESULTS_COLLECTION: Final = "analytics"
+CHECKPOINT_COLLECTION: Final = "analytics_checkpoints"
+
+# Whose documents count in the health pipeline, unless PHONE_SOURCES says otherwise.
+PHONE_SOURCES = ("googlefit", "manual")
+
+
+def is_unknown_source(reason: str) -> bool:
+    """Whether a document was left out because of a source that the contract does not name."""
+    return reason.startswith("source:") and reason != "source:import"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric as people read it, and the smallest and greatest value that is accepted, in `unit`.
+
+    Of a `neutral` one neither more nor less is an improvement.
+    """
+
+    label: str
+    unit: str
+    low: float
+    high: float
+    neutral: bool = False
+
+
+# By metricType, in the order in which they are put out and offered. A new one is added here and nowhere else.
+METRICS: Final = {
+    "steps": Metric("Steps", "steps", 0, 100_000),
+    "distance": Metric("Distance", "km", 0, 500),
+    "calories": Metric("Calories", "kcal", 0, 10_000),
+    "activeMinutes": Metric("Active minutes", "min", 0, 1_440),
+    "weight": Metric("Weight", "kg", 30, 300, neutral=True),
+    "sleepHours": Metric("Sleep", "h", 0, 24),
+    "heartPoints": Metric("Heart points", "points", 0, 500),
+    "hydration": Metric("Hydration", "l", 0, 10),
+}
