@@ -23,6 +23,17 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class BatchKey:
+    """Spark's name for a micro-batch: numbers begin again with a new query."""
+
+    query_id: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.query_id}-{self.number:06d}"
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """One reason why a polled document, or one field of it, does not count.
 
