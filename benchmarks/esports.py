@@ -31,6 +31,7 @@ from analytics.esports.rules import MATCHES
 from monitoring import logs
 from pipelines.engine.kafka_connector import connector_conf
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.esports.feed import kafka_feed
 from pipelines.esports.job import assemble
 from session import build_session
 from settings import Settings, load
@@ -89,10 +90,10 @@ class Peers:
     def ours(self, topic: str) -> None:
         """The pipeline as it is."""
         given = self._settings.model_copy(update={"kafka_topic_matches": topic})
-        pipeline = assemble(given, self._spark, [MATCHES])
-        if not pipeline.once(StopFlag()):
+        feed = kafka_feed(given, self._spark)
+        if not assemble(given, self._spark, feed, [MATCHES]).once(StopFlag()):
             raise RuntimeError("the pipeline failed; its log says why")
-        pipeline.feed.broker.close()
+        feed.broker.close()
 
     def seed(self, topic: str) -> None:
         """Two counts and an append for each batch, and no check but for null."""

@@ -38,10 +38,11 @@ def start_stock_demo() -> Settings:
 
 def _trade(opened: Future[Settings], folder: tempfile.TemporaryDirectory[str]) -> None:
     try:
-        with stock.open_demo(stock.demo_settings(Path(folder.name))) as (job, trader):
+        settings = stock.demo_settings(Path(folder.name))
+        with stock.open_demo(settings) as (job, trader, _database):
             stop = StopFlag()
             threading.Thread(target=trader.trade, args=(stop, True), daemon=True).start()
-            opened.set_result(job.settings)
+            opened.set_result(settings)
             job.stream(stop)
     except Exception as error:
         if opened.done():

@@ -6,7 +6,7 @@ the checkpoint knows the topic's id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -58,16 +58,14 @@ class KafkaInput:
     explain: Callable[[str], str]
     _beyond: set[str] = field(default_factory=set)
 
-    def require(self) -> list[str]:
-        """The topics that do not exist."""
-        there = self.broker.topic_ids(self.topics)
-        return [topic for topic in self.topics if topic not in there]
+    def missing(self) -> str | None:
+        """One sentence that names the topics that do not exist, with the remedy; None when all do."""
+        return self._explained(self.broker.topic_ids(self.topics))
 
     def frame(self) -> DataFrame:
         """One stream over all of them, each from where it was left, or from its beginning if it is new."""
-        missing = self.require()
-        if missing:
-            raise UnavailableError(self.explain(" and ".join(missing)) + " It is looked for again and again.")
+        if missing := self.missing():
+            raise UnavailableError(f"{missing} It is looked for again and again.")
         known = self._know()
         places = self.broker.partitions(self.topics)
         starting = None if known.start is None else starting_offsets(places, known.start)
@@ -102,11 +100,8 @@ class KafkaInput:
     def verify(self, reading: Reading) -> None:
         """A topic's id never comes back: if it is as before, all was read from the same topic."""
         there = self.broker.topic_ids(self.topics)
-        missing = [topic for topic in self.topics if topic not in there]
-        if missing:
-            raise ServiceError(
-                self.explain(" and ".join(missing)) + " It was there before; the batch comes again."
-            )
+        if missing := self._explained(there):
+            raise ServiceError(f"{missing} It was there before; the batch comes again.")
         if any(after < first for first, after in reading.span.values()):
             there = self._numbered(there, reading.ids, {p: first for p, (first, _) in reading.span.items()})
         if _changed(reading.ids, there):
@@ -134,6 +129,10 @@ class KafkaInput:
     def ping(self) -> None:
         """Raises UnavailableError when no broker answers."""
         self.broker.ping()
+
+    def _explained(self, there: Container[str]) -> str | None:
+        missing = [topic for topic in self.topics if topic not in there]
+        return self.explain(" and ".join(missing)) if missing else None
 
     def _position(self, known: Known | None) -> Offsets:
         return position(self.checkpoint, self.topics) or (known and known.start) or {}

@@ -38,6 +38,10 @@ class QueryWatch:
         self._flow.up(stream, True)
         monitor_query_health(query, self._metrics[stream], self._backlog(stream))
 
+    def waiting(self, stream: str) -> int:
+        """How many records wait now. Raises what the source raises."""
+        return self._backlogs[stream]()
+
     def dead(self, stream: str) -> None:
         """The query died, or could not be started."""
         self._alive[stream] = False
@@ -60,7 +64,7 @@ class QueryWatch:
             return None
         self._asked[stream] = now
         try:
-            waiting = self._backlogs[stream]()
+            waiting = self.waiting(stream)
         except UnavailableError:
             # The health endpoints tell that Kafka is away.
             return None

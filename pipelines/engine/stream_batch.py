@@ -1,18 +1,20 @@
 """The order of a batch, the same for every pipeline that reads a stream.
 
-ledger → prepare (read, judge, stage) → dead letters → commit → report → note the report. Nothing counts
-before every refused record is a dead letter, and Spark takes the records as read only after `process` has
-returned. A batch that comes again because of a crash is known by the sink's ledger.
+ledger → read → prepare (judge, stage) → dead letters → commit → follow → report → note the report. Nothing
+counts before every refused record is a dead letter, and Spark takes the records as read only after `process`
+has returned. A batch that comes again because of a crash is known by the sink's ledger.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cache
 from itertools import islice
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from pyspark.sql import DataFrame
 
@@ -29,11 +31,11 @@ logger = get_logger(__name__)
 # Each letter holds up to 500 records; no more than these are in memory.
 _LETTERS_AT_ONCE = 50
 
-# Stores refused records as dead letters, ordered by source and reason; returns how many they were.
-Keep = Callable[[Iterable[RejectedRecord]], int]
+# Takes care of refused records, ordered by source and reason.
+Keep = Callable[[Iterable[RejectedRecord]], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Taken:
     """What became of a batch's records: each met one of the five ends in `contracts.ENDS`.
 
@@ -55,65 +57,79 @@ class Taken:
         return self.written + self.duplicates + self.superseded + sum(self.refused.values())
 
 
-class Prepared(Protocol):
-    """A batch that was read and judged, and of which nothing counts yet."""
+# What a system reads of a batch, and what it says of one that was taken.
+Rows = TypeVar("Rows")
+Done = TypeVar("Done", bound=Taken)
+Done_co = TypeVar("Done_co", bound=Taken, covariant=True)
+
+
+class Prepared(Protocol[Done_co]):
+    """A batch that was judged and staged, and of which nothing counts yet."""
 
     def refused(self) -> Iterable[RejectedRecord]:
         """The records that broke a rule, ordered by source and reason."""
         ...
 
-    def commit(self, keep: Keep, steps: Steps) -> Taken:
+    def commit(self, keep: Keep, steps: Steps) -> Done_co:
         """Let the others count, all or none, and note the batch in the ledger.
 
-        `keep` is for those that turn out to be refused only now. Raises what makes the batch come again.
+        `keep` is for records that turn out to be refused only now. What this raises makes the batch come
+        again.
         """
         ...
 
 
-class BatchWork(Protocol):
+class BatchWork(ABC, Generic[Rows, Done]):
     """What is one system's own in a batch. Each method may be called again after it failed."""
 
-    # What a letter calls a record's position: `offset` or `line`.
-    position: str
+    # What a letter calls a record's position.
+    position = "offset"
 
-    def known(self, key: BatchKey) -> Taken | None:
+    @abstractmethod
+    def known(self, key: BatchKey) -> Done | None:
         """What the ledger says of a batch that was committed before."""
-        ...
 
-    def prepare(self, frame: DataFrame, key: BatchKey, steps: Steps) -> AbstractContextManager[Prepared]:
-        """Read, judge and stage; what is staged is gone after the block, unless it was committed."""
-        ...
+    @abstractmethod
+    def read(self, frame: DataFrame, key: BatchKey) -> Rows:
+        """The batch's records, or how to get them; called once for all tries of a batch."""
 
-    def is_transient(self, error: BaseException) -> bool:
-        """Whether the same may succeed when it is simply done again."""
-        ...
+    @abstractmethod
+    def prepare(
+        self, rows: Rows, key: BatchKey | None, steps: Steps
+    ) -> AbstractContextManager[Prepared[Done]]:
+        """Judge and stage; what was staged and not committed is gone after the block.
 
-    def turn(self) -> AbstractContextManager[object]:
-        """Inside, nobody else of this process writes."""
-        ...
+        Without a `key` the rows are dead letters that are tried again; then no ledger notes them.
+        """
 
-    def follow(self, taken: Taken, steps: Steps) -> None:
-        """What follows each batch, also one that was known: readers see what it changed."""
-        ...
-
-    def tell_lost(self, taken: Taken, batch: str) -> None:
-        """Warn of records that were gone before they could be read, and count them."""
-        ...
-
+    @abstractmethod
     def mark_reported(self, key: BatchKey) -> None:
         """Note that log and metrics have the batch."""
-        ...
+
+    def is_transient(self, _error: BaseException) -> bool:
+        """Whether the same may succeed when it is simply done again."""
+        return False
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Inside, nothing else of this process writes."""
+        return nullcontext()
+
+    def follow(self, _taken: Done, _steps: Steps) -> None:
+        """Do what follows each batch, also one that was known: let readers see what it changed."""
+
+    def tell_lost(self, _lost: int, _batch: str) -> None:
+        """Warn of records that were gone before they could be read, and count them."""
 
 
 @dataclass(frozen=True)
-class StreamBatch:
+class StreamBatch(Generic[Rows, Done]):
     """Takes the micro-batches of one stream, each exactly once.
 
-    `label` names the stream in logs where the pipeline has several.
+    `label` names the stream in the batch log where the pipeline has several.
     """
 
     stream: str
-    work: BatchWork
+    work: BatchWork[Rows, Done]
     reporting: StreamReporting
     retry: RetryPolicy
     faults: Faults
@@ -125,39 +141,60 @@ class StreamBatch:
         Raises UnavailableError when a server stayed away, DeadLetterError or OSError when something cannot be
         kept, AlreadyRunningError when another process has taken over: the batch comes again.
         """
-        key = BatchKey(_query_of(frame), number)
+        key, work = BatchKey(_query_of(frame), number), self.work
         began = self.reporting.begin(self.stream, str(number))
         steps, batch = Steps(self.faults), f"{self.stream}: Batch {number}"
-        with self.work.turn():
-            taken = self.retry.call(lambda: self.take(frame, key, steps), self.work.is_transient)
-            self.work.follow(taken, steps)
+        rows = cache(lambda: work.read(frame, key))
+        keep = self._keeper(f"{self.stream} {number}")
+        with work.turn():
+            taken = self.retry.call(lambda: self._take(rows, key, keep, steps), work.is_transient)
+            work.follow(taken, steps)
             if taken.was_reported:
                 logger.info(f"{batch} was done and reported before; Spark alone had not noted it")
                 return
-            self.work.tell_lost(taken, batch)
-            self.reporting.report(self.stream, self._report(number, taken, began, steps.ms))
+            if taken.lost:
+                work.tell_lost(taken.lost, batch)
+            self.reporting.report(self.stream, report_of(number, taken, began, steps.ms, self.label))
             self.faults.reach("report")
             self._note_report(key)
 
-    def take(self, frame: DataFrame, key: BatchKey, steps: Steps) -> Taken:
-        """One try of a batch, from its records to the ledger."""
+    def try_again(self, rows: Rows) -> tuple[Done, list[RejectedRecord]]:
+        """Take in records that were refused before; what became of them, and those refused again.
+
+        Raises UnavailableError when a server stayed away.
+        """
+        refused: list[RejectedRecord] = []
+
+        def once() -> Done:
+            refused.clear()
+            return self._write(rows, None, refused.extend, steps)
+
+        steps = Steps(self.faults)
+        with self.work.turn():
+            taken = self.retry.call(once, self.work.is_transient)
+            self.work.follow(taken, steps)
+        return taken, refused
+
+    def _take(self, rows: Callable[[], Rows], key: BatchKey, keep: Keep, steps: Steps) -> Done:
+        """One try: what the ledger knows, or the whole way from the records to the ledger."""
         known = self.work.known(key)
         if known is not None:
             return known
-        keep = self._keeper(f"{self.stream} {key.number}")
-        with self.work.prepare(frame, key, steps) as prepared:
+        found = rows()
+        steps.done("read")
+        return self._write(found, key, keep, steps)
+
+    def _write(self, rows: Rows, key: BatchKey | None, keep: Keep, steps: Steps) -> Done:
+        with self.work.prepare(rows, key, steps) as prepared:
             keep(prepared.refused())
             steps.done("dead_letters")
             return prepared.commit(keep, steps)
 
     def _keeper(self, batch_id: str) -> Keep:
-        def keep(refused: Iterable[RejectedRecord]) -> int:
+        def keep(refused: Iterable[RejectedRecord]) -> None:
             letters = as_letters(refused, self.work.position)
-            kept = 0
             while chunk := list(islice(letters, _LETTERS_AT_ONCE)):
                 self.reporting.set_aside(chunk, batch_id)
-                kept += sum(len(letter.document["records"]) for letter in chunk)
-            return kept
 
         return keep
 
@@ -168,23 +205,25 @@ class StreamBatch:
             # The records are safe; a crash before Spark's own commit would tell this batch once more.
             logger.warning(f"{self.stream}: the ledger could not note a report ({error})")
 
-    def _report(
-        self, number: int, taken: Taken, began: datetime, steps_ms: Mapping[str, float]
-    ) -> BatchReport:
-        refused = sum(taken.refused.values())
-        return BatchReport(
-            batch_id=str(number),
-            stream=self.label,
-            start_time=began,
-            end_time=datetime.now(timezone.utc),
-            records_processed=taken.records,
-            writes=WriteResult(inserted=taken.written, skipped=taken.duplicates + taken.superseded),
-            rejected_by_reason=taken.refused,
-            noted=taken.noted,
-            records_by_outcome=ends(taken.written, taken.duplicates, taken.superseded, refused),
-            errors=[f"{count} × {reason}" for reason, count in sorted(taken.refused.items())],
-            steps_ms=steps_ms,
-        )
+
+def report_of(
+    number: int, taken: Taken, began: datetime, steps_ms: Mapping[str, float], label: str = ""
+) -> BatchReport:
+    """A batch that ends now, as log and metrics get it."""
+    refused = sum(taken.refused.values())
+    return BatchReport(
+        batch_id=str(number),
+        stream=label,
+        start_time=began,
+        end_time=datetime.now(timezone.utc),
+        records_processed=taken.records,
+        writes=WriteResult(inserted=taken.written, skipped=taken.duplicates + taken.superseded),
+        rejected_by_reason=taken.refused,
+        noted=taken.noted,
+        records_by_outcome=ends(taken.written, taken.duplicates, taken.superseded, refused),
+        errors=[f"{count} × {reason}" for reason, count in sorted(taken.refused.items())],
+        steps_ms=steps_ms,
+    )
 
 
 def _query_of(frame: DataFrame) -> str:

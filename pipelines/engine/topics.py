@@ -6,8 +6,8 @@ The same for Kafka and for the files that stand in for it in the demos, and for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
 
 from pyspark.sql import DataFrame
 
@@ -15,6 +15,8 @@ from monitoring.logs import get_logger
 from sources.kafka_stream import Span
 
 logger = get_logger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Reading:
 class TopicInput(Protocol):
     """Where the records of a query come from."""
 
-    def require(self) -> list[str]:
-        """The topics that do not exist."""
+    def missing(self) -> str | None:
+        """One sentence that names the topics that do not exist, with the remedy; None when all do."""
         ...
 
     def frame(self) -> DataFrame:
@@ -67,6 +69,17 @@ class TopicInput(Protocol):
         ...
 
 
+def read_some_way(reading: Reading, read: Callable[[Reading], T]) -> tuple[T, Reading]:
+    """What `read` makes of the records, tried in the other way where the first fails; and that reading."""
+    try:
+        return read(reading), reading
+    except Exception as error:
+        if reading.again is None:
+            raise
+        other = replace(reading, records=reading.again(error))
+        return read(other), other
+
+
 def read_expired(reading: Reading, places: Iterable[tuple[str, int, int]]) -> int:
     """How many of the records at `places` (topic, partition, offset) had expired before they were read."""
     gone = reading.expired
@@ -80,11 +93,10 @@ def read_expired(reading: Reading, places: Iterable[tuple[str, int, int]]) -> in
     )
 
 
-def tell_lost(lost: int, batch: str, records: str, on_lost: Callable[[int], None] | None) -> None:
-    """A warning and the metric, when `lost` is not 0."""
-    if lost and on_lost:
-        on_lost(lost)
-        logger.warning(
-            f"🕳️  {batch}: up to {lost} {records} are lost: Kafka had deleted them before they were read. "
-            "Keep them there for longer, or run this more often."
-        )
+def tell_lost(lost: int, batch: str, records: str, on_lost: Callable[[int], None]) -> None:
+    """A warning and the metric."""
+    on_lost(lost)
+    logger.warning(
+        f"🕳️  {batch}: up to {lost} {records} are lost: Kafka had deleted them before they were read. "
+        "Keep them there for longer, or run this more often."
+    )

@@ -14,8 +14,9 @@ from analytics.esports.rules import DATASETS
 from monitoring import logs
 from monitoring.session_summary import SessionTotals
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.stream_job import StreamJob
 from pipelines.esports.feed import file_feed
-from pipelines.esports.job import EsportsPipeline, assemble, locked
+from pipelines.esports.job import assemble, locked
 from session import spark_session
 from settings import Settings, load
 from simulation.esports.messages import SERIES, write_files
@@ -36,7 +37,7 @@ def run_demo(keep_running: bool, console: Console) -> None:
     settings = _settings(folder)
     feeder = Feeder(folder / "feed")
     with locked(settings, DATASETS), spark_session(settings, True) as spark:
-        job = assemble(settings, spark, feed=file_feed(feeder.folder, spark))
+        job = assemble(settings, spark, file_feed(feeder.folder, spark))
         stop = StopFlag()
         with stop.on_signals():
             console.print(
@@ -51,7 +52,7 @@ def run_demo(keep_running: bool, console: Console) -> None:
         _show(job, feeder.records, folder, console)
 
 
-def _feed(feeder: Feeder, job: EsportsPipeline, stop: StopFlag, keep_running: bool, console: Console) -> None:
+def _feed(feeder: Feeder, job: StreamJob, stop: StopFlag, keep_running: bool, console: Console) -> None:
     """Everything that arrives while the stream runs; ends it once all of that is worked off."""
     feeder.run(stop, float("inf") if keep_running else _LIVE_SECONDS)
     _wait(feeder, job, stop)
@@ -62,7 +63,7 @@ def _feed(feeder: Feeder, job: EsportsPipeline, stop: StopFlag, keep_running: bo
     stop.set()
 
 
-def _wait(feeder: Feeder, job: EsportsPipeline, stop: StopFlag) -> None:
+def _wait(feeder: Feeder, job: StreamJob, stop: StopFlag) -> None:
     ends = time.monotonic() + _WAIT_SECONDS
     while not stop() and time.monotonic() < ends and job.reporting.history.totals().records < feeder.records:
         stop.wait(_TICK_SECONDS)
@@ -118,7 +119,7 @@ def _settings(folder: Path) -> Settings:
     )
 
 
-def _show(job: EsportsPipeline, written: int, folder: Path, console: Console) -> None:
+def _show(job: StreamJob, written: int, folder: Path, console: Console) -> None:
     job.finish(console.print)
     totals = job.reporting.history.totals()
     for line in _lines(totals, written, folder):

@@ -73,8 +73,8 @@ class _FileInput:
     topic: str
     store: ParquetDataset
 
-    def require(self) -> list[str]:
-        return [] if self.files.exists(self.topic) else [self.topic]
+    def missing(self) -> str | None:
+        return None
 
     def frame(self) -> DataFrame:
         return self.files.read(self.topic)

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
+from pymongo.database import Database
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from rich.console import Console
@@ -20,8 +22,9 @@ from rich.table import Column, Table
 
 from monitoring import logs
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.stream_job import StreamJob
 from pipelines.engine.topics import Reading
-from pipelines.stock.job import StockPipeline, assemble, locked, open_archive, open_database
+from pipelines.stock.job import assemble, locked, open_archive, open_database
 from pipelines.stock.kafka_input import topics_of
 from session import spark_session
 from settings import Settings, load
@@ -51,9 +54,9 @@ class FileInput:
         files = self.spark.readStream.schema(_SCHEMA).option("maxFilesPerTrigger", 20)
         return files.json(f"file://{self.folder.absolute()}").where(F.col("topic").isNotNull())
 
-    def require(self) -> list[str]:
+    def missing(self) -> str | None:
         """A folder is always there."""
-        return []
+        return None
 
     def open(self, frame: DataFrame, _number: int) -> Reading:
         """All topics have the same id."""
@@ -126,14 +129,15 @@ class Trader:
 
 
 @contextmanager
-def open_demo(settings: Settings) -> Iterator[tuple[StockPipeline, Trader]]:
-    """The pipeline of `settings`, made by `demo_settings`, and the trader whose files it reads."""
+def open_demo(settings: Settings) -> Iterator[tuple[StreamJob, Trader, Database[Any]]]:
+    """The job of `settings`, made by `demo_settings`, the trader whose files it reads, and the database."""
     folder = settings.checkpoint_location.with_name("topics")
     trader = Trader(folder, topics_of(settings))
     trader.open_shop()
     with locked(settings), spark_session(settings, True) as spark:
         source = FileInput(spark, folder, topics_of(settings).values())
-        yield assemble(settings, spark, open_database(settings), source, open_archive(settings)), trader
+        database = open_database(settings)
+        yield assemble(settings, spark, database, source, open_archive(settings)), trader, database
 
 
 def run_demo(keep_running: bool, console: Console) -> None:
@@ -142,7 +146,7 @@ def run_demo(keep_running: bool, console: Console) -> None:
     settings = demo_settings(folder)
     logs.configure(settings.log_level, settings.secrets(), settings.log_json)
     stop = StopFlag()
-    with open_demo(settings) as (job, trader), stop.on_signals():
+    with open_demo(settings) as (job, trader, database), stop.on_signals():
         console.print(f"🛒 A shop trades: every second {_SALES_A_FILE} sales, a new price, and some mistakes")
         thread = threading.Thread(target=trader.trade, args=(stop, keep_running), daemon=True)
         thread.start()
@@ -150,7 +154,7 @@ def run_demo(keep_running: bool, console: Console) -> None:
         thread.join()
         # What arrived after the last trigger is still worked off, so that the figures are complete.
         job.once(StopFlag())
-        _show(job, folder, console)
+        _show(job, database, folder, console)
 
 
 def demo_settings(folder: Path) -> Settings:
@@ -170,8 +174,7 @@ def demo_settings(folder: Path) -> Settings:
     )
 
 
-def _show(job: StockPipeline, folder: Path, console: Console) -> None:
-    database = job.database
+def _show(job: StreamJob, database: Database[Any], folder: Path, console: Console) -> None:
     figures = [Column(name, justify="right") for name in ("units", "revenue", "profit")]
     winners = Table("", "product", *figures, title="🏆 Product winners")
     for row in read_published(database, WINNERS):

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from analytics.kafka_json import looks_like
 from analytics.stock.rules import EPOCH, judge, known_time, notes
-from contracts import CORRUPT
+from contracts import CORRUPT, BatchKey
 from contracts.stock import Client, Product, Sale
-from sinks.stock.ledger import BatchKey, Settled
+from sinks.stock.ledger import Settled
 from sinks.stock.sales import SalesStore, StoredSale, digest
 from sinks.stream_letters import RejectedRecord
 
@@ -44,7 +44,7 @@ class Intake:
 
 
 def take_in(
-    rows: Iterable[Row], settled: Settled, batch: BatchKey, sales: SalesStore, now: datetime
+    rows: Iterable[Row], settled: Settled, key: BatchKey | None, sales: SalesStore, now: datetime
 ) -> Intake:
     """Judge the rows of `analytics.stock.rules.parse`, in the order in which Kafka got them.
 
@@ -66,7 +66,7 @@ def take_in(
         else:
             taken.superseded += _keep_newer(taken.clients, found.client_id, found)
     stored = sales.find({sale.invoice_id for sale, _ in invoices}, settled.given_up)
-    _sort_invoices(taken, invoices, stored, settled.first(batch))
+    _sort_invoices(taken, invoices, stored, settled.first(key))
     # Letters hold the records of one source and reason.
     taken.rejected.sort(key=lambda record: (record.source, record.reason, record.position))
     return taken

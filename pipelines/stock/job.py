@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,28 +11,27 @@ from typing import Any
 from pymongo import ReadPreference, WriteConcern
 from pymongo.database import Database
 from pyspark.sql import SparkSession
-from pyspark.sql.streaming.query import StreamingQuery
 
 from analytics.stock.rankings import LoyaltyRules, RiskRules, profit
 from analytics.stock.rules import parse
 from checkpoint.lock import hold
+from contracts import ConfigurationError
 from monitoring.kafka_flow import KafkaFlow
 from monitoring.logs import get_logger
-from monitoring.query_metrics import measured_queries
 from pipelines.engine.faults import Faults
 from pipelines.engine.kafka_connector import connector_conf, wait_for_broker
 from pipelines.engine.query_watch import QueryWatch
 from pipelines.engine.reporting import StreamReporting
-from pipelines.engine.stop_flag import StopFlag
-from pipelines.engine.supervisor import BatchFunction, BatchStream, Supervisor
+from pipelines.engine.retry_policy import retry_policy
+from pipelines.engine.stream_batch import StreamBatch
+from pipelines.engine.stream_job import Stream, StreamJob
 from pipelines.engine.topics import TopicInput
-from pipelines.stock.batch import STREAM, StockBatch
-from pipelines.stock.kafka_input import open_input, require_topics, topics_of
+from pipelines.stock.batch import STREAM, Records, StockWork
+from pipelines.stock.kafka_input import open_input, topics_of
 from pipelines.stock.letters import StockLetters
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.upkeep import Upkeep
-from pipelines.stock.writer import StockWriter
-from retry import RetryPolicy
+from pipelines.stock.writer import StockTaken, StockWriter
 from session import spark_session
 from settings import Settings
 from sinks.parquet.dataset import ParquetDataset
@@ -48,74 +46,8 @@ PIPELINE = "stock"
 logger = get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class StockPipeline:
-    """Everything a run needs, built and connected."""
-
-    settings: Settings
-    spark: SparkSession
-    database: Database[dict[str, Any]]
-    source: TopicInput
-    reporting: StreamReporting
-    batch: StockBatch
-    upkeep: Upkeep
-    watch: QueryWatch
-    retry: RetryPolicy
-    _told: list[bool] = field(default_factory=lambda: [False])
-
-    def once(self, stop: StopFlag) -> bool:
-        """Process what is there now; False when a batch failed again and again."""
-        return self._run(stop, once=True)
-
-    def stream(self, stop: StopFlag) -> bool:
-        """Process records as they come until `stop`; True, because failed batches come again."""
-        logger.info("🚀 Spark streaming started – waiting for events; press Ctrl+C to stop")
-        pings: dict[str, Callable[[], object]] = {"MongoDB": partial(ping, self.database)}
-        pings |= {"Kafka": self.source.ping, **self.watch.pings()}
-        with self.reporting.serving(pings), measured_queries(self.spark, self.reporting.metrics):
-            return self._run(stop, once=False)
-
-    def finish(self, out: Callable[[str], None]) -> None:
-        """Print the session summary and export the batch history."""
-        self.reporting.finish(out)
-
-    def _run(self, stop: StopFlag, once: bool) -> bool:
-        self.upkeep.start()
-        stream = BatchStream(STREAM, self._process, self._start)
-        supervisor = Supervisor([stream], self.retry, self._failed, self._idle, self._look)
-        done = supervisor.run(stop, once)
-        self.upkeep.look(at_once=once)
-        return done
-
-    def _process(self, *batch: Any) -> None:
-        self._told[0] = False
-        self.batch.process(*batch)
-
-    def _start(self, batch: BatchFunction, once: bool) -> StreamingQuery:
-        writer = self.source.frame().writeStream.queryName(PIPELINE).foreachBatch(batch)
-        writer = writer.option("checkpointLocation", f"file://{_events(self.settings).absolute()}")
-        interval = f"{round(self.settings.stock_interval_seconds * 1000)} milliseconds"
-        return (
-            writer.trigger(availableNow=True) if once else writer.trigger(processingTime=interval)
-        ).start()
-
-    def _look(self, stream: str, query: StreamingQuery) -> None:
-        self.watch.look(stream, query)
-        self.upkeep.look()
-
-    def _idle(self, stream: str) -> None:
-        if not self._told[0]:
-            self._told[0] = True
-            logger.info("📉 No new data - keeping previous results")
-        self.reporting.idle(stream)
-
-    def _failed(self, stream: str, error: BaseException) -> None:
-        self.watch.dead(stream)
-        self.reporting.failed(stream, error)
-
-
 @contextmanager
-def open_pipeline(settings: Settings, streaming: bool) -> Iterator[StockPipeline]:
+def open_pipeline(settings: Settings, streaming: bool) -> Iterator[StreamJob]:
     """Build, check and connect the pipeline; stops Spark and releases the folders at the end.
 
     Raises ConfigurationError or AlreadyRunningError with the remedy before anything is processed, pymongo's
@@ -131,7 +63,8 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[StockPipeline
                 wait_for_broker(broker, settings)
                 archive = open_archive(settings)
                 source = open_input(spark, settings, broker, _events(settings), archive)
-                require_topics(source)
+                if missing := source.missing():
+                    raise ConfigurationError(missing)
                 topics = ", ".join(f"{kind}='{topic}'" for kind, topic in topics_of(settings).items())
                 logger.info(f"✅ Successfully connected to all Kafka topics: {topics}")
                 yield assemble(settings, spark, database, source, archive)
@@ -175,24 +108,36 @@ def assemble(
     database: Database[dict[str, Any]],
     source: TopicInput,
     archive: ParquetDataset,
-) -> StockPipeline:
+) -> StreamJob:
     """Wire the parts; tests come in through this door with their own session, database and source."""
     reporting = StreamReporting(PIPELINE, settings, settings.stock_interval_seconds)
-    flow = KafkaFlow(reporting.metrics, [STREAM])
-    batch = _batch(settings, database, reporting, StockArchive(archive), source, flow)
-    loyalty = _loyalty(settings)
+    flow, idle = KafkaFlow(reporting.metrics, [STREAM]), _IdleNote()
+    work = StockWork(
+        parse=partial(parse, topics=topics_of(settings)),
+        writer=_writer(settings, database),
+        rankings=_rankings(settings, database),
+        archive=StockArchive(archive),
+        source=source,
+        on_lost=partial(flow.lost, STREAM),
+        on_batch=idle.forget,
+    )
+    batch = _batch(settings, work, reporting)
     text = "Totals that were not the sum of the invoices and were set right by a recount"
     mended = reporting.metrics.registry.counter("totals_mended_total", text)
-    return StockPipeline(
-        settings=settings,
+    hours, rules = settings.reconcile_interval_hours, repr(_loyalty(settings))
+    upkeep = Upkeep(work, batch.retry, batch.faults, hours, rules, mended.inc)
+    address = f"file://{_events(settings).absolute()}"
+    return StreamJob(
         spark=spark,
-        database=database,
-        source=source,
+        streams=[Stream(batch, source.frame, address, source.missing)],
         reporting=reporting,
-        batch=batch,
-        upkeep=Upkeep(batch, settings.reconcile_interval_hours, repr(loyalty), mended.inc),
+        retry=retry_policy(settings),
+        interval_seconds=settings.stock_interval_seconds,
+        reads=", ".join(topics_of(settings).values()),
         watch=QueryWatch({STREAM: source.waiting}, flow),
-        retry=RetryPolicy(settings.retry_attempts, settings.retry_base_seconds, settings.retry_max_seconds),
+        pings={"MongoDB": partial(ping, database), "Kafka": source.ping},
+        companions=[upkeep],
+        on_idle=idle.tell,
     )
 
 
@@ -201,31 +146,45 @@ def assemble_retry(
 ) -> StockLetters:
     """Wire what tries dead letters again; tests come in through this door."""
     reporting = StreamReporting(PIPELINE, settings, settings.stock_interval_seconds)
-    batch = _batch(settings, database, reporting)
-    Upkeep(batch, 0, repr(_loyalty(settings))).start()
-    return StockLetters(spark, reporting.letters, batch)
+    into = partial(parse, topics=topics_of(settings))
+    work = StockWork(into, _writer(settings, database), _rankings(settings, database))
+    batch = _batch(settings, work, reporting)
+    Upkeep(work, batch.retry, batch.faults, 0, repr(_loyalty(settings))).start()
+    return StockLetters(spark, reporting.letters, batch, into)
+
+
+class _IdleNote:
+    """Says once after a batch that nothing new has come."""
+
+    def __init__(self) -> None:
+        self._is_told = False
+
+    def tell(self) -> None:
+        if not self._is_told:
+            self._is_told = True
+            logger.info("📉 No new data - keeping previous results")
+
+    def forget(self) -> None:
+        self._is_told = False
 
 
 def _batch(
-    settings: Settings,
-    database: Database[dict[str, Any]],
-    reporting: StreamReporting,
-    archive: StockArchive | None = None,
-    source: TopicInput | None = None,
-    flow: KafkaFlow | None = None,
-) -> StockBatch:
+    settings: Settings, work: StockWork, reporting: StreamReporting
+) -> StreamBatch[Records, StockTaken]:
+    def on_retry(error: BaseException) -> None:
+        reporting.metrics.retried(error)
+        logger.warning(f"🔁 MongoDB does not answer ({type(error).__name__}); the batch is tried again")
+
+    return StreamBatch(STREAM, work, reporting, retry_policy(settings, on_retry), Faults(settings.fault))
+
+
+def _writer(settings: Settings, database: Database[dict[str, Any]]) -> StockWriter:
     formulas = StockFormulas(_loyalty(settings).standing, profit)
-    return StockBatch(
-        parse=partial(parse, topics=topics_of(settings)),
-        writer=StockWriter(database, formulas, ServerClock(database.client)),
-        rankings=Rankings(database, RiskRules(settings.expiry_risk_days, settings.dead_stock_days)),
-        reporting=reporting,
-        retry=_retry_policy(settings, reporting),
-        faults=Faults(settings.fault),
-        archive=archive,
-        source=source,
-        on_lost=partial(flow.lost, STREAM) if flow else None,
-    )
+    return StockWriter(database, formulas, ServerClock(database.client))
+
+
+def _rankings(settings: Settings, database: Database[dict[str, Any]]) -> Rankings:
+    return Rankings(database, RiskRules(settings.expiry_risk_days, settings.dead_stock_days))
 
 
 def _loyalty(settings: Settings) -> LoyaltyRules:
@@ -233,16 +192,6 @@ def _loyalty(settings: Settings) -> LoyaltyRules:
         promo=int(settings.revenue_threshold_promo * 100),
         silver=int(settings.revenue_threshold_silver * 100),
         gold=int(settings.revenue_threshold_gold * 100),
-    )
-
-
-def _retry_policy(settings: Settings, reporting: StreamReporting) -> RetryPolicy:
-    def on_retry(error: BaseException) -> None:
-        reporting.metrics.retried(error)
-        logger.warning(f"🔁 MongoDB does not answer ({type(error).__name__}); the batch is tried again")
-
-    return RetryPolicy(
-        settings.retry_attempts, settings.retry_base_seconds, settings.retry_max_seconds, on_retry
     )
 
 

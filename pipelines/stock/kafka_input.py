@@ -7,7 +7,6 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from analytics.stock.rules import CLIENTS, INVENTORY, SALES
-from contracts import ConfigurationError
 from pipelines.engine.kafka_input import KafkaInput
 from settings import Settings
 from sinks.parquet.dataset import ParquetDataset
@@ -37,10 +36,3 @@ def open_input(
     topics = list(topics_of(settings).values())
     at_most = settings.stock_max_offsets_per_trigger
     return KafkaInput(spark, settings, broker, checkpoint, topics, at_most, archive.consumed.ids, explain)
-
-
-def require_topics(source: KafkaInput) -> None:
-    """Raises ConfigurationError that names the topics that do not exist."""
-    missing = source.require()
-    if missing:
-        raise ConfigurationError(source.explain(" and ".join(missing)))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from monitoring.logs import get_logger
-from pipelines.engine.letters_again import Place, try_records_again
-from pipelines.stock.batch import StockBatch
+from pipelines.engine.letters_again import Place, place_of, try_records_again
+from pipelines.engine.stream_batch import StreamBatch
+from pipelines.stock.batch import Records
+from pipelines.stock.writer import StockTaken
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
-from sinks.stock.ledger import BatchKey
 from sinks.stream_letters import RejectedRecord
 from sources.kafka_direct import records_table
 
@@ -33,22 +33,23 @@ class StockLetters:
         self,
         spark: SparkSession,
         letters: DeadLetters,
-        batch: StockBatch,
+        batch: StreamBatch[Records, StockTaken],
+        parse: Callable[[DataFrame], DataFrame],
     ) -> None:
         self._spark = spark
         self._letters = letters
         self._batch = batch
+        self._parse = parse
 
     def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
         """Try `letters` again. Raises UnavailableError when MongoDB stayed away; nothing is lost by it."""
         return try_records_again(self._letters, letters, _RECORDS_AT_ONCE, self._refused_again)
 
     def _refused_again(self, records: Sequence[RejectedRecord]) -> set[Place]:
-        # A name of its own each time: a repetition is judged anew, and what counted before is a duplicate.
-        key = BatchKey(f"dlq retry {uuid.uuid4()}", 0)
-        refused = self._batch.try_again(key, self._frame(records))
+        rows: list[dict[str, Any]] = self._parse(self._frame(records)).toArrow().to_pylist()
+        _, refused = self._batch.try_again(Records(rows))
         logger.info(f"📬 {len(records)} records tried again: {len(refused)} refused")
-        return refused
+        return {place_of(record) for record in refused}
 
     def _frame(self, records: Sequence[RejectedRecord]) -> DataFrame:
         places = [record.source.rpartition("/") for record in records]

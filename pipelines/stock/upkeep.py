@@ -9,7 +9,9 @@ from datetime import date, datetime, timedelta
 from analytics.stock.rules import newest_possible
 from contracts import AlreadyRunningError, UnavailableError
 from monitoring.logs import get_logger
-from pipelines.stock.batch import StockBatch, is_transient
+from pipelines.engine.faults import Faults
+from pipelines.stock.batch import StockWork, is_transient
+from retry import RetryPolicy
 from sinks.stock.ledger import Settled
 from sinks.stock.orders import forget_orders
 
@@ -25,14 +27,18 @@ class Upkeep:
 
     def __init__(
         self,
-        batch: StockBatch,
+        work: StockWork,
+        retry: RetryPolicy,
+        faults: Faults,
         recount_hours: float,
         rules: str,
         on_mended: Callable[[int], None] = lambda _totals: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`recount_hours` 0 is never; `on_mended` is told how many totals were wrong."""
-        self._batch = batch
+        self._work = work
+        self._retry = retry
+        self._faults = faults
         self._every = timedelta(hours=recount_hours)
         self._rules = rules
         self._on_mended = on_mended
@@ -45,16 +51,15 @@ class Upkeep:
 
         Raises UnavailableError when MongoDB stayed away.
         """
-        batch = self._batch
-        with batch.turn:
-            batch.retry.call(batch.writer.take_over, is_transient)
-            batch.retry.call(self._refresh, is_transient)
+        with self._work.turn():
+            self._retry.call(self._work.writer.take_over, is_transient)
+            self._retry.call(self._refresh, is_transient)
 
     def _refresh(self) -> None:
-        batch = self._batch
-        now = batch.writer.clock.now()
-        settled = batch.writer.settle()
-        frozen = forget_orders(batch.writer.database, newest_possible(now))
+        work = self._work
+        now = work.writer.clock.now()
+        settled = work.writer.settle()
+        frozen = forget_orders(work.writer.database, newest_possible(now))
         if frozen:
             logger.warning(
                 f"⏰ {frozen} products and clients were last changed by a clock that was ahead: their next "
@@ -63,10 +68,10 @@ class Upkeep:
         if settled.notes.get("rules", self._rules) != self._rules:
             logger.info("⚙️  The thresholds have changed: clients are judged anew")
             self._recount(now)
-        batch.writer.ledger.note(rules=self._rules)
-        batch.publish_winners(now)
-        batch.rankings.publish_risks(now)
-        batch.rankings.tidy(now)
+        work.writer.ledger.note(rules=self._rules)
+        work.publish_winners(now)
+        work.rankings.publish_risks(now)
+        work.rankings.tidy(now)
         self._risks_of = now.date()
 
     def look(self, at_once: bool = False) -> None:
@@ -75,7 +80,7 @@ class Upkeep:
         Every few seconds, or `at_once`.
         """
         is_early = not at_once and self._monotonic() < self._look_at
-        if is_early or not self._batch.turn.acquire(blocking=False):
+        if is_early or not self._work.writing.acquire(blocking=False):
             return
         pause = _LOOK_SECONDS
         try:
@@ -89,21 +94,21 @@ class Upkeep:
             logger.warning(f"🔁 MongoDB does not answer ({type(error).__name__}); upkeep is tried again")
         finally:
             self._look_at = self._monotonic() + pause
-            self._batch.turn.release()
+            self._work.writing.release()
 
     def _do_what_is_due(self) -> None:
-        batch = self._batch
-        now = batch.writer.clock.now()
-        settled = batch.writer.settle()
-        if batch.writer.unpublished:
-            batch.publish_winners(now)
+        work = self._work
+        now = work.writer.clock.now()
+        settled = work.writer.settle()
+        if work.writer.unpublished:
+            work.publish_winners(now)
         if now.date() != self._risks_of:
             logger.info(f"📅 {now.date()}: looking for products that became a risk")
-            batch.rankings.publish_risks(now)
+            work.rankings.publish_risks(now)
             self._risks_of = now.date()
         if self._is_recount_due(settled, now):
             self._recount(now)
-        batch.rankings.tidy(now)
+        work.rankings.tidy(now)
 
     def _is_recount_due(self, settled: Settled, now: datetime) -> bool:
         last = settled.notes.get("recounted_at")
@@ -111,15 +116,15 @@ class Upkeep:
         return bool(self._every) and not (last and timedelta(0) <= now - last < self._every)
 
     def _recount(self, now: datetime) -> None:
-        batch = self._batch
-        wrong = batch.writer.recount(batch.faults.reach)
+        work = self._work
+        wrong = work.writer.recount(self._faults.reach)
         if wrong:
             self._on_mended(len(wrong))
             logger.warning(
                 f"🧮 The recount mended {len(wrong)} totals that were not the sum of the invoices: "
                 f"{'; '.join(wrong[:_SHOWN])}{' …' if len(wrong) > _SHOWN else ''}"
             )
-            batch.publish_winners(now)
+            work.publish_winners(now)
         else:
             logger.info("🧮 The recount found every total to be the sum of the invoices")
-        batch.writer.ledger.note(recounted_at=now)
+        work.writer.ledger.note(recounted_at=now)

@@ -1,50 +1,49 @@
 """One batch into MongoDB: its ordered steps, each a point at which a crash loses and doubles nothing.
 
-judge → dead letters → cold store → open → sales → seal → totals → close. `settle` is the one door to all of
+judge, then open → sales → seal → totals → close. `settle` is the one door to all of
 it, and to the recount: what a crash left behind is finished there, and what arrived late is counted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from pymongo.database import Database
 
 from analytics.stock.rules import CLIENTS, INVENTORY, SALES
-from contracts import Clock, most
+from contracts import BatchKey, Clock, most
 from monitoring.logs import get_logger
+from pipelines.engine.stream_batch import Taken
 from pipelines.stock.intake import Intake, Row, take_in
-from sinks.stock.ledger import BatchKey, OpenBatch, SealedBatch, Settled, StockLedger
+from sinks.stock.ledger import DoneBatch, OpenBatch, SealedBatch, Settled, StockLedger
 from sinks.stock.recount import Recount
 from sinks.stock.sales import SalesStore, Sums
 from sinks.stock.totals import StockFormulas, StockTotals
-from sinks.stream_letters import RejectedRecord
 
 logger = get_logger(__name__)
 
 Step = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class StockTaken(Taken):
+    """`by_kind` divides the written records; superseded are inventory and client records older than known."""
+
+    by_kind: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a batch's records: `written` counts by kind, `rejected` by reason.
+class Judged:
+    """The records of a batch, or without `key` of dead letters, judged beside what is stored."""
 
-    `superseded` are inventory and client records older than the one known; `duplicates` were there before.
-    """
-
-    started_at: datetime
-    records_in: int
-    written: Mapping[str, int]
-    duplicates: int
-    rejected: Mapping[str, int]
-    # An outcome that an earlier version stored in the ledger has none of these.
-    superseded: int = 0
-    noted: Mapping[str, int] = field(default_factory=dict)
-    reported: bool = False
+    key: BatchKey | None
+    settled: Settled
+    intake: Intake
+    now: datetime
 
 
 class StockWriter:
@@ -100,29 +99,23 @@ class StockWriter:
         """Count the totals anew; those that were wrong. Raises what `settle` raises."""
         return Recount(self.database, self.totals, self.ledger, self.settle()).run(mark)
 
-    def write(
-        self,
-        key: BatchKey,
-        rows: Callable[[], Iterable[Row]],
-        keep: Callable[[Sequence[RejectedRecord]], None],
-        archive: Callable[[], None],
-        mark: Step,
-    ) -> Outcome:
-        """Write a batch once, however often it comes. `keep` stores dead letters, `archive` the raw records.
+    def known(self, key: BatchKey) -> StockTaken | None:
+        """What the ledger says of a batch that was done before. Raises what `settle` raises."""
+        done = self.settle().done(key)
+        return None if done is None else _from_ledger(done)
+
+    def judge(self, key: BatchKey | None, rows: Iterable[Row]) -> Judged:
+        """Judge the rows of a batch. Raises what `settle` raises, and pymongo's errors."""
+        settled, now = self.settle(), self.clock.now()
+        return Judged(key, settled, take_in(rows, settled, key, self.sales, now), now)
+
+    def write(self, judged: Judged, lost: int, mark: Step) -> StockTaken:
+        """Count what was judged, once, however often its batch comes.
 
         Raises pymongo's errors, and StaleReadError when the batch is simply to be tried again.
         """
-        settled = self.settle()
-        if done := settled.done(key):
-            return Outcome(**done.outcome, reported=done.reported)
-        now = self.clock.now()
-        taken = take_in(rows(), settled, key, self.sales, now)
-        mark("judge")
-        keep(taken.rejected)
-        mark("dead_letters")
-        archive()
-        mark("cold")
-        opened = self.ledger.open(settled, key)
+        taken = judged.intake
+        opened = self.ledger.open(judged.settled, judged.key)
         mark("open")
         # The number is this try's alone, so its invoices are those; after a crash they are read back.
         sums = self.sales.insert(taken.new_sales, opened.number)
@@ -133,14 +126,24 @@ class StockWriter:
             sealed, sums, [*taken.products.values()], [*taken.clients.values()]
         )
         mark("totals")
-        written = {SALES: taken.sales_written, INVENTORY: products.written, CLIENTS: clients.written}
-        superseded = taken.superseded + products.superseded + clients.superseded
-        outcome = _outcome(taken, written, superseded, now)
-        stored = asdict(outcome)
-        del stored["reported"]
-        self.ledger.close(sealed, stored)
+        by_kind = {SALES: taken.sales_written, INVENTORY: products.written, CLIENTS: clients.written}
+        written, superseded = (
+            sum(by_kind.values()),
+            taken.superseded + products.superseded + clients.superseded,
+        )
+        done = StockTaken(
+            written=written,
+            duplicates=taken.accepted - written - superseded,
+            superseded=superseded,
+            refused=dict(Counter(record.reason for record in taken.rejected)),
+            noted=most(taken.noted),
+            lost=lost,
+            by_kind=by_kind,
+        )
+        # The ledger knows the last batch of Spark's, whatever letters are tried again after it.
+        self.ledger.close(sealed, _for_ledger(done, judged.now) if judged.key else None)
         mark("close")
-        return outcome
+        return done
 
     def _count(self, batch: SealedBatch, sums: Sums) -> None:
         self.totals.apply(batch, sums)
@@ -148,13 +151,28 @@ class StockWriter:
         self.unpublished = True
 
 
-def _outcome(taken: Intake, written: Mapping[str, int], superseded: int, now: datetime) -> Outcome:
-    return Outcome(
-        started_at=now,
-        records_in=taken.accepted + len(taken.rejected),
-        written=written,
-        duplicates=taken.accepted - sum(written.values()) - superseded,
-        superseded=superseded,
-        rejected=dict(Counter(record.reason for record in taken.rejected)),
-        noted=most(taken.noted),
+def _for_ledger(taken: StockTaken, now: datetime) -> dict[str, Any]:
+    """In the words in which earlier versions stored it."""
+    return {
+        "started_at": now,
+        "records_in": taken.records,
+        "written": taken.by_kind,
+        "duplicates": taken.duplicates,
+        "superseded": taken.superseded,
+        "rejected": taken.refused,
+        "noted": taken.noted,
+    }
+
+
+def _from_ledger(done: DoneBatch) -> StockTaken:
+    """An earlier version stored neither `superseded` nor `noted`."""
+    stored = done.outcome
+    return StockTaken(
+        written=sum(stored["written"].values()),
+        duplicates=stored["duplicates"],
+        superseded=stored.get("superseded", 0),
+        refused=stored["rejected"],
+        noted=stored.get("noted", {}),
+        was_reported=done.reported,
+        by_kind=stored["written"],
     )

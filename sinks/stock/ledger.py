@@ -24,20 +24,12 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from contracts import AlreadyRunningError
+from contracts import AlreadyRunningError, BatchKey
 
 COLLECTION = "stock_ledger"
 _KEY = {"_id": "ledger"}
 # The next batch notices a late insert of one of the last 1,000 failed tries, a recount that of an older one.
 _REMEMBERED = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class BatchKey:
-    """Spark's name for a batch: numbers begin again with a new query."""
-
-    query_id: str
-    batch_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +74,12 @@ class Settled:
             return DoneBatch(self._last["outcome"], self._last["reported"])
         return None
 
-    def first(self, key: BatchKey) -> int:
+    def first(self, key: BatchKey | None) -> int:
         """The least number under which a try of this batch may have written something."""
-        return int(self._last["first"]) if self._is_last(key) else self.number + 1
+        return int(self._last["first"]) if key and self._is_last(key) else self.number + 1
 
     def _is_last(self, key: BatchKey) -> bool:
-        return (self._last.get("query_id"), self._last.get("batch_id")) == (key.query_id, key.batch_id)
+        return (self._last.get("query_id"), self._last.get("batch_id")) == (key.query_id, key.number)
 
 
 class StockLedger:
@@ -133,10 +125,10 @@ class StockLedger:
 
     def open(self, settled: Settled, key: BatchKey | None = None) -> OpenBatch:
         """Open the next number for a batch of Spark, or without `key` for invoices that came late."""
-        opened = OpenBatch(settled.number + 1, settled.first(key) if key else settled.number + 1)
+        opened = OpenBatch(settled.number + 1, settled.first(key))
         values: dict[str, Any] = {"number": opened.number, "open": True, "sealed": False}
         if key:
-            values |= {"query_id": key.query_id, "batch_id": key.batch_id, "first": opened.first}
+            values |= {"query_id": key.query_id, "batch_id": key.number, "first": opened.first}
             values |= {"outcome": None, "reported": False}
             # Nothing is stored under any of them now, so the oldest may be forgotten.
             values["given_up"] = sorted(settled.given_up)[-_REMEMBERED:]
@@ -160,7 +152,7 @@ class StockLedger:
 
     def mark_reported(self, key: BatchKey) -> None:
         """The last batch was told to log and metrics."""
-        self._set({"query_id": key.query_id, "batch_id": key.batch_id}, {"reported": True})
+        self._set({"query_id": key.query_id, "batch_id": key.number}, {"reported": True})
 
     def note(self, **values: Any) -> None:
         """Remember something across restarts."""

@@ -74,11 +74,8 @@ class _Esports:
         return [int(name[1:]) for name in self._arena.ids("matches")]
 
     def waiting(self) -> int:
-        pipeline = self._arena.pipeline(MATCHES)
-        try:
-            return pipeline.batches[0].source.waiting()
-        finally:
-            pipeline.feed.broker.close()
+        with self._arena.pipeline(MATCHES) as pipeline:
+            return pipeline.watch.waiting(MATCHES.name)
 
 
 class _Stock:
@@ -102,7 +99,7 @@ class _Stock:
         return [int(one["_id"][1:]) for one in self._shop.database["sales"].find()]
 
     def waiting(self) -> int:
-        return self._shop.pipeline().source.waiting()
+        return self._shop.pipeline().watch.waiting("stock")
 
     def remove(self) -> None:
         self._topics.remove()

@@ -16,7 +16,9 @@ from analytics.esports.rules import MATCHES, PLAYERS, Dataset
 from contracts import ConfigurationError
 from pipelines.engine.kafka_connector import wait_for_broker
 from pipelines.engine.stop_flag import StopFlag
-from pipelines.esports.job import EsportsPipeline, assemble
+from pipelines.engine.stream_job import StreamJob
+from pipelines.esports.batch import TopicWork
+from pipelines.esports.feed import kafka_feed
 from tests.support.arena import Arena, Topics, match, player
 from tests.support.kafka_servers import OwnBroker
 from tests.support.odd_kafka import OddTopic
@@ -33,17 +35,17 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def streaming(arena: Arena, *datasets: Dataset) -> Iterator[EsportsPipeline]:
+def streaming(arena: Arena, *datasets: Dataset) -> Iterator[StreamJob]:
     """The stream runs inside the block and is stopped in good order at its end."""
-    pipeline, stop = arena.pipeline(*datasets), StopFlag()
-    thread = threading.Thread(target=pipeline.stream, args=(stop,))
-    thread.start()
-    try:
-        yield pipeline
-    finally:
-        stop.set()
-        thread.join(_PATIENCE_SECONDS)
-        pipeline.feed.broker.close()
+    with arena.pipeline(*datasets) as pipeline:
+        stop = StopFlag()
+        thread = threading.Thread(target=pipeline.stream, args=(stop,))
+        thread.start()
+        try:
+            yield pipeline
+        finally:
+            stop.set()
+            thread.join(_PATIENCE_SECONDS)
     assert not thread.is_alive()
 
 
@@ -144,7 +146,9 @@ def test_the_death_of_one_query_does_not_stop_the_other(
     with streaming(quick) as pipeline:
         quick.topics.send(quick.topics.players, [player(1)])
         until(lambda: quick.ids("players") == ["P1"])
-        players = pipeline.batches[1].store
+        work = pipeline.streams[1].batch.work
+        assert isinstance(work, TopicWork)
+        players = work.store
         # Something that is no folder stands where its batches are written.
         until(lambda: not list(players.staging.glob("batch=*")))
         lock = players.staging.rename(players.staging.with_name("moved"))
@@ -165,15 +169,15 @@ def test_an_address_without_a_broker_is_one_sentence(arena: Arena, spark: SparkS
     lonely = Arena(
         arena.folder, arena.topics, spark, kafka_bootstrap_servers="127.0.0.1:1", kafka_wait_seconds=1
     )
-    pipeline = assemble(lonely.settings, spark)
+    feed = kafka_feed(lonely.settings, spark)
     with pytest.raises(
         ConfigurationError, match=r"No Kafka broker answered at 127\.0\.0\.1:1 within 1 seconds"
     ):
-        wait_for_broker(pipeline.feed.broker, lonely.settings)
-    pipeline.feed.broker.close()
+        wait_for_broker(feed.broker, lonely.settings)
+    feed.broker.close()
     nowhere = Arena(arena.folder, arena.topics, spark, kafka_bootstrap_servers="nowhere.invalid:9092")
     with pytest.raises(ConfigurationError, match=r"KAFKA_BOOTSTRAP_SERVERS=nowhere\.invalid:9092"):
-        assemble(nowhere.settings, spark)
+        kafka_feed(nowhere.settings, spark)
 
 
 def test_a_broker_that_is_killed_and_away_costs_nothing(
@@ -188,7 +192,7 @@ def test_a_broker_that_is_killed_and_away_costs_nothing(
         until(lambda: len(arena.ids("matches")) == 10)
         own_kafka.run("kill")
         with pytest.raises(Exception, match="No Kafka broker answers"):
-            pipeline.feed.broker.ping()
+            pipeline.pings["Kafka"]()
         time.sleep(60)
         own_kafka.run("start")
         topics.send(topics.matches, [match(number) for number in range(10, 30)])

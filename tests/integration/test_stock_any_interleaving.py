@@ -17,13 +17,14 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from analytics.stock.rankings import RiskRules
-from contracts import ENDS, AlreadyRunningError, UnavailableError
-from pipelines.stock.batch import report_of
+from contracts import ENDS, AlreadyRunningError, BatchKey, UnavailableError
+from pipelines.engine.stream_batch import report_of
 from pipelines.stock.rankings import Rankings
-from pipelines.stock.writer import Outcome, StockWriter
-from sinks.stock.ledger import BatchKey, StaleReadError
+from pipelines.stock.writer import StockTaken, StockWriter
+from sinks.stock.ledger import StaleReadError
 from sinks.stream_letters import RejectedRecord
 from sources.mongo_client import connect
+from tests.support.stock_database import take_batch
 from tests.support.stock_events import (
     FORMULAS,
     START,
@@ -158,7 +159,7 @@ class Log:
     batch: int = 0
     process: Process | None = None
     takes_over: int = 0
-    outcomes: dict[tuple[str, int], Outcome] = field(default_factory=dict)
+    outcomes: dict[tuple[str, int], StockTaken] = field(default_factory=dict)
     kept: list[list[RejectedRecord]] = field(default_factory=list)
 
     def do(self, step: Step) -> None:
@@ -196,7 +197,7 @@ class Log:
         self.tried = max(self.tried, self.done + size)
         key, before = BatchKey(self.query, self.batch), self.takes_over
         keep = lambda found: self.kept.append(list(found))  # noqa: E731
-        outcome = process.writer.write(key, lambda: rows, keep, lambda: None, mark)
+        outcome = take_batch(process.writer, key, rows, keep, mark)
         assert self.takes_over == before, "a process that was overtaken closed its batch"
         found = report_of(0, outcome, _NOW, {})
         found.require_accounted()
@@ -274,7 +275,7 @@ def _check(database: Database[dict[str, Any]], log: Log) -> None:
     assert prices == _newest(events, "product_id", "buy_price")
     openings = {c["_id"]: c["opening_cents"] for c in database["clients"].find() if "order" in c}
     assert openings == _newest(events, "client_id", "total_revenue_generated")
-    written = sum(outcome.written["sales"] for outcome in log.outcomes.values())
+    written = sum(outcome.by_kind["sales"] for outcome in log.outcomes.values())
     # What a batch stored that was never finished, a new query takes for a duplicate.
     assert written == len(stored) if log.query == "first" else written <= len(stored)
     assert letters_of(log.kept) == {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,16 +12,17 @@ from pymongo.database import Database
 from pymongo.errors import AutoReconnect, OperationFailure
 
 from analytics.stock.rankings import RiskRules
-from contracts import AlreadyRunningError
+from contracts import AlreadyRunningError, BatchKey
 from pipelines.engine.faults import Faults
-from pipelines.stock.batch import StockBatch
+from pipelines.stock.batch import StockWork
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.upkeep import Upkeep
-from pipelines.stock.writer import Outcome, StockWriter
+from pipelines.stock.writer import StockTaken, StockWriter
 from retry import RetryPolicy
-from sinks.stock.ledger import BatchKey, Settled, StaleReadError
+from sinks.stock.ledger import Settled, StaleReadError
 from sources.mongo_client import connect
 from sources.stock.published_ranking import read_published
+from tests.support.stock_database import take_batch
 from tests.support.stock_events import (
     FORMULAS,
     START,
@@ -51,9 +52,9 @@ def _start(database: Any) -> StockWriter:
     return writer
 
 
-def _write(writer: StockWriter, batch: int, events: Sequence[Any], mark: Any = _nothing) -> Outcome:
+def _write(writer: StockWriter, batch: int, events: Sequence[Any], mark: Any = _nothing) -> StockTaken:
     rows = [row(event, batch * 100 + offset) for offset, event in enumerate(events)]
-    return writer.write(BatchKey("q", batch), lambda: rows, _nothing, lambda: None, mark)
+    return take_batch(writer, BatchKey("q", batch), rows, mark=mark)
 
 
 @pytest.fixture
@@ -85,8 +86,8 @@ def test_an_invoice_with_anything_else_under_its_id_is_a_conflict_and_counts_not
     writer = _start(store)
     first = _write(writer, 0, [_INVOICE, {**_INVOICE, **change}])
     again = _write(writer, 1, [{**_INVOICE, **change}, _INVOICE])
-    assert (first.written["sales"], first.rejected, first.duplicates) == (1, {"conflict": 1}, 0)
-    assert (again.written["sales"], again.rejected, again.duplicates) == (0, {"conflict": 1}, 1)
+    assert (first.by_kind["sales"], first.refused, first.duplicates) == (1, {"conflict": 1}, 0)
+    assert (again.by_kind["sales"], again.refused, again.duplicates) == (0, {"conflict": 1}, 1)
     assert {total["_id"]: total["units"] for total in store["product_totals"].find()} == {"P1": 2, "P2": 3}
     assert_totals_are_the_sum_of_the_invoices(store)
 
@@ -100,7 +101,7 @@ def test_the_same_invoice_told_in_another_way_is_a_duplicate(store: Database[dic
         "items": [{"product_id": name, "quantity": count} for name, count in items],
     }
     outcome = _write(_start(store), 0, [_INVOICE, other])
-    assert (outcome.written["sales"], outcome.duplicates, outcome.rejected) == (1, 1, {})
+    assert (outcome.by_kind["sales"], outcome.duplicates, outcome.refused) == (1, 1, {})
 
 
 def test_a_recount_that_falls_due_at_a_restart_finishes_what_was_left_open(
@@ -129,8 +130,8 @@ def test_what_arrives_late_is_published_by_the_next_look(store: Database[dict[st
     held = store["sales"].find_one_and_delete({"_id": "I2"})
     rankings: Any = Rankings(store, RiskRules())
     none: Any = None
-    batch = StockBatch(none, _start(store), rankings, none, RetryPolicy(attempts=1), Faults())
-    upkeep = Upkeep(batch, 0, "rules")
+    work = StockWork(none, _start(store), rankings)
+    upkeep = Upkeep(work, RetryPolicy(attempts=1), Faults(), 0, "rules")
     upkeep.start()
     assert [winner["units_sold"] for winner in read_published(store, "product_winners")] == [1]
     store["sales"].insert_one(dict(held or {}))
@@ -166,13 +167,14 @@ def test_what_arrives_in_the_middle_of_a_batch_is_counted_before_that_ends(
     held = store["sales"].find_one_and_delete({"_id": "I1"}) or {}
     writer.settle()
 
-    def rows() -> list[dict[str, Any]]:
+    def rows() -> Iterator[dict[str, Any]]:
+        # They are looked at after the ledger.
         store["sales"].update_one({"_id": "I1"}, {"$setOnInsert": held}, upsert=True)
-        return [row(sale("I1", P1=20), 0)]
+        yield row(sale("I1", P1=20), 0)
 
     with pytest.raises(StaleReadError):
-        writer.write(BatchKey("q", 0), rows, _nothing, lambda: None, _nothing)
-    assert writer.write(BatchKey("q", 0), rows, _nothing, lambda: None, _nothing).written["sales"] == 1
+        take_batch(writer, BatchKey("q", 0), rows())
+    assert take_batch(writer, BatchKey("q", 0), rows()).by_kind["sales"] == 1
     assert_totals_are_the_sum_of_the_invoices(store)
 
 
@@ -237,7 +239,7 @@ def test_a_recount_is_due_after_its_hours_and_when_the_clock_was_set_back(
     """A moment of the future was noted by a clock that was wrong; nobody waits until it has come."""
     notes = {} if hours is None else {"recounted_at": START - timedelta(hours=hours)}
     none: Any = None
-    upkeep = Upkeep(none, 24, "rules")
+    upkeep = Upkeep(none, RetryPolicy(), Faults(), 24, "rules")
     assert upkeep._is_recount_due(Settled(1, frozenset(), notes, {}), START) is is_due
 
 
@@ -270,7 +272,7 @@ def test_without_the_right_to_move_invoices_everything_else_goes_on(
         _write(_start(door), 0, [product("P1"), sale("I1", P1=7)], _die_with_the_invoices_stored)
     writer = _start(door)
     assert "may not update the collection sales" in capsys.readouterr().out
-    assert _write(writer, 0, [product("P1"), sale("I1", P1=7)]).written["sales"] == 1
+    assert _write(writer, 0, [product("P1"), sale("I1", P1=7)]).by_kind["sales"] == 1
     assert_totals_are_the_sum_of_the_invoices(store)
 
 

@@ -16,6 +16,9 @@ from pyspark.sql import SparkSession
 from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from contracts import AlreadyRunningError
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.stream_job import StreamJob
+from pipelines.stock.batch import StockWork
+from pipelines.stock.upkeep import Upkeep
 from tests.support.compiled import assert_later_batches_need_no_code
 from tests.support.documents import ROOT, blocks
 from tests.support.monitoring_stack import lacking_metrics, promtool
@@ -233,13 +236,13 @@ def test_risk_follows_the_calendar_without_events(shop: StockShop) -> None:
     assert pipeline.once(StopFlag())
     assert shop.risks() == {}
     later = datetime.now(timezone.utc) + timedelta(days=1)
-    object.__setattr__(pipeline.batch.writer, "clock", type("Later", (), {"now": lambda _self: later})())
-    pipeline.upkeep._look_at = float("-inf")
-    pipeline.upkeep.look()
+    object.__setattr__(_work(pipeline).writer, "clock", type("Later", (), {"now": lambda _self: later})())
+    _upkeep(pipeline)._look_at = float("-inf")
+    _upkeep(pipeline).look()
     assert shop.risks() == {"P1": ["expiring"]}
     started, later = shop.pipeline(), later + timedelta(days=8)
-    object.__setattr__(started.batch.writer, "clock", type("Later", (), {"now": lambda _self: later})())
-    started.upkeep.start()
+    object.__setattr__(_work(started).writer, "clock", type("Later", (), {"now": lambda _self: later})())
+    _upkeep(started).start()
     assert shop.risks() == {"P1": ["expired"]}
 
 
@@ -251,7 +254,7 @@ def test_the_recount_mends_what_somebody_changed(shop: StockShop, capsys: pytest
     shop.database["product_totals"].update_one({"_id": "P1"}, {"$inc": {"units": 5}})
     shop.database["product_totals"].delete_one({"_id": "P2"})
     shop.database["clients"].update_one({"_id": "C1"}, {"$inc": {"sales_cents": 100}})
-    upkeep = pipeline.upkeep
+    upkeep = _upkeep(pipeline)
     upkeep._every, upkeep._look_at = timedelta(microseconds=1), float("-inf")
     upkeep.look()
     assert "The recount mended 3 totals" in capsys.readouterr().out
@@ -287,12 +290,24 @@ def test_changed_thresholds_judge_all_clients_anew(shop: StockShop) -> None:
 def test_a_second_writer_takes_over_and_the_first_is_refused(shop: StockShop) -> None:
     """It stops with one sentence instead of writing beside the other."""
     first = shop.pipeline()
-    first.upkeep.start()
-    shop.pipeline().upkeep.start()
+    _upkeep(first).start()
+    _upkeep(shop.pipeline()).start()
     with pytest.raises(AlreadyRunningError, match="taken over"):
-        first.batch.writer.settle()
+        _work(first).writer.settle()
     with pytest.raises(AlreadyRunningError, match="taken over"):
-        first.batch.writer.ledger.note(rules="x")
+        _work(first).writer.ledger.note(rules="x")
+
+
+def _work(job: StreamJob) -> StockWork:
+    work = job.streams[0].batch.work
+    assert isinstance(work, StockWork)
+    return work
+
+
+def _upkeep(job: StreamJob) -> Upkeep:
+    (upkeep,) = job.companions
+    assert isinstance(upkeep, Upkeep)
+    return upkeep
 
 
 def _in_days(days: int) -> str:

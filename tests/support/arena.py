@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from pyspark.sql import SparkSession
 from analytics.esports.rules import DATASETS, Dataset
 from pipelines.engine.reporting import open_stream_letters
 from pipelines.engine.stop_flag import StopFlag
-from pipelines.esports.job import EsportsPipeline, assemble, assemble_retry
+from pipelines.engine.stream_job import StreamJob
+from pipelines.esports.feed import kafka_feed
+from pipelines.esports.job import assemble, assemble_retry
 from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
 
@@ -131,18 +134,20 @@ class Arena:
         }
         self.settings: Settings = load(env_file=None, **{**chosen, **given})
 
-    def pipeline(self, *datasets: Dataset) -> EsportsPipeline:
+    @contextmanager
+    def pipeline(self, *datasets: Dataset) -> Iterator[StreamJob]:
         """A pipeline on this test's Spark, as a fresh process would build it."""
         assert self._spark is not None
-        return assemble(self.settings, self._spark, datasets or DATASETS)
+        feed = kafka_feed(self.settings, self._spark)
+        try:
+            yield assemble(self.settings, self._spark, feed, datasets or DATASETS)
+        finally:
+            feed.broker.close()
 
     def run(self, *datasets: Dataset) -> bool:
         """Process what is there."""
-        pipeline = self.pipeline(*datasets)
-        try:
+        with self.pipeline(*datasets) as pipeline:
             return pipeline.once(StopFlag())
-        finally:
-            pipeline.feed.broker.close()
 
     def retry(self) -> RetryOutcome:
         """`dlq retry`."""

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from pymongo.database import Database
 
 from analytics.stock.rankings import RiskRules
+from contracts import BatchKey
 from pipelines.stock.rankings import Rankings
-from pipelines.stock.writer import StockWriter
-from sinks.stock.ledger import BatchKey
+from pipelines.stock.writer import StockTaken, StockWriter
 from sinks.stock.schema import ensure_indexes
+from sinks.stream_letters import RejectedRecord
 from tests.support.stock_events import FORMULAS, client, product, row, sale
 
 
 class _Clock:
     def now(self) -> datetime:
         return datetime.now(timezone.utc)
+
+
+def take_batch(
+    writer: StockWriter,
+    key: BatchKey,
+    rows: Iterable[dict[str, Any]],
+    keep: Callable[[Sequence[RejectedRecord]], None] = lambda _rejected: None,
+    mark: Callable[[str], None] = lambda _step: None,
+) -> StockTaken:
+    """What the engine does with a batch, but for Spark, Kafka and the cold store."""
+    known = writer.known(key)
+    if known is not None:
+        return known
+    judged = writer.judge(key, rows)
+    mark("judge")
+    keep(judged.intake.rejected)
+    mark("dead_letters")
+    return writer.write(judged, 0, mark)
 
 
 def write_events(
@@ -29,7 +48,7 @@ def write_events(
     writer = StockWriter(database, FORMULAS, _Clock())
     writer.take_over()
     rows = [row(event, batch * 10_000 + offset) for offset, event in enumerate(events)]
-    writer.write(BatchKey("q", batch), lambda: rows, lambda _: None, lambda: None, lambda _: None)
+    take_batch(writer, BatchKey("q", batch), rows)
     rankings, now = Rankings(database, RiskRules()), _Clock().now()
     rankings.publish_winners(now)
     rankings.publish_risks(now)

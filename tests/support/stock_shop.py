@@ -18,8 +18,9 @@ from pyspark.sql import SparkSession
 from analytics.stock.rules import CLIENTS, INVENTORY, SALES
 from pipelines.engine.reporting import open_stream_letters
 from pipelines.engine.stop_flag import StopFlag
-from pipelines.stock.job import StockPipeline, assemble, assemble_retry, open_archive, open_database
-from pipelines.stock.kafka_input import open_input, require_topics
+from pipelines.engine.stream_job import StreamJob
+from pipelines.stock.job import assemble, assemble_retry, open_archive, open_database
+from pipelines.stock.kafka_input import open_input
 from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
 from sources.kafka_broker import KafkaBroker
@@ -106,7 +107,7 @@ class StockShop:
         }
         self.settings: Settings = load(env_file=None, **{**chosen, **given})
 
-    def pipeline(self) -> StockPipeline:
+    def pipeline(self) -> StreamJob:
         """A pipeline on this test's Spark, as a fresh process would build it."""
         assert self._spark is not None
         settings = self.settings
@@ -114,7 +115,6 @@ class StockShop:
         archive = open_archive(settings)
         checkpoint = settings.checkpoint_location / "stock" / "events"
         source = open_input(self._spark, settings, broker, checkpoint, archive)
-        require_topics(source)
         return assemble(settings, self._spark, open_database(settings), source, archive)
 
     def run(self) -> bool:
