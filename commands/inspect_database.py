@@ -14,7 +14,7 @@ from commands.inspect_tables import print_overview, print_user
 from commands.terminal import console, print_json, progress
 from commands.user_view import UserView, view_user
 from contracts import ConfigurationError
-from contracts.health import PHONE_SOURCES, SOURCE_COLLECTION
+from contracts.health import SOURCE_COLLECTION
 from settings import Settings
 from sources.health.census import take_census
 from sources.health.inspection import field_range, find_stale, has_index_on, newest
@@ -50,7 +50,7 @@ def inspect_database(settings: Settings, user: str | None, as_json: bool) -> Non
 
 
 def overview(
-    source: _Documents, target: _Documents, now: datetime, phones: tuple[str, ...] = PHONE_SOURCES
+    source: _Documents, target: _Documents, now: datetime, phones: tuple[str, ...]
 ) -> dict[str, Any]:
     """The facts as they are shown and written as JSON; every read goes by an index or is left out."""
     # The backend indexes calculatedAt; without it the index that expires results tells the same, 90 days on.

@@ -28,7 +28,7 @@ _DATABASE_CHECKS: tuple[tuple[str, Callable[[database.Database], CheckResult]], 
 )
 
 
-def run_checks(pipeline: PipelineName = PipelineName.HEALTH) -> Iterator[CheckResult]:
+def run_checks(pipeline: PipelineName) -> Iterator[CheckResult]:
     """Every check in order; what depends on a failed one is skipped. Never raises, never hangs."""
     yield bounded("Python", machine.python)
     yield bounded("Packages", machine.packages)
