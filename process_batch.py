@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +18,9 @@ from commands.common import guarded, parse_time, prepare, speaker
 from commands.terminal import console, progress
 from monitoring.logs import mask_uncaught
 from pipelines.engine.stop_flag import StopFlag
-from pipelines.health.job import HealthPipeline, open_pipeline
+
+if TYPE_CHECKING:
+    from pipelines.health.job import HealthPipeline
 
 _SHOWN_USERS = 5
 
@@ -31,6 +33,8 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")] = False,
 ) -> None:
     """Process what changed since the cursor, once."""
+    from pipelines.health.job import open_pipeline
+
     start = parse_time(since) if since else None
     settings = prepare(json_logs=as_json)
     say = speaker(settings)

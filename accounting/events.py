@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from accounting.entries import Entry
 from contracts.stock import Product, Sale
 
 # Which topic an event goes to, by the setting's name.
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
-KINDS: Final = (SALES, INVENTORY, CLIENTS)
 
 
 def kind_of(entry: Entry) -> str:

@@ -15,14 +15,11 @@ from typing import Any
 from checkpoint.atomic_file import read_file, replace, write_atomically
 from checkpoint.lock import hold
 from checkpoint.store import ATTEMPTS, CursorState, checked
-from checkpoint.timestamp_text import decode_timestamp, format_timestamp, parse_timestamp
+from checkpoint.timestamp_text import decode_timestamp, format_timestamp
 from contracts import ConfigurationError, ServiceError
 from durable import sync_folder
 
-__all__ = ["FileCursor", "parse_timestamp"]
-
 FILE_NAME = "last_processed_timestamp.txt"
-NOTES_NAME = f"{ATTEMPTS}.json"
 
 
 class FileCursor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime, timedelta, timezone
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,10 +12,11 @@ from checkpoint.timestamp_text import format_timestamp
 from commands.common import parse_time, prepare
 from commands.terminal import print_json, progress
 from contracts.health import SOURCE_COLLECTION
-from pipelines.health.stores import open_cursor
-from settings import Settings
-from sources.health.inspection import Changes, count_changes
-from sources.mongo_client import ServerClock, connect
+
+if TYPE_CHECKING:
+    from checkpoint.store import CheckpointStore
+    from settings import Settings
+    from sources.health.inspection import Changes
 
 app = typer.Typer(help="The cursor: from when on changes are processed.")
 
@@ -40,7 +41,7 @@ def checkpoint_set(
     if dry_run:
         _say_effect(settings, moment)
         return
-    open_cursor(settings).set(moment, _local_now())
+    _cursor(settings).set(moment, _local_now())
     _show(settings)
 
 
@@ -51,12 +52,18 @@ def checkpoint_reset(dry_run: DryRun = False) -> None:
     if dry_run:
         _say_effect(settings, None)
         return
-    open_cursor(settings).reset()
+    _cursor(settings).reset()
     _show(settings)
 
 
+def _cursor(settings: Settings) -> CheckpointStore:
+    from pipelines.health.stores import open_cursor
+
+    return open_cursor(settings)
+
+
 def _show(settings: Settings, as_json: bool = False) -> None:
-    state = open_cursor(settings).read(_local_now())
+    state = _cursor(settings).read(_local_now())
     shown = format_timestamp(state.timestamp)
     if as_json:
         print_json({"timestamp": shown, "origin": state.origin, "warnings": state.warnings})
@@ -68,9 +75,12 @@ def _show(settings: Settings, as_json: bool = False) -> None:
 
 def _say_effect(settings: Settings, moment: datetime | None) -> None:
     """What moving the cursor to `moment` (None: the default) would make the next run do."""
+    from sources.health.inspection import count_changes
+    from sources.mongo_client import ServerClock, connect
+
     client = connect(settings.mongo_uri.get_secret_value(), round(settings.mongo_timeout_seconds * 1000))
     now = ServerClock(client).now()
-    current = open_cursor(settings).read(now).timestamp
+    current = _cursor(settings).read(now).timestamp
     target = min(moment or now - timedelta(days=settings.default_lookback_days), now)
     source = client[settings.mongo_db_name][SOURCE_COLLECTION]
     with progress("Counting"):

@@ -6,15 +6,17 @@ import sys
 import traceback
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from pymongo.errors import PyMongoError
-
-from checkpoint.cursor import parse_timestamp
+from checkpoint.timestamp_text import parse_timestamp
 from contracts import AlreadyRunningError, ConfigurationError, ServiceError
 from monitoring import logs
 from monitoring.console import tolerate_any_text, write_stderr
-from settings import Settings, load, unknown_keys
+
+if TYPE_CHECKING:
+    from pymongo.errors import PyMongoError
+
+    from settings import Settings
 
 
 def prepare(logs_to: TextIO | None = None, json_logs: bool = False) -> Settings:
@@ -22,6 +24,8 @@ def prepare(logs_to: TextIO | None = None, json_logs: bool = False) -> Settings:
 
     Commands whose standard output is an answer send their logs to standard error (`logs_to`).
     """
+    from settings import load, unknown_keys
+
     settings = load(log_json=True) if json_logs else load()
     logs.configure(settings.log_level, settings.secrets(), settings.log_json, logs_to)
     for line in unknown_keys():
@@ -59,14 +63,20 @@ def guarded(call: Callable[[], Any]) -> int:
     except ServiceError as error:
         write_stderr(f"❌ {logs.redact(str(error))}")
         return 1
-    except PyMongoError as error:
+    except Exception as error:  # noqa: BLE001 - the last boundary: typer and Python would print it unmasked
+        return _driver_or_bug(error)
+    return 0
+
+
+def _driver_or_bug(error: Exception) -> int:
+    from pymongo.errors import PyMongoError
+
+    if isinstance(error, PyMongoError):
         write_stderr(f"❌ {mongo_fault(error)} Run `python main.py check`.")
         return 2
-    except Exception as error:  # noqa: BLE001 - the last boundary: typer and Python would print it unmasked
-        trace = "".join(traceback.format_exception(error)).rstrip()
-        write_stderr(f"{logs.redact(trace)}\n❌ This is a bug of the service: please report it.")
-        return 1
-    return 0
+    trace = "".join(traceback.format_exception(error)).rstrip()
+    write_stderr(f"{logs.redact(trace)}\n❌ This is a bug of the service: please report it.")
+    return 1
 
 
 def mongo_fault(error: PyMongoError) -> str:

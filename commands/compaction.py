@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pyarrow as pa
 import typer
 
 from commands.terminal import print_json, progress
 from contracts import ConfigurationError, ServiceError
-from sinks.parquet.compaction import Compaction, compact
 from sinks.parquet.generations import Generations
+
+if TYPE_CHECKING:
+    from sinks.parquet.compaction import Compaction
 
 KeepMinutes = Annotated[
     float, typer.Option(min=0, help="Files that were replaced stay so long for who still reads them.")
@@ -29,6 +30,10 @@ def compact_datasets(
 
     Raises ConfigurationError when there is none, ServiceError when one cannot be merged and is as it was.
     """
+    import pyarrow as pa
+
+    from sinks.parquet.compaction import compact
+
     setting, output = where
     results: dict[str, Compaction] = {}
     for name in names:

@@ -6,20 +6,20 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from pydantic import SecretStr
 from rich.table import Column
 from rich.text import Text
 
 from commands.terminal import console, print_json, table
 from monitoring import logs
 from monitoring.redaction import MASK
-from settings import Settings, load, origins, secret_kafka_options, unknown_keys
 
 
 def config(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
 ) -> None:
     """Every setting, its value (secrets masked) and its origin: default, .env or environment."""
+    from settings import Settings, load, origins, secret_kafka_options, unknown_keys
+
     settings = load()
     logs.configure(settings.log_level, settings.secrets(), settings.log_json, sys.stderr)
     origin = origins()
@@ -43,6 +43,8 @@ def config(
 
 def _shown(value: Any) -> str:
     """The value as it would stand in `.env`; of an address only what is secret in it is masked."""
+    from pydantic import SecretStr
+
     if value is None:
         return ""
     if isinstance(value, SecretStr):

@@ -14,7 +14,6 @@ from rich.table import Column
 from commands.common import prepare
 from commands.terminal import console, print_json, progress, table
 from pipelines.catalog import PipelineName, open_letters, open_retry
-from pipelines.engine.letters_again import told_others
 from sinks.dead_letters import DeadLetters, Letter, Owner
 from sinks.stream_letters import RejectedRecord, records_of
 
@@ -49,6 +48,8 @@ def dlq_list(
 
 
 def _tell_of_others(queue: DeadLetters) -> None:
+    from pipelines.engine.letters_again import told_others
+
     if others := told_others(queue):
         typer.echo(others, err=True)
 

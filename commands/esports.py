@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from analytics.esports.rules import DATASETS
 from commands.common import prepare
 from commands.compaction import KeepMinutes, compact_datasets
 
@@ -25,5 +24,7 @@ def esports_compact(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
 ) -> None:
     """Merge small batches into few large files; safe while the stream runs and while others read."""
+    from analytics.esports.rules import DATASETS
+
     where = "ESPORTS_OUTPUT_PATH", prepare(sys.stderr).esports_output_path
     compact_datasets("esports", where, [dataset.name for dataset in DATASETS], keep_minutes, as_json)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
 from commands.terminal import sparkline, table
-from commands.user_view import UserView
 from sources.health.census import KINDS
+
+if TYPE_CHECKING:
+    from commands.user_view import UserView
 
 _KINDS = 5
 

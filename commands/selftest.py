@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,10 +11,10 @@ from commands.common import prepare
 from commands.terminal import console, print_json, progress
 from contracts.health import SOURCE_COLLECTION
 from pipelines.health.demo.console import print_worked_example
-from pipelines.health.selftest import Outcome, run_selftest
-from pipelines.health.stores import open_database
 from pipelines.health.worked_example import EXPECTED, found_figures
-from session import spark_session
+
+if TYPE_CHECKING:
+    from pipelines.health.selftest import Outcome
 
 
 def selftest(
@@ -24,6 +24,10 @@ def selftest(
 
     Needs write access to healthmetrics. A running stream is not disturbed. Exit code 1 if a figure is wrong.
     """
+    from pipelines.health.selftest import run_selftest
+    from pipelines.health.stores import open_database
+    from session import spark_session
+
     settings = prepare(sys.stderr)
     database, clock = open_database(settings)
     source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]

@@ -9,7 +9,6 @@ import typer
 
 from commands.common import prepare
 from commands.compaction import KeepMinutes, compact_datasets
-from sinks.stock.archive import DATASET
 
 app = typer.Typer(help="Upkeep of the stock pipeline's cold store.")
 
@@ -25,5 +24,7 @@ def stock_compact(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
 ) -> None:
     """Merge small batches into few large files; safe while the stream runs and while others read."""
+    from sinks.stock.archive import DATASET
+
     where = "STOCK_COLD_PATH", prepare(sys.stderr).stock_cold_path
     compact_datasets("stock", where, [DATASET], keep_minutes, as_json)

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 
 from contracts import ConfigurationError
 from pipelines.engine.stop_flag import StopFlag
-from settings import Settings
-from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
+
+if TYPE_CHECKING:
+    from settings import Settings
+    from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 
 
 class Job(Protocol):

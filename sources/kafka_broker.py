@@ -55,12 +55,11 @@ class KafkaBroker:
                 f"given: {_causes(error)[-1][1]}. Correct them."
             ) from None
 
-    def topic_id(self, topic: str) -> str | None:
-        """What tells this topic from an earlier one of the same name; None when there is none."""
-        return self.topic_ids([topic]).get(topic)
-
     def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
-        """The same of several at once, without those that do not exist; NO_ID from brokers before 2.8."""
+        """What tells each topic from an earlier one of the same name; NO_ID from brokers before 2.8.
+
+        Topics that do not exist are left out.
+        """
         return {topic: str(found.topicId()) for topic, found in self._describe(topics).items()}
 
     def partitions(self, topics: Iterable[str]) -> list[Place]:

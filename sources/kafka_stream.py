@@ -56,15 +56,15 @@ def starting_offsets(places: Sequence[Place], known: Offsets) -> str:
     return json.dumps(found)
 
 
-def usable(records: DataFrame, latest_ms: int = LATEST_MS) -> DataFrame:
+def usable(records: DataFrame) -> DataFrame:
     """`key, value, topic, partition, offset, timestamp, timestamp_ms` of the columns of Spark's Kafka source.
 
     `timestamp_ms` is what the producer or the broker gave, whatever that is: none, 0, or microseconds that
-    mean the year 50000. `timestamp` is null unless that lies between 1970 and `latest_ms`.
+    mean the year 50000. `timestamp` is null unless that lies between 1970 and LATEST_MS.
     """
     plain = ("key", "value", "topic", "partition", "offset", "timestamp")
     found = records.selectExpr(*plain, "unix_millis(timestamp) AS timestamp_ms")
-    known = f"IF(timestamp_ms > 0 AND timestamp_ms <= {latest_ms}, timestamp, NULL) AS timestamp"
+    known = f"IF(timestamp_ms > 0 AND timestamp_ms <= {LATEST_MS}, timestamp, NULL) AS timestamp"
     return found.selectExpr(*plain[:-1], known, "timestamp_ms")
 
 

@@ -19,11 +19,10 @@ _WORDS: Mapping[str, str] = {
     "canceled": "canceled cancelled abandoned aborted deleted void voided",
     "postponed": "postponed",
 }
-STATUSES = tuple(_WORDS)
 
 
 def status_sql(text: str) -> str:
-    """One of STATUSES, or UNKNOWN, for a text of Spark SQL."""
+    """A key of `_WORDS`, or UNKNOWN, for a text of Spark SQL."""
     pairs = ", ".join(f"'{word}', '{status}'" for status, words in _WORDS.items() for word in words.split())
     plain = f"translate(lower({trimmed_sql(text)}), ' _-', '')"
     # Most feeds that are made for this pipeline say it in these words.

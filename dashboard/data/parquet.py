@@ -13,7 +13,6 @@ import pandas as pd
 
 # A person waits for the page.
 _READ_SECONDS = 15.0
-_TRIES = 3
 # Each file costs its footer; a dataset that is never compacted gets new ones with every batch.
 MAX_FILES = 3_000
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {

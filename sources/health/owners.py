@@ -11,6 +11,8 @@ from pymongo.collection import Collection
 from sources.health.census import EXAMPLE_LENGTH, EXAMPLES, read_bounded
 from sources.mongo_client import for_reading, is_mongomock
 
+# For each kind.
+_SECONDS = 0.7
 # BSON's types that a user id may have by mistake, and what people call them.
 _OWNER_TYPES: Mapping[str | tuple[str, ...], str] = {
     "string": "text",
@@ -41,12 +43,10 @@ class OddOwners:
     examples: tuple[str, ...]
 
 
-def odd_owners(
-    collection: Collection[dict[str, Any]], limit: int = 10_000, seconds: float = 0.7
-) -> list[OddOwners]:
+def odd_owners(collection: Collection[dict[str, Any]], limit: int = 10_000) -> list[OddOwners]:
     """The kinds of wrong userIds that there are, each by a range of an index that begins with userId.
 
-    At most `limit` of each, for which the server gets `seconds`; pymongo's errors pass.
+    At most `limit` of each, for which the server gets less than a second; pymongo's errors pass.
     """
     # It knows no lists of types, and holds what a demo has written.
     if is_mongomock(collection):
@@ -58,7 +58,7 @@ def odd_owners(
         of_list: dict[str, Any] = {} if kind == "array" else {"$not": {"$type": "array"}}
         condition: dict[str, Any] = {"$eq": None} if kind == "null" else {"$type": kind}
         query = source.find({"userId": {**condition, **of_list}}, {"userId": 1}, limit=limit + 1)
-        documents, complete = read_bounded(query, limit, seconds)
+        documents, complete = read_bounded(query, limit, _SECONDS)
         before, whole = found.get(what, ([], True))
         found[what] = [*before, *documents], whole and complete
     return [

@@ -12,6 +12,9 @@ from pymongo.collection import Collection
 from sources.health.census import read_bounded
 from sources.mongo_client import for_reading
 
+_NEWEST, _NEWEST_SECONDS = 2_000, 2.0
+# Of one user.
+_DATES, _DATES_SECONDS = 400, 0.3
 # What says whether a document counts, without its values.
 _WEARABLES = ["heartRate", "oxygenSaturation", "bloodOxygen"]
 _MARKS = dict.fromkeys(
@@ -19,28 +22,24 @@ _MARKS = dict.fromkeys(
 )
 
 
-def newest_changes(
-    collection: Collection[dict[str, Any]], now: datetime, number: int = 2_000, seconds: float = 2.0
-) -> list[dict[str, Any]]:
+def newest_changes(collection: Collection[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
     """Owner, date, source and wearables' fields of the documents changed last.
 
     None when that takes the server long. Needs the poll's index. pymongo's errors pass through.
     """
     condition = {"updatedAt": {"$lte": now, "$not": {"$type": "array"}}}
-    query = for_reading(collection).find(condition, _MARKS, batch_size=number)
-    return read_bounded(query.sort("updatedAt", -1).limit(number), number, seconds)[0]
+    query = for_reading(collection).find(condition, _MARKS, batch_size=_NEWEST)
+    return read_bounded(query.sort("updatedAt", -1).limit(_NEWEST), _NEWEST, _NEWEST_SECONDS)[0]
 
 
-def dates_of(
-    collection: Collection[dict[str, Any]], users: Sequence[ObjectId], each: int = 400, seconds: float = 0.3
-) -> list[datetime]:
-    """The `each` latest dates of every one of `users`, by the index on userId and date.
+def dates_of(collection: Collection[dict[str, Any]], users: Sequence[ObjectId]) -> list[datetime]:
+    """The latest dates of every one of `users`, of a year and more, by the index on userId and date.
 
-    Those of a year and more, because a zone with summer time is known by both halves of it.
+    A zone with summer time is known by both halves of the year.
     """
     found: list[datetime] = []
     for user in users:
-        query = for_reading(collection).find({"userId": user}, {"_id": 0, "date": 1}, batch_size=each)
-        documents, _ = read_bounded(query.sort("date", -1).limit(each), each, seconds)
+        query = for_reading(collection).find({"userId": user}, {"_id": 0, "date": 1}, batch_size=_DATES)
+        documents, _ = read_bounded(query.sort("date", -1).limit(_DATES), _DATES, _DATES_SECONDS)
         found += [one["date"] for one in documents if isinstance(one.get("date"), datetime)]
     return found

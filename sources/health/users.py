@@ -13,7 +13,6 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from contracts.health import PHONE_SOURCES
 from sources.mongo_client import for_reading
 
 _OF_A_USER = {"$match": {"userId": {"$type": "objectId"}}}
@@ -44,7 +43,7 @@ def user_changes(
     collection: Collection[dict[str, Any]],
     until: datetime,
     seconds: float,
-    phones: Sequence[str] = PHONE_SOURCES,
+    phones: Sequence[str],
 ) -> Iterator[UserChanges]:
     """Every user of the source, sorted; documents of `phones` are from a phone.
 

@@ -29,7 +29,6 @@ from tests.unit.test_metrics import samples
 
 T = datetime(2026, 1, 1, tzinfo=timezone.utc)
 USERS = sorted(ObjectId() for _ in range(3))
-METRICS_FILE = "spark_analytics_metrics.prom"
 _DATES = [T, T + timedelta(seconds=1), T + timedelta(days=9_000), DatetimeMS(-(2**53)), "2027-01-01", None, 7]
 
 

@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from accounting.books import Books
 from accounting.database import BooksDatabase
-from accounting.events import KINDS
+from accounting.events import CLIENTS, INVENTORY, SALES
 from accounting.outbox import FAILED, SENT, WAITING, Outbox
 from accounting.producer import make_producer
 from contracts import ConfigurationError
@@ -51,7 +51,7 @@ def _until(condition: Callable[[], object], what: str) -> None:
 
 def _topic_names() -> dict[str, str]:
     suffix = secrets.token_hex(4)
-    return {kind: f"{kind}-{suffix}" for kind in KINDS}
+    return {kind: f"{kind}-{suffix}" for kind in (SALES, INVENTORY, CLIENTS)}
 
 
 def _create(servers: str, names: Mapping[str, str], **config: str) -> None:

@@ -86,10 +86,10 @@ def breakable(
     client.close()
 
 
-def _polled(source: Collection[dict[str, Any]], readers: int, page_size: int = 300) -> list[Any]:
-    poll, found = MongoPoll(source, 60, page_size, readers), []
+def _polled(source: Collection[dict[str, Any]], readers: int) -> list[Any]:
+    poll, found = MongoPoll(source, 60, 300, readers), []
     for page in poll.begin(NOW - 2 * HOUR, NOW):
-        assert len(page.keys) <= page_size
+        assert len(page.keys) <= 300
         found += [key for key, _ in page.keys]
         poll.mark_done(page)
     return found

@@ -82,9 +82,9 @@ class Topics:
         }
         self._producer = Producer(self._options)
 
-    def create(self, topic: str, partitions: int = 2, **config: str) -> None:
+    def create(self, topic: str, **config: str) -> None:
         """Make a topic and wait until it is there."""
-        made = self._admin.create_topics([NewTopic(topic, partitions, 1, config=config)])
+        made = self._admin.create_topics([NewTopic(topic, 2, 1, config=config)])
         made[topic].result(_WAIT_SECONDS)
 
     def grow(self, topic: str, partitions: int) -> None:

@@ -46,7 +46,7 @@ class Request:
 class FakeBackend:
     """Starts listening when it is made; every attribute may be changed while it runs."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self) -> None:
         self.token: str | None = TOKEN
         # Open connections by user, as the SSE streams would be.
         self.connections: dict[str, int] = {}
@@ -59,7 +59,7 @@ class FakeBackend:
         self.requests: list[Request] = []
         self.violations: list[str] = []
         self._server: ThreadingHTTPServer | None = None
-        self.port = port
+        self.port = 0
         self.up()
 
     @property

@@ -45,7 +45,7 @@ class SecureDoor:
         credentials = f"{quote(user, safe='')}:{quote(password, safe='')}"
         return f"mongodb://{credentials}@127.0.0.1:{self._port + 1}/?retryWrites=false"
 
-    def tls_uri(self, user: str, password: str = PASSWORD) -> str:
+    def tls_uri(self, user: str) -> str:
         """Address over TLS with every option that it takes."""
         options = {
             "tls": "true",
@@ -53,7 +53,7 @@ class SecureDoor:
             "tlsCertificateKeyFile": str(self.certificates / "client.pem"),
             "tlsCertificateKeyFilePassword": KEY_PASSWORD,
         }
-        address = self.uri(user, password).replace(
+        address = self.uri(user, PASSWORD).replace(
             f"@127.0.0.1:{self._port + 1}/", f"@localhost:{self._port + 2}/"
         )
         return address + "".join(f"&{name}={quote(value, safe='')}" for name, value in options.items())

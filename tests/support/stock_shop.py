@@ -35,13 +35,13 @@ _WAIT_SECONDS = 120
 class StockTopics:
     """The three topics of one test, gone after it."""
 
-    def __init__(self, servers: str, partitions: int = 2) -> None:
+    def __init__(self, servers: str) -> None:
         self.servers = servers
         suffix = secrets.token_hex(4)
         self.names = {kind: f"{kind}-{suffix}" for kind in (SALES, INVENTORY, CLIENTS)}
         self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         self._producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True, "log_level": 0})
-        new = [NewTopic(name, partitions, 1) for name in self.names.values()]
+        new = [NewTopic(name, 2, 1) for name in self.names.values()]
         for future in self._admin.create_topics(new).values():
             future.result(_WAIT_SECONDS)
 

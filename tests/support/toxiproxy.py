@@ -32,9 +32,9 @@ class Proxy:
         """Every answer comes so much later."""
         self._toxic("latency", ("downstream",), {"latency": milliseconds, "jitter": jitter})
 
-    def reset_peer(self, after_milliseconds: int = 0) -> None:
+    def reset_peer(self) -> None:
         """Connections, new ones too, end with a TCP reset."""
-        self._toxic("reset_peer", _DIRECTIONS, {"timeout": after_milliseconds})
+        self._toxic("reset_peer", _DIRECTIONS, {"timeout": 0})
 
     def black_hole(self) -> None:
         """Connections are accepted and stay open, and nothing passes either way.

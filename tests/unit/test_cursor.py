@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checkpoint.cursor import FileCursor, parse_timestamp
+from checkpoint.cursor import FileCursor
 from checkpoint.store import CursorState
-from checkpoint.timestamp_text import decode_timestamp, format_timestamp
+from checkpoint.timestamp_text import decode_timestamp, format_timestamp, parse_timestamp
 from contracts import AlreadyRunningError, ConfigurationError, ServiceError
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=timezone.utc)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from py4j.protocol import Py4JNetworkError
 from pymongo.errors import AutoReconnect, OperationFailure
 
-from checkpoint.cursor import NOTES_NAME, FileCursor
+from checkpoint.cursor import FileCursor
 from contracts import ServiceError, WriteResult
 from pipelines.engine.faults import Faults
 from pipelines.health.recompute.failures import Failures
@@ -103,7 +103,7 @@ def test_without_failures_nothing_is_left_behind(bench: Bench) -> None:
     result = bench.run(users)
     assert isinstance(result, Recomputed)
     assert (bench.computed, result.history_rows, result.writes.failed) == (users, 3, ())
-    assert not (bench.folder / "checkpoint" / NOTES_NAME).exists()
+    assert not (bench.folder / "checkpoint" / "attempts.json").exists()
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), DiedError()])
@@ -253,7 +253,7 @@ def test_java_that_died_is_nobodys_fault_but_his_who_killed_it(bench: Bench) -> 
 def test_damaged_notes_are_worth_nothing_and_harm_nothing(bench: Bench, content: str) -> None:
     """They only save time; losing them costs some more failures."""
     (bench.folder / "checkpoint").mkdir()
-    (bench.folder / "checkpoint" / NOTES_NAME).write_text(content)
+    (bench.folder / "checkpoint" / "attempts.json").write_text(content)
     assert isinstance(bench.run(_users(2)), Recomputed)
 
 

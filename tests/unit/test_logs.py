@@ -48,12 +48,10 @@ def _restored() -> Iterator[None]:
     root.setLevel(level)
 
 
-def logged(
-    level: str = "DEBUG", json_lines: bool = False, secrets: tuple[str, ...] = (SECRET,)
-) -> io.StringIO:
+def logged(level: str = "DEBUG", json_lines: bool = False) -> io.StringIO:
     """Configure and return the stream that the lines go to."""
     stream = io.StringIO()
-    logs.configure(level, secrets, json=json_lines, stream=stream)
+    logs.configure(level, (SECRET,), json=json_lines, stream=stream)
     return stream
 
 

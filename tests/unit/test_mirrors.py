@@ -76,9 +76,9 @@ def _environment(folder: Path, release: str) -> dict[str, str]:
     return environment
 
 
-def _mirrors(folder: Path, release: str = _DEBIAN) -> list[str]:
+def _mirrors(folder: Path) -> list[str]:
     run = subprocess.run(
-        [_SCRIPT, "mirrors"], env=_environment(folder, release), capture_output=True, text=True, check=True
+        [_SCRIPT, "mirrors"], env=_environment(folder, _DEBIAN), capture_output=True, text=True, check=True
     )
     return run.stdout.splitlines()
 

@@ -8,7 +8,6 @@ import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from accounting.outbox import SENT, Outbox
 from accounting.sender import _Flight
 from contracts.stock import Product
 
-NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 AWAY = KafkaError(KafkaError._MSG_TIMED_OUT)
 
 

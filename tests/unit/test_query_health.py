@@ -10,10 +10,10 @@ import pytest
 from monitoring.query_progress import StreamingMetrics, monitor_query_health
 
 
-def _progress(batch: int, rows: int = 10, read: float = 10.0, done: float = 20.0) -> Any:
+def _progress(batch: int, read: float = 10.0, done: float = 20.0) -> Any:
     return SimpleNamespace(
         batchId=batch,
-        numInputRows=rows,
+        numInputRows=10,
         inputRowsPerSecond=read,
         processedRowsPerSecond=done,
         durationMs={"triggerExecution": 500},

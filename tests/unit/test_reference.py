@@ -16,10 +16,10 @@ from tests.unit import worked_example as example
 from tests.unit.strategies import new_id, random_documents
 
 
-def _steps(values: dict[int, Any], name: str = "7day") -> dict[str, Any]:
+def _steps(values: dict[int, Any]) -> dict[str, Any]:
     documents = [example.steps_document(number, steps) for number, steps in values.items()]
     today = (example.day(max(values))).date()
-    return dict(reference_analytics(documents, "UTC", today)[example.USER, "steps", name]["analytics"])
+    return dict(reference_analytics(documents, "UTC", today)[example.USER, "steps", "7day"]["analytics"])
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from monitoring.run_state import STALL_SECONDS, RunState
 from tests.unit.test_circuit_breaker import Time
 
 
-def state_at(now: Time, interval: float = 10.0) -> RunState:
+def state_at(now: Time) -> RunState:
     """A run that has just begun."""
-    return RunState(interval, now)
+    return RunState(10.0, now)
 
 
 def test_not_ready_before_the_first_success() -> None:

@@ -14,8 +14,8 @@ from sinks.stream_letters import MAX_BYTES, MAX_RECORDS, RejectedRecord, as_lett
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
-def _record(position: int, raw: bytes | None = b"a,b\n", reason: str = "corrupt") -> RejectedRecord:
-    return RejectedRecord(reason, "/data/x.csv", position, raw)
+def _record(position: int, raw: bytes | None = b"a,b\n") -> RejectedRecord:
+    return RejectedRecord("corrupt", "/data/x.csv", position, raw)
 
 
 def _stored(folder: Path, records: list[RejectedRecord]) -> list[RejectedRecord]:

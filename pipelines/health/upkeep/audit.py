@@ -8,7 +8,7 @@ import heapq
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -20,7 +20,7 @@ from pymongo.collection import Collection
 from analytics.health.documents import LIFETIME
 from analytics.health.history_table import history_table
 from analytics.health.validation import DayRules
-from contracts.health import METRICS, PHONE_SOURCES
+from contracts.health import METRICS
 from monitoring.health.audit_metrics import AuditMetrics
 from monitoring.logs import get_logger
 from sources.health.census import take_census
@@ -73,8 +73,7 @@ class Audit:
         metrics: AuditMetrics,
         timezone: str,
         every_seconds: float,
-        sources: tuple[str, ...] = PHONE_SOURCES,
-        monotonic: Callable[[], float] = time.monotonic,
+        sources: tuple[str, ...],
     ) -> None:
         self._source = source
         self._target = target
@@ -82,8 +81,7 @@ class Audit:
         self._timezone = timezone
         self._sources = sources
         self._every_seconds = every_seconds
-        self._monotonic = monotonic
-        self._not_before = monotonic()
+        self._not_before = time.monotonic()
         # Another sample each time, so that every user has a turn in the long run.
         self._random = random.Random()
 
@@ -94,12 +92,12 @@ class Audit:
         look like drift. A server that fails or takes too long is warned of, and asked again in an hour.
         """
         age = settled.timestamp() - self._metrics.last
-        if not self._every_seconds or 0 <= age < self._every_seconds or self._monotonic() < self._not_before:
+        if not self._every_seconds or 0 <= age < self._every_seconds or time.monotonic() < self._not_before:
             return
         try:
             self.run(settled)
         except Exception as error:  # noqa: BLE001 - the boundary: measuring must not stop the work
-            self._not_before = self._monotonic() + _AGAIN_SECONDS
+            self._not_before = time.monotonic() + _AGAIN_SECONDS
             logger.warning("The comparison of source and analytics failed", reason=type(error).__name__)
 
     def run(self, settled: datetime) -> None:

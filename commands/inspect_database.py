@@ -1,0 +1,111 @@
+"""What `main.py inspect` reads of the database: facts of the whole, or one user's days and results."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.collection import Collection
+
+from analytics.health.validation import DayRules, count_left_out
+from commands.inspect_tables import print_overview, print_user
+from commands.terminal import console, print_json, progress
+from commands.user_view import UserView, view_user
+from contracts import ConfigurationError
+from contracts.health import SOURCE_COLLECTION
+from settings import Settings
+from sources.health.census import take_census
+from sources.health.inspection import field_range, find_stale, has_index_on, newest
+from sources.health.sample import newest_changes
+from sources.mongo_client import ServerClock, connect
+
+_DAYS, _DAYS_WHEN_NARROW, _NARROW = 30, 14, 80
+_NEWEST = 5
+_SECONDS = 2.0
+
+_Documents = Collection[dict[str, Any]]
+
+
+def inspect_database(settings: Settings, user: str | None, as_json: bool) -> None:
+    """Show the facts of the whole database, or those of `user`, as tables or as one JSON object.
+
+    Raises ConfigurationError when `user` is no id, or has nothing in the database.
+    """
+    owner = _user_id(user) if user else None
+    client = connect(settings.mongo_uri.get_secret_value(), round(settings.mongo_timeout_seconds * 1000))
+    database = client[settings.mongo_db_name]
+    source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
+    now = ServerClock(client).now()
+    if owner:
+        _show_user(settings, source, target, owner, now, as_json)
+        return
+    with progress("Looking"):
+        facts = overview(source, target, now, settings.sources_of_phones)
+    if as_json:
+        print_json(facts)
+    else:
+        print_overview(facts, console())
+
+
+def overview(
+    source: _Documents, target: _Documents, now: datetime, phones: tuple[str, ...]
+) -> dict[str, Any]:
+    """The facts as they are shown and written as JSON; every read goes by an index or is left out."""
+    # The backend indexes calculatedAt; without it the index that expires results tells the same, 90 days on.
+    dated = "calculatedAt" if has_index_on(target, "calculatedAt") else "expiresAt"
+    ranges = [field_range(source, "updatedAt"), field_range(target, dated)]
+    polled = ranges[0].indexed
+    sample = newest_changes(source, now) if polled else []
+    unseen = take_census(source, now, seconds=_SECONDS, target=target) if polled else []
+    return {
+        "database": source.database.name,
+        "now": now,
+        "collections": [asdict(each) for each in ranges],
+        "staleness": asdict(find_stale(source, target, now)) if polled else None,
+        "sample": {"documents": len(sample), "left_out_by_reason": count_left_out(sample, phones)},
+        "unseen": [asdict(each) for each in unseen if each.count],
+        "newest_documents": newest(source, "updatedAt", _NEWEST) if polled else [],
+        "newest_results": newest(target, dated, _NEWEST) if ranges[1].indexed else [],
+    }
+
+
+def _user_id(text: str) -> ObjectId:
+    if not ObjectId.is_valid(text):
+        raise ConfigurationError(f"{text!r} is not a user id; it has 24 hexadecimal digits.")
+    return ObjectId(text)
+
+
+def _show_user(
+    settings: Settings, source: _Documents, target: _Documents, user: ObjectId, now: datetime, as_json: bool
+) -> None:
+    screen = console()
+    days = _DAYS if as_json or screen.width >= _NARROW else _DAYS_WHEN_NARROW
+    view = view_user(
+        source, target, user, DayRules.at(now, settings.analytics_timezone, settings.sources_of_phones), days
+    )
+    if not view.documents and not view.results:
+        raise ConfigurationError(f"User {user} has neither health documents nor results in this database.")
+    if as_json:
+        print_json(_user_facts(view))
+    else:
+        print_user(view, screen)
+
+
+def _user_facts(view: UserView) -> dict[str, Any]:
+    days = [
+        {"date": day, **{name: values[index] for name, values in view.values.items()}}
+        for index, day in enumerate(view.days)
+    ]
+    return {
+        "user": view.user,
+        "documents": view.documents,
+        "documents_by_end": dict(view.ends),
+        "reasons": dict(view.reasons),
+        "newest_change": view.newest_change,
+        "calculated_at": view.calculated_at,
+        "stale": view.is_stale,
+        "days": days,
+        "results": list(view.results.values()),
+    }
