@@ -8,19 +8,23 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
+import click
 import typer
 from rich.console import Console
 
 from commands import checkpoint, dlq, esports, metrics, stock
 from commands.check import check
-from commands.common import guarded, prepare, speaker
+from commands.common import DEFAULT_PIPELINE, PipelineOption, guarded, prepare, speaker
 from commands.config import config
 from commands.inspect import inspect
 from commands.selftest import selftest
 from commands.terminal import progress
 from monitoring.logs import mask_uncaught
-from pipelines.catalog import Job, JobName, PipelineName, open_job, run_demo
+from pipelines.catalog import PIPELINES, open_job
+from pipelines.engine.pipeline import ALL_PARTS, Job
 from pipelines.engine.stop_flag import StopFlag
+
+_PARTS = [ALL_PARTS, *(part for one in PIPELINES.values() for part in one.parts)]
 
 app = typer.Typer(
     add_completion=False, help="Streaming analytics for MongoDB with Spark.", no_args_is_help=False
@@ -39,7 +43,7 @@ app.command()(selftest)
 @app.callback(invoke_without_command=True)
 def run(
     context: typer.Context,
-    pipeline: Annotated[PipelineName, typer.Option(help="Which pipeline to run.")] = PipelineName.HEALTH,
+    pipeline: PipelineOption = DEFAULT_PIPELINE,
     once: Annotated[bool, typer.Option("--once", help="Process what is there, then stop.")] = False,
     demo: Annotated[
         bool, typer.Option("--demo", help="Run on invented data and a store of its own; ends by itself.")
@@ -48,15 +52,15 @@ def run(
         bool, typer.Option("--keep-running", help="Let the demo run until Ctrl+C.")
     ] = False,
     job_name: Annotated[
-        JobName, typer.Option("--job", help="Which of the esports pipeline's streams.")
-    ] = JobName.ALL,
+        str, typer.Option("--job", help="Which of the pipeline's streams.", click_type=click.Choice(_PARTS))
+    ] = ALL_PARTS,
     as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")] = False,
 ) -> None:
     """Run a pipeline until it is stopped (Ctrl+C or SIGTERM finish the running batch)."""
     if context.invoked_subcommand:
         return
     if demo:
-        run_demo(pipeline, keep_running, Console())
+        PIPELINES[pipeline].run_demo(keep_running, Console())
         return
     settings = prepare(json_logs=as_json)
     with open_job(pipeline, settings, not once, job_name) as job:

@@ -11,9 +11,9 @@ import typer
 from rich.table import Column
 from rich.text import Text
 
+from commands.common import DEFAULT_PIPELINE, PipelineOption
 from commands.terminal import console, print_json, progress, table
 from monitoring import logs
-from pipelines.catalog import PipelineName
 
 if TYPE_CHECKING:
     from commands.checks.result import CheckResult
@@ -22,7 +22,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": 
 
 
 def check(
-    pipeline: Annotated[PipelineName, typer.Option(help="Whose servers and folders.")] = PipelineName.HEALTH,
+    pipeline: PipelineOption = DEFAULT_PIPELINE,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
 ) -> None:
     """Look at Java, servers, rights, indexes, topics, clocks, folders, backend; exit code 2 if one fails."""

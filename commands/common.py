@@ -6,17 +6,27 @@ import sys
 import traceback
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import click
+import typer
 
 from checkpoint.timestamp_text import parse_timestamp
 from contracts import AlreadyRunningError, ConfigurationError, ServiceError
 from monitoring import logs
 from monitoring.console import tolerate_any_text, write_stderr
+from pipelines.catalog import PIPELINES
 
 if TYPE_CHECKING:
     from pymongo.errors import PyMongoError
 
     from settings import Settings
+
+
+DEFAULT_PIPELINE = next(iter(PIPELINES))
+PipelineOption = Annotated[
+    str, typer.Option("--pipeline", help="Which pipeline.", click_type=click.Choice(list(PIPELINES)))
+]
 
 
 def prepare(logs_to: TextIO | None = None, json_logs: bool = False) -> Settings:

@@ -11,9 +11,9 @@ import typer
 from bson import json_util
 from rich.table import Column
 
-from commands.common import prepare
+from commands.common import DEFAULT_PIPELINE, PipelineOption, prepare
 from commands.terminal import console, print_json, progress, table
-from pipelines.catalog import PipelineName, open_letters, open_retry
+from pipelines.catalog import PIPELINES
 from sinks.dead_letters import DeadLetters, Letter, Owner
 from sinks.stream_letters import RejectedRecord, records_of
 
@@ -22,22 +22,19 @@ app = typer.Typer(help="The dead-letter queue: what was set aside, and trying it
 LetterId = Annotated[str, typer.Argument(help="The letter's id, or its beginning, as `dlq list` shows it.")]
 
 
-Pipeline = Annotated[PipelineName, typer.Option(help="Whose dead letters.")]
-
-
 @app.command("list")
 def dlq_list(
-    pipeline: Pipeline = PipelineName.HEALTH,
+    pipeline: PipelineOption = DEFAULT_PIPELINE,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts, without the records.")] = False,
 ) -> None:
     """All letters, oldest first."""
-    queue = open_letters(pipeline, prepare(sys.stderr))
+    queue = PIPELINES[pipeline].open_letters(prepare(sys.stderr))
     letters = queue.list()
     _tell_of_others(queue)
     if as_json:
         print_json([{**asdict(replace(letter, record={})), "record": None} for letter in letters])
         return
-    about = "user, reason" if pipeline is PipelineName.HEALTH else "source, records, reason"
+    about = "user, reason" if PIPELINES[pipeline].letters_are_of_users else "source, records, reason"
     # Ids are there to be copied, also from a narrow terminal; in a pipe each letter is one line.
     name, tries = Column("id", no_wrap=True, min_width=12), Column("tries", min_width=5)
     rows = table(name, "time", Column(about, min_width=24), tries)
@@ -54,8 +51,8 @@ def _tell_of_others(queue: DeadLetters) -> None:
         typer.echo(others, err=True)
 
 
-def _about(letter: Letter, pipeline: PipelineName) -> str:
-    if pipeline is PipelineName.HEALTH:
+def _about(letter: Letter, pipeline: str) -> str:
+    if PIPELINES[pipeline].letters_are_of_users:
         return f"{letter.user_id or 'nobody'} {letter.reason} {letter.field or ''}"
     return f"{letter.record.get('source', '')} {len(_records(letter))} {letter.reason}"
 
@@ -65,9 +62,9 @@ def _records(letter: Letter) -> Sequence[RejectedRecord]:
 
 
 @app.command("show")
-def dlq_show(letter_id: LetterId, pipeline: Pipeline = PipelineName.HEALTH) -> None:
+def dlq_show(letter_id: LetterId, pipeline: PipelineOption = DEFAULT_PIPELINE) -> None:
     """One letter with its whole record, as canonical Extended JSON."""
-    letter = open_letters(pipeline, prepare(sys.stderr)).get(letter_id, of_anybody=True)
+    letter = PIPELINES[pipeline].open_letters(prepare(sys.stderr)).get(letter_id, of_anybody=True)
     whose = f", of {Owner.parse(letter.owner).name}" if letter.owner else ""
     origin = f"batch {letter.batch_id}, {letter.time.isoformat()}{whose}"
     typer.echo(f"{letter.id}: {letter.reason} {letter.field or ''} ({origin})")
@@ -80,23 +77,23 @@ def dlq_retry(
         str | None, typer.Argument(help="One letter; without it, all, parked ones too.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be retried.")] = False,
-    pipeline: Pipeline = PipelineName.HEALTH,
+    pipeline: PipelineOption = DEFAULT_PIPELINE,
 ) -> None:
     """Recompute the letters' users, or process their records again; what is mended is removed."""
     settings = prepare()
-    letters = open_letters(pipeline, settings)
+    letters = PIPELINES[pipeline].open_letters(settings)
     chosen = [letters.get(letter_id)] if letter_id else letters.list()
     _tell_of_others(letters)
     if dry_run or not chosen:
         typer.echo(f"{len(chosen)} letters {_of_whom(chosen, pipeline)} would be retried.")
         return
-    with open_retry(pipeline, settings) as retry, progress("Retrying"):
+    with PIPELINES[pipeline].open_retry(settings) as retry, progress("Retrying"):
         outcome = retry(chosen)
     typer.echo(f"{len(outcome.resolved)} resolved, {len(outcome.kept)} kept.")
 
 
-def _of_whom(letters: Sequence[Letter], pipeline: PipelineName) -> str:
-    if pipeline is PipelineName.HEALTH:
+def _of_whom(letters: Sequence[Letter], pipeline: str) -> str:
+    if PIPELINES[pipeline].letters_are_of_users:
         return f"of {len({letter.user_id for letter in letters})} users"
     return f"with {sum(len(_records(letter)) for letter in letters)} records"
 
@@ -105,10 +102,10 @@ def _of_whom(letters: Sequence[Letter], pipeline: PipelineName) -> str:
 def dlq_purge(
     letter_id: Annotated[str | None, typer.Argument(help="One letter; without it, all.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    pipeline: Pipeline = PipelineName.HEALTH,
+    pipeline: PipelineOption = DEFAULT_PIPELINE,
 ) -> None:
     """Delete letters for good."""
-    letters = open_letters(pipeline, prepare(sys.stderr))
+    letters = PIPELINES[pipeline].open_letters(prepare(sys.stderr))
     chosen = [letters.get(letter_id)] if letter_id else letters.list()
     _tell_of_others(letters)
     if chosen and not yes:

@@ -12,10 +12,10 @@ from monitoring.metrics import Metrics
 from monitoring.run_state import RunState
 from monitoring.stream_history import StreamHistory, stream_line
 from pipelines.engine.letters_again import told_others
-from pipelines.engine.owners import owner_of
+from pipelines.engine.pipeline import Pipeline
 from pipelines.engine.probes import HealthEndpoints, serving
 from settings import Settings
-from sinks.dead_letters import DeadLetters
+from sinks.dead_letters import DeadLetters, Owner
 
 logger = get_logger(__name__)
 
@@ -24,14 +24,14 @@ _IDLE_SECONDS = 5.0
 _MAX_LETTER_BYTES = 64_000_000
 
 
-def open_stream_letters(pipeline: str, settings: Settings) -> DeadLetters:
+def open_stream_letters(pipeline: str, owner: Callable[[Settings], Owner], settings: Settings) -> DeadLetters:
     """The dead-letter queue of a stream pipeline, without starting anything else."""
     return DeadLetters(
         settings.dlq_directory,
         f"{pipeline}_dlq",
         settings.dlq_max_attempts,
         _MAX_LETTER_BYTES,
-        owner=owner_of(pipeline, settings),
+        owner=owner(settings),
     )
 
 
@@ -41,11 +41,12 @@ class StreamReporting:
     A failed batch is reported by the supervisor (`failed`), which has what its stream died of.
     """
 
-    def __init__(self, pipeline: str, settings: Settings, interval_seconds: float) -> None:
+    def __init__(self, declared: Pipeline, settings: Settings, interval_seconds: float) -> None:
+        pipeline = declared.name
         self.pipeline = pipeline
-        self.letters = open_stream_letters(pipeline, settings)
+        self.letters = declared.open_letters(settings)
         self.history = StreamHistory(settings.log_directory, pipeline)
-        owner = str(owner_of(pipeline, settings))
+        owner = str(declared.owner(settings))
         self.metrics = Metrics(settings.metrics_directory, pipeline, owner=owner)
         self.state = RunState(interval_seconds)
         self._settings = settings

@@ -16,20 +16,20 @@ from monitoring.kafka_flow import KafkaFlow
 from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
 from pipelines.engine.kafka_connector import connector_conf, wait_for_broker
+from pipelines.engine.pipeline import ALL_PARTS, Retry
 from pipelines.engine.query_watch import QueryWatch
-from pipelines.engine.reporting import StreamReporting, open_stream_letters
+from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.retry_policy import retry_policy
 from pipelines.engine.stream_batch import StreamBatch
 from pipelines.engine.stream_job import Stream, StreamJob
 from pipelines.esports.batch import TopicWork
 from pipelines.esports.feed import Feed, kafka_feed
 from pipelines.esports.letters import RecordLetters
+from pipelines.esports.pipeline import ESPORTS
 from session import spark_session
 from settings import Settings
 from sinks.parquet.dataset import ParquetDataset
 
-PIPELINE = "esports"
-ALL = "all"
 _CONF = {
     **SPARK_CONF,
     # The default has nanoseconds, which end in 2262, and a type that only Spark's kin know.
@@ -41,13 +41,13 @@ logger = get_logger(__name__)
 
 
 @contextmanager
-def open_pipeline(settings: Settings, streaming: bool, job: str = ALL) -> Iterator[StreamJob]:
+def open_job(settings: Settings, streaming: bool, part: str) -> Iterator[StreamJob]:
     """Build, check and connect the pipeline; stops Spark and releases the folders at the end.
 
-    `job` is `matches`, `players` or `all`. Raises ConfigurationError or AlreadyRunningError with the remedy
+    `part` is `matches`, `players` or `all`. Raises ConfigurationError or AlreadyRunningError with the remedy
     before anything is processed.
     """
-    chosen = [dataset for dataset in DATASETS if job in (ALL, dataset.name)]
+    chosen = [dataset for dataset in DATASETS if part in (ALL_PARTS, dataset.name)]
     with locked(settings, chosen):
         logger.info(f"🚀 Starting the esports pipeline; 📂 checkpoint location: {_checkpoint(settings)}")
         with spark_session(settings, streaming, connector_conf(settings)) as spark:
@@ -60,13 +60,13 @@ def open_pipeline(settings: Settings, streaming: bool, job: str = ALL) -> Iterat
 
 
 @contextmanager
-def open_retry(settings: Settings) -> Iterator[RecordLetters]:
-    """What tries dead letters again; Spark runs inside the block, Kafka is not needed.
+def open_retry(settings: Settings) -> Iterator[Retry]:
+    """The function that tries dead letters again; Spark runs inside the block, Kafka is not needed.
 
     Raises ConfigurationError or AlreadyRunningError with the remedy before anything is tried.
     """
     with locked(settings, DATASETS), spark_session(settings, False) as spark:
-        yield assemble_retry(settings, spark)
+        yield assemble_retry(settings, spark).retry
 
 
 def assemble(
@@ -74,7 +74,7 @@ def assemble(
 ) -> StreamJob:
     """Wire the parts; tests and the demo come in through this door."""
     _configure(spark)
-    reporting = StreamReporting(PIPELINE, settings, settings.esports_interval_seconds)
+    reporting = StreamReporting(ESPORTS, settings, settings.esports_interval_seconds)
     flow = KafkaFlow(reporting.metrics, [dataset.name for dataset in chosen])
     retry = retry_policy(settings)
     streams, waiting = [], {}
@@ -105,7 +105,7 @@ def assemble_retry(settings: Settings, spark: SparkSession) -> RecordLetters:
     datasets = {
         topic_of(settings, dataset): (dataset, _open_store(settings, dataset)) for dataset in DATASETS
     }
-    return RecordLetters(spark, open_stream_letters(PIPELINE, settings), datasets, Faults(settings.fault))
+    return RecordLetters(spark, ESPORTS.open_letters(settings), datasets, Faults(settings.fault))
 
 
 def topic_of(settings: Settings, dataset: Dataset) -> str:
@@ -143,4 +143,4 @@ def locked(settings: Settings, datasets: Sequence[Dataset]) -> Iterator[None]:
 
 
 def _checkpoint(settings: Settings) -> Path:
-    return settings.checkpoint_location / PIPELINE
+    return settings.checkpoint_location / ESPORTS.name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -28,7 +28,7 @@ from monitoring.query_metrics import measured_queries
 from monitoring.run_state import RunState
 from pipelines.engine.faults import Faults
 from pipelines.engine.letters_again import told_others
-from pipelines.engine.owners import owner_of
+from pipelines.engine.pipeline import Retry
 from pipelines.engine.probes import HealthEndpoints, serving
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.ticker import Ticker
@@ -38,7 +38,7 @@ from pipelines.health.dead_letter_retry import LetterRetry
 from pipelines.health.recompute.by_size import executors_from, piece_size, users_recompute
 from pipelines.health.recompute.failures import Failures
 from pipelines.health.recompute.isolation import Isolation
-from pipelines.health.stores import open_cursor, open_database, open_letters
+from pipelines.health.stores import open_cursor, open_database, open_letters, owner
 from pipelines.health.upkeep.audit import Audit
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.indexes import IndexUpkeep
@@ -174,6 +174,18 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
             job.backend.close(STREAM_FLUSH_SECONDS)
 
 
+def open_job(settings: Settings, streaming: bool, _part: str) -> AbstractContextManager[HealthPipeline]:
+    """`open_pipeline`, as commands open every pipeline: it has no parts."""
+    return open_pipeline(settings, streaming)
+
+
+@contextmanager
+def open_retry(settings: Settings) -> Iterator[Retry]:
+    """The function that tries dead letters again; Spark runs inside the block."""
+    with open_pipeline(settings, False) as job:
+        yield job.letters.run
+
+
 def assemble(
     settings: Settings,
     spark: SparkSession,
@@ -225,7 +237,7 @@ def assemble(
 
 
 def _measure(settings: Settings, spark: SparkSession, letters: DeadLetters) -> tuple[Metrics, PollMetrics]:
-    metrics = Metrics(settings.metrics_directory, owner=str(owner_of("health", settings)))
+    metrics = Metrics(settings.metrics_directory, owner=str(owner(settings)))
     JvmMetrics(metrics, spark)
     poll_metrics = PollMetrics(metrics, settings.poll_overlap_seconds)
     metrics.add_probe(lambda: metrics.dead_letters(*letters.waiting()))

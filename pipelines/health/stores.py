@@ -9,10 +9,9 @@ from checkpoint.mongo_cursor import MongoCursor
 from checkpoint.store import CheckpointStore
 from contracts import ConfigurationError
 from contracts.health import CHECKPOINT_COLLECTION
-from pipelines.engine.owners import owner_of
 from settings import Settings
-from sinks.dead_letters import DeadLetters
-from sources.mongo_client import MonotonicClock, ServerClock, connect, is_mongomock
+from sinks.dead_letters import DeadLetters, Owner
+from sources.mongo_client import MonotonicClock, ServerClock, connect, hosts_of, is_mongomock
 
 
 def open_database(settings: Settings) -> tuple[Any, MonotonicClock]:
@@ -25,8 +24,13 @@ def open_database(settings: Settings) -> tuple[Any, MonotonicClock]:
 
 def open_letters(settings: Settings) -> DeadLetters:
     """The dead-letter queue of this pipeline."""
-    owner = owner_of("health", settings)
-    return DeadLetters(settings.dlq_directory, max_attempts=settings.dlq_max_attempts, owner=owner)
+    return DeadLetters(settings.dlq_directory, max_attempts=settings.dlq_max_attempts, owner=owner(settings))
+
+
+def owner(settings: Settings) -> Owner:
+    """Who owns the letters and the metrics: the collection in which the results lie."""
+    name = f"{settings.mongo_db_name}.{settings.analytics_collection}"
+    return Owner.of(name, hosts_of(settings.mongo_uri.get_secret_value()))
 
 
 def open_cursor(settings: Settings) -> CheckpointStore:

@@ -20,6 +20,7 @@ from monitoring.kafka_flow import KafkaFlow
 from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
 from pipelines.engine.kafka_connector import connector_conf, wait_for_broker
+from pipelines.engine.pipeline import Retry
 from pipelines.engine.query_watch import QueryWatch
 from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.retry_policy import retry_policy
@@ -29,6 +30,7 @@ from pipelines.engine.topics import TopicInput
 from pipelines.stock.batch import STREAM, Records, StockWork
 from pipelines.stock.kafka_input import open_input, topics_of
 from pipelines.stock.letters import StockLetters
+from pipelines.stock.pipeline import STOCK
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.upkeep import Upkeep
 from pipelines.stock.writer import StockTaken, StockWriter
@@ -41,13 +43,11 @@ from sinks.stock.totals import StockFormulas
 from sources.kafka_broker import KafkaBroker
 from sources.mongo_client import ServerClock, connect, ping
 
-PIPELINE = "stock"
-
 logger = get_logger(__name__)
 
 
 @contextmanager
-def open_pipeline(settings: Settings, streaming: bool) -> Iterator[StreamJob]:
+def open_job(settings: Settings, streaming: bool, _part: str) -> Iterator[StreamJob]:
     """Build, check and connect the pipeline; stops Spark and releases the folders at the end.
 
     Raises ConfigurationError or AlreadyRunningError with the remedy before anything is processed, pymongo's
@@ -73,15 +73,15 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[StreamJob]:
 
 
 @contextmanager
-def open_retry(settings: Settings) -> Iterator[StockLetters]:
-    """What tries dead letters again; Spark runs inside the block, Kafka is not needed.
+def open_retry(settings: Settings) -> Iterator[Retry]:
+    """The function that tries dead letters again; Spark runs inside the block, Kafka is not needed.
 
     Raises ConfigurationError or AlreadyRunningError with the remedy before anything is tried.
     """
     with locked(settings):
         database = open_database(settings)
         with spark_session(settings, False) as spark:
-            yield assemble_retry(settings, spark, database)
+            yield assemble_retry(settings, spark, database).retry
 
 
 def open_database(settings: Settings) -> Database[dict[str, Any]]:
@@ -110,7 +110,7 @@ def assemble(
     archive: ParquetDataset,
 ) -> StreamJob:
     """Wire the parts; tests come in through this door with their own session, database and source."""
-    reporting = StreamReporting(PIPELINE, settings, settings.stock_interval_seconds)
+    reporting = StreamReporting(STOCK, settings, settings.stock_interval_seconds)
     flow, idle = KafkaFlow(reporting.metrics, [STREAM]), _IdleNote()
     work = StockWork(
         parse=partial(parse, topics=topics_of(settings)),
@@ -145,7 +145,7 @@ def assemble_retry(
     settings: Settings, spark: SparkSession, database: Database[dict[str, Any]]
 ) -> StockLetters:
     """Wire what tries dead letters again; tests come in through this door."""
-    reporting = StreamReporting(PIPELINE, settings, settings.stock_interval_seconds)
+    reporting = StreamReporting(STOCK, settings, settings.stock_interval_seconds)
     into = partial(parse, topics=topics_of(settings))
     work = StockWork(into, _writer(settings, database), _rankings(settings, database))
     batch = _batch(settings, work, reporting)
@@ -203,7 +203,7 @@ def locked(settings: Settings) -> Iterator[None]:
 
 
 def _checkpoint(settings: Settings) -> Path:
-    return settings.checkpoint_location / PIPELINE
+    return settings.checkpoint_location / STOCK.name
 
 
 def _events(settings: Settings) -> Path:

@@ -20,7 +20,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from pyspark.sql import SparkSession
 
 from analytics.esports.rules import DATASETS, Dataset
-from pipelines.engine.reporting import open_stream_letters
+from pipelines.catalog import PIPELINES
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_job import StreamJob
 from pipelines.esports.feed import kafka_feed
@@ -189,7 +189,7 @@ class Arena:
 
     def letters(self) -> list[Letter]:
         """The dead letters."""
-        return open_stream_letters("esports", self.settings).list()
+        return PIPELINES["esports"].open_letters(self.settings).list()
 
     def dead_records(self) -> dict[tuple[str, int], tuple[str, Any]]:
         """Reason and raw value of each refused record, by topic/partition and offset."""

@@ -15,8 +15,8 @@ import psycopg
 from pyspark.sql import SparkSession
 
 from contracts.ecommerce import EVENT_COLUMNS
+from pipelines.catalog import PIPELINES
 from pipelines.ecommerce.job import EcommercePipeline, assemble, prepare_database
-from pipelines.engine.reporting import open_stream_letters
 from pipelines.engine.stop_flag import StopFlag
 from settings import Settings, load
 from simulation.ecommerce.events import EventGenerator, event_id
@@ -130,7 +130,7 @@ class Shop:
 
     def letters(self) -> list[Letter]:
         """The dead letters."""
-        return open_stream_letters("ecommerce", self.settings).list()
+        return PIPELINES["ecommerce"].open_letters(self.settings).list()
 
     def dead_lines(self) -> dict[tuple[str, int], tuple[str, Any]]:
         """Reason and text of each refused record, by file name and line."""

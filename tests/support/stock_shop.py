@@ -16,7 +16,7 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from analytics.stock.rules import CLIENTS, INVENTORY, SALES
-from pipelines.engine.reporting import open_stream_letters
+from pipelines.catalog import PIPELINES
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_job import StreamJob
 from pipelines.stock.job import assemble, assemble_retry, open_archive, open_database
@@ -174,7 +174,7 @@ class StockShop:
 
     def letters(self) -> Sequence[Letter]:
         """The dead letters."""
-        return open_stream_letters("stock", self.settings).list()
+        return PIPELINES["stock"].open_letters(self.settings).list()
 
     def dead_records(self) -> dict[tuple[str, int], str]:
         """The reason of each refused record, by topic/partition and offset."""

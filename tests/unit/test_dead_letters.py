@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts import ConfigurationError, DeadLetterError, FailedWrite, Rejected
-from pipelines.engine.owners import owner_of
+from pipelines.catalog import PIPELINES
 from settings import load
 from sinks.dead_letters import DeadLetters, Letter, Owner
 from sinks.stream_letters import records_of
@@ -33,6 +33,10 @@ DOCUMENT = {
     "metrics": {"steps": Decimal128("NaN")},
 }
 REJECTED = Rejected(DOCUMENT, "not_finite", "metrics.steps")
+
+
+def _owner(pipeline: str, settings: Settings) -> Owner:
+    return PIPELINES[pipeline].owner(settings)
 
 
 def test_a_date_beyond_the_years_can_be_read_again(tmp_path: Path) -> None:
@@ -238,7 +242,7 @@ def test_a_letter_tells_no_address(tmp_path: Path) -> None:
         env_file=None, mongo_uri=uri, postgres_dsn="postgresql://app:hunter2@db1.internal.example/shop"
     )
     for pipeline in ("health", "stock", "ecommerce"):
-        letters = DeadLetters(tmp_path, f"{pipeline}_dlq", owner=owner_of(pipeline, chosen))
+        letters = DeadLetters(tmp_path, f"{pipeline}_dlq", owner=_owner(pipeline, chosen))
         letters.store([REJECTED], "b", NOW)
     for path in tmp_path.iterdir():
         text = path.name + path.read_text()
@@ -269,8 +273,8 @@ def test_one_server_written_differently_is_one_owner(
         env_file=None, mongo_uri=f"mongodb://{credentials}{','.join([*written, 'db9'])}{options}"
     )
     for pipeline in ("health", "stock"):
-        assert owner_of(pipeline, plain) == owner_of(pipeline, other)
-        assert owner_of(pipeline, plain) != owner_of(pipeline, elsewhere)
+        assert _owner(pipeline, plain) == _owner(pipeline, other)
+        assert _owner(pipeline, plain) != _owner(pipeline, elsewhere)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +287,7 @@ def test_one_server_written_differently_is_one_owner(
 def test_postgresql_here_is_one_owner_however_it_is_reached(dsn: str) -> None:
     """A socket, a name or an address of this machine lead to the same server."""
     there = load(env_file=None, postgres_dsn="postgresql://localhost/ecommerce")
-    assert owner_of("ecommerce", load(env_file=None, postgres_dsn=dsn)) == owner_of("ecommerce", there)
+    assert _owner("ecommerce", load(env_file=None, postgres_dsn=dsn)) == PIPELINES["ecommerce"].owner(there)
 
 
 @pytest.mark.parametrize(
@@ -298,8 +302,8 @@ def test_postgresql_here_is_one_owner_however_it_is_reached(dsn: str) -> None:
 )  # fmt: skip
 def test_another_database_or_folder_is_another_owner(pipeline: str, changed: dict[str, Any]) -> None:
     """Where the results lie is what the letters belong to, in each pipeline."""
-    assert owner_of(pipeline, load(env_file=None)) == owner_of(pipeline, load(env_file=None))
-    assert owner_of(pipeline, load(env_file=None)) != owner_of(pipeline, load(env_file=None, **changed))
+    assert _owner(pipeline, load(env_file=None)) == _owner(pipeline, load(env_file=None))
+    assert _owner(pipeline, load(env_file=None)) != _owner(pipeline, load(env_file=None, **changed))
 
 
 def test_a_letter_is_synced_renamed_and_its_folder_synced(

@@ -28,7 +28,6 @@ from analytics.health.validation import DayRules
 from contracts import AccessDeniedError, ServiceError, WriteResult
 from monitoring.logs import get_logger
 from pipelines.engine.executors import send_code
-from pipelines.engine.owners import owner_of
 from pipelines.health.recompute.executor_tasks import (
     OUTCOME_DDL,
     SUPERSEDED,
@@ -38,6 +37,7 @@ from pipelines.health.recompute.executor_tasks import (
     write_partition,
 )
 from pipelines.health.recompute.on_driver import Recomputed, Step, Written
+from pipelines.health.stores import owner
 from settings import Settings
 from sinks.health.stored_results import delete_obsolete
 from sources.mongo_client import MonotonicClock
@@ -131,7 +131,7 @@ class ExecutorRecompute:
             timezone=settings.analytics_timezone,
             # An executor works in a folder of its own, which Spark removes.
             dlq_directory=str(settings.dlq_directory.resolve()),
-            dlq_owner=owner_of("health", settings),
+            dlq_owner=owner(settings),
             batch_id=batch_id,
             # Before the read: what changes afterwards is polled later and must win.
             calculated_at=self._clock.next(),

@@ -1,0 +1,23 @@
+"""What the e-commerce pipeline declares of itself."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pipelines.engine.pipeline import Pipeline, later
+
+NAME = "ecommerce"
+
+_owner = later("pipelines.ecommerce.owner:owner")
+ECOMMERCE = Pipeline(
+    name=NAME,
+    title="E-commerce",
+    does="CSV files → events in PostgreSQL",
+    steps=("read", "stage", "dead_letters", "insert", "commit", "report"),
+    open_job=later("pipelines.ecommerce.job:open_job"),
+    run_demo=later("pipelines.ecommerce.demo:run_demo"),
+    open_letters=partial(later("pipelines.engine.reporting:open_stream_letters"), NAME, _owner),
+    open_retry=later("pipelines.ecommerce.job:open_retry"),
+    owner=_owner,
+    checks=later("commands.checks.postgres:run"),
+)

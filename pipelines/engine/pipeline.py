@@ -1,0 +1,75 @@
+"""What a pipeline declares of itself, once: commands, checks, pages, demos and documents ask this object."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipelines.engine.stop_flag import StopFlag
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from settings import Settings
+    from sinks.dead_letters import DeadLetters, Letter, Owner, RetryOutcome
+
+Retry = Callable[[Sequence["Letter"]], "RetryOutcome"]
+ALL_PARTS = "all"
+
+
+class Job(Protocol):
+    """A pipeline that is built, checked and connected."""
+
+    def once(self, stop: StopFlag) -> bool:
+        """Process what is there now; False when it failed."""
+        ...
+
+    def stream(self, stop: StopFlag) -> bool:
+        """Process until `stop`; False when it had to give up."""
+        ...
+
+    def finish(self, out: Callable[[str], None]) -> None:
+        """Tell `out` what the session did."""
+        ...
+
+
+def later(name: str) -> Callable[..., Any]:
+    """The function `module:function`, whose module is imported when it is called.
+
+    So a declaration needs neither Spark nor the driver of any server.
+    """
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        module, _, function = name.partition(":")
+        return getattr(importlib.import_module(module), function)(*arguments, **named)
+
+    call.__name__ = name
+    return call
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline and where its parts are.
+
+    `title` is for people. `does` says in one line what it reads and what it writes. `topics` are the settings
+    that name what it reads from Kafka; `parts` are the streams that can run alone (`--job`). `steps` are the
+    steps of a batch, in their order, as its log and its faults name them. `checks` yields what `check` looks
+    at beside the machine; `letters_are_of_users`: its dead letters name a user, not a source of records.
+    """
+
+    name: str
+    title: str
+    does: str
+    steps: tuple[str, ...]
+    open_job: Callable[[Settings, bool, str], AbstractContextManager[Job]]
+    run_demo: Callable[[bool, Console], None]
+    open_letters: Callable[[Settings], DeadLetters]
+    open_retry: Callable[[Settings], AbstractContextManager[Retry]]
+    owner: Callable[[Settings], Owner]
+    checks: Callable[[Settings], Iterator[Any]]
+    topics: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    letters_are_of_users: bool = False

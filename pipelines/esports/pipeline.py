@@ -1,0 +1,38 @@
+"""What the esports pipeline declares of itself."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pipelines.engine.pipeline import Pipeline, later
+
+if TYPE_CHECKING:
+    from settings import Settings
+    from sinks.dead_letters import Owner
+
+NAME = "esports"
+
+
+def owner(settings: Settings) -> Owner:
+    """The folder in which its datasets lie."""
+    from sinks.dead_letters import Owner
+
+    folder = settings.esports_output_path.absolute()
+    return Owner.of(folder.name, [folder.as_posix()])
+
+
+ESPORTS = Pipeline(
+    name=NAME,
+    title="Esports",
+    does="Kafka → Parquet",
+    steps=("read", "stage", "dead_letters", "sync", "commit", "report"),
+    open_job=later("pipelines.esports.job:open_job"),
+    run_demo=later("pipelines.esports.demo:run_demo"),
+    open_letters=partial(later("pipelines.engine.reporting:open_stream_letters"), NAME, owner),
+    open_retry=later("pipelines.esports.job:open_retry"),
+    owner=owner,
+    checks=lambda _settings: iter(()),
+    topics=("KAFKA_TOPIC_MATCHES", "KAFKA_TOPIC_PLAYERS"),
+    parts=("matches", "players"),
+)

@@ -1,0 +1,19 @@
+"""What the health pipeline declares of itself."""
+
+from __future__ import annotations
+
+from pipelines.engine.pipeline import Pipeline, later
+
+HEALTH = Pipeline(
+    name="health",
+    title="Health",
+    does="MongoDB → analytics of each user in MongoDB",
+    steps=("poll", "validate", "read", "compute", "write", "dead_letters", "save"),
+    open_job=later("pipelines.health.job:open_job"),
+    run_demo=later("pipelines.health.demo.run:run_demo"),
+    open_letters=later("pipelines.health.stores:open_letters"),
+    open_retry=later("pipelines.health.job:open_retry"),
+    owner=later("pipelines.health.stores:owner"),
+    checks=later("commands.checks.health:run"),
+    letters_are_of_users=True,
+)
