@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,22 @@ from checkpoint.lock import hold
 from contracts import ConfigurationError
 from monitoring.ecommerce.latency_metrics import EventLatency
 from monitoring.logs import get_logger
-from pipelines.ecommerce.batch import EventsBatch
+from pipelines.ecommerce.batch import EventsWork
 from pipelines.ecommerce.letters import EventLetters
 from pipelines.ecommerce.passed_over import PassedOver
 from pipelines.engine.executors import ship_code
 from pipelines.engine.faults import Faults
 from pipelines.engine.reporting import StreamReporting
+from pipelines.engine.retry_policy import retry_policy
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.stream_batch import StreamBatch
+from pipelines.engine.stream_query import start_query
 from pipelines.engine.supervisor import BatchFunction, BatchStream, Supervisor
 from retry import RetryPolicy
 from session import spark_session
 from settings import Settings
 from sinks.ecommerce import connection as postgres_client
 from sinks.ecommerce import staging as postgres_staging
-from sinks.ecommerce.commit import Outcome
 from sinks.ecommerce.connection import session, wait_for_server
 from sinks.ecommerce.insertion import LATENCY_BOUNDS
 from sinks.ecommerce.needs import column_fault, missing_grants, place_fault
@@ -40,8 +43,6 @@ from sources.ecommerce.csv_files import new_files
 
 PIPELINE = "ecommerce"
 _STREAM = "events"
-# Whatever RETRY_BASE_SECONDS says: 1, 2, 4 … seconds between tries, at most 30.
-_RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS = 1.0, 30.0
 
 logger = get_logger(__name__)
 
@@ -53,7 +54,7 @@ class EcommercePipeline:
     settings: Settings
     spark: SparkSession
     reporting: StreamReporting
-    batch: EventsBatch
+    batch: StreamBatch
     letters: EventLetters
     retry: RetryPolicy
     passed_over: PassedOver
@@ -82,7 +83,7 @@ class EcommercePipeline:
 
     def _process(self, files: DataFrame, number: int) -> None:
         self.passed_over.look()
-        self.batch.process(_STREAM, files, number)
+        self.batch.process(files, number)
 
     def _idle(self, stream: str) -> None:
         self.passed_over.look()
@@ -90,13 +91,9 @@ class EcommercePipeline:
 
     def _start(self, batch: BatchFunction, once: bool) -> StreamingQuery:
         settings = self.settings
-        interval = f"{round(settings.ecommerce_interval_seconds * 1000)} milliseconds"
         files = new_files(self.spark, settings.ecommerce_input_path, settings.ecommerce_max_files_per_trigger)
-        writer = files.writeStream.queryName(PIPELINE).foreachBatch(batch)
-        writer = writer.option("checkpointLocation", _stream_address(settings))
-        return (
-            writer.trigger(availableNow=True) if once else writer.trigger(processingTime=interval)
-        ).start()
+        address, interval = _stream_address(settings), settings.ecommerce_interval_seconds
+        return start_query(PIPELINE, files, batch, address, interval, once)
 
     def _ping(self) -> None:
         with session(self.settings.postgres_dsn.get_secret_value()) as connection:
@@ -123,17 +120,13 @@ def assemble(settings: Settings, spark: SparkSession) -> EcommercePipeline:
     for name, value in SPARK_CONF.items():
         spark.conf.set(name, value)
     reporting = StreamReporting(PIPELINE, settings, settings.ecommerce_interval_seconds)
-    retry = _retry_policy(settings, reporting)
-    batch = EventsBatch(
-        settings.postgres_dsn.get_secret_value(),
-        # Spark takes the address as it is, escapes and all.
-        Path(_stream_address(settings).removeprefix("file://")),
-        reporting,
-        retry,
-        Faults(settings.fault),
-        _latency(reporting),
-    )
-    letters = EventLetters(spark, reporting.letters, batch)
+    retry = retry_policy(settings, partial(_tell_retry, reporting))
+    # Spark takes the address as it is, escapes and all.
+    checkpoint = Path(_stream_address(settings).removeprefix("file://"))
+    latency = EventLatency(reporting.metrics, LATENCY_BOUNDS)
+    work = EventsWork(settings.postgres_dsn.get_secret_value(), checkpoint, latency)
+    batch = StreamBatch(_STREAM, work, reporting, retry, Faults(settings.fault))
+    letters = EventLetters(spark, reporting.letters, batch, work)
     jvm: Any = spark._jvm
     passed_over = PassedOver(
         settings.ecommerce_input_path,
@@ -176,22 +169,9 @@ def prepare_database(settings: Settings) -> None:
         )
 
 
-def _latency(reporting: StreamReporting) -> Callable[[Outcome], None]:
-    latency = EventLatency(reporting.metrics, LATENCY_BOUNDS)
-
-    def observe(outcome: Outcome) -> None:
-        found = outcome.latency
-        latency.observe(found.buckets, found.total_seconds, found.max_seconds)
-
-    return observe
-
-
-def _retry_policy(settings: Settings, reporting: StreamReporting) -> RetryPolicy:
-    def on_retry(error: BaseException) -> None:
-        reporting.metrics.retried(error)
-        logger.warning(f"🔁 PostgreSQL does not answer ({type(error).__name__}); the batch is tried again")
-
-    return RetryPolicy(settings.retry_attempts, _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS, on_retry)
+def _tell_retry(reporting: StreamReporting, error: BaseException) -> None:
+    reporting.metrics.retried(error)
+    logger.warning(f"🔁 PostgreSQL does not answer ({type(error).__name__}); the batch is tried again")
 
 
 def _stream_address(settings: Settings) -> str:

@@ -144,13 +144,15 @@ class StreamBatch:
         known = self.work.known(key)
         if known is not None:
             return known
-        keep = self._keeper(f"{self.stream} {key.number}")
+        keep = self.keeper(f"{self.stream} {key.number}")
         with self.work.prepare(frame, key, steps) as prepared:
             keep(prepared.refused())
             steps.done("dead_letters")
             return prepared.commit(keep, steps)
 
-    def _keeper(self, batch_id: str) -> Keep:
+    def keeper(self, batch_id: str) -> Keep:
+        """What stores refused records as dead letters of the batch `batch_id`."""
+
         def keep(refused: Iterable[RejectedRecord]) -> int:
             letters = as_letters(refused, self.work.position)
             kept = 0

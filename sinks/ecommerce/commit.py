@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from contracts import BatchKey
 from contracts.ecommerce import EVENT_COLUMNS
 from contracts.texts import BLANKS
 from sinks.ecommerce.connection import server_time
@@ -58,12 +59,12 @@ class Outcome:
     noted: Mapping[str, int] = field(default_factory=dict)
 
 
-def find_outcome(connection: psycopg.Connection[Any], query_id: str, batch_id: int) -> Outcome | None:
+def find_outcome(connection: psycopg.Connection[Any], key: BatchKey) -> Outcome | None:
     """What the ledger says of a batch; None when it was never committed."""
     row = connection.execute(
         f"SELECT records_in, inserted, duplicates, rejected, latency, started_at, committed_at, reported"
         f" FROM {LEDGER} WHERE query_id = %s AND batch_id = %s",
-        [query_id, batch_id],
+        [key.query_id, key.number],
     ).fetchone()
     if row is None:
         return None
@@ -73,41 +74,42 @@ def find_outcome(connection: psycopg.Connection[Any], query_id: str, batch_id: i
     )
 
 
-def mark_reported(connection: psycopg.Connection[Any], query_id: str, batch_id: int) -> None:
+def mark_reported(connection: psycopg.Connection[Any], key: BatchKey) -> None:
     """Note that logs and metrics have the batch, so that they do not count it again after a crash."""
     connection.execute(
-        f"UPDATE {LEDGER} SET reported = true WHERE query_id = %s AND batch_id = %s", [query_id, batch_id]
+        f"UPDATE {LEDGER} SET reported = true WHERE query_id = %s AND batch_id = %s",
+        [key.query_id, key.number],
     )
+
+
+def refused_records(connection: psycopg.Connection[Any], staged: Staged) -> Iterator[RejectedRecord]:
+    """The records that broke a rule, by file, reason and line."""
+    return _records(connection, _REFUSED, staged)
 
 
 def complete_batch(
     insertion: Insertion,
     staged: Staged,
-    key: tuple[str, int] | None,
+    key: BatchKey | None,
     started_at: datetime,
-    keep_rejected: Callable[[Iterator[RejectedRecord]], None],
+    keep: Callable[[Iterator[RejectedRecord]], object],
     place: Callable[[], Staged],
-    step: Callable[[str], None] = lambda _name: None,
 ) -> Outcome:
-    """Insert what is left, note the batch under `key` (query id, batch id) in the ledger, if any.
+    """Insert what is left, and note the batch under `key`, if any, in the ledger; the caller commits.
 
-    The caller commits. `keep_rejected` gets the refused records by file, reason and line, and must have
+    `keep` gets the events that are refused as a `conflict`, because another event has their id, and must have
     stored them when it returns; `place` stages the events that count once more, with their files and lines,
-    and is only called when one of them is refused as a `conflict`: another event has its id. `step` is told
-    what is done. Raises LostRowsError and whatever the functions and PostgreSQL raise; then nothing may be
-    committed.
+    and is only called when there is such an event. Raises LostRowsError and whatever the functions and
+    PostgreSQL raise; then nothing may be committed.
     """
     connection = insertion.connection
     insertion.begin_again_unless(staged.writers)
     rejected = {reason: count for reason, count in staged.by_reason.items() if reason is not None}
     valid = staged.by_reason.get(None, 0)
-    if rejected:
-        keep_rejected(_records(connection, _REFUSED, staged))
-    step("dead_letters")
     insertion.insert_rest(staged.writers)
     conflicts = _count_conflicts(connection, staged.table, insertion.incomplete)
     if conflicts:
-        conflicts = _insert_in_order(insertion, valid, place, keep_rejected)
+        conflicts = _insert_in_order(insertion, valid, place, keep)
         rejected[CONFLICT] = conflicts
     duplicates = valid - insertion.inserted - conflicts
     outcome = Outcome(
@@ -122,7 +124,6 @@ def complete_batch(
     )
     if key is not None:
         _note(connection, key, outcome)
-    step("insert")
     return outcome
 
 
@@ -130,7 +131,7 @@ def _insert_in_order(
     insertion: Insertion,
     valid: int,
     place: Callable[[], Staged],
-    keep_rejected: Callable[[Iterator[RejectedRecord]], None],
+    keep: Callable[[Iterator[RejectedRecord]], object],
 ) -> int:
     """Once more, so that the first of a file's events with the same id counts; the number of the others."""
     placed = place()
@@ -138,16 +139,17 @@ def _insert_in_order(
         raise LostRowsError("the files were changed while their batch ran")
     insertion.begin_again(placed.table)
     insertion.insert(placed.writers, "event_id, file, line")
-    keep_rejected(_records(insertion.connection, _CONFLICTS, placed))
+    keep(_records(insertion.connection, _CONFLICTS, placed))
     return _count_conflicts(insertion.connection, placed.table, placed.writers)
 
 
-def _note(connection: psycopg.Connection[Any], key: tuple[str, int], outcome: Outcome) -> None:
+def _note(connection: psycopg.Connection[Any], key: BatchKey, outcome: Outcome) -> None:
     connection.execute(
         f"INSERT INTO {LEDGER} (query_id, batch_id, records_in, inserted, duplicates, rejected, latency,"
         " started_at, committed_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
-            *key,
+            key.query_id,
+            key.number,
             outcome.records_in,
             outcome.inserted,
             outcome.duplicates,

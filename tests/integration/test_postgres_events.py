@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from sinks.ecommerce.commit import Outcome, complete_batch, find_outcome
+from contracts import BatchKey
+from sinks.ecommerce.commit import Outcome, complete_batch, find_outcome, refused_records
 from sinks.ecommerce.insertion import LATENCY_BOUNDS, Insertion, inserting_early
 from sinks.ecommerce.schema import ensure_tables
 from sinks.ecommerce.staging import (
@@ -27,7 +28,7 @@ from sinks.ecommerce.staging import (
 from sinks.stream_letters import RejectedRecord
 
 _STARTED = datetime(2026, 1, 1, tzinfo=timezone.utc)
-_KEY = (str(uuid.UUID(int=7)), 3)
+_KEY = BatchKey(str(uuid.UUID(int=7)), 3)
 
 
 @pytest.fixture
@@ -77,14 +78,18 @@ def _never() -> Staged:
     raise AssertionError("no event of this test conflicts with another")
 
 
-def _keep(found: list[RejectedRecord]) -> Any:
-    return found.extend
+def _no_conflict(records: Iterator[RejectedRecord]) -> None:
+    assert list(records) == []
 
 
-def _commit(connection: psycopg.Connection[Any], staged: Staged, key: Any, keep: Any) -> Outcome:
+def _commit(connection: psycopg.Connection[Any], staged: Staged, key: BatchKey | None = None) -> Outcome:
     """The whole batch at once, on a connection of its own."""
     with psycopg.connect(connection.info.dsn) as inserting:
-        return complete_batch(Insertion(inserting, staged.table), staged, key, _STARTED, keep, _never)
+        return _complete(Insertion(inserting, staged.table), staged, key)
+
+
+def _complete(insertion: Insertion, staged: Staged, key: BatchKey | None = _KEY) -> Outcome:
+    return complete_batch(insertion, staged, key, _STARTED, _no_conflict, _never)
 
 
 def _wait_until_inserted(insertion: Insertion, events: int) -> None:
@@ -101,14 +106,12 @@ def test_latencies_are_counted_in_their_buckets(connection: psycopg.Connection[A
     # In one transaction time stands still for PostgreSQL.
     with psycopg.connect(connection.info.dsn, autocommit=True) as inserting, inserting.transaction():
         staged = _stage(inserting, ages)
-        outcome = complete_batch(
-            Insertion(inserting, staged.table), staged, _KEY, _STARTED, _keep([]), _never
-        )
+        outcome = _complete(Insertion(inserting, staged.table), staged)
     assert outcome.latency.buckets == (2, *[1] * (len(LATENCY_BOUNDS) - 1), 2)
     assert sum(outcome.latency.buckets) == outcome.inserted == len(ages)
     assert outcome.latency.total_seconds == pytest.approx(sum(ages[1:]))
     assert outcome.latency.max_seconds == 7300.0
-    noted = find_outcome(connection, *_KEY)
+    noted = find_outcome(connection, _KEY)
     assert noted is not None
     assert noted.latency == outcome.latency
 
@@ -116,32 +119,27 @@ def test_latencies_are_counted_in_their_buckets(connection: psycopg.Connection[A
 def test_duplicates_have_no_latency(connection: psycopg.Connection[Any]) -> None:
     """Only what is inserted has one; a batch that inserts nothing has none."""
     now = datetime.now(timezone.utc)
-    _commit(connection, _stage(connection, [5.0], now=now), None, _keep([]))
-    outcome = _commit(connection, _stage(connection, [5.0, 50.0], now=now), None, _keep([]))
+    _commit(connection, _stage(connection, [5.0], now=now))
+    outcome = _commit(connection, _stage(connection, [5.0, 50.0], now=now))
     assert (outcome.records_in, outcome.inserted, outcome.duplicates) == (2, 1, 1)
     assert sum(outcome.latency.buckets) == 1
     assert outcome.latency.max_seconds >= 50
-    again = _commit(connection, _stage(connection, [5.0], now=now), None, _keep([]))
+    again = _commit(connection, _stage(connection, [5.0], now=now))
     assert (again.inserted, sum(again.latency.buckets), again.latency.total_seconds) == (0, 0, 0.0)
 
 
-def test_refused_records_are_handed_over_before_anything_is_inserted(
+def test_refused_records_are_read_back_in_their_order_and_counted(
     connection: psycopg.Connection[Any],
 ) -> None:
-    """Whoever keeps them and fails takes the whole batch with him."""
+    """They are no events, and no event is among them."""
     staged = _stage(connection, [5.0], refused=3)
-
-    def fail(rejected: Iterator[RejectedRecord]) -> None:
-        assert len(list(rejected)) == 3
-        raise OSError("no space left")
-
-    with pytest.raises(OSError, match="no space"):
-        _commit(connection, staged, _KEY, fail)
-    assert connection.execute("SELECT count(*) FROM user_events").fetchall() == [(0,)]
-    kept: list[RejectedRecord] = []
-    outcome = _commit(connection, staged, _KEY, _keep(kept))
+    with connection.transaction():
+        found = list(refused_records(connection, staged))
+    assert [(record.reason, record.source, record.position, record.raw) for record in found] == [
+        ("corrupt", "a.csv", line, b"x") for line in range(3)
+    ]
+    outcome = _commit(connection, staged, _KEY)
     assert (outcome.records_in, outcome.inserted, dict(outcome.rejected)) == (4, 1, {"corrupt": 3})
-    assert [record.position for record in kept] == [0, 1, 2]
 
 
 def test_events_and_ledger_are_one_transaction(
@@ -150,21 +148,13 @@ def test_events_and_ledger_are_one_transaction(
     """At the last moment both are in it, and nobody else sees either; then it is lost as a whole."""
     staged = _stage(connection, [5.0, 6.0])
     counts = "SELECT (SELECT count(*) FROM user_events), (SELECT count(*) FROM user_event_batches)"
-    seen: list[Any] = []
     with psycopg.connect(connection.info.dsn) as inserting:
-
-        def look(step: str) -> None:
-            if step == "insert":
-                seen.extend(someone.execute(counts).fetchone() for someone in (inserting, other))
-
-        complete_batch(
-            Insertion(inserting, staged.table), staged, _KEY, _STARTED, _keep([]), _never, step=look
-        )
-        seen.append(other.execute(counts).fetchone())
+        _complete(Insertion(inserting, staged.table), staged)
+        seen = [someone.execute(counts).fetchone() for someone in (inserting, other)]
         inserting.rollback()
-    assert seen == [(2, 1), (0, 0), (0, 0)]
+    assert seen == [(2, 1), (0, 0)]
     assert other.execute(counts).fetchone() == (0, 0)
-    _commit(connection, staged, _KEY, _keep([]))
+    _commit(connection, staged, _KEY)
     assert other.execute(counts).fetchone() == (2, 1)
 
 
@@ -200,8 +190,8 @@ def test_a_crash_after_the_rows_were_counted_commits_nothing(connection: psycopg
         staged = _stage(connection, [5.0])
         connection.execute("SELECT pg_terminate_backend(%s)", [inserting.info.backend_pid])
         with pytest.raises(psycopg.OperationalError):
-            complete_batch(Insertion(inserting, staged.table), staged, _KEY, _STARTED, _keep([]), _never)
-    assert find_outcome(connection, *_KEY) is None
+            _complete(Insertion(inserting, staged.table), staged)
+    assert find_outcome(connection, _KEY) is None
 
 
 def test_what_is_announced_is_inserted_before_the_rest_is_staged(
@@ -214,7 +204,7 @@ def test_what_is_announced_is_inserted_before_the_rest_is_staged(
         with inserting_early(insertion):
             _wait_until_inserted(insertion, 2)
             assert other.execute("SELECT count(*) FROM user_events").fetchall() == [(0,)]
-        outcome = complete_batch(insertion, staged, _KEY, _STARTED, _keep([]), _never)
+        outcome = _complete(insertion, staged)
     assert (outcome.inserted, outcome.duplicates) == (2, 0)
     assert sum(outcome.latency.buckets) == 2
     assert connection.execute("SELECT count(*) FROM user_events").fetchall() == [(2,)]
@@ -233,7 +223,7 @@ def test_events_of_a_try_that_does_not_count_are_taken_back(connection: psycopg.
         insertion = Insertion(inserting, staged.table)
         insertion.insert([lost])
         assert insertion.inserted == 1
-        outcome = complete_batch(insertion, staged, _KEY, _STARTED, _keep([]), _never)
+        outcome = _complete(insertion, staged)
     assert (outcome.inserted, outcome.duplicates) == (2, 0)
     found = connection.execute("SELECT event_id FROM user_events ORDER BY 1").fetchall()
     assert found == [(uuid.UUID(int=0),), (uuid.UUID(int=1),)]
