@@ -1,4 +1,4 @@
-"""What is e-commerce's own in a batch: the files' records are judged, staged, and inserted with the ledger."""
+"""What is e-commerce's own in a batch: the files' records are judged, staged and inserted."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def test_leftovers_are_dropped_and_what_is_in_use_is_not(
         assert drop_leftovers(other) == 0
     assert drop_leftovers(other) == 1
     assert other.execute(names).fetchall() == []
-    with connection.transaction(), pytest.raises(LostRowsError):
+    with pytest.raises(LostRowsError), connection.transaction():
         hold(connection, table)
 
 
@@ -176,9 +176,14 @@ def test_a_staging_table_is_gone_after_its_batch_however_that_ends(
 ) -> None:
     """A task that still writes keeps it, and holds the batch up for no more than two seconds."""
     names = "SELECT relname FROM pg_class WHERE relname LIKE 'ecommerce_staging%' AND relkind = 'r'"
-    with pytest.raises(OSError, match="full"), staging_table(connection) as failed:
-        assert other.execute(names).fetchall() == [(failed,)]
-        raise OSError("the disk is full")
+
+    def fail() -> None:
+        with staging_table(connection) as table:
+            assert other.execute(names).fetchall() == [(table,)]
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        fail()
     assert other.execute(names).fetchall() == []
     with psycopg.connect(connection.info.dsn) as task:
         with staging_table(connection) as table:

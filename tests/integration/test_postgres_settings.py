@@ -146,7 +146,7 @@ def _check(monkeypatch: pytest.MonkeyPatch, shop: Shop) -> None:
 
 def _stage_here(dsn: str) -> None:
     """What an executor does, in this process."""
-    row = {name: None for name in (*_COLUMNS, "noted")} | {"reason": "corrupt", "file": NAME, "raw": "\\x00"}
+    row = dict.fromkeys((*_COLUMNS, "noted")) | {"reason": "corrupt", "file": NAME, "raw": "\\x00"}
     rows = pa.RecordBatch.from_pylist([row], schema=pa.schema([(name, pa.string()) for name in row]))
     with connect(dsn) as connection, staging_table(connection) as table:
         (sent,) = _copy([rows], dsn, table)
