@@ -16,7 +16,10 @@ from settings import load, unknown_keys
 
 
 def run_checks(of: str) -> Iterator[CheckResult]:
-    """Every check of the pipeline `of` in order; what depends on a failed one is skipped. Never raises, never hangs."""
+    """Every check of the pipeline `of` in order. Never raises, never hangs.
+
+    What depends on a failed one is skipped.
+    """
     pipeline = PIPELINES[of]
     yield bounded("Python", machine.python)
     yield bounded("Packages", machine.packages)

@@ -16,9 +16,11 @@ from rich.table import Column, Table
 from contracts.ecommerce import EVENT_COLUMNS
 from monitoring import logs
 from pipelines.ecommerce.figures import load_figures, shown_figures
-from pipelines.ecommerce.job import EcommercePipeline, open_pipeline
+from pipelines.ecommerce.job import open_job
 from pipelines.ecommerce.local_server import local_server
+from pipelines.engine.pipeline import ALL_PARTS
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.stream_job import StreamJob
 from settings import Settings, load
 from simulation.ecommerce.events import EventGenerator, write_file
 
@@ -53,7 +55,7 @@ def run_demo(keep_running: bool, console: Console) -> None:
         folder = Path("demo") / f"ecommerce-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
         settings = _settings(server.dsn, folder)
         feeder = Feeder(settings.ecommerce_input_path)
-        with open_pipeline(settings, True) as job:
+        with open_job(settings, True, ALL_PARTS) as job:
             stop = StopFlag()
             with stop.on_signals():
                 console.print(f"🐘 {server.dsn}", soft_wrap=True)
@@ -72,7 +74,7 @@ def run_demo(keep_running: bool, console: Console) -> None:
                 thread.join()
                 # What arrived after the last trigger is still worked off, so that the figures are complete.
                 job.once(StopFlag())
-            _show(job, feeder.records, folder, console)
+            _show(job, settings, feeder.records, folder, console)
 
 
 class Feeder:
@@ -135,9 +137,9 @@ def _settings(dsn: str, folder: Path) -> Settings:
     )
 
 
-def _show(job: EcommercePipeline, written: int, folder: Path, console: Console) -> None:
+def _show(job: StreamJob, settings: Settings, written: int, folder: Path, console: Console) -> None:
     job.finish(console.print)
-    figures = load_figures(job.settings, _WHOLE_RUN)
+    figures = load_figures(settings, _WHOLE_RUN)
     table = Table("figure", Column("of the whole run", overflow="fold"), title="🛒 E-commerce")
     for name, value in shown_figures(figures).items():
         table.add_row(name, value)

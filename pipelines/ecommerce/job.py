@@ -2,145 +2,123 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.streaming.query import StreamingQuery
 
 from analytics.ecommerce.rules import SPARK_CONF
 from checkpoint.lock import hold
 from contracts import ConfigurationError
 from monitoring.ecommerce.latency_metrics import EventLatency
 from monitoring.logs import get_logger
-from pipelines.ecommerce.batch import EventsBatch
+from monitoring.stream_flow import StreamFlow
+from pipelines.ecommerce.batch import EventsWork, TakenEvents
 from pipelines.ecommerce.letters import EventLetters
 from pipelines.ecommerce.passed_over import PassedOver
+from pipelines.ecommerce.pipeline import ECOMMERCE
 from pipelines.engine.executors import ship_code
 from pipelines.engine.faults import Faults
+from pipelines.engine.pipeline import Retry
+from pipelines.engine.query_watch import QueryWatch
 from pipelines.engine.reporting import StreamReporting
-from pipelines.engine.stop_flag import StopFlag
-from pipelines.engine.supervisor import BatchFunction, BatchStream, Supervisor
-from retry import RetryPolicy
+from pipelines.engine.retry_policy import retry_policy
+from pipelines.engine.stream_batch import StreamBatch
+from pipelines.engine.stream_job import Stream, StreamJob
 from session import spark_session
 from settings import Settings
 from sinks.ecommerce import connection as postgres_client
 from sinks.ecommerce import staging as postgres_staging
-from sinks.ecommerce.commit import Outcome
+from sinks.ecommerce.commit import LATENCY_BOUNDS
 from sinks.ecommerce.connection import session, wait_for_server
-from sinks.ecommerce.insertion import LATENCY_BOUNDS
 from sinks.ecommerce.needs import column_fault, missing_grants, place_fault
 from sinks.ecommerce.schema import ensure_tables
 from sources.ecommerce import csv_reader, csv_records
 from sources.ecommerce.csv_files import new_files
 
-PIPELINE = "ecommerce"
-_STREAM = "events"
-# Whatever RETRY_BASE_SECONDS says: 1, 2, 4 … seconds between tries, at most 30.
-_RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS = 1.0, 30.0
+STREAM = "events"
 
 logger = get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class EcommercePipeline:
-    """Everything a run needs, built and connected."""
-
-    settings: Settings
-    spark: SparkSession
-    reporting: StreamReporting
-    batch: EventsBatch
-    letters: EventLetters
-    retry: RetryPolicy
-    passed_over: PassedOver
-
-    def once(self, stop: StopFlag) -> bool:
-        """Process the files that are there; False when a batch failed again and again."""
-        return self._supervisor().run(stop, once=True)
-
-    def stream(self, stop: StopFlag) -> bool:
-        """Process files as they come until `stop`; True, because failed batches come again."""
-        logger.info(
-            f"🔄 Watching {self.settings.ecommerce_input_path} every "
-            f"{self.settings.ecommerce_interval_seconds:g} seconds; press Ctrl+C to stop"
-        )
-        with self.reporting.serving({"PostgreSQL": self._ping}):
-            return self._supervisor().run(stop, once=False)
-
-    def finish(self, out: Callable[[str], None]) -> None:
-        """Print the session summary and export the batch history."""
-        self.reporting.finish(out)
-
-    def _supervisor(self) -> Supervisor:
-        self.passed_over.look()
-        stream = BatchStream(_STREAM, self._process, self._start)
-        return Supervisor([stream], self.retry, self.reporting.failed, self._idle)
-
-    def _process(self, files: DataFrame, number: int) -> None:
-        self.passed_over.look()
-        self.batch.process(_STREAM, files, number)
-
-    def _idle(self, stream: str) -> None:
-        self.passed_over.look()
-        self.reporting.idle(stream)
-
-    def _start(self, batch: BatchFunction, once: bool) -> StreamingQuery:
-        settings = self.settings
-        interval = f"{round(settings.ecommerce_interval_seconds * 1000)} milliseconds"
-        files = new_files(self.spark, settings.ecommerce_input_path, settings.ecommerce_max_files_per_trigger)
-        writer = files.writeStream.queryName(PIPELINE).foreachBatch(batch)
-        writer = writer.option("checkpointLocation", _stream_address(settings))
-        return (
-            writer.trigger(availableNow=True) if once else writer.trigger(processingTime=interval)
-        ).start()
-
-    def _ping(self) -> None:
-        with session(self.settings.postgres_dsn.get_secret_value()) as connection:
-            connection.execute("SELECT 1")
-
-
 @contextmanager
-def open_pipeline(settings: Settings, streaming: bool) -> Iterator[EcommercePipeline]:
+def open_job(settings: Settings, streaming: bool, _part: str) -> Iterator[StreamJob]:
     """Build, check and connect the pipeline; stops Spark and releases the checkpoint folder at the end.
 
     Raises ConfigurationError or AlreadyRunningError with the remedy before anything is processed.
     """
+    with _opened(settings, streaming) as spark:
+        yield assemble(settings, spark)
+
+
+@contextmanager
+def open_retry(settings: Settings) -> Iterator[Retry]:
+    """The function that tries dead letters again; Spark runs inside the block.
+
+    Raises ConfigurationError or AlreadyRunningError with the remedy before anything is tried.
+    """
+    with _opened(settings, False) as spark:
+        yield assemble_retry(settings, spark).retry
+
+
+@contextmanager
+def _opened(settings: Settings, streaming: bool) -> Iterator[SparkSession]:
     with hold(_checkpoint(settings)):
         logger.info(f"🚀 Starting the e-commerce pipeline; 📂 checkpoint location: {_checkpoint(settings)}")
         prepare_database(settings)
         _prepare_folder(settings)
         with spark_session(settings, streaming) as spark:
-            yield assemble(settings, spark)
+            yield spark
 
 
-def assemble(settings: Settings, spark: SparkSession) -> EcommercePipeline:
+def assemble(settings: Settings, spark: SparkSession) -> StreamJob:
     """Wire the parts; tests come in through this door with their own session and database."""
+    reporting, batch = _batch(settings, spark)
+    folder, interval_seconds = settings.ecommerce_input_path, settings.ecommerce_interval_seconds
+    files = partial(new_files, spark, folder, settings.ecommerce_max_files_per_trigger)
+    jvm: Any = spark._jvm
+    encoding = str(jvm.java.lang.System.getProperty("sun.jnu.encoding"))
+    return StreamJob(
+        spark=spark,
+        streams=[Stream(batch, files, _stream_address(settings))],
+        reporting=reporting,
+        retry=retry_policy(settings),
+        interval_seconds=interval_seconds,
+        reads=str(folder),
+        watch=QueryWatch(StreamFlow(reporting.metrics, [STREAM])),
+        pings={"PostgreSQL": partial(_ping, settings.postgres_dsn.get_secret_value())},
+        companions=[PassedOver(folder, encoding, interval_seconds)],
+    )
+
+
+def assemble_retry(settings: Settings, spark: SparkSession) -> EventLetters:
+    """Wire what tries dead letters again; tests come in through this door."""
+    reporting, batch = _batch(settings, spark)
+    return EventLetters(spark, reporting.letters, batch)
+
+
+def _batch(
+    settings: Settings, spark: SparkSession
+) -> tuple[StreamReporting, StreamBatch[DataFrame, TakenEvents]]:
     ship_code(csv_reader, csv_records, postgres_client, postgres_staging)
     for name, value in SPARK_CONF.items():
         spark.conf.set(name, value)
-    reporting = StreamReporting(PIPELINE, settings, settings.ecommerce_interval_seconds)
-    retry = _retry_policy(settings, reporting)
-    batch = EventsBatch(
-        settings.postgres_dsn.get_secret_value(),
-        # Spark takes the address as it is, escapes and all.
-        Path(_stream_address(settings).removeprefix("file://")),
-        reporting,
-        retry,
-        Faults(settings.fault),
-        _latency(reporting),
-    )
-    letters = EventLetters(spark, reporting.letters, batch)
-    jvm: Any = spark._jvm
-    passed_over = PassedOver(
-        settings.ecommerce_input_path,
-        str(jvm.java.lang.System.getProperty("sun.jnu.encoding")),
-        settings.ecommerce_interval_seconds,
-    )
-    return EcommercePipeline(settings, spark, reporting, batch, letters, retry, passed_over)
+    reporting = StreamReporting(ECOMMERCE, settings, settings.ecommerce_interval_seconds)
+    # Spark takes the address as it is, escapes and all.
+    checkpoint = Path(_stream_address(settings).removeprefix("file://"))
+    latency = EventLatency(reporting.metrics, LATENCY_BOUNDS)
+    work = EventsWork(settings.postgres_dsn.get_secret_value(), checkpoint, latency)
+    retry = retry_policy(settings, partial(_tell_retry, reporting))
+    return reporting, StreamBatch(STREAM, work, reporting, retry, Faults(settings.fault))
+
+
+def _ping(dsn: str) -> None:
+    with session(dsn) as connection:
+        connection.execute("SELECT 1")
 
 
 def prepare_database(settings: Settings) -> None:
@@ -176,30 +154,17 @@ def prepare_database(settings: Settings) -> None:
         )
 
 
-def _latency(reporting: StreamReporting) -> Callable[[Outcome], None]:
-    latency = EventLatency(reporting.metrics, LATENCY_BOUNDS)
-
-    def observe(outcome: Outcome) -> None:
-        found = outcome.latency
-        latency.observe(found.buckets, found.total_seconds, found.max_seconds)
-
-    return observe
-
-
-def _retry_policy(settings: Settings, reporting: StreamReporting) -> RetryPolicy:
-    def on_retry(error: BaseException) -> None:
-        reporting.metrics.retried(error)
-        logger.warning(f"🔁 PostgreSQL does not answer ({type(error).__name__}); the batch is tried again")
-
-    return RetryPolicy(settings.retry_attempts, _RETRY_BASE_SECONDS, _RETRY_MAX_SECONDS, on_retry)
+def _tell_retry(reporting: StreamReporting, error: BaseException) -> None:
+    reporting.metrics.retried(error)
+    logger.warning(f"🔁 PostgreSQL does not answer ({type(error).__name__}); the batch is tried again")
 
 
 def _stream_address(settings: Settings) -> str:
-    return (_checkpoint(settings) / _STREAM).absolute().as_uri()
+    return (_checkpoint(settings) / STREAM).absolute().as_uri()
 
 
 def _checkpoint(settings: Settings) -> Path:
-    return settings.checkpoint_location / PIPELINE
+    return settings.checkpoint_location / ECOMMERCE.name
 
 
 def _prepare_folder(settings: Settings) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from pyspark.sql.streaming.query import StreamingQuery
 
 from contracts import ServiceError, UnavailableError
-from monitoring.kafka_flow import KafkaFlow
 from monitoring.query_progress import StreamingMetrics, monitor_query_health
+from monitoring.stream_flow import KafkaFlow, StreamFlow
 
 # Kafka is asked for its end offsets no more often.
 _BACKLOG_SECONDS = 10.0
@@ -20,14 +21,14 @@ class QueryWatch:
 
     def __init__(
         self,
-        waiting: Mapping[str, Callable[[], int]],
-        flow: KafkaFlow,
+        flow: StreamFlow,
+        waiting: Mapping[str, Callable[[], int]] = MappingProxyType({}),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`waiting` tells, by stream, how many records are in Kafka and not processed."""
+        """`waiting` gives, by stream, how many records are in Kafka and not processed."""
         self._backlogs = waiting
-        self._metrics = {name: StreamingMetrics(name) for name in self._backlogs}
-        self._alive = dict.fromkeys(self._backlogs, False)
+        self._metrics = {name: StreamingMetrics(name) for name in flow.streams}
+        self._alive = dict.fromkeys(flow.streams, False)
         self._asked = dict.fromkeys(self._backlogs, float("-inf"))
         self._flow = flow
         self._monotonic = monotonic
@@ -49,7 +50,7 @@ class QueryWatch:
 
     def pings(self) -> dict[str, Callable[[], None]]:
         """For the health endpoints: each raises while its query is dead."""
-        return {f"the query of {name}": self._ping(name) for name in self._backlogs}
+        return {f"the query of {name}": self._ping(name) for name in self._alive}
 
     def _ping(self, stream: str) -> Callable[[], None]:
         def ping() -> None:
@@ -60,7 +61,7 @@ class QueryWatch:
 
     def _backlog(self, stream: str) -> int | None:
         now = self._monotonic()
-        if now - self._asked[stream] < _BACKLOG_SECONDS:
+        if stream not in self._asked or now - self._asked[stream] < _BACKLOG_SECONDS:
             return None
         self._asked[stream] = now
         try:
@@ -68,5 +69,6 @@ class QueryWatch:
         except UnavailableError:
             # The health endpoints tell that Kafka is away.
             return None
-        self._flow.waiting(stream, waiting)
+        if isinstance(self._flow, KafkaFlow):
+            self._flow.waiting(stream, waiting)
         return waiting

@@ -31,8 +31,8 @@ logger = get_logger(__name__)
 # Each letter holds up to 500 records; no more than these are in memory.
 _LETTERS_AT_ONCE = 50
 
-# Takes care of refused records, ordered by source and reason.
-Keep = Callable[[Iterable[RejectedRecord]], None]
+# Takes care of refused records, ordered by source and reason; says how many they were.
+Keep = Callable[[Iterable[RejectedRecord]], int]
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class StreamBatch(Generic[Rows, Done]):
         began = self.reporting.begin(self.stream, str(number))
         steps, batch = Steps(self.faults), f"{self.stream}: Batch {number}"
         rows = cache(lambda: work.read(frame, key))
-        keep = self._keeper(f"{self.stream} {number}")
+        keep = self.keeper(f"{self.stream} {number}")
         with work.turn():
             taken = self.retry.call(lambda: self._take(rows, key, keep, steps), work.is_transient)
             work.follow(taken, steps)
@@ -158,22 +158,16 @@ class StreamBatch(Generic[Rows, Done]):
             self.faults.reach("report")
             self._note_report(key)
 
-    def try_again(self, rows: Rows) -> tuple[Done, list[RejectedRecord]]:
-        """Take in records that were refused before; what became of them, and those refused again.
+    def try_again(self, rows: Rows, keep: Keep) -> Done:
+        """Take in records that were refused before; `keep` gets those refused again, anew with each try.
 
         Raises UnavailableError when a server stayed away.
         """
-        refused: list[RejectedRecord] = []
-
-        def once() -> Done:
-            refused.clear()
-            return self._write(rows, None, refused.extend, steps)
-
         steps = Steps(self.faults)
         with self.work.turn():
-            taken = self.retry.call(once, self.work.is_transient)
+            taken = self.retry.call(lambda: self._write(rows, None, keep, steps), self.work.is_transient)
             self.work.follow(taken, steps)
-        return taken, refused
+        return taken
 
     def _take(self, rows: Callable[[], Rows], key: BatchKey, keep: Keep, steps: Steps) -> Done:
         """One try: what the ledger knows, or the whole way from the records to the ledger."""
@@ -190,11 +184,15 @@ class StreamBatch(Generic[Rows, Done]):
             steps.done("dead_letters")
             return prepared.commit(keep, steps)
 
-    def _keeper(self, batch_id: str) -> Keep:
-        def keep(refused: Iterable[RejectedRecord]) -> None:
-            letters = as_letters(refused, self.work.position)
+    def keeper(self, batch_id: str) -> Keep:
+        """What stores refused records as dead letters of the batch `batch_id`."""
+
+        def keep(refused: Iterable[RejectedRecord]) -> int:
+            letters, kept = as_letters(refused, self.work.position), 0
             while chunk := list(islice(letters, _LETTERS_AT_ONCE)):
                 self.reporting.set_aside(chunk, batch_id)
+                kept += sum(len(letter.document["records"]) for letter in chunk)
+            return kept
 
         return keep
 

@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from analytics.esports.rules import DATASETS, MATCHES, PLAYERS, SPARK_CONF, Dataset
 from checkpoint.lock import hold
 from contracts import AlreadyRunningError
-from monitoring.kafka_flow import KafkaFlow
 from monitoring.logs import get_logger
+from monitoring.stream_flow import KafkaFlow
 from pipelines.engine.faults import Faults
 from pipelines.engine.kafka_connector import connector_conf, wait_for_broker
 from pipelines.engine.pipeline import ALL_PARTS, Retry
@@ -94,7 +94,7 @@ def assemble(
         retry=retry,
         interval_seconds=settings.esports_interval_seconds,
         reads=", ".join(topic_of(settings, dataset) for dataset in chosen),
-        watch=QueryWatch(waiting, flow),
+        watch=QueryWatch(flow, waiting),
         pings={feed.name: feed.broker.ping},
     )
 

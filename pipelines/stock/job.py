@@ -16,8 +16,8 @@ from analytics.stock.rankings import LoyaltyRules, RiskRules, profit
 from analytics.stock.rules import parse
 from checkpoint.lock import hold
 from contracts import ConfigurationError
-from monitoring.kafka_flow import KafkaFlow
 from monitoring.logs import get_logger
+from monitoring.stream_flow import KafkaFlow
 from pipelines.engine.faults import Faults
 from pipelines.engine.kafka_connector import connector_conf, wait_for_broker
 from pipelines.engine.pipeline import Retry
@@ -134,7 +134,7 @@ def assemble(
         retry=retry_policy(settings),
         interval_seconds=settings.stock_interval_seconds,
         reads=", ".join(topics_of(settings).values()),
-        watch=QueryWatch({STREAM: source.waiting}, flow),
+        watch=QueryWatch(flow, {STREAM: source.waiting}),
         pings={"MongoDB": partial(ping, database), "Kafka": source.ping},
         companions=[upkeep],
         on_idle=idle.tell,

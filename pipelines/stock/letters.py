@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -47,9 +47,16 @@ class StockLetters:
 
     def _refused_again(self, records: Sequence[RejectedRecord]) -> set[Place]:
         rows: list[dict[str, Any]] = self._parse(self._frame(records)).toArrow().to_pylist()
-        _, refused = self._batch.try_again(Records(rows))
+        refused: set[Place] = set()
+
+        def keep(again: Iterable[RejectedRecord]) -> int:
+            places = [place_of(record) for record in again]
+            refused.update(places)
+            return len(places)
+
+        self._batch.try_again(Records(rows), keep)
         logger.info(f"📬 {len(records)} records tried again: {len(refused)} refused")
-        return {place_of(record) for record in refused}
+        return refused
 
     def _frame(self, records: Sequence[RejectedRecord]) -> DataFrame:
         places = [record.source.rpartition("/") for record in records]

@@ -22,7 +22,7 @@ from pipelines.ecommerce.figures import load_figures
 from pipelines.ecommerce.job import prepare_database
 from settings import load
 from sinks.ecommerce.connection import connect, transaction
-from sinks.ecommerce.staging import _copy, create_table, new_table
+from sinks.ecommerce.staging import _COLUMNS, _copy, staging_table
 from tests.support.pgbouncer import POOL_SIZE, pgbouncer
 from tests.support.postgres_servers import fresh_database, fresh_role
 from tests.support.shop import Shop, event, events
@@ -116,8 +116,8 @@ def test_every_connection_fixes_the_settings_it_relies_on(
     pipeline = shop.pipeline()
     assert pipeline.reporting
     assert shop.run()
-    pipeline._ping()
-    assert len(pipeline.letters.retry(shop.letters()).kept) == 1
+    pipeline.pings["PostgreSQL"]()
+    assert len(shop.retrying().retry(shop.letters()).kept) == 1
     figures = load_figures(shop.settings, timedelta(minutes=5))
     assert (figures.inserted, figures.latency.max is not None) == (4, True)
     page = ShopData(odd_dsn).shop(timedelta(days=365)).value
@@ -146,15 +146,15 @@ def _check(monkeypatch: pytest.MonkeyPatch, shop: Shop) -> None:
 
 def _stage_here(dsn: str) -> None:
     """What an executor does, in this process."""
-    table = new_table()
-    with connect(dsn) as connection:
-        create_table(connection, table)
-    lines = pa.RecordBatch.from_pydict(
-        {"copy_line": [f',,,,,,,,corrupt,"{NAME}",1,,\\x00\n'], "valid": [False], "noted": [None]},
-        schema=pa.schema([("copy_line", pa.string()), ("valid", pa.bool_()), ("noted", pa.string())]),
-    )
-    (result,) = _copy([lines], dsn, table)
-    assert result.column("error").to_pylist() == [None]
+    row = dict.fromkeys((*_COLUMNS, "noted")) | {"reason": "corrupt", "file": NAME, "raw": "\\x00"}
+    rows = pa.RecordBatch.from_pylist([row], schema=pa.schema([(name, pa.string()) for name in row]))
+    with connect(dsn) as connection, staging_table(connection) as table:
+        (sent,) = _copy([rows], dsn, table)
+        with transaction(connection):
+            found = connection.execute(f"SELECT file, raw, event_id FROM {table}").fetchall()
+    result = json.loads(sent.column("result").to_pylist()[0])
+    assert (result["error"], result["rows"]) == (None, 1)
+    assert found == [(NAME, b"\x00", None)]
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "EUC_JP", "WIN1252"])

@@ -17,8 +17,8 @@ from psycopg.conninfo import conninfo_to_dict
 from tests.support.missing import missing
 from tests.support.toxiproxy import free_port
 
-# A batch holds two of them, and each of its tasks one.
-POOL_SIZE = 4
+# A batch holds one of them, and its only task another; with fewer it would wait for ever.
+POOL_SIZE = 2
 _START_SECONDS = 30
 
 

@@ -16,8 +16,10 @@ from pyspark.sql import SparkSession
 
 from contracts.ecommerce import EVENT_COLUMNS
 from pipelines.catalog import PIPELINES
-from pipelines.ecommerce.job import EcommercePipeline, assemble, prepare_database
+from pipelines.ecommerce.job import assemble, assemble_retry, prepare_database
+from pipelines.ecommerce.letters import EventLetters
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.stream_job import StreamJob
 from settings import Settings, load
 from simulation.ecommerce.events import EventGenerator, event_id
 from sinks.dead_letters import Letter
@@ -92,7 +94,7 @@ class Shop:
             "SPARK_LOCAL_IP": "127.0.0.1",
         }
 
-    def pipeline(self) -> EcommercePipeline:
+    def pipeline(self) -> StreamJob:
         """A pipeline on this test's Spark, as a fresh process would build it."""
         assert self._spark is not None
         prepare_database(self.settings)
@@ -101,6 +103,12 @@ class Shop:
     def run(self) -> bool:
         """Process what is there."""
         return self.pipeline().once(StopFlag())
+
+    def retrying(self) -> EventLetters:
+        """What `dlq retry` calls."""
+        assert self._spark is not None
+        prepare_database(self.settings)
+        return assemble_retry(self.settings, self._spark)
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """What a statement finds in the database."""

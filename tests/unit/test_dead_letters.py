@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from contracts import ConfigurationError, DeadLetterError, FailedWrite, Rejected
 from pipelines.catalog import PIPELINES
-from settings import load
+from settings import Settings, load
 from sinks.dead_letters import DeadLetters, Letter, Owner
 from sinks.stream_letters import records_of
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from contracts import UnavailableError
+from pipelines.engine.retry_policy import retry_policy
 from retry import RetryPolicy
+from settings import load
 
 
 def test_a_transient_failure_is_tried_again_with_bounded_waits() -> None:
@@ -66,3 +68,15 @@ def test_who_gives_up_waits_for_no_further_try(asked_after: int) -> None:
     with pytest.raises(UnavailableError, match="after 1 try "):
         RetryPolicy(attempts=9).call(work, lambda _: True, sleep, lambda: bool(asked))
     assert len(tries) == 1
+
+
+def test_the_settings_are_the_policy() -> None:
+    """All three of them, and who is told of a try that failed."""
+    told: list[BaseException] = []
+    settings = load(env_file=None, retry_attempts=2, retry_base_seconds=0.25, retry_max_seconds=0.75)
+    policy = retry_policy(settings, told.append)
+    assert policy == RetryPolicy(2, 0.25, 0.75)
+    error = ConnectionError("away")
+    policy.on_retry(error)
+    assert told == [error]
+    retry_policy(settings).on_retry(error)

@@ -12,6 +12,7 @@ import pytest
 
 from contracts import ENDS, BatchReport, UnavailableError, WriteResult, ends
 from monitoring.stream_history import stream_line
+from pipelines.ecommerce.pipeline import ECOMMERCE
 from pipelines.engine.reporting import StreamReporting
 from settings import load
 
@@ -34,7 +35,7 @@ def _report(**changes: Any) -> BatchReport:
 def reporting(tmp_path: Path) -> StreamReporting:
     """The reporting of a pipeline in a folder of its own."""
     folders = {name: tmp_path / name for name in ("log_directory", "metrics_directory", "dlq_directory")}
-    return StreamReporting("ecommerce", load(env_file=None, **folders), 10.0)
+    return StreamReporting(ECOMMERCE, load(env_file=None, **folders), 10.0)
 
 
 def _log(reporting: StreamReporting, folder: Path) -> list[dict[str, Any]]:
@@ -99,14 +100,14 @@ def test_the_five_ends_are_in_the_metrics_from_the_start(reporting: StreamReport
 def test_ends_that_an_earlier_version_counted_go_on_under_todays_words(tmp_path: Path) -> None:
     """Its words for them were `rejected`, `corrupt`, and in the health pipeline each reason of its own."""
     settings = load(env_file=None, metrics_directory=tmp_path, log_directory=tmp_path, dlq_directory=tmp_path)
-    path = StreamReporting("ecommerce", settings, 10.0).metrics.path
+    path = StreamReporting(ECOMMERCE, settings, 10.0).metrics.path
     earlier = {"written": 7, "duplicate": 1, "rejected": 3, "corrupt": 2, "used": 5, "not_from_phone": 4}
     lines = [f'ecommerce_records_by_outcome_total{{outcome="{end}"}} {n}.0' for end, n in earlier.items()]
     kept = [line for line in path.read_text().splitlines() if "by_outcome_total{" not in line]
     path.write_text(
         "\n".join([*kept, *lines, 'ecommerce_records_by_outcome_total{outcome="future_day"} 1', ""])
     )
-    rendered = StreamReporting("ecommerce", settings, 10.0).metrics.render().decode()
+    rendered = StreamReporting(ECOMMERCE, settings, 10.0).metrics.render().decode()
     assert _ends(rendered) == {"written": 12, "duplicate": 1, "superseded": 0, "refused": 6, "left_out": 4}
 
 
