@@ -75,7 +75,6 @@ def test_the_classes_that_are_named_exist(spark: SparkSession) -> None:
     assert loader.loadClass(silenced).getName() == silenced
     quiet = (ROOT / "deploy" / "spark" / "log4j2.properties").read_text()
     names = {line.partition(".name = ")[2] for line in quiet.splitlines()}
-    assert silenced in names
     assert names >= {
         f"org.apache.spark.sql.execution.streaming.{place}MicroBatchExecution" for place in ("", "runtime.")
     }
