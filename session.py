@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pyspark
 from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
@@ -20,9 +21,10 @@ from contracts import ConfigurationError, ServiceError
 from executor_wait import explained, watched
 from settings import Settings
 
-# Without it each offset and commit goes through a cluster-safe rename protocol that costs 70 ms a batch;
-# the ticker's checkpoint is disposable, so the plain file system manager is enough.
-_CHECKPOINT_MANAGER = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+# Spark 4.1 moved it. Without it each offset and commit goes through a cluster-safe rename protocol that costs
+# 70 ms a batch; the ticker's checkpoint is disposable, so the plain file system manager is enough.
+_STREAMING = "org.apache.spark.sql.execution.streaming"
+_CHECKPOINT_MANAGER = "FileSystemBasedCheckpointFileManager"
 _JAVA_ENDS_SECONDS = 2.0
 _QUIET_CONF = Path(__file__).resolve().parent / "deploy" / "spark"
 
@@ -120,9 +122,18 @@ def conf_for(streaming: bool) -> dict[str, str]:
         "spark.sql.warehouse.dir": str(Path(tempfile.gettempdir()) / "spark-warehouse"),
     }
     if streaming:
-        conf["spark.sql.streaming.checkpointFileManagerClass"] = _CHECKPOINT_MANAGER
+        package = _STREAMING if spark_line() < (4, 1) else f"{_STREAMING}.checkpointing"
+        conf["spark.sql.streaming.checkpointFileManagerClass"] = f"{package}.{_CHECKPOINT_MANAGER}"
         conf["spark.sql.streaming.minBatchesToRetain"] = "10"
+        # Spark 4.2 refuses a checkpoint that lost its query's id; our sinks know each record and need no id.
+        conf["spark.sql.streaming.checkpoint.verifyMetadataExists.enabled"] = "false"
     return conf
+
+
+def spark_line() -> tuple[int, int]:
+    """The first two numbers of the version of Spark that is installed, or that spark-submit brought."""
+    major, minor = re.findall(r"\d+", pyspark.__version__)[:2]
+    return int(major), int(minor)
 
 
 def java_command() -> str | None:

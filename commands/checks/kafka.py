@@ -8,7 +8,7 @@ from functools import partial
 
 from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
 from contracts import AccessDeniedError, UnavailableError
-from pipelines.engine.kafka_connector import PACKAGE, connector_folder
+from pipelines.engine.kafka_connector import ARTIFACT, connector_folder
 from settings import Settings
 from sources.kafka_client import Topics, ask_topics, client_options
 
@@ -23,11 +23,11 @@ def connector_jars(settings: Settings) -> CheckResult:
         return skipped(name, "under spark-submit they come with --packages")
     folder = connector_folder(settings)
     found = len(list(folder.glob("*.jar")))
-    if list(folder.glob(f"{PACKAGE[1]}-*.jar")):
+    if list(folder.glob(f"{ARTIFACT}-*.jar")):
         return ok(name, f"{found} in {folder}")
     if folder.exists():
         remedy = f"Delete {folder}: the next start fetches them all."
-        return failed(name, f"{folder} has {found} jars, but not {PACKAGE[1]}", remedy)
+        return failed(name, f"{folder} has {found} jars, but not {ARTIFACT}", remedy)
     remedy = "Let this machine reach Maven Central for the first start, or copy the folder from another one."
     return warning(name, f"not in {folder} yet: the first start fetches them", remedy)
 

@@ -16,7 +16,9 @@ from session import require_java
 from settings import Settings
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
-_PYSPARK_LINE = "4.0."
+# The first that fits, and the first that no longer does.
+_PYSPARK = (4, 0), (4, 3)
+_PANDAS = (2, 2), (3, 0)
 _PYTHON_VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
 _MEBIBYTE = 1024 * 1024
 FAILS_BELOW, WARNS_BELOW = 100 * _MEBIBYTE, 1024 * _MEBIBYTE
@@ -67,9 +69,16 @@ def packages() -> CheckResult:
     except metadata.PackageNotFoundError as error:
         return failed("Packages", f"{error.name} is not installed", _INSTALL)
     shown = ", ".join(f"{name} {version}" for name, version in found.items())
-    if not found["pyspark"].startswith(_PYSPARK_LINE) or int(found["pandas"].split(".")[0]) > 2:
-        return failed("Packages", f"{shown}: pyspark 4.0 and pandas 2 fit together", _INSTALL)
+    if not (_is_within(found["pyspark"], *_PYSPARK) and _is_within(found["pandas"], *_PANDAS)):
+        return failed(
+            "Packages", f"{shown}: pyspark 4.0 to 4.2 and pandas 2 from 2.2 on fit together", _INSTALL
+        )
     return ok("Packages", shown)
+
+
+def _is_within(version: str, first: tuple[int, int], too_new: tuple[int, int]) -> bool:
+    major, minor = version.split(".")[:2]
+    return first <= (int(major), int(minor)) < too_new
 
 
 def connector_jars() -> CheckResult:

@@ -18,11 +18,12 @@ import pyspark
 from contracts import ConfigurationError, UnavailableError
 from monitoring.logs import get_logger
 from retry import RetryPolicy
-from session import java_command, require_java
+from session import java_command, require_java, spark_line
 from settings import Settings
 
-# The newest whose parts are all on Maven Central, and it works with each pyspark 4.0.
-PACKAGE = ("org.apache.spark", "spark-sql-kafka-0-10_2.13", "4.0.0")
+_GROUP, ARTIFACT = "org.apache.spark", "spark-sql-kafka-0-10_2.13"
+# By the first two numbers of Spark's version: the newest whose parts are all on Maven Central.
+VERSIONS = {(4, 0): "4.0.0", (4, 1): "4.1.1", (4, 2): "4.2.0"}
 _FETCH_SECONDS = 600
 _ASK_SECONDS = 2.0
 
@@ -40,14 +41,32 @@ def connector_conf(settings: Settings) -> dict[str, str]:
     folder = connector_folder(settings)
     if not list(folder.glob("*.jar")):
         require_java()
-        logger.info(f"📦 Fetching Spark's Kafka connector {PACKAGE[2]} into {folder} (once)")
+        logger.info(f"📦 Fetching Spark's Kafka connector {folder.name} into {folder} (once)")
         _fetch(folder)
     return {"spark.jars": ",".join(sorted(str(jar) for jar in folder.glob("*.jar")))}
 
 
+def connector_version() -> str:
+    """The version of the connector for the Spark that is installed.
+
+    Raises ConfigurationError with the remedy when none is known.
+    """
+    found = VERSIONS.get(spark_line())
+    if found is None:
+        lines = ", ".join(f"{major}.{minor}" for major, minor in VERSIONS)
+        raise ConfigurationError(
+            f"No Kafka connector is known for pyspark {pyspark.__version__}, only for {lines}. "
+            "Run script/setup, or pip install -r requirements.txt."
+        )
+    return found
+
+
 def connector_folder(settings: Settings) -> Path:
-    """Where the connector's jars lie, or will lie after the first start."""
-    return settings.kafka_connector_path.expanduser().absolute() / PACKAGE[2]
+    """Where the connector's jars lie, or will lie after the first start.
+
+    Raises ConfigurationError like `connector_version`.
+    """
+    return settings.kafka_connector_path.expanduser().absolute() / connector_version()
 
 
 class Pingable(Protocol):
@@ -80,7 +99,7 @@ def _fetch(folder: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
-            _resolve(Path(scratch))
+            _resolve(Path(scratch), folder.name)
             found = Path(scratch) / "jars"
             _drop_what_spark_has(found)
             # Another start may have been faster.
@@ -93,12 +112,13 @@ def _fetch(folder: Path) -> None:
         ) from None
 
 
-def _resolve(scratch: Path) -> None:
+def _resolve(scratch: Path, version: str) -> None:
     """Let Ivy, which comes with Spark, fetch the connector and what it needs into `scratch`/jars."""
+    package = (_GROUP, ARTIFACT, version)
     jars = _spark_jars()
     ivy = ":".join(str(jar) for name in ("ivy-*.jar", "commons-cli-*.jar") for jar in jars.glob(name))
     command = [str(java_command()), "-cp", ivy, "org.apache.ivy.Main", "-error"]
-    command += ["-cache", str(scratch / "ivy"), "-dependency", *PACKAGE, "-confs", "default"]
+    command += ["-cache", str(scratch / "ivy"), "-dependency", *package, "-confs", "default"]
     command += ["-retrieve", f"{scratch}/jars/[artifact]-[revision].[ext]"]
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=_FETCH_SECONDS, check=False)
@@ -107,9 +127,9 @@ def _resolve(scratch: Path) -> None:
         failed = True
     if failed or not (scratch / "jars").is_dir():
         raise ConfigurationError(
-            f"Spark's Kafka connector {':'.join(PACKAGE)} cannot be fetched from Maven Central. Let this "
+            f"Spark's Kafka connector {':'.join(package)} cannot be fetched from Maven Central. Let this "
             "machine reach it, once, or copy the jars from one that has them into KAFKA_CONNECTOR_PATH/"
-            f"{PACKAGE[2]}."
+            f"{version}."
         )
 
 

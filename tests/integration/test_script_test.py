@@ -38,7 +38,7 @@ class Checkout:
         (folder / "path").mkdir()
         shutil.copy(ROOT / "script" / "test", folder / "script" / "test")
         shutil.copy(shutil.which("sleep") or "", folder / "sleeper")
-        for name in ("setup", "toxiproxy"):
+        for name in ("setup", "toxiproxy", "smoke"):
             self.program(f"script/{name}", "#!/bin/sh\n")
         for name in ("mongo-server", "postgres-server", "kafka-server"):
             self.program(f"script/{name}", _SERVER, _DAEMON)
@@ -121,6 +121,7 @@ def _until(condition: Callable[[], bool], what: Callable[[], str]) -> None:
 def test_ended_while_tests_run_it_leaves_nothing(checkout: Checkout, number: signal.Signals) -> None:
     """pytest is told first and tears down; then the servers are stopped, and whatever is left is ended."""
     stubborn = _STUBBORN if number == signal.SIGINT else ""
+    checkout.program("script/smoke", '#!/bin/sh\n[ "$1" = --fetch ] || {folder}/sleeper 3600\n')
     checkout.program(
         ".venv/bin/python",
         _PYTHON,
@@ -166,6 +167,19 @@ def test_at_its_end_it_has_pytests_exit_code_and_leaves_nothing(checkout: Checko
     assert checkout.begin().wait(_PATIENCE_SECONDS) == code
     assert checkout.left() == []
     assert checkout.text("out").splitlines()[-1] == "3 passed in 1s"
+
+
+@pytest.mark.parametrize(("smoked", "ci", "code"), [(1, "", 1), (2, "true", 2), (2, "", 0)])
+def test_an_older_spark_counts_too(checkout: Checkout, smoked: int, ci: str, code: int) -> None:
+    """What fails on it fails the run, and is shown; where it cannot be had, only CI minds."""
+    checkout.program(
+        "script/smoke", f'#!/bin/sh\n[ "$1" = --fetch ] || {{{{ echo broken; exit {smoked}; }}}}\n'
+    )
+    checkout.program(".venv/bin/python", _PYTHON, "echo '3 passed in 1s'")
+    assert checkout.begin(CI=ci).wait(_PATIENCE_SECONDS) == code
+    assert checkout.text("out").splitlines()[-1] == "3 passed in 1s"
+    assert "broken" in checkout.text("err")
+    assert checkout.left() == []
 
 
 def test_it_unpacks_prometheus_and_installs_chromium_where_root_may(checkout: Checkout) -> None:

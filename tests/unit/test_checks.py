@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyspark
 import pytest
 from bson.datetime_ms import DatetimeMS
 from pymongo.errors import OperationFailure
@@ -87,7 +88,29 @@ def test_python_must_be_one_that_spark_takes(monkeypatch: pytest.MonkeyPatch, fo
 def test_packages_are_the_pinned_ones() -> None:
     """The versions are told, so that a report says what was installed."""
     assert machine.packages().status == "ok"
-    assert "pyspark 4.0." in machine.packages().detail
+    assert f"pyspark {pyspark.__version__}, " in machine.packages().detail
+
+
+@pytest.mark.parametrize(
+    ("pyspark_version", "pandas_version", "status"),
+    [
+        ("4.0.5", "2.3.3", "ok"),
+        ("4.1.4", "2.2.0", "ok"),
+        ("4.2.1", "2.3.3", "ok"),
+        ("3.5.6", "2.3.3", "failed"),
+        ("4.3.0", "2.3.3", "failed"),
+        ("4.10.0", "2.3.3", "failed"),
+        ("4.2.1", "2.1.4", "failed"),
+        ("4.2.1", "3.0.0", "failed"),
+    ],
+)
+def test_packages_must_fit_together(
+    pyspark_version: str, pandas_version: str, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spark from 4.0 to 4.2, and the pandas that all of these take."""
+    versions = {"pyspark": pyspark_version, "pandas": pandas_version}
+    monkeypatch.setattr(machine.metadata, "version", lambda name: versions.get(name, "1.0"))
+    assert machine.packages().status == status
 
 
 def test_a_missing_java_tells_what_to_install(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

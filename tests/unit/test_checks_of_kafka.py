@@ -17,7 +17,7 @@ from commands.checks.result import CheckResult
 from contracts import ConfigurationError
 from contracts.stock import Client
 from main import app
-from pipelines.engine.kafka_connector import PACKAGE
+from pipelines.engine.kafka_connector import ARTIFACT, connector_version
 from settings import load
 
 _NOWHERE = "127.0.0.1:9"
@@ -39,12 +39,12 @@ def test_the_connectors_jars_are_there_or_will_be_fetched(
     """A folder that the next start would take for complete, and is not, fails; spark-submit needs none."""
     assert _jars(tmp_path).status == "warning"
     assert "Maven Central" in _jars(tmp_path).remedy
-    folder = tmp_path / PACKAGE[2]
+    folder = tmp_path / connector_version()
     folder.mkdir()
     (folder / "kafka-clients-3.9.jar").touch()
     assert _jars(tmp_path).status == "failed"
     assert f"Delete {folder}" in _jars(tmp_path).remedy
-    (folder / f"{PACKAGE[1]}-{PACKAGE[2]}.jar").touch()
+    (folder / f"{ARTIFACT}-{folder.name}.jar").touch()
     assert _jars(tmp_path).status == "ok"
     monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
     assert _jars(tmp_path / "elsewhere").status == "skipped"

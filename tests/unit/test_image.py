@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from main import app
-from pipelines.engine.kafka_connector import PACKAGE
+from pipelines.engine.kafka_connector import connector_version
 from settings import Settings
 from tests.support.deployment import (
     DEPLOY,
@@ -83,7 +83,7 @@ def test_the_connector_can_be_fetched_with_what_its_stage_holds(tmp_path: Path) 
         for source in rest.split()[:-1]
     }
     copy_files((file for file in image_files() if patterns & {str(file), str(file.parent)}), tmp_path)
-    jars = tmp_path / "connector" / PACKAGE[2]
+    jars = tmp_path / "connector" / connector_version()
     jars.mkdir(parents=True)
     (jars / "there.jar").touch()
     program, *arguments = shlex.split(last("kafka-connector", "RUN"))

@@ -6,16 +6,17 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pyspark
 import pytest
 
 from contracts import ConfigurationError
-from pipelines.engine.kafka_connector import PACKAGE, connector_conf
+from pipelines.engine.kafka_connector import connector_conf, connector_folder, connector_version
 from settings import load
 
 
 def test_jars_that_are_there_need_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is started to fetch them."""
-    folder = tmp_path / PACKAGE[2]
+    folder = tmp_path / connector_version()
     folder.mkdir()
     for name in ("b.jar", "a.jar"):
         (folder / name).touch()
@@ -41,6 +42,25 @@ def test_jars_that_cannot_be_fetched_are_one_sentence(
     ):
         connector_conf(load(env_file=None, kafka_connector_path=tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("installed", "connector"),
+    [("4.0.0", "4.0.0"), ("4.0.5", "4.0.0"), ("4.1.4", "4.1.1"), ("4.2.1", "4.2.0"), ("4.2.0.dev1", "4.2.0")],
+)
+def test_the_connector_is_of_sparks_line(
+    installed: str, connector: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of another line fails in the middle of a batch; each line has a folder of its own."""
+    monkeypatch.setattr(pyspark, "__version__", installed)
+    assert connector_folder(load(env_file=None, kafka_connector_path=tmp_path)) == tmp_path / connector
+
+
+def test_a_spark_without_a_connector_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remedy is the Spark that is pinned."""
+    monkeypatch.setattr(pyspark, "__version__", "4.3.0")
+    with pytest.raises(ConfigurationError, match=r"pyspark 4.3.0, only for 4.0, 4.1, 4.2.*script/setup"):
+        connector_version()
 
 
 def _never(*_arguments: Any, **_options: Any) -> Any:

@@ -1,13 +1,18 @@
-"""Java is judged before Spark starts: one clear error, never a stack trace."""
+"""Java is judged before Spark starts: one clear error, never a stack trace. And what Spark is told."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pyspark
 import pytest
+from pyspark.sql import SparkSession
 
 from contracts import ConfigurationError
-from session import require_java
+from session import conf_for, require_java, spark_line
+from tests.support.documents import ROOT
 
 
 def _java(folder: Path, text: str) -> Path:
@@ -45,3 +50,71 @@ def test_no_java_at_all_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigurationError, match="Java was not found"):
         require_java()
+
+
+@pytest.mark.parametrize(
+    ("version", "line"),
+    [("4.0.5", (4, 0)), ("4.1.4", (4, 1)), ("4.2.0.dev1", (4, 2)), ("4.0.2-amzn-0", (4, 0))],
+)
+def test_the_line_of_sparks_version(
+    version: str, line: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where others have built it."""
+    monkeypatch.setattr(pyspark, "__version__", version)
+    assert spark_line() == line
+
+
+def test_the_classes_that_are_named_exist(spark: SparkSession) -> None:
+    """Spark 4.1 moved both: the one of the setting by version, of the silenced logs each name."""
+    jvm: Any = spark._jvm
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    manager = conf_for(streaming=True)["spark.sql.streaming.checkpointFileManagerClass"]
+    assert loader.loadClass(manager).getName() == manager
+    folder = "" if spark_line() < (4, 1) else "runtime."
+    silenced = f"org.apache.spark.sql.execution.streaming.{folder}MicroBatchExecution"
+    assert loader.loadClass(silenced).getName() == silenced
+    quiet = (ROOT / "deploy" / "spark" / "log4j2.properties").read_text()
+    names = {line.partition(".name = ")[2] for line in quiet.splitlines()}
+    assert names >= {
+        f"org.apache.spark.sql.execution.streaming.{place}MicroBatchExecution" for place in ("", "runtime.")
+    }
+
+
+@pytest.fixture
+def streaming(spark: SparkSession) -> Iterator[SparkSession]:
+    """The shared session with the settings of streams, which it has not otherwise."""
+    conf = {name: value for name, value in conf_for(streaming=True).items() if ".streaming." in name}
+    for name, value in conf.items():
+        spark.conf.set(name, value)
+    yield spark
+    for name in conf:
+        spark.conf.unset(name)
+
+
+def _stream(spark: SparkSession, folder: Path, batch: Callable[[Any, int], None]) -> None:
+    """Hand all new files below `folder` to `batch`."""
+    lines = spark.readStream.format("text").load(str(folder / "input"))
+    writer = lines.writeStream.foreachBatch(batch).trigger(availableNow=True)
+    query = writer.option("checkpointLocation", str(folder / "checkpoint")).start()
+    query.awaitTermination()
+
+
+def test_no_batch_is_planned_adaptively(streaming: SparkSession, tmp_path: Path) -> None:
+    """Since 4.1 Spark would do so also for the batches of a stream."""
+    seen: list[str | None] = []
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input" / "1").write_text("a\n")
+    conf = "spark.sql.adaptive.enabled"
+    _stream(streaming, tmp_path, lambda frame, _number: seen.append(frame.sparkSession.conf.get(conf)))
+    assert seen == ["false"]
+
+
+def test_a_checkpoint_without_its_metadata_goes_on(streaming: SparkSession, tmp_path: Path) -> None:
+    """As before Spark 4.2, for example after a restored backup: nothing is read twice."""
+    seen: list[str] = []
+    (tmp_path / "input").mkdir()
+    for name in ("1", "2"):
+        (tmp_path / "input" / name).write_text(f"{name}\n")
+        _stream(streaming, tmp_path, lambda frame, _number: seen.extend(r.value for r in frame.collect()))
+        (tmp_path / "checkpoint" / "metadata").unlink()
+    assert seen == ["1", "2"]
