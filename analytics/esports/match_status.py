@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from analytics.texts import trimmed_sql
 
-# Of a status that a record does not give, or gives in a word that is not known.
+# A record has this status if it gives none, or one in a word that is not known.
 UNKNOWN = "unknown"
 # Compared without case, spaces, hyphens and underscores.
 _WORDS: Mapping[str, str] = {
@@ -23,7 +23,7 @@ STATUSES = tuple(_WORDS)
 
 
 def status_sql(text: str) -> str:
-    """One of STATUSES, or UNKNOWN, for a text of Spark SQL."""
+    """Returns Spark SQL that makes one of STATUSES, or UNKNOWN, of `text`, which is Spark SQL, too."""
     pairs = ", ".join(f"'{word}', '{status}'" for status, words in _WORDS.items() for word in words.split())
     plain = f"translate(lower({trimmed_sql(text)}), ' _-', '')"
     # Most feeds that are made for this pipeline say it in these words.

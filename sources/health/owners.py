@@ -33,7 +33,7 @@ _OWNER_TYPES: Mapping[str | tuple[str, ...], str] = {
 
 @dataclass(frozen=True, slots=True)
 class OddOwners:
-    """Documents whose `userId` is `what` instead of an ObjectId; `complete` as in Unseen."""
+    """Documents whose `userId` is of the type `what`, not an ObjectId; `complete` as in Unseen."""
 
     what: str
     count: int
@@ -44,9 +44,9 @@ class OddOwners:
 def odd_owners(
     collection: Collection[dict[str, Any]], limit: int = 10_000, seconds: float = 0.7
 ) -> list[OddOwners]:
-    """The kinds of wrong userIds that there are, each by a range of an index that begins with userId.
+    """Find documents with wrong userIds by kind, each by a range of an index that begins with userId.
 
-    At most `limit` of each, for which the server gets `seconds`; pymongo's errors pass.
+    Counts at most `limit` of each kind, for `seconds` in the server; pymongo's errors pass.
     """
     # It knows no lists of types, and holds what a demo has written.
     if is_mongomock(collection):

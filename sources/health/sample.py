@@ -1,4 +1,4 @@
-"""A few documents as an example of all, for what only a look at them can tell; each read by an index."""
+"""Reads a few documents by an index, as a sample of all of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 from sources.health.census import read_bounded
 from sources.mongo_client import for_reading
 
-# What says whether a document counts, without its values.
+# The fields that decide whether a document counts, without its values.
 _WEARABLES = ["heartRate", "oxygenSaturation", "bloodOxygen"]
 _MARKS = dict.fromkeys(
     ["userId", "date", "source", *_WEARABLES, *(f"metrics.{name}" for name in _WEARABLES)], 1
@@ -22,9 +22,9 @@ _MARKS = dict.fromkeys(
 def newest_changes(
     collection: Collection[dict[str, Any]], now: datetime, number: int = 2_000, seconds: float = 2.0
 ) -> list[dict[str, Any]]:
-    """Owner, date, source and wearables' fields of the documents changed last.
+    """Read owner, date, source and wearables' fields of the `number` documents changed last.
 
-    None when that takes the server long. Needs the poll's index. pymongo's errors pass through.
+    Returns None when the server needs more than `seconds`. Needs the poll's index. pymongo's errors pass.
     """
     condition = {"updatedAt": {"$lte": now, "$not": {"$type": "array"}}}
     query = for_reading(collection).find(condition, _MARKS, batch_size=number)
@@ -36,7 +36,7 @@ def dates_of(
 ) -> list[datetime]:
     """The `each` latest dates of every one of `users`, by the index on userId and date.
 
-    Those of a year and more, because a zone with summer time is known by both halves of it.
+    They cover a year and more, because a zone with summer time is known by both halves of it.
     """
     found: list[datetime] = []
     for user in users:

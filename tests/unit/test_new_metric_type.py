@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from session import java_environment
+from tests.support.class_archive import java_environment
 from tests.support.documents import ROOT
 
 # The entry is there before anything else of ours is imported, as if it stood in the table.
