@@ -67,7 +67,7 @@ def _show(settings: Settings, as_json: bool = False) -> None:
 
 
 def _say_effect(settings: Settings, moment: datetime | None) -> None:
-    """What moving the cursor to `moment` (None: the default) would make the next run do."""
+    """Say what the next run would do with the cursor at `moment` (None: the default)."""
     client = connect(settings.mongo_uri.get_secret_value(), round(settings.mongo_timeout_seconds * 1000))
     now = ServerClock(client).now()
     current = open_cursor(settings).read(now).timestamp

@@ -1,4 +1,4 @@
-"""What a pipeline that reads Kafka measures beside its batches: backlog, lost records, queries that run."""
+"""Metrics of a pipeline that reads Kafka, beside its batches: backlog, lost records, queries that run."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class KafkaFlow:
             self._lost.labels(stream)
 
     def waiting(self, stream: str, records: int) -> None:
-        """So many records are in Kafka and not processed."""
+        """Set the backlog of `stream`: `records` are in Kafka and not processed."""
         self._backlog.labels(stream).set(records)
 
     def lost(self, stream: str, offsets: int) -> None:
-        """So many offsets expired before they were read."""
+        """Count `offsets` of `stream` that expired before they were read."""
         self._lost.labels(stream).inc(offsets)
 
     def up(self, stream: str, runs: bool) -> None:
-        """The query runs, or it does not."""
+        """Set whether the query of `stream` runs."""
         self._up.labels(stream).set(int(runs))
