@@ -21,7 +21,7 @@ from contracts import ServiceError
 _TELL_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
 _JOIN_SECONDS = 5.0
-# What the user asked the cluster for.
+# The settings by which the user asks the cluster for executors.
 _ASKED = (
     "spark.executor.instances",
     "spark.dynamicAllocation.maxExecutors",
@@ -39,8 +39,8 @@ logger = structlog.get_logger(__name__)
 def watched(context: SparkContext, wait_seconds: float) -> Iterator[None]:
     """Inside the block no job waits longer than `wait_seconds` for a first or next task to run.
 
-    After a minute a line is logged; at the end the waiting jobs are cancelled, and `explained` knows
-    what Spark raises of them. A local master has its executor in the driver.
+    After a minute a line is logged; at the end the waiting jobs are cancelled, and `explained` knows the
+    errors that Spark raises for them. A local master has its executor in the driver.
     """
     if str(context.master).startswith("local"):
         yield
@@ -58,7 +58,7 @@ def watched(context: SparkContext, wait_seconds: float) -> Iterator[None]:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raises ServiceError with a sentence for a person in place of what Spark raises of a job ended here."""
+    """Raise ServiceError with a sentence for a person in place of Spark's error for a job ended here."""
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:

@@ -23,7 +23,7 @@ def _nothing(_error: BaseException) -> None:
 class RetryPolicy:
     """`attempts` tries; between them a random wait up to base · 2ⁿ seconds, at most `max_seconds`.
 
-    `on_retry` is told the error each time before `call` waits for its next try.
+    `call` passes each error to `on_retry` before it waits for its next try.
     """
 
     attempts: int = 5
@@ -32,7 +32,7 @@ class RetryPolicy:
     on_retry: Callable[[BaseException], None] = field(default=_nothing, compare=False)
 
     def pause(self, failures: int) -> float:
-        """Seconds to wait after so many failures in a row: random, at least half of the bound."""
+        """Returns the seconds to wait after `failures` in a row: random, at least half of the bound."""
         # 2**30 is beyond any bound, and a stream may fail for weeks.
         bound = min(self.max_seconds, self.base_seconds * 2.0 ** min(failures - 1, 30))
         return random.uniform(bound / 2, bound)
@@ -44,7 +44,7 @@ class RetryPolicy:
         sleep: Callable[[float], object] = time.sleep,
         give_up: Callable[[], bool] = lambda: False,
     ) -> T:
-        """The result of `work`, tried again while it fails transiently and `give_up` says no.
+        """Returns the result of `work`, tried again while it fails transiently and `give_up` says no.
 
         Raises UnavailableError when every try failed; an error that is not transient passes at once.
         """

@@ -103,7 +103,7 @@ def _header_value(value: SecretStr) -> SecretStr:
 
 
 class Settings(BaseSettings):
-    """Frozen values; the descriptions are what `.env.example` explains."""
+    """The values of all settings, frozen; `.env.example` explains each."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 

@@ -16,14 +16,14 @@ from contracts.stock import Client, Product, Sale
 ACCEPTED: Final = "accepted"
 ALREADY_THERE: Final = "already there"
 REJECTED: Final = "rejected"
-# A list to choose from that is longer helps nobody.
+# A longer list to choose from is of no use.
 OFFERED: Final = 1_000
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of an entry: ACCEPTED, ALREADY_THERE (nothing was to be done) or REJECTED with a reason."""
+    """The result of an entry: ACCEPTED, ALREADY_THERE (nothing was to be done) or REJECTED with a reason."""
 
     state: str
     reason: str = ""
@@ -42,7 +42,7 @@ class Books:
         self._now = now
 
     def save(self, entries: Sequence[Entry]) -> list[Verdict]:
-        """Store entries with their events, all in one transaction; a verdict for each.
+        """Store `entries` with their events, all in one transaction; returns a verdict for each.
 
         The same entry again is already there and is not sent again. An invoice is never changed; a product
         or client is replaced.
@@ -94,7 +94,7 @@ class Books:
 
 
 def _verdict_on_known(stored: Sale, entry: Sale) -> Verdict:
-    # In whatever order the items stand.
+    # The order of the items does not matter.
     if replace(stored, items=tuple(sorted(stored.items))) == replace(entry, items=tuple(sorted(entry.items))):
         return Verdict(ALREADY_THERE)
     return Verdict(REJECTED, f"invoice_id {entry.invoice_id} is there already, with other content.")
@@ -121,7 +121,7 @@ def _find_sale(connection: sqlite3.Connection, invoice_id: str) -> Sale | None:
 def _find_record(
     connection: sqlite3.Connection, entry: Product | Client
 ) -> tuple[Product | Client | None, str]:
-    """What is stored of a product or client, as it would be entered, and when it was."""
+    """Returns the stored product or client with the id of `entry`, as it was entered, and when it was."""
     if isinstance(entry, Product):
         row = connection.execute(
             "SELECT * FROM products WHERE product_id = ?", (entry.product_id,)

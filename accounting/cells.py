@@ -23,14 +23,14 @@ _GENERAL: Final = ("General", "@", "")
 _ZEROS: Final = re.compile(r"0+")
 # Grouping and decimals alone: it is known what such a format shows.
 _PLAIN: Final = re.compile(r"[#0,]*[#0](?:[.]([0#?]+))?")
-# What stands beside the digits: texts in quotes, colours and currencies, escaped characters, spaces.
+# Parts beside the digits: texts in quotes, colours and currencies, escaped characters, spaces.
 _BESIDE: Final = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.|_.|\*.|[-$€£¥ +()]')
 _ERROR: Final = "e"
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The text of a cell, `fault` why it cannot be used, `note` what a person should know of it."""
+    """The text of a cell; `fault` says why it cannot be used, `note` what a person should know of it."""
 
     text: str = ""
     fault: str = ""
@@ -82,7 +82,7 @@ def _serial(value: float, column: str, epoch: datetime) -> Cell:
 
 
 def _amount(value: float, column: str, number_format: str) -> Cell:
-    """What is shown counts where it differs by rounding to cents; where it differs more, nothing does."""
+    """Read an amount as it is shown where that is rounding to cents; refuse it where the two differ more."""
     exact, held = Decimal(repr(value)), _plain(value)
     if number_format in _GENERAL:
         return Cell(held)
@@ -98,7 +98,7 @@ def _amount(value: float, column: str, number_format: str) -> Cell:
 
 
 def _name(value: float, column: str, number_format: str) -> Cell:
-    """A number where a text belongs, such as an id of digits: as its format shows it."""
+    """Read a number where a text belongs, such as an id of digits, as its format shows it."""
     held = _plain(value)
     if abs(value) >= _MOST_DIGITS:
         return Cell(held, f"{column} has more digits than the 15 that Excel keeps; enter it as a text.")

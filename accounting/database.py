@@ -64,7 +64,7 @@ class BooksDatabase:
         self.path = path
 
     def prepare(self) -> None:
-        """Make the file with its tables, unless it is there. Raises BooksError when it is somebody else's."""
+        """Make the file with its tables, unless it is there. Raises BooksError for another program's file."""
         with self._explained():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Clients' names and addresses are for this user alone; SQLite's other files get the same mode.
@@ -78,7 +78,7 @@ class BooksDatabase:
                 _make_tables(connection)
 
     def is_prepared(self) -> bool:
-        """Whether the file and its tables are there. Raises BooksError when it is somebody else's."""
+        """Whether the file and its tables are there. Raises BooksError for another program's file."""
         if not self.path.exists():
             return False
         with self.read() as connection:
@@ -96,7 +96,7 @@ class BooksDatabase:
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is stored, all of it and durably, at the end of the block. Raises BooksError."""
         with self._explained(), self._connection() as connection:
-            # At once, so that what the block reads is what it changes.
+            # At once, so that the block changes the state that it reads.
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection

@@ -16,7 +16,7 @@ from settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the accountant's page works with."""
+    """The parts with which the accountant's page works."""
 
     books: Books
     outbox: Outbox
@@ -38,7 +38,7 @@ def open_desk(settings: Settings) -> Desk | None:
 
 
 def _start_sender(settings: Settings, outbox: Outbox) -> None:
-    # Only whoever sends needs Kafka's client.
+    # Only the sender needs Kafka's client.
     from accounting.producer import make_producer
     from accounting.sender import OutboxSender
 

@@ -1,4 +1,4 @@
-"""What an accountant types or uploads, as a sale, a product or a client; all faults at once, in plain words.
+"""Reads an accountant's texts as a sale, a product or a client; tells all faults at once, in plain words.
 
 The rules for each value are those of the stock pipeline, so that nothing entered here is refused there.
 """
@@ -17,15 +17,15 @@ from contracts.stock import Client, Product, Sale
 T = TypeVar("T")
 Entry = Sale | Product | Client
 
-# Kafka takes a megabyte a record; an invoice of so many lines has a tenth of that.
+# Kafka takes a megabyte a record; an invoice with this number of lines has a tenth of that.
 MAX_ITEMS: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # A sale or movement further ahead, or an expiry date further ahead, is a mistake.
 _YEARS_AHEAD: Final = 1
 _YEARS_KEPT: Final = 30
-# What Excel shows of a long number, and programs save: 4006381333931 as 4.00638E+12.
+# Excel shows a long number so, and programs save it: 4006381333931 as 4.00638E+12.
 _SCIENTIFIC: Final = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+][0-9]{2,3}")
-# What follows the name of the field, by what is left of the rule's name without the field's.
+# The words behind the field's name, by the part of the rule's name that is not the field's.
 _FAULTS: Final = {
     "missing": "is missing",
     "negative": "must not be negative",
@@ -41,7 +41,7 @@ _FAULTS: Final = {
 
 
 class EntryError(Exception):
-    """What was entered cannot be taken; `faults` holds a sentence for each reason."""
+    """An entry cannot be taken; `faults` holds a sentence for each reason."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__(" ".join(faults))
@@ -56,7 +56,7 @@ class _Form:
         self.faults: list[str] = []
 
     def read(self, rule: Callable[[str | None, str], T], name: str, default: T) -> T:
-        """The value of a field, `default` when it breaks the rule."""
+        """Read the field `name` by `rule`; when it breaks that, note the fault and return `default`."""
         value = self._fields.get(name, "")
         try:
             return rule(value, name)
@@ -143,7 +143,7 @@ def read_sale(fields: Mapping[str, str], items: Sequence[tuple[str, str]]) -> Sa
 
 
 def read_item(product_id: str, pieces: str) -> tuple[tuple[str, int], list[str]]:
-    """A line of an invoice as (product id, pieces), and what is wrong with it."""
+    """Read a line of an invoice as (product id, pieces); returns with it the rules that it breaks."""
     form = _Form({"product_id": product_id, "quantity": pieces})
     found = form.read(_id, "product_id", ""), form.read(quantity, "quantity", 1)
     if found[1] == 0:

@@ -1,4 +1,4 @@
-"""Entries as the JSON of the three topics; `updated_at` tells which of two records of a product is newer."""
+"""Writes entries as JSON of the three topics; `updated_at` decides which of two records is newer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def kind_of(entry: Entry) -> str:
 
 
 def key_of(entry: Entry) -> str:
-    """What makes two events belong together, and Kafka keep their order."""
+    """Returns the key of `entry`: Kafka keeps the order of events of one key."""
     if isinstance(entry, Sale):
         return entry.invoice_id
     return entry.product_id if isinstance(entry, Product) else entry.client_id

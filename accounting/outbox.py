@@ -1,4 +1,4 @@
-"""The queue of events for Kafka in the accountant's file: what waits, what was sent, what Kafka refused."""
+"""The queue of messages for Kafka in the accountant's file: waiting ones, sent ones, refused ones."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class OutboxState:
-    """Rows in each state, why sending does not go on and since when, and the failed and the newest rows."""
+    """The number of rows in each state, the fault that stops sending and its time, failed and newest rows."""
 
     counts: Mapping[str, int]
     fault: str | None
@@ -67,7 +67,7 @@ class Outbox:
             return [Message(*row) for row in rows]
 
     def settle(self, sent: Iterable[int], failed: Mapping[int, str], fault: str | None) -> None:
-        """Note which rows the broker has acknowledged or refused (why), and why sending does not go on."""
+        """Note the rows that the broker acknowledged or refused (why), and the `fault` that stops sending."""
         now = time_text(self._now())
         with self._database.write() as connection:
             connection.executemany(
@@ -79,7 +79,7 @@ class Outbox:
                 [(reason, number) for number, reason in failed.items()],
             )
             connection.execute(
-                # Other words for it do not make it a new one.
+                # Other words for a fault do not make it a new one.
                 "UPDATE sender SET fault = :fault, since = iif(:fault IS NULL, NULL, coalesce(since, :now)) "
                 "WHERE fault IS NOT :fault",
                 {"fault": fault, "now": now},
@@ -97,7 +97,7 @@ class Outbox:
             return OutboxState(counts, fault["fault"], fault["since"], letters)
 
     def count_between(self, first: date | None, last: date | None) -> int:
-        """How many events were entered in these days of UTC, both included; None is open."""
+        """Count the events entered from `first` to `last`, days of UTC, both included; None is open."""
         with self._database.read() as connection:
             found = connection.execute(
                 "SELECT count(*) FROM events WHERE entered_at >= ? AND entered_at < ?", _span(first, last)
@@ -105,9 +105,9 @@ class Outbox:
             return int(found.fetchone()[0])
 
     def resend(self, first: date | None, last: date | None) -> int:
-        """Queue the events entered in these days of UTC once more, in their old order; how many.
+        """Queue the events of the UTC days `first` to `last` again, in their order; returns how many.
 
-        Those that still wait are not queued twice.
+        Events that still wait are not queued twice.
         """
         with self._database.write() as connection:
             added = connection.execute(
@@ -119,7 +119,7 @@ class Outbox:
             return added.rowcount
 
     def retry_failed(self) -> int:
-        """Let the rows that Kafka refused wait again; how many."""
+        """Let the rows that Kafka refused wait again; returns how many."""
         with self._database.write() as connection:
             changed = connection.execute(
                 "UPDATE outbox SET state = 'waiting', reason = NULL WHERE state = 'failed'"

@@ -1,4 +1,4 @@
-"""Who may enter something: whoever knows the password, which cannot be guessed by trying."""
+"""Lets in who knows the password, which cannot be guessed by trying."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAUSE_SECONDS: Final = 30.0
 
 
 class Door:
-    """Compares with the password in constant time; after 5 wrong ones in a row nobody gets in for 30 s."""
+    """Compares with the password in constant time; after 5 wrong ones in a row it stays shut for 30 s."""
 
     def __init__(self, password: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._expected = _digest(password)
@@ -24,7 +24,7 @@ class Door:
         self._lock = threading.Lock()
 
     def refusal(self, given: str) -> str | None:
-        """Why `given` does not open the door, in one sentence; None when it does."""
+        """Returns one sentence why `given` does not open the door; None when it does."""
         with self._lock:
             left = self._closed_until - self._monotonic()
             if left > 0:

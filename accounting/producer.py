@@ -21,7 +21,7 @@ _OURS: Final = {
     "reconnect.backoff.max.ms": 2_000,
     "topic.metadata.propagation.max.ms": 5_000,
     "linger.ms": 20,
-    # What goes wrong comes to `on_error`.
+    # Errors come to `on_error`.
     "log_level": 0,
 }
 

@@ -1,7 +1,7 @@
-"""Sends what waits in the outbox to Kafka, in the order in which it was entered.
+"""Sends the waiting rows of the outbox to Kafka, in the order in which they were entered.
 
 At least once: a row is marked as sent only after the broker has acknowledged it, so a crash between the two
-sends it again. Each event has a key by which whoever reads it counts it once (the invoice's id).
+sends it again. Each message has a key by which a reader counts it once (the invoice's id).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ logger = get_logger(__name__)
 _AT_ONCE: Final = 500
 _LOOK_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 5.0
-# Without an acknowledgement for so long, people are told.
+# After this time without an acknowledgement the page says so.
 _SILENCE_SECONDS: Final = 5.0
 # The record itself is refused, and would be for ever; everything else may pass.
 _ITS_OWN_FAULT: Final = frozenset(
@@ -42,12 +42,12 @@ MakeProducer = Callable[[Callable[[KafkaError], None]], Producer]
 
 
 class OutboxSender:
-    """One process at a time sends from a file, whoever holds `lock`; the others wait their turn."""
+    """Sends from a file while it holds `lock`; other processes wait their turn."""
 
     def __init__(
         self, outbox: Outbox, lock: Path, make_producer: MakeProducer, topics: Mapping[str, str], servers: str
     ) -> None:
-        """`topics` by kind; `servers` is only told to people."""
+        """Send to `topics`, by kind; `servers` is only named in messages for people."""
         self._outbox = outbox
         self._lock = FileLock(str(lock), timeout=0, mode=0o600)
         self._make_producer = make_producer
@@ -56,7 +56,7 @@ class OutboxSender:
         self._last_error = ""
 
     def run(self, stop: threading.Event) -> None:
-        """Send until `stop` is set; whatever goes wrong is noted, and tried again."""
+        """Send until `stop` is set; note every fault and try again."""
         while not stop.is_set():
             self._try(stop)
             stop.wait(_RETRY_SECONDS)
@@ -100,7 +100,7 @@ class OutboxSender:
         self._last_error = error.str().partition(" (after ")[0]
 
     def _fault(self, reason: str | None) -> str:
-        """What people are told; `reason` is the broker's own, None when it does not answer."""
+        """Returns the sentence for people; `reason` is the broker's own, None when it does not answer."""
         cause = reason or self._last_error or "no acknowledgement"
         return (
             f"Kafka at KAFKA_BOOTSTRAP_SERVERS={self._servers} does not take the events ({cause}). Nothing "
@@ -115,7 +115,7 @@ class OutboxSender:
 
 
 class _Flight:
-    """Some messages on their way, and what became of each."""
+    """Some messages on their way, with the answer to each."""
 
     def __init__(
         self, outbox: Outbox, topics: Mapping[str, str], describe: Callable[[str | None], str]

@@ -1,4 +1,4 @@
-"""What openpyxl does not say about a sheet that it reads row by row: merged, hidden and valueless cells."""
+"""Finds merged, hidden and valueless cells of a sheet, which openpyxl does not tell when it reads by rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A workbook into the books: every row judged, what is right stored at once, a report of all of it."""
+"""Takes a workbook into the books: judges every row, stores the right ones at once, reports all of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BLANK = "is missing."
 
 @dataclass(frozen=True, slots=True)
 class RowReport:
-    """What became of a row: its sheet, number and key, and the verdict."""
+    """The result of a row: its sheet, number and key, and the verdict."""
 
     sheet: str
     row: int
@@ -52,7 +52,7 @@ class _Judged:
 
 
 def upload(content: bytes, books: Books) -> UploadReport:
-    """Store what a workbook holds; the same workbook again changes nothing.
+    """Store the rows of the workbook `content`; the same workbook again changes nothing.
 
     A row with a fault is left out, an invoice with all of its rows. Raises WorkbookError when the file cannot
     be used at all, BooksError when nothing could be stored.
@@ -163,7 +163,7 @@ class _Doubts:
             above = given or above
 
     def about(self, invoice_id: str) -> str:
-        """Why the invoice may have more items than those under its id; empty when it has not."""
+        """Returns why the invoice may have more items than those under its id; empty when it has not."""
         found = ""
         if numbers := self._nameless[invoice_id]:
             found += (
@@ -178,13 +178,13 @@ class _Doubts:
 
 
 def _loosely(invoice_id: str) -> str:
-    """The same for ids that differ by case, white space, or a detour through floating point."""
+    """Returns a form that is the same for ids that differ by case, white space, or floating point."""
     whole = invoice_id[:-2] if is_float(invoice_id) else invoice_id
     return "".join(whole.split()).casefold()
 
 
 def _judge_invoice(judged: _Judged, rows: list[Row], lines: list[Row], doubt: str) -> None:
-    """The invoice of the first row with all of its lines, or none of them; each further row is rejected."""
+    """Judge an invoice: its first row counts with all of its lines or none; each further row is rejected."""
     invoice, faults = rows[0], {line.number: reason for line in lines if (reason := _line_fault(line))}
     invoice_id, numbers = invoice.values["invoice_id"], [row.number for row in rows]
     items = [(line.values["product_id"], line.values["quantity"]) for line in lines]

@@ -57,7 +57,7 @@ class Row:
     """A row that is not blank: its number as Excel shows it, its texts by column, what is wrong with them.
 
     `notes` say where a cell was read as it is shown, not as it is stored; `unclear` are the
-    columns whose text nobody can tell.
+    columns whose text cannot be known.
     """
 
     number: int
@@ -71,7 +71,7 @@ class Row:
 class Sheet:
     """The rows of a sheet; `fault` says why none of them can be used, `ignored` names other columns.
 
-    `hidden` names what was read although a person cannot see it.
+    `hidden` names parts that were read although a person cannot see them.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -155,7 +155,7 @@ class _SheetReader:
         self._merged: dict[tuple[Merged, str], str] = {}
 
     def read(self, rows: Iterator[tuple[int, Sequence[Any]]], limit: int) -> Sheet:
-        """The first row is the header. Raises WorkbookError when there are more rows than `limit`."""
+        """Read `rows`, of which the first is the header. Raises WorkbookError for more than `limit` rows."""
         self._header, header = next(rows, (0, ()))
         found = Sheet(fault=self._find_columns(header))
         if found.fault:
@@ -174,7 +174,7 @@ class _SheetReader:
         return found
 
     def _find_columns(self, header: Sequence[Any]) -> str:
-        """Where the columns are; what is wrong with them."""
+        """Returns the places of the columns in `header`, and its faults."""
         where = f"row {self._header}" if self._header else "an empty sheet"
         named = defaultdict(list)
         for index, cell in enumerate(header):
@@ -218,7 +218,7 @@ class _SheetReader:
         return Row(number, values, faults, notes, unclear)
 
     def _merge(self, merged: Merged, number: int, values: dict[str, str]) -> list[str]:
-        """Take a merged range into account in one of its rows; what is wrong with it."""
+        """Take `merged` into account in row `number`; returns what is wrong with it."""
         touched = [
             column
             for column, place in self._places.items()
@@ -235,7 +235,7 @@ class _SheetReader:
 
 
 def _filled_rows(sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
-    """Rows with anything in them, by their numbers; a sheet that is formatted to its end ends earlier."""
+    """Yield the rows of `sheet` that hold anything, with their numbers; end after many empty ones."""
     empty = 0
     for number, cells in enumerate(sheet.iter_rows(max_col=_MAX_COLUMNS), start=1):
         if all(is_blank(cell.value) for cell in cells):

@@ -21,8 +21,8 @@ _NUMBER = r"(-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?)(?=\\s*[,}])"
 def parsed(fields: str, exact: Iterable[str] = ()) -> str:
     """A struct whose `record` has `fields`, as `name: TYPE, …`; it means nothing unless `is_sound`.
 
-    Of a number a text field gets what a double makes of it (`1.1` for 1.10), but those of the names `exact`,
-    on whatever level, get the digits as they were sent.
+    A text field gets of a number what a double makes of it (`1.1` for 1.10). A field with a name of `exact`,
+    on whatever level, gets the digits as they were sent.
     """
     text, names = "CAST(value AS STRING)", "|".join(exact)
     if names:
@@ -42,7 +42,7 @@ def is_sound(name: str) -> str:
     return f"is_valid_utf8(CAST(value AS STRING)) AND {name}.{_FLAW} IS NULL AND {name}.end IS NOT NULL"
 
 
-# What a record that is no JSON begins with, and what that is.
+# First bytes of records that are no JSON, and the format that begins so.
 _HEADS = (
     (b"\xef\xbb\xbf", "JSON behind a byte order mark of UTF-8, which JSON must not have"),
     (b"\xff\xfe", "UTF-16 text, where UTF-8 is needed"),
@@ -56,7 +56,7 @@ _HEADS = (
 
 
 def looks_like(value: bytes | None) -> str | None:
-    """What a value that is no JSON of ours seems to be, from its first bytes; None when nothing is known."""
+    """Guess from its first bytes what `value`, which is no JSON of ours, is; None without a guess."""
     if value is None:
         return "a tombstone: no value, only a key, which asks to delete what has that key"
     if not value.strip():
@@ -66,7 +66,7 @@ def looks_like(value: bytes | None) -> str | None:
 
 
 def _coded(value: bytes) -> str | None:
-    """Codings that have no name of their own at the beginning."""
+    """Guess the coding of `value` where no mark at its beginning names it."""
     if (value[0] and value[1:2] == b"\x00") or (not value[0] and value[1:2] > b"\x00" == value[2:3]):
         return "UTF-16 text, where UTF-8 is needed"
     if not value[0] and len(value) > 5:

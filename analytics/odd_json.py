@@ -33,7 +33,10 @@ def is_odd(record: str, fields: Mapping[str, str], key: str) -> str:
 
 
 def _may_be_made(text: str) -> str:
-    """The parser makes 1.1 of 1.10, 0 of -0, 100000.0 of 1e5, and "Infinity", in quotes, of 1e999."""
+    """Whether the parser may have changed a number to get `text`.
+
+    It makes 1.1 of 1.10, 0 of -0, 100000.0 of 1e5, and "Infinity", in quotes, of 1e999.
+    """
     made = f"contains({text}, '.') OR {text} = '0' OR startswith({text}, '\"')"
     return f"(coalesce({text}, 'none') < ':' AND ({made}))"
 

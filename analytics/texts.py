@@ -1,4 +1,4 @@
-"""What a text is, for every pipeline and page, in Python and as Spark SQL: its ends, and what it may hold.
+"""Defines texts for every pipeline and page, in Python and as Spark SQL: their ends, and what they may hold.
 
 White space around a text means nothing, whatever kind it is. Within a *name* a run of white space with a line
 break or tab in it is one space; every other character is kept as it was sent: no-break and ideographic
@@ -53,7 +53,7 @@ def is_visible(text: str) -> bool:
 
 
 def is_nothing(text: str) -> bool:
-    """Whether a text, where an id should be, says that there is none."""
+    """Whether `text`, in the place of an id, says that there is none."""
     return text in _NOTHING
 
 
@@ -63,7 +63,7 @@ def is_float(text: str) -> bool:
 
 
 def shown(text: str) -> str:
-    """A text for a message: cut, and what cannot be seen by its code point."""
+    """`text` as a message shows it: cut, with code points for characters that cannot be seen."""
     cut = text[:_SHOWN_CHARACTERS]
     told = "".join(char if char.isprintable() else f"<U+{ord(char):04X}>" for char in cut)
     return told if cut == text else f"{told}…"

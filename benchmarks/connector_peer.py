@@ -52,7 +52,7 @@ class ConnectorPeer:
         )
 
     def batch(self, since: datetime) -> int:
-        """Process what changed after `since`; the number of users."""
+        """Process the changes after `since`; returns the number of users."""
         changed = self._read("userId STRING", {"updatedAt": {"$gt": since}}).distinct().collect()
         users = [ObjectId(row.userId) for row in changed]
         history = self._read(_SCHEMA, {"userId": {"$in": users}}).where("source IN ('googlefit', 'manual')")

@@ -28,7 +28,7 @@ from session import build_session
 from settings import load
 
 OURS = "this service"
-# How many times as long as the pipeline (for psql: the other way round), and what it is.
+# The budget of each way: how many times as long as the pipeline it takes (psql: the other way round).
 AT_LEAST = {"collect + execute_values": 3.0, "Spark JDBC + INSERT": 1.0}
 AT_MOST = {"psql \\copy + INSERT": 2.0}
 WAYS: dict[str, Way] = {
@@ -98,7 +98,7 @@ class Bench:
         self._judge(what, cost[sizes[-1]] / cost[sizes[0]], most=FLAT)
 
     def memory(self, megabytes: int) -> None:
-        """One file of about that size through the real command, in processes of its own."""
+        """Take one file of about `megabytes` through the real command, in processes of its own."""
         (file,) = event_files(megabytes * _EVENTS_PER_MB, 1)
         with database(self._dsn) as dsn:
             seconds, largest = largest_memory(dsn, file)

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from contracts.ecommerce import EVENT_COLUMNS
 from sinks.ecommerce.schema import EVENTS, ensure_tables
 
-# What both the peers and the pipeline do with a staging table that has the events.
+# The insertion that both the peers and the pipeline make from a staging table with the events.
 INSERT = (
     f"INSERT INTO {EVENTS} ({', '.join(EVENT_COLUMNS)}) SELECT {', '.join(EVENT_COLUMNS)} FROM peer_staging"
     " ORDER BY event_id ON CONFLICT (event_id) DO NOTHING"

@@ -1,4 +1,4 @@
-"""How much memory one large file takes."""
+"""Measures how much memory one large file takes."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def pipeline(spark: SparkSession, dsn: str, files: Sequence[Path]) -> None:
 
 
 def seeds_way(spark: SparkSession, dsn: str, files: Sequence[Path]) -> None:
-    """The seed's: Spark reads and validates, the driver collects and calls psycopg2's execute_values."""
+    """Load `files` the seed's way: Spark validates, the driver collects, psycopg2 inserts."""
     statement = (
         f"INSERT INTO {EVENTS} ({', '.join(EVENT_COLUMNS)}) VALUES %s ON CONFLICT (event_id) DO NOTHING"
     )

@@ -108,7 +108,7 @@ class Peers:
         self._run(parsed.writeStream.foreachBatch(write))
 
     def bare(self, topic: str) -> None:
-        """Spark's own sink for Parquet, and nothing is checked: the limit."""
+        """Write with Spark's own sink for Parquet and check nothing: the limit."""
         parsed = self._parsed(topic, {}).select("data.*").writeStream.partitionBy("status")
         self._run(parsed.format("parquet").option("path", str(self._scratch / "out")))
 

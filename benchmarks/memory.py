@@ -1,4 +1,4 @@
-"""How long the real command runs, in processes of its own, and their resident memory, from /proc."""
+"""Measures how long the real command runs in processes of its own, and their resident memory, from /proc."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EVERY_SECONDS = 0.2
 
 
 def family(root: int) -> Iterator[tuple[int, bool, int]]:
-    """Id, whether it is Java, and MB of each process below and including `root`."""
+    """Yield id, whether it is Java, and MB of each process below and including `root`."""
     children: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,4 +1,4 @@
-"""The two batches that share everything but who computes: Spark (ours) and polars, on one database."""
+"""Two batches that differ only in the engine that computes: Spark (ours) and polars, on one database."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ class Peer:
         )
 
     def start(self) -> None:
-        """Begin at the present: the population is older, and only what changes from here on counts."""
+        """Begin at the present: the population is older, and only later changes count."""
         now = self.clock.now()
         self.cursor.set(now, now)
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Process what the other peer's turn changed, so that the next batch has only this turn's changes."""
+        """Process the changes of the other peer's turn, so that the next batch has only its own."""
         self.batch.drain(StopFlag())
 
     def run(self) -> BatchReport:
@@ -77,12 +77,12 @@ class Peer:
 
 
 def spark_peer(spark: SparkSession, database: Database[dict[str, Any]], folder: Path) -> Peer:
-    """Ours."""
+    """Make the peer that computes with Spark, as the service does."""
     return Peer(spark, database, folder, spark_compute)
 
 
 def polars_batch(spark: SparkSession, database: Database[dict[str, Any]], folder: Path) -> Peer:
-    """The same parts, computed by polars."""
+    """Make the peer of the same parts that computes with polars."""
 
     def compute(_spark: SparkSession, history: pa.Table, _users: int) -> pa.Table:
         return polars_peer.compute(history)
@@ -93,7 +93,7 @@ def polars_batch(spark: SparkSession, database: Database[dict[str, Any]], folder
 def whole_job(
     spark: SparkSession, database: Database[dict[str, Any]], peer: Peer, folder: Path
 ) -> HealthPipeline:
-    """What each trigger of `python main.py` runs, on the peer's poll and cursor."""
+    """Make the work of each trigger of `python main.py`, on the peer's poll and cursor."""
     names = ("dlq_directory", "log_directory", "metrics_directory", "checkpoint_location")
     settings = load(env_file=None, **{name: folder / name for name in names})
     source, target = database["healthmetrics"], database["analytics"]

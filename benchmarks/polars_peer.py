@@ -1,4 +1,4 @@
-"""The same analytics in polars, in this process: what Spark's part is measured against.
+"""Computes the same analytics with polars, in this process, as a measure for Spark's part.
 
 Its results are compared with Spark's in every run. Its moving deviation is not safe for constant baselines,
 which the measured population does not have.
@@ -20,7 +20,7 @@ _ABOVE = 1 + RELATIVE_TOLERANCE
 
 
 def compute(history: pa.Table) -> pa.Table:
-    """What `analytics.health.compute.compute` returns, from the same table."""
+    """Returns the same as `analytics.health.compute.compute`, from the same table."""
     wide = pl.DataFrame(history)
     values = _values(wide)
     groups = values.group_by(_KEY, maintain_order=True)

@@ -1,4 +1,4 @@
-"""How fast changes and histories are read from a real server, by one query at a time and by several."""
+"""Measures how fast changes and histories are read from a real server, by one query and by several."""
 
 from __future__ import annotations
 

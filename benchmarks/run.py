@@ -75,7 +75,7 @@ def take_turns(peers: Sequence[Peer], watch: Stopwatch, users: list[ObjectId]) -
 
 
 def check_equal(peers: Sequence[Peer], user: ObjectId) -> None:
-    """All peers on one database must leave the same documents.
+    """Require that all `peers`, on one database, leave the same documents of `user`.
 
     Raises RuntimeError that names the first difference.
     """

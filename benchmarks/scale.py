@@ -81,7 +81,7 @@ def _memory(driver: int, cluster: SparkCluster) -> Iterator[tuple[str, int]]:
 
 
 def check_equal(database: Database[dict[str, Any]], targets: list[str], users: int) -> None:
-    """All collections hold the same analytics. Raises RuntimeError that names the first difference."""
+    """Require the same analytics in all `targets`. Raises RuntimeError that names the first difference."""
     ids = user_ids(users)
     for start in range(0, users, _COMPARED_AT_ONCE):
         wanted = {"userId": {"$in": ids[start : start + _COMPARED_AT_ONCE]}}

@@ -72,7 +72,7 @@ def _json(sale: Sale) -> bytes:
 
 
 def fill(database: Database[dict[str, Any]], history: int, with_seed: bool) -> None:
-    """A shop that has made `history` sales in batch 1, as the pipeline, and the seed, would have left it."""
+    """Fill `database` with `history` sales of batch 1, as the pipeline and the seed would have left them."""
     writer = StockWriter(
         database, StockFormulas(LoyaltyRules().standing, profit), ServerClock(database.client)
     )
@@ -103,7 +103,7 @@ class Bench:
     steps: dict[str, float] = field(default_factory=dict)
 
     def measure(self, history: int, with_seed: bool) -> tuple[float, float | None]:
-        """Median seconds of a batch: ours, and the seed's."""
+        """Returns the median seconds of a batch with `history` sales before it: ours, and the seed's."""
         settings = self._fresh(history)
         client: MongoClient[dict[str, Any]] = MongoClient(
             settings.mongo_uri.get_secret_value(), tz_aware=True

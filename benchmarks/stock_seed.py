@@ -19,7 +19,7 @@ _COPIED_AT_ONCE = 20_000
 
 
 def copy_sales(database: Database[dict[str, Any]], count: int) -> None:
-    """The shop's `count` sales, as the seed would have left them."""
+    """Copy the shop's `count` sales into the collection that the seed would have left."""
     fields = {"client_id": 1, "total_amount": 1, "items": 1}
     for start in range(0, count, _COPIED_AT_ONCE):
         some = database["sales"].find({}, fields).sort("_id", 1).skip(start).limit(_COPIED_AT_ONCE)

@@ -1,4 +1,4 @@
-"""What a trigger costs that finds nothing, against one that does nothing: the stream's floor."""
+"""Measures a trigger that finds nothing against one that does nothing: the stream's floor."""
 
 from __future__ import annotations
 

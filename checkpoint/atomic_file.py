@@ -24,7 +24,7 @@ def write_atomically(
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        # What lies there is of a crash, or a link that somebody laid.
+        # A file in that place is left from a crash, or is a link of another user.
         temporary.unlink(missing_ok=True)
         with open(temporary, "xb", opener=_private) as stream:
             stream.write(content)
@@ -40,7 +40,7 @@ def write_atomically(
 
 
 def read_file(path: Path) -> bytes:
-    """What is in the file itself. Raises OSError where it is a link: a save would replace that."""
+    """Returns the content of the file `path`. Raises OSError for a link, which a save would replace."""
     with open(path, "rb", opener=_no_link) as stream:
         return stream.read()
 

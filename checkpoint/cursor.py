@@ -59,8 +59,8 @@ class FileCursor:
     def save(self, timestamp: datetime, expected: CursorState, now: datetime) -> CursorState | None:
         """Move on to `timestamp`, never back and never after `now`; None when a person changed the file.
 
-        `expected` is what the last `read` or `save` returned. Raises ServiceError when a file cannot be
-        written; each is then as it was or whole and new.
+        Pass as `expected` the result of the last `read` or `save`. Raises ServiceError when a file cannot
+        be written; each is then as it was or whole and new.
         """
         target = max(min(timestamp, now), expected.timestamp)
         content = _encode(target)
@@ -100,7 +100,7 @@ class FileCursor:
             raise self._unwritable(error) from error
 
     def read_notes(self, topic: str = ATTEMPTS) -> dict[str, Any]:
-        """What `write_notes` was given last on `topic`; empty when there is nothing, or nothing readable."""
+        """Returns the notes on `topic` that `write_notes` stored last; empty without any or damaged ones."""
         try:
             notes = json.loads(read_file(self._directory / f"{topic}.json"))
         except (OSError, ValueError, RecursionError):
@@ -108,7 +108,7 @@ class FileCursor:
         return notes if isinstance(notes, dict) else {}
 
     def write_notes(self, notes: Mapping[str, Any], topic: str = ATTEMPTS) -> None:
-        """Replace the notes on `topic` (JSON values only); nothing in them removes them.
+        """Replace the notes on `topic` (JSON values only); empty `notes` remove them.
 
         They need not survive a power cut, so nothing waits for the disk. Raises ServiceError when they cannot
         be written.

@@ -24,14 +24,14 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True)
 class Known:
-    """`ids` by topic; `start`: where a query without offsets of its own goes on, None: by the settings."""
+    """The `ids` of topics, and the offsets at which a query without its own starts; None: by the settings."""
 
     ids: Mapping[str, str]
     start: Mapping[Place, int] | None = None
 
 
 class KnownTopics:
-    """What is known in a query's `folder`. OSError passes through where it cannot be written."""
+    """The file of known topics in a query's `folder`. OSError passes through where it cannot be written."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -39,7 +39,7 @@ class KnownTopics:
         self._before = folder.with_name(f"{folder.name}.before")
 
     def load(self) -> Known | None:
-        """What was saved; None when there is nothing, or nothing that can be read."""
+        """Returns what was saved; None without a file, and when it cannot be read."""
         if self._next.exists() and not self._folder.exists():
             # Killed between the two renames below.
             self._move(self._next, self._folder)
@@ -54,12 +54,12 @@ class KnownTopics:
             return None
 
     def save(self, known: Known) -> None:
-        """Keep it beside the offsets."""
+        """Write `known` beside the offsets."""
         self._folder.mkdir(parents=True, exist_ok=True)
         _write(self._folder, known)
 
     def begin_anew(self, known: Known) -> None:
-        """Leave the offsets: the query's folder has only `known` then. The last one is kept beside it."""
+        """Begin without offsets: make a folder with only `known`, and keep the present one beside it."""
         shutil.rmtree(self._next, ignore_errors=True)
         self._next.mkdir(parents=True)
         _write(self._next, known)

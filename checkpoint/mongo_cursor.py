@@ -4,10 +4,9 @@ One document holds the position, the generation before, the notes, and a lease b
 holder of the lease has a number of its own (the fence), greater than that of all before; whatever is written
 here compares it, so an instance that was stalled beyond its lease changes nothing when it wakes up.
 
-What such an instance can still do: write analytics that it computed before. They carry the time at which it
-read, so newer results stay (newer wins), and what it overwrites is older than its own. One thing it may
-revive: a document whose key the new holder deleted as no longer produced. The user's next change, or a full
-pass, heals that.
+Such an instance can still write analytics that it computed before. They carry the time at which it read, so
+newer results stay (newer wins), and it overwrites only older ones. It may revive a document whose key the new
+holder deleted as no longer produced. The user's next change, or a full pass, heals that.
 """
 
 from __future__ import annotations
@@ -95,7 +94,7 @@ class MongoCursor:
     def save(self, timestamp: datetime, expected: CursorState, now: datetime) -> CursorState | None:
         """Move on to `timestamp`, never back and never after `now`; None when a person changed the position.
 
-        `expected` is what the last `read` or `save` returned. Raises AlreadyRunningError when another
+        Pass as `expected` the result of the last `read` or `save`. Raises AlreadyRunningError when another
         instance has taken over.
         """
         target = max(min(timestamp, now), expected.timestamp)
@@ -123,13 +122,13 @@ class MongoCursor:
         self._collection.update_one(self._key, {"$unset": {"timestamp": "", "previous": ""}})
 
     def read_notes(self, topic: str = ATTEMPTS) -> dict[str, Any]:
-        """What `write_notes` was given last on `topic`; empty when there is nothing, or nothing readable."""
+        """Returns the notes on `topic` that `write_notes` stored last; empty without any or damaged ones."""
         field = _notes_field(topic)
         notes = (self._collection.find_one(self._key, {field: 1}) or {}).get(field)
         return notes if isinstance(notes, dict) else {}
 
     def write_notes(self, notes: Mapping[str, Any], topic: str = ATTEMPTS) -> None:
-        """Replace the notes on `topic`; nothing in them removes them.
+        """Replace the notes on `topic`; empty `notes` remove them.
 
         Raises AlreadyRunningError when another instance has taken over: before anything is computed.
         """
@@ -205,7 +204,7 @@ class MongoCursor:
     def _take_back(self) -> None:
         """Hold the lease again after its document was dropped, or an older copy of it restored.
 
-        Its number is then smaller than ours or gone, and nobody holds it. Raises AlreadyRunningError when
+        Its number is then smaller than ours or gone, and it has no holder. Raises AlreadyRunningError when
         another instance has taken over: its number is ours or greater, or its lease has not ended.
         """
         if self._fence is None:

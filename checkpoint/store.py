@@ -1,4 +1,4 @@
-"""What a pipeline needs of the place where its progress is kept; a file or a MongoDB document."""
+"""The interface of the place where a pipeline keeps its progress: a file, or a MongoDB document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FULL = "full_pass"
 
 @dataclass(frozen=True, slots=True)
 class CursorState:
-    """What the store said: `raw` are its very bytes (None when absent), `warnings` sentences for the log."""
+    """The state of the store: `raw` are its very bytes (None if absent), `warnings` sentences for the log."""
 
     timestamp: datetime
     origin: Literal["file", "mongo", "default", "previous"]
@@ -67,8 +67,8 @@ class CheckpointStore(Protocol):
     def save(self, timestamp: datetime, expected: CursorState, now: datetime) -> CursorState | None:
         """Move on to `timestamp`, never back and never after `now`; None when a person changed the cursor.
 
-        `expected` is what the last `read` or `save` returned. Raises AlreadyRunningError when another process
-        has taken over meanwhile.
+        Pass as `expected` the result of the last `read` or `save`. Raises AlreadyRunningError when another
+        process has taken over meanwhile.
         """
         ...
 
@@ -81,9 +81,9 @@ class CheckpointStore(Protocol):
         ...
 
     def read_notes(self, topic: str = ATTEMPTS) -> dict[str, Any]:
-        """What `write_notes` was given last on `topic`; empty when there is nothing, or nothing readable."""
+        """Returns the notes on `topic` that `write_notes` stored last; empty without any or damaged ones."""
         ...
 
     def write_notes(self, notes: Mapping[str, Any], topic: str = ATTEMPTS) -> None:
-        """Replace the notes on `topic` (JSON values only); nothing in them removes them."""
+        """Replace the notes on `topic` (JSON values only); empty `notes` remove them."""
         ...

@@ -19,7 +19,7 @@ _BYTE_ORDER_MARKS = (
 
 
 def parse_timestamp(text: str) -> datetime:
-    """UTC, truncated to milliseconds; without an offset the text is UTC, a date alone its midnight.
+    """Read `text` as UTC, truncated to milliseconds; without an offset it is UTC, a date alone its midnight.
 
     White space and quotes around it do not matter. Raises ValueError for anything else.
     """

@@ -1,4 +1,4 @@
-"""What a one-shot run shows at its end: rolling averages and anomalies of a few users."""
+"""Shows at the end of a one-shot run the rolling averages and anomalies of a few users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every command needs: settings with logs set up, times as people write them, faults as one line."""
+"""Helpers of every command: settings with logs set up, times as people write them, faults as one line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def prepare(logs_to: TextIO | None = None, json_logs: bool = False) -> Settings:
 
 
 def speaker(settings: Settings) -> Callable[[str], None]:
-    """How a run's own lines go out: as they are, or as log lines where every line has to be JSON."""
+    """Returns how to print a run's own lines: as they are, or as log lines where each has to be JSON."""
     return logs.get_logger(__name__).info if settings.log_json else print
 
 
@@ -61,7 +61,7 @@ def parse_time(text: str) -> datetime:
 def guarded(call: Callable[[], Any]) -> int:
     """Run `call`; faults that a person can mend become one line on stderr and exit code 2.
 
-    What is left is a bug: its traceback, with secrets masked, and exit code 1.
+    Any other error is a bug: print its traceback, with secrets masked, and exit with code 1.
     """
     for stream in (sys.stdout, sys.stderr):
         tolerate_any_text(stream)

@@ -1,4 +1,4 @@
-"""`main.py dlq`: what was set aside, and trying it again."""
+"""`main.py dlq`: list, show, retry and purge dead letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How commands speak: tables for people, JSON for scripts, a progress bar only where somebody watches."""
+"""The output of commands: tables for people, JSON for scripts, a progress bar only on a terminal."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from sources.health.history import read_history
 from sources.mongo_client import for_reading
 
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
-# Lists, because what is looked for in them may have no hash.
+# Lists, because a stored value that is looked for in them may have no hash.
 _METRICS, _RANGES = list(METRICS), list(RANGES)
 
 
@@ -86,7 +86,7 @@ def view_user(
         results={
             (each["metricType"], each["timeRange"]): each
             for each in results
-            # Another program's are of no use here, and may hold anything.
+            # Documents of another program are of no use here, and may hold anything.
             if isinstance(each.get("analytics"), dict)
             and each.get("metricType") in _METRICS
             and each.get("timeRange") in _RANGES

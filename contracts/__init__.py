@@ -1,4 +1,4 @@
-"""What the parts of the service promise each other; what is of one system has a page of its own."""
+"""The promises of the parts of the service to each other; those of one system have a page of their own."""
 
 from contracts.batches import (
     CORRUPT,

@@ -15,7 +15,7 @@ Document = Mapping[str, Any]
 
 
 class Clock(Protocol):
-    """Whose time counts: the database server's where it can be asked."""
+    """The clock whose time counts: the database server's where it can be asked."""
 
     def now(self) -> datetime:
         """The current time, UTC, truncated to milliseconds."""
@@ -58,9 +58,9 @@ EXAMPLES_EACH = 3
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What one write did, counted from the server's answers.
+    """The result of one write, counted from the server's answers.
 
-    `examples` holds a few documents by what became of them (`insert`, `update`, `skip`), for debugging.
+    `examples` holds a few documents by their result (`insert`, `update`, `skip`), for debugging.
     """
 
     inserted: int = 0
@@ -72,7 +72,7 @@ class WriteResult:
 
     @property
     def written(self) -> int:
-        """Documents that are now as this batch computed them."""
+        """The number of documents that are now as this batch computed them."""
         return self.inserted + self.updated
 
     def __add__(self, other: WriteResult) -> WriteResult:
@@ -93,14 +93,14 @@ class WriteResult:
 CORRUPT = "corrupt"
 
 
-# What can become of a record that came in; in every pipeline each record has exactly one of these ends.
+# The ends of a record; in every pipeline each record that came in has exactly one of them.
 ENDS = ("written", "duplicate", "superseded", "refused", "left_out")
 
 
 def ends(
     written: int = 0, duplicate: int = 0, superseded: int = 0, refused: int = 0, left_out: int = 0
 ) -> dict[str, int]:
-    """How many records met each of ENDS.
+    """Returns the number of records by end, for each of ENDS.
 
     Written records count in what is stored; duplicates were stored before; superseded ones are older than
     what is known; refused ones broke a rule and are dead letters; left out are those for which there is no
@@ -121,9 +121,9 @@ def most(noted: Counter[str]) -> dict[str, int]:
 
 
 def end_of(outcome: str) -> str:
-    """What an earlier version of this service called an end, in today's words.
+    """Returns today's word for an end in the words of an earlier version of this service.
 
-    It named the reason where a record was refused, so any word that is not known is one.
+    That named the reason where a record was refused, so any unknown word is one.
     """
     if outcome in ENDS:
         return outcome
@@ -132,14 +132,14 @@ def end_of(outcome: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """One batch as logs and metrics tell it. Durations in milliseconds, `steps_ms` by step name.
+    """The report of a batch, for logs and metrics. Durations are milliseconds, `steps_ms` by step name.
 
     `records_by_outcome` has exactly the keys of ENDS and adds up to `records_processed`. `rejected_by_reason`
     is the detail of the refused ones, and in the health pipeline also of single fields of written ones;
-    `left_out_by_reason` is that of those left out; `noted` counts what a person should know of written ones.
+    `left_out_by_reason` is that of those left out; `noted` counts oddities of written ones by name.
     `lateness_seconds` has one number for each record that the source showed after it had been read past;
-    `backlog` is how many changed records still wait, None when that is not known. `stream` is which of the
-    pipeline's streams the batch is of, when it has several.
+    `backlog` is the number of changed records that still wait, None when it is not known. `stream` names the
+    stream of the batch when the pipeline has several.
     """
 
     batch_id: str
@@ -168,7 +168,7 @@ class BatchReport:
 
     @property
     def unaccounted(self) -> int:
-        """Records of which it is not known what became; 0 unless the pipeline has a bug."""
+        """The number of records without an end; 0 unless the pipeline has a bug."""
         return self.records_processed - sum(self.records_by_outcome.values())
 
     def require_accounted(self) -> None:

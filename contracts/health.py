@@ -10,12 +10,12 @@ SOURCE_COLLECTION: Final = "healthmetrics"
 RESULTS_COLLECTION: Final = "analytics"
 CHECKPOINT_COLLECTION: Final = "analytics_checkpoints"
 
-# Whose documents count in the health pipeline, unless PHONE_SOURCES says otherwise.
+# Documents of these sources count in the health pipeline, unless PHONE_SOURCES says otherwise.
 PHONE_SOURCES = ("googlefit", "manual")
 
 
 def is_unknown_source(reason: str) -> bool:
-    """Whether a document was left out because of a source that the contract does not name."""
+    """Whether `reason` left a document out because of a source that the contract does not name."""
     return reason.startswith("source:") and reason != "source:import"
 
 
@@ -23,7 +23,7 @@ def is_unknown_source(reason: str) -> bool:
 class Metric:
     """A metric as people read it, and the smallest and greatest value that is accepted, in `unit`.
 
-    Of a `neutral` one neither more nor less is an improvement.
+    Neither more nor less of a `neutral` metric is an improvement.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""What the stock pipeline, the accountant's desk and the pages hand each other."""
+"""The values that the stock pipeline, the accountant's desk and the pages hand each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every pipeline, the pages and PostgreSQL take for white space."""
+"""The characters that every pipeline, the pages and PostgreSQL take for white space."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def readable(drawing: Drawing) -> Drawing:
-    """Labels in the text colour of the page, light or dark; Streamlit's own grey is too weak on white."""
+    """Give `drawing` labels in the text colour of the page: Streamlit's own grey is too weak on white."""
     text = "currentColor"
     configured: Drawing = drawing.configure_axis(labelColor=text, titleColor=text).configure_legend(
         labelColor=text
@@ -45,7 +45,7 @@ def readable(drawing: Drawing) -> Drawing:
 
 
 def daily_values(frame: pd.DataFrame, unit: str, from_zero: bool) -> alt.LayerChart:
-    """Values as points, averages as lines, anomalies as diamonds, of the columns of data.user.daily_frame."""
+    """Draw `frame` (columns of data.user.daily_frame): points of values, lines of averages, anomalies."""
     color = alt.Color(
         "series:N", scale=alt.Scale(domain=list(_SERIES), range=[GRAY, BLUE, ORANGE, RED]), legend=_LEGEND
     )
@@ -76,7 +76,7 @@ def daily_values(frame: pd.DataFrame, unit: str, from_zero: bool) -> alt.LayerCh
 
 
 def streak_calendar(frame: pd.DataFrame) -> alt.LayerChart:
-    """Weeks as columns and weekdays as rows of `frame` (columns of data.user.streak_calendar)."""
+    """Draw `frame` (columns of data.user.streak_calendar) with weeks as columns and weekdays as rows."""
     mondays = frame["day"] - pd.to_timedelta(frame["day"].dt.weekday, unit="D")
     marked = frame.assign(
         week=mondays.dt.strftime("%d %b"),
@@ -112,7 +112,7 @@ def streak_calendar(frame: pd.DataFrame) -> alt.LayerChart:
 
 
 def anomalies_by_day(frame: pd.DataFrame) -> alt.Chart:
-    """Stacked bars of `frame`: `day`, `severity`, `count`."""
+    """Draw `frame` (`day`, `severity`, `count`) as stacked bars."""
     base = alt.Chart(_with_days(frame), height=260).mark_bar()
     chart: alt.Chart = base.encode(
         x=_day_axis().timeUnit("utcyearmonthdate"),
@@ -133,7 +133,7 @@ def anomalies_by_day(frame: pd.DataFrame) -> alt.Chart:
 
 
 def batch_durations(frame: pd.DataFrame) -> alt.Chart:
-    """Each batch of `frame` by its end: `end` (aware), `seconds` (above 0), `status`, `changes`."""
+    """Draw each batch of `frame` at its end: `end` (aware), `seconds` (above 0), `status`, `changes`."""
     shown = frame.assign(label=frame["end"].dt.strftime("%Y-%m-%d %H:%M:%S UTC"))
     domain = list(_STATUS)
     chart: alt.Chart = (
@@ -170,7 +170,7 @@ def batch_durations(frame: pd.DataFrame) -> alt.Chart:
 
 
 def horizontal_bars(frame: pd.DataFrame, name: str, value: str, title: str) -> alt.Chart:
-    """One bar for each row of `frame`, in its order: column `name` labels it, `value` is its length."""
+    """Draw a bar for each row of `frame`, in its order: column `name` labels it, `value` is its length."""
     labels = alt.Axis(title=None, labelLimit=160, labelOverlap=False, ticks=False, domain=False)
     base = alt.Chart(frame, height=len(frame) * 30 + 80).mark_bar(color=BLUE)
     chart: alt.Chart = base.encode(

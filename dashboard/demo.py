@@ -51,7 +51,7 @@ def _trade(opened: Future[Settings], folder: tempfile.TemporaryDirectory[str]) -
 
 
 def start_health_demo() -> Settings:
-    """Compute everybody once, then go on in the background; the settings lead to the results.
+    """Compute all users once, then go on in the background; the settings lead to the results.
 
     Raises what the first pass raised, such as ConfigurationError without a usable Java.
     """

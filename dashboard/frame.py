@@ -1,4 +1,4 @@
-"""What every page is framed by: heading, age of the data, faults, figures, charts with their tables."""
+"""The parts of every page: heading, age of the data, faults, figures, charts with their tables."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from dashboard.text import ago, plain, plain_frame, utc
 
 
 def heading(title: str, purpose: str) -> None:
-    """The page's only first-level heading and one line on what it is for."""
+    """Draw the page's only first-level heading, and one line on its `purpose`."""
     st.title(title, anchor=False)
     st.markdown(purpose)
 
 
 def section(title: str) -> None:
-    """A second-level heading."""
+    """Draw a second-level heading."""
     st.header(title, anchor=False, divider=False)
 
 
 def age(what: str, loaded: Loaded[Any]) -> None:
-    """When `what` was read, and why it is not newer if it is not."""
+    """Draw when `what` was read, and the fault because of which it is not newer, if any."""
     if loaded.as_of is not None:
         st.markdown(
             f"{what} as of **{utc(loaded.as_of)}** ({ago(loaded.as_of, datetime.now(timezone.utc))})."
@@ -40,28 +40,28 @@ def age(what: str, loaded: Loaded[Any]) -> None:
 
 
 def figures(values: Mapping[str, tuple[str, str | None]]) -> None:
-    """Tiles that wrap on narrow screens: name, then (figure, explanation or None)."""
+    """Draw `values` as tiles that wrap on narrow screens: name, then (figure, explanation or None)."""
     with st.container(horizontal=True):
         for name, (value, explanation) in values.items():
             st.metric(name, plain(value), border=True, width="stretch", help=explanation)
 
 
 def chart(drawing: charts.Drawing, alternative: str, values: pd.DataFrame) -> None:
-    """A chart, named for screen readers by `alternative`, with its `values` as a table below."""
+    """Draw a chart, named for screen readers by `alternative`, with its `values` as a table below."""
     st.altair_chart(charts.readable(drawing), width="stretch", alt=alternative)
     with st.expander("The chart's values as a table"):
         table(values, alternative, 320)
 
 
 def table(values: pd.DataFrame, alternative: str, height: int | None = None) -> None:
-    """A real HTML table, which screen readers can walk through; cells are inert unless text.Markdown."""
+    """Draw an HTML table, which screen readers can walk through; cells are inert unless text.Markdown."""
     shown = plain_frame(values)
     shown.columns = [plain(name) for name in shown.columns]
     st.table(shown, border="horizontal", hide_index=True, alt=alternative, height=height or "content")
 
 
 def empty_collection() -> None:
-    """What to do when there are no analytics yet."""
+    """Draw what to do while there are no analytics."""
     st.info(
         "There are no analytics yet. Start the service with `python main.py`; the first batch fills this "
         "page. If it runs already, compare its MONGO_URI, MONGO_DB_NAME and ANALYTICS_COLLECTION with the "
@@ -71,7 +71,7 @@ def empty_collection() -> None:
 
 
 def batch_log(log: Loaded[BatchLog], folder: Path) -> BatchLog | None:
-    """The age of the log; the log when it has batches, else what to do is shown and there is none."""
+    """Draw the age of the log and return it; without batches draw what to do, and return None."""
     age("Batch log", log)
     if log.value is not None and log.value.batches.empty:
         _no_batch_log(folder)

@@ -22,7 +22,7 @@ from dashboard.stock import user as stock_user
 from dashboard.stock.accountant import AccountantData
 
 _REFRESH_SECONDS: Final = 30
-# A sale is to be seen within two batches of the stock pipeline.
+# A sale must be seen within two batches of the stock pipeline.
 _STOCK_REFRESH_SECONDS: Final = 5
 
 # (title, address, page) of a pipeline whose data is of that type.
@@ -40,13 +40,13 @@ _STOCK: Final[_Pages] = (
     ("Administrator", "administrator", administrator.render),
     ("User: products", "products", stock_user.render),
 )
-# Refreshes only what changes by itself, so that nothing moves while somebody types.
+# It refreshes only parts of itself, so that nothing moves while a person types.
 _ACCOUNTANT: Final[_Pages] = (("Accountant", "accountant", accountant.render),)
 
 
 @dataclass(frozen=True)
 class Data:
-    """What the pages read, by pipeline; a pipeline that is None has no pages."""
+    """The data of the pages, by pipeline; a pipeline that is None has no pages."""
 
     health: HealthData | None = None
     shop: ShopData | None = None

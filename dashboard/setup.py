@@ -1,4 +1,4 @@
-"""What all sessions share, made once a process: settings, logs, the connection."""
+"""Makes the things that all sessions share, once a process: settings, logs, the connection."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _demo(pipeline: str) -> Data:
 
 
 def _accountant(settings: Settings) -> AccountantData:
-    """Books that cannot be used are told on their page; the others do without."""
+    """Open the desk; a fault of its books is told on its page, and the other pages do without."""
     from accounting.database import BooksError
     from accounting.desk import open_desk
 

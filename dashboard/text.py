@@ -20,7 +20,7 @@ _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 class Markdown(str):
-    """Text of this project's own making that `plain_frame` leaves as it is."""
+    """A text that this project made itself, so that `plain_frame` leaves it as it is."""
 
     __slots__ = ()
 
@@ -41,7 +41,7 @@ def printable(value: Any) -> str:
 
 
 def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every cell as inert text, except those that are Markdown already."""
+    """Returns `frame` with every cell as inert text, except those that are Markdown already."""
     return frame.map(lambda cell: str(cell) if isinstance(cell, Markdown) else plain(cell))
 
 

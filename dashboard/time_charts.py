@@ -20,7 +20,7 @@ _LEGEND: Final = alt.Legend(orient="bottom", title=None, columns=3, symbolOpacit
 
 
 def stacked_bars(frame: pd.DataFrame, names: Mapping[str, str], title: str, step_seconds: float) -> alt.Chart:
-    """A bar for each step of `frame`, from its `time` (aware UTC), of the columns that `names` calls so."""
+    """Draw a bar for each step of `frame`, from its `time` (aware UTC), stacked of the columns in `names`."""
     long = _long(frame, names)
     long["end"] = long["time"] + pd.to_timedelta(step_seconds * _BAR_SHARE, unit="s")
     # Vega does not stack marks that have a width in time.
@@ -34,7 +34,7 @@ def stacked_bars(frame: pd.DataFrame, names: Mapping[str, str], title: str, step
             x2="end:T",
             y=alt.Y("bottom:Q", title=title, axis=alt.Axis(tickCount=4)),
             y2="top:Q",
-            # One series is what the axis says.
+            # The axis names a single series.
             color=alt.Color(
                 "series:N",
                 scale=_colors(list(names.values())),
@@ -47,7 +47,7 @@ def stacked_bars(frame: pd.DataFrame, names: Mapping[str, str], title: str, step
 
 
 def lines(frame: pd.DataFrame, names: Mapping[str, str], title: str) -> alt.Chart:
-    """One line for each column of `frame` that `names` calls so, over its `time` (aware UTC)."""
+    """Draw a line for each column of `frame` in `names`, over its `time` (aware UTC)."""
     domain = list(names.values())
     chart: alt.Chart = (
         alt.Chart(_long(frame, names).dropna(subset=["value"]), height=_HEIGHT)
@@ -66,7 +66,7 @@ def lines(frame: pd.DataFrame, names: Mapping[str, str], title: str) -> alt.Char
 
 
 def _long(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """One row for each time and series."""
+    """Make a row of `frame` for each time and series."""
     parts = [
         pd.DataFrame({"time": frame["time"], "series": shown, "value": frame[column]})
         for column, shown in names.items()

@@ -1,4 +1,4 @@
-"""What each batch did: console lines, one JSON line a batch, the session summary and its export."""
+"""Tells each batch: console lines, one JSON line a batch, the session summary and its export."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def log_entry(report: BatchReport) -> dict[str, Any]:
 
 
 def shown_volume(report: BatchReport) -> dict[str, Any]:
-    """What a line of the batch log begins with: which batch, when, how long, how much."""
+    """Returns the first fields of a line of the batch log: which batch, when, how long, how much."""
     return {
         "batch_id": report.batch_id,
         "start_time": iso(report.start_time),
@@ -91,7 +91,7 @@ def shown_volume(report: BatchReport) -> dict[str, Any]:
 
 
 def shown_outcome(report: BatchReport) -> dict[str, Any]:
-    """How the batch ended, with its first errors, masked and cut; null when there are none."""
+    """Returns how the batch ended, with its first errors, masked and cut; null when there are none."""
     errors = [redact(error)[:ERROR_LENGTH] for error in report.errors[:LOGGED_ERRORS]]
     return {
         "errors_count": len(report.errors),
@@ -140,7 +140,7 @@ class BatchHistory:
         self._warned = False
         self._lock = threading.Lock()
 
-    # What a batch and a session are called; monitoring/stream_history.py has other words for other pipelines.
+    # The words for a batch and a session; monitoring/stream_history.py has others for other pipelines.
     entry = staticmethod(log_entry)
     render = staticmethod(render_summary)
     session = staticmethod(session_metrics)
@@ -227,7 +227,7 @@ def _append(path: Path, entry: dict[str, Any]) -> Path:
 
 
 def _open(path: str, flags: int) -> int:
-    """Readable by the group, follows no link: a driver's error may quote an id, though never a password."""
+    """Open a file that the group may read and that is no link: an error may quote an id, never a password."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o640)
 
 

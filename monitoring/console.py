@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
-# What the symbols that carry a meaning become on a stream that cannot encode them; others are left out.
+# ASCII for the symbols that carry a meaning, on a stream that cannot encode them; others are left out.
 _ASCII = {"✅": "[OK]", "❌": "[X]", "⚠": "[!]"}
 _SYMBOL = re.compile("([\u2300-\u23ff\u2600-\u27bf\U0001f000-\U0001faff])\ufe0f? *")
 _PLAIN = str.maketrans({"→": "->", "\u03c3": "sigma", "×": "x", "…": "...", "–": "-", "—": "-"})
@@ -64,14 +64,14 @@ def one_line(text: str, limit: int = 500) -> str:
 
 
 def use_color(stream: TextIO) -> bool:
-    """Color only on a terminal, and not where NO_COLOR is set to anything (https://no-color.org)."""
+    """Whether to use colors on `stream`: only on a terminal without NO_COLOR (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 class ConsoleRenderer:
     """The last structlog processor: the event as it is, then `key=value` pairs, then the traceback.
 
-    What is meant for machines alone is left out: logger, time, and the figures of a batch.
+    It leaves out the fields for machines: logger, time, and the figures of a batch.
     """
 
     def __init__(self, color: bool) -> None:

@@ -1,4 +1,4 @@
-"""What is measured of the JVM that runs Spark's driver: heap, garbage collection, threads."""
+"""Metrics of the JVM that runs Spark's driver: heap, garbage collection, threads."""
 
 from __future__ import annotations
 

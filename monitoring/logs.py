@@ -62,7 +62,7 @@ def get_logger(name: str) -> FilteringBoundLogger:
 
 
 def redact(text: str) -> str:
-    """`text` without the configured secrets and without `user:password@`, for what goes to other files."""
+    """Returns `text` without the configured secrets and without `user:password@`, for other files."""
     return _redactor.text(text)
 
 
@@ -72,7 +72,7 @@ def redact_value(value: Any) -> Any:
 
 
 def mask_uncaught() -> None:
-    """Mask also what nobody catches, in any thread, and warnings. For the start of a process: it stays so."""
+    """Mask uncaught exceptions of all threads, and warnings. Call it at the start; it cannot be undone."""
 
     def show(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
         write_stderr(redact("".join(traceback.format_exception(kind, error, trace)).rstrip()))

@@ -179,7 +179,7 @@ class MetricRegistry(Collector):
                 (gauge.labels(**sample.labels) if sample.labels else gauge).set(sample.value)
 
     def _earlier_values(self, name: str, samples: Sequence[Sample]) -> dict[_Key, float]:
-        """What the file says of one counter or histogram. Raises CorruptMetricsError when it cannot be."""
+        """Returns the file's values of a counter or histogram. Raises CorruptMetricsError for wrong ones."""
         found = [sample for sample in samples if sample.name in self._sample_names[name]]
         for sample in found:
             if not math.isfinite(sample.value) or sample.value < 0:
@@ -215,7 +215,7 @@ class MetricRegistry(Collector):
 
 
 def clear(gauge: Gauge) -> None:
-    """Take a gauge without labels out of the file until it is set again: what is not known is not written."""
+    """Take `gauge`, which has no labels, out of the file until it is set again: its value is not known."""
     gauge.set(math.nan)
 
 

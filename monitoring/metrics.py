@@ -42,7 +42,7 @@ class Metrics:
         monotonic: Callable[[], float] = time.monotonic,
         owner: str = "",
     ) -> None:
-        """`owner` says whose the file is; see MetricsFile."""
+        """Go on from the file in `directory`, which belongs to `owner`; see MetricsFile."""
         name = prefix.rstrip("_")
         seed = f"{name}_" if name else ""
         self.path = Path(directory) / (f"{name}_metrics.prom" if name else "spark_analytics_metrics.prom")
@@ -58,7 +58,7 @@ class Metrics:
         self._restore(f"{seed}batches_processed_total")
 
     def _make_seed(self, prefix: str, results: str) -> None:
-        """The seed's 11 in its order; its word for what a batch writes is `results`."""
+        """Make the seed's 11 metrics in its order; `results` is its word for the documents of a batch."""
 
         def counter(name: str, text: str) -> Counter:
             return self.registry.counter(name, f"Total number of {text}", prefix=prefix)
@@ -153,7 +153,7 @@ class Metrics:
             self._outcomes.labels(end).inc(count)
 
     def idle(self, now: datetime) -> None:
-        """The source was read up to the server's `now` and holds nothing more.
+        """Note that the source was read up to the server's `now` and holds nothing more.
 
         The file is written if the last idle poll that did so is `IDLE_SECONDS` old.
         """
@@ -166,11 +166,11 @@ class Metrics:
                 self.write(durable=False)
 
     def streams_every(self, seconds: float) -> None:
-        """This process is a stream with that interval; without it the file is that of one-shot runs."""
+        """Note that this process is a stream with an interval of `seconds`; else it is a one-shot run."""
         self._interval.set(seconds)
 
     def dead_letters(self, waiting: int, oldest: datetime | None) -> None:
-        """How many dead letters wait, and since when the oldest; written with the next batch or poll."""
+        """Set how many letters wait, and since when the oldest; written with the next batch or poll."""
         self._letters.set(waiting)
         if oldest is None:
             clear(self._oldest_letter)
@@ -182,7 +182,7 @@ class Metrics:
         self.registry.count(self._retries, type(error).__name__)
 
     def add_probe(self, probe: Callable[[], None]) -> None:
-        """Call `probe`, which sets gauges, before each write. One that fails is warned of and dropped."""
+        """Call `probe`, which sets gauges, before each write. Drop one that fails, with a warning."""
         self._probes.append(probe)
 
     def render(self) -> bytes:

@@ -34,7 +34,7 @@ class MetricsFile:
         self._told = False
 
     def read(self) -> str | None:
-        """What this deployment wrote last; None without such a file. Raises OSError, UnicodeDecodeError."""
+        """Returns the last content of this deployment's; None without. Raises OSError, UnicodeDecodeError."""
         for path in (self._path, self._beside(self._owner)):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 if self._owner_in(path) in ("", self._owner):
@@ -79,7 +79,7 @@ class MetricsFile:
             warn_stderr(text)
 
     def _beside(self, owner: str) -> Path:
-        """Where an owner's file is kept while another uses the name; it does not end in `.prom`."""
+        """Returns the path of the file of `owner` while another uses the name; it does not end in `.prom`."""
         tag = hashlib.sha256(owner.encode("utf-8", "backslashreplace")).hexdigest()[:8]
         return self._path.with_name(f"{self._path.name}.of-{tag}")
 

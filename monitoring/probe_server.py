@@ -31,7 +31,7 @@ logger = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an endpoint says."""
+    """The answer of an endpoint."""
 
     status: HTTPStatus
     content: bytes
@@ -57,7 +57,7 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which it listens."""
         return int(self._server.server_address[1])
 
     def start(self) -> None:
@@ -74,7 +74,7 @@ class HealthServer:
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
-    # The default of 5 would let a few idle clients keep everybody else from even connecting.
+    # The default of 5 would let a few idle clients keep all others from even connecting.
     request_queue_size = 128
     # Without it a restarted job could not bind for a minute; on Windows it would let two jobs share the port.
     allow_reuse_address = os.name != "nt"
@@ -104,7 +104,7 @@ class _Server(socketserver.ThreadingTCPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is its own business; the default prints a stack trace."""
+        """Ignore a client that went away; the default prints a stack trace."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -122,11 +122,11 @@ class _Handler(BaseHTTPRequestHandler):
         super().handle()
 
     def version_string(self) -> str:
-        """No versions for strangers."""
+        """Tell no versions to strangers."""
         return "health"
 
     def log_message(self, *_: Any) -> None:
-        """Probes every few seconds are no news."""
+        """Log nothing: probes come every few seconds."""
 
     def do_GET(self) -> None:
         """Answer with the endpoint of the path; a query is left aside."""
@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
-        """Malformed requests and other methods, without quoting what was sent."""
+        """Answer malformed requests and other methods without quoting them."""
         status = HTTPStatus(code)
         if status == HTTPStatus.NOT_IMPLEMENTED:
             status = HTTPStatus.METHOD_NOT_ALLOWED
@@ -169,7 +169,7 @@ def _ask(endpoint: Callable[[], Answer]) -> Answer:
 
 
 def _read_head(connection: socket.socket) -> bytes:
-    """What arrives up to the empty line, cut where it is too much; nothing when it takes too long."""
+    """Read up to the empty line, cut a head that is too long; return nothing when it takes too long."""
     head, end = b"", time.monotonic() + REQUEST_SECONDS
     while b"\r\n\r\n" not in head and b"\n\n" not in head and len(head) <= HEAD_BYTES:
         left = end - time.monotonic()

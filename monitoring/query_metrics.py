@@ -1,4 +1,4 @@
-"""What is measured of the streaming queries, as Spark itself reports their progress."""
+"""Metrics of the streaming queries, from the progress that Spark itself reports."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class QueryMetrics(StreamingQueryListener):
         self._ended = threading.Condition()
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:  # noqa: N802 - Spark's name
-        """A query runs from now on."""
+        """Count a query that runs from now on."""
         name = event.name or str(event.id)
         with self._ended:
             self._names[str(event.runId)] = name
@@ -52,24 +52,24 @@ class QueryMetrics(StreamingQueryListener):
         self._rows.labels(name)
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:  # noqa: N802 - Spark's name
-        """A trigger is done."""
+        """Take the figures of a trigger that is done."""
         progress = event.progress
         name = progress.name or str(progress.id)
         self._rows.labels(name).inc(max(0, progress.numInputRows))
         self._duration.labels(name).observe(progress.durationMs.get("triggerExecution", 0) / 1000)
 
     def onQueryIdle(self, event: QueryIdleEvent) -> None:  # noqa: N802 - Spark's name
-        """Nothing to count."""
+        """Count nothing."""
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:  # noqa: N802 - Spark's name
-        """A query has ended."""
+        """Count the end of a query, and whether it was stopped or failed."""
         with self._ended:
             name = self._names.pop(str(event.runId), str(event.id))
             self._terminated.labels(name, "failed" if event.exception else "stopped").inc()
             self._ended.notify_all()
 
     def settle(self, seconds: float = _SETTLE_SECONDS) -> None:
-        """Wait until Spark has told of the end of each query that it told of the start."""
+        """Wait up to `seconds` until Spark has reported the end of each query whose start it reported."""
         with self._ended:
             self._ended.wait_for(lambda: not self._names, seconds)
 

@@ -1,4 +1,4 @@
-"""Whether a streaming query does well: its progress in the log, and warnings when it falls behind."""
+"""Logs the progress of a streaming query, and warns when it falls behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from monitoring.logs import get_logger
 
 LOG_INTERVAL_BATCHES = 10
-# So many times in a row make a warning; one slow batch does not.
+# A warning needs this many slow batches in a row; one does not make it.
 _IN_A_ROW = 3
 # Rates that differ by less are the same.
 _TOLERANCE = 0.9
@@ -31,7 +31,7 @@ class Progress:
 
     @classmethod
     def of(cls, reported: Any) -> Progress:
-        """From Spark's StreamingQueryProgress."""
+        """Make a Progress of `reported`, Spark's StreamingQueryProgress."""
         return cls(
             int(reported.batchId),
             int(reported.numInputRows),
@@ -59,7 +59,7 @@ class StreamingMetrics:
         return self._last
 
     def log_metrics(self) -> None:
-        """The newest batch as one line of the log."""
+        """Log the newest batch on one line."""
         if self._last is None:
             return
         logger.info(
@@ -73,7 +73,7 @@ class StreamingMetrics:
         )
 
     def take(self, progress: Progress) -> bool:
-        """Note a batch, unless it is the one noted last; each tenth is logged. Whether it keeps up."""
+        """Note a batch, unless it is the one noted last; log each tenth. Returns whether it keeps up."""
         if progress != self._last and progress.num_input_rows:
             self._last = progress
             self._batches += 1
@@ -89,7 +89,7 @@ class StreamingMetrics:
         return self._slow < _IN_A_ROW
 
     def take_backlog(self, records: int) -> bool:
-        """Note how many records wait. False while that grows again and again."""
+        """Note how many `records` wait. Returns False while that grows again and again."""
         self._grew = self._grew + 1 if self._backlog is not None and records > self._backlog else 0
         self._backlog = records
         if self._grew and self._grew % _IN_A_ROW == 0:
@@ -98,9 +98,9 @@ class StreamingMetrics:
 
 
 def monitor_query_health(query: StreamingQuery, metrics: StreamingMetrics, backlog: int | None) -> bool:
-    """Look at a query once: note its progress and `backlog` (None: not known now), and warn when it is bad.
+    """Look at `query` once: note its progress and `backlog` (None: not known), warn when it does badly.
 
-    False when it is dead, or falls behind. One that was stopped, or came to its end, is not dead.
+    Returns False when it is dead or falls behind. A query that was stopped, or came to its end, is not dead.
     """
     if not query.isActive and query.exception() is not None:
         logger.error(f"💀 Query {metrics.name} is dead")

@@ -1,4 +1,4 @@
-"""Takes secrets out of whatever is about to be logged: text, nested values, tracebacks."""
+"""Takes secrets out of everything that is logged: text, nested values, tracebacks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Redactor:
         return self.text(_shown(value))
 
     def __call__(self, _logger: Any, _method: str, event_dict: MutableMapping[str, Any]) -> dict[str, Any]:
-        """The structlog processor: runs after tracebacks became text and before anything is rendered."""
+        """Mask the values of `event_dict`; as a processor after tracebacks became text, before rendering."""
         return {self.text(str(key)): self.value(value) for key, value in event_dict.items()}
 
 

@@ -1,6 +1,6 @@
 """Whether the job makes progress (live) and whether its results are fresh (ready).
 
-Times are of the monotonic clock, so that a clock that is set back or forth wakes nobody.
+Times are of the monotonic clock, so that a clock that is set back or forth raises no false alarm.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 READY_INTERVALS = 3
 # Longer than any one step may take: all tries of a database that does not answer, or 1 000 users on a slow
-# machine. Who restarts the process must not do so in the middle of work.
+# machine. The process must not be restarted in the middle of work.
 STALL_SECONDS = 600.0
 
 
 class RunState:
-    """What the batch thread tells and the health endpoints ask; a batch is here one trigger's whole work."""
+    """The state that the batch thread sets and the probes read; a batch is here one trigger's whole work."""
 
     def __init__(self, interval_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._interval = interval_seconds
@@ -28,16 +28,16 @@ class RunState:
         self._failures = 0
 
     def begin(self) -> None:
-        """A batch begins."""
+        """Note that a batch begins."""
         with self._lock:
             self._running_since = self._progress = self._monotonic()
 
     def progress(self) -> None:
-        """A piece of the batch is done."""
+        """Note that a piece of the batch is done."""
         self._progress = self._monotonic()
 
     def end(self, succeeded: bool) -> None:
-        """The batch is over; an idle poll is one that succeeded."""
+        """Note that the batch is over, and whether it `succeeded`, as an idle poll does."""
         with self._lock:
             self._running_since = None
             self._progress = self._monotonic()
@@ -49,11 +49,11 @@ class RunState:
 
     @property
     def uptime_seconds(self) -> float:
-        """Since this object was made."""
+        """Seconds since this object was made."""
         return self._monotonic() - self.started
 
     def stale_reasons(self) -> list[str]:
-        """Why results may be stale, as sentences; empty when a batch succeeded within three intervals.
+        """Returns sentences why results may be stale; none when a batch succeeded within three intervals.
 
         The time that a running batch takes does not count, or a long one would look like a standstill.
         """
@@ -71,6 +71,6 @@ class RunState:
             return reasons
 
     def stall_reasons(self) -> list[str]:
-        """Why the process ought to be restarted, as sentences; empty while it makes progress."""
+        """Returns sentences why the process ought to be restarted; none while it makes progress."""
         still, limit = self._monotonic() - self._progress, self._interval + STALL_SECONDS
         return [f"no progress for {still:.0f} s, allowed are {limit:g} s"] if still > limit else []

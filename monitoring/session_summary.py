@@ -103,7 +103,7 @@ def frame_summary(totals: SessionTotals, duration_seconds: float, results: Seque
 
 
 def _not_written(totals: SessionTotals) -> str:
-    """Those of the records that met another end than most."""
+    """Returns a text for the records that were not written, by their end; empty when there are none."""
     others = [
         f"{count} {end.replace('_', ' ')}" for end, count in totals.ends.items() if count and end != "written"
     ]

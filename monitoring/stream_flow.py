@@ -34,9 +34,9 @@ class KafkaFlow(StreamFlow):
             self._lost.labels(stream)
 
     def waiting(self, stream: str, records: int) -> None:
-        """So many records are in Kafka and not processed."""
+        """Set the backlog of `stream`: `records` are in Kafka and not processed."""
         self._backlog.labels(stream).set(records)
 
     def lost(self, stream: str, offsets: int) -> None:
-        """So many offsets expired before they were read."""
+        """Count `offsets` of `stream` that expired before they were read."""
         self._lost.labels(stream).inc(offsets)

@@ -1,4 +1,4 @@
-"""What the batches of a stream pipeline did, in the words of records.
+"""Tells the batches of a stream pipeline in the words of records.
 
 Of those refused, `corrupt` is how many could not be read at all and `rejected` how many broke another rule.
 """
@@ -19,7 +19,7 @@ from monitoring.console import one_line
 from monitoring.logs import redact
 from monitoring.session_summary import SessionTotals, frame_summary, session_metrics
 
-# What the exported history calls results of the health pipeline, and what it calls them here.
+# The exported history's names for results of the health pipeline, and its names here.
 _SESSION_WORDS = {
     "analytics_written_total": "records_written_total",
     "analytics_inserted_total": "records_inserted_total",

@@ -15,16 +15,16 @@ _DELIVERY_MILLISECONDS = 120_000
 
 
 class Record(Protocol):
-    """What is sent: `topic` by the name that its sender gives it."""
+    """A record to send; `topic` is the name that its sender gives the topic."""
 
     @property
     def topic(self) -> str:
-        """Which topic."""
+        """The topic, by the sender's name for it."""
         ...
 
     @property
     def key(self) -> str:
-        """Records of one key keep their order."""
+        """The key; records of one key keep their order."""
         ...
 
     @property
@@ -100,6 +100,6 @@ def _make_topics(servers: str, topics: list[str]) -> None:
         return
     for made in admin.create_topics(missing, operation_timeout=_CONNECT_SECONDS).values():
         error = made.exception()
-        # Somebody else may have made it meanwhile.
+        # Another program may have made it meanwhile.
         if isinstance(error, KafkaException) and error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise error

@@ -24,7 +24,7 @@ _NAME = re.compile(r"_(\d{8}_\d{6})_(?:([0-9a-f]{8})_)?[0-9a-f]+\.json$")
 
 @dataclass(frozen=True, slots=True)
 class RetryOutcome:
-    """Ids of letters that were tried again, by what became of them."""
+    """The ids of letters that were tried again, by the result of the retry."""
 
     resolved: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
@@ -46,9 +46,9 @@ class DeadLetters:
         max_record_bytes: int = _MAX_RECORD_BYTES,
         owner: Owner | None = None,
     ) -> None:
-        """Of a record whose JSON is longer than `max_record_bytes` only a hash is kept.
+        """Keep only a hash of a record whose JSON is longer than `max_record_bytes`.
 
-        Without an `owner` all letters are one's own.
+        Without an `owner` every letter counts as one's own.
         """
         self._owner = owner
         self._max_record_bytes = max_record_bytes
@@ -87,12 +87,12 @@ class DeadLetters:
         return [self._is_known(record, ids) for record in records]
 
     def _is_known(self, record: Rejected | FailedWrite, ids: set[str]) -> bool:
-        """By its id of today, or by the one it had before there were owners."""
+        """Whether `ids` has the letter of `record`, by its id of today or of before there were owners."""
         # Most queues are empty, and an id is a hash over the whole record.
         return bool(ids) and any(id_of(record, owner)[:_SHOWN_ID] in ids for owner in {self._owner, None})
 
     def owns(self, letter: Letter) -> bool:
-        """Whether the letter is known to be of this owner, so that what it tells of can be looked up."""
+        """Whether `letter` is known to be of this owner, so that its record can be looked up here."""
         return self._owner is None or letter.owner == str(self._owner)
 
     def others(self) -> Mapping[str, int]:
@@ -109,12 +109,12 @@ class DeadLetters:
         return counts
 
     def list(self) -> list[Letter]:
-        """All readable letters of this owner, oldest first; other and damaged files are passed over."""
+        """Returns all readable letters of this owner, oldest first; passes over other and damaged files."""
         letters = [letter for path in self._paths() if (letter := read_letter(path)) is not None]
         return sorted(letters, key=lambda letter: (letter.time, letter.id))
 
     def newest(self, limit: int) -> Sequence[Letter]:
-        """The readable ones among the newest `limit` letters, oldest first."""
+        """Returns those of the newest `limit` letters that can be read, oldest first."""
         paths = list(self._paths())[-limit:]
         return [letter for path in paths if (letter := read_letter(path)) is not None]
 
@@ -123,7 +123,7 @@ class DeadLetters:
         return sum(1 for _ in self._paths())
 
     def waiting(self) -> tuple[int, datetime | None]:
-        """How many letters there are and when the oldest was stored, by their names alone."""
+        """Returns the number of letters and when the oldest was stored; looks at their names alone."""
         names = [path.name for path in self._paths()]
         times = (_NAME.search(name) for name in names[:1])
         oldest = [datetime.strptime(f"{found[1]}+0000", "%Y%m%d_%H%M%S%z") for found in times if found]
@@ -132,8 +132,8 @@ class DeadLetters:
     def get(self, letter_id: str, of_anybody: bool = False) -> Letter:
         """The letter whose id begins with `letter_id`. Raises ConfigurationError unless it is exactly one.
 
-        Also when it is another database's: there it must be tried or deleted. One of the same name that was
-        stored under another address is given to whoever names it, since servers are moved and renamed.
+        Raises it for a letter of another database too, because there it must be retried or purged, unless
+        `of_anybody`. Owners of one name at two addresses count as one, since servers are moved and renamed.
         """
         found = self._found(letter_id)
         if len(found) != 1:
@@ -173,7 +173,7 @@ class DeadLetters:
         return next((letter for letter in self._found(letter_id) if letter.id == letter_id), None)
 
     def _found(self, letter_id: str) -> Sequence[Letter]:
-        """Every letter, of any owner, whose id begins so; only files of such names are read."""
+        """Every letter, of any owner, whose id begins with `letter_id`; reads only files with such names."""
         if not LETTER_ID.fullmatch(letter_id):
             raise ConfigurationError(f"{letter_id!r} is not a letter's id; `main.py dlq list` shows them.")
         begins = letter_id[:_SHOWN_ID]

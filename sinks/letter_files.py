@@ -1,4 +1,4 @@
-"""What a dead letter is, who owns it, and its file: canonical Extended JSON that people can read."""
+"""Dead letters, their owners, and their files: canonical Extended JSON that people can read."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _JSON = JSONOptions(
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
 LETTER_ID = re.compile(r"[0-9a-f]{6,64}")
-# What a retry needs to know of a document, or of one to be written.
+# A retry needs these fields of a document, or of one to be written.
 _NAMES = ("_id", "updatedAt", "userId", "metricType", "timeRange")
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who owns letters: `name` is for people (a database and collection, a folder), `place` says where it is.
+    """The owner of letters: `name` is for people (a database and collection, a folder), `place` its address.
 
-    A folder of letters may serve several deployments, or one whose settings were corrected: what is not found
-    in another database is not gone. `place` is a hash, because an address may hold a secret.
+    A folder of letters may serve several deployments, or one with corrected settings: a document that is
+    missing in another database is not gone. `place` is a hash, because an address may hold a secret.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Owner:
 
     @classmethod
     def of(cls, name: str, addresses: Iterable[str]) -> Owner:
-        """`addresses` in any order: hosts with their ports, or a path."""
+        """Make an owner; `addresses` are hosts with their ports in any order, or a path."""
         return cls(name, _short_hash(",".join(sorted(set(addresses)))))
 
     @classmethod
     def parse(cls, text: str) -> Owner:
-        """What `str` made."""
+        """Make the owner whose `str` is `text`."""
         name, _, place = text.rpartition("@")
         return cls(name, place)
 
@@ -88,7 +88,7 @@ class Letter:
 def letter_of(
     record: Rejected | FailedWrite, batch_id: str, now: datetime, max_bytes: int, owner: Owner | None
 ) -> Letter:
-    """The letter about `record`; longer JSON than `max_bytes` is not kept."""
+    """Make the letter about `record`; JSON longer than `max_bytes` is not kept in it."""
     document = record.document
     user = document.get("userId")
     user_id = None if user is None else str(user)[:100]
@@ -159,13 +159,13 @@ def _has_dollar(value: Any) -> bool:
 
 
 def _as_text(record: Document) -> dict[str, Any]:
-    """All of it as text, beside what names the document."""
+    """Returns `record` as one text, beside the fields that name the document."""
     names = {name: record[name] for name in _NAMES if name in record and _has_json({name: record[name]})}
     return {**names, "text": repr(record)}
 
 
 def read_letter(path: Path) -> Letter | None:
-    """The letter in a file; None where it is not a readable one, whatever else it holds."""
+    """Returns the letter in the file `path`; None where the file holds anything else."""
     try:
         fields = json_util.loads(path.read_text(encoding="utf-8"), json_options=_JSON)
         for name in ("time", "last_attempt"):
@@ -177,7 +177,7 @@ def read_letter(path: Path) -> Letter | None:
 
 
 def _is_whole(letter: Letter) -> bool:
-    """Whether each field is of its type, which is not so where somebody edited the file."""
+    """Whether each field of `letter` has its type; an edited file may hold other ones."""
     times = [letter.time] if letter.last_attempt is None else [letter.time, letter.last_attempt]
     return (
         all(isinstance(text, str) for text in (letter.id, letter.batch_id, letter.reason))

@@ -29,7 +29,7 @@ _UNKNOWN_USER = frozenset({11, 18, 8000})
 
 
 def write_errors(error: BulkWriteError) -> Sequence[Mapping[str, Any]]:
-    """The refused writes of a bulk; all others of it are stored.
+    """Returns the refused writes of a bulk; all others of it are stored.
 
     Raises UnavailableError when they are not confirmed (`writeConcernErrors`): an election could take them
     back, so nothing of the bulk may count as written.
@@ -67,9 +67,9 @@ def is_transient_mongo(error: BaseException) -> bool:
 
 
 def denial(error: BaseException) -> str | None:
-    """One sentence with the remedy when the server refused the credentials or the rights, else None.
+    """Returns a sentence with the remedy when the server refused the credentials or the rights, else None.
 
-    It quotes nothing that the server said: that may name users and addresses.
+    The sentence quotes nothing of the server's, which may name users and addresses.
     """
     if not isinstance(error, OperationFailure):
         return None

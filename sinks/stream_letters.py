@@ -14,7 +14,7 @@ from typing import Any
 from contracts import Rejected
 
 MAX_RECORDS = 500
-# Of raw bytes. A byte takes at most six as JSON, and a letter of more than 1 MB would keep only a hash.
+# Raw bytes of a letter. One takes at most six as JSON, and a letter above 1 MB would keep only a hash.
 MAX_BYTES = 150_000
 
 
@@ -22,9 +22,9 @@ MAX_BYTES = 150_000
 class RejectedRecord:
     """A record as it came: `position` counts within `source` (a line, an offset).
 
-    `note` is what else one must know to try the record again, the same for all records of a source;
-    `timestamp_ms` is when its source says it was made, in milliseconds since 1970; `key` is
-    Kafka's, any bytes. `hint` says what a record that cannot be read looks like.
+    `note` is all else that a retry of the record needs, the same for all records of a source;
+    `timestamp_ms` is the source's time of it, in milliseconds since 1970; `key` is Kafka's, any bytes.
+    `hint` says what a record that cannot be read looks like.
     """
 
     reason: str
@@ -99,7 +99,7 @@ def _item(record: RejectedRecord, position: str) -> dict[str, Any]:
 
 
 def _read(item: Any, reason: str, source: str, note: str | None) -> RejectedRecord | None:
-    """A record as `_item` made it, whatever the position is called there; None when it was edited."""
+    """Returns the record of which `_item` made `item`, however it calls the position; None if edited."""
     names = item.keys() - {"raw", "timestamp_ms", "key", "looks_like"} if isinstance(item, dict) else ()
     if len(names) != 1 or "raw" not in item:
         return None
@@ -125,7 +125,7 @@ def _is_long(value: Any) -> bool:
 
 
 def _shown(raw: bytes | None) -> str | bytes | None:
-    """Text where it is text, so that people can read it."""
+    """Returns `raw` as text where it is text, so that people can read it."""
     if raw is None:
         return None
     try:

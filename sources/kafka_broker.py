@@ -1,6 +1,6 @@
-"""What a Kafka cluster says of its topics, asked through the client that Spark's connector brings.
+"""Asks a Kafka cluster about its topics, through the client that Spark's connector brings.
 
-So it takes the same options as the stream, for every kind of security.
+That client takes the same options as the stream, for every kind of security.
 """
 
 from __future__ import annotations

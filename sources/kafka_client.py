@@ -1,4 +1,4 @@
-"""Kafka's client for whoever has no Java (librdkafka): the same KAFKA_OPTION_…; which topics there are."""
+"""Kafka's client for code without Java (librdkafka): the same KAFKA_OPTION_…; which topics there are."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REFUSED = frozenset(
 
 @dataclass(frozen=True)
 class ClientOptions:
-    """`known` is what this client takes of the options; `left_out` are the names that only Java's has."""
+    """The options that this client takes (`known`), and the names of those that only Java's has."""
 
     known: Mapping[str, str]
     left_out: tuple[str, ...]
@@ -57,12 +57,12 @@ class Topics:
 
 @dataclass
 class _Faults:
-    """What the client tells beside its answers: why a connection fails."""
+    """Keeps the reasons why a connection fails, which the client reports beside its answers."""
 
     errors: list[KafkaError] = field(default_factory=list)
 
     def heard(self, error: KafkaError) -> None:
-        """The client's callback."""
+        """Take an error from the client, as its callback."""
         self.errors.append(error)
 
 
@@ -96,7 +96,7 @@ def ask_topics(servers: str, options: ClientOptions, seconds: float) -> Topics:
 
 
 def _explained(servers: str, errors: list[KafkaError]) -> UnavailableError | AccessDeniedError:
-    # The first is only that no answer came; the reason is what was heard meanwhile.
+    # The first error only says that no answer came; the callback heard the reason meanwhile.
     reasons = [error for error in errors if error.code() in _REFUSED]
     if reasons:
         return AccessDeniedError(f"Kafka at {servers} refused this client: {reasons[0].str()}.")

@@ -34,9 +34,9 @@ def is_beyond_spark(error: Exception) -> bool:
 
 
 def read_span(spark: SparkSession, settings: Settings, span: Span) -> tuple[DataFrame, bool]:
-    """The records of `span` with the columns of `sources.kafka_stream.usable`, in the driver's memory.
+    """Read the records of `span` with the columns of `sources.kafka_stream.usable`, in the driver's memory.
 
-    And whether one of them has a time that Spark's connector could not read.
+    Returns with them whether one has a time that Spark's connector could not read.
     Raises UnavailableError when Kafka does not give them, or this client has not the options to reach it.
     """
     columns: dict[str, list[Any]] = {

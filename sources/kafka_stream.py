@@ -31,10 +31,10 @@ def read_topics(
     at_most: int,
     starting: str | None = None,
 ) -> DataFrame:
-    """The columns of Spark's Kafka source, with `at_most` so many records in one batch.
+    """Read `topics` with the columns of Spark's Kafka source, at most `at_most` records in one batch.
 
-    `starting` is where a query without a checkpoint begins, KAFKA_STARTING_OFFSETS unless given. Records that
-    expired before they were read do not stop it: who uses it tells of them.
+    A query without a checkpoint begins at `starting`, KAFKA_STARTING_OFFSETS unless given. Records that
+    expired before they were read do not stop it: the caller has to report them.
     """
     given = {ISOLATION: COMMITTED, **settings.kafka_options}
     options = {
@@ -49,7 +49,7 @@ def read_topics(
 
 
 def starting_offsets(places: Sequence[Place], known: Offsets) -> str:
-    """For `read_topics`: each partition from where it was read to (`known`), else from its beginning."""
+    """Returns `starting` for `read_topics`: each partition from its `known` offset, else its beginning."""
     found: dict[str, dict[str, int]] = {}
     for topic, partition in places:
         found.setdefault(topic, {})[str(partition)] = known.get((topic, partition), _EARLIEST)
@@ -100,16 +100,16 @@ def expired(span: Span, earliest: Offsets) -> dict[Place, tuple[int, int]]:
 
 
 def count(span: Span) -> int:
-    """How many offsets it has; none of a partition whose log became shorter."""
+    """The number of offsets in `span`; a partition whose log became shorter counts none."""
     return sum(max(0, after - first) for first, after in span.values())
 
 
 def lost_offsets(span: Span, before: Span, after: Span, records: int, read_before: int = 0) -> int:
-    """How many offsets of `span` were deleted before they could be read; `records` were read.
+    """The number of offsets of `span` that were deleted before they could be read; `records` were read.
 
-    `before` and `after` are what had `expired` before it was read and after that; `read_before` of the former
-    were in Spark's hands all the same. The gaps of compacted topics and of transactions are no loss; only in
-    what expires while it is read they look like a loss, so the number is an upper bound there.
+    `before` had `expired` before the span was read, `after` when it was; Spark got `read_before` records of
+    the former all the same. Gaps of compacted topics and of transactions are no loss; only in offsets that
+    expire while they are read they look like one, so the number is an upper bound there.
     """
     certain = count(before) - read_before
     meanwhile = count(after) - count(before)

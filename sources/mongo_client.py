@@ -51,14 +51,14 @@ _TOLERANT: CodecOptions[dict[str, Any]] = CodecOptions(
     unicode_decode_error_handler="replace",
     uuid_representation=UuidRepresentation.UNSPECIFIED,
 )
-# The same as options of a client.
+# The same conversions as options of a client.
 _TOLERANT_CLIENT: Mapping[str, Any] = {
     "tz_aware": True,
     "tzinfo": timezone.utc,
     "datetime_conversion": "DATETIME_AUTO",
     "unicode_decode_error_handler": "replace",
     "uuidRepresentation": "unspecified",
-    # Also what an address adds to another preference, which the primary alone does not go with.
+    # An address may add these to another preference; the primary alone does not go with them.
     "readPreference": "primary",
     "readPreferenceTags": "",
     "maxStalenessSeconds": -1,
@@ -126,7 +126,7 @@ def shared_client(uri: str, timeout_ms: int) -> MongoClient[dict[str, Any]]:
 
 
 def _option_faults(uri: str) -> list[str]:
-    """What is wrong with options of a well-formed address.
+    """Returns a sentence for each option of `uri`, a well-formed address, that is wrong.
 
     pymongo would only warn and go on without them: `tls=ture` would send passwords as plain text.
     """
@@ -152,7 +152,7 @@ def ping(database: Database[dict[str, Any]], seconds: float = 1.0) -> None:
 
 
 def is_mongomock(thing: Any) -> bool:
-    """Whether a client, database or collection is of the embedded store."""
+    """Whether `thing`, a client, database or collection, is of the embedded store."""
     return type(thing).__module__.split(".")[0] == "mongomock"
 
 

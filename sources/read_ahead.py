@@ -14,11 +14,11 @@ Found = TypeVar("Found")
 def in_order(
     read: Callable[[Piece], Iterable[Found]], pieces: Iterable[Piece], readers: int
 ) -> Iterator[Found]:
-    """What `read` finds for each piece, as if there were one reader.
+    """Yield what `read` finds for each of `pieces` in their order, as if there were one reader.
 
-    With more of them so many pieces are read at once, each whole, also while what came is worked on; so many
-    are in memory. An error of a piece is raised in its turn. However it ends, no read goes on afterwards:
-    those that have begun are waited for, so each should be short.
+    `readers` pieces are read at once, each whole and kept in memory, also while the caller works on earlier
+    ones. An error of a piece is raised in its turn. However it ends, no read goes on afterwards: those that
+    have begun are waited for, so each should be short.
     """
     if readers == 1:
         for piece in pieces:

@@ -106,8 +106,8 @@ def judge(records: DataFrame, now: datetime) -> DataFrame:
 
     The event's columns are trimmed, `event_type` is in lower case, `price` DECIMAL(10,2) rounded
     half up and null for views, `event_timestamp` a text: ISO 8601 in UTC, with Z, to the microsecond at most;
-    they mean nothing where there is a reason. `noted` is what a person should know of an event that counts: a
-    line for each, null where there is nothing.
+    they mean nothing where there is a reason. `noted` has a line for each thing that a person should know of
+    an event that counts, null without any.
     """
     text = F.expr(f"CAST(IF(octet_length(raw) <= {MAX_RECORD_BYTES}, {_WITHOUT_LINE_END}, NULL) AS STRING)")
     parsed = records.withColumn("record", F.from_csv(text, CSV_SCHEMA, CSV_OPTIONS))
@@ -139,7 +139,7 @@ def judge(records: DataFrame, now: datetime) -> DataFrame:
 
 
 def _trimmed(name: str) -> Column:
-    """Trimming costs as much as parsing: only done where an end of a text is no plain character."""
+    """Trim column `name` only where an end of it is no plain character: trimming costs as much as parsing."""
     text = f"coalesce(record.{name}, '')"
     plain = f"{text} BETWEEN '!' AND '~~' AND substr({text}, -1) BETWEEN '!' AND '~'"
     text = f"IF({plain}, {text}, {trimmed_sql(text)})"

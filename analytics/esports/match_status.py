@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from analytics.texts import trimmed_sql
 
-# Of a status that a record does not give, or gives in a word that is not known.
+# A record has this status if it gives none, or one in a word that is not known.
 UNKNOWN = "unknown"
 # Compared without case, spaces, hyphens and underscores.
 _WORDS: Mapping[str, str] = {

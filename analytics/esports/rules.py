@@ -112,11 +112,12 @@ _YEARS = "TIMESTAMP '0001-01-02' AND TIMESTAMP '9999-12-30'"
 
 
 def judge(records: DataFrame, dataset: Dataset) -> DataFrame:
-    """KAFKA_SCHEMA, `reason`, null for what counts, `noted`, and the dataset's columns but for ORIGIN_FIELDS.
+    """Judge `records` (KAFKA_SCHEMA): add `reason`, `noted`, the columns of `dataset` without ORIGIN_FIELDS.
 
-    The dataset's columns mean nothing where there is a reason. Texts are as they came, but blank ones are
-    null, and the key and those of partitions are trimmed; times without an offset are UTC. `noted` is what a
-    person should know of a record that counts: a line for each, null where there is nothing.
+    `reason` is null for a record that counts; where there is one, the dataset's columns mean nothing. Texts
+    stay as they came, but blank ones become null, and the key and those of partitions are trimmed; times
+    without an offset are UTC. `noted` has a line for each thing that a person should know of a record that
+    counts, null without any.
     """
     origin = [name.split()[0] for name in KAFKA_SCHEMA.split(", ")]
     # Times are read by our own rule: Spark's parser would take a number for seconds.
@@ -150,7 +151,7 @@ _PARTITIONS = {
 
 
 def rules(dataset: Dataset) -> dict[str, str]:
-    """Reasons and the conditions of Spark SQL that give them, where a record has no flaw of its form.
+    """Returns each reason of `dataset` with its condition of Spark SQL, for records without a flaw of form.
 
     The first that holds names the refusal.
     """
@@ -170,7 +171,7 @@ def rules(dataset: Dataset) -> dict[str, str]:
 
 
 def _folder_bytes(name: str) -> str:
-    """How long the name of the folder is: of what a path may not have, each becomes `%` and two digits."""
+    """The length of the folder's name: a character that a path may not have becomes `%` and two digits."""
     escaped = rf"regexp_count({name}, '[\"#%\'*/:=?\\\\{{\\[\\]^]')"
     return f"({len(name) + 1} + octet_length({name}) + 2 * {escaped})"
 
@@ -181,7 +182,7 @@ def _reason(dataset: Dataset) -> str:
 
 
 def _noted(dataset: Dataset) -> str:
-    """A status that is not known, and ids that went through floating point."""
+    """The column `noted`: it tells a status that is not known, and ids that went through floating point."""
     notes = [
         f"IF({is_float_sql(name)}, '{name} as a float', NULL)"
         for name in dataset.fields

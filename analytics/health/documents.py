@@ -102,7 +102,7 @@ def _anomaly(row: _Row) -> dict[str, Any]:
 
 
 def _history(days: Sequence[int], values: Sequence[float]) -> list[dict[str, Any]]:
-    """Spark collects in any order, both lists in the same."""
+    """Pairs of day and value, oldest first: Spark collects both lists in the same order, but in any."""
     pairs = sorted(zip(days, values, strict=True))
     return [{"date": midnight(day), "value": value} for day, value in pairs]
 

@@ -31,9 +31,9 @@ _SHARE: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Midnights:
-    """Of `dates` looked at, `odd` are neither 00:00 UTC nor midnight in the zone that is set.
+    """The result of a look at `dates` dates: `odd` of them are midnight neither in UTC nor in the zone set.
 
-    `zones`: how many of the odd ones are midnights in each, the most first.
+    `zones` counts for each zone the odd dates that are midnights there, the most first.
     """
 
     dates: int
@@ -89,7 +89,7 @@ def _zone(name: str) -> zoneinfo.ZoneInfo | None:
 
 
 def _is_midnight(moment: datetime, zone: zoneinfo.ZoneInfo | timezone) -> bool:
-    """Where clocks are set forward at midnight the day begins at one o'clock."""
+    """Whether a day of `zone` begins at `moment`: at one o'clock where clocks are set forward at midnight."""
     try:
         local = moment.astimezone(zone)
         if local.minute or local.second or local.microsecond or local.hour > 1:

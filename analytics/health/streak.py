@@ -30,7 +30,7 @@ def run_start(qualifies: str) -> str:
 
 
 def run_aggregates() -> list[str]:
-    """Of rows (`age`, `day`, `run_start`): `run_start` of the run that ends at D, `longest_run` in days."""
+    """Aggregates of `age`, `day`, `run_start`: `run_start` of the run that ends at D, and `longest_run`."""
     return [
         "max(if(age = 0, run_start, null)) AS run_start",
         "max(day - run_start + 1) AS longest_run",

@@ -19,42 +19,42 @@ _STANDARD_UUID: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=
 
 
 class Superseded:
-    """The losers among the documents dated `since` that moment, at most `limit`.
+    """Holds at most `limit` documents dated from `since` on that lost their day.
 
-    Filled by whoever reads histories. A document that changed since is another version, and not in here.
+    Whoever reads histories fills it. A document that changed afterwards is another version, and not in here.
     """
 
     def __init__(self, since: datetime | None = None, limit: int = LIMIT) -> None:
-        """Without a moment nothing is kept."""
+        """Keep documents dated from `since` on; none when it is None."""
         self.since = since
         self._limit = limit
         self._numbers: set[int] = set()
 
     @property
     def is_full(self) -> bool:
-        """Whether there may be more."""
+        """Whether `limit` is reached, so that losers may be missing."""
         return len(self._numbers) >= self._limit
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Forget all documents."""
         self._numbers.clear()
 
     def add(self, updated: datetime, identity: Any) -> None:
-        """The version of this `updatedAt` (aware) of the document with this `_id` lost."""
+        """Note that the document `identity` (its `_id`), in the version `updated` (aware), lost its day."""
         if self.since is not None and updated >= self.since and not self.is_full:
             self._numbers.add(_number(updated, identity))
 
     @property
     def count(self) -> int:
-        """How many are known."""
+        """The number of documents that are held."""
         return len(self._numbers)
 
     def __contains__(self, document: Document) -> bool:
-        """Whether this version of a document lost; its `updatedAt` must be a date."""
+        """Whether this version of `document` lost its day; its `updatedAt` must be a date."""
         return bool(self._numbers) and _number(document["updatedAt"], document.get("_id")) in self._numbers
 
     def packed(self) -> bytes:
-        """For `unpack` in another process."""
+        """Returns the content as bytes, for `unpack` in another process."""
         return b"".join(number.to_bytes(_BYTES, "big") for number in self._numbers)
 
     def unpack(self, packed: bytes) -> None:
@@ -65,7 +65,7 @@ class Superseded:
 
 
 def _number(updated: datetime, identity: Any) -> int:
-    """The same in every process, and as distinct as BSON is: in Python True equals 1."""
+    """A number for a version, the same in every process, as distinct as BSON is: in Python True equals 1."""
     moment = updated if updated.tzinfo else updated.replace(tzinfo=timezone.utc)
     content = bson.encode({"_id": identity, "at": moment}, codec_options=_STANDARD_UUID)
     return int.from_bytes(hashlib.blake2b(content, digest_size=_BYTES).digest(), "big")

@@ -21,7 +21,7 @@ _THRESHOLD: Final = TREND_PERCENT * (1 + RELATIVE_TOLERANCE)
 def previous_mean(range_days: int) -> str:
     """`previous_N` of rows (`day`, `value`, `last_day` = D): the mean over (D-2N, D-N], null without a value.
 
-    The same in every row of a series.
+    Every row of a series has the same.
     """
     inside = f"last_day - day >= {range_days} AND last_day - day < {2 * range_days}"
     return f"avg(if({inside}, value, null)) OVER {WHOLE} AS previous_{range_days}"

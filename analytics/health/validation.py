@@ -1,4 +1,4 @@
-"""What of a `healthmetrics` document counts: its day, its values, and why something does not.
+"""Judges `healthmetrics` documents: which day and which values count, and why the others do not.
 
 Pure Python over the documents as pymongo decodes them. Nothing here raises on what a document holds.
 """
@@ -152,7 +152,7 @@ def place(document: Document, rules: DayRules) -> int | str:
 
 
 def from_phone(document: Document, sources: tuple[str, ...]) -> bool:
-    """The phone-only rule: one of these sources, and no wearable reading (0 is a reading)."""
+    """Whether `document` is of one of `sources` and has no wearable reading (0 is a reading)."""
     if document.get("source") not in sources:
         return False
     metrics = metrics_of(document) or _NO_METRICS
@@ -164,7 +164,7 @@ def from_phone(document: Document, sources: tuple[str, ...]) -> bool:
 
 
 def why_left_out(document: Document, sources: tuple[str, ...]) -> str:
-    """Of a document that is not from a phone: `wearable`, or `source:` and its value, printable and short."""
+    """The reason why `document` is not from a phone: `wearable`, or `source:` and its value, short."""
     source = document.get("source")
     if source in sources:
         return "wearable"
@@ -172,7 +172,7 @@ def why_left_out(document: Document, sources: tuple[str, ...]) -> str:
 
 
 def count_left_out(documents: Iterable[Document], sources: tuple[str, ...]) -> Counter[str]:
-    """Those that are not from a phone by reason; their source and the wearables' fields are looked at."""
+    """Count by reason those of `documents` that are not from a phone; it reads source and wearable fields."""
     return Counter(why_left_out(one, sources) for one in documents if not from_phone(one, sources))
 
 

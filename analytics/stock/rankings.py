@@ -1,4 +1,4 @@
-"""What the shop is told of its stock: the products that earn most, and those that may bring a loss."""
+"""The two rankings of a stock: the products that earn most, and those that may bring a loss."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SoldProduct:
 
 
 def winner_rows(products: Iterable[SoldProduct], limit: int = 10) -> list[dict[str, Any]]:
-    """The best `limit` by profit, which may be negative; equal ones by id. Money is decimal."""
+    """Rank the best `limit` products by profit, which may be negative, then by id. Money is decimal."""
     ranked = sorted(products, key=lambda p: (-profit(p.units, p.buy_price, p.sell_price), p.product_id))
     return [
         {
@@ -53,7 +53,7 @@ def winner_rows(products: Iterable[SoldProduct], limit: int = 10) -> list[dict[s
 
 @dataclass(frozen=True, slots=True)
 class RiskRules:
-    """`expiry_days`: expiring from today to so many days ahead; `dead_days`: dead when moved longer ago."""
+    """A product is expiring within `expiry_days`, and dead stock when it moved last over `dead_days` ago."""
 
     expiry_days: int = 7
     dead_days: int = 30
@@ -105,7 +105,7 @@ class LoyaltyRules:
     gold: int = 2_000_000
 
     def standing(self, revenue: int) -> dict[str, Any]:
-        """What a client with `revenue` cents is entitled to."""
+        """The fields of a client that follow from `revenue` in cents: promotions and loyalty tier."""
         tier = "Gold" if revenue > self.gold else "Silver" if revenue > self.silver else "Standard"
         return {
             "total_revenue_generated": money(revenue),

@@ -49,10 +49,10 @@ Record = Sale | Product | Client
 
 
 def parse(records: DataFrame, topics: Mapping[str, str]) -> DataFrame:
-    """Kafka's records with their `kind` first, then as `usable` has them, then a struct a kind.
+    """Read the JSON of `records`: their `kind`, then the columns of `usable`, then a struct for each kind.
 
-    `topics` names the topic of each kind; only the struct of the record's kind is filled, and that only when
-    its JSON can be read. The kind of a record of another topic is null.
+    `topics` names the topic of each kind; a record of another topic has the kind null. Only the struct of the
+    record's kind is filled, and that only when its JSON can be read.
     """
     is_kind = {kind: f"topic = {_quoted(topic)}" for kind, topic in topics.items()}
     kinds = " ".join(f"WHEN {condition} THEN '{kind}'" for kind, condition in is_kind.items())
@@ -72,9 +72,9 @@ def _quoted(text: str) -> str:
 
 
 def judge(row: Mapping[str, Any], now: datetime) -> Record | str:
-    """What a row of `parse` says, or the name of the rule it breaks.
+    """Returns the record of a `row` of `parse`, or the name of the rule that it breaks.
 
-    `timestamp` is Kafka's, None where it is not known; `now` is what "in the future" is judged against.
+    The row's `timestamp` is Kafka's, None where it is not known; a time after `now` is in the future.
     """
     kind = row["kind"]
     if kind is None:
@@ -92,7 +92,7 @@ def judge(row: Mapping[str, Any], now: datetime) -> Record | str:
 
 
 def notes(record: Record) -> list[str]:
-    """What a person should know of a record that counts: its ids that went through floating point."""
+    """Returns a line for each id of `record` that went through floating point, for a person to know."""
     if isinstance(record, Sale):
         ids = {"invoice_id": [record.invoice_id], "client_id": [record.client_id]}
         ids["item_product_id"] = [product_id for product_id, _ in record.items]
@@ -170,13 +170,13 @@ def _order(updated_at: str | None, row: Mapping[str, Any], now: datetime) -> str
 
 
 def known_time(row: Mapping[str, Any], now: datetime) -> datetime | None:
-    """When Kafka says that it got the record; None where that cannot be, and so orders nothing."""
+    """Kafka's time of the record in `row`; None where it cannot be true, and so orders nothing."""
     time: datetime | None = row["timestamp"]
     return None if time is None or time <= EPOCH or _is_ahead(row, now) else time
 
 
 def _is_ahead(row: Mapping[str, Any], now: datetime) -> bool:
-    """Also of microseconds that were meant as milliseconds."""
+    """Whether Kafka's time lies after `now`, as do microseconds that were meant as milliseconds."""
     time, raw = row["timestamp"], row.get("timestamp_ms")
     if raw is None and time is not None:
         raw = _milliseconds(time)
@@ -184,7 +184,7 @@ def _is_ahead(row: Mapping[str, Any], now: datetime) -> bool:
 
 
 def newest_possible(now: datetime) -> str:
-    """No `order` is greater whose time may be used at `now`."""
+    """The upper bound of every `order` whose time may be used at `now`."""
     return f"{_milliseconds(now + _CLOCK_SKEW) + 1:015d}"
 
 

@@ -20,7 +20,7 @@ MAX_QUANTITY = 10**9
 
 # `[0-9]`, because `\d` also takes digits of other scripts.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?")
-# What a producer that computes in binary floating point is off by: 59.970000000000006 is 59.97.
+# A producer that computes in binary floating point errs by less: 59.970000000000006 is 59.97.
 _FLOAT_NOISE = Decimal("0.000001")
 
 

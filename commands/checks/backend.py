@@ -1,4 +1,4 @@
-"""The check of the backend that is told about new results."""
+"""The check of the backend that gets notices of new results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sinks.health.circuit_breaker import CircuitBreaker
 
 _NAME = "Backend"
 _AWAY = "Start the backend, or correct BACKEND_API_URL; meanwhile open pages see new results late."
-# Settings that a person must mend; whatever else is wrong with the backend holds nothing up.
+# Settings that a person must mend; any other fault of the backend holds nothing up.
 _WRONG_SETTINGS = ("unauthorized", "not_found")
 _REMEDIES = {
     "unauthorized": "Set SERVICE_TOKEN to the backend's own.",
@@ -28,9 +28,9 @@ _REMEDIES = {
 
 
 def answers(settings: Settings) -> CheckResult:
-    """That the backend answers and takes the token: it is sent an event of a user who cannot exist.
+    """Check that the backend answers and takes the token, by an event for a user who cannot exist.
 
-    The backend answers that with "nobody was notified" and stores nothing.
+    The backend answers with 0 notified connections and stores nothing.
     """
     if not settings.service_token.get_secret_value():
         return skipped(_NAME, "SERVICE_TOKEN is not set, so no events are sent")

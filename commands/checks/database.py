@@ -33,7 +33,7 @@ _PROBE_LIFETIME = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Database:
-    """What the checks look at; the server is first contacted by `reachable`."""
+    """The database that the checks look at; `reachable` contacts the server first."""
 
     settings: Settings
     client: MongoClient[dict[str, Any]]
@@ -68,7 +68,7 @@ class Database:
 
 
 def reachable(database: Database, name: str = "") -> CheckResult:
-    """That a server answers, where, and its version; `name` is the database if not MONGO_DB_NAME."""
+    """Check that a server answers; tell where, and its version; `name` is the database (MONGO_DB_NAME)."""
     name = name or database.settings.mongo_db_name
     if is_mongomock(database.client):
         return ok("MongoDB", "embedded store (mongomock), for trying out only")
@@ -95,7 +95,7 @@ def _mongo_remedy(error: PyMongoError) -> str:
 
 
 def can_read(database: Database) -> CheckResult:
-    """The right to read the source, and that there is something."""
+    """Check the right to read the source, and that it holds something."""
     name = f"Read {database.source.name}"
     try:
         found = database.source.find_one({}, {"_id": 1})
@@ -111,7 +111,7 @@ def can_read(database: Database) -> CheckResult:
 
 
 def can_write(database: Database) -> CheckResult:
-    """The rights to insert, read, update and delete results, tried with one document of nobody.
+    """Check the rights to insert, read, update and delete results, with a document of no existing user.
 
     It looks like any result, in case the collection validates, and expires by itself if it cannot be deleted.
     """
@@ -148,7 +148,7 @@ def _refused(name: str, error: OperationFailure, remedy: str) -> CheckResult:
 
 
 def result_indexes(database: Database) -> CheckResult:
-    """The unique and the TTL index of the results, and whether what is missing can be created."""
+    """Check the unique and the TTL index of the results, and whether a missing one can be created."""
     target, name = database.target, f"Indexes of {database.target.name}"
     missing = missing_indexes(target)
     if not missing:
@@ -163,7 +163,7 @@ def result_indexes(database: Database) -> CheckResult:
 
 
 def poll_index(database: Database) -> CheckResult:
-    """The index the poll reads by, and one that finds a user's history."""
+    """Check the index by which the poll reads, and one that finds a user's history."""
     source, name = database.source, f"Indexes of {database.source.name}"
     settings = database.settings
     if not MongoPoll(source, 0, 1).has_index():
@@ -227,7 +227,7 @@ def _covers(resource: Mapping[str, Any], database: str, collection: str) -> bool
 
 
 def clock_skew(database: Database) -> CheckResult:
-    """How far this machine's clock is from the server's, half the way back and forth taken off."""
+    """Check how far this machine's clock is from the server's, without half the way back and forth."""
     if is_mongomock(database.client):
         return skipped("Clocks", "the embedded store has none of its own")
     skews = []

@@ -37,7 +37,7 @@ _FULL = "run `python process_batch.py --full` once"
 
 
 def unseen_documents(database: Database) -> CheckResult:
-    """Documents that the poll cannot see, and those dated more than a day ahead."""
+    """Check for documents that the poll cannot see, and for those dated more than a day ahead."""
     name = "Unseen documents"
     census = take_census(database.source, database.now(), seconds=_CENSUS_SECONDS, target=database.target)
     found = [kind for kind in census if kind.count or not kind.complete]
@@ -53,7 +53,7 @@ def _counted(kind: Unseen) -> str:
 
 
 def writers_clocks(database: Database) -> CheckResult:
-    """Documents that wait because they are dated up to a day ahead."""
+    """Check for documents that wait because they are dated up to a day ahead."""
     name = "Clocks of writers"
     ahead = look_ahead(database.source, database.now())
     if ahead.seconds <= _AHEAD_SECONDS:
@@ -70,7 +70,7 @@ def writers_clocks(database: Database) -> CheckResult:
 
 
 def sources(database: Database) -> CheckResult:
-    """Whose documents count and whose are left out, in a sample of the newest."""
+    """Check which sources count and which are left out, in a sample of the newest documents."""
     name, phones = "Sources", database.settings.sources_of_phones
     sample = newest_changes(database.source, database.now())
     left_out = count_left_out(sample, phones)
@@ -91,7 +91,7 @@ def sources(database: Database) -> CheckResult:
 
 
 def user_ids(database: Database) -> CheckResult:
-    """Documents whose userId is no ObjectId."""
+    """Check for documents whose userId is no ObjectId."""
     name = "User ids"
     found = odd_owners(database.source)
     if not found:
@@ -112,7 +112,7 @@ def user_ids(database: Database) -> CheckResult:
 
 
 def local_days(database: Database) -> CheckResult:
-    """Whether dates are midnights, and in which time zone they would be if not in the one that is set."""
+    """Check that dates are midnights; name the time zone in which they are if not in the one that is set."""
     name, zone = "Days", database.settings.analytics_timezone
     found = look_at_midnights(_dates(database), zone)
     named = sum(count for _, count in found.zones)
@@ -129,7 +129,7 @@ def local_days(database: Database) -> CheckResult:
 
 
 def _dates(database: Database) -> Sequence[Any]:
-    """Some users' last year, so that both halves of a zone with summer time are in it."""
+    """Read the dates of some users' last year, so that both halves of a zone with summer time are in it."""
     sample = newest_changes(database.source, database.now())
     users = list(dict.fromkeys(each["userId"] for each in sample if isinstance(each.get("userId"), ObjectId)))
     if not has_user_index(database.source):

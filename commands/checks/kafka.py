@@ -17,7 +17,7 @@ _CREATE = "kafka-topics.sh --bootstrap-server {servers} --create --topic {topic}
 
 
 def connector_jars(settings: Settings) -> CheckResult:
-    """That Spark's Kafka connector is there, or will be fetched by the first start."""
+    """Check that Spark's Kafka connector is there, or will be fetched by the first start."""
     name = "Connector jars"
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return skipped(name, "under spark-submit they come with --packages")
@@ -33,7 +33,7 @@ def connector_jars(settings: Settings) -> CheckResult:
 
 
 def run(settings: Settings, topics: Mapping[str, str]) -> Iterator[CheckResult]:
-    """All of them in order; `topics` is what the pipeline reads, by the setting that names each."""
+    """Run all of these checks in order; `topics` has the pipeline's topics by the setting of each."""
     yield bounded("Connector jars", partial(connector_jars, settings))
     seen: list[Topics] = []
     yield bounded("Kafka", partial(reachable, settings, seen))
@@ -44,7 +44,7 @@ def run(settings: Settings, topics: Mapping[str, str]) -> Iterator[CheckResult]:
 
 
 def reachable(settings: Settings, seen: list[Topics]) -> CheckResult:
-    """That a broker answers, asked by the client that knows no Java; `seen` gets what it told."""
+    """Check that a broker answers, with the client that knows no Java; put its answer into `seen`."""
     servers = settings.kafka_bootstrap_servers
     options = client_options(settings.kafka_options)
     try:
@@ -66,7 +66,7 @@ def reachable(settings: Settings, seen: list[Topics]) -> CheckResult:
 
 
 def topics_there(settings: Settings, topics: Mapping[str, str], seen: Topics) -> CheckResult:
-    """That the topics exist; a remedy for each that does not."""
+    """Check that `topics` exist; give a remedy for each that does not."""
     missing = {setting: topic for setting, topic in topics.items() if topic not in seen.partitions}
     if missing:
         servers = settings.kafka_bootstrap_servers

@@ -26,7 +26,7 @@ _INSTALL = "Run script/setup, or pip install -r requirements.txt."
 
 
 def python(version: tuple[int, int] = (sys.version_info[0], sys.version_info[1])) -> CheckResult:
-    """The interpreter, and that Spark's workers would use the same version."""
+    """Check the interpreter, and that Spark's workers would use the same version."""
     shown = f"{version[0]}.{version[1]}"
     if not OLDEST_PYTHON <= version <= NEWEST_PYTHON:
         return failed(
@@ -54,7 +54,7 @@ def _version_of(interpreter: str) -> str:
 
 
 def java() -> CheckResult:
-    """A Java that this Spark runs on."""
+    """Check for a Java on which this Spark runs."""
     try:
         return ok("Java", require_java())
     except ConfigurationError as error:
@@ -63,7 +63,7 @@ def java() -> CheckResult:
 
 
 def packages() -> CheckResult:
-    """pyspark and the packages it exchanges data with, in versions that fit each other."""
+    """Check pyspark and the packages with which it exchanges data: their versions must fit."""
     try:
         found = {name: metadata.version(name) for name in ("pyspark", "pymongo", "pyarrow", "pandas")}
     except metadata.PackageNotFoundError as error:
@@ -82,12 +82,12 @@ def _is_within(version: str, first: tuple[int, int], too_new: tuple[int, int]) -
 
 
 def connector_jars() -> CheckResult:
-    """Nothing to resolve for the pipelines that are there."""
+    """Tell that this pipeline needs no jars."""
     return skipped("Connector jars", "none needed: the health pipeline reads and writes through pymongo")
 
 
 def time_zone(settings: Settings) -> CheckResult:
-    """The zone of the calendar days; that its data is there was proved when the settings were read."""
+    """Tell the zone of the calendar days; its data was found when the settings were read."""
     try:
         source = f"tzdata {metadata.version('tzdata')}"
     except metadata.PackageNotFoundError:
@@ -96,7 +96,7 @@ def time_zone(settings: Settings) -> CheckResult:
 
 
 def folders(settings: Settings) -> dict[str, Path]:
-    """The folders the service writes to, by the setting that names each or a file in it."""
+    """Check the folders to which the service writes, by the setting that names each or a file in it."""
     names = ["checkpoint_location", "dlq_directory", "log_directory", "metrics_directory"]
     names += ["esports_output_path", "stock_cold_path", "kafka_connector_path"]
     return {
@@ -107,7 +107,7 @@ def folders(settings: Settings) -> dict[str, Path]:
 
 
 def folder(name: str, path: Path) -> CheckResult:
-    """Whether files can be written there, or the folder be made, and how much space is left."""
+    """Check that files can be written in `path`, or the folder be made; tell how much space is left."""
     existing = path.absolute()
     while not existing.exists():
         existing = existing.parent

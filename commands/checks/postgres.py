@@ -21,7 +21,7 @@ _COUNTED_FILES = 1_000
 
 
 def reachable(settings: Settings) -> CheckResult:
-    """That a server answers the user of POSTGRES_DSN, and its version."""
+    """Check that a server answers the user of POSTGRES_DSN, and tell its version."""
     dsn = settings.postgres_dsn.get_secret_value()
     try:
         wait_for_server(dsn, 0, lambda _line: None)
@@ -40,7 +40,7 @@ def reachable(settings: Settings) -> CheckResult:
 
 
 def tables(settings: Settings) -> CheckResult:
-    """That the tables are the pipeline's, or can still be made."""
+    """Check that the tables are the pipeline's, or can still be made."""
     with session(settings.postgres_dsn.get_secret_value()) as connection:
         fault = column_fault(connection)
         if fault is not None:
@@ -51,7 +51,7 @@ def tables(settings: Settings) -> CheckResult:
 
 
 def rights(settings: Settings) -> CheckResult:
-    """That the user may do all that a batch does."""
+    """Check that the user may do all that a batch does."""
     with session(settings.postgres_dsn.get_secret_value()) as connection:
         missing = missing_grants(connection)
     if missing:
@@ -60,7 +60,7 @@ def rights(settings: Settings) -> CheckResult:
 
 
 def input_folder(settings: Settings) -> CheckResult:
-    """That the folder of the files can be read, or made, and how many files are there."""
+    """Check that the folder of the files can be read, or made; tell how many files are there."""
     folder = settings.ecommerce_input_path
     remedy = "Make it readable for this user, or correct ECOMMERCE_INPUT_PATH."
     if not folder.exists():
@@ -84,7 +84,7 @@ _NEED_SERVER: tuple[tuple[str, Callable[[Settings], CheckResult]], ...] = (
 
 
 def run(settings: Settings) -> Iterator[CheckResult]:
-    """All of them in order; what needs the server is skipped when that does not answer."""
+    """Run all of these checks in order; skip those that need a server that does not answer."""
     first = bounded("PostgreSQL", partial(reachable, settings))
     yield first
     for name, look in _NEED_SERVER:

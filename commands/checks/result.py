@@ -1,4 +1,4 @@
-"""What one check found, and running it so that it can neither hang nor break the others."""
+"""The result of a check; runs a check so that it can neither hang nor break the others."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class CheckResult:
 
 
 def ok(name: str, detail: str) -> CheckResult:
-    """As it should be."""
+    """Make the result of a check that found all as it should be."""
     return CheckResult(name, "ok", detail)
 
 
 def warning(name: str, detail: str, remedy: str) -> CheckResult:
-    """The service runs, but not as well as it could."""
+    """Make the result of a check that found that the service runs, but not as well as it could."""
     return CheckResult(name, "warning", detail, remedy)
 
 
 def failed(name: str, detail: str, remedy: str) -> CheckResult:
-    """The service would not run, or not rightly."""
+    """Make the result of a check that found that the service would not run, or not rightly."""
     return CheckResult(name, "failed", detail, remedy)
 
 
 def skipped(name: str, detail: str) -> CheckResult:
-    """Could not be looked at, or need not be."""
+    """Make the result of a check that could not be made, or need not be."""
     return CheckResult(name, "skipped", detail)
 
 

@@ -36,7 +36,7 @@ _NOBODY = {"_id": "main.py check"}
 
 
 def run(settings: Settings) -> Iterator[CheckResult]:
-    """All of them in order; what needs the server is skipped when that does not answer."""
+    """Run all of these checks in order; skip those that need a server that does not answer."""
     try:
         opened = Database.open(settings)
     except ConfigurationError as error:
@@ -53,9 +53,9 @@ def run(settings: Settings) -> Iterator[CheckResult]:
 
 
 def rights(database: Database) -> CheckResult:
-    """What a batch does in each collection, tried on a document that is not there; nothing is written.
+    """Check the rights of a batch in each collection, on a document that is not there; write nothing.
 
-    What cannot be tried without writing is asked for, of servers that tell what is granted.
+    A right that cannot be tried without writing is looked up, on servers that tell what is granted.
     """
     name, settings = "Rights", database.settings
     where = settings.stock_db_name
@@ -88,7 +88,7 @@ def _is_refused(collection: Collection[dict[str, Any]], action: str) -> bool:
 
 
 def books(settings: Settings) -> CheckResult:
-    """That the accountant's file is ours and not stuck; nothing is made or changed."""
+    """Check that the accountant's file is ours and not stuck; make and change nothing."""
     name = "Accountant's file"
     if not settings.accountant_password.get_secret_value():
         return skipped(name, "ACCOUNTANT_PASSWORD is not set: the page is off")

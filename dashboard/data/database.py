@@ -55,9 +55,9 @@ def server_now(collection: AnalyticsCollection) -> datetime:
 
 @contextmanager
 def bounded(store: object) -> Iterator[None]:
-    """Everything sent inside the block ends in time, also on a connection that hangs.
+    """End every read inside the block in time, also on a connection that hangs.
 
-    `store` is what is read: a collection or a database.
+    `store` is the collection or database that is read.
     """
     if is_mongomock(store):
         yield
@@ -67,7 +67,7 @@ def bounded(store: object) -> Iterator[None]:
 
 
 def explain(error: Exception, database: str = "MONGO_DB_NAME") -> str:
-    """One sentence with the remedy; the details go to the log, because an address may hold secrets.
+    """Returns a sentence with the remedy for `error`; logs the details, as an address may hold secrets.
 
     `database` is the setting with the database's name.
     """

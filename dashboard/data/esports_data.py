@@ -19,12 +19,12 @@ logger = get_logger(__name__)
 
 _AGE_SECONDS: Final = 10.0
 _HOUR, _DAY = 3_600.0, 86_400.0
-# How far back the pages look from the newest batch: what there is to read then depends on how much comes, not
-# on how long it has been coming. A match under way is told of all the time, so its last row is never old.
+# How far back the pages look from the newest batch: the rows to read then depend on how many come, not on how
+# long they have been coming. A match under way gets rows all the time, so its last row is never old.
 LIVE_HOURS: Final = 12
 MATCH_DAYS: Final = 7
 PLAYER_DAYS: Final = 30
-# The newest so many are kept in memory and offered.
+# The number of newest ones that are kept in memory and offered.
 MOST_MATCHES: Final = 20_000
 MOST_PLAYERS: Final = 20_000
 
@@ -38,7 +38,7 @@ PLAYER_COLUMNS: Final = [
     "total_games", "total_wins", "win_rate", "kda_ratio", "avg_kills", "avg_deaths", "avg_assists",
     "recent_form",
 ]  # fmt: skip
-# Also what says that a match is no longer under way or announced.
+# The states of matches that are no longer under way or announced are read, too.
 _SETTLED: Final = ("scheduled", "finished", "canceled", "postponed")
 _ORDER = ["kafka_timestamp", "kafka_partition", "kafka_offset"]
 # A record whose time in Kafka is not known is newer than none.
@@ -74,14 +74,14 @@ class EsportsData:
         return self._players.get("players", lambda: read_players(self.output / "players"), _AGE_SECONDS)
 
     def course(self, match_id: str) -> Loaded[pd.DataFrame]:
-        """How a match went, one row a minute: `minute`, and the first team's lead in `gold` and `kills`."""
+        """The course of a match by `minute`: a row each, with the first team's lead in `gold` and `kills`."""
         return self._matches.get(
             f"course {match_id}", lambda: read_course(self.output / "matches", match_id), _AGE_SECONDS
         )
 
 
 def read_matches(dataset: Path) -> Latest:
-    """Matches of the last days, those under way from the last hours only, each in its newest state."""
+    """Read the matches of the last days, those under way of the last hours, each in its newest state."""
     # In this order a match that ends in between is seen twice, and its newer row counts.
     under_way = find_files(dataset, dict.fromkeys(("live", "unknown"), LIVE_HOURS * _HOUR))
     others = find_files(dataset, dict.fromkeys(_SETTLED, MATCH_DAYS * _DAY))
@@ -96,14 +96,14 @@ def read_matches(dataset: Path) -> Latest:
 
 
 def read_players(dataset: Path) -> Latest:
-    """Players whose profile was told in the last days, each in its newest state."""
+    """Read the players with a profile of the last days, each in its newest state."""
     files = find_files(dataset, {"*": PLAYER_DAYS * _DAY})
     rows = _latest(files, PLAYER_COLUMNS, PLAYER_DAYS * _DAY, MOST_PLAYERS)
     return Latest(rows, _moment(files.newest), files.is_whole)
 
 
 def read_course(dataset: Path, match_id: str) -> pd.DataFrame:
-    """The columns of EsportsData.course, for a match of the last hours."""
+    """Read the columns of EsportsData.course for a match of the last hours."""
     files = find_files(dataset, dict.fromkeys(("live", "unknown", "finished"), LIVE_HOURS * _HOUR))
     if not files.paths:
         return pd.DataFrame(columns=["minute", "gold", "kills"])
@@ -137,7 +137,7 @@ def _moment(seconds: float | None) -> datetime | None:
 
 
 def _explain(error: Exception) -> str:
-    """One sentence with the remedy; the details go to the log."""
+    """Returns a sentence with the remedy for `error`; logs the details."""
     logger.warning(f"The dashboard could not read the esports datasets: {str(error)[:500]}")
     if isinstance(error, duckdb.InterruptException):
         return "Reading the Parquet took too long: run python main.py esports compact, it merges small files."

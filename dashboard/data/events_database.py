@@ -39,7 +39,7 @@ def reading(dsn: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 def explain(error: Exception) -> str:
-    """One sentence with the remedy; the details go to the log, because an address may hold secrets."""
+    """Returns a sentence with the remedy for `error`; logs the details, as an address may hold secrets."""
     if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
         # Its text quotes the address.
         return "POSTGRES_DSN is not a usable PostgreSQL address."

@@ -23,7 +23,7 @@ class ServiceMetrics:
 
 
 def read_metrics(folder: Path) -> ServiceMetrics | None:
-    """None when there is no file yet. Raises OSError, or ValueError when it is not in Prometheus' format."""
+    """Read the file in `folder`; None while there is none. Raises OSError, ValueError for a wrong form."""
     path = folder / FILE_NAME
     if not path.is_file():
         return None

@@ -45,7 +45,7 @@ class Files:
 
 
 def find_files(dataset: Path, seconds: Mapping[str, float], limit: int = MAX_FILES) -> Files:
-    """The files of `status=…` folders that were written at most `seconds[…]` before the newest batch.
+    """Find the files of `status=…` folders that were written at most `seconds[…]` before the newest batch.
 
     The link to the newest generation is followed once, here: what is read afterwards does not change when the
     dataset is compacted meanwhile. Rows of a file are never newer than the file.
@@ -69,7 +69,7 @@ def find_files(dataset: Path, seconds: Mapping[str, float], limit: int = MAX_FIL
 
 
 def read(files: Files, query: str, parameters: Mapping[str, Any]) -> pd.DataFrame:
-    """What `query` makes of the table `rows`: all columns of all `files`, those of the path as text.
+    """Run `query` on the table `rows`: all columns of all `files`, those of the path as text.
 
     A file that lacks a column has nulls there. Raises duckdb.Error or OSError.
     """

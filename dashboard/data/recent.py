@@ -1,4 +1,4 @@
-"""What the newest analytics tell about everybody, from two bounded reads of one index.
+"""Reads the newest analytics of all users, by two bounded reads of one index.
 
 The collection may hold millions of documents, and a standalone installation has only two indexes on it:
 the unique key {userId, timeRange, metricType} and the TTL index {expiresAt}. None leads to "the latest" or
@@ -102,7 +102,7 @@ class Recent:
 
 
 def read_recent(collection: AnalyticsCollection) -> Recent:
-    """One snapshot; raises pymongo's errors."""
+    """Read one snapshot. Raises pymongo's errors."""
     with bounded(collection):
         now = server_now(collection)
         documents = collection.estimated_document_count()

@@ -1,4 +1,4 @@
-"""What was read last, kept for as long as reading again fails: a page shows old figures with their age."""
+"""Keeps the last values while reading them again fails, so that a page shows old figures with their age."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 # Bounds the memory of a dashboard that shows one user after the other for months.
 _MAX_ENTRIES = 200
-# A server that is away costs its time-out once in so many seconds, not once for each part of each page.
+# A server that is away costs its time-out once in this span of seconds, not once for each part of each page.
 _RETRY_AFTER_SECONDS = 5.0
 
 

@@ -1,4 +1,4 @@
-"""What the e-commerce page shows, from a few reads of PostgreSQL, each bounded by a span of time.
+"""Reads the figures of the e-commerce page from PostgreSQL, each bounded by a span of time.
 
 Batches come from the ledger by its index on `committed_at`, events by the index on `event_timestamp`; a read
 costs what its span holds, and the connection ends one that takes too long.
@@ -59,7 +59,7 @@ CATEGORY_COLUMNS: Final = ("category", "views", "purchases", "revenue")
 
 @dataclass(frozen=True)
 class Funnel:
-    """How many users of the span did anything, viewed, and bought after their first view."""
+    """The numbers of users of the span who did anything, viewed, and bought after their first view."""
 
     users: int
     viewers: int
@@ -85,7 +85,7 @@ class Shop:
 
 
 def read_shop(connection: psycopg.Connection[Any], span: timedelta) -> Shop | None:
-    """None before the pipeline's first batch. Raises psycopg's errors."""
+    """Read the figures of `span`; None before the pipeline's first batch. Raises psycopg's errors."""
     if connection.execute("SELECT to_regclass('user_event_batches')").fetchone() == (None,):
         return None
     figures = read_figures(connection, FIGURES_WINDOW)
@@ -122,7 +122,7 @@ class ShopData:
         self._memory = make_memory(explain, FAULTS)
 
     def shop(self, span: timedelta) -> Loaded[Shop | None]:
-        """The state of the shop; its value is None before the pipeline's first batch."""
+        """The figures of the last `span`; the value is None before the pipeline's first batch."""
 
         def read() -> Shop | None:
             with reading(self._dsn) as connection:

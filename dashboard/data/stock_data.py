@@ -1,4 +1,4 @@
-"""What the stock pages show, read from MongoDB alone: rankings by their pointers, the rest bounded."""
+"""Reads the figures of the stock pages from MongoDB alone: rankings by their pointers, the rest bounded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dashboard.data.values import amount, moment, number, text
 from settings import Settings
 from sources.stock.published_ranking import read_published
 
-# All open pages share an answer for so long.
+# All open pages share an answer for this time.
 _SECONDS: Final = 2.0
 MAX_CLIENTS: Final = 100
 MAX_FOUND: Final = 50
@@ -62,7 +62,7 @@ class PromoClient:
 
 @dataclass(frozen=True, slots=True)
 class StockItem:
-    """A product as anybody may see it: no purchase price."""
+    """A product as everyone may see it, without the purchase price."""
 
     product_id: str
     name: str
@@ -84,7 +84,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All that the Administrator's page shows; `clients` are the MAX_CLIENTS of the greatest revenue."""
+    """The figures of the Administrator's page; `clients` are the MAX_CLIENTS of the greatest revenue."""
 
     winners: list[Winner]
     winners_at: datetime | None
@@ -107,7 +107,7 @@ class StockData:
         self._memory = make_memory(_explain, (*FAULTS, UnavailableError))
 
     def standing(self) -> Loaded[Standing]:
-        """What the Administrator sees."""
+        """The figures of the Administrator's page."""
         return self._memory.get("standing", lambda: _read_standing(self._database), _SECONDS)
 
     def search(self, words: str) -> Loaded[list[StockItem]]:

@@ -24,7 +24,7 @@ ROLLING_DAYS: Final = (7, 30)
 
 @dataclass(frozen=True)
 class Result:
-    """What the service computed for one metric and range; missing or unusable numbers are None.
+    """The result of one metric and range; missing or unusable numbers are None.
 
     `history` is a series of values by day (midnight, without a zone), the oldest first.
     """

@@ -1,4 +1,4 @@
-"""Stored values as the types that the pages work with; what is of another type counts as missing.
+"""Reads stored values as the types that the pages work with; a value of another type counts as missing.
 
 The collection may hold documents of other programs, and one of them must not take a page down.
 """
@@ -16,21 +16,21 @@ _MAX_TEXT = 500
 
 
 def number(value: Any) -> float | None:
-    """A finite number as float, else None."""
+    """Returns `value` as float where it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
 
 
 def moment(value: Any) -> datetime | None:
-    """A date as aware UTC, else None (also for dates beyond Python's years)."""
+    """Returns `value` as aware UTC where it is a date, else None (also for dates beyond Python's years)."""
     if not isinstance(value, datetime):
         return None
     return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
 
 
 def amount(value: Any) -> Decimal | None:
-    """Money as a finite decimal, else None."""
+    """Returns `value` as a decimal where it is a finite amount, else None."""
     if isinstance(value, Decimal128):
         value = value.to_decimal()
     elif isinstance(value, int) and not isinstance(value, bool):
@@ -39,5 +39,5 @@ def amount(value: Any) -> Decimal | None:
 
 
 def text(value: Any) -> str:
-    """Anything as text of at most 500 characters; None is empty."""
+    """Returns `value`, of whatever type, as text of at most 500 characters; None is empty."""
     return "" if value is None else str(value)[:_MAX_TEXT]

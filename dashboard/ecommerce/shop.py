@@ -18,7 +18,7 @@ _SPANS = {
     "Last 6 hours": timedelta(hours=6),
     "Last 24 hours": timedelta(hours=24),
 }
-# Whatever a file says a category is called.
+# The name of a category may be any text of a file.
 _NAME = 60
 _OUTCOMES = {"inserted": "inserted", "duplicates": "duplicates", "rejected": "rejected"}
 _LATENCIES = {"latency_avg": "average", "latency_max": "greatest"}
@@ -201,7 +201,7 @@ def _range(steps: pd.DataFrame) -> str:
 
 
 def _readable(steps: pd.DataFrame, names: dict[str, str], digits: int) -> pd.DataFrame:
-    """The steps as a table, the newest first."""
+    """Make a table of `steps`, the newest first."""
     newest_first = steps.iloc[::-1]
     columns = {"From": [utc(moment) for moment in newest_first["time"]]}
     for column, shown in names.items():

@@ -19,7 +19,7 @@ _COLOR = alt.Color(
 
 
 def leads(frame: pd.DataFrame, what: str) -> alt.Chart:
-    """A bar for each match of `frame`: `match`, `lead` of the first team, `leader`; `what` names the axis."""
+    """Draw a bar for each match of `frame`: `match`, first team's `lead`, `leader`; `what` names the axis."""
     labels = alt.Axis(title=None, labelLimit=190, labelOverlap=False, ticks=False, domain=False)
     chart: alt.Chart = (
         alt.Chart(frame, height=len(frame) * 34 + 110)
@@ -38,7 +38,7 @@ def leads(frame: pd.DataFrame, what: str) -> alt.Chart:
 
 
 def course(frame: pd.DataFrame, what: str) -> alt.LayerChart:
-    """A line of `lead` over `minute`, with the zero that divides the two teams."""
+    """Draw the line of `lead` over `minute`, with the zero that divides the teams; `what` names the axis."""
     line = (
         alt.Chart(frame)
         .mark_line(strokeWidth=2.5, color=BLUE, point=alt.OverlayMarkDef(color=BLUE, size=30))

@@ -98,7 +98,7 @@ def _leads(shown: pd.DataFrame, name: str) -> None:
 
 
 def _unique(names: list[str], ids: pd.Series[str]) -> list[str]:
-    """The names, with the end of the id where two matches have the same."""
+    """Returns `names`, each with the end of its id where two matches have the same name."""
     return [
         name if names.count(name) == 1 else f"…{key[-6:]}, {name}"
         for name, key in zip(names, ids, strict=True)
@@ -169,7 +169,7 @@ def win_rates(finished: pd.DataFrame) -> pd.DataFrame:
         )
         for side in (1, 2)
     ]
-    # A match without a winner tells nothing of who wins.
+    # A match without a winner says nothing about win rates.
     both = pd.concat([side[finished["winner_id"].notna()] for side in sides]).dropna(subset=["id"])
     grouped = both.groupby("id").agg(team=("team", "first"), games=("won", "size"), wins=("won", "sum"))
     grouped["rate"] = grouped["wins"] / grouped["games"]

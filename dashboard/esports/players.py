@@ -1,4 +1,4 @@
-"""Players: everybody's newest profile, with search."""
+"""Players: the newest profile of each, with search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Anomalies: the unusual values of everybody, the newest first."""
+"""Anomalies: the unusual values of all users, the newest first."""
 
 from __future__ import annotations
 

@@ -15,14 +15,14 @@ _OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 
 
 def user_link(user: str) -> str:
-    """The end of an id as a link to the user's page; what is no ObjectId as it is, without a link."""
+    """Returns the end of the id as a link to the user's page; an id that is no ObjectId without a link."""
     if not _OBJECT_ID.fullmatch(user):
         return user
     return Markdown(f"[…\u2060{user[-6:]}](user?user={quote(user)})")
 
 
 def anomaly_table(anomalies: pd.DataFrame, title: str) -> None:
-    """Rows of data.recent's `anomalies`, in their order."""
+    """Draw rows of data.recent's `anomalies`, in their order."""
     columns = {
         "Day": [day_text(day) for day in anomalies["day"]],
         "Severity": [SEVERITIES.get(severity, severity) for severity in anomalies["severity"]],
@@ -39,7 +39,7 @@ def anomaly_table(anomalies: pd.DataFrame, title: str) -> None:
 
 
 def anomaly_chart(anomalies: pd.DataFrame) -> None:
-    """How many a day, by severity."""
+    """Draw the number of `anomalies` of each day, by severity."""
     counts = anomalies.groupby(["day", "severity"]).size().rename("count").reset_index()
     totals = anomalies["severity"].value_counts()
     parts = ", ".join(f"{totals.get(severity, 0)} {severity}" for severity in SEVERITIES)
@@ -49,7 +49,7 @@ def anomaly_chart(anomalies: pd.DataFrame) -> None:
 
 
 def batch_table(batches: pd.DataFrame, title: str) -> None:
-    """Rows of data.batch_logs' `batches`, in their order."""
+    """Draw rows of data.batch_logs' `batches`, in their order."""
     columns = {
         "Ended (UTC)": [short_time(end) for end in batches["end"]],
         "Status": [STATUSES.get(status, status) for status in batches["status"]],

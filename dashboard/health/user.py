@@ -53,7 +53,7 @@ def render(data: HealthData) -> None:
 
 
 def _choose(recent: Recent | None) -> str | None:
-    """The id in the address, one typed in, or one of those calculated last."""
+    """Let a person choose a user: the id in the address, one typed in, or one of those calculated last."""
     chosen = st.selectbox(
         "User id: choose one of those calculated last, or type any other",
         recent.users()[:_OFFERED_USERS] if recent else [],

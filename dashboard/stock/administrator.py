@@ -144,7 +144,7 @@ def _clients(clients: Sequence[PromoClient]) -> None:
 
 
 def _label(name: str, key: str) -> str:
-    """Short, and no two of them alike."""
+    """Returns a short label for a bar; `key` in it keeps two products or clients apart."""
     shown = printable(name)[:_LABEL]
     return f"{shown} ({printable(key)[:_LABEL]})" if shown else printable(key)[:_LABEL]
 

@@ -1,4 +1,4 @@
-"""What the accountant's forms share: fields of one filling, saved once whatever is clicked twice.
+"""Parts of the accountant's forms: the fields of one filling are saved once, whatever is clicked twice.
 
 The fields of each filling have names of their own. A click that comes twice finds the next filling begun.
 """
@@ -30,7 +30,7 @@ class Filling:
         return f"{self._name}_{self._number}_{field}"
 
     def text(self, field: str) -> str:
-        """What was typed into a field."""
+        """The text that was typed into `field`."""
         return str(st.session_state.get(self.key(field)) or "")
 
     @property
@@ -43,11 +43,11 @@ class Filling:
         st.session_state[f"{self._name}_filling"] = self._number + 1
 
     def tell(self, kind: str, text: str) -> None:
-        """What people read above the form from now on: `kind` is error or success."""
+        """Show `text` above the form from now on; `kind` is error or success."""
         st.session_state[f"{self._name}_told"] = (kind, text)
 
     def show_told(self) -> None:
-        """Draw what was told last."""
+        """Draw the last text of `tell`."""
         kind, text = st.session_state.get(f"{self._name}_told", ("", ""))
         if kind:
             {"error": st.error, "success": st.success}[kind](text, icon=_ICONS[kind])

@@ -1,4 +1,4 @@
-"""What waits for Kafka, what was sent, what Kafka refused; and sending again."""
+"""Shows the outbox: waiting, sent and refused events; lets them be sent again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def summary(outbox: Outbox) -> None:
 
 
 def render(outbox: Outbox) -> None:
-    """Draw the newest rows and what can be done."""
+    """Draw the newest rows and the buttons for them."""
     _newest(outbox)
     told = st.session_state.get(_TOLD)
     if told:

@@ -93,7 +93,7 @@ def _render(books: Books, kind: _Kind, filling: Filling, known: Mapping[str, Map
 
 
 def _offer(filling: Filling, kind: _Kind, known: Mapping[str, Mapping[str, str]]) -> None:
-    """Fetch one that is there into the form."""
+    """Offer the `known` records, and fetch a chosen one into the form."""
     chosen = filling.key("known")
     st.selectbox(
         f"Change a {kind.name} that is there (empty: a new one)",

@@ -24,7 +24,7 @@ _LABELS: Final = {
     "product_id": "Product",
     "quantity": "Quantity",
 }
-# No digits and letters that are mistaken for one another.
+# Without digits and letters that are mistaken for one another.
 _ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
@@ -117,7 +117,7 @@ def _change_rows(filling: Filling, change: int) -> None:
 
 
 def _typed(filling: Filling) -> list[tuple[str, str]]:
-    """Product and quantity of each item; rows that were left empty are none."""
+    """Returns product and quantity of each item; leaves out rows that are empty."""
     found = [(filling.text(f"product_{row}"), filling.text(f"quantity_{row}")) for row in _rows(filling)]
     return [item for item in found if any(text.strip() for text in item)]
 

@@ -1,4 +1,4 @@
-"""What the e-commerce pipeline measures beside its batches: how old events are when they are inserted."""
+"""Metrics of the e-commerce pipeline beside its batches: how old events are when they are inserted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class EventLatency:
     """Fills metrics of `metrics`, which writes them with the batch that follows."""
 
     def __init__(self, metrics: Metrics, bounds: Sequence[float]) -> None:
-        """`bounds` are the upper bounds in seconds of what `observe` gets."""
+        """Make the metrics; `bounds` are the upper bounds in seconds of the buckets of `observe`."""
         self._registry = metrics.registry
         text = "Seconds from an event's timestamp to its insertion"
         self._latency = self._registry.histogram("event_latency_seconds", text, bounds)

@@ -1,4 +1,4 @@
-"""What is measured of the data itself, once in a while: unseen documents, and source against results."""
+"""Metrics of the data itself, measured once in a while: unseen documents, and source against results."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class AuditMetrics:
 
     @property
     def last(self) -> float:
-        """When the last audit was, also an earlier process's, in seconds since 1970; 0 before the first."""
+        """The time of the last audit, of whichever process, in seconds since 1970; 0 before the first."""
         return self._registry.value(self._compared)
 
     def unseen(self, kind: str, count: int) -> None:
-        """Documents of one kind of the census."""
+        """Set the number of documents of one `kind` of the census."""
         self._unseen.labels(kind).set(count)
 
     def reconciled(
         self, users: Mapping[str, int], drift: Mapping[str, int], days: Mapping[str, int], now: datetime
     ) -> None:
-        """What a comparison found; `users` and `days` by side (source, analytics), `drift` by kind."""
+        """Take a comparison's findings; `users` and `days` by side (source, analytics), `drift` by kind."""
         for gauge, values in ((self._users, users), (self._drift, drift), (self._days, days)):
             for label, value in values.items():
                 gauge.labels(label).set(value)

@@ -1,4 +1,4 @@
-"""What is measured about the events to the backend."""
+"""Metrics of the notices to the backend."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class EventMetrics:
         self._waiting = registry.gauge("backend_users_waiting", text)
 
     def count(self, outcome: str, amount: int, notified: int) -> None:
-        """Count `amount` events of one outcome that reached `notified` connections."""
+        """Count `amount` notices of one `outcome` that reached `notified` connections."""
         self._registry.count(self._events, outcome, amount)
         self._notified.inc(notified)
 
     def show(self, waiting: int, circuit_open: bool) -> None:
-        """The present state."""
+        """Set how many users wait, and whether the circuit to the backend is open."""
         self._waiting.set(waiting)
         self._open.set(int(circuit_open))

@@ -24,12 +24,12 @@ class IndexMetrics:
             self._made.labels(name)
 
     def missing(self, names: Collection[str]) -> None:
-        """What is missing now; names as in INDEXES."""
+        """Set which indexes are missing now; `names` as in INDEXES."""
         for name in INDEXES:
             self._missing.labels(name).set(int(name in names))
 
     def made(self, names: Collection[str]) -> None:
-        """What was made again."""
+        """Count the indexes `names` as made again."""
         for name in names:
             self._made.labels(name).inc()
 

@@ -1,4 +1,4 @@
-"""What a pipeline that polls MongoDB measures beside its batches: lag, late commits, backlog, the cursor."""
+"""Metrics of a pipeline that polls MongoDB, beside its batches: lag, late commits, backlog, the cursor."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class PollMetrics:
             self._recoveries.labels(origin)
 
     def observe(self, report: BatchReport) -> None:
-        """Take what a batch found; to be called before `Metrics.observe`, which writes it."""
+        """Take the figures of a batch; call it before `Metrics.observe`, which writes them."""
         self._stale_users.set(report.users)
         self._unknown_sources.inc(
             sum(count for reason, count in report.left_out_by_reason.items() if is_unknown_source(reason))
@@ -69,17 +69,17 @@ class PollMetrics:
         self._refresh(report.end_time)
 
     def idle(self, now: datetime) -> None:
-        """Nothing waits at the server's `now`; to be called before `Metrics.idle`."""
+        """Note that nothing waits at the server's `now`; call it before `Metrics.idle`."""
         self._backlog.set(0)
         self._refresh(now)
 
     def ahead(self, documents: int, seconds: float) -> None:
-        """How many documents wait for their time, and for how many seconds the farthest."""
+        """Set how many documents wait for their time, and how many `seconds` ahead the farthest is."""
         self._ahead.set(documents)
         self._ahead_seconds.set(round(seconds, 3))
 
     def recovered(self, origin: str) -> None:
-        """An unreadable cursor was replaced by the `previous` generation or the `default`."""
+        """Count an unreadable cursor that `origin` replaced: the `previous` generation or the `default`."""
         self._recoveries.labels(origin).inc()
 
     def _refresh(self, now: datetime) -> None:

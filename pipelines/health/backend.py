@@ -19,7 +19,7 @@ from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient
 from sinks.health.backend_events import MAX_WAITING_USERS, BackendEvents
 from sinks.health.circuit_breaker import CircuitBreaker
 
-# How long the end of a run may wait for events: a stream was asked to stop, nobody hurries a one-shot run.
+# The end of a run waits at most this long for notices: a stream was asked to stop, a one-shot run has time.
 STREAM_FLUSH_SECONDS = 5.0
 ONE_SHOT_FLUSH_SECONDS = 30.0
 
@@ -36,7 +36,7 @@ _WARNINGS = {
     "database_error": "Analytics could not be read for an event",
     "queue_full": f"More than {MAX_WAITING_USERS} users wait for their events: the oldest are dropped",
 }
-# These are about single events: told once a run. The others are told again after events got through.
+# These concern single notices and are logged once a run; the others again after notices got through.
 _ONCE = {"bad_request", "not_encodable", "database_error"}
 
 logger = get_logger(__name__)
@@ -62,7 +62,7 @@ class Backend:
             self._events.start()
 
     def publish(self, users: Sequence[ObjectId], calculated_at: datetime) -> None:
-        """Tell of what was just written for `users`; returns at once, never raises."""
+        """Queue a notice for each of `users`, with analytics of `calculated_at`; never waits or raises."""
         if self._events is not None:
             self._events.publish(users, calculated_at)
 
@@ -73,7 +73,7 @@ class Backend:
             self._metrics.write()
 
     def status(self) -> dict[str, Any]:
-        """What `/health/detailed` shows."""
+        """The fields that `/health/detailed` shows."""
         if self._events is None:
             return {"enabled": False}
         return {
@@ -85,7 +85,7 @@ class Backend:
         }
 
     def summary(self) -> str | None:
-        """One line for the end of a session; None when there is nothing to tell."""
+        """One line for the end of a session; None without notices."""
         if not self._counts:
             return None
         counted = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self._counts.items()))

@@ -50,7 +50,7 @@ class HealthBatch:
         whole_from_users: int | None = None,
         superseded: Superseded | None = None,
     ) -> None:
-        """`users_per_piece` users are recomputed at once, or from `whole_from_users` all of a page.
+        """Recompute `users_per_piece` users at a time; a page of at least `whole_from_users` is one piece.
 
         `recompute` fills `superseded` with the documents that lost their day.
         """
@@ -67,7 +67,7 @@ class HealthBatch:
         self._overlap = timedelta(seconds=overlap_seconds)
         self._users_per_piece = users_per_piece
         self._whole_from_users = whole_from_users
-        # In this drain, by the 12 bytes of their ids: a backlog has everybody in it.
+        # The users of this drain, by the 12 bytes of their ids: a backlog names all of them.
         self._recomputed: set[bytes] = set()
         self._began: datetime | None = None
         self._known: CursorState | None = None
@@ -77,10 +77,10 @@ class HealthBatch:
     def drain(self, stop: StopFlag, since: datetime | None = None) -> datetime | None:
         """Process everything changed up to the server's now, and return that moment.
 
-        None when a piece failed (it is tried again next time); also a dead letter that cannot be stored, or
-        servers that stay away, is reported like any failed batch. `since` replaces the cursor for this pass
-        and leaves it alone. Raises AccessDeniedError or AlreadyRunningError, after the report: another try
-        would only repeat the refusal.
+        Returns None when a piece failed; it is tried again next time. A dead letter that cannot be stored,
+        and servers that stay away, are reported like any failed batch. `since` replaces the cursor for this
+        pass and leaves it alone. Raises AccessDeniedError or AlreadyRunningError, after the report: another
+        try would only repeat the refusal.
         """
         self._current = None
         self._recomputed, self._began = set(), None
@@ -227,7 +227,7 @@ class HealthBatch:
         return mark
 
     def _time_of_report(self) -> datetime:
-        """The piece is done: its report must not fail because the server is asked for the time."""
+        """Returns the time for the report of a piece that is done, which must not fail for want of it."""
         try:
             return self._clock.now()
         except Exception:  # noqa: BLE001 - as above; the next drain meets whatever it is

@@ -86,7 +86,10 @@ class LetterRetry:
         return RetryOutcome(outcome.resolved + tried.resolved, outcome.kept + tried.kept)
 
     def _fails_alone(self, letter: Letter) -> bool:
-        """Recompute the user whom `letter` sets aside; the attempt is counted before, it may be the last."""
+        """Recompute the user whom `letter` sets aside; returns whether the letter has to stay.
+
+        The attempt is counted before, since it may kill the process.
+        """
         count_attempt(self._letters, letter, self._clock.now())
         batch_id = self._next_batch_id()
         try:
@@ -100,7 +103,7 @@ class LetterRetry:
         return self._may_be_elsewhere(letter)
 
     def _mended(self, letters: Sequence[Letter]) -> set[str]:
-        """Recompute the letters' users; the ids of those letters whose reason is gone."""
+        """Recompute the users of `letters`; returns the ids of those whose reason is gone."""
         users = sorted({user for letter in letters if (user := _user(letter)) is not None})
         failed: set[tuple[Any, ...]] = set()
         if users:
@@ -133,7 +136,7 @@ class LetterRetry:
 
 
 def _pieces(letters: Sequence[Letter]) -> list[list[Letter]]:
-    """Letters of at most _USERS_PER_PIECE users each, all letters of one user in the same piece."""
+    """Cut `letters` into pieces of at most _USERS_PER_PIECE users; all letters of a user are in one."""
     of_users: dict[ObjectId | None, list[Letter]] = {}
     for letter in letters:
         of_users.setdefault(_user(letter), []).append(letter)

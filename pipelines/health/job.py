@@ -225,7 +225,7 @@ def assemble(
         superseded=superseded,
     )
     retry = LetterRetry(letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes)
-    # Without events: everybody's analytics at once are no news.
+    # Without notices: the analytics of all users at once are no news.
     progress = PassProgress(cursor, partial(piece_size, settings, from_users), settings.full_users_per_second)
     everybody = isolated(recompute_of())
     full = FullPass(source, target, everybody, letters, clock, batch.next_batch_id, on_report, progress)

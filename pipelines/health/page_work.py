@@ -1,4 +1,4 @@
-"""One page of changes while it is worked on, and what is told of it afterwards."""
+"""One page of changes while it is worked on, and its report afterwards."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _REASONS = 20
 
 @dataclass
 class Piece:
-    """What is known so far. Of the page's `records` those that count are in `counted`, until `settle`.
+    """A page in work: `counted` has those of its `records` that count, until `settle`.
 
-    The others have met their end when they were judged.
+    The others met their end when they were judged.
     """
 
     batch_id: str
@@ -42,9 +42,9 @@ class Piece:
     waiting: int | None = None
 
     def report(self, end: datetime, failure: str | None = None) -> BatchReport:
-        """The piece as logs and metrics tell it; `failure` says why it comes again.
+        """Make the report of the page at `end`; `failure` says why it comes again.
 
-        A piece that comes again counts no documents: each counts once.
+        A page that comes again counts no documents: each counts once.
         """
         report = BatchReport(
             batch_id=self.batch_id,
@@ -86,7 +86,7 @@ class Piece:
             self.left_out[checked.left_out if room else "source:(others)"] += 1
 
     def settle(self, set_aside: set[ObjectId], superseded: Superseded) -> None:
-        """What counts is written, unless its user was set aside (then refused), or it lost its day."""
+        """Note the ends of documents that count: refused in `set_aside`, else superseded, else written."""
         for document in self.counted:
             if document["userId"] in set_aside:
                 self.of_set_aside += 1

@@ -15,7 +15,7 @@ from sources.mongo_client import MonotonicClock, ServerClock, connect, hosts_of,
 
 
 def open_database(settings: Settings) -> tuple[Any, MonotonicClock]:
-    """The database and the server's clock, asked once: pymongo's errors pass when nobody answers."""
+    """Open the database and the server's clock, and ask that once. pymongo's errors pass."""
     client = _connect(settings)
     clock = MonotonicClock(ServerClock(client))
     clock.now()

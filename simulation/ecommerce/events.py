@@ -41,7 +41,7 @@ _EDITIONS = ("Classic", "Plus")
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One thing that can be looked at or bought; `base_price` in the shop's currency."""
+    """A product that can be viewed or bought; `base_price` is in the storefront's currency."""
 
     id: str
     name: str
@@ -166,7 +166,7 @@ def main(
 
 
 def _stepping(start: datetime, interval: float) -> Callable[[], datetime]:
-    """A clock that goes on by `interval` seconds each time it is read."""
+    """Returns a clock that goes on by `interval` seconds each time it is read."""
     moments = iter(range(1_000_000_000))
     aware = start.replace(tzinfo=timezone.utc)
     return lambda: aware + timedelta(seconds=next(moments) * interval)

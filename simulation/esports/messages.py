@@ -87,7 +87,7 @@ def main(
         datetime | None, typer.Option(help="Begin at that time (UTC): with a seed, the same messages.")
     ] = None,
 ) -> None:
-    """Tell of invented matches and players until Ctrl+C or SIGTERM; the update under way is finished."""
+    """Send invented matches and players until Ctrl+C or SIGTERM; the update under way is finished."""
     stop = threading.Event()
 
     def end(_number: int, _frame: Any) -> None:

@@ -40,7 +40,7 @@ class Averages:
 
 @dataclass(slots=True)
 class Player:
-    """Somebody with a history; without a `team` no longer active."""
+    """A player with a history; one without a `team` is no longer active."""
 
     id: str
     nickname: str
@@ -57,7 +57,7 @@ class Player:
     def play(
         self, own: Score, other: Score, won: bool, minutes: float, ended: datetime, rng: random.Random
     ) -> None:
-        """Count a match of so many minutes in which the own side had `own`."""
+        """Count a match of `minutes` in which the own side had the score `own`, the other side `other`."""
         role = self.role or "mid"
         self.wins += won
         self.losses += not won
@@ -108,7 +108,7 @@ class Player:
 
 
 def draw_player(number: int, role: str | None, team: Team | None, rng: random.Random) -> Player:
-    """Somebody with some hundred games behind them."""
+    """Invent a player with some hundred games behind them."""
     games = rng.randrange(40, 400)
     strength = team.strength if team else 1.0
     wins = round(games * min(max(rng.gauss(0.5 * strength, 0.06), 0.2), 0.8))

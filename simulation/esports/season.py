@@ -17,7 +17,7 @@ Topic = Literal["matches", "players"]
 _PLACES: Final = ("Lisbon", "Oslo", "Seoul", "Austin", "Kraków", "Lyon", "Hanoi", "Recife", "İzmir", "Graz")
 _ANIMALS: Final = ("Foxes", "Herons", "Otters", "Wolves", "Ravens")
 _TOURNAMENTS: Final = (("T_SPRING", "Spring League"), ("T_CUP", "City Cup"), ("T_OPEN", "Open Qualifier"))
-# Series of so many games; who wins more than half of them wins it.
+# The possible lengths of a series in games; the team that wins more than half of them wins it.
 _LENGTHS: Final = (1, 3, 5)
 _RETIRED: Final = 8
 _LONGEST_BREAK_SECONDS: Final = 900
@@ -51,7 +51,7 @@ class Season:
         self._rng = random.Random(seed)
         self._malformed = malformed
         self._matches = 0
-        # Enough that somebody is always free.
+        # Enough that a team is always free.
         self.teams = [self._team(number) for number in range(2 * series + 2)]
         self.players = list(self._draw_players())
         self._is_first = True

@@ -107,7 +107,7 @@ class Population:
         }
 
     def _spoil(self, documents: list[dict[str, Any]]) -> None:
-        """A bad value in a few documents, each of another kind."""
+        """Put a bad value, each of another kind, into a few of `documents`."""
         for document, value in zip(self._rng.sample(documents, len(_BAD_VALUES)), _BAD_VALUES, strict=True):
             document["metrics"]["steps"] = value
 

@@ -40,7 +40,7 @@ class Event:
 
 
 class Shop:
-    """A catalogue, its clients, and what they buy; the same seed makes the same shop."""
+    """Invents a catalogue, clients and their purchases; the same seed makes the same shop."""
 
     def __init__(self, seed: int, products: int = 40, clients: int = 25) -> None:
         self._random = random.Random(seed)

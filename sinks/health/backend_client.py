@@ -109,14 +109,14 @@ class BackendClient:
         raise EventError(_REASONS.get(answer.status_code, "unexpected_answer"))
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """As `auth`, because requests replaces a plain header by what ~/.netrc has for the host."""
+        """Set the token as `auth`: requests would replace a plain header by the host's entry in ~/.netrc."""
         request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
         request.headers["Content-Type"] = "application/json"
         return request
 
 
 def emit_url(address: str) -> str:
-    """Where events go; `address` is BACKEND_API_URL with or without `/api` at its end."""
+    """The address of events below `address`, which is BACKEND_API_URL with or without `/api` at its end."""
     base = address.rstrip("/")
     return f"{base if base.endswith('/api') else base + '/api'}/events/emit"
 
@@ -126,7 +126,7 @@ def _is_retried(error: BaseException) -> bool:
 
 
 def _notified(answer: requests.Response) -> int:
-    """The event was taken whatever the answer says, so an odd one counts as nobody."""
+    """The connections that `answer` counts; 0 for an odd answer, since the event was taken all the same."""
     try:
         content: Any = answer.json()
     except ValueError:

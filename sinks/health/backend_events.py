@@ -66,7 +66,7 @@ class BackendEvents:
         self._thread.start()
 
     def publish(self, users: Sequence[ObjectId], calculated_at: datetime) -> None:
-        """Let `users` be told of the analytics calculated at that moment; returns at once, never raises."""
+        """Queue a notice for each of `users`, with analytics of `calculated_at`; never waits or raises."""
         with self._changed:
             for user in users:
                 self._waiting[user] = calculated_at
@@ -79,7 +79,7 @@ class BackendEvents:
 
     @property
     def waiting(self) -> int:
-        """Users who were not told yet."""
+        """The number of users whose notice was not sent yet."""
         return len(self._waiting)
 
     def close(self, seconds: float) -> None:
@@ -109,17 +109,17 @@ class BackendEvents:
             self._rest(started)
 
     def _next(self) -> tuple[ObjectId, datetime] | None:
-        """The user who waited longest, once the backend may be asked; None at the end."""
+        """Returns the user who waited longest, once the backend may be asked; None at the end."""
         with self._changed:
             while not self._waiting or self._breaker.wait_seconds() > 0:
-                # At the end nobody waits for a backend that is away.
+                # The end of the process does not wait for a backend that is away.
                 if self._closing.is_set():
                     return None
                 self._changed.wait(self._breaker.wait_seconds() or None)
             return None if self._give_up.is_set() else self._waiting.popitem(last=False)
 
     def _tell(self, user: ObjectId, calculated_at: datetime) -> None:
-        """Send what is stored for `user`; whatever happens is an outcome, never an error."""
+        """Send what is stored for `user`; count every failure as an outcome and never raise."""
         try:
             documents = self._stored(user, calculated_at)
             bodies = batch_updates(user, documents, calculated_at, datetime.now(timezone.utc))
@@ -156,5 +156,5 @@ class BackendEvents:
                 self._rest(started)
 
     def _rest(self, started: float) -> None:
-        """Keep the rate, also of reading."""
+        """Wait until the next event is due, counted from `started`: the rate holds for reading, too."""
         self._give_up.wait(max(0.0, started + self._pause - time.monotonic()))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 class CircuitBreaker:
     """Closed until `failures` in a row; then open for `open_seconds`, after which one probe decides.
 
-    For one calling thread; others may read `is_open`.
+    Only one thread may make calls; others may read `is_open`.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class CircuitBreaker:
         return self._probe_at is not None
 
     def wait_seconds(self) -> float:
-        """How long to leave the server alone: 0 when a call is allowed, as when closed or a probe is due."""
+        """The seconds for which to leave the server alone; 0 when it is closed or a probe is due."""
         return 0.0 if self._probe_at is None else max(0.0, self._probe_at - self._monotonic())
 
     def succeeded(self) -> None:

@@ -30,7 +30,7 @@ _BUILD_SECONDS = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """The indexes that were made, and how many results went because they shared a key with a newer one."""
+    """The indexes that were made, and the number of results removed because a newer one had their key."""
 
     made: tuple[str, ...] = ()
     duplicates: int = 0
@@ -53,7 +53,7 @@ def ensure_indexes(collection: Collection[dict[str, Any]]) -> Mended:
 
 
 def missing_indexes(collection: Collection[dict[str, Any]]) -> list[str]:
-    """Which of the two `ensure_indexes` would create; pymongo's errors pass through."""
+    """Returns the names of the indexes that `ensure_indexes` would create; pymongo's errors pass through."""
     present = [(list(index["key"]), index) for index in collection.index_information().values()]
     missing = []
     if not any(key == UNIQUE_KEY and index.get("unique") for key, index in present):
@@ -64,7 +64,10 @@ def missing_indexes(collection: Collection[dict[str, Any]]) -> list[str]:
 
 
 def _create_unique(collection: Collection[dict[str, Any]]) -> int:
-    """How many duplicates had to go. Writers beside us may make new ones until the index is there."""
+    """Create the unique index; returns how many duplicates it removed for that.
+
+    Other writers may make new duplicates until the index is there.
+    """
     removed = 0
     for _ in range(_ROUNDS):
         found = _clear_or_create(collection)
@@ -78,7 +81,7 @@ def _create_unique(collection: Collection[dict[str, Any]]) -> int:
 
 
 def _clear_or_create(collection: Collection[dict[str, Any]]) -> int:
-    """How many duplicates in the way of the unique index were removed; 0 when it is there now."""
+    """Remove duplicates in the way of the unique index, or create it; returns how many were removed."""
 
     def create() -> None:
         _create(collection, UNIQUE_KEY, name=UNIQUE_NAME, unique=True)

@@ -98,7 +98,7 @@ class _Writer:
         return UpdateOne(self._filter(document), self._change(document, insert=True), upsert=True)
 
     def _update_only(self, wrong: Mapping[str, Any], document: Document) -> UpdateOne:
-        """`wrong` is what stands there by key, and may be replaced though it is later."""
+        """Update `document` without inserting it; `wrong` has by key the later dates that may be replaced."""
         date = wrong.get(key_of(document)) if wrong else None
         also = () if date is None else ({"calculatedAt": date},)
         return UpdateOne(self._filter(document, *also), self._change(document, insert=False))
@@ -114,7 +114,7 @@ class _Writer:
         return change
 
     def _send(self, documents: _Documents, operation: _Operation) -> tuple[WriteResult, list[Document]]:
-        """The counts, and the documents that a duplicate key refused."""
+        """Send `documents`; returns the counts, and the documents that a duplicate key refused."""
         total, pending = WriteResult(), list(documents)
         duplicates: list[Document] = []
         for attempt in range(_TRIES):
@@ -144,7 +144,7 @@ class _Writer:
     def _bisect(
         self, documents: _Documents, operation: _Operation, error: Exception
     ) -> tuple[WriteResult, list[Document]]:
-        """One document that cannot be encoded stops its whole bulk: halve until it stands alone."""
+        """Halve `documents` until the one that cannot be encoded, and so stops its whole bulk, is alone."""
         if len(documents) == 1:
             reason = f"cannot be encoded ({type(error).__name__})"
             return WriteResult(failed=(FailedWrite(documents[0], reason),)), []
@@ -155,7 +155,7 @@ class _Writer:
 
 
 def _examples(documents: _Documents, inserted: Mapping[int, Any]) -> dict[str, tuple[Document, ...]]:
-    """A few documents of a bulk without errors; what was not inserted was matched."""
+    """Returns a few documents of a bulk without errors; one that was not in `inserted` was updated."""
     new = tuple(documents[index] for index in list(inserted)[:EXAMPLES_EACH])
     others = (document for index, document in enumerate(documents) if index not in inserted)
     found = {"insert": new, "update": tuple(islice(others, EXAMPLES_EACH))}
@@ -165,7 +165,7 @@ def _examples(documents: _Documents, inserted: Mapping[int, Any]) -> dict[str, t
 def _sort_out(
     error: BulkWriteError, documents: _Documents
 ) -> tuple[WriteResult, list[Document], list[Document]]:
-    """The counts of a bulk with errors, the documents to send again, those refused by a duplicate key."""
+    """Returns the counts of a bulk with errors, the documents to send again, those with duplicate keys."""
     again, duplicates, failed = [], [], []
     for entry in write_errors(error):
         document = documents[entry["index"]]

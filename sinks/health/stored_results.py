@@ -21,13 +21,13 @@ from pymongo.collection import Collection
 from contracts import Clock, Document
 
 KEY = ("userId", "timeRange", "metricType")
-# The key with the date: all that is ever compared.
+# Comparisons need the key and the date alone.
 KEY_AND_DATE = dict.fromkeys((*KEY, "calculatedAt"), 1)
 _USERS_AT_ONCE = 500
 
 
 def outdated(calculated_at: datetime) -> list[dict[str, Any]]:
-    """Conditions; a stored result that meets one of them gives way to one of `calculated_at`."""
+    """Returns conditions; a stored result that meets one of them gives way to one of `calculated_at`."""
     return [{"calculatedAt": {"$lt": calculated_at}}, {"calculatedAt": {"$not": {"$type": "date"}}}]
 
 
@@ -42,7 +42,7 @@ def wrong_dates(
     calculated_at: datetime,
     clock: Clock,
 ) -> dict[str, Any]:
-    """By key the stored dates of these users' results that are wrong, as they lie after the clock's now."""
+    """Returns by key the stored dates of the users of `documents` that lie after the now of `clock`."""
     users = sorted({document["userId"] for document in documents})
     later = {"userId": {"$in": users}, "calculatedAt": {"$gt": calculated_at}}
     stored = collection.find(later, KEY_AND_DATE)
@@ -56,9 +56,9 @@ def delete_obsolete(
     kept: Sequence[Document],
     clock: Clock,
 ) -> int:
-    """Remove what `user_ids` have beside the calculation of `calculated_at` and newer ones; how much it was.
+    """Remove results of `user_ids` older than `calculated_at` or dated after now; returns how many.
 
-    `kept` could not be written, so their old version stays.
+    The documents `kept` could not be written, so their old version stays.
     """
     keep = {"$nor": [{name: document[name] for name in KEY} for document in kept]} if kept else {}
     deleted = 0
@@ -77,10 +77,9 @@ def delete_obsolete(
 def stored_of(
     collection: Collection[dict[str, Any]], user_ids: Sequence[ObjectId], calculated_at: datetime
 ) -> tuple[int, int]:
-    """How many documents of `user_ids` the calculation of `calculated_at` has inserted and updated.
+    """Returns how many documents of `user_ids` the calculation of `calculated_at` has inserted and updated.
 
-    For a write that was repeated: the second time finds its own documents, and its answers count them as
-    skipped.
+    A write that is repeated finds its own documents, so that its answers count them as skipped.
     """
     mine: dict[str, Any] = {"userId": {"$in": list(user_ids)}, "calculatedAt": calculated_at}
     inserted = collection.count_documents({**mine, "createdAt": calculated_at})
@@ -88,7 +87,7 @@ def stored_of(
 
 
 def _wrong(stored: Iterable[Document], calculated_at: datetime, clock: Clock) -> list[Document]:
-    """Those of `stored` with no date, or one after now, which is asked for here: after they were read."""
+    """Returns those of `stored` without a date or with one after now; asks `clock` after they were read."""
     later = [one for one in stored if not _is_before(one.get("calculatedAt"), calculated_at)]
     if not later:
         return []
@@ -97,7 +96,7 @@ def _wrong(stored: Iterable[Document], calculated_at: datetime, clock: Clock) ->
 
 
 def _is_before(date: Any, moment: datetime) -> bool:
-    """Whether it is a date up to `moment`; one that Python has not lies before the year 1 or after 9999."""
+    """Whether `date` is a date up to `moment`; Python lacks those before the year 1 and after 9999."""
     if isinstance(date, DatetimeMS):
         return int(date) < 0
     return isinstance(date, datetime) and date <= moment

@@ -29,7 +29,7 @@ _ROWS_AT_ONCE = 128 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """What was merged; `files_before` counts those of the merged batches only."""
+    """The numbers of a compaction; `files_before` counts only files of merged batches."""
 
     batches: int = 0
     files_before: int = 0
@@ -52,9 +52,9 @@ def compact(
 ) -> Compaction:
     """Merge the small batches of `dataset` into one; batches may be added meanwhile.
 
-    What was replaced `keep_seconds` ago, or longer, is removed: so long a reader may take.
-    Raises AlreadyRunningError when somebody else compacts it, and ServiceError when the merged files do not
-    hold the same rows; the dataset is then as it was.
+    A generation that was replaced at least `keep_seconds` ago is removed; a reader may take until then.
+    Raises AlreadyRunningError when another process compacts it, and ServiceError when the merged files do
+    not hold the same rows; the dataset is then as it was.
     """
     with dataset.compacting():
         dataset.remove_old(keep_seconds)
@@ -85,7 +85,7 @@ def compact(
 
 
 def merge_ledgers(ledgers: Iterable[Ledger]) -> Ledger:
-    """One ledger that says what all of `ledgers` say; what became of each batch is told nowhere else."""
+    """Merge `ledgers` into one ledger, without the outcomes of their batches."""
     batches: list[str] = []
     consumed, rescued = OffsetRanges(), OffsetRanges()
     for ledger in ledgers:

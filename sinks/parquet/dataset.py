@@ -23,16 +23,16 @@ from sinks.parquet.offset_ranges import OffsetRanges
 LEDGER = "_offsets.json"
 STAGING = ".staging"
 _BATCH = "batch="
-# Of Hadoop's local file system; nobody reads them once the files have been moved.
+# Hadoop's local file system writes them; no reader needs them once the files have been moved.
 _CHECKSUMS = ".*.crc"
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """What a batch used up and what became of it.
+    """The offsets that a batch used up, and its outcome.
 
     `consumed` covers every offset it read, `rescued` the records that had been dead letters. `outcome` has
-    the numbers its report needs, for the case that the process dies before the report.
+    the numbers for its report, in case the process dies before the report.
     """
 
     batches: tuple[str, ...]
@@ -41,7 +41,7 @@ class Ledger:
     outcome: Mapping[str, Any] = field(default_factory=dict)
 
     def as_bytes(self) -> bytes:
-        """The file's content."""
+        """Returns the content of the ledger's file."""
         content = {
             "version": 1,
             "batches": list(self.batches),
@@ -101,17 +101,17 @@ class ParquetDataset:
             self._learn(read_ledger(batch))
 
     def batches(self) -> Iterator[Path]:
-        """The folders of the batches that are there, and stay there also when a compaction ends meanwhile."""
+        """Returns the folders of the batches; they stay there also when a compaction ends meanwhile."""
         folder = self._generations.current()
         return (path for path in sorted(folder.glob(f"{_BATCH}*")) if path.is_dir())
 
     def find(self, batch_id: str) -> Ledger | None:
-        """The ledger of a batch that is there."""
+        """Returns the ledger of the batch `batch_id`; None when the dataset does not have it."""
         target = self._generations.current() / f"{_BATCH}{batch_id}"
         return read_ledger(target) if target.exists() else None
 
     def stage(self, batch_id: str) -> Path:
-        """An empty folder into which to write the batch; nobody reads there."""
+        """Make an empty folder for the files of the batch `batch_id`; no reader looks there."""
         folder = self.staging / f"{_BATCH}{batch_id}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -131,7 +131,7 @@ class ParquetDataset:
 
     def publish(self, batch_id: str, staged: Path, ledger: Ledger) -> None:
         """Move the batch into place. Raises OSError when it is there already."""
-        # Into the generation itself: nobody replaces it meanwhile.
+        # Into the generation itself, which is not replaced inside the block.
         with self._generations.changing():
             generation = self._generations.current()
             staged.rename(generation / f"{_BATCH}{batch_id}")

@@ -7,7 +7,7 @@
 ```
 
 Replacing a link is atomic. Whoever resolves it once (`os.path.realpath`) and reads below what comes out sees
-one generation from the first file to the last; no order of renames could promise that to somebody who walks
+one generation from the first file to the last; no order of renames could promise that to a reader who walks
 down a folder by path while it changes.
 """
 
@@ -59,18 +59,18 @@ class Generations:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Inside, the link stays where it is and nobody else adds a batch; held for moments only."""
+        """Keep the link as it is, and other processes from adding a batch, inside the block; be brief."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self._folder / ".changing.lock", mode=0o600):
             yield
 
     @contextmanager
     def compacting(self) -> Iterator[None]:
-        """Be the only one who makes a next generation. Raises AlreadyRunningError when somebody else does."""
+        """Be the only process that makes a next generation. Raises AlreadyRunningError unless it is."""
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self._folder / ".compacting.lock", timeout=0, mode=0o600):
-                # What somebody who was killed left behind.
+                # A process that was killed left it behind.
                 shutil.rmtree(self._folder / _BUILDING, ignore_errors=True)
                 yield
         except Timeout:
@@ -80,7 +80,7 @@ class Generations:
 
     @contextmanager
     def building(self) -> Iterator[Path]:
-        """While `compacting`, an empty folder to build the next generation in; gone after the block."""
+        """Make an empty folder for the next generation, while `compacting`; remove it after the block."""
         folder = self._folder / _BUILDING
         folder.mkdir()
         try:
@@ -100,7 +100,7 @@ class Generations:
         return target
 
     def remove_old(self, keep_seconds: float) -> int:
-        """Remove generations that were replaced, or never came to be used, so long ago; how many."""
+        """Remove generations replaced, or left unused, at least `keep_seconds` ago; returns how many."""
         current = self.current()
         removed = 0
         for folder in self._all():

@@ -1,4 +1,4 @@
-"""Which records of Kafka are in a dataset already: merged ranges of offsets, few however many records."""
+"""Ranges of the offsets that are in a dataset already, merged, so that they are few however many records."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class OffsetRanges:
                 self.add(key, first, after)
 
     def within(self, key: Key, first: int, after: int) -> list[Range]:
-        """What of the offsets from `first` up to, but without, `after` is in the set."""
+        """Returns the part of the set that lies from `first` up to, but without, `after`."""
         ranges = self._ranges.get(key, [])
         low = bisect_right(ranges, first, key=lambda one: one[1])
         high = bisect_left(ranges, after, key=lambda one: one[0])
@@ -50,7 +50,7 @@ class OffsetRanges:
         return ranges[-1][1] if ranges else 0
 
     def ids(self, topic: str) -> set[str]:
-        """Of all topics of that name."""
+        """Returns the ids of all topics that had the name `topic`."""
         return {topic_id for name, topic_id, _ in self._ranges if name == topic}
 
     def as_json(self) -> dict[str, Any]:

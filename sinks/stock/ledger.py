@@ -50,7 +50,7 @@ class SealedBatch:
 
 @dataclass(frozen=True, slots=True)
 class DoneBatch:
-    """A batch that was done before; `outcome` is what `close` was given."""
+    """A batch that was done before, with the `outcome` that `close` stored."""
 
     outcome: Mapping[str, Any]
     reported: bool
@@ -60,7 +60,7 @@ class DoneBatch:
 class Settled:
     """The ledger when every stored invoice is in the totals, but for those under a number of `given_up`.
 
-    `number` is the last one used; `notes` is what `note` was given.
+    `number` is the last one used; `notes` has the values of `note`.
     """
 
     number: int
@@ -69,7 +69,7 @@ class Settled:
     _last: Mapping[str, Any]
 
     def done(self, key: BatchKey) -> DoneBatch | None:
-        """What became of a batch that was done before."""
+        """Returns the batch `key` if it was done before, else None."""
         if self._is_last(key) and self._last.get("outcome") is not None:
             return DoneBatch(self._last["outcome"], self._last["reported"])
         return None
@@ -109,7 +109,7 @@ class StockLedger:
             raise StaleReadError("the ledger was made in this moment") from error
 
     def read(self) -> OpenBatch | SealedBatch | Settled:
-        """What was left open, or that nothing is: the only way to `Settled`."""
+        """Returns the batch that was left open, or `Settled` when none is: the only way to it."""
         found = self._mine()
         number, first = found["number"], found["first"]
         if not found["open"]:
@@ -136,17 +136,17 @@ class StockLedger:
         return opened
 
     def give_up(self, batch: OpenBatch) -> None:
-        """Nothing will be counted under this number."""
+        """Note that nothing will be counted under the number of `batch`."""
         change = {"$set": {"open": False}, "$addToSet": {"given_up": batch.number}}
         self._change(batch.number, {"open": True, "sealed": False}, change)
 
     def seal(self, batch: OpenBatch) -> SealedBatch:
-        """The server has confirmed all invoices under this number."""
+        """Note that the server has confirmed all invoices under the number of `batch`."""
         self._change(batch.number, {"open": True, "sealed": False}, {"$set": {"sealed": True}})
         return SealedBatch(batch.number, batch.first)
 
     def close(self, batch: SealedBatch, outcome: Mapping[str, Any] | None = None) -> None:
-        """The batch is in the totals; `outcome` is kept when with that all of it is done."""
+        """Note that `batch` is in the totals; store its `outcome` when nothing of it is left to do."""
         values = {"open": False} if outcome is None else {"open": False, "outcome": dict(outcome)}
         self._change(batch.number, {"open": True, "sealed": {"$ne": False}}, {"$set": values})
 
@@ -155,7 +155,7 @@ class StockLedger:
         self._set({"query_id": key.query_id, "batch_id": key.number}, {"reported": True})
 
     def note(self, **values: Any) -> None:
-        """Remember something across restarts."""
+        """Remember `values` across restarts, in the `notes` of `Settled`."""
         self._set({}, {f"notes.{name}": value for name, value in values.items()})
 
     def _mine(self) -> dict[str, Any]:
@@ -182,4 +182,4 @@ class StockLedger:
 
 
 class StaleReadError(Exception):
-    """What was read has changed since; the batch is tried again from what is there now."""
+    """The documents have changed since they were read; the batch is tried again from their present state."""

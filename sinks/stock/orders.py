@@ -13,9 +13,9 @@ _SECONDS = 3_600.0
 
 
 def forget_orders(database: Database[dict[str, Any]], newest_possible: str) -> int:
-    """Let any record win over those whose `order` is greater; how many there are. pymongo's errors pass.
+    """Let any record win over those with an `order` above `newest_possible`; returns how many those are.
 
-    Costs one pass over the products and clients, in the server.
+    Costs one pass over the products and clients, in the server. pymongo's errors pass.
     """
     with pymongo.timeout(_SECONDS):
         answers = [

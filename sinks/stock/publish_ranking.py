@@ -20,7 +20,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 POINTERS = "publications"
-# Readers who are slower begin again; those who do not follow the pointer see old rows for so long.
+# Readers who are slower begin again; those who do not follow the pointer see old rows until then.
 GRACE = timedelta(seconds=10)
 _MAX_RETIRED = 50
 
@@ -35,12 +35,12 @@ class Publication:
         self._swept = False
 
     def publish(self, rows: Callable[[], Iterable[Mapping[str, Any]]], now: datetime) -> bool:
-        """Let what `rows` gives take the place of what is published; False when it is the same.
+        """Publish the result of `rows` in place of the present rows; False when it is the same.
 
         Each row also gets `calculatedAt` (= `now`) and its `generation`.
         """
         pointer = self._pointers.find_one(self._key) or {}
-        # After the pointer was read: rows that are older than what it says then never take its place.
+        # After the pointer was read, so that older rows never take the place of its generation.
         documents = [dict(row) for row in rows()]
         digest = hashlib.sha256(b"".join(map(bson.encode, documents))).hexdigest()
         if pointer.get("digest") == digest:
@@ -71,7 +71,7 @@ class Publication:
     def tidy(self, now: datetime) -> None:
         """Remove rows of generations that went out of use GRACE ago, or never came into use."""
         pointer = self._pointers.find_one(self._key)
-        # What never came into use was left by an earlier process.
+        # Rows that never came into use were left by an earlier process.
         if pointer is None or (self._swept and not pointer["retired"]):
             return
         kept = [entry for entry in pointer["retired"] if entry["at"] > now - GRACE]

@@ -1,4 +1,4 @@
-"""What the rankings are made of, found by index: the best sold products, and those that may be a risk."""
+"""Finds the products for the rankings by index: the best sold ones, and those that may be a risk."""
 
 from __future__ import annotations
 

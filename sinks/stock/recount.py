@@ -1,4 +1,4 @@
-"""The totals counted anew from all invoices, and mended where they differ: nobody has to trust increments."""
+"""Counts the totals anew from all invoices and mends those that differ: increments need not be trusted."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Recount:
     _wrong: list[str] = field(default_factory=list)
 
     def run(self, mark: Callable[[str], None]) -> list[str]:
-        """Mend what is wrong; the products and clients that were, by name and number.
+        """Mend wrong totals; returns a line for each product and client that had one.
 
-        Costs one pass over all invoices, in the server. `mark` is called in between.
+        Costs one pass over all invoices, in the server. `mark` is called between products and clients.
         """
         # Far above the client's bound for a command.
         with pymongo.timeout(_SECONDS):
@@ -108,7 +108,7 @@ class Recount:
         send(collection, list(changes))
 
     def _counted(self, pipeline: list[dict[str, Any]]) -> Counter[str]:
-        """Sums over the invoices that are in the totals: what came late is counted with a number to come."""
+        """Sums over the invoices that are in the totals: late ones are counted with a number to come."""
         late = sorted(self.settled.given_up)
         matched: list[dict[str, Any]] = [{"$match": {"batch": {"$nin": late}}}] if late else []
         found = self.database[SALES].aggregate([*matched, *pipeline], allowDiskUse=True)

@@ -27,7 +27,7 @@ _NOBODY = " nobody"
 
 @dataclass(frozen=True, slots=True)
 class StoredSale:
-    """What tells an invoice that is there already from another one of the same id."""
+    """The marks by which an invoice that is there already differs from another one of the same id."""
 
     digest: str
     batch: int
@@ -35,7 +35,7 @@ class StoredSale:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What invoices add: pieces by product, cents by client."""
+    """The sums of some invoices: pieces by product, cents by client."""
 
     units: Counter[str] = field(default_factory=Counter)
     amounts: Counter[str] = field(default_factory=Counter)
@@ -48,7 +48,7 @@ class Sums:
 
 
 def digest(sale: Sale) -> str:
-    """The same for the same content, in whatever order its items stand."""
+    """Returns a hash of the content of `sale` that does not depend on the order of its items."""
     content = (sale.client_id, sale.time.isoformat(), sale.amount, sorted(_units(sale).items()))
     return hashlib.sha256(repr(content).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
@@ -65,7 +65,7 @@ class SalesStore:
         return int(found["batch"]) if found else 0
 
     def find(self, invoice_ids: Iterable[str], given_up: Container[int] = ()) -> dict[str, StoredSale]:
-        """Those of the invoices that are there.
+        """Returns by id those of the invoices that are there.
 
         Raises StaleReadError when one has a number of `given_up`: it came late and is to be counted first.
         """
@@ -78,7 +78,7 @@ class SalesStore:
         return found
 
     def insert(self, sales: Iterable[Sale], batch: int) -> Sums:
-        """Store new invoices; what they add up to, as `sums` would read it if they are all that `batch` has.
+        """Store new invoices under the number `batch`; returns their sums, as `sums` would read them.
 
         Raises StaleReadError when one is there meanwhile; the others are stored.
         """
@@ -107,7 +107,7 @@ class SalesStore:
         return True
 
     def find_late(self, given_up: Iterable[int]) -> list[str]:
-        """Some of the invoices under these numbers; empty when there are none."""
+        """Returns ids of some invoices under the numbers `given_up`; empty when there are none."""
         numbers = sorted(given_up)
         if not numbers:
             return []
@@ -122,7 +122,7 @@ class SalesStore:
             self._documents.update_many(condition, {"$set": {"batch": batch}})
 
     def sums(self, batch: int) -> Sums:
-        """What the invoices of a batch add up to."""
+        """Returns the sums of the invoices under the number `batch`."""
         found = Sums()
         for document in self._documents.find(
             {"batch": batch}, {"client_id": 1, "amount_cents": 1, "items": 1}
@@ -139,7 +139,7 @@ def pieces(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 def stale_or(error: BulkWriteError) -> Exception:
-    """StaleReadError when trying again from what is there now will do, else the error itself.
+    """Returns StaleReadError when another try from the present state will do, else `error` itself.
 
     Raises UnavailableError when writes are not confirmed.
     """

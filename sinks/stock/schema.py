@@ -1,4 +1,4 @@
-"""The indexes of the stock database. Ids are `_id`, so what must be unique is so by itself."""
+"""The indexes of the stock database. Ids are `_id`, so that MongoDB itself keeps them unique."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Products, clients and what was sold of and to each, kept up to date batch by batch.
+"""Keeps products, clients, and the sums of their sales up to date, batch by batch.
 
-Every document is changed in one piece by compare-and-set: the change applies to what was read, or to nothing.
-What is compared only ever rises, so a change that arrives late finds something else and does nothing: the
-number of the last batch in `applied`, the `order` of the newest record, and in `priced` the order of the
-record whose prices the profit was computed with. A batch that is applied again finds its number and records.
+Every document is changed in one piece by compare-and-set: the change applies to the state that was read, or
+to none. The compared fields only ever rise, so a change that arrives late finds another state and does
+nothing: the number of the last batch in `applied`, the `order` of the newest record, and in `priced` the
+order of the record whose prices gave the profit. A batch that is applied again finds its number and records.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sinks.stock.ledger import SealedBatch, StaleReadError
 from sinks.stock.sales import Sums, pieces, stale_or
 
 INVENTORY, TOTALS, CLIENTS = "inventory", "product_totals", "clients"
-# What a change of a product's total is compared by.
+# A change of a product's total applies only if these fields are as they were read.
 WATCHED = ("units", "priced", "applied")
 _AT_ONCE = 1_000
 _MAX_INT64 = 2**63 - 1
@@ -44,9 +44,9 @@ class StockFormulas:
 
 
 class Taken(NamedTuple):
-    """Records that are now stored as they came, and those that are older than the stored one.
+    """The number of records that are now stored as they came, and of those older than the stored one.
 
-    What is neither was there already.
+    Any other record was there already.
     """
 
     written: int
@@ -67,8 +67,8 @@ class StockTotals:
     ) -> tuple[Taken, Taken]:
         """Add a batch's sums and take its records, the newest of each product and client.
 
-        What became of the records of products and of clients. Raises StaleReadError when something else
-        wrote; the batch is to be applied again.
+        Returns the ends of the products' records and of the clients'. Raises StaleReadError when another
+        writer changed something; the batch is to be applied again.
         """
         # Clients and products have nothing to do with each other, and the server has cores for both.
         with ThreadPoolExecutor(1) as pool:
@@ -90,7 +90,7 @@ class StockTotals:
         return Taken(ends["written"], ends["superseded"])
 
     def add_units(self, number: int, units: Mapping[str, int], also: Iterable[str] = ()) -> None:
-        """Add `units` to the totals that have not had batch `number`; profits of these and of `also`."""
+        """Add `units` to totals without batch `number`; compute the profits of these and of `also`."""
         ids = sorted({*units, *also})
         stored = find(self.totals, ids, ("units", "applied", "profit_cents", "priced"))
         prices = find(self.inventory, units.keys() | stored.keys(), ("buy_cents", "sell_cents", "order"))
@@ -108,7 +108,7 @@ class StockTotals:
         send(self.totals, changes)
 
     def valued(self, units: int, product: Mapping[str, Any] | None) -> dict[str, Any]:
-        """What follows for a product's total from its units and its document; no profit while it has none."""
+        """Returns the fields of a total of `units`; it has no profit while `product` is not known."""
         if product is None:
             return {"units": units, "profit_cents": None, "priced": None}
         profit = self._formulas.profit(units, product["buy_cents"], product["sell_cents"])
@@ -117,7 +117,7 @@ class StockTotals:
     def take_clients(self, batch: SealedBatch, sums: Sums, clients: Sequence[Client]) -> Taken:
         """Add the amounts of `sums` to clients that have not had this batch, and take their records.
 
-        What became of the records, as in `apply`; a client who is not known is made.
+        Returns the ends of the records, as `apply` does; makes a client who is not known.
         """
         records = {client.client_id: client for client in clients}
         ids = sorted(records.keys() | sums.amounts.keys())
@@ -144,7 +144,7 @@ class StockTotals:
         return Taken(ends["written"], ends["superseded"])
 
     def derived(self, client: Mapping[str, Any]) -> dict[str, Any]:
-        """What follows from a client's opening balance and sales."""
+        """Returns the fields that follow from the opening balance and the sales of `client`."""
         revenue = storable(client["opening_cents"] + client["sales_cents"])
         return {"revenue_cents": revenue, **bson_values(self._formulas.standing(revenue))}
 
@@ -160,7 +160,7 @@ _NEW_CLIENT: Mapping[str, Any] = {
 
 
 def _end(before: Mapping[str, Any] | None, order: str, batch: SealedBatch) -> str:
-    """What becomes of a record; what an earlier try of this batch has written counts as written by it."""
+    """Returns the end of a record of `order`; one that an earlier try of `batch` has written is written."""
     known = (before or {}).get("order", "")
     if before is None or known < order:
         return "written"

@@ -40,7 +40,7 @@ def new_files(spark: SparkSession, folder: Path, max_files: int) -> DataFrame:
 def files_of_batch(checkpoint: Path, number: int) -> list[str]:
     """The files of a batch, by what Spark noted in the stream's checkpoint before the batch began.
 
-    Also those that are gone by now. Raises OSError when the checkpoint cannot be read.
+    It includes files that are gone by now. Raises OSError when the checkpoint cannot be read.
     """
     before = _offset(checkpoint, number - 1) if number else -1
     found = []
@@ -75,7 +75,7 @@ def records(spark: SparkSession, paths: Sequence[str], columns: Sequence[str]) -
 
 
 def passed_over(folder: Path, encoding: str) -> Iterator[tuple[str, str]]:
-    """Name and reason of what lies in `folder` and is never read, what is being written excepted.
+    """Returns name and reason of each entry of `folder` that is never read, but for files being written.
 
     `encoding` is that of file names in Java (its property sun.jnu.encoding). Raises OSError.
     """

@@ -1,4 +1,4 @@
-"""Reads CSV files as rows for Spark, whatever they are and hold; runs on the executors."""
+"""Reads CSV files as rows for Spark, whatever they hold; runs on the executors."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _SHOWN_HEADER = 1000
 def read_files(
     batches: Iterator[pa.RecordBatch], paths: Sequence[str], columns: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    """For `mapInArrow`: the files of `paths` whose numbers are in the first column, by `read_file`."""
+    """Read the files of `paths` whose numbers are in the first column by `read_file`; for `mapInArrow`."""
     for batch in batches:
         for number in batch.column(0).to_pylist():
             yield from read_file(paths[number], columns)
 
 
 def read_file(path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """A file as rows of SCHEMA, without its header and empty lines; never raises, whatever it is or holds.
+    """Read the file `path` as rows of SCHEMA, without its header and empty lines; never raises.
 
-    `header` is null, or what a file has instead of the header that `columns` make; all its records have it,
-    and where that is no header it is the first of them. A file that cannot be read to its end has a last row
-    with line WHOLE_FILE and the reason in place of the header.
+    `header` is null where the file has the header that `columns` make; else all its records have its first
+    line there, and where that is no header it is the first record. A file that cannot be read to its end has
+    a last row with line WHOLE_FILE and the reason in place of the header.
     """
     shown = path.encode("utf-8", "replace").decode()
     try:
@@ -112,7 +112,7 @@ def _batch(name: str, raw: Any, lines: Any, header: str | None) -> pa.RecordBatc
 
 
 def _without_blanks(rows: pa.RecordBatch, data: bytes, lengths: Any, starts: Any) -> pa.RecordBatch:
-    """Lines of nothing but a line end are no records."""
+    """Returns `rows` without lines that hold nothing but a line end: those are no records."""
     short = np.flatnonzero(lengths <= 2)
     if not len(short):
         return rows
@@ -130,7 +130,7 @@ def wrong_header(line: bytes, columns: Sequence[str]) -> str | None:
 
 
 def _is_header(text: str, columns: Sequence[str]) -> bool:
-    """Whether a wrong header is one at all, not a record of a file without: most of it are known names."""
+    """Whether `text`, a wrong header, is one at all, not a first record: most of it are known names."""
     names = _names(text)
     return 2 * sum(name in columns for name in names) > len(names)
 

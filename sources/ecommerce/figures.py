@@ -45,7 +45,7 @@ _LAST_COMMIT = "SELECT committed_at FROM user_event_batches ORDER BY committed_a
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Seconds; all None where there is nothing to measure. Percentiles are interpolated (percentile_cont)."""
+    """Figures in seconds; None where there is nothing to measure. Percentiles are interpolated."""
 
     avg: float | None
     p50: float | None

@@ -19,7 +19,7 @@ from pymongo.errors import ExecutionTimeout
 from sources.health.inspection import newest_calculations
 from sources.mongo_client import for_reading, is_mongomock
 
-# What each kind means, for people.
+# The kinds, each with its sentence for people.
 KINDS: Mapping[str, str] = {
     "missing": "updatedAt is missing or null",
     "wrong_type": "updatedAt is not a date",
@@ -64,7 +64,7 @@ class Ahead:
 
 
 def look_ahead(collection: Collection[dict[str, Any]], now: datetime, limit: int = 10_000) -> Ahead:
-    """What waits because the clock of its writer is fast, counted up to `limit`.
+    """Count up to `limit` documents that wait because the clock of their writer is fast.
 
     Two reads by the poll's index; pymongo's errors pass through.
     """
@@ -84,7 +84,7 @@ def take_census(
     seconds: float = 5.0,
     target: Collection[dict[str, Any]] | None = None,
 ) -> list[Unseen]:
-    """One entry for each kind of KINDS, in that order; `now` is the server's time.
+    """Returns an entry for each kind of KINDS, in that order; `now` is the server's time.
 
     A document that is dated too early is not counted when `target` has results of its user that were
     calculated since it was made: a full pass has seen it. Of those dated since 2009 the newest are looked at.
@@ -126,7 +126,7 @@ def take_census(
 def _ids(
     source: Collection[dict[str, Any]], condition: Mapping[str, Any], limit: int, seconds: float
 ) -> tuple[list[Any], bool]:
-    """At most `limit` ids of the documents that are so, and whether these are all."""
+    """Returns at most `limit` ids of the documents that meet `condition`, and whether these are all."""
     found, complete = read_bounded(source.find(condition, {"_id": 1}, limit=limit + 1), limit, seconds)
     return [document["_id"] for document in found], complete
 
@@ -134,7 +134,7 @@ def _ids(
 def read_bounded(
     query: Cursor[dict[str, Any]], limit: int, seconds: float
 ) -> tuple[list[dict[str, Any]], bool]:
-    """At most `limit` documents of a query and whether these are all; none if the server needs longer."""
+    """Returns at most `limit` documents of `query` and whether these are all; none after `seconds`."""
     try:
         found = list(query.max_time_ms(round(seconds * 1000)))
     except ExecutionTimeout:
@@ -143,7 +143,7 @@ def read_bounded(
 
 
 def _is_too_early(document: Mapping[str, Any], now: datetime) -> bool:
-    """Whether it is dated before it was made, as its `_id` tells, or before MongoDB was.
+    """Whether `document` is dated before it was made, as its `_id` tells, or before MongoDB was.
 
     An id of the future was not made by a clock (it is a hash, say) and tells nothing.
     """
@@ -161,7 +161,7 @@ def _recent_too_early(
     now: datetime,
     seconds: float,
 ) -> list[Any]:
-    """Of the documents made last those dated too early since 2009, unless a full pass has seen them."""
+    """Find those of the documents made last that are dated too early, unless a full pass has seen them."""
     query = source.find({"_id": {"$type": "objectId"}}, {"updatedAt": 1, "userId": 1}).sort("_id", -1)
     recent, _ = read_bounded(query.limit(_RECENT), _RECENT, seconds)
     early = [each for each in recent if _is_too_early(each, now) and each["updatedAt"] >= _MONGODB_BEGAN]
@@ -184,7 +184,7 @@ def _shown(document_id: Any) -> str:
 
 
 def _embedded(collection: Collection[dict[str, Any]], now: datetime) -> list[Unseen]:
-    """mongomock knows few types; it is small enough to be looked through."""
+    """Take the census of an embedded store: mongomock knows few types, but can be looked through."""
     ids: dict[str, list[Any]] = {kind: [] for kind in KINDS}
     for document in for_reading(collection).find({}, {"updatedAt": 1}):
         updated = document.get("updatedAt")

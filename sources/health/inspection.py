@@ -1,4 +1,4 @@
-"""What is in the collections, at a bounded cost: counts, ranges, newest documents, users left behind."""
+"""Looks into the collections at a bounded cost: counts, ranges, newest documents, users left behind."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class FieldRange:
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
-    """Of the `users` changed most recently: whose newest change is not computed yet, a few by name.
+    """Those of the `users` changed last whose newest change is not computed yet, a few by name.
 
-    `waiting_since` is the oldest of those changes. `without` counts users who have no results at all, which
-    is right for those whose documents do not count. `complete` says that all users were looked at.
+    `waiting_since` is the oldest of these changes. `without` counts users without any results, as those whose
+    documents do not count must be. `complete` says that all users were looked at.
     """
 
     users: int
@@ -54,7 +54,7 @@ class Staleness:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How many documents changed in a span of time, and of how many users; `complete` is false at a limit."""
+    """The documents that changed in a span of time, and their users; `complete` is false at a limit."""
 
     documents: int
     users: int
@@ -78,7 +78,7 @@ def count_changes(
 
 
 def field_range(collection: _Documents, field: str) -> FieldRange:
-    """Two reads by index and the collection's own count. pymongo's errors pass through."""
+    """Read the range of `field` by two index reads and a count. pymongo's errors pass through."""
     source = for_reading(collection)
     count = source.estimated_document_count()
     indexed = has_index_on(collection, field)

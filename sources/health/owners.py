@@ -35,7 +35,7 @@ _OWNER_TYPES: Mapping[str | tuple[str, ...], str] = {
 
 @dataclass(frozen=True, slots=True)
 class OddOwners:
-    """Documents whose `userId` is `what` instead of an ObjectId; `complete` as in Unseen."""
+    """Documents whose `userId` is of the type `what`, not an ObjectId; `complete` as in Unseen."""
 
     what: str
     count: int

@@ -1,4 +1,4 @@
-"""What changed since the cursor, without losing equal timestamps, late commits or mixed `_id` types.
+"""Finds what changed since the cursor, without losing equal timestamps, late commits or mixed `_id` types.
 
 Order never depends on comparing `_id`s: `{_id: {$gt: x}}` sees only the BSON type of x, and `min()` is
 silently ignored by DocumentDB-based servers. Nor is a backlog's next page asked for in sorted order, because
@@ -29,8 +29,8 @@ _ORDER = [("updatedAt", 1), ("_id", 1)]
 # Keys are about 40 bytes, so a whole overlap mostly comes in one reply.
 _KEYS_PER_REPLY = 50_000
 _IDS_PER_QUERY = 2_500
-# The next range of a backlog should fill so much of a page, and is at most so many times as long as the last.
-# One with more than a page costs most and is made shorter by as much; an empty one costs little.
+# The next range of a backlog should fill this share of a page, and grows at most by this factor.
+# A range with more than a page costs most and is shortened by as much; an empty one costs little.
 _FILL = 0.9
 _FACTOR = 8.0
 _MILLISECOND = timedelta(milliseconds=1)
@@ -89,7 +89,7 @@ class MongoPoll:
 
     def ensure_index(self) -> None:
         """Create the index the poll reads by, unless it is there. pymongo's errors pass through."""
-        # Looking first: who may only read may not create one, not even one that is there.
+        # Looking first: a user who may only read may not create an index, not even one that is there.
         if not self.has_index():
             with pymongo.timeout(WHOLE_COLLECTION_SECONDS):
                 self._collection.create_index(_ORDER)
@@ -119,7 +119,7 @@ class MongoPoll:
         self._read_to = until
 
     def count_after(self, moment: datetime, until: datetime) -> int | None:
-        """How many versions wait between both, at most 100 000; by the index alone. None if that takes long.
+        """Count by the index at most 100 000 versions after `moment` up to `until`; None if that takes long.
 
         pymongo's other errors pass through.
         """
@@ -151,7 +151,7 @@ class MongoPoll:
         self._prune_at = max(_PRUNE_AT_LEAST, 2 * len(self._known))
 
     def before(self, moment: datetime) -> datetime:
-        """From where a drain looks whose cursor is `moment`: the overlap earlier."""
+        """Returns where a drain with the cursor `moment` begins to look: the overlap earlier."""
         return moment - self._overlap if moment - _EARLIEST > self._overlap else _EARLIEST
 
     def _pages(self, cursor: datetime, until: datetime) -> Iterator[list[dict[str, Any]]]:
@@ -166,7 +166,7 @@ class MongoPoll:
         yield from self._by_ranges(cursor, until)
 
     def _by_ranges(self, position: datetime, until: datetime) -> Iterator[list[dict[str, Any]]]:
-        """Pages of all that is dated after `position` up to `until`, in the order of time."""
+        """Yield pages of the documents dated after `position` up to `until`, in the order of time."""
         length = until - position
         while position < until:
             upper = _to_milliseconds(position + min(max(length, _MILLISECOND), until - position))
@@ -185,7 +185,7 @@ class MongoPoll:
                 position = upper
 
     def _after(self, position: datetime, upper: datetime) -> Iterator[dict[str, Any]]:
-        """What is dated after `position` up to `upper`; of more than a page, more than a page."""
+        """Returns documents dated after `position` up to `upper`: all, or more than a page of them."""
         part = (upper - position) / self._readers
         cuts = [_to_milliseconds(position + number * part) for number in range(self._readers)]
         return in_order(self._between, pairwise([*cuts, upper]), self._readers)
@@ -274,5 +274,5 @@ def _hashable(document_id: Any) -> Any:
 
 
 def _to_milliseconds(moment: datetime) -> datetime:
-    """As the server compares: BSON has no microseconds."""
+    """Truncate `moment` to milliseconds, as the server compares it: BSON has no microseconds."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

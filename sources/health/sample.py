@@ -1,4 +1,4 @@
-"""A few documents as an example of all, for what only a look at them can tell; each read by an index."""
+"""Reads a few documents by an index, as a sample of all of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MARKS = dict.fromkeys(
 def newest_changes(collection: Collection[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
     """Owner, date, source and wearables' fields of the documents changed last.
 
-    None when that takes the server long. Needs the poll's index. pymongo's errors pass through.
+    None when the server needs longer than two seconds. Needs the poll's index. pymongo's errors pass.
     """
     condition = {"updatedAt": {"$lte": now, "$not": {"$type": "array"}}}
     query = for_reading(collection).find(condition, _MARKS, batch_size=_NEWEST)

@@ -65,7 +65,7 @@ def user_changes(
 
 
 def user_results(collection: Collection[dict[str, Any]], seconds: float) -> Iterator[UserResults]:
-    """Every user with analytics, likewise."""
+    """Every user with analytics, sorted; the server gives up after `seconds`. pymongo's errors pass."""
     group = {"_id": "$userId", "oldest": {"$min": "$calculatedAt"}}
     for found in _aggregate(collection, group, seconds):
         yield UserResults(found["_id"], _date(found.get("oldest")))

@@ -109,6 +109,26 @@ def test_a_command_that_does_not_exist_is_noticed() -> None:
         assert not _misuse(command, words.split()), words
 
 
+def test_every_path_that_contributors_are_sent_to_exists() -> None:
+    """Each path in CONTRIBUTING.md, but for those with the NAME of what is to be added."""
+    page = ROOT / "CONTRIBUTING.md"
+    named = {block.text for block in CODE if block.file == page and block.language == "inline"}
+    paths = {text for text in named if re.fullmatch(r"[\w./-]+(/|\.(md|py|toml|example))", text)}
+    paths -= {
+        text for text in paths if "NAME" in text or text in ("batch.py", "letters.py", "job.py", "demo.py")
+    }
+    assert len(paths) > 30, "the paths are not found any more"
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
+
+
+def test_the_glossary_has_each_word_once_in_order() -> None:
+    """One meaning for a word, and a place at which it is looked for."""
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = [row.split(" | ")[0].removeprefix("| ") for row in page.splitlines() if row.startswith("| ")][1:]
+    assert words == sorted(set(words), key=str.lower)
+    assert {"health", "drain", "page", "piece", "dead letter, or letter", "retry", "written"} <= set(words)
+
+
 def test_every_documented_script_exists() -> None:
     """It is there, it can be executed, and it knows each option it is shown with."""
     wrong = []

@@ -1,4 +1,4 @@
-"""What the demo shows in the terminal: the worked example, expected against found, and anomalies."""
+"""Shows the demo's results in the terminal: the worked example, expected against found, and anomalies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def print_worked_example(
     console: Console,
     title: str = "🧮 The worked example (pattern user)",
 ) -> None:
-    """A table of the figures, each with whether it is as expected."""
+    """Print a table of the figures of `documents`, each with whether it is as expected."""
     table = Table("figure", "expected", "found", "", title=title)
     found = found_figures(documents)
     for name, expected in EXPECTED.items():
@@ -40,7 +40,7 @@ def newest_anomalies(documents: Sequence[_Document]) -> list[_Document]:
 
 
 def print_anomalies(documents: Sequence[_Document], console: Console) -> None:
-    """The newest anomalies of the whole population."""
+    """Print the newest anomalies of `documents`."""
     anomalies = newest_anomalies(documents)
     table = Table(
         "day", "user", "severity", "what", title=f"⚠️  Anomalies found: {len(anomalies)}, the newest"

@@ -64,7 +64,7 @@ def _settings() -> Settings:
         log_directory=_FOLDER / "logs",
         metrics_directory=_FOLDER / "metrics",
         default_lookback_days=3650,
-        # Simulated users are nothing to tell the backend, and the port may be a real job's.
+        # The backend must not hear of simulated users, and the port may be a real job's.
         service_token="",
         health_port=0,
     )

@@ -1,4 +1,4 @@
-"""Who recomputes a batch: the driver or the executors, chosen by the number of its users."""
+"""Chooses by the number of users who recomputes them: the driver, or the executors."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class BySize:
         self._driver, self._executors, self._from_users = driver, executors, from_users
 
     def rules(self, now: datetime) -> DayRules:
-        """The same for both."""
+        """The calendar at `now`, which is the same on driver and executors."""
         return self._driver.rules(now)
 
     def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
-        """As the chosen one does it."""
+        """Recompute `users` on the executors when they are many enough, else on the driver."""
         chosen = self._executors if len(users) >= self._from_users else self._driver
-        # What a cluster does not give is no fault of the data, nor of the users.
+        # A cluster that gives no executors is no fault of the data, nor of the users.
         with explained():
             return chosen.run(users, batch_id, step)
 
@@ -50,7 +50,7 @@ def users_recompute(
     on_written: Written = lambda _users, _calculated_at: None,
     superseded: Superseded | None = None,
 ) -> Recompute:
-    """By size as the settings say."""
+    """Make the choice between driver and executors that `settings` describe."""
     driver = UserRecompute(
         spark, source, target, clock, settings.analytics_timezone,
         on_written=on_written, readers=settings.read_parallelism,
@@ -61,14 +61,14 @@ def users_recompute(
 
 
 def executors_from(settings: Settings, source: Collection[dict[str, Any]]) -> int:
-    """From so many users on; never for the embedded store, which exists in the driver alone."""
+    """Returns the least number of users for the executors; none for the embedded store of the driver."""
     return sys.maxsize if is_mongomock(source) else settings.executors_from_users
 
 
 def piece_size(settings: Settings, from_users: int, users: int) -> int:
-    """How many of so many users a full pass does at once: as many as a page of the poll can bring.
+    """Returns how many of `users` users a full pass recomputes at once: at most those of a page.
 
-    `from_users` as `executors_from` says.
+    `from_users` is the result of `executors_from`.
     """
     if users < from_users:
         return min(_DRIVER_PIECE, settings.max_users_per_piece)

@@ -1,4 +1,4 @@
-"""What runs on the executors: histories out of MongoDB, and results into it, for one partition of users.
+"""The tasks on the executors: they read histories and write results, each for one partition of users.
 
 A task may run twice, also at the same time (retries, speculation). Both write the same `calculatedAt`, so
 the second changes nothing and counts what the first has stored.
@@ -35,13 +35,13 @@ from sources.health.history import read_history
 from sources.mongo_client import ServerClock, shared_client
 
 HISTORY_DDL: Final = ", ".join(["user int", "day int", *(f"{name} double" for name in METRICS)])
-# In the first row of some: the documents that lost their day (Superseded.packed), where they are asked for.
+# Some first rows have here the documents that lost their day (Superseded.packed), where they are asked for.
 SUPERSEDED: Final = "superseded"
 OUTCOME_DDL: Final = (
     "computed int, inserted int, updated int, skipped int, deleted int, stored int, users array<int>,"
     " failed array<binary>"
 )
-# What a task holds at once: the documents of so many users, and so many of the results.
+# The most that a task holds at once: users with their documents, and results.
 _USERS_PER_READ = 50
 _ROWS_PER_WRITE = 1_200
 # More go to the dead-letter queue from the executor, so that no driver has to hold them.
@@ -60,11 +60,11 @@ class TaskError(Exception):
 
 @dataclass(frozen=True)
 class Calculation:
-    """One batch as its tasks have to know it.
+    """All that the tasks of one batch need.
 
     `users` are sorted; partition n has those from n · `size`. Documents of `sources` count; of those dated
-    `since` a moment the reader tells which lost their day. `uri` may hold a password: it is kept from
-    every text and never is a setting of Spark's.
+    from `since` on the reader notes which lost their day. `uri` may hold a password: it is kept from every
+    text and never is a setting of Spark's.
     """
 
     uri: str = field(repr=False)
@@ -84,11 +84,11 @@ class Calculation:
 
     @property
     def history_ddl(self) -> str:
-        """What `read_partitions` yields."""
+        """The columns that `read_partitions` yields."""
         return HISTORY_DDL if self.since is None else f"{HISTORY_DDL}, {SUPERSEDED} binary"
 
     def collection(self, name: str) -> Collection[dict[str, Any]]:
-        """By this worker process's own client."""
+        """Returns the collection `name` by this worker process's own client."""
         return shared_client(self.uri, self.timeout_ms)[self.database][name]
 
 
@@ -112,7 +112,7 @@ def read_partitions(work: Calculation, batches: Iterator[pa.RecordBatch]) -> Ite
                 shifted = pc.add(table.column("user"), pa.scalar(start, pa.int32()))
                 table = table.set_column(0, HISTORY_SCHEMA.field("user"), shifted)
                 if work.since is not None:
-                    # Who lost has a winner, so there is a first row.
+                    # A document that lost has a winner, so there is a first row.
                     packed = [
                         lost.packed() if lost.count and not row else None for row in range(table.num_rows)
                     ]
@@ -193,7 +193,7 @@ def _encoded(failure: FailedWrite) -> bytes:
 
 
 def failed_writes(encoded: Sequence[bytes]) -> list[FailedWrite]:
-    """The failed documents of an outcome's row."""
+    """Decode the failed documents of a row of OUTCOME_DDL."""
     options: bson.CodecOptions[dict[str, Any]] = bson.CodecOptions(tz_aware=True)
     found = [bson.decode(item, codec_options=options) for item in encoded]
     return [FailedWrite(item["document"], item["reason"]) for item in found]
@@ -209,6 +209,6 @@ def _as_task_errors() -> Iterator[None]:
         refusal = denial(error)
         if refusal is not None:
             raise TaskError("denied", refusal) from None
-        # Drivers' messages quote addresses; the type is what helps.
+        # Drivers' messages quote addresses; the type helps more.
         kind = "transient" if is_transient_mongo(error) else "mongo"
         raise TaskError(kind, type(error).__name__) from None

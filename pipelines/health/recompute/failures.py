@@ -1,7 +1,7 @@
-"""Whose computation failed, how often, and how far the search for the culprits is; kept in the checkpoint.
+"""Notes in the checkpoint whose computation failed, how often, and how far the search for culprits is.
 
-It is written before a computation, so a process that dies of one leaves its trace: an attempt without a
-result.
+They are written before a computation, so that a process that dies of one leaves its trace: an attempt without
+a result.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Failures:
 
     @property
     def culprits(self) -> dict[ObjectId, str]:
-        """Who failed alone in this search, with the cause."""
+        """The users who failed alone in this search, with the cause."""
         return {ObjectId(user): cause for user, cause in self._notes.culprits.items()}
 
     def suspects(self, users: Iterable[ObjectId]) -> list[ObjectId]:
@@ -63,31 +63,31 @@ class Failures:
         self._notes.pending = _halves([str(user) for user in suspects])
 
     def next_group(self) -> list[ObjectId]:
-        """Who is to be tried next in the search; empty at its end."""
+        """Returns the users to try next in the search; none at its end."""
         pending = self._notes.pending
         return [ObjectId(user) for user in pending.pop()] if pending else []
 
     def begin(self, users: Sequence[ObjectId]) -> None:
-        """Note, before it is made, that an attempt to compute `users` is made."""
+        """Note that an attempt to compute `users` begins."""
         self._notes.trying = [str(user) for user in users]
         self._keep()
 
     def succeeded(self) -> None:
-        """The attempt had a result: those who were in it are free of suspicion."""
+        """Note that the attempt had a result: its users are free of suspicion."""
         for user in self._notes.trying:
             self._notes.failures.pop(user, None)
         self._notes.trying = []
         self._keep()
 
     def failed(self, cause: str) -> None:
-        """The attempt failed because of its input."""
+        """Note that the attempt failed because of its input, with the `cause`."""
         self._count_failure(cause)
-        # What failed may have hurt the store too; this process remembers.
+        # The fault may have hurt the store, too; this process remembers.
         with suppress(Exception):
             self._keep()
 
     def interrupted(self) -> None:
-        """The attempt said nothing about its input: a server was away, a disk full."""
+        """Note that the attempt proves nothing about its input: a server was away, a disk full."""
         notes = self._notes
         group, notes.trying = notes.trying, []
         if notes.searching:
@@ -96,7 +96,7 @@ class Failures:
             self._keep()
 
     def end_search(self) -> None:
-        """The culprits are dealt with."""
+        """Note that the culprits are dealt with."""
         notes = self._notes
         for user in notes.culprits:
             notes.failures.pop(user, None)
@@ -104,7 +104,7 @@ class Failures:
         self._keep()
 
     def forget(self) -> None:
-        """Start over: nobody has failed yet."""
+        """Forget all failures."""
         self._loaded = _Notes()
         self._keep()
 
@@ -131,7 +131,7 @@ class Failures:
 
 
 def _read(stored: dict[str, Any]) -> _Notes:
-    """Notes that are not what this module writes are worth nothing, and nothing is lost without them."""
+    """Read `stored`; notes of another form are dropped, and nothing is lost without them."""
     try:
         notes = _Notes(**stored)
         for user in [*notes.trying, *notes.failures, *notes.culprits, *itertools.chain(*notes.pending)]:

@@ -2,7 +2,7 @@
 
 Users whose computation failed `MAX_BATCH_FAILURES` times in a row are suspects: they are computed in halves
 of halves until those who fail alone are found. These go to the dead-letter queue, and are left out while
-their letter lies there; everybody else goes on.
+their letter lies there; all others go on.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Isolation:
         self._faults = faults
 
     def rules(self, now: datetime) -> DayRules:
-        """As the wrapped one has them."""
+        """The calendar at `now`, as the wrapped one has it."""
         return self._recompute.rules(now)
 
     def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
@@ -61,7 +61,7 @@ class Isolation:
 
         Raises what the computation raised, until it has failed so often that a search begins. The search
         raises ServiceError when more than 10 and more than 1 % of the users would be set aside: that is a bug
-        or a fault of this machine, and nobody is set aside.
+        or a fault of this machine, and no user is set aside.
         """
 
         def attempt(group: Sequence[ObjectId]) -> Recomputed:
@@ -83,7 +83,7 @@ class Isolation:
         return combined(results, [_letter(user) for user in users if user in aside], self._clock.now())
 
     def run_set_aside(self, user: ObjectId, batch_id: str) -> Recomputed:
-        """Recompute one user who is set aside, which may kill the process; what that raises passes."""
+        """Recompute `user`, who is set aside; that may kill the process. Errors of the computation pass."""
         self._faults.about_to_compute([user])
         return self._recompute.run([user], batch_id, lambda _step: None)
 
@@ -104,7 +104,7 @@ class Isolation:
     def _search(
         self, suspects: Sequence[ObjectId], limit: int, attempt: _Attempt
     ) -> list[tuple[list[ObjectId], Recomputed]]:
-        """Try groups until every culprit is found and set aside; the groups that could be computed."""
+        """Try groups until every culprit is set aside; returns the groups that could be computed."""
         if not self._failures.searching:
             logger.warning(
                 f"🔎 The computation failed {self._failures.max_failures} times in a row for "
@@ -150,9 +150,9 @@ class Isolation:
 
 
 def is_of_the_data(error: Exception) -> bool:
-    """Not a server that is away, sick or refuses, not a disk that is full: what only another input can mend.
+    """Whether only another input can mend `error`: no server that is away or refuses, no full disk.
 
-    What a document itself makes MongoDB refuse never comes here: it is among the failed writes.
+    A document that MongoDB refuses raises nothing: it is among the failed writes.
     """
     return not isinstance(error, ServiceError | PyMongoError)
 
@@ -166,5 +166,5 @@ def _cause(error: Exception) -> str:
 
 
 def _letter(user: ObjectId, cause: str = "") -> FailedWrite:
-    """What stands for a user in the dead-letter queue; the letter's id depends on the user alone."""
+    """Make the record that stands for `user` in the dead-letter queue; its id depends on the user alone."""
     return FailedWrite({"userId": user, "cause": cause}, COMPUTATION_FAILED)

@@ -60,7 +60,7 @@ class Recompute(Protocol):
 
 
 def combined(parts: Sequence[Recomputed], failed: Sequence[FailedWrite], now: datetime) -> Recomputed:
-    """The parts as one, with `failed` added to its failed writes; `now` is its time if there is no part."""
+    """Join `parts` and add `failed` to the failed writes; `now` is the time when there is no part."""
     return Recomputed(
         min((part.calculated_at for part in parts), default=now),
         sum(part.computed for part in parts),
@@ -70,7 +70,7 @@ def combined(parts: Sequence[Recomputed], failed: Sequence[FailedWrite], now: da
 
 
 def _log_examples(writes: WriteResult) -> None:
-    """A few written documents with their values, at LOG_LEVEL=DEBUG."""
+    """Log a few written documents with their values, at LOG_LEVEL=DEBUG."""
     for kind, documents in writes.examples.items():
         for document in documents:
             values = document["analytics"]
@@ -98,10 +98,10 @@ class UserRecompute:
         sources: tuple[str, ...] = PHONE_SOURCES,
         superseded: Superseded | None = None,
     ) -> None:
-        """`on_written` is told whose analytics of which calculation were just written.
+        """Call `on_written` with the users and the time of each calculation whose analytics are written.
 
-        `readers` is how many read the histories at the same time. Documents of `sources` count; those that
-        lost their day are added to `superseded`.
+        `readers` queries read the histories at the same time. Documents of `sources` count; those that lost
+        their day are added to `superseded`.
         """
         self._sources = sources
         self._superseded = superseded
@@ -119,11 +119,11 @@ class UserRecompute:
         return DayRules.at(now, self._timezone, self._sources)
 
     def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
-        """Read, compute and write `users`; `step` is told each named point as it is left.
+        """Read, compute and write `users`; call `step` with the name of each step that is done.
 
         Raises pymongo's and Spark's errors unchanged; repeating it is safe, because writes are newer-wins.
         """
-        # Before the read: what changes afterwards is polled later and must win.
+        # Before the read: a change made afterwards is polled later and must win.
         calculated_at = self._clock.next()
         started = time.monotonic()
         ordered = sorted(users)

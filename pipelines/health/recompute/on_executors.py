@@ -60,7 +60,7 @@ class ExecutorRecompute:
         on_written: Written = lambda _users, _calculated_at: None,
         superseded: Superseded | None = None,
     ) -> None:
-        """`on_written` is told whose analytics of which calculation were just written.
+        """Call `on_written` with the users and the time of each calculation whose analytics are written.
 
         Documents that lost their day are added to `superseded`.
         """
@@ -79,7 +79,7 @@ class ExecutorRecompute:
         return DayRules.at(now, settings.analytics_timezone, settings.sources_of_phones)
 
     def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
-        """Read, compute and write `users`; `step` is told each named point as it is left.
+        """Read, compute and write `users`; call `step` with the name of each step that is done.
 
         Raises pymongo's errors and ServiceError as the tasks met them, and Spark's; repeating it is safe.
         """
@@ -112,7 +112,7 @@ class ExecutorRecompute:
         return Recomputed(work.calculated_at, outcome[0], outcome[1], rows)
 
     def _count(self, history: DataFrame) -> int:
-        """The rows of the history; in the same pass over it the documents that lost their day."""
+        """Count the rows of `history`; collect in the same pass the documents that lost their day."""
         if self._superseded.since is None:
             return history.count()
         found = history.agg(F.count(F.lit(1)).alias("rows"), F.collect_list(SUPERSEDED).alias("lost")).first()
@@ -133,7 +133,7 @@ class ExecutorRecompute:
             dlq_directory=str(settings.dlq_directory.resolve()),
             dlq_owner=owner(settings),
             batch_id=batch_id,
-            # Before the read: what changes afterwards is polled later and must win.
+            # Before the read: a change made afterwards is polled later and must win.
             calculated_at=self._clock.next(),
             users=users,
             size=settings.executor_partition_users,
@@ -144,7 +144,7 @@ class ExecutorRecompute:
     def _write(
         self, history: DataFrame, partitions: int, work: Calculation, metadata: dict[str, Any]
     ) -> tuple[int, WriteResult]:
-        """How many documents were computed, and what became of them."""
+        """Write the results of `history`; returns how many were computed, and the result of their writes."""
         results = analytics_of(history.drop(SUPERSEDED).repartition(partitions, "user"))
         rows = results.mapInArrow(partial(write_partition, work, metadata), OUTCOME_DDL).collect()
         computed, total, served = 0, WriteResult(), set[int]()
@@ -158,7 +158,7 @@ class ExecutorRecompute:
                     f"{row.stored} more documents of a partition were refused; its executor has stored them "
                     f"in its DLQ_DIRECTORY ({work.dlq_directory})"
                 )
-        # Who has no usable document any more has no row either, and nothing may be left of him.
+        # A user without any usable document has no row either, and no result of theirs may be left.
         without = [user for number, user in enumerate(work.users) if number not in served]
         deleted = delete_obsolete(self._target, without, work.calculated_at, (), self._clock)
         return computed, total + WriteResult(deleted=deleted)
@@ -166,7 +166,7 @@ class ExecutorRecompute:
 
 @contextmanager
 def _errors_of_tasks() -> Iterator[None]:
-    """A server's or folder's fault that a task met, as if the driver had met it."""
+    """Raise a server's or folder's fault that a task met as if the driver had met it."""
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:

@@ -1,5 +1,5 @@
-"""Once in a while: is the data as it should be? A census of what the poll cannot see, and a comparison of the
-source with the analytics. It only reads and measures; what it finds is mended by `process_batch.py --full`.
+"""Audits the data once in a while: a census of documents that the poll cannot see, and a comparison of source
+and analytics. It only reads and measures; `process_batch.py --full` mends what it finds.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class Audit:
     def run_due(self, settled: datetime) -> None:
         """Audit if the time has come; `settled` is the moment up to which every change was processed.
 
-        To be called by the thread that processes batches, after a whole poll: what is being computed would
-        look like drift. A server that fails or takes too long is warned of, and asked again in an hour.
+        The thread that processes batches calls it after a whole poll: analytics in work would look like
+        drift. A server that fails or takes too long gets a warning, and is asked again in an hour.
         """
         age = settled.timestamp() - self._metrics.last
         if not self._every_seconds or 0 <= age < self._every_seconds or time.monotonic() < self._not_before:
@@ -103,7 +103,7 @@ class Audit:
     def run(self, settled: datetime) -> None:
         """Audit now. pymongo's errors pass through."""
         for unseen in take_census(self._source, settled, target=self._target):
-            # Out of time with nothing found says nothing.
+            # Out of time without a find proves nothing.
             if unseen.complete or unseen.count:
                 self._metrics.unseen(unseen.kind, unseen.count)
         found, rules = _Findings(), DayRules.at(settled, self._timezone, self._sources)
@@ -142,7 +142,7 @@ class Audit:
         elif changes.settled is None:
             return  # nothing of it was processed yet
         elif results is None:
-            # Analytics that nobody refreshed expire.
+            # Analytics that are not refreshed expire.
             expired = changes.settled < settled - LIFETIME
             if changes.from_phone and not expired and len(found.suspects) < _VERIFIED:
                 found.suspects.append(changes.user_id)
@@ -152,7 +152,7 @@ class Audit:
             self._consider(found, changes.user_id)
 
     def _consider(self, found: _Findings, user: ObjectId) -> None:
-        """Reservoir sampling (Vitter, 1985, algorithm R): every user has the same chance."""
+        """Take `user` into the sample with the same chance as all (Vitter, 1985, algorithm R)."""
         found.seen += 1
         if len(found.sample) < _SAMPLED:
             found.sample.append(user)
@@ -175,7 +175,7 @@ class Audit:
     def _source_days(
         self, users: Sequence[ObjectId], rules: DayRules
     ) -> dict[ObjectId, dict[str, frozenset[int]]]:
-        """By user and metric the days with a value of the 90 that end with the last such day."""
+        """Returns by user and metric the days with a value, of the 90 that end with the last such day."""
         result: dict[ObjectId, dict[str, frozenset[int]]] = {}
         for start in range(0, len(users), _SAMPLED):
             piece = users[start : start + _SAMPLED]

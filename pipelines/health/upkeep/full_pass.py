@@ -50,7 +50,7 @@ class FullPass:
         A pass that is stopped half-way removes nothing: it cannot know which users are gone. The next one
         goes on where this one was stopped or killed, if that was less than a day after its begin.
         """
-        # Before the ids are listed: who arrives meanwhile may not be among them, but his results are later.
+        # Before the ids are listed: a user who arrives meanwhile may be missing, but has later results.
         started = self._clock.next()
         ids = UserIds(all_user_ids(self._source))
         self._progress.begin(ids, started)

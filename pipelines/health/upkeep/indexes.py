@@ -44,7 +44,7 @@ class IndexUpkeep:
     def run_due(self) -> None:
         """Look and mend if the time has come; to be called by the thread that processes batches.
 
-        What cannot be mended is told once, counted by the metric, and tried again at the next look.
+        A fault that cannot be mended is logged once, counted by the metric, and tried again at the next look.
         """
         if self._monotonic() < self._due_at:
             return
@@ -83,7 +83,7 @@ class IndexUpkeep:
         logger.warning(f"🧱 Indexes were missing and are made again: {', '.join(names)}")
 
     def removed(self, mended: Mended) -> None:
-        """Tell and count the results that went because newer ones had their keys."""
+        """Log and count the results that were removed because newer ones had their keys."""
         if mended.duplicates:
             self._metrics.removed(mended.duplicates)
             logger.warning(

@@ -1,4 +1,4 @@
-"""How far a full pass is: kept in the checkpoint, so that a killed one goes on, told, and held to a rate."""
+"""Keeps in the checkpoint how far a full pass is, so that a killed one goes on; logs it; holds a rate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = get_logger(__name__)
 
 _ID_BYTES = 12
 _TELL_SECONDS = 10.0
-# What an older one had done may be stale again.
+# Users that an older pass had done may be stale again.
 _RESUME_WITHIN = timedelta(days=1)
 # A limited pass rests after each second's or so worth of users, instead of after bursts.
 _PIECE_SECONDS = 2.0
@@ -62,7 +62,7 @@ class PassProgress:
         users_per_second: float = 0.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Of so many users `piece_size` are done at once; `users_per_second` 0 is no limit."""
+        """Take `piece_size` of the number of users at once; `users_per_second` 0 is no limit."""
         self._store = store
         self._piece_size = piece_size
         self._rate = users_per_second
@@ -73,7 +73,7 @@ class PassProgress:
         self._began = self._told = 0.0
 
     def begin(self, ids: UserIds, now: datetime) -> datetime:
-        """Start on `ids`, or go on; the moment at which this pass was begun for the first time."""
+        """Start on `ids`, or go on; returns the moment at which this pass was begun for the first time."""
         found = _position(self._store.read_notes(FULL), now)
         self._ids, self._first, self._started = ids, 0, now
         if found is not None:
@@ -95,7 +95,7 @@ class PassProgress:
         return self._ids[self._done : self._done + size]
 
     def advance(self, users: Sequence[ObjectId], wait: Callable[[float], object]) -> None:
-        """These are done, for good; then `wait` so many seconds as the rate asks for."""
+        """Note that `users` are done, for good; then `wait` for the seconds that the rate asks for."""
         self._done += len(users)
         last = {"started": format_timestamp(self._started), "last_user": str(users[-1])}
         self._store.write_notes(last, FULL)
@@ -106,7 +106,7 @@ class PassProgress:
         self._tell(self._monotonic() - self._began)
 
     def end(self) -> None:
-        """The next pass begins anew."""
+        """Forget the position, so that the next pass begins anew."""
         self._store.write_notes({}, FULL)
 
     def _tell(self, passed: float) -> None:
@@ -123,7 +123,7 @@ class PassProgress:
 
 
 def _position(notes: dict[str, Any], now: datetime) -> tuple[datetime, ObjectId] | None:
-    """When the pass was begun and its last user; None without one that is worth going on with."""
+    """Returns when the pass was begun and its last user; None when it is not worth going on with."""
     try:
         started, last = parse_timestamp(notes["started"]), ObjectId(notes["last_user"])
     except (KeyError, TypeError, ValueError, InvalidId):

@@ -26,7 +26,7 @@ class Sweep:
     def run_due(self, stop: StopFlag, between: Callable[[], object]) -> None:
         """Make the pass if the time has come; `between` is called after each piece, for what changed since.
 
-        One that fails is warned of and comes again at its next time: it only repeats what is stored.
+        A pass that fails gets a warning and comes again at its next time: it only repeats what is stored.
         """
         if not self._every_seconds or self._monotonic() < self._due_at:
             return

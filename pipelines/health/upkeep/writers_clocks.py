@@ -1,4 +1,4 @@
-"""Every few minutes: do documents wait because the clock of their writer is fast?"""
+"""Looks every few minutes whether documents wait because the clock of their writer is fast."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sources.health.census import look_ahead
 logger = get_logger(__name__)
 
 _EVERY_SECONDS = 300.0
-# Less is told by the metric alone.
+# Fewer seconds are shown by the metric alone.
 _TOLD_SECONDS = 300.0
 
 
 class WritersClocks:
-    """Measures how many documents are dated up to a day ahead, and how far; says so once when it is much."""
+    """Measures how many documents are dated up to a day ahead, and how far; warns once when it is far."""
 
     def __init__(
         self,

@@ -1,0 +1,178 @@
+"""docs/results.md has every field that the code writes and no other, with examples that are true."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pyarrow as pa
+import pytest
+from bson import ObjectId
+
+from analytics.esports.rules import DATASETS, ORIGIN_FIELDS
+from analytics.health.documents import build_documents
+from analytics.health.schemas import RESULT_SCHEMA
+from sinks.ecommerce.schema import ensure_tables
+from sinks.health.mongo_upsert import upsert_newer
+from sinks.parquet.dataset import LEDGER, Ledger
+from sinks.stock import archive
+from sinks.stock.ledger import COLLECTION, StockLedger
+from sinks.stock.publish_ranking import Publication
+from sinks.stock.schema import WINNERS
+from sources.mongo_client import connect
+from tests.support.documents import ROOT
+from tests.support.reference import reference_analytics
+from tests.support.stock_database import shop_events, write_events
+from tests.unit import worked_example as example
+from tests.unit.test_documents import ROW
+
+PAGE = ROOT / "docs" / "results.md"
+# Where a run's own fields are put together: on the driver, and for the executors.
+_METADATA_OF = ("on_driver", "on_executors")
+# What is in them is for the pipeline alone.
+_OPAQUE = ("outcome", "notes")
+
+Fields = dict[str, set[str]]
+
+
+def _rows() -> Iterator[tuple[str, list[str], list[str]]]:
+    """The section in which a row stands, the fields that it names, its other cells."""
+    section = ""
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            section = next(iter(re.findall(r"`([^`]+)`", line)), "")
+        elif line.startswith("| `"):
+            first, *cells = line.strip("| ").split(" | ")
+            yield section, re.findall(r"`([^`]+)`", first), [cell.strip() for cell in cells]
+
+
+def _documented() -> Fields:
+    found: Fields = {}
+    for section, names, _ in _rows():
+        assert not found.get(section, set()) & set(names), "a field stands there twice"
+        found.setdefault(section, set()).update(names)
+    return found
+
+
+def _fields(document: Mapping[str, Any], prefix: str = "") -> set[str]:
+    """The dotted paths of a document's fields, also of those within lists; without `_id`."""
+    found = set()
+    for name, value in document.items():
+        if name == "_id":
+            continue
+        found.add(f"{prefix}{name}")
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, dict) and name not in _OPAQUE:
+                found |= _fields(inner, f"{prefix}{name}.")
+    return found
+
+
+def _metadata(module: str) -> set[str]:
+    """The names in the dictionary `metadata` of a module of pipelines/health/recompute."""
+    tree = ast.parse((ROOT / "pipelines/health/recompute" / f"{module}.py").read_text(encoding="utf-8"))
+    made = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "metadata"
+    ]
+    return {ast.literal_eval(key) for each in made if isinstance(each, ast.Dict) for key in each.keys if key}
+
+
+def _health() -> Fields:
+    """A document with all optional parts, written to an embedded store."""
+    now, users = datetime(2025, 7, 2, tzinfo=timezone.utc), [ObjectId()]
+    metadata = dict.fromkeys(_metadata(_METADATA_OF[0]))
+    documents = build_documents(pa.Table.from_pylist([ROW], RESULT_SCHEMA), users, now, metadata)
+    collection = connect(f"mongomock://{ObjectId()}")["x"]["analytics"]
+    upsert_newer(collection, documents, users, now, SimpleNamespace(now=lambda: now), threads=1)
+    return {"analytics": _fields(collection.find_one({}) or {})}
+
+
+def _stock() -> Fields:
+    """What the writer leaves of a shop's events, the second time with a ranking that changed."""
+    database = connect(f"mongomock://{ObjectId()}")["stock"]
+    write_events(database, shop_events())
+    Publication(database, WINNERS).publish(list, datetime.now(timezone.utc) + timedelta(seconds=1))
+    ledger = StockLedger(database)
+    ledger.take_over(lambda: 0)
+    ledger.note(rules="")
+    found = {
+        name: set().union(*map(_fields, database[name].find({}))) for name in database.list_collection_names()
+    }
+    assert COLLECTION in found
+    kept = set(archive._SCHEMA.names) | {"kind"}  # the columns have no other list
+    return {**found, f"STOCK_COLD_PATH/{archive.DATASET}": kept}
+
+
+def _esports() -> Fields:
+    found = {dataset.name: {*dataset.fields, *ORIGIN_FIELDS, *dataset.partitions} for dataset in DATASETS}
+    return {**found, LEDGER: set(json.loads(Ledger(("1",)).as_bytes()))}
+
+
+def _ecommerce() -> Fields:
+    """What `ensure_tables` makes of an empty database."""
+    statements: list[str] = []
+
+    def execute(statement: str, _values: object = None) -> Any:
+        statements.append(statement)
+        return SimpleNamespace(fetchone=lambda: (None,))
+
+    ensure_tables(cast("Any", SimpleNamespace(execute=execute)))
+    found: Fields = {}
+    for statement in statements:
+        for kind, name, body in re.findall(r"CREATE (TABLE|\w*VIEW) (\w+) (.*)", statement, re.DOTALL):
+            assert kind == "TABLE", "read the columns of a view, too"
+            found[name] = set(re.findall(r"^\s+([a-z_]+) [A-Z]", body, re.MULTILINE))
+    return found
+
+
+@pytest.mark.parametrize("written", [_health, _stock, _esports, _ecommerce])
+def test_every_field_that_is_written_is_on_the_page(written: Any) -> None:
+    """A field that is added or renamed is added to or renamed on the page."""
+    page = _documented()
+    missing = {name: fields - page.get(name, set()) for name, fields in written().items()}
+    assert {name: fields for name, fields in missing.items() if fields} == {}
+
+
+def test_no_other_field_is_on_the_page() -> None:
+    """What is not written any more leaves the page, with its section."""
+    written = {**_health(), **_stock(), **_esports(), **_ecommerce()}
+    extra = {name: names - written.get(name, set()) for name, names in _documented().items()}
+    assert {name: names for name, names in extra.items() if names} == {}
+    assert _documented().keys() == written.keys()
+
+
+def test_executors_note_the_same_of_a_run_as_the_driver() -> None:
+    """A result does not tell where it was computed."""
+    driver, executors = map(_metadata, _METADATA_OF)
+    assert driver == executors
+    assert driver
+
+
+def test_the_examples_are_those_of_the_worked_example() -> None:
+    """Each figure of `analytics` that the page shows is the reference's, as far as it is shown."""
+    expected = reference_analytics(example.documents(), "UTC", example.TODAY)
+    week = expected[example.USER, "steps", "7day"]
+    compared = 0
+    for section, (path, *_), cells in _rows():
+        shown = cells[-1].strip("`")
+        if section != "analytics" or path.partition(".")[0] in ("metadata", "historicalData"):
+            continue
+        value: Any = week
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if value is None or isinstance(value, dict):
+            continue
+        compared += 1
+        if isinstance(value, datetime):
+            assert shown == f"{value:%Y-%m-%d}", path
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            assert shown == str(value).lower() if isinstance(value, bool) else str(value), path
+        else:
+            assert float(shown) == pytest.approx(value, abs=0.005), path
+    assert compared > 20
