@@ -15,7 +15,7 @@ _SERVER_TIMEOUT_MS = 60_000
 
 @contextmanager
 def fresh_mongo(uri: str) -> Iterator[Database[dict[str, Any]]]:
-    """An empty database with a random name on the server of `uri`, gone after the block; its times are aware."""
+    """An empty database with a random name on the server of `uri`, gone after it; its times are aware."""
     client: MongoClient[dict[str, Any]] = MongoClient(
         uri, tz_aware=True, serverSelectionTimeoutMS=_SERVER_TIMEOUT_MS, uuidRepresentation="standard"
     )

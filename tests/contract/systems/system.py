@@ -103,8 +103,6 @@ class System(ABC):
         for commits in self.settings().checkpoint_location.rglob("commits"):
             numbers = (int(file.name) for file in commits.iterdir() if file.name.isdecimal())
             newest = commits / str(max(numbers))
-                (file for file in commits.iterdir() if file.name.isdecimal()), key=lambda f: int(f.name)
-            )
             newest.unlink()
             newest.with_name(f".{newest.name}.crc").unlink(missing_ok=True)
 
