@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -25,6 +24,7 @@ from sinks.ecommerce.staging import (
     placed_of,
 )
 from sinks.stream_letters import RejectedRecord
+from tests.support.waiting import wait_for
 
 _STARTED = datetime(2026, 1, 1, tzinfo=timezone.utc)
 _KEY = (str(uuid.UUID(int=7)), 3)
@@ -85,13 +85,6 @@ def _commit(connection: psycopg.Connection[Any], staged: Staged, key: Any, keep:
     """The whole batch at once, on a connection of its own."""
     with psycopg.connect(connection.info.dsn) as inserting:
         return complete_batch(Insertion(inserting, staged.table), staged, key, _STARTED, keep, _never)
-
-
-def _wait_until_inserted(insertion: Insertion, events: int) -> None:
-    ends = time.monotonic() + 60
-    while insertion.inserted < events:
-        assert time.monotonic() < ends, "nothing was inserted early"
-        time.sleep(0.02)
 
 
 def test_latencies_are_counted_in_their_buckets(connection: psycopg.Connection[Any]) -> None:
@@ -212,7 +205,7 @@ def test_what_is_announced_is_inserted_before_the_rest_is_staged(
     with psycopg.connect(connection.info.dsn) as inserting:
         insertion = Insertion(inserting, staged.table)
         with inserting_early(insertion):
-            _wait_until_inserted(insertion, 2)
+            wait_for(lambda: insertion.inserted >= 2, "an early insertion")
             assert other.execute("SELECT count(*) FROM user_events").fetchall() == [(0,)]
         outcome = complete_batch(insertion, staged, _KEY, _STARTED, _keep([]), _never)
     assert (outcome.inserted, outcome.duplicates) == (2, 0)
@@ -276,8 +269,5 @@ def test_an_error_while_inserting_early_is_raised_at_the_end(
 
 
 def _wait_for_a_lock(connection: psycopg.Connection[Any]) -> None:
-    ends = time.monotonic() + 60
     waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    while not connection.execute(waits).fetchall():
-        assert time.monotonic() < ends, "the insertion does not wait"
-        time.sleep(0.02)
+    wait_for(lambda: connection.execute(waits).fetchall(), "the insertion to wait for a lock")

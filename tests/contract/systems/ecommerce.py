@@ -56,7 +56,7 @@ class Ecommerce(System):
         shop.put(as_csv(rows), f"{len(list(shop.incoming.iterdir())):06d}.csv")
         return len(rows)
 
-    def run(self, fault: str = "") -> bool:
+    def run(self, fault: str = "", at_once: int = 1_000) -> bool:  # noqa: ARG002 - each file is a batch
         return self._shop(fault).run()
 
     def written(self) -> list[int]:

@@ -42,8 +42,9 @@ class Esports(System):
         yield cls(folder, spark, topics)
         topics.remove()
 
-    def _arena(self, fault: str = "") -> Arena:
-        return Arena(self.folder, self._topics, self.spark, fault=fault, retry_base_seconds=0.1)
+    def _arena(self, fault: str = "", at_once: int = 1_000) -> Arena:
+        options = {"kafka_max_offsets_per_trigger": at_once, "retry_base_seconds": 0.1, "fault": fault}
+        return Arena(self.folder, self._topics, self.spark, **options)
 
     def settings(self, fault: str = "") -> Settings:
         return self._arena(fault).settings
@@ -53,14 +54,11 @@ class Esports(System):
         self._topics.send(self._topics.matches, values)
         return len(values)
 
-    def run(self, fault: str = "") -> bool:
-        return self._arena(fault).run(MATCHES)
+    def run(self, fault: str = "", at_once: int = 1_000) -> bool:
+        return self._arena(fault, at_once).run(MATCHES)
 
     def written(self) -> list[int]:
         return sorted(int(name[1:]) for name in self._arena().ids("matches"))
-
-    def seen(self) -> int:
-        return len(self.written())
 
     def staged(self) -> Sequence[object]:
         return list((self.settings().esports_output_path / ".staging" / "matches").rglob("*.parquet"))

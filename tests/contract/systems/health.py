@@ -34,6 +34,8 @@ class Health(System):
     steps = ("poll", "validate", "read", "compute", "write", "dead_letters", "save")
     killed_first = ("compute", "write", "save")
     killed_later = ("write", "dead_letters", "save")
+    # Each user's results stand for themselves.
+    whole_batches = False
     log_files = "batch_logs_*.jsonl"
     metrics_file = "spark_analytics_metrics.prom"
 
@@ -86,7 +88,7 @@ class Health(System):
         ensure_indexes(target)
         return assemble(settings, self.spark, source, target, clock, open_cursor(settings), poll)
 
-    def run(self, fault: str = "") -> bool:
+    def run(self, fault: str = "", at_once: int = 1_000) -> bool:  # noqa: ARG002 - it has none of others
         pipeline, stop = self.pipeline(fault), StopFlag()
         # A failed pass comes again with the next trigger.
         return pipeline.once(stop) or pipeline.once(stop)

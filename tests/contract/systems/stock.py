@@ -58,8 +58,8 @@ class Stock(System):
             yield cls(folder, spark, topics, uri, database)
         topics.remove()
 
-    def _shop(self, fault: str = "") -> StockShop:
-        options = {"retry_base_seconds": 0.1, "fault": fault}
+    def _shop(self, fault: str = "", at_once: int = 1_000) -> StockShop:
+        options = {"stock_max_offsets_per_trigger": at_once, "retry_base_seconds": 0.1, "fault": fault}
         return StockShop(self.folder, self._topics, self._uri, self._database, self.spark, **options)
 
     def settings(self, fault: str = "") -> Settings:
@@ -74,8 +74,8 @@ class Stock(System):
         self._topics.send(*values)
         return len(values)
 
-    def run(self, fault: str = "") -> bool:
-        return self._shop(fault).run()
+    def run(self, fault: str = "", at_once: int = 1_000) -> bool:
+        return self._shop(fault, at_once).run()
 
     def written(self) -> list[int]:
         return sorted(int(one["_id"][1:]) for one in self._database["sales"].find())

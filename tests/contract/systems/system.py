@@ -42,6 +42,8 @@ class System(ABC):
     killed_later: ClassVar[Sequence[str]]
     arguments: ClassVar[Sequence[str]] = ("--once",)
     knows_content: ClassVar[bool] = False
+    # Whether readers are promised whole batches.
+    whole_batches: ClassVar[bool] = True
     # What log lines and metrics have that not all systems have.
     own_fields: ClassVar[Sequence[str]] = ()
     own_metrics: ClassVar[Sequence[str]] = ()
@@ -68,8 +70,8 @@ class System(ABC):
         """Put records into the source, for one batch; how many they are."""
 
     @abstractmethod
-    def run(self, fault: str = "") -> bool:
-        """Process what is there in this process, with all its tries, as `--once` does."""
+    def run(self, fault: str = "", at_once: int = 1_000) -> bool:
+        """Process what is there in this process, as `--once` does; a batch has at most `at_once` records."""
 
     @abstractmethod
     def written(self) -> list[int]:
@@ -79,9 +81,9 @@ class System(ABC):
     def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
         """Try letters again, as `dlq retry` does."""
 
-    def seen(self) -> int | None:
-        """How many good records a reader sees now; None where readers are not promised whole batches."""
-        return None
+    def seen(self) -> int:
+        """How many good records a reader of the sink sees now."""
+        return len(self.written())
 
     def staged(self) -> Sequence[object]:
         """What lies where batches are prepared."""
