@@ -66,6 +66,9 @@ def test_what_is_read_again_is_not_there_twice(system: System) -> None:
     system.send(range(2 * _EACH, 3 * _EACH), [1002])
     assert system.run()
     assert system.written() == list(range(3 * _EACH))
+    if system.knows_records:
+        written = system.metrics()["records_by_outcome_total{outcome=written}"]
+        assert written == 3 * _EACH + system.others
     # Refused once more: records that share a letter are others when the batches are cut in another way.
     assert len(system.refused()) == 2
     system.check()

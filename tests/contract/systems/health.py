@@ -34,6 +34,7 @@ class Health(System):
     steps = ("poll", "validate", "read", "compute", "write", "dead_letters", "save")
     killed_first = ("compute", "write", "save")
     killed_later = ("write", "dead_letters", "save")
+    knows_records = False
     # Each user's results stand for themselves.
     whole_batches = False
     log_files = "batch_logs_*.jsonl"

@@ -89,6 +89,8 @@ class Stock(System):
 
     def check(self) -> None:
         assert_totals_are_the_sum_of_the_invoices(self._database)
+        places = [row[1:4] for row in self._shop().cold()]
+        assert len(places) == len(set(places))
 
     def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
         shop = self._shop()

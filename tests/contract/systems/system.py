@@ -42,6 +42,8 @@ class System(ABC):
     killed_later: ClassVar[Sequence[str]]
     arguments: ClassVar[Sequence[str]] = ("--once",)
     knows_content: ClassVar[bool] = False
+    # Whether a record that is read again is counted as one that was there; else its result is made anew.
+    knows_records: ClassVar[bool] = True
     # Whether readers are promised whole batches.
     whole_batches: ClassVar[bool] = True
     # What log lines and metrics have that not all systems have.
