@@ -13,7 +13,6 @@ own, in an order that changes with each run. Two rules follow from that for ever
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -24,7 +23,6 @@ from unittest.mock import patch
 import hypothesis
 import pytest
 import structlog
-from pymongo import MongoClient
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
@@ -35,6 +33,7 @@ from session import conf_for
 from settings import load
 from tests.support.arena import Arena, Topics
 from tests.support.class_archive import java_environment
+from tests.support.fresh_mongo import fresh_mongo
 from tests.support.kafka_servers import JARS, OwnBroker, own_broker
 from tests.support.missing import missing
 from tests.support.mongo_doors import SecureDoor, is_ours, run_script
@@ -45,8 +44,6 @@ from tests.support.toxiproxy import Proxy, Toxiproxy, host_of, run_toxiproxy
 
 __all__ = ["pytest_configure", "pytest_unconfigure"]
 
-_SERVER_TIMEOUT_MS = 60_000
-
 # How long an example may take depends on the machine; what a test is to find does not.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
@@ -55,7 +52,7 @@ hypothesis.settings.load_profile("tests")
 os.environ.pop("COLUMNS", None)
 
 # What takes long begins first, so that at the end no process waits for another.
-_FIRST = ("chaos", "acceptance", "integration")
+_FIRST = ("chaos", "acceptance", "contract", "integration")
 
 
 @pytest.hookimpl(trylast=True)
@@ -127,15 +124,8 @@ def limited_door(mongo_uri: str) -> str:
 @pytest.fixture
 def database(mongo_uri: str) -> Iterator[Database[dict[str, Any]]]:
     """An empty database with a random name on the real server, gone after the test; datetimes are aware."""
-    client: MongoClient[dict[str, Any]] = MongoClient(
-        mongo_uri, tz_aware=True, serverSelectionTimeoutMS=_SERVER_TIMEOUT_MS, uuidRepresentation="standard"
-    )
-    name = f"test_{secrets.token_hex(8)}"
-    try:
-        yield client[name]
-    finally:
-        client.drop_database(name)
-        client.close()
+    with fresh_mongo(mongo_uri) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from simulation.health.population import Population
-from tests.acceptance.job import Job
 from tests.support.fake_backend import FakeBackend
+from tests.support.job import HealthJob
 
 # ACCEPTANCE_USERS=1000 makes the same runs large.
 USERS = int(os.environ.get("ACCEPTANCE_USERS", "25"))
@@ -23,13 +23,13 @@ DAYS = 180
 
 
 @pytest.fixture
-def job(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Iterator[Job]:
+def job(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Iterator[HealthJob]:
     """A job whose source holds a simulated population, all of it older than the poll's overlap."""
     now = datetime.now(timezone.utc)
     Population(seed=11, users=USERS, days=DAYS, today=now.date()).backfill(
         database["healthmetrics"], now - timedelta(minutes=5)
     )
-    made = Job(tmp_path, mongo_uri, database)
+    made = HealthJob(tmp_path, mongo_uri, database)
     yield made
     made.end()
 
@@ -43,13 +43,13 @@ def backend() -> Iterator[FakeBackend]:
 
 
 @pytest.fixture
-def small_job(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Iterator[Job]:
+def small_job(tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> Iterator[HealthJob]:
     """A job of a few users, one of whose documents is a dead letter, for what does not depend on size."""
     now = datetime.now(timezone.utc)
     source = database["healthmetrics"]
     Population(seed=11, users=3, days=30, today=now.date()).backfill(source, now - timedelta(minutes=5))
     source.insert_one({"userId": ObjectId(), "date": now, "metrics": {"steps": -1}, "updatedAt": now})
-    made = Job(tmp_path, mongo_uri, database)
+    made = HealthJob(tmp_path, mongo_uri, database)
     yield made
     made.end()
 

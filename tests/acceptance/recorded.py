@@ -51,4 +51,5 @@ class Recorder(monitoring.CommandListener):
 if __name__ == "__main__":
     monitoring.register(Recorder(Path(os.environ["RECORD_TO"])))
     sys.argv = sys.argv[1:]
+    sys.path.insert(0, str(ROOT))
     runpy.run_path(str(ROOT / sys.argv[0]), run_name="__main__")

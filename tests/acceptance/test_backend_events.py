@@ -11,16 +11,17 @@ from typing import Any
 
 import requests
 
-from tests.acceptance.job import Job, wait_for
 from tests.support.fake_backend import TOKEN, FakeBackend
+from tests.support.job import HealthJob
 from tests.support.toxiproxy import free_port
+from tests.support.waiting import wait_for
 from tests.unit.test_metrics import samples
 
 
 class Run:
     """The stream, one edit of one user at a time, and what the job says of its events."""
 
-    def __init__(self, job: Job, backend: FakeBackend) -> None:
+    def __init__(self, job: HealthJob, backend: FakeBackend) -> None:
         port = free_port()
         self.job = job
         self.source = job.database["healthmetrics"]
@@ -70,7 +71,7 @@ def _told(backend: FakeBackend) -> dict[str, int]:
     return {event["userId"]: event["data"]["totalCount"] for event in backend.events}
 
 
-def _stored(job: Job) -> dict[str, int]:
+def _stored(job: HealthJob) -> dict[str, int]:
     groups = job.database["analytics"].aggregate([{"$group": {"_id": "$userId", "count": {"$sum": 1}}}])
     return {str(group["_id"]): group["count"] for group in groups}
 
@@ -112,7 +113,7 @@ def _through_all_troubles(run: Run, backend: FakeBackend, told: int) -> Millisec
 
 
 def test_a_backend_in_any_trouble_delays_no_batch_and_everything_is_counted(
-    job: Job, backend: FakeBackend
+    job: HealthJob, backend: FakeBackend
 ) -> None:
     """Each event ends in exactly one count, and none of them breaks the contract."""
     run = Run(job, backend)

@@ -13,12 +13,13 @@ import pytest
 from pymongo.uri_parser import parse_uri
 
 from tests.acceptance.conftest import USERS
-from tests.acceptance.job import ROOT, Job, wait_for
 from tests.support.canaries import leaks
+from tests.support.job import ROOT, HealthJob
 from tests.support.mongo_doors import PASSWORD, SecureDoor
 from tests.support.quoting_relay import quoting_relay
 from tests.support.spark_cluster import WORKERS, SparkCluster, spark_cluster
 from tests.support.toxiproxy import Proxy, through
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.xdist_group("spark cluster")
 
@@ -35,13 +36,12 @@ _SPECULATION = {
 ON_EXECUTORS = {"EXECUTORS_FROM_USERS": "1", "EXECUTOR_PARTITION_USERS": "4"}
 
 
-class ClusterJob(Job):
+class ClusterJob(HealthJob):
     """Starts with spark-submit, from a folder that holds the script and the archive and nothing else."""
 
-    def __init__(self, job: Job, cluster: SparkCluster, archive: Path) -> None:
+    def __init__(self, job: HealthJob, cluster: SparkCluster, archive: Path) -> None:
         super().__init__(job.folder, "", job.database)
         self.environment = {**job.environment, "SPARK_HOME": str(_SUBMIT.parents[1])}
-        del self.environment["PYTHONPATH"]
         self.timeout_seconds = _TIMEOUT_SECONDS
         self.conf: list[str] = []
         self._master, self._archive = cluster.master, archive
@@ -80,7 +80,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def cluster_job(job: Job, cluster: SparkCluster, archive: Path) -> Iterator[ClusterJob]:
+def cluster_job(job: HealthJob, cluster: SparkCluster, archive: Path) -> Iterator[ClusterJob]:
     """The job of 25 users on the cluster, whose workers are all there."""
     cluster.heal()
     made = ClusterJob(job, cluster, archive)
@@ -88,15 +88,15 @@ def cluster_job(job: Job, cluster: SparkCluster, archive: Path) -> Iterator[Clus
     made.end()
 
 
-def _analytics(job: Job) -> int:
+def _analytics(job: HealthJob) -> int:
     return job.database["analytics"].count_documents({})
 
 
-def _cursor(job: Job) -> Path:
+def _cursor(job: HealthJob) -> Path:
     return job.folder / "spark-checkpoints" / "last_processed_timestamp.txt"
 
 
-def _assert_counted_once(job: Job) -> None:
+def _assert_counted_once(job: HealthJob) -> None:
     """The report of the one batch tells what is stored."""
     report = json.loads(next((job.folder / "logs").glob("batch_logs_*.jsonl")).read_text())
     assert report["analytics_inserted"] == report["analytics_computed"] == _analytics(job)
@@ -110,7 +110,9 @@ def test_a_submitted_job_equals_the_reference(cluster_job: ClusterJob) -> None:
     cluster_job.assert_equals_reference()
 
 
-def test_a_cluster_without_workers_is_told_of_and_loses_nothing(job: Job, cluster: SparkCluster) -> None:
+def test_a_cluster_without_workers_is_told_of_and_loses_nothing(
+    job: HealthJob, cluster: SparkCluster
+) -> None:
     """The batch fails in words that say what to look at; once workers are back the stream goes on.
 
     It was not submitted: `python main.py` with SPARK_MASTER sends the code itself, and the workers know

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 from pipelines.health.worked_example import EXPECTED
-from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, Job, wait_for
+from tests.support.job import ROOT, HealthJob
+from tests.support.waiting import TIMEOUT_SECONDS, wait_for
 
 
-def test_a_mended_document_leaves_the_dead_letter_queue(job: Job) -> None:
+def test_a_mended_document_leaves_the_dead_letter_queue(job: HealthJob) -> None:
     """Bad values are set aside when they are polled; after the mending, `dlq retry` empties the queue."""
     assert job.run("--once") == 0, job.output()
     letters = list((job.folder / "dlq").glob("analytics_dlq_*.json"))
@@ -29,7 +30,7 @@ def test_a_mended_document_leaves_the_dead_letter_queue(job: Job) -> None:
     job.assert_equals_reference()
 
 
-def test_debug_shows_examples_of_what_was_written(small_job: Job) -> None:
+def test_debug_shows_examples_of_what_was_written(small_job: HealthJob) -> None:
     """As the first version did: a few inserts with their values, and updates the next time."""
     assert small_job.run("--once", LOG_LEVEL="DEBUG") == 0
     assert "🆕 INSERT: userId=" in small_job.output()
@@ -38,7 +39,7 @@ def test_debug_shows_examples_of_what_was_written(small_job: Job) -> None:
     assert "🔄 UPDATE: userId=" in small_job.output()
 
 
-def test_ctrl_c_ends_the_stream_cleanly(small_job: Job) -> None:
+def test_ctrl_c_ends_the_stream_cleanly(small_job: HealthJob) -> None:
     """Spark installs a handler of its own for SIGINT; ours must win."""
     process = small_job.start()
     wait_for(lambda: small_job.database["analytics"].count_documents({}) > 0, "the first analytics", process)
@@ -48,7 +49,7 @@ def test_ctrl_c_ends_the_stream_cleanly(small_job: Job) -> None:
     assert "Traceback" not in small_job.output()
 
 
-def test_spark_submit_runs_the_same_job(job: Job) -> None:
+def test_spark_submit_runs_the_same_job(job: HealthJob) -> None:
     """`spark-submit main.py`, as on a cluster."""
     submit = Path(sys.executable).with_name("spark-submit")
     command = [str(submit), "--master", "local[2]", str(ROOT / "main.py"), "--once"]
@@ -66,7 +67,7 @@ def test_spark_submit_runs_the_same_job(job: Job) -> None:
     job.assert_equals_reference()
 
 
-def test_the_demo_ends_by_itself_with_the_worked_example(job: Job) -> None:
+def test_the_demo_ends_by_itself_with_the_worked_example(job: HealthJob) -> None:
     """On the embedded store; the contract's figures, and a report that asks nothing of a network."""
     assert job.run("--demo", MONGO_URI="mongodb://127.0.0.1:9/") == 0, job.output()
     assert job.output().count("│ ✅ │") == len(EXPECTED)

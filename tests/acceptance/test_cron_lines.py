@@ -15,8 +15,8 @@ import pytest
 from pymongo.database import Database
 
 from simulation.health.population import PATTERN_USER_ID, worked_example
-from tests.acceptance.job import TIMEOUT_SECONDS
 from tests.support.documents import ROOT, blocks, markdown_files
+from tests.support.waiting import TIMEOUT_SECONDS
 
 PLACE = "/opt/health-analytics"
 LINES = {

@@ -9,7 +9,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -39,6 +38,7 @@ from tests.support.shop_rows import fill_an_hour
 from tests.support.stock_database import shop_events, write_events
 from tests.support.stock_shop import StockTopics
 from tests.support.toxiproxy import free_port
+from tests.support.waiting import wait_for
 from tests.unit.dashboard.batches import report
 
 pytestmark = pytest.mark.xdist_group("dashboard in a browser")
@@ -178,11 +178,7 @@ def _dashboard(folder: Path, environment: dict[str, str], *arguments: str) -> It
         )
     try:
         base = f"http://127.0.0.1:{port}"
-        end = time.monotonic() + 300
-        while not _healthy(base):
-            assert process.poll() is None, output.read_text()
-            assert time.monotonic() < end, output.read_text()
-            time.sleep(0.1)
+        wait_for(lambda: _healthy(base), output.read_text, process)
         yield base
     finally:
         process.terminate()

@@ -1,103 +1,41 @@
-"""`main.py --pipeline ecommerce` as a process: killed between steps, nothing is lost or doubled."""
+"""`main.py --pipeline ecommerce` as a process: its demo."""
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from sinks.dead_letters import DeadLetters
-from tests.acceptance.job import ROOT, TIMEOUT_SECONDS
-from tests.support.class_archive import java_environment
+from tests.support.job import Job
 from tests.support.missing import missing
-from tests.support.shop import Shop, event, events
-
-
-def _run(shop: Shop, *arguments: str, fault: str = "") -> subprocess.CompletedProcess[str]:
-    # From another folder than the checkout: the executors must get the code all the same.
-    return subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), *arguments],
-        cwd=shop.folder,
-        env={**os.environ, **shop.environment(), **java_environment(), "FAULT": fault},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-
-
-def test_kill_9_after_any_step_loses_and_doubles_nothing(tmp_path: Path, events_dsn: str) -> None:
-    """The seed's fifth test case, also between PostgreSQL's commit and Spark's; each record counts once.
-
-    In the first batch, into an empty table, and in a later one, into a table that holds its duplicates; the
-    later batch also has a conflict, whose letter is there before the kill and once in the end.
-    """
-    shop = Shop(tmp_path, events_dsn, ecommerce_max_files_per_trigger=1)
-    good, later = events(300), events(300)
-    batches = [
-        [*good, event(event_type="click")],
-        [*later, *good[:50], {**good[0], "user_id": "another"}, event(event_type="click")],
-    ]
-    for number, batch in enumerate(batches):
-        shop.put(batch, f"{number}.csv")
-        for step in ("stage", "insert", "commit"):
-            killed = _run(shop, "--pipeline", "ecommerce", "--once", fault=f"{step}:kill:1")
-            assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
-    again = _run(shop, "--pipeline", "ecommerce", "--once")
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert shop.ids() == sorted(one["event_id"] for one in [*good, *later])
-    assert sorted(reason for reason, _ in shop.dead_lines().values()) == [
-        "conflict", "invalid_event_type", "invalid_event_type",
-    ]  # fmt: skip
-    assert shop.total("duplicates") == 50
-    shop.assert_accounted(653)
-    left = "SELECT relname FROM pg_class WHERE relname LIKE 'ecommerce_staging%'"
-    assert shop.query(left) == []
 
 
 def test_the_demo_shows_the_real_stream_and_ends_by_itself(tmp_path: Path) -> None:
     """On a PostgreSQL of its own, which is gone afterwards; every record written is accounted for."""
-    environment = {
-        **os.environ,
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        **java_environment(),
-        "COLUMNS": "200",
-    }
-    demo = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "--pipeline", "ecommerce", "--demo"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=2 * TIMEOUT_SECONDS,
-        check=False,
-    )
-    if "PostgreSQL was not found" in demo.stderr:
-        missing(demo.stderr)
-    assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert "Traceback" not in demo.stdout + demo.stderr
+    job = Job(tmp_path, {"COLUMNS": "200"})
+    code = job.run("--pipeline", "ecommerce", "--demo")
+    if "PostgreSQL was not found" in job.output():
+        missing(job.output())
+    assert code == 0, job.output()
+    assert "Traceback" not in job.output()
     told = re.search(
-        r"([\d,]+) in = ([\d,]+) inserted \+ ([\d,]+) duplicates \+ ([\d,]+) rejected", demo.stdout
+        r"([\d,]+) in = ([\d,]+) inserted \+ ([\d,]+) duplicates \+ ([\d,]+) rejected", job.output()
     )
-    assert told, demo.stdout
+    assert told, job.output()
     came, inserted, duplicates, rejected = (int(number.replace(",", "")) for number in told.groups())
     assert came == inserted + duplicates + rejected
     assert min(inserted, duplicates, rejected) > 0
-    assert f"✅ {came:,} records were written into files, {came:,} came in" in demo.stdout
+    assert f"✅ {came:,} records were written into files, {came:,} came in" in job.output()
     for figure in ("Throughput", "Latency", "Batch time", "Duplicate rate"):
-        assert re.search(rf"{figure} .*\d", demo.stdout), figure
+        assert re.search(rf"{figure} .*\d", job.output()), figure
     (folder,) = (tmp_path / "demo").iterdir()
     letters = DeadLetters(folder / "dlq", "ecommerce_dlq").list()
     assert sum(len(letter.record["records"]) for letter in letters) == rejected
-    assert str(folder.relative_to(tmp_path) / "dlq") in demo.stdout
-    address = re.search(r"postgresql://\S+", demo.stdout)
+    assert str(folder.relative_to(tmp_path) / "dlq") in job.output()
+    address = re.search(r"postgresql://\S+", job.output())
     assert address
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(address[0], connect_timeout=5)

@@ -1,54 +1,36 @@
-"""`main.py --pipeline esports` as a process: killed after any step, nothing is lost or doubled."""
+"""`main.py --pipeline esports` as a process: its demo, its end, its start without a broker."""
 
 from __future__ import annotations
 
-import os
-import random
 import re
-import signal
 import subprocess
 import sys
-import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.dataset as ds
+import pytest
 
 from sinks.dead_letters import DeadLetters
-from tests.acceptance.job import ROOT, TIMEOUT_SECONDS
 from tests.support.arena import Arena, Topics, match
-from tests.support.class_archive import java_environment
-from tests.support.kafka_servers import JARS
+from tests.support.job import Job, environment_of
+from tests.support.waiting import wait_for
 
-_EACH = 60
+_STREAM = ("--pipeline", "esports")
 
 
 def test_the_demo_shows_the_real_steps_and_ends_by_itself(tmp_path: Path) -> None:
     """Without Kafka: every message told is accounted for, and what the demo says to type works."""
-    environment = {
-        **os.environ,
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        **java_environment(),
-        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
-    }
-    demo = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "--pipeline", "esports", "--demo"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=2 * TIMEOUT_SECONDS,
-        check=False,
-    )
-    assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert "Traceback" not in demo.stdout + demo.stderr
+    job = Job(tmp_path, {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"})
+    assert job.run(*_STREAM, "--demo") == 0, job.output()
+    assert "Traceback" not in job.output()
     told = re.search(
         r"✅ ([\d,]+) records came = ([\d,]+) good \+ ([\d,]+) corrupt \+ ([\d,]+) rejected "
         r"\+ ([\d,]+) duplicates",
-        demo.stdout,
+        job.output(),
     )
-    assert told, demo.stdout
-    assert "not read" not in demo.stdout
+    assert told, job.output()
+    assert "not read" not in job.output()
     all_told, good, corrupt, rejected, duplicates = (int(text.replace(",", "")) for text in told.groups())
     assert all_told == good + corrupt + rejected + duplicates
     assert min(good, corrupt, duplicates) > 0
@@ -62,7 +44,7 @@ def test_the_demo_shows_the_real_steps_and_ends_by_itself(tmp_path: Path) -> Non
     assert rows == good
     letters = DeadLetters(folder / "dlq", "esports_dlq").list()
     assert sum(len(letter.record["records"]) for letter in letters) == corrupt + rejected
-    typed = re.search(r"[.]venv/bin/(python -c .*)", demo.stdout)
+    typed = re.search(r"[.]venv/bin/(python -c .*)", job.output())
     assert typed
     shell = f"{Path(sys.executable).parent}/{typed[1]}"
     shown = subprocess.run(["sh", "-c", shell], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -70,132 +52,37 @@ def test_the_demo_shows_the_real_steps_and_ends_by_itself(tmp_path: Path) -> Non
     assert "finished" in shown.stdout
 
 
-def _environment(arena: Arena, fault: str) -> dict[str, str]:
-    settings = arena.settings
-    return {
-        **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
-        "KAFKA_TOPIC_MATCHES": settings.kafka_topic_matches,
-        "KAFKA_TOPIC_PLAYERS": settings.kafka_topic_players,
-        "KAFKA_CONNECTOR_PATH": str(JARS),
-        "ESPORTS_OUTPUT_PATH": str(settings.esports_output_path),
-        "ESPORTS_INTERVAL_SECONDS": "1",
-        "LOG_DIRECTORY": str(settings.log_directory),
-        "METRICS_DIRECTORY": str(settings.metrics_directory),
-        "DLQ_DIRECTORY": str(settings.dlq_directory),
-        "CHECKPOINT_LOCATION": str(settings.checkpoint_location),
-        "HEALTH_PORT": "0",
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        **java_environment(),
-        "FAULT": fault,
-    }
+@pytest.fixture
+def arena(tmp_path: Path, topics: Topics) -> Arena:
+    """An empty one, for processes."""
+    return Arena(tmp_path, topics)
 
 
-def _run(arena: Arena, *arguments: str, fault: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "--pipeline", "esports", *arguments],
-        cwd=arena.folder,
-        env=_environment(arena, fault),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+@pytest.fixture
+def job(arena: Arena) -> Iterator[Job]:
+    """The processes of the arena."""
+    made = Job(arena.folder, environment_of(arena.settings))
+    made.environment["ESPORTS_INTERVAL_SECONDS"] = "1"
+    yield made
+    made.end()
 
 
-def test_kill_9_after_every_step_loses_and_doubles_nothing(tmp_path: Path, topics: Topics) -> None:
-    """One step after the other, while somebody reads with pyarrow: whole batches, each record once."""
-    arena = Arena(tmp_path, topics)
-    broken: list[str] = []
-    done = threading.Event()
-
-    def read() -> None:
-        folder = arena.settings.esports_output_path / "matches"
-        while not done.wait(0.05):
-            if not folder.exists():
-                continue
-            found = ds.dataset(folder.resolve(), partitioning="hive", format="parquet")
-            if not found.files:
-                continue
-            counts = found.to_table().group_by("batch").aggregate([([], "count_all")]).to_pylist()
-            broken.extend(str(one) for one in counts if one["count_all"] != _EACH)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    # The first step strikes in the first batch of an empty dataset, the others in later ones.
-    steps = random.sample(("stage", "dead_letters", "sync", "commit", "report"), 5)
-    print(steps)
-    try:
-        for turn, step in enumerate(steps):
-            # What the killed run leaves is done by the next one, which is killed in the batch after that. One
-            # that was committed has only its report left.
-            was_committed = turn > 0 and steps[turn - 1] in ("commit", "report")
-            reached = 1 if turn == 0 or (was_committed and step != "report") else 2
-            _send(topics, turn)
-            killed = _run(arena, "--job", "matches", "--once", fault=f"{step}:kill:{reached}")
-            assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
-        last = _run(arena, "--job", "matches", "--once")
-    finally:
-        done.set()
-        reader.join()
-    assert last.returncode == 0, last.stdout + last.stderr
-    assert arena.ids("matches") == sorted(f"M{number}" for number in range(_EACH * len(steps)))
-    assert broken == []
-    assert len(arena.dead_records()) == len(steps)
-    leftover = list((arena.settings.esports_output_path / ".staging").rglob("*.parquet"))
-    assert leftover == []
-
-
-def _send(topics: Topics, turn: int) -> None:
-    first = _EACH * turn
-    topics.send(topics.matches, [*[match(first + number) for number in range(_EACH)], "{"])
-
-
-def test_sigterm_ends_the_stream_in_good_order(tmp_path: Path, topics: Topics) -> None:
+def test_sigterm_ends_the_stream_in_good_order(arena: Arena, job: Job) -> None:
     """The running batch is finished, the summary printed, exit code 0; nothing is done again afterwards."""
-    arena = Arena(tmp_path, topics)
-    topics.send(topics.matches, [match(number) for number in range(20)])
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), "--pipeline", "esports"],
-        cwd=arena.folder,
-        env=_environment(arena, ""),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    lines: list[str] = []
-    for line in process.stdout:
-        lines.append(line)
-        if "Batch 0: Processed 20 records" in line:
-            process.send_signal(signal.SIGTERM)
-    assert process.wait(TIMEOUT_SECONDS) == 0, "".join(lines)
-    assert any("BATCH PROCESSING SESSION SUMMARY" in line for line in lines)
-    assert "Traceback" not in "".join(lines)
-    again = _run(arena, "--once")
-    assert again.returncode == 0, again.stdout + again.stderr
+    arena.topics.send(arena.topics.matches, [match(number) for number in range(20)])
+    process = job.start(*_STREAM)
+    wait_for(lambda: "Batch 0: Processed 20 records" in job.output(), "the first batch", process)
+    assert job.stop(process) == 0, job.output()
+    assert "BATCH PROCESSING SESSION SUMMARY" in job.output()
+    assert "Traceback" not in job.output()
+    assert job.run(*_STREAM, "--once") == 0, job.output()
     assert len(arena.ids("matches")) == 20
     arena.assert_accounted(20)
 
 
-def test_an_address_without_a_broker_ends_the_start_with_one_line(tmp_path: Path, topics: Topics) -> None:
+def test_an_address_without_a_broker_ends_the_start_with_one_line(job: Job) -> None:
     """Exit code 2, the address in it, no stack trace."""
-    arena = Arena(tmp_path, topics)
-    environment = _environment(arena, "") | {
-        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
-        "KAFKA_WAIT_SECONDS": "2",
-    }
-    run = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "--pipeline", "esports"],
-        cwd=arena.folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-    assert run.returncode == 2, run.stdout + run.stderr
-    assert "No Kafka broker answered at 127.0.0.1:1 within 2 seconds" in run.stderr
-    assert "Traceback" not in run.stdout + run.stderr
-    assert "Exception" not in run.stdout + run.stderr
+    assert job.run(*_STREAM, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", KAFKA_WAIT_SECONDS="2") == 2
+    assert "No Kafka broker answered at 127.0.0.1:1 within 2 seconds" in job.output()
+    assert "Traceback" not in job.output()
+    assert "Exception" not in job.output()

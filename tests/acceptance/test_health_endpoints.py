@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import requests
 
-from tests.acceptance.job import Job, wait_for
+from tests.support.job import HealthJob
 from tests.support.monitoring_stack import promtool
 from tests.support.toxiproxy import Proxy, free_port, through
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
-def job(small_job: Job) -> Job:
+def job(small_job: HealthJob) -> HealthJob:
     """What is tried here does not depend on the size."""
     return small_job
 
@@ -37,7 +38,9 @@ class Probe:
         return self.ask("/health/ready")[0] == 200
 
 
-def test_ready_follows_the_database_and_live_does_not(job: Job, mongo_proxy: Proxy, mongo_uri: str) -> None:
+def test_ready_follows_the_database_and_live_does_not(
+    job: HealthJob, mongo_proxy: Proxy, mongo_uri: str
+) -> None:
     """Cut: 503 with the reason, while the process lives on; healed: 200. Stopped: nobody listens."""
     port = free_port()
     probe = Probe(port)

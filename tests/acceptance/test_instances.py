@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.job import TIMEOUT_SECONDS, Job, wait_for
+from tests.support.job import HealthJob
+from tests.support.waiting import TIMEOUT_SECONDS, wait_for
 
 ON_MONGO = {"CURSOR_STORE": "mongo", "CURSOR_LEASE_SECONDS": "4"}
 
 
 @pytest.fixture
-def job(small_job: Job) -> Job:
+def job(small_job: HealthJob) -> HealthJob:
     """What is tried here does not depend on the size."""
     return small_job
 
 
-def _has_analytics(job: Job) -> bool:
+def _has_analytics(job: HealthJob) -> bool:
     return job.database["analytics"].count_documents({}) > 0
 
 
@@ -28,7 +29,7 @@ def _stands_still(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-def _results(job: Job) -> dict[tuple[Any, ...], datetime]:
+def _results(job: HealthJob) -> dict[tuple[Any, ...], datetime]:
     """When each result was calculated."""
     names = ("userId", "metricType", "timeRange")
     return {
@@ -36,7 +37,7 @@ def _results(job: Job) -> dict[tuple[Any, ...], datetime]:
     }
 
 
-def _edited_now(job: Job) -> Any:
+def _edited_now(job: HealthJob) -> Any:
     """A day is added; the analytics that know it."""
     user = job.database["healthmetrics"].find_one({"userId": {"$type": "objectId"}}, sort=[("_id", 1)])
     assert user
@@ -51,7 +52,7 @@ def _edited_now(job: Job) -> Any:
 
 
 @pytest.mark.parametrize("store", [{}, ON_MONGO], ids=["file", "mongo"])
-def test_a_second_instance_is_refused_with_one_line(job: Job, store: dict[str, str]) -> None:
+def test_a_second_instance_is_refused_with_one_line(job: HealthJob, store: dict[str, str]) -> None:
     """Stream and one-shot batch alike, before Spark is started; the first one goes on undisturbed."""
     first = job.start(**store)
     wait_for(lambda: _has_analytics(job), "the first analytics", first)
@@ -67,7 +68,7 @@ def test_a_second_instance_is_refused_with_one_line(job: Job, store: dict[str, s
     job.assert_equals_reference()
 
 
-def test_a_stalled_instance_is_taken_over_and_ends_when_it_wakes_up(job: Job) -> None:
+def test_a_stalled_instance_is_taken_over_and_ends_when_it_wakes_up(job: HealthJob) -> None:
     """It stood still (SIGSTOP) beyond its lease, between compute and write: what it then writes is too old.
 
     The other finishes the work; neither the cursor nor any result goes back.
@@ -96,7 +97,7 @@ def test_a_stalled_instance_is_taken_over_and_ends_when_it_wakes_up(job: Job) ->
     job.assert_equals_reference()
 
 
-def test_kill_9_with_the_cursor_in_mongo_loses_nothing(job: Job, edit: Any) -> None:
+def test_kill_9_with_the_cursor_in_mongo_loses_nothing(job: HealthJob, edit: Any) -> None:
     """The next instance waits for the dead one's lease, then goes on; cron runs continue from there."""
     edit()
     assert job.run("--once", FAULT="write:kill:1", **ON_MONGO) == -signal.SIGKILL, job.output()

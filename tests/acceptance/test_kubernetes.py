@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from tests.acceptance.conftest import USERS
-from tests.acceptance.job import Job
 from tests.support.class_archive import java_environment
 from tests.support.deployment import image_files
 from tests.support.documents import ROOT
+from tests.support.job import HealthJob
 from tests.support.kubelet import Kubelet, kubelet
 from tests.support.toxiproxy import free_port
 
@@ -32,7 +32,7 @@ _SMALL = {
 
 
 @pytest.fixture
-def cluster(job: Job, tmp_path: Path) -> Iterator[Kubelet]:
+def cluster(job: HealthJob, tmp_path: Path) -> Iterator[Kubelet]:
     """Where the job's address is a secret."""
     (tmp_path / "pods").mkdir()
     with kubelet(tmp_path / "pods", {"MONGO_URI": job.environment["MONGO_URI"]}) as running:
@@ -83,7 +83,9 @@ def _files(cluster: Kubelet) -> set[str]:
     return {file.as_posix() for file in found}
 
 
-def test_its_pods_compute_what_the_reference_computes(job: Job, cluster: Kubelet, tmp_path: Path) -> None:
+def test_its_pods_compute_what_the_reference_computes(
+    job: HealthJob, cluster: Kubelet, tmp_path: Path
+) -> None:
     """Driver and executors start by the image's entrypoint, find each other, keep state in the claim."""
     driver = _submit(
         cluster,

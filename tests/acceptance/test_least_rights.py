@@ -13,9 +13,10 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from tests.acceptance.job import Job, wait_for
 from tests.support.database_rights import DOCUMENT, documented_rights, used_rights
+from tests.support.job import HealthJob
 from tests.support.mongo_doors import run_script
+from tests.support.waiting import wait_for
 
 SERVICE, CURSOR = documented_rights("healthAnalytics"), documented_rights("healthAnalyticsCursor")
 RECORDED = "tests/acceptance/recorded.py"
@@ -30,7 +31,7 @@ def create_documented_indexes(database: Database[dict[str, Any]]) -> None:
 
 
 @pytest.fixture
-def limited(small_job: Job, limited_door: str) -> Job:
+def limited(small_job: HealthJob, limited_door: str) -> HealthJob:
     """The job behind a door where PostgreSQL grants it the documented rights and refuses the rest."""
     job = small_job
     create_documented_indexes(job.database)
@@ -44,15 +45,15 @@ def limited(small_job: Job, limited_door: str) -> Job:
     return job
 
 
-def _used(job: Job, name: str) -> set[tuple[str, str]]:
+def _used(job: HealthJob, name: str) -> set[tuple[str, str]]:
     return used_rights(job.folder / name, job.database.name)
 
 
-def _retried(job: Job) -> bool:
+def _retried(job: HealthJob) -> bool:
     return any('"attempts": 0' not in letter.read_text() for letter in (job.folder / "dlq").glob("*.json"))
 
 
-def test_the_documented_rights_are_enough_and_none_is_too_many(limited: Job) -> None:
+def test_the_documented_rights_are_enough_and_none_is_too_many(limited: HealthJob) -> None:
     """Stream, dead letters and their retry, full pass, checks: what they send is what is granted."""
     stream = {"CURSOR_STORE": "mongo", "DLQ_RETRY_MINUTES": "0.01", "RECORD_TO": "stream.jsonl"}
     process = limited.start("main.py", script=RECORDED, **stream)
@@ -65,7 +66,7 @@ def test_the_documented_rights_are_enough_and_none_is_too_many(limited: Job) -> 
     assert _used(limited, "single.jsonl") <= SERVICE
 
 
-def test_the_door_does_refuse_what_is_not_documented(limited: Job, limited_door: str) -> None:
+def test_the_door_does_refuse_what_is_not_documented(limited: HealthJob, limited_door: str) -> None:
     """Or the test above would prove nothing."""
     client: MongoClient[dict[str, Any]] = MongoClient(limited_door)
     source, target = (

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from tests.acceptance.job import TIMEOUT_SECONDS, Job, wait_for
+from tests.support.job import HealthJob
 from tests.support.mongo_doors import SecureDoor
 from tests.support.toxiproxy import Proxy, Toxiproxy, host_of, through
+from tests.support.waiting import TIMEOUT_SECONDS, wait_for
 
 # A command is given up after two seconds, a batch after two tries.
 IMPATIENT = {
@@ -27,21 +28,21 @@ IMPATIENT = {
 
 
 @pytest.fixture
-def job(small_job: Job) -> Job:
+def job(small_job: HealthJob) -> HealthJob:
     """What is tried here does not depend on the size."""
     return small_job
 
 
-def _batches(job: Job) -> list[dict[str, Any]]:
+def _batches(job: HealthJob) -> list[dict[str, Any]]:
     files = sorted((job.folder / "logs").glob("batch_logs_*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def _failed(job: Job) -> int:
+def _failed(job: HealthJob) -> int:
     return sum(batch["status"] == "failed" for batch in _batches(job))
 
 
-def _add_a_day(job: Job) -> Callable[[], bool]:
+def _add_a_day(job: HealthJob) -> Callable[[], bool]:
     """A day of a new user is added, past the proxy; whether its analytics are there."""
     user, now = ObjectId(), datetime.now(timezone.utc)
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -58,7 +59,7 @@ def _assert_one_at_a_time(batches: list[dict[str, Any]]) -> None:
 
 
 def test_the_job_outlives_every_fault_and_ends_in_a_black_hole(
-    job: Job, mongo_uri: str, mongo_proxy: Proxy
+    job: HealthJob, mongo_uri: str, mongo_proxy: Proxy
 ) -> None:
     """Slow, cut, reset, black-holed: batches fail one after the other, then the work goes on.
 
@@ -93,7 +94,7 @@ def test_the_job_outlives_every_fault_and_ends_in_a_black_hole(
 
 @pytest.mark.parametrize("lost", ["while it runs", "before the start"])
 def test_a_refused_user_ends_the_job_with_exit_code_2(
-    job: Job, secure_door: SecureDoor, toxiproxy: Toxiproxy, lost: str
+    job: HealthJob, secure_door: SecureDoor, toxiproxy: Toxiproxy, lost: str
 ) -> None:
     """The user is gone when the job connects again: one line, no try after try, no stack trace."""
     with secure_door.user() as name:

@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 
 from bson import ObjectId
 
-from tests.acceptance.job import Job
 from tests.support.compare import assert_same_analytics
+from tests.support.job import HealthJob
 from tests.support.reference import reference_analytics
 
 USERS = 3
@@ -16,14 +16,14 @@ USERS = 3
 MOST_STARTS = 1 + 2 + 1 + 1
 
 
-def _assert_others_equal_reference(job: Job, poison: ObjectId) -> None:
+def _assert_others_equal_reference(job: HealthJob, poison: ObjectId) -> None:
     documents = list(job.database["healthmetrics"].find({"userId": {"$ne": poison}}))
     expected = reference_analytics(documents, "UTC", datetime.now(timezone.utc).date())
     assert expected
     assert_same_analytics(list(job.database["analytics"].find()), expected)
 
 
-def test_a_user_who_kills_the_process_is_isolated_and_the_rest_goes_on(job: Job) -> None:
+def test_a_user_who_kills_the_process_is_isolated_and_the_rest_goes_on(job: HealthJob) -> None:
     """As a service manager would, the job is started again each time it dies; it finds him by itself.
 
     Afterwards his changes hold up nobody, and once the cause is mended `dlq retry` brings him back.

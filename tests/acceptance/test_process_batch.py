@@ -10,8 +10,9 @@ from typing import Any
 
 from bson import ObjectId
 
-from tests.acceptance.job import Job, wait_for
 from tests.support.fake_backend import TOKEN, FakeBackend
+from tests.support.job import HealthJob
+from tests.support.waiting import wait_for
 
 _YEARS_AGO = datetime(2021, 1, 1, tzinfo=timezone.utc)
 SHIMS = ("chmod", "stat", "ls", "readlink", "winutils")
@@ -21,11 +22,11 @@ def _of_java(line: str) -> bool:
     return line.startswith(("WARNING: Using incubator modules", "Picked up JAVA_TOOL_OPTIONS"))
 
 
-def _run(job: Job, *arguments: str, **environment: str) -> int:
+def _run(job: HealthJob, *arguments: str, **environment: str) -> int:
     return job.run(*arguments, script="process_batch.py", **environment)
 
 
-def _cursor(job: Job) -> str:
+def _cursor(job: HealthJob) -> str:
     return (job.folder / "spark-checkpoints" / "last_processed_timestamp.txt").read_text()
 
 
@@ -34,7 +35,7 @@ def _with_events(backend: FakeBackend) -> dict[str, str]:
 
 
 def test_each_kind_of_run_equals_the_reference(
-    job: Job, backend: FakeBackend, edit: Any, tmp_path: Path
+    job: HealthJob, backend: FakeBackend, edit: Any, tmp_path: Path
 ) -> None:
     """The first, a second, `--since` and `--full`, one after the other, as cron and people start them.
 
@@ -67,7 +68,7 @@ def _shims(folder: Path) -> Path:
     return shims
 
 
-def _run_again_with_json(job: Job) -> None:
+def _run_again_with_json(job: HealthJob) -> None:
     """Every line is one JSON object, for containers."""
     before = job.output()
     assert _run(job, "--json") == 0
@@ -78,7 +79,7 @@ def _run_again_with_json(job: Job) -> None:
     assert all(json.loads(line)["level"] for line in lines)
 
 
-def _run_since(job: Job, edit: Any) -> None:
+def _run_since(job: HealthJob, edit: Any) -> None:
     """`--since` is a repair, not a move of the stream."""
     before = _cursor(job)
     edit()
@@ -87,7 +88,7 @@ def _run_since(job: Job, edit: Any) -> None:
     job.assert_equals_reference()
 
 
-def _run_full(job: Job, backend: FakeBackend) -> None:
+def _run_full(job: HealthJob, backend: FakeBackend) -> None:
     """Deleted days, deleted users and analytics with a user of the wrong type are healed, without events."""
     users = sorted(job.database["healthmetrics"].distinct("userId", {"userId": {"$type": "objectId"}}))
     gone, shortened = users[0], users[1]
@@ -104,7 +105,7 @@ def _run_full(job: Job, backend: FakeBackend) -> None:
     assert len(backend.requests) == told
 
 
-def test_a_killed_full_pass_goes_on_where_it_was(job: Job) -> None:
+def test_a_killed_full_pass_goes_on_where_it_was(job: HealthJob) -> None:
     """It tells its progress, keeps to its rate, survives kill -9, and removes who is gone at its end."""
     gone = {"userId": ObjectId(), "metricType": "steps", "timeRange": "7day"}
     job.database["analytics"].insert_one({**gone, "calculatedAt": datetime(2020, 1, 1, tzinfo=timezone.utc)})

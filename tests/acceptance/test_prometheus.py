@@ -7,8 +7,8 @@ import signal
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from tests.acceptance.job import Job, wait_for
 from tests.support.documents import ROOT
+from tests.support.job import HealthJob
 from tests.support.monitoring_stack import (
     FOREIGN,
     Server,
@@ -21,9 +21,10 @@ from tests.support.monitoring_stack import (
     promtool,
 )
 from tests.support.toxiproxy import free_port
+from tests.support.waiting import wait_for
 
 
-def test_a_running_job_is_scraped_and_alerts_fire_and_resolve(job: Job) -> None:
+def test_a_running_job_is_scraped_and_alerts_fire_and_resolve(job: HealthJob) -> None:
     """Endpoint and file are read without a complaint; a hung job, an old letter, a late commit are told."""
     port = free_port()
     # Events are on, so that their metrics are there; nobody listens.
@@ -102,7 +103,7 @@ def _a_hung_job_is_told(server: Server, process: Any, until: Any) -> None:
     until(lambda: not server.is_firing("HealthTargetDown"), "HealthTargetDown to resolve")
 
 
-def _an_old_letter_is_told(server: Server, job: Job, until: Any) -> None:
+def _an_old_letter_is_told(server: Server, job: HealthJob, until: Any) -> None:
     """The population has bad values, so there are letters; one is made a fortnight old, then removed."""
     assert not server.is_firing("HealthDeadLettersOld")
     letter = next((job.folder / "dlq").glob("*.json"))
@@ -115,7 +116,7 @@ def _an_old_letter_is_told(server: Server, job: Job, until: Any) -> None:
     until(lambda: not server.is_firing("HealthDeadLettersOld"), "HealthDeadLettersOld to resolve")
 
 
-def _a_late_commit_is_told(server: Server, job: Job, until: Any) -> None:
+def _a_late_commit_is_told(server: Server, job: HealthJob, until: Any) -> None:
     """It is dated 40 s back, which the overlap of 60 s still finds."""
     user = job.database["healthmetrics"].find_one({}, {"userId": 1})
     assert user

@@ -15,11 +15,12 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, Job, wait_for
 from tests.support.canaries import canary, leaks, process_list, traces
 from tests.support.fake_backend import FakeBackend
+from tests.support.job import ROOT, HealthJob
 from tests.support.mongo_doors import PASSWORD, SecureDoor
 from tests.support.quoting_relay import quoting_relay
+from tests.support.waiting import TIMEOUT_SECONDS, wait_for
 
 UI_PAGES = ("environment/", "jobs/", "stages/", "executors/", "SQL/", "StreamingQuery/")
 
@@ -40,7 +41,7 @@ def given(secure_door: SecureDoor) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def secret_job(small_job: Job, secure_door: SecureDoor, given: dict[str, str]) -> Job:
+def secret_job(small_job: HealthJob, secure_door: SecureDoor, given: dict[str, str]) -> HealthJob:
     """A job behind a password, with a token, and with a secret in its environment that is not for it."""
     small_job.environment |= {
         "MONGO_URI": secure_door.uri(given["user"]),
@@ -54,7 +55,7 @@ def secret_job(small_job: Job, secure_door: SecureDoor, given: dict[str, str]) -
     return small_job
 
 
-def assert_no_leak(job: Job, given: dict[str, str]) -> None:
+def assert_no_leak(job: HealthJob, given: dict[str, str]) -> None:
     """Search every byte below the working folder but the one file that holds a secret on purpose."""
     (job.folder / ".env").unlink(missing_ok=True)
     assert leaks(job.folder, given) == []
@@ -83,7 +84,7 @@ def _fetch(address: str) -> str:
         return str(answer.read().decode())
 
 
-def _save_pages(job: Job, ui: int, health: int) -> None:
+def _save_pages(job: HealthJob, ui: int, health: int) -> None:
     """What Spark's UI and our own endpoints show, for the search."""
     base = f"http://127.0.0.1:{ui}"
     (application,) = json.loads(_fetch(f"{base}/api/v1/applications"))
@@ -99,7 +100,7 @@ def _save_pages(job: Job, ui: int, health: int) -> None:
 
 
 def test_a_stream_with_the_spark_ui_shows_no_secret(
-    secret_job: Job, secure_door: SecureDoor, given: dict[str, str]
+    secret_job: HealthJob, secure_door: SecureDoor, given: dict[str, str]
 ) -> None:
     """Under spark-submit with UI and event log: processes, pages, dead letters, errors quoting addresses."""
     uri, ui, health = secure_door.uri(given["user"]), _free_port(), _free_port()
@@ -147,12 +148,15 @@ def test_a_stream_with_the_spark_ui_shows_no_secret(
     assert_no_leak(secret_job, given)
 
 
-def _batch_logs(job: Job) -> str:
+def _batch_logs(job: HealthJob) -> str:
     return "".join(file.read_text() for file in (job.folder / "logs").glob("batch_logs_*.jsonl"))
 
 
 def test_single_runs_show_no_secret(
-    secret_job: Job, secure_door: SecureDoor, given: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    secret_job: HealthJob,
+    secure_door: SecureDoor,
+    given: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """A bug with its traceback as JSON over TLS, the one-shot batch, a retry; and a backend that refuses."""
     tls = _tls_uri(secure_door, given, tmp_path_factory.mktemp("key"))
@@ -171,7 +175,7 @@ def test_single_runs_show_no_secret(
 
 
 def test_commands_and_faults_at_the_start_show_no_secret(
-    secret_job: Job, secure_door: SecureDoor, given: dict[str, str]
+    secret_job: HealthJob, secure_door: SecureDoor, given: dict[str, str]
 ) -> None:
     """Wrong, unencoded and unreachable addresses are one sentence; other commands name no secret either."""
     uri = secure_door.uri(given["user"])

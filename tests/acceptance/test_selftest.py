@@ -11,14 +11,15 @@ from typing import Any
 
 from pymongo.database import Database
 
-from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, Job, wait_for
+from tests.support.job import ROOT, HealthJob
+from tests.support.waiting import TIMEOUT_SECONDS, wait_for
 
 
 def test_it_passes_and_a_stopped_one_leaves_nothing(
     tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]
 ) -> None:
     """SIGTERM as soon as the documents are there; then a whole run. The database is empty after each."""
-    job = Job(tmp_path, mongo_uri, database)
+    job = HealthJob(tmp_path, mongo_uri, database)
     source, target = database["healthmetrics"], database["analytics"]
     process = job.start("selftest")
     wait_for(lambda: source.count_documents({}) == 14, "the scratch user's documents", process)

@@ -14,8 +14,8 @@ from pymongo.errors import PyMongoError
 from commands.checks.stock import NEEDED
 from dashboard.data.stock_data import Standing, StockData, open_stock_data
 from settings import load
-from tests.acceptance.job import Job
 from tests.support.database_rights import documented_rights, used_rights
+from tests.support.job import Job
 from tests.support.mongo_doors import run_script
 from tests.support.stock_database import shop_events, write_events
 from tests.support.stock_events import client, product, sale
@@ -31,13 +31,14 @@ def job(
     tmp_path: Path, stock_topics: StockTopics, mongo_uri: str, database: Database[dict[str, Any]]
 ) -> Iterator[Job]:
     """Runs stock commands, all of whose commands to MongoDB are written down."""
-    made = Job(tmp_path, mongo_uri, database)
-    made.environment |= stock_topics.environment(database.name)
+    made = Job(tmp_path, {"MONGO_URI": mongo_uri, **stock_topics.environment(database.name)})
     yield made
     made.end()
 
 
-def test_the_documented_rights_of_the_pipeline_are_those_it_uses(job: Job, stock_topics: StockTopics) -> None:
+def test_the_documented_rights_of_the_pipeline_are_those_it_uses(
+    job: Job, stock_topics: StockTopics, database: Database[dict[str, Any]]
+) -> None:
     """Two runs, a recount, a retry: what they send is what is granted, and what `check` asks for."""
     stock_topics.send(
         product("P1", expiry_date="2020-01-01"), client("C1", "5"), sale("I1", P1=2), sale("I1", amount="9")
@@ -47,12 +48,12 @@ def test_the_documented_rights_of_the_pipeline_are_those_it_uses(job: Job, stock
     for command in (["--pipeline", "stock", "--once"], ["dlq", "retry", "--pipeline", "stock"]):
         done = job.run("main.py", *command, script=_RECORDED, RECORD_TO="run.jsonl")
         assert done == 0, job.output()
-    used = used_rights(job.folder / "run.jsonl", job.database.name)
+    used = used_rights(job.folder / "run.jsonl", database.name)
     assert used == _PIPELINE
     assert {(name, action) for name, actions in NEEDED.items() for action in actions} == _PIPELINE
     check = ["main.py", "check", "--pipeline", "stock"]
     assert job.run(*check, script=_RECORDED, RECORD_TO="check.jsonl") == 0, job.output()
-    assert used_rights(job.folder / "check.jsonl", job.database.name) <= _PIPELINE
+    assert used_rights(job.folder / "check.jsonl", database.name) <= _PIPELINE
 
 
 def _read_pages(data: StockData) -> Standing:

@@ -10,8 +10,8 @@ import pytest
 from pymongo.database import Database
 
 from analytics.stock.rules import SALES
-from tests.acceptance.job import Job
 from tests.support.canaries import canary, leaks
+from tests.support.job import Job
 from tests.support.mongo_doors import PASSWORD, SecureDoor
 from tests.support.stock_events import product, sale
 from tests.support.stock_shop import StockTopics
@@ -48,8 +48,8 @@ def stock_job(
         "spark.eventLog.enabled true\nspark.eventLog.compress false\n"
         f"spark.eventLog.dir {(tmp_path / 'events').as_uri()}\n"
     )
-    job = Job(tmp_path, secure_door.uri(given["user"]), database)
-    job.environment |= {
+    environment = {
+        "MONGO_URI": secure_door.uri(given["user"]),
         **stock_topics.environment(database.name),
         "ACCOUNTANT_PASSWORD": given["accountant's password"],
         # The broker asks nobody for a password; the clients are given them all the same.
@@ -59,6 +59,7 @@ def stock_job(
         "SPARK_CONF_DIR": str(tmp_path / "spark"),
         "LOG_LEVEL": "DEBUG",
     }
+    job = Job(tmp_path, environment)
     yield job
     job.end()
 

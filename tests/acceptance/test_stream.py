@@ -1,4 +1,4 @@
-"""`python main.py` on the real server: what arrives while it runs, signals, crashes."""
+"""`python main.py` on the real server: what arrives while it runs, signals, a JVM that dies."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import signal
 import time
 from typing import Any
 
-from tests.acceptance.job import TIMEOUT_SECONDS, Job, child_jvm, wait_for
+from tests.support.job import HealthJob, child_jvm
+from tests.support.waiting import TIMEOUT_SECONDS, wait_for
 
-STEPS = ("poll", "validate", "read", "compute", "write", "dead_letters", "save")
 
-
-def _analytics_settled(job: Job) -> bool:
+def _analytics_settled(job: HealthJob) -> bool:
     newest_edit = job.database["healthmetrics"].find_one(sort=[("updatedAt", -1)])
     newest = job.database["analytics"].find_one(sort=[("calculatedAt", -1)])
     return bool(newest and newest_edit and newest["calculatedAt"] > newest_edit["updatedAt"])
 
 
-def test_a_live_job_equals_the_reference(job: Job, edit: Any) -> None:
+def test_a_live_job_equals_the_reference(job: HealthJob, edit: Any) -> None:
     """Documents are added and edited while the stream runs; SIGTERM ends it cleanly with a summary."""
     process = job.start()
     wait_for(lambda: job.database["analytics"].count_documents({}) > 0, "the first analytics", process)
@@ -41,22 +40,7 @@ def test_a_live_job_equals_the_reference(job: Job, edit: Any) -> None:
     assert f"batches_processed_total {float(len(lines))}" in metrics
 
 
-def test_kill_9_after_any_step_loses_nothing(small_job: Job, edit: Any) -> None:
-    """The process dies at the named point, is started again, and the result is that of no crash.
-
-    The same changes have to outlive a death after each step in turn: were the cursor ahead of them once, the
-    next start would find nothing and live. First with nothing stored yet, then on top of what is there.
-    """
-    for changed in range(1, 3):
-        edit()
-        for step in STEPS:
-            killed = small_job.run("--once", FAULT=f"{step}:kill:1")
-            assert killed == -signal.SIGKILL, (step, changed, small_job.output())
-        assert small_job.run("--once") == 0, small_job.output()
-        small_job.assert_equals_reference()
-
-
-def test_a_killed_jvm_ends_the_job_with_one_clear_line(job: Job, edit: Any) -> None:
+def test_a_killed_jvm_ends_the_job_with_one_clear_line(job: HealthJob, edit: Any) -> None:
     """The kernel may kill Spark's Java alone: the job must not live on without it, and a new one goes on."""
     process = job.start()
     wait_for(lambda: job.database["analytics"].count_documents({}) > 0, "the first analytics", process)
@@ -71,7 +55,7 @@ def test_a_killed_jvm_ends_the_job_with_one_clear_line(job: Job, edit: Any) -> N
     job.assert_equals_reference()
 
 
-def test_a_wrong_address_is_one_clear_error(job: Job) -> None:
+def test_a_wrong_address_is_one_clear_error(job: HealthJob) -> None:
     """No stack trace, the variable is named, exit code 2, and the password is not shown."""
     uri = "mongodb://app:hunter2@127.0.0.1:9/"
     assert job.run("--once", MONGO_URI=uri, MONGO_TIMEOUT_SECONDS="1") == 2

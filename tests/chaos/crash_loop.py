@@ -18,13 +18,13 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from tests.acceptance.job import Job
 from tests.chaos.health import HealthWorkload
 from tests.chaos.plan import DELETED_COMMITS, NETWORK_FAULTS, Action, draw_actions, draw_fault
 from tests.chaos.servers import MongoServer
 from tests.chaos.supervisor import Supervisor
 from tests.chaos.tally import Tally
 from tests.chaos.workload import Workload
+from tests.support.job import HealthJob
 from tests.support.toxiproxy import Proxy, through
 
 _SETTLE_SECONDS = 300.0
@@ -61,7 +61,7 @@ class CrashTest:
         self._client = MongoClient[dict[str, Any]](server.uri, tz_aware=True, **options)
         database = self._client[f"crashtest_{secrets.token_hex(4)}"]
         self._work: Workload = HealthWorkload(folder, database, seed)
-        job = Job(folder, f"{through(proxy, server.uri)}&socketTimeoutMS={_TIMEOUT_MS}", database)
+        job = HealthJob(folder, f"{through(proxy, server.uri)}&socketTimeoutMS={_TIMEOUT_MS}", database)
         job.environment.update({**_JOB_SETTINGS, **self._work.settings})
         self._supervisor = Supervisor(job, self._arm, self._was_disturbed, self._died)
         self._seed = seed

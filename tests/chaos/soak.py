@@ -14,7 +14,6 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from tests.acceptance.job import Job, child_jvm, wait_for
 from tests.chaos.health_checks import check_sink, read_cursor
 from tests.chaos.health_writer import HealthWriter
 from tests.chaos.journal import Journal
@@ -30,6 +29,8 @@ from tests.chaos.samples import (
 )
 from tests.chaos.servers import exit_in_order_on_sigterm, run_mongo_server
 from tests.chaos.tally import batches_of
+from tests.support.job import HealthJob, child_jvm
+from tests.support.waiting import wait_for
 
 _SAMPLE_SECONDS = 10.0
 # The JVM compiles and fills its heap for so long; at most a third of the run.
@@ -59,7 +60,7 @@ class Soak:
         self._folder = folder
         self._client = MongoClient[dict[str, Any]](uri, tz_aware=True, uuidRepresentation="standard")
         self._database = self._client["soak"]
-        self._job = Job(folder, uri, self._database)
+        self._job = HealthJob(folder, uri, self._database)
         # The JVM as users have it; only its collections are logged.
         self._gc_log = folder / "gc.log"
         self._job.environment["JAVA_TOOL_OPTIONS"] = f"-Xlog:gc:file={self._gc_log}"

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from tests.acceptance.job import Job, child_jvm
+from tests.support.job import HealthJob, child_jvm
 
 _JVM_SECONDS = 30.0
 _PAUSE_SECONDS = 0.3
@@ -24,7 +24,7 @@ class Supervisor:
 
     def __init__(
         self,
-        job: Job,
+        job: HealthJob,
         arm: Callable[[], str],
         excused: Callable[[float], bool],
         on_death: Callable[[str], None],

@@ -53,22 +53,6 @@ def test_records_that_count_by_now_are_inserted_and_their_letters_go(
     assert len(shop.ids()) == 2
 
 
-def test_a_retry_that_is_repeated_inserts_nothing_twice(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crash between the insert and the letter's removal: the record is a duplicate the next time."""
-    shop.put([event(event_timestamp=minutes_ago(5))])
-    monkeypatch.setattr(batch, "server_time", lambda c: server_time(c) - timedelta(hours=1))
-    assert shop.run()
-    monkeypatch.undo()
-    letters, kept = shop.retrying(), shop.letters()
-    monkeypatch.setattr(letters._letters, "delete", lambda _id: None)
-    letters.retry(kept)
-    monkeypatch.undo()
-    assert len(shop.ids()) == 1
-    assert len(letters.retry(kept).resolved) == 1
-    assert len(shop.ids()) == 1
-    assert shop.letters() == []
-
-
 def test_records_of_a_wrong_header_stay_refused(shop: Shop) -> None:
     """Their columns are not known, also later."""
     shop.put("id,what\n1,2\n")

@@ -152,29 +152,6 @@ def test_the_same_file_and_the_same_events_again_change_nothing(shop: Shop) -> N
     assert (shop.total("records_processed"), shop.total("duplicates")) == (150, 100)
 
 
-def test_a_second_run_goes_on_where_the_first_ended(shop: Shop) -> None:
-    """The seed's fifth test case without the crash; files that were read are not read again."""
-    first, second = events(10), events(20)
-    shop.put(first)
-    assert shop.run()
-    shop.put(second)
-    assert shop.run()
-    assert shop.run()
-    assert [entry["records_processed"] for entry in shop.log()] == [10, 20]
-    assert len(shop.ids()) == 30
-
-
-def test_a_new_checkpoint_reads_everything_again_and_inserts_nothing_twice(shop: Shop) -> None:
-    """Batch numbers begin again, but the ledger knows queries apart."""
-    sent = events(30)
-    shop.put(sent)
-    assert shop.run()
-    again = Shop(shop.folder, shop.dsn, shop._spark, checkpoint_location=shop.folder / "other")
-    assert again.run()
-    assert len(shop.ids()) == 30
-    assert shop.total("duplicates") == 30
-
-
 def test_a_time_in_any_form_is_the_moment_it_names(shop: Shop) -> None:
     """With an offset or none, which is UTC, to the microsecond; the server's own zone has no part in it."""
     forms = {

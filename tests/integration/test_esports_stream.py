@@ -142,19 +142,6 @@ def test_a_backlog_is_worked_off_in_pieces(tmp_path: Path, topics: Topics, spark
     arena.assert_accounted(50)
 
 
-def test_without_its_checkpoint_it_reads_everything_again_and_writes_nothing_twice(arena: Arena) -> None:
-    """The dataset itself knows which records it has, refused ones too; what is new is written."""
-    topic = arena.topics.matches
-    arena.topics.send(topic, [match(number) for number in range(10)] + ["{"])
-    assert arena.run(MATCHES)
-    shutil.rmtree(arena.settings.checkpoint_location)
-    arena.topics.send(topic, [match(number) for number in range(10, 15)])
-    assert arena.run(MATCHES)
-    assert arena.ids("matches") == sorted(f"M{number}" for number in range(15))
-    assert [entry["duplicates"] for entry in arena.log()] == [0, 11]
-    arena.assert_accounted(27)
-
-
 def test_records_that_expired_before_they_were_read_are_counted(
     arena: Arena, capsys: pytest.CaptureFixture[str]
 ) -> None:

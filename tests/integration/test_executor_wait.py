@@ -21,6 +21,7 @@ from executor_wait import explained
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.supervisor import BatchStream, Supervisor
 from retry import RetryPolicy
+from tests.support.waiting import wait_for
 
 _PATIENCE_SECONDS = 120.0
 _SENTENCE = r"No executor has taken a task for 600 seconds \(master local\[2\], asked for .*nothing is lost"
@@ -160,10 +161,7 @@ def test_what_waits_for_too_long_is_ended_with_a_sentence(
 
     job = threading.Thread(target=run)
     job.start()
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while not watched.jobs():
-        assert time.monotonic() < end, "no job began"
-        time.sleep(0.02)
+    wait_for(watched.jobs, "a job", pause_seconds=0.02)
     watched.stages.now = {3: (0, 0, 0)}
     watched.look(0)
     watched.look(600)

@@ -8,12 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.support.arena import Topics
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,9 +41,7 @@ def test_what_is_told_is_in_the_topics_once(kafka: str) -> None:
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": topics.matches, "log_level": 0})
     process = _start(kafka, topics.matches, topics.players)
     try:
-        end = time.monotonic() + 300
-        while _end(consumer, topics.matches) < 20 and time.monotonic() < end:
-            time.sleep(0.1)
+        wait_for(lambda: _end(consumer, topics.matches) >= 20, "twenty matches", process)
         process.send_signal(signal.SIGTERM)
         output, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors

@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,9 +27,9 @@ from contracts.stock import Product, Sale
 from tests.support.kafka_records import arrived
 from tests.support.kafka_servers import OwnBroker
 from tests.support.outbox import drain, sending
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
-_PATIENCE_SECONDS = 120
 _NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
 
@@ -40,13 +39,6 @@ def file(tmp_path: Path) -> BooksDatabase:
     made = BooksDatabase(tmp_path / "books.db")
     made.prepare()
     return made
-
-
-def _until(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.1)
 
 
 def _topic_names() -> dict[str, str]:
@@ -124,7 +116,7 @@ def test_a_missing_topic_is_told_and_waited_for(kafka: str, file: BooksDatabase)
     topics = _topic_names()
     Books(file).save([_sale(1)])
     with sending(file, kafka, topics):
-        _until(lambda: topics["sales"] in (Outbox(file).state().fault or ""), "the fault was not told")
+        wait_for(lambda: topics["sales"] in (Outbox(file).state().fault or ""), "the fault to be told")
         assert Outbox(file).state().counts[WAITING] == 1
         _create(kafka, topics)
         drain(file)
@@ -195,14 +187,14 @@ def test_nothing_is_lost_when_broker_and_sender_are_killed(own_kafka: OwnBroker,
     with _sender_process(file, servers, topics):
         for number in range(150):
             books.save([_sale(number), _product(number % 3, f"name {number}")])
-        _until(lambda: Outbox(file).state().counts[SENT] > 0, "nothing was sent")
+        wait_for(lambda: Outbox(file).state().counts[SENT] > 0, "something to be sent")
     # The sender is dead, with some of it acknowledged and some not.
     with _sender_process(file, servers, topics):
         books.save([_sale(number) for number in range(150, 1150)])
         own_kafka.run("kill")
         for number in range(1150, 1250):
             books.save([_sale(number), _product(number % 3, f"name {number}")])
-        _until(lambda: Outbox(file).state().fault, "people are not told that the broker is away")
+        wait_for(lambda: Outbox(file).state().fault, "the news that the broker is away")
         assert Outbox(file).state().counts[WAITING] >= 200
         own_kafka.run("start")
         drain(file)

@@ -23,6 +23,7 @@ from pipelines.ecommerce.job import prepare_database
 from settings import load
 from sinks.ecommerce.connection import connect, transaction
 from sinks.ecommerce.staging import _COLUMNS, _copy, staging_table
+from tests.support.job import environment_of
 from tests.support.pgbouncer import POOL_SIZE, pgbouncer
 from tests.support.postgres_servers import fresh_database, fresh_role
 from tests.support.shop import Shop, event, events
@@ -136,7 +137,7 @@ def test_every_connection_fixes_the_settings_it_relies_on(
 
 
 def _check(monkeypatch: pytest.MonkeyPatch, shop: Shop) -> None:
-    for name, value in shop.environment().items():
+    for name, value in environment_of(shop.settings).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(shop.folder)
     done = CliRunner().invoke(app, ["check", "--pipeline", "ecommerce", "--json"])

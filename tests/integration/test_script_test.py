@@ -7,8 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from tests.support.documents import ROOT
 from tests.support.toxiproxy import free_port
+from tests.support.waiting import wait_for
 
 _PATIENCE_SECONDS = 120.0
 # Each leaves a process that has left its group, as a server does.
@@ -76,7 +76,7 @@ class Checkout:
 
     def wait_for(self, name: str) -> None:
         """Wait until that file is there."""
-        _until((self.folder / name).exists, lambda: f"{name}: {self.text('err')}")
+        wait_for((self.folder / name).exists, lambda: f"{name}: {self.text('err')}")
 
     def text(self, name: str) -> str:
         """What is in that file."""
@@ -108,13 +108,6 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
     made = Checkout(tmp_path)
     yield made
     made.end()
-
-
-def _until(condition: Callable[[], bool], what: Callable[[], str]) -> None:
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, what()
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -271,7 +264,7 @@ def test_ended_by_a_signal_fixtures_are_torn_down(tmp_path: Path, options: tuple
     )
     running = Run(tmp_path).begin(text, *options)
     try:
-        _until((tmp_path / "began").exists, lambda: "the test did not begin")
+        wait_for((tmp_path / "began").exists, "the test to begin")
         running.terminate()
         assert running.wait(_PATIENCE_SECONDS) == pytest.ExitCode.INTERRUPTED
         assert (tmp_path / "torn-down").exists()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
@@ -27,15 +26,7 @@ from tests.support.outbox import sending
 from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, product, sale
 from tests.support.stock_shop import StockShop, StockTopics
 from tests.support.toxiproxy import Proxy, through
-
-_PATIENCE_SECONDS = 120
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + _PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < ends, "it did not come true"
-        time.sleep(0.2)
+from tests.support.waiting import TIMEOUT_SECONDS, wait_for
 
 
 @contextmanager
@@ -48,28 +39,8 @@ def _streaming(shop: StockShop) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(_PATIENCE_SECONDS)
+        thread.join(TIMEOUT_SECONDS)
     assert not thread.is_alive()
-
-
-@pytest.mark.parametrize("step", ["cold", "sales", "close", "report"])
-def test_a_batch_that_fails_after_a_step_counts_once(shop: StockShop, step: str) -> None:
-    """It comes again inside the same process; what it had done is found.
-
-    Only between its report and the note of that it is told twice.
-    """
-    faulty = StockShop(
-        shop.folder, shop.topics, shop.mongo_uri, shop.database, shop._spark, fault=f"{step}:raise:1"
-    )
-    shop.topics.send(product("P1"), *[sale(f"I{n}", P1=2) for n in range(20)], sale("I1", amount="0"))
-    assert faulty.run()
-    assert faulty.winners() == [("P1", "80.00")]
-    assert_totals_are_the_sum_of_the_invoices(shop.database)
-    succeeded = [entry for entry in faulty.log() if entry["success"]]
-    told = [(one["records_written"], one["rejected"]) for one in succeeded]
-    assert told == [(21, 1)] * (2 if step == "report" else 1)
-    assert len(faulty.dead_records()) == 1
-    assert len(faulty.cold()) == 22
 
 
 def test_a_minute_without_kafka_loses_and_doubles_nothing(
@@ -88,7 +59,7 @@ def test_a_minute_without_kafka_loses_and_doubles_nothing(
     file.prepare()
     shop.topics.send(product("P1"), sale("before", P1=1))
     with _streaming(shop), sending(file, own_kafka.servers, shop.topics.names):
-        _until(lambda: _profit(page) == Decimal("2.00"))
+        wait_for(lambda: _profit(page) == Decimal("2.00"), "the first profit")
         own_kafka.run("kill")
         ends = time.monotonic() + 60
         for number in range(100):
@@ -99,7 +70,7 @@ def test_a_minute_without_kafka_loses_and_doubles_nothing(
         assert (state.counts[WAITING], own_kafka.servers in (state.fault or "")) == (100, True)
         assert _profit(page) == Decimal("2.00")
         own_kafka.run("start")
-        _until(lambda: _profit(page) == Decimal("202.00"))
+        wait_for(lambda: _profit(page) == Decimal("202.00"), "the profit of all sales")
     assert len(arrived(own_kafka.servers, shop.topics.names["sales"])) == 101
     assert shop.revenue() == {"C1": "10.00", "C2": "250.00"}
     assert_totals_are_the_sum_of_the_invoices(database)
@@ -128,13 +99,13 @@ def test_a_database_that_is_away_loses_nothing(shop: StockShop, mongo_proxy: Pro
     )
     shop.topics.send(product("P1"), sale("I0", P1=1))
     with _streaming(away):
-        _until(lambda: shop.winners() == [("P1", "2.00")])
+        wait_for(lambda: shop.winners() == [("P1", "2.00")], "the first winner")
         mongo_proxy.cut()
         shop.topics.send(*[sale(f"I{n}", P1=1) for n in range(1, 11)])
-        _until(lambda: any(not entry["success"] for entry in away.log()))
+        wait_for(lambda: any(not entry["success"] for entry in away.log()), "a failed batch")
         assert shop.winners() == [("P1", "2.00")]
         mongo_proxy.heal()
-        _until(lambda: shop.winners() == [("P1", "22.00")])
+        wait_for(lambda: shop.winners() == [("P1", "22.00")], "the winner of all sales")
     assert_totals_are_the_sum_of_the_invoices(shop.database)
     counts = away.counts()
     assert (counts["records_written"], counts["duplicates"]) == (12, 0)

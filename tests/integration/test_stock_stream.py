@@ -166,33 +166,6 @@ def _assert_the_cold_store_is_read_as_documented(shop: StockShop, records: int) 
         assert told in done.stdout
 
 
-def test_sent_again_is_a_duplicate_and_another_checkpoint_counts_nothing_twice(shop: StockShop) -> None:
-    """The same invoice at another offset, and all of Kafka from the beginning."""
-    events = [
-        product("P1"),
-        client("C1", "10"),
-        sale("I1", amount="1.10", P1=3),
-        sale("I2", amount="2.20", P1=4),
-    ]
-    shop.topics.send(*events)
-    shop.topics.send(events[2], partition=1)
-    assert shop.run()
-    assert shop.counts()["duplicates"] == 1
-    before = shop.winners(), shop.revenue(), shop.cold()
-    again = StockShop(
-        shop.folder,
-        shop.topics,
-        shop.mongo_uri,
-        shop.database,
-        shop._spark,
-        checkpoint_location=shop.folder / "b",
-    )
-    assert again.run()
-    assert (again.winners(), again.revenue(), again.cold()) == before
-    assert shop.winners() == [("P1", "14.00")]
-    assert_totals_are_the_sum_of_the_invoices(shop.database)
-
-
 def test_records_that_expired_before_they_were_read_are_counted(
     shop: StockShop, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,6 +27,7 @@ from pipelines.esports.feed import kafka_feed
 from pipelines.esports.job import assemble, assemble_retry
 from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
+from tests.support.kafka_servers import JARS
 
 Value = Mapping[str, Any] | str | bytes | None
 _WAIT_SECONDS = 120
@@ -130,6 +131,7 @@ class Arena:
             "kafka_topic_matches": topics.matches,
             "kafka_topic_players": topics.players,
             "kafka_options": {},
+            "kafka_connector_path": JARS,
             "health_port": 0,
         }
         self.settings: Settings = load(env_file=None, **{**chosen, **given})

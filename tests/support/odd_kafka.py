@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     NewPartitions,
     NewTopic,
 )
+
+from tests.support.waiting import wait_for
 
 _WAIT_SECONDS = 60
 _MAX = 2**63 - 1
@@ -66,9 +67,10 @@ class OddTopic:
         made = _patiently(lambda: self._create(config), "the topic to be made")
         assert made is None
         # For some moments a broker serves the old one, and loses what it takes for that.
-        ends = time.monotonic() + _WAIT_SECONDS
-        while any(self.end(partition) for partition in range(self.partitions)):
-            assert time.monotonic() < ends, "the topic stayed what it was"
+        wait_for(
+            lambda: not any(self.end(partition) for partition in range(self.partitions)),
+            "the topic to be empty",
+        )
 
     def _create(self, config: dict[str, str]) -> Any:
         new = NewTopic(self.name, self.partitions, 1, config=config)
@@ -148,9 +150,10 @@ class OddTopic:
     def _await_markers(self, sent: list[Sent]) -> None:
         """Brokers write them some moments after they have said that the transaction is over."""
         last = {one.partition: one.offset for one in sent}
-        ends = time.monotonic() + _WAIT_SECONDS
-        while any(self.end(place, "read_committed") < offset + 2 for place, offset in last.items()):
-            assert time.monotonic() < ends, "the transaction did not end"
+        wait_for(
+            lambda: all(self.end(place, "read_committed") >= offset + 2 for place, offset in last.items()),
+            "the end of the transaction",
+        )
 
     def _values(self, records: int) -> Iterator[tuple[int, bytes | None, bool]]:
         for _ in range(records):
@@ -177,9 +180,12 @@ def _note(found: list[Sent], number: int, value: bytes | None, is_good: bool) ->
 
 
 def _patiently(ask: Callable[[], Any], what: str) -> Any:
-    ends = time.monotonic() + _WAIT_SECONDS
-    while True:
+    answer: list[Any] = []
+
+    def is_answered() -> bool:
         with suppress(KafkaException):
-            return ask()
-        assert time.monotonic() < ends, f"waited too long for {what}"
-        time.sleep(0.1)
+            answer.append(ask())
+        return bool(answer)
+
+    wait_for(is_answered, what)
+    return answer[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -12,8 +11,7 @@ from accounting.database import BooksDatabase
 from accounting.outbox import WAITING, Outbox
 from accounting.producer import make_producer
 from accounting.sender import OutboxSender
-
-_PATIENCE_SECONDS = 120
+from tests.support.waiting import wait_for
 
 
 @contextmanager
@@ -33,7 +31,7 @@ def sending(file: BooksDatabase, servers: str, topics: Mapping[str, str], **opti
 
 def drain(file: BooksDatabase) -> None:
     """Wait until nothing waits to be sent."""
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while Outbox(file).state().counts[WAITING]:
-        assert time.monotonic() < end, f"the outbox did not drain: {Outbox(file).state().fault}"
-        time.sleep(0.1)
+    wait_for(
+        lambda: not Outbox(file).state().counts[WAITING],
+        lambda: f"the outbox to drain: {Outbox(file).state().fault}",
+    )

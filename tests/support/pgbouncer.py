@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +15,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.support.missing import missing
 from tests.support.toxiproxy import free_port
+from tests.support.waiting import wait_for
 
 # A batch holds one of them, and its only task another; with fewer it would wait for ever.
 POOL_SIZE = 2
-_START_SECONDS = 30
 
 
 @contextmanager
@@ -45,19 +44,11 @@ def pgbouncer(dsn: str) -> Iterator[str]:
         )
         try:
             address = f"postgresql://{server['user']}@127.0.0.1:{port}/{server['dbname']}"
-            _wait(address, process)
+            wait_for(lambda: _answers(address), "pgbouncer", process)
             yield address
         finally:
             process.terminate()
             process.wait()
-
-
-def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
-    ends = time.monotonic() + _START_SECONDS
-    while not _answers(address):
-        assert process.poll() is None, "pgbouncer ended"
-        assert time.monotonic() < ends, "pgbouncer does not answer"
-        time.sleep(0.05)
 
 
 def _answers(address: str) -> bool:

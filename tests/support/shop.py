@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -80,19 +79,6 @@ class Shop:
         temporary = path.with_name(f".tmp_{path.name}")
         temporary.write_bytes(data)
         return temporary.rename(path)
-
-    def environment(self) -> dict[str, str]:
-        """The settings for a process of its own, beside those of the machine."""
-        names = ("log_directory", "metrics_directory", "dlq_directory", "checkpoint_location")
-        return {
-            **{name.upper(): str(getattr(self.settings, name)) for name in names},
-            "POSTGRES_DSN": self.dsn,
-            "ECOMMERCE_INPUT_PATH": str(self.incoming),
-            "ECOMMERCE_MAX_FILES_PER_TRIGGER": str(self.settings.ecommerce_max_files_per_trigger),
-            "HEALTH_PORT": "0",
-            "PYSPARK_PYTHON": sys.executable,
-            "SPARK_LOCAL_IP": "127.0.0.1",
-        }
 
     def pipeline(self) -> StreamJob:
         """A pipeline on this test's Spark, as a fresh process would build it."""

@@ -103,6 +103,7 @@ class StockShop:
             "kafka_topic_sales": topics.names[SALES],
             "kafka_topic_inventory": topics.names[INVENTORY],
             "kafka_topic_clients": topics.names[CLIENTS],
+            "kafka_connector_path": JARS,
             "health_port": 0,
         }
         self.settings: Settings = load(env_file=None, **{**chosen, **given})

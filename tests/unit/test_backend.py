@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from monitoring.metrics import Metrics
 from pipelines.health.backend import Backend
 from settings import load
 from tests.support.fake_backend import TOKEN, FakeBackend
-from tests.unit.test_backend_events import THEN, WAIT_SECONDS
+from tests.support.waiting import wait_for
+from tests.unit.test_backend_events import THEN
 from tests.unit.test_event_payloads import document
 from tests.unit.test_metrics import samples
 
@@ -43,10 +43,11 @@ class Bench:
 
     def wait(self, outcome: str, count: int) -> None:
         """Until it was counted so often."""
-        end = time.monotonic() + WAIT_SECONDS
-        while self.backend.status()["outcomes"].get(outcome, 0) < count:
-            assert time.monotonic() < end, self.backend.status()
-            time.sleep(0.005)
+        wait_for(
+            lambda: self.backend.status()["outcomes"].get(outcome, 0) >= count,
+            self.backend.status,
+            pause_seconds=0.005,
+        )
 
 
 @pytest.fixture

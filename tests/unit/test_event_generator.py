@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -17,6 +16,7 @@ import pytest
 
 from contracts.ecommerce import EVENT_COLUMNS
 from simulation.ecommerce.events import EventGenerator, event_id, generate, write_file
+from tests.support.waiting import wait_for
 
 NOW = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)
 ROOT = Path(__file__).parents[2]
@@ -116,9 +116,7 @@ def test_a_signal_ends_the_program_with_whole_files(tmp_path: Path, number: int)
         "0.05",
     ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    end = time.monotonic() + 300
-    while not list(tmp_path.glob("events_*.csv")) and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_for(lambda: list(tmp_path.glob("events_*.csv")), "a file", process)
     process.send_signal(number)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0

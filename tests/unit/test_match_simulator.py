@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -19,6 +18,7 @@ from analytics.esports.rules import MATCH_FIELDS, PLAYER_FIELDS
 from simulation.esports.messages import season_clock, write_files
 from simulation.esports.season import Message, Season
 from sources.esports.json_files import next_offset
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)
@@ -185,9 +185,7 @@ def test_a_signal_ends_the_program_with_its_count(tmp_path: Path) -> None:
     options = ["--output", str(tmp_path), "--interval", "0.05", "--malformed", "0.1"]
     command = [sys.executable, "-m", "simulation.esports.messages", *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    end = time.monotonic() + 300
-    while not list(tmp_path.glob("matches/*.jsonl")) and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_for(lambda: list(tmp_path.glob("matches/*.jsonl")), "a file", process)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0

@@ -6,54 +6,42 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from pymongo.database import Database
 
+from settings import Settings
 from tests.support.class_archive import java_environment
 from tests.support.compare import assert_same_analytics
 from tests.support.reference import reference_analytics
+from tests.support.waiting import TIMEOUT_SECONDS
 
 ROOT = Path(__file__).parents[2]
-# Catches only what hangs: a loaded machine may be many times slower than a quiet one.
-TIMEOUT_SECONDS = 300.0
 
 
 class Job:
-    """One working folder and database; each call starts a process there."""
+    """One working folder; each call starts a process there. `environment` is the one of all of them."""
 
-    def __init__(self, folder: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
-        self.database = database
         self.timeout_seconds = TIMEOUT_SECONDS
         self._started: list[subprocess.Popen[str]] = []
         self.environment = {
             **os.environ,
-            "MONGO_URI": mongo_uri,
-            "MONGO_DB_NAME": database.name,
-            "BATCH_INTERVAL_SECONDS": "1",
-            "DEFAULT_LOOKBACK_DAYS": "3650",
             # Jobs of several tests may run at the same time.
             "HEALTH_PORT": "0",
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYSPARK_PYTHON": sys.executable,
-            "PYTHONPATH": str(ROOT),
             **java_environment(),
+            **environment,
         }
-
-    def beside(self) -> Job:
-        """The same database and checkpoint from another working folder, as on a second host."""
-        other = Job(self.folder / f"other{len(list(self.folder.glob('other*')))}", "", self.database)
-        other.folder.mkdir()
-        other._started = self._started
-        checkpoint = str(self.folder / "spark-checkpoints")
-        other.environment = {**self.environment, "CHECKPOINT_LOCATION": checkpoint}
-        return other
+        # The executors must get the code without it.
+        self.environment.pop("PYTHONPATH", None)
 
     def command(self, script: str) -> list[str]:
         """How a script is started."""
@@ -93,6 +81,24 @@ class Job:
         process.send_signal(signal.SIGTERM)
         return process.wait(TIMEOUT_SECONDS)
 
+
+class HealthJob(Job):
+    """The health pipeline's commands on one database."""
+
+    def __init__(self, folder: Path, mongo_uri: str, database: Database[dict[str, Any]]) -> None:
+        self.database = database
+        address = {"MONGO_URI": mongo_uri, "MONGO_DB_NAME": database.name}
+        super().__init__(folder, {**address, "BATCH_INTERVAL_SECONDS": "1", "DEFAULT_LOOKBACK_DAYS": "3650"})
+
+    def beside(self) -> HealthJob:
+        """The same database and checkpoint from another working folder, as on a second host."""
+        other = HealthJob(self.folder / f"other{len(list(self.folder.glob('other*')))}", "", self.database)
+        other.folder.mkdir()
+        other._started = self._started
+        checkpoint = str(self.folder / "spark-checkpoints")
+        other.environment = {**self.environment, "CHECKPOINT_LOCATION": checkpoint}
+        return other
+
     def assert_equals_reference(self) -> None:
         """What is stored is what the reference computes from the source as it is now."""
         documents = list(self.database["healthmetrics"].find())
@@ -101,15 +107,13 @@ class Job:
         assert_same_analytics(list(self.database["analytics"].find()), expected)
 
 
-def wait_for(
-    condition: Callable[[], bool], what: str, process: subprocess.Popen[Any], seconds: float = TIMEOUT_SECONDS
-) -> None:
-    """Poll until `condition`; fails naming `what` after a time, or at once when `process` has ended."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, f"the job ended with {process.returncode} while waiting for {what}"
-        assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
-        time.sleep(0.1)
+def environment_of(settings: Settings) -> dict[str, str]:
+    """What a process must be given to have the settings that `settings` were given."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {
+        name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in given.items()
+    }
 
 
 def child_jvm(pid: int) -> int | None:

@@ -1,0 +1,11 @@
+"""The systems that keep the contract; another one is a class more."""
+
+from tests.contract.systems.ecommerce import Ecommerce
+from tests.contract.systems.esports import Esports
+from tests.contract.systems.health import Health
+from tests.contract.systems.stock import Stock
+from tests.contract.systems.system import System
+
+__all__ = ["SYSTEMS", "System"]
+
+SYSTEMS: dict[str, type[System]] = {one.name: one for one in (Health, Stock, Esports, Ecommerce)}

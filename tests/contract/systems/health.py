@@ -1,0 +1,127 @@
+"""The health pipeline: a user's first document is a record, and that user's average the result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+from pyspark.sql import SparkSession
+
+from contracts.health import RESULTS_COLLECTION, SOURCE_COLLECTION
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.job import HealthPipeline, assemble
+from pipelines.health.stores import open_cursor, open_database
+from settings import Settings, load
+from sinks.dead_letters import Letter, RetryOutcome
+from sinks.health.indexes import ensure_indexes
+from sources.health.poll import MongoPoll
+from tests.contract.systems.system import Given, System, folders
+from tests.support.compare import assert_same_analytics
+from tests.support.fresh_mongo import fresh_mongo
+from tests.support.reference import reference_analytics
+
+
+class Health(System):
+    """A bad record's date is no date."""
+
+    name = "health"
+    killed_first = ("compute", "write", "save")
+    killed_later = ("write", "dead_letters", "save")
+    knows_records = False
+    # Each user's results stand for themselves.
+    whole_batches = False
+    log_files = "batch_logs_*.jsonl"
+    metrics_file = "spark_analytics_metrics.prom"
+
+    def __init__(
+        self, folder: Path, spark: SparkSession, uri: str, database: Database[dict[str, Any]]
+    ) -> None:
+        super().__init__(folder, spark)
+        self._uri, self._database = uri, database
+        self._changed = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(hours=3)
+        self._has_sent = False
+
+    @classmethod
+    @contextmanager
+    def opened(cls, given: Given, folder: Path, spark: SparkSession) -> Iterator[System]:
+        with fresh_mongo(given("mongo_uri")) as database:
+            yield cls(folder, spark, given("mongo_uri"), database)
+
+    def settings(self, fault: str = "") -> Settings:
+        return load(
+            env_file=None,
+            **folders(self.folder),
+            mongo_uri=self._uri,
+            mongo_db_name=self._database.name,
+            poll_overlap_seconds=0,
+            health_port=0,
+            fault=fault,
+        )
+
+    def send(self, good: Iterable[int], bad: Iterable[int] = ()) -> int:
+        day = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+        documents = [_document(number, f"{day:%d.%m.%Y}") for number in bad]
+        documents += [_document(number, day) for number in good]
+        for document in documents:
+            self._changed += timedelta(milliseconds=1)
+            document["updatedAt"] = self._changed
+        self._database[SOURCE_COLLECTION].insert_many(documents)
+        # A new process polls the newest one of before again.
+        again = int(self._has_sent)
+        self._has_sent = True
+        self.others += again
+        return len(documents) + again
+
+    def pipeline(self, fault: str = "") -> HealthPipeline:
+        """As a fresh process would build it."""
+        settings = self.settings(fault)
+        database, clock = open_database(settings)
+        source, target = database[SOURCE_COLLECTION], database[RESULTS_COLLECTION]
+        poll = MongoPoll(source, settings.poll_overlap_seconds, settings.max_batch_documents)
+        poll.ensure_index()
+        ensure_indexes(target)
+        return assemble(settings, self.spark, source, target, clock, open_cursor(settings), poll)
+
+    def run(self, fault: str = "", at_once: int = 1_000) -> bool:  # noqa: ARG002 - it has none of others
+        pipeline, stop = self.pipeline(fault), StopFlag()
+        # A failed pass comes again with the next trigger.
+        return pipeline.once(stop) or pipeline.once(stop)
+
+    def written(self) -> list[int]:
+        averages = self._database[RESULTS_COLLECTION].find({"metricType": "steps", "timeRange": "7day"})
+        return sorted(int(str(one["userId"]), 16) for one in averages)
+
+    def check(self) -> None:
+        documents = list(self._database[SOURCE_COLLECTION].find())
+        expected = reference_analytics(documents, "UTC", datetime.now(timezone.utc).date())
+        assert_same_analytics(list(self._database[RESULTS_COLLECTION].find()), expected)
+
+    def told(self, step: str) -> int:
+        # It reports after it has saved the cursor: what dies in between is done, and told by nobody.
+        return 0 if step == "save" else 1
+
+    def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
+        return self.pipeline().letters.run(letters)
+
+    def refused(self) -> Counter[object]:
+        return Counter(letter.record["_id"] for letter in self.letters())
+
+    def mend(self, number: int) -> list[Letter]:
+        day = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+        self._changed += timedelta(milliseconds=1)
+        self._database[SOURCE_COLLECTION].update_one({"userId": _user(number)}, {"$set": {"date": day}})
+        return [letter for letter in self.letters() if letter.user_id == str(_user(number))]
+
+
+def _document(number: int, day: datetime | str) -> dict[str, Any]:
+    return {"userId": _user(number), "date": day, "metrics": {"steps": 1000 + number}, "source": "manual"}
+
+
+def _user(number: int) -> ObjectId:
+    return ObjectId(f"{number:024x}")

@@ -1,0 +1,86 @@
+"""What a pipeline tells of its batches adds up, and has the same names in every system."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from contracts import ENDS
+from tests.contract.systems import System
+
+# What a line of the batch log has in every system.
+_FIELDS = {
+    "batch_id", "start_time", "end_time", "processing_time_ms", "records_processed", "errors_count", "errors",
+    "success", "status", "records_by_outcome", "rejected_by_reason", "left_out_by_reason", "steps_ms",
+}  # fmt: skip
+# What the metrics file has of every system once a record was refused. The units are in the names.
+_METRICS = {
+    "batches_processed_total", "batches_succeeded_total", "batches_failed_total", "records_processed_total",
+    "errors_total", "processing_time_seconds", "average_processing_time_ms", "rejected_total{reason}",
+    "records_by_outcome_total{outcome}", "batch_duration_seconds_bucket{le}", "batch_duration_seconds_count",
+    "batch_duration_seconds_sum", "batch_step_duration_seconds_bucket{le,step}",
+    "batch_step_duration_seconds_count{step}", "batch_step_duration_seconds_sum{step}",
+    "last_poll_timestamp_seconds", "last_success_timestamp_seconds", "dlq_letters",
+    "dlq_oldest_letter_timestamp_seconds",
+}  # fmt: skip
+
+
+def test_the_ends_of_the_records_add_up_in_log_metrics_and_letters(system: System) -> None:
+    """Good, refused and, where content is known, repeated ones, in two batches."""
+    known = [3, 3, 4] if system.knows_content else []
+    came = system.send(range(20), [1000, 1001, 1002])
+    assert system.run()
+    came += system.send([*range(20, 30), *known], [1004])
+    assert system.run()
+    log = system.log()
+    ends: Counter[str] = Counter()
+    for entry in log:
+        assert tuple(entry["records_by_outcome"]) == ENDS
+        assert sum(entry["records_by_outcome"].values()) == entry["records_processed"]
+        assert sum(entry["rejected_by_reason"].values()) == entry["records_by_outcome"]["refused"]
+        assert sum(entry["left_out_by_reason"].values()) == entry["records_by_outcome"]["left_out"]
+        ends.update(entry["records_by_outcome"])
+    written = len(system.written()) + system.others
+    assert ends == {
+        "written": written, "duplicate": len(known), "superseded": 0, "refused": 4, "left_out": 0,
+    }  # fmt: skip
+    assert ends.total() == came
+    assert system.refused().total() == 4
+    _assert_counted(system, came, ends)
+    system.check()
+
+
+def _assert_counted(system: System, came: int, ends: Counter[str]) -> None:
+    log, metrics = system.log(), system.metrics()
+    assert {end: metrics[f"records_by_outcome_total{{outcome={end}}}"] for end in ENDS} == ends
+    assert metrics["records_processed_total"] == came
+    assert metrics["batches_processed_total"] == metrics["batches_succeeded_total"] == len(log) == 2
+    assert metrics["batches_failed_total"] == 0
+    assert metrics["errors_total"] == sum(entry["errors_count"] for entry in log)
+    reasons: Counter[str] = Counter()
+    for entry in log:
+        reasons.update(entry["rejected_by_reason"])
+    assert {reason: metrics[f"rejected_total{{reason={reason}}}"] for reason in reasons} == reasons
+    assert sum(value for name, value in metrics.items() if name.startswith("rejected_total")) == 4
+    assert metrics["dlq_letters"] == len(system.letters())
+    for step in {step for entry in log for step in entry["steps_ms"]}:
+        assert metrics[f"batch_step_duration_seconds_count{{step={step}}}"] == 2
+
+
+def test_log_fields_and_metrics_have_the_same_names_in_every_system(system: System) -> None:
+    """But for those that its adaptor lists; the steps are its own, and add up to the time of the batch."""
+    system.send(range(5), [1000])
+    assert system.run()
+    (entry,) = system.log()
+    assert set(entry) ^ _FIELDS == set(system.own_fields)
+    # `report` and `save` end after the line is written.
+    assert list(entry["steps_ms"]) == [step for step in system.steps if step not in ("report", "save")]
+    left = entry["processing_time_ms"] - sum(entry["steps_ms"].values())
+    assert -1 <= left <= max(50, entry["processing_time_ms"] / 20)
+    assert {_named(name) for name in system.metrics()} ^ _METRICS == set(system.own_metrics)
+
+
+def _named(sample: str) -> str:
+    """The name of a sample and those of its labels."""
+    name, brace, labels = sample.rstrip("}").partition("{")
+    names = ",".join(label.partition("=")[0] for label in labels.split(",")) if brace else ""
+    return f"{name}{{{names}}}" if names else name
