@@ -23,8 +23,8 @@ from pyspark.sql import functions as F
 
 from analytics.esports.rules import Dataset, judge
 from analytics.kafka_json import looks_like
-from checkpoint.atomic_file import read_file, write_atomically
 from contracts import CORRUPT, BatchReport, ServiceError, WriteResult, ends
+from durable import read_file, write_atomically
 from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
 from pipelines.engine.reporting import StreamReporting
