@@ -198,7 +198,7 @@ def test_the_same_seed_and_start_give_the_same_files(tmp_path: Path) -> None:
         options = ["--output", str(tmp_path / name), "--seed", "7", "--start", "2026-01-29T10:00:00"]
         command = [sys.executable, "-m", "simulation.esports.messages", *options]
         subprocess.run(
-            [*command, "--ticks", "3", "--interval", "0"],
+            [*command, "--ticks", "3", "--interval", "0", "--speed", "500"],
             cwd=ROOT,
             check=True,
             capture_output=True,
