@@ -208,8 +208,7 @@ def mongo_proxy(toxiproxy: Toxiproxy, mongo_uri: str) -> Iterator[Proxy]:
 def topics(kafka: str) -> Iterator[Topics]:
     """Two topics with two partitions each, gone after the test."""
     made = Topics(kafka)
-    made.create(made.matches)
-    made.create(made.players)
+    made.create(made.matches, made.players)
     yield made
     made.remove()
 
