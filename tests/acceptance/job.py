@@ -24,6 +24,45 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 300.0
 
 
+def environment_of_main(**given: str) -> dict[str, str]:
+    """The environment of this process for one of the product's, with what each of them needs, and `given`."""
+    return {
+        **os.environ,
+        # Jobs of several tests may run at the same time.
+        "HEALTH_PORT": "0",
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+        **java_environment(),
+        **given,
+    }
+
+
+def run_main(folder: Path, *arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
+    """`main.py` in `folder`, which is not the checkout, to its end."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), *arguments],
+        cwd=folder,
+        env=environment_of_main(**given),
+        capture_output=True,
+        text=True,
+        timeout=2 * TIMEOUT_SECONDS,
+        check=False,
+    )
+
+
+def start_main(folder: Path, *arguments: str, **given: str) -> subprocess.Popen[str]:
+    """Start `main.py` in `folder` without waiting; its output goes to `output.txt` there."""
+    with (folder / "output.txt").open("a") as output:
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "main.py"), *arguments],
+            cwd=folder,
+            env=environment_of_main(**given),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
 class Job:
     """One working folder and database; each call starts a process there."""
 
@@ -32,19 +71,13 @@ class Job:
         self.database = database
         self.timeout_seconds = TIMEOUT_SECONDS
         self._started: list[subprocess.Popen[str]] = []
-        self.environment = {
-            **os.environ,
-            "MONGO_URI": mongo_uri,
-            "MONGO_DB_NAME": database.name,
-            "BATCH_INTERVAL_SECONDS": "1",
-            "DEFAULT_LOOKBACK_DAYS": "3650",
-            # Jobs of several tests may run at the same time.
-            "HEALTH_PORT": "0",
-            "SPARK_LOCAL_IP": "127.0.0.1",
-            "PYSPARK_PYTHON": sys.executable,
-            "PYTHONPATH": str(ROOT),
-            **java_environment(),
-        }
+        self.environment = environment_of_main(
+            MONGO_URI=mongo_uri,
+            MONGO_DB_NAME=database.name,
+            BATCH_INTERVAL_SECONDS="1",
+            DEFAULT_LOOKBACK_DAYS="3650",
+            PYTHONPATH=str(ROOT),
+        )
 
     def beside(self) -> Job:
         """The same database and checkpoint from another working folder, as on a second host."""

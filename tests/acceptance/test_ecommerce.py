@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from sinks.dead_letters import DeadLetters
-from tests.acceptance.job import ROOT, TIMEOUT_SECONDS
-from tests.support.class_archive import java_environment
+from tests.acceptance.job import run_main
 from tests.support.missing import missing
 from tests.support.shop import Shop, event, events
 
 
-def _run(shop: Shop, *arguments: str, fault: str = "") -> subprocess.CompletedProcess[str]:
-    # From another folder than the checkout: the executors must get the code all the same.
-    return subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), *arguments],
-        cwd=shop.folder,
-        env={**os.environ, **shop.environment(), **java_environment(), "FAULT": fault},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+def _once(shop: Shop, fault: str = "") -> subprocess.CompletedProcess[str]:
+    return run_main(shop.folder, "--pipeline", "ecommerce", "--once", **shop.environment(), FAULT=fault)
 
 
 def test_kill_9_after_any_step_loses_and_doubles_nothing(tmp_path: Path, events_dsn: str) -> None:
@@ -47,9 +35,9 @@ def test_kill_9_after_any_step_loses_and_doubles_nothing(tmp_path: Path, events_
     for number, batch in enumerate(batches):
         shop.put(batch, f"{number}.csv")
         for step in ("stage", "insert", "commit"):
-            killed = _run(shop, "--pipeline", "ecommerce", "--once", fault=f"{step}:kill:1")
+            killed = _once(shop, f"{step}:kill:1")
             assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
-    again = _run(shop, "--pipeline", "ecommerce", "--once")
+    again = _once(shop)
     assert again.returncode == 0, again.stdout + again.stderr
     assert shop.ids() == sorted(one["event_id"] for one in [*good, *later])
     assert sorted(reason for reason, _ in shop.dead_lines().values()) == [
@@ -63,22 +51,7 @@ def test_kill_9_after_any_step_loses_and_doubles_nothing(tmp_path: Path, events_
 
 def test_the_demo_shows_the_real_stream_and_ends_by_itself(tmp_path: Path) -> None:
     """On a PostgreSQL of its own, which is gone afterwards; every record written is accounted for."""
-    environment = {
-        **os.environ,
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        **java_environment(),
-        "COLUMNS": "200",
-    }
-    demo = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "--pipeline", "ecommerce", "--demo"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=2 * TIMEOUT_SECONDS,
-        check=False,
-    )
+    demo = run_main(tmp_path, "--pipeline", "ecommerce", "--demo", COLUMNS="200")
     if "PostgreSQL was not found" in demo.stderr:
         missing(demo.stderr)
     assert demo.returncode == 0, demo.stdout + demo.stderr

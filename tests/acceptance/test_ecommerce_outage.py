@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,8 +11,7 @@ from pathlib import Path
 import psycopg
 
 from pipelines.ecommerce.local_server import LocalServer
-from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, wait_for
-from tests.support.class_archive import java_environment
+from tests.acceptance.job import TIMEOUT_SECONDS, run_main, start_main, wait_for
 from tests.support.shop import Shop, event, events
 
 _STAGING = "SELECT count(*) FROM pg_class WHERE relname LIKE 'ecommerce_staging%'"
@@ -23,10 +20,9 @@ _STAGING = "SELECT count(*) FROM pg_class WHERE relname LIKE 'ecommerce_staging%
 class _Stream:
     """A running stream and its output."""
 
-    def __init__(self, shop: Shop, process: subprocess.Popen[bytes], output: Path) -> None:
+    def __init__(self, shop: Shop, process: subprocess.Popen[str]) -> None:
         self.shop = shop
         self.process = process
-        self._output = output
 
     def until(self, statement: str, least: int) -> None:
         """Wait until a statement finds a number that is large enough; the server may be away meanwhile."""
@@ -44,23 +40,15 @@ class _Stream:
 
     def told(self) -> str:
         """Everything it printed."""
-        return self._output.read_text()
+        return (self.shop.folder / "output.txt").read_text()
 
 
 @contextmanager
 def _stream(shop: Shop, **environment: str) -> Iterator[_Stream]:
     """The stream as people start it; killed at the end, should it still run."""
-    output = shop.folder / "output.txt"
-    with output.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "main.py"), "--pipeline", "ecommerce"],
-            cwd=shop.folder,
-            env={**os.environ, **shop.environment(), **java_environment(), **environment},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
+    process = start_main(shop.folder, "--pipeline", "ecommerce", **shop.environment(), **environment)
     try:
-        yield _Stream(shop, process, output)
+        yield _Stream(shop, process)
     finally:
         process.kill()
         process.wait()
@@ -102,15 +90,7 @@ def test_a_database_that_dies_and_stops_loses_and_doubles_nothing(
     assert shop.total("duplicates") == 50
     assert shop.query(_STAGING) == [(0,)]
     shop.assert_accounted(652)
-    retried = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "dlq", "retry", "--pipeline", "ecommerce"],
-        cwd=shop.folder,
-        env={**os.environ, **shop.environment(), **java_environment()},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+    retried = run_main(shop.folder, "dlq", "retry", "--pipeline", "ecommerce", **shop.environment())
     # Both still are what no rule accepts.
     assert retried.returncode == 0, retried.stdout + retried.stderr
     assert "0 resolved, 2 kept." in retried.stdout

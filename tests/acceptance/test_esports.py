@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import signal
@@ -14,32 +13,15 @@ from pathlib import Path
 import pyarrow.dataset as ds
 
 from sinks.dead_letters import DeadLetters
-from tests.acceptance.job import ROOT, TIMEOUT_SECONDS
+from tests.acceptance.job import TIMEOUT_SECONDS, run_main, start_main, wait_for
 from tests.support.arena import Arena, Topics, match
-from tests.support.class_archive import java_environment
-from tests.support.kafka_servers import JARS
 
 _EACH = 60
 
 
 def test_the_demo_shows_the_real_steps_and_ends_by_itself(tmp_path: Path) -> None:
     """Without Kafka: every message told is accounted for, and what the demo says to type works."""
-    environment = {
-        **os.environ,
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        **java_environment(),
-        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
-    }
-    demo = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "--pipeline", "esports", "--demo"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=2 * TIMEOUT_SECONDS,
-        check=False,
-    )
+    demo = run_main(tmp_path, "--pipeline", "esports", "--demo", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:9")
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "Traceback" not in demo.stdout + demo.stderr
     told = re.search(
@@ -70,38 +52,9 @@ def test_the_demo_shows_the_real_steps_and_ends_by_itself(tmp_path: Path) -> Non
     assert "finished" in shown.stdout
 
 
-def _environment(arena: Arena, fault: str) -> dict[str, str]:
-    settings = arena.settings
-    return {
-        **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
-        "KAFKA_TOPIC_MATCHES": settings.kafka_topic_matches,
-        "KAFKA_TOPIC_PLAYERS": settings.kafka_topic_players,
-        "KAFKA_CONNECTOR_PATH": str(JARS),
-        "ESPORTS_OUTPUT_PATH": str(settings.esports_output_path),
-        "ESPORTS_INTERVAL_SECONDS": "1",
-        "LOG_DIRECTORY": str(settings.log_directory),
-        "METRICS_DIRECTORY": str(settings.metrics_directory),
-        "DLQ_DIRECTORY": str(settings.dlq_directory),
-        "CHECKPOINT_LOCATION": str(settings.checkpoint_location),
-        "HEALTH_PORT": "0",
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        **java_environment(),
-        "FAULT": fault,
-    }
-
-
-def _run(arena: Arena, *arguments: str, fault: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "--pipeline", "esports", *arguments],
-        cwd=arena.folder,
-        env=_environment(arena, fault),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+def _run(arena: Arena, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    given = {**arena.environment(), **environment}
+    return run_main(arena.folder, "--pipeline", "esports", *arguments, **given)
 
 
 def test_kill_9_after_every_step_loses_and_doubles_nothing(tmp_path: Path, topics: Topics) -> None:
@@ -133,7 +86,7 @@ def test_kill_9_after_every_step_loses_and_doubles_nothing(tmp_path: Path, topic
             was_committed = turn > 0 and steps[turn - 1] in ("commit", "report")
             reached = 1 if turn == 0 or (was_committed and step != "report") else 2
             _send(topics, turn)
-            killed = _run(arena, "--job", "matches", "--once", fault=f"{step}:kill:{reached}")
+            killed = _run(arena, "--job", "matches", "--once", FAULT=f"{step}:kill:{reached}")
             assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
         last = _run(arena, "--job", "matches", "--once")
     finally:
@@ -156,23 +109,15 @@ def test_sigterm_ends_the_stream_in_good_order(tmp_path: Path, topics: Topics) -
     """The running batch is finished, the summary printed, exit code 0; nothing is done again afterwards."""
     arena = Arena(tmp_path, topics)
     topics.send(topics.matches, [match(number) for number in range(20)])
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), "--pipeline", "esports"],
-        cwd=arena.folder,
-        env=_environment(arena, ""),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    process, told = (
+        start_main(arena.folder, "--pipeline", "esports", **arena.environment()),
+        tmp_path / "output.txt",
     )
-    assert process.stdout is not None
-    lines: list[str] = []
-    for line in process.stdout:
-        lines.append(line)
-        if "Batch 0: Processed 20 records" in line:
-            process.send_signal(signal.SIGTERM)
-    assert process.wait(TIMEOUT_SECONDS) == 0, "".join(lines)
-    assert any("BATCH PROCESSING SESSION SUMMARY" in line for line in lines)
-    assert "Traceback" not in "".join(lines)
+    wait_for(lambda: "Batch 0: Processed 20 records" in told.read_text(), "the first batch", process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(TIMEOUT_SECONDS) == 0, told.read_text()
+    assert "BATCH PROCESSING SESSION SUMMARY" in told.read_text()
+    assert "Traceback" not in told.read_text()
     again = _run(arena, "--once")
     assert again.returncode == 0, again.stdout + again.stderr
     assert len(arena.ids("matches")) == 20
@@ -182,19 +127,7 @@ def test_sigterm_ends_the_stream_in_good_order(tmp_path: Path, topics: Topics) -
 def test_an_address_without_a_broker_ends_the_start_with_one_line(tmp_path: Path, topics: Topics) -> None:
     """Exit code 2, the address in it, no stack trace."""
     arena = Arena(tmp_path, topics)
-    environment = _environment(arena, "") | {
-        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
-        "KAFKA_WAIT_SECONDS": "2",
-    }
-    run = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "--pipeline", "esports"],
-        cwd=arena.folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+    run = _run(arena, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", KAFKA_WAIT_SECONDS="2")
     assert run.returncode == 2, run.stdout + run.stderr
     assert "No Kafka broker answered at 127.0.0.1:1 within 2 seconds" in run.stderr
     assert "Traceback" not in run.stdout + run.stderr

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -19,8 +17,7 @@ from pymongo.database import Database
 from dashboard.data.stock_data import StockData
 from pipelines.stock.job import locked
 from sources.stock.published_ranking import read_published
-from tests.acceptance.job import ROOT, TIMEOUT_SECONDS, wait_for
-from tests.support.class_archive import java_environment
+from tests.acceptance.job import TIMEOUT_SECONDS, run_main, start_main, wait_for
 from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
 from tests.support.stock_shop import StockShop, StockTopics
 
@@ -37,38 +34,9 @@ def shop(
     topics.remove()
 
 
-def _environment(shop: StockShop, fault: str) -> dict[str, str]:
-    names = (
-        "stock_cold_path",
-        "log_directory",
-        "metrics_directory",
-        "dlq_directory",
-        "checkpoint_location",
-    )
-    return {
-        **os.environ,
-        **shop.topics.environment(shop.database.name),
-        **{name.upper(): str(getattr(shop.settings, name)) for name in names},
-        "MONGO_URI": shop.mongo_uri,
-        "STOCK_INTERVAL_SECONDS": f"{_INTERVAL_SECONDS:g}",
-        "HEALTH_PORT": "0",
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        **java_environment(),
-        "FAULT": fault,
-    }
-
-
 def _start(shop: StockShop, *arguments: str, fault: str = "") -> subprocess.Popen[str]:
-    with (shop.folder / "output.txt").open("a") as output:
-        return subprocess.Popen(
-            [sys.executable, str(ROOT / "main.py"), "--pipeline", "stock", *arguments],
-            cwd=shop.folder,
-            env=_environment(shop, fault),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    environment = {**shop.environment(), "STOCK_INTERVAL_SECONDS": f"{_INTERVAL_SECONDS:g}", "FAULT": fault}
+    return start_main(shop.folder, "--pipeline", "stock", *arguments, **environment)
 
 
 def _output(shop: StockShop) -> str:
@@ -217,18 +185,7 @@ def test_a_missing_topic_and_a_second_instance_are_one_clear_line(shop: StockSho
 
 def test_the_demo_needs_no_server_and_ends_by_itself(tmp_path: Path) -> None:
     """Winners, risks, promotions and the summary are shown; mistakes of the traders are dead letters."""
-    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
-    for name in ("MONGO_TEST_URI", "KAFKA_TEST_SERVERS"):
-        environment.pop(name, None)
-    run = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "--demo", "--pipeline", "stock"],
-        cwd=tmp_path,
-        env={**environment, **java_environment()},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+    run = run_main(tmp_path, "--demo", "--pipeline", "stock", MONGO_TEST_URI="", KAFKA_TEST_SERVERS="")
     assert run.returncode == 0, run.stdout + run.stderr
     for shown in ("Product winners", "Loss-risk products", "each counted once", "conflict", "Records:"):
         assert shown in run.stdout

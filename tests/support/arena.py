@@ -13,6 +13,7 @@ from analytics.esports.rules import DATASETS, Dataset
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.esports.job import EsportsPipeline, assemble, assemble_retry
 from sinks.dead_letters import RetryOutcome
+from tests.support.kafka_servers import JARS
 from tests.support.world import KafkaTopics, Value, World
 
 
@@ -72,6 +73,18 @@ class Arena(World):
             "kafka_options": {},
         }
         super().__init__(folder, spark, {**chosen, **given})
+
+    def environment(self) -> dict[str, str]:
+        """The settings for a process of its own, beside those of the machine."""
+        return {
+            **super().environment(),
+            "KAFKA_BOOTSTRAP_SERVERS": self.topics.servers,
+            "KAFKA_TOPIC_MATCHES": self.topics.matches,
+            "KAFKA_TOPIC_PLAYERS": self.topics.players,
+            "KAFKA_CONNECTOR_PATH": str(JARS),
+            "ESPORTS_OUTPUT_PATH": str(self.settings.esports_output_path),
+            "ESPORTS_INTERVAL_SECONDS": "1",
+        }
 
     def pipeline(self, *datasets: Dataset) -> EsportsPipeline:
         """A pipeline on this test's Spark, as a fresh process would build it."""

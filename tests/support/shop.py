@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,7 +15,7 @@ from pyspark.sql import SparkSession
 from contracts.ecommerce import EVENT_COLUMNS
 from pipelines.ecommerce.job import EcommercePipeline, assemble, prepare_database
 from simulation.ecommerce.events import EventGenerator, event_id
-from tests.support.world import FOLDERS, World
+from tests.support.world import World
 
 HEADER = ",".join(EVENT_COLUMNS)
 _generator = EventGenerator(seed=3)
@@ -76,13 +75,10 @@ class Shop(World):
     def environment(self) -> dict[str, str]:
         """The settings for a process of its own, beside those of the machine."""
         return {
-            **{name.upper(): str(getattr(self.settings, name)) for name in FOLDERS},
+            **super().environment(),
             "POSTGRES_DSN": self.dsn,
             "ECOMMERCE_INPUT_PATH": str(self.incoming),
             "ECOMMERCE_MAX_FILES_PER_TRIGGER": str(self.settings.ecommerce_max_files_per_trigger),
-            "HEALTH_PORT": "0",
-            "PYSPARK_PYTHON": sys.executable,
-            "SPARK_LOCAL_IP": "127.0.0.1",
         }
 
     def pipeline(self) -> EcommercePipeline:

@@ -74,6 +74,15 @@ class StockShop(World):
         }
         super().__init__(folder, spark, {**chosen, **given})
 
+    def environment(self) -> dict[str, str]:
+        """The settings for a process of its own, beside those of the machine."""
+        return {
+            **super().environment(),
+            **self.topics.environment(self.database.name),
+            "STOCK_COLD_PATH": str(self.settings.stock_cold_path),
+            "MONGO_URI": self.mongo_uri,
+        }
+
     def pipeline(self) -> StockPipeline:
         """A pipeline on this test's Spark, as a fresh process would build it."""
         settings = self.settings

@@ -56,6 +56,10 @@ class World:
         """A pipeline on this test's Spark, as a fresh process would build it."""
         raise NotImplementedError
 
+    def environment(self) -> dict[str, str]:
+        """The settings for a process of its own, beside those of the machine."""
+        return {name.upper(): str(getattr(self.settings, name)) for name in FOLDERS}
+
     def run(self) -> bool:
         """Process what is there."""
         return self.pipeline().once(StopFlag())
