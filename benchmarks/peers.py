@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from analytics.health.compute import compute as spark_compute
 from benchmarks import polars_peer
+from benchmarks.common import folders
 from checkpoint.cursor import FileCursor
 from contracts import BatchReport
 from pipelines.engine.faults import Faults
@@ -94,8 +95,7 @@ def whole_job(
     spark: SparkSession, database: Database[dict[str, Any]], peer: Peer, folder: Path
 ) -> HealthPipeline:
     """What each trigger of `python main.py` runs, on the peer's poll and cursor."""
-    names = ("dlq_directory", "log_directory", "metrics_directory", "checkpoint_location")
-    settings = load(env_file=None, **{name: folder / name for name in names})
+    settings = load(env_file=None, **folders(folder))
     source, target = database["healthmetrics"], database["analytics"]
     return assemble(settings, spark, source, target, peer.clock, peer.cursor, peer.poll)
 
