@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard import charts
 from dashboard.data.batch_logs import BatchLog
 from dashboard.data.remembered import Loaded
-from dashboard.text import ago, plain, plain_frame, utc
+from dashboard.text import ago, csv_bytes, plain, plain_frame, utc
 
 
 def heading(title: str, purpose: str) -> None:
@@ -62,11 +62,10 @@ def table(values: pd.DataFrame, alternative: str, height: int | None = None) -> 
 
 def empty_collection() -> None:
     """What to do when there are no analytics yet."""
-    st.info(
+    hint(
         "There are no analytics yet. Start the service with `python main.py`; the first batch fills this "
         "page. If it runs already, compare its MONGO_URI, MONGO_DB_NAME and ANALYTICS_COLLECTION with the "
-        "dashboard's.",
-        icon=":material/info:",
+        "dashboard's."
     )
 
 
@@ -74,14 +73,19 @@ def batch_log(log: Loaded[BatchLog], folder: Path) -> BatchLog | None:
     """The age of the log; the log when it has batches, else what to do is shown and there is none."""
     age("Batch log", log)
     if log.value is not None and log.value.batches.empty:
-        _no_batch_log(folder)
+        hint(
+            f"There is no batch log in {plain(folder)}. The service writes it with its first batch; where it "
+            "runs on another machine, set LOG_DIRECTORY and METRICS_DIRECTORY to copies of its folders."
+        )
         return None
     return log.value
 
 
-def _no_batch_log(folder: Path) -> None:
-    st.info(
-        f"There is no batch log in {plain(folder)}. The service writes it with its first batch; where it "
-        "runs on another machine, set LOG_DIRECTORY and METRICS_DIRECTORY to copies of its folders.",
-        icon=":material/info:",
-    )
+def hint(text: str) -> None:
+    """What to know, or to do, where there is nothing to show."""
+    st.info(text, icon=":material/info:")
+
+
+def download(label: str, values: pd.DataFrame, name: str) -> None:
+    """A button that gives `values` as the CSV file `name`."""
+    st.download_button(label, csv_bytes(values), name, "text/csv", icon=":material/download:")

@@ -13,7 +13,6 @@ import pytest
 
 from sinks.ecommerce.commit import Outcome, complete_batch, find_outcome
 from sinks.ecommerce.insertion import LATENCY_BOUNDS, Insertion, inserting_early
-from sinks.ecommerce.schema import ensure_tables
 from sinks.ecommerce.staging import (
     LostRowsError,
     Staged,
@@ -28,14 +27,6 @@ from sinks.stream_letters import RejectedRecord
 
 _STARTED = datetime(2026, 1, 1, tzinfo=timezone.utc)
 _KEY = (str(uuid.UUID(int=7)), 3)
-
-
-@pytest.fixture
-def connection(events_dsn: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to a database with the tables."""
-    with psycopg.connect(events_dsn, autocommit=True) as opened:
-        ensure_tables(opened)
-        yield opened
 
 
 @pytest.fixture
