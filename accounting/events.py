@@ -1,17 +1,20 @@
-"""Writes entries as JSON of the three topics; `updated_at` decides which of two records is newer."""
+"""Entries as the JSON of the three topics; `updated_at` tells which of two records of a product is newer."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from accounting.entries import Entry
-from contracts.stock import Product, Sale
+from contracts.stock import Client, Product, Sale
 
 # Which topic an event goes to, by the setting's name.
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
+KINDS: Final = (SALES, INVENTORY, CLIENTS)
+_AMOUNTS: Final = ("buy_price", "sell_price", "total_revenue_generated")
 
 
 def kind_of(entry: Entry) -> str:
@@ -20,7 +23,7 @@ def kind_of(entry: Entry) -> str:
 
 
 def key_of(entry: Entry) -> str:
-    """Returns the key of `entry`: Kafka keeps the order of events of one key."""
+    """What makes two events belong together, and Kafka keep their order."""
     if isinstance(entry, Sale):
         return entry.invoice_id
     return entry.product_id if isinstance(entry, Product) else entry.client_id
@@ -28,12 +31,32 @@ def key_of(entry: Entry) -> str:
 
 def payload(entry: Entry, updated_at: str) -> str:
     """The event's JSON text; sales have no `updated_at`, for the first content of an invoice counts."""
-    return json.dumps(_event(entry, updated_at), ensure_ascii=False, separators=(",", ":"))
+    if isinstance(entry, Sale):
+        event = {
+            "invoice_id": entry.invoice_id,
+            "client_id": entry.client_id,
+            "timestamp": time_text(entry.time),
+            "total_amount": _decimal(entry.amount),
+            "items": [{"product_id": product, "quantity": pieces} for product, pieces in entry.items],
+        }
+    else:
+        event = {**fields_of(entry), "updated_at": updated_at}
+    return json.dumps(event, default=_json, ensure_ascii=False, separators=(",", ":"))
+
+
+def fields_of(record: Product | Client) -> dict[str, Any]:
+    """The fields of a record by the names of its event, without `updated_at`; amounts are decimals."""
+    found = {
+        ("total_revenue_generated" if name == "opening" else name): value
+        for name, value in asdict(record).items()
+    }
+    del found["order"]
+    return {name: _decimal(value) if name in _AMOUNTS else value for name, value in found.items()}
 
 
 def money_text(cents: int) -> str:
     """Cents as people read them: `12.50`."""
-    return str(Decimal(cents).scaleb(-2))
+    return str(_decimal(cents))
 
 
 def time_text(time: datetime) -> str:
@@ -41,42 +64,10 @@ def time_text(time: datetime) -> str:
     return f"{time.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
-def _event(entry: Entry, updated_at: str) -> dict[str, Any]:
-    if isinstance(entry, Sale):
-        return {
-            "invoice_id": entry.invoice_id,
-            "client_id": entry.client_id,
-            "timestamp": time_text(entry.time),
-            "total_amount": _number(entry.amount),
-            "items": [{"product_id": product, "quantity": pieces} for product, pieces in entry.items],
-        }
-    if isinstance(entry, Product):
-        return {
-            "product_id": entry.product_id,
-            "name": entry.name,
-            "category": entry.category,
-            "quantity": entry.quantity,
-            "buy_price": _number(entry.buy_price),
-            "sell_price": _number(entry.sell_price),
-            "last_movement": _day(entry.last_movement),
-            "expiry_date": _day(entry.expiry_date),
-            "batch_no": entry.batch_no,
-            "updated_at": updated_at,
-        }
-    return {
-        "client_id": entry.client_id,
-        "name": entry.name,
-        "email": entry.email,
-        "phone": entry.phone,
-        "total_revenue_generated": _number(entry.opening),
-        "updated_at": updated_at,
-    }
+def _decimal(cents: int) -> Decimal:
+    return Decimal(cents).scaleb(-2)
 
 
-def _number(cents: int) -> float:
+def _json(value: Decimal | date) -> float | str:
     # Only the text is used: up to 15 digits it is the decimal's own, and amounts have at most 12.
-    return float(Decimal(cents).scaleb(-2))
-
-
-def _day(value: date | None) -> str | None:
-    return None if value is None else value.isoformat()
+    return float(value) if isinstance(value, Decimal) else value.isoformat()

@@ -6,10 +6,10 @@ table costs is measured with whole runs of the pipeline on one that is filled up
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -19,10 +19,11 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.common import Verdicts, in_turns
 from benchmarks.ecommerce_database import count, database, grow, settle
 from benchmarks.ecommerce_files import event_files
-from benchmarks.ecommerce_memory import largest_memory
 from benchmarks.ecommerce_ways import JDBC_DRIVER, Way, pipeline, psql_copy, seeds_way, spark_jdbc
+from benchmarks.memory import family, watch
 from monitoring import logs
 from session import build_session
 from settings import load
@@ -40,6 +41,7 @@ WAYS: dict[str, Way] = {
 # Cost per event in the largest table against the smallest.
 FLAT = 1.5
 _FILES = 5
+_COMMAND = ("--pipeline", "ecommerce", "--once")
 _FLAT_RUNS = 3
 _EVENTS_PER_MB = 8_200
 
@@ -50,7 +52,7 @@ class Bench:
     def __init__(self, spark: SparkSession, dsn: str, out: Console) -> None:
         self._spark, self._dsn, self._out = spark, dsn, out
         self._stored: dict[Path, int] = {}
-        self.missed = False
+        self.verdicts = Verdicts(out)
 
     def compare(self, events: int, rounds: int, ways: Sequence[str]) -> None:
         """Every way in turns, after one small turn of each that only warms up.
@@ -60,24 +62,18 @@ class Bench:
         files = event_files(events, _FILES)
         for name in ways:
             self._turn(name, event_files(max(events // 20, 1), _FILES))
-        seconds: dict[str, list[float]] = {name: [] for name in ways}
-        for number in range(rounds):
-            for name in ways:
-                seconds[name].append(self._turn(name, files))
-                self._out.print(
-                    f"{number + 1}. {name}: {seconds[name][-1]:.1f} s, load {os.getloadavg()[0]:.1f}",
-                    highlight=False,
-                )
-        medians = {name: median(found) for name, found in seconds.items()}
+        medians = in_turns({name: partial(self._turn, name, files) for name in ways}, rounds, self._out)
         table = Table("way", "seconds (median)", "events/s", "× the time of this service")
         for name, found in medians.items():
             table.add_row(name, f"{found:.1f}", f"{events / found:,.0f}", f"{found / medians[OURS]:.2f}")
         self._out.print(table)
         for name in ways:
             if name in AT_LEAST:
-                self._judge(f"throughput against {name}", medians[name] / medians[OURS], least=AT_LEAST[name])
+                ratio = medians[name] / medians[OURS]
+                self.verdicts.judge(f"throughput against {name}", ratio, " ×", least=AT_LEAST[name])
             elif name in AT_MOST:
-                self._judge(f"time against {name}", medians[OURS] / medians[name], most=AT_MOST[name])
+                ratio = medians[OURS] / medians[name]
+                self.verdicts.judge(f"time against {name}", ratio, " ×", most=AT_MOST[name])
 
     def flatness(self, sizes: Sequence[int], events: int) -> None:
         """The pipeline's cost per event on tables of different sizes; each run adds other events."""
@@ -95,13 +91,14 @@ class Bench:
                 table.add_row(f"{size:,}", f"{cost[size]:.1f}")
         self._out.print(table)
         what = f"cost per event, {sizes[-1]:,} rows against {sizes[0]:,}"
-        self._judge(what, cost[sizes[-1]] / cost[sizes[0]], most=FLAT)
+        self.verdicts.judge(what, cost[sizes[-1]] / cost[sizes[0]], " ×", most=FLAT)
 
     def memory(self, megabytes: int) -> None:
         """Take one file of about `megabytes` through the real command, in processes of its own."""
         (file,) = event_files(megabytes * _EVENTS_PER_MB, 1)
-        with database(self._dsn) as dsn:
-            seconds, largest = largest_memory(dsn, file)
+        with database(self._dsn) as dsn, tempfile.TemporaryDirectory() as folder:
+            environment = {"POSTGRES_DSN": dsn, "ECOMMERCE_INPUT_PATH": str(file.parent)}
+            seconds, largest = watch(_COMMAND, Path(folder), environment, _memory)
             stored = count(dsn)
         told = ", ".join(f"{kind} {found} MB" for kind, found in largest.items())
         size = file.stat().st_size / 1e6
@@ -124,11 +121,11 @@ class Bench:
         way(self._spark, dsn, files)
         return time.perf_counter() - began
 
-    def _judge(self, what: str, value: float, least: float = 0, most: float = float("inf")) -> None:
-        met = least <= value <= most
-        self.missed = self.missed or not met
-        budget = f"≥ {least:g}" if least else f"≤ {most:g}"
-        self._out.print(f"{'✅' if met else '❌'} {what}: {value:.2f} × (budget {budget} ×)", highlight=False)
+
+def _memory(driver: int) -> Iterator[tuple[str, int]]:
+    """The kind of each process and its MB; of several workers the largest one's counts."""
+    for pid, java, megabytes in family(driver):
+        yield "java" if java else "driver" if pid == driver else "python worker", megabytes
 
 
 def main(
@@ -160,7 +157,7 @@ def main(
     spark.stop()
     if file_megabytes:
         bench.memory(file_megabytes)
-    raise typer.Exit(1 if bench.missed else 0)
+    bench.verdicts.end()
 
 
 if __name__ == "__main__":

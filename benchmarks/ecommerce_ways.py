@@ -14,6 +14,7 @@ from psycopg2.extras import execute_values
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks.common import folders
 from benchmarks.ecommerce_database import INSERT, STAGING, jdbc_address
 from contracts import ConfigurationError
 from contracts.ecommerce import EVENT_COLUMNS
@@ -32,10 +33,8 @@ _SCHEMA = ", ".join(f"{name} {'DOUBLE' if name == 'price' else 'STRING'}" for na
 def pipeline(spark: SparkSession, dsn: str, files: Sequence[Path]) -> None:
     """A whole run of the e-commerce pipeline over the files' folder, until Spark and the logs have it."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        kept = ("log_directory", "metrics_directory", "dlq_directory", "checkpoint_location")
-        places = {what: folder / what for what in kept}
-        settings = load(env_file=None, postgres_dsn=dsn, ecommerce_input_path=files[0].parent, **places)
+        given = {"postgres_dsn": dsn, "ecommerce_input_path": files[0].parent, **folders(Path(name))}
+        settings = load(env_file=None, **given)
         if not assemble(settings, spark).once(StopFlag()):
             raise RuntimeError("the pipeline failed; its log says why")
 

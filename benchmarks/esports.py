@@ -9,18 +9,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Annotated, Any
 
 import pyarrow.parquet as pq
 import typer
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.readwriter import DataStreamWriter
@@ -28,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics.esports.rules import MATCHES
+from benchmarks.common import Record, Verdicts, drop_topics, folders, in_turns
 from monitoring import logs
 from pipelines.engine.kafka_connector import connector_conf
 from pipelines.engine.stop_flag import StopFlag
@@ -35,6 +34,7 @@ from pipelines.esports.feed import kafka_feed
 from pipelines.esports.job import assemble
 from session import build_session
 from settings import Settings, load
+from simulation.kafka_sender import kafka_sender
 from sources.kafka_stream import read_topics
 
 _PARTITIONS = 4
@@ -60,23 +60,12 @@ def record(number: int) -> bytes:
 
 
 def fill(servers: str, topic: str, records: int, corrupt_every: int) -> None:
-    """Make the topic, unless it is there; each `corrupt_every`-th record is no JSON (0: none)."""
-    admin = AdminClient({"bootstrap.servers": servers})
-    if topic in admin.list_topics(timeout=10).topics:
-        return
-    admin.create_topics([NewTopic(topic, _PARTITIONS, 1)])[topic].result(30)
-    producer = Producer(
-        {"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 50, "compression.type": "lz4"}
-    )
-    for number in range(records):
-        while True:
-            try:
-                value = b"{" if corrupt_every and number % corrupt_every == 0 else record(number)
-                producer.produce(topic, value, partition=number % _PARTITIONS)
-                break
-            except BufferError:
-                producer.poll(0.5)
-    producer.flush(300)
+    """Fill a new topic; each `corrupt_every`-th record is no JSON (0: none)."""
+    corrupt = range(0, records, corrupt_every) if corrupt_every else ()
+    values = (b"{" if number in corrupt else record(number) for number in range(records))
+    made = (Record(topic, str(number), value) for number, value in enumerate(values))
+    with kafka_sender(servers, {topic: topic}, _PARTITIONS) as send:
+        send(made, datetime.now(timezone.utc))
 
 
 class Peers:
@@ -125,15 +114,6 @@ class Peers:
         query.awaitTermination()
 
 
-def time_peer(run: Callable[[str], None], topic: str, scratch: Path) -> float:
-    """Wall seconds of one pass over the topic, into empty folders."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
-    start = time.monotonic()
-    run(topic)
-    return time.monotonic() - start
-
-
 def written(scratch: Path) -> int:
     """Rows of all Parquet files below the folder."""
     return sum(pq.read_metadata(file).num_rows for file in scratch.rglob("*.parquet"))
@@ -148,54 +128,51 @@ def main(
     servers = os.environ["KAFKA_TEST_SERVERS"]
     logs.configure("WARNING", [])
     out = Console()
+    topics = {size: f"bench-{size}-{time.time_ns()}" for size in (_WARM_UP_RECORDS, records)}
+    expected = records - (-(-records // corrupt_every) if corrupt_every else 0)
     with tempfile.TemporaryDirectory(prefix="bench-esports-") as folder:
-        root, scratch = Path(folder), Path(folder) / "turn"
-        names = ("log_directory", "metrics_directory", "dlq_directory")
+        scratch = Path(folder) / "turn"
+        places = {**folders(Path(folder)), "checkpoint_location": scratch / "checkpoint"}
         settings = load(
             env_file=None,
             kafka_bootstrap_servers=servers,
             esports_output_path=scratch / "out",
-            checkpoint_location=scratch / "checkpoint",
             kafka_options={},
             health_port=0,
-            **{name: root / name for name in names},
+            **places,
         )
         spark = build_session(settings, True, connector_conf(settings))
-        topic, small = f"bench-{records}-{corrupt_every}", f"bench-{_WARM_UP_RECORDS}-0"
-        fill(servers, small, _WARM_UP_RECORDS, 0)
-        fill(servers, topic, records, corrupt_every)
+        fill(servers, topics[_WARM_UP_RECORDS], _WARM_UP_RECORDS, 0)
+        fill(servers, topics[records], records, corrupt_every)
         peers = Peers(spark, settings, scratch)
+
+        def turn(run: Callable[[str], None], size: int) -> float:
+            """Wall seconds of one pass over a topic, into empty folders."""
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            start = time.monotonic()
+            run(topics[size])
+            seconds = time.monotonic() - start
+            if run == peers.ours and size == records and written(scratch) != expected:
+                raise RuntimeError(f"ours wrote {written(scratch)} rows of {records}")
+            return seconds
+
         runs = {"ours": peers.ours, "seed": peers.seed, "bare": peers.bare}
-        seconds: dict[str, list[float]] = {name: [] for name in runs}
         for run in runs.values():
-            time_peer(run, small, scratch)
-        for _ in range(rounds):
-            for name, run in runs.items():
-                seconds[name].append(time_peer(run, topic, scratch))
-                out.print(f"{name}: {seconds[name][-1]:.1f} s")
-                expected = records - (-(-records // corrupt_every) if corrupt_every else 0)
-                if name == "ours" and written(scratch) != expected:
-                    raise RuntimeError(f"{name} wrote {written(scratch)} rows of {records}")
+            turn(run, _WARM_UP_RECORDS)
+        medians = in_turns({name: partial(turn, run, records) for name, run in runs.items()}, rounds, out)
         spark.stop()
-    verdict = _tell(out, records, {name: records / median(found) for name, found in seconds.items()})
-    admin = AdminClient({"bootstrap.servers": servers})
-    for future in admin.delete_topics([small, topic]).values():
-        future.result(30)
-    sys.exit(0 if verdict else 1)
-
-
-def _tell(out: Console, records: int, rates: dict[str, float]) -> bool:
-    table = Table("peer", "records/s", "ours / peer", "budget")
-    kept = True
-    for name, rate in rates.items():
-        budget = _BUDGETS.get(name)
-        ratio = rates["ours"] / rate
-        kept = kept and (budget is None or ratio >= budget)
-        table.add_row(name, f"{rate:,.0f}", f"{ratio:.2f}", "" if budget is None else f"≥ {budget:g}")
+    drop_topics(servers, topics.values())
+    table, verdicts = Table("peer", "records/s", "ours / peer"), Verdicts(out)
+    for name, seconds in medians.items():
+        table.add_row(name, f"{records / seconds:,.0f}", f"{seconds / medians['ours']:.2f}")
+        if name in _BUDGETS:
+            verdicts.judge(
+                f"throughput against {name}", seconds / medians["ours"], " ×", least=_BUDGETS[name]
+            )
     out.print(f"{records:,} matches of about {len(record(12_345))} bytes in {_PARTITIONS} partitions")
     out.print(table)
-    out.print("✅ within the budgets" if kept else "❌ a budget is missed")
-    return kept
+    verdicts.end()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Two batches that differ only in the engine that computes: Spark (ours) and polars, on one database."""
+"""The two batches that share everything but who computes: Spark (ours) and polars, on one database."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from analytics.health.compute import compute as spark_compute
 from benchmarks import polars_peer
+from benchmarks.common import folders
 from checkpoint.cursor import FileCursor
 from contracts import BatchReport
 from pipelines.engine.faults import Faults
@@ -58,13 +59,13 @@ class Peer:
         )
 
     def start(self) -> None:
-        """Begin at the present: the population is older, and only later changes count."""
+        """Begin at the present: the population is older, and only what changes from here on counts."""
         now = self.clock.now()
         self.cursor.set(now, now)
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Process the changes of the other peer's turn, so that the next batch has only its own."""
+        """Process what the other peer's turn changed, so that the next batch has only this turn's changes."""
         self.batch.drain(StopFlag())
 
     def run(self) -> BatchReport:
@@ -77,12 +78,12 @@ class Peer:
 
 
 def spark_peer(spark: SparkSession, database: Database[dict[str, Any]], folder: Path) -> Peer:
-    """Make the peer that computes with Spark, as the service does."""
+    """Ours."""
     return Peer(spark, database, folder, spark_compute)
 
 
 def polars_batch(spark: SparkSession, database: Database[dict[str, Any]], folder: Path) -> Peer:
-    """Make the peer of the same parts that computes with polars."""
+    """The same parts, computed by polars."""
 
     def compute(_spark: SparkSession, history: pa.Table, _users: int) -> pa.Table:
         return polars_peer.compute(history)
@@ -93,9 +94,8 @@ def polars_batch(spark: SparkSession, database: Database[dict[str, Any]], folder
 def whole_job(
     spark: SparkSession, database: Database[dict[str, Any]], peer: Peer, folder: Path
 ) -> HealthPipeline:
-    """Make the work of each trigger of `python main.py`, on the peer's poll and cursor."""
-    names = ("dlq_directory", "log_directory", "metrics_directory", "checkpoint_location")
-    settings = load(env_file=None, **{name: folder / name for name in names})
+    """What each trigger of `python main.py` runs, on the peer's poll and cursor."""
+    settings = load(env_file=None, **folders(folder))
     source, target = database["healthmetrics"], database["analytics"]
     return assemble(settings, spark, source, target, peer.clock, peer.cursor, peer.poll)
 

@@ -25,6 +25,7 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.common import Verdicts
 from benchmarks.peers import Peer, Stopwatch, difference, polars_batch, spark_peer, whole_job
 from benchmarks.population import change, fill, user_ids
 from benchmarks.ticks import idle_and_floor
@@ -36,6 +37,8 @@ from settings import load
 ROUNDS = {1: 15, 100: 9, 1_000: 5}
 WARM_UP = {1: 8, 100: 5, 1_000: 3}
 _CONNECTOR_ROUNDS = 3
+# How many times as long as polars, by changed users.
+_AGAINST_POLARS = {100: 2.2, 1_000: 1.5}
 
 
 @dataclass
@@ -117,7 +120,7 @@ class Bench:
         self._table = Table(
             "changed", "batch ms", "polars", "ratio", "connector", "docs/s", "CPU ms", "steps ms"
         )
-        self._verdicts: list[str] = []
+        self._verdicts = Verdicts(out)
 
     def run(self, with_connector: bool) -> None:
         """Measure everything and print the table and the verdicts."""
@@ -143,11 +146,12 @@ class Bench:
                 turns = take_turns(peers, watch, random.Random(number).sample(user_ids(fewer), number))
                 self._row(number, turns, others.get(number))
                 ratio = turns[0].milliseconds() / turns[2].milliseconds()
-                self._judge(f"{self._users} users / {fewer}, {number} changed", ratio, 1.15, "×")
+                self._verdicts.judge(
+                    f"{self._users} users / {fewer}, {number} changed", ratio, " ×", most=1.15
+                )
             spark.stop()
         self._out.print(self._table)
-        for verdict in self._verdicts:
-            self._out.print(verdict, highlight=False)
+        self._verdicts.end()
 
     def _name(self, users: int) -> str:
         return f"bench_{users}_{self._days}"
@@ -162,7 +166,7 @@ class Bench:
         job = whole_job(spark, ours.database, ours, folder)
         idle, floor = idle_and_floor(spark, folder / "ticker", lambda: job.once(StopFlag()))
         self._out.print(f"idle poll {idle:.0f} ms, empty foreachBatch {floor:.0f} ms")
-        self._judge("idle poll above the floor", idle - floor, 5, " ms")
+        self._verdicts.judge("idle poll above the floor", idle - floor, " ms", most=5)
 
     def _row(self, number: int, turns: list[Turns], other: float | None) -> None:
         ours, polars = turns[0], turns[1]
@@ -177,15 +181,14 @@ class Bench:
             f"{median(ours.cpu) * 1000:.0f}", steps,
         )  # fmt: skip
         if number == 1:
-            self._judge("1 changed user", ours.milliseconds(), 250, " ms")
-        elif number in (100, 1000):
-            self._judge(f"{number} changed, against polars", ratio, {100: 2.2, 1000: 1.5}[number], "×")
+            self._verdicts.judge("1 changed user", ours.milliseconds(), " ms", most=250)
+        elif number in _AGAINST_POLARS:
+            self._verdicts.judge(
+                f"{number} changed, against polars", ratio, " ×", most=_AGAINST_POLARS[number]
+            )
         if other is not None:
-            self._judge(f"{number} changed, against the connector", ours.milliseconds() / other, 1, "×")
-
-    def _judge(self, what: str, value: float, limit: float, unit: str) -> None:
-        mark = "✅" if value <= limit else "❌"
-        self._verdicts.append(f"{mark} {what}: {value:.2f}{unit} (budget {limit:g}{unit})")
+            ratio = ours.milliseconds() / other
+            self._verdicts.judge(f"{number} changed, against the connector", ratio, " ×", most=1)
 
 
 def main(

@@ -19,8 +19,6 @@ from statistics import median
 from typing import Annotated, Any
 
 import typer
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from pymongo import MongoClient
 from pymongo.database import Database
 from pyspark.sql import DataFrame, SparkSession
@@ -28,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics.stock.rankings import LoyaltyRules, profit
+from benchmarks.common import Record, Verdicts, drop_topics, folders
 from benchmarks.connector_peer import PACKAGE
 from benchmarks.stock_seed import Seed, copy_sales, winners
 from contracts.stock import Product, Sale
@@ -39,6 +38,7 @@ from pipelines.stock.kafka_input import open_input, topics_of
 from pipelines.stock.writer import StockWriter
 from session import build_session
 from settings import Settings, load
+from simulation.kafka_sender import kafka_sender
 from sinks.stock.sales import Sums
 from sinks.stock.totals import StockFormulas
 from sources.kafka_broker import KafkaBroker
@@ -49,6 +49,7 @@ from sources.stock.published_ranking import read_published
 _PRODUCTS, _CLIENTS = 1_000, 5_000
 _TIME = datetime(2026, 3, 1, tzinfo=timezone.utc)
 _BUDGET = 5.0
+_GROWTH = 1.3
 _IVY = tempfile.gettempdir() + "/connector-peer-ivy"
 
 
@@ -116,37 +117,23 @@ class Bench:
             seeds = self._seeds(settings, database) if with_seed else None
         finally:
             client.drop_database(settings.stock_db_name)
-            admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
-            for future in admin.delete_topics(list(topics_of(settings).values())).values():
-                future.exception(30)
+            drop_topics(settings.kafka_bootstrap_servers, topics_of(settings).values())
         return ours, seeds
 
     def _fresh(self, history: int) -> Settings:
         name = f"bench_stock_{history}_{time.time_ns()}"
-        folders = (
-            "checkpoint_location",
-            "log_directory",
-            "metrics_directory",
-            "dlq_directory",
-            "stock_cold_path",
-        )
-        given: dict[str, Any] = {folder: self.scratch / name / folder for folder in folders}
+        given: dict[str, Any] = folders(self.scratch / name, "stock_cold_path")
         topics = ("kafka_topic_sales", "kafka_topic_inventory", "kafka_topic_clients")
         given |= {topic: f"{topic}_{name}" for topic in topics}
         given |= {"stock_db_name": name, "stock_max_offsets_per_trigger": self.size}
         return self.settings.model_copy(update=given)
 
     def _produce(self, settings: Settings, history: int) -> None:
-        options: dict[str, Any] = {"bootstrap.servers": settings.kafka_bootstrap_servers}
-        admin = AdminClient(options)
-        made = admin.create_topics([NewTopic(topic, 1, 1) for topic in topics_of(settings).values()])
-        for future in made.values():
-            future.result(30)
-        producer = Producer({**options, "linger.ms": 50})
-        for sale in islice(sales(history), self.size * (self.batches + 2)):
-            producer.produce(settings.kafka_topic_sales, _json(sale))
-            producer.poll(0)
-        producer.flush(60)
+        topics = {name: name for name in topics_of(settings).values()}
+        sold = islice(sales(history), self.size * (self.batches + 2))
+        records = (Record(settings.kafka_topic_sales, sale.invoice_id, _json(sale)) for sale in sold)
+        with kafka_sender(settings.kafka_bootstrap_servers, topics) as send:
+            send(records, datetime.now(timezone.utc))
 
     def _ours(self, settings: Settings, database: Database[dict[str, Any]]) -> float:
         broker = KafkaBroker(self.spark, settings.kafka_bootstrap_servers, {})
@@ -208,7 +195,7 @@ def main(
     )
     table = Table("history", "ours s", "ours sales/s", "seed s", "seed sales/s", "ratio")
     found: dict[int, float] = {}
-    verdicts = []
+    verdicts = Verdicts(out)
     with tempfile.TemporaryDirectory() as folder:
         conf = {**connector_conf(settings), "spark.jars.packages": PACKAGE, "spark.jars.ivy": _IVY}
         spark = build_session(settings, streaming=True, extra=conf)
@@ -223,19 +210,14 @@ def main(
                 f"{history} sales: ours {ours:.2f} s, seed {theirs[0] or '-'} s; ms: {steps}", highlight=False
             )
             if seed and history == 100_000:
-                mark = "✅" if seed / ours >= _BUDGET else "❌"
-                verdicts.append(
-                    f"{mark} at {history} sales {seed / ours:.1f} × the seed's way (budget {_BUDGET:g} ×)"
-                )
+                what = f"at {history} sales, against the seed's way"
+                verdicts.judge(what, seed / ours, " ×", least=_BUDGET)
         spark.stop()
     growth = found[max(found)] / found[min(found)]
-    verdicts.append(
-        f"{'✅' if growth <= 1.3 else '❌'} after {max(found)} sales a batch takes {growth:.2f} × as long as "
-        f"after {min(found)} (budget 1.3 ×)"
-    )
+    what = f"time of a batch after {max(found)} sales, against {min(found)}"
+    verdicts.judge(what, growth, " ×", most=_GROWTH)
     out.print(table)
-    for verdict in verdicts:
-        out.print(verdict, highlight=False)
+    verdicts.end()
 
 
 if __name__ == "__main__":

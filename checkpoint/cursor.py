@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from checkpoint.atomic_file import read_file, replace, write_atomically
 from checkpoint.lock import hold
 from checkpoint.store import ATTEMPTS, CursorState, checked
 from checkpoint.timestamp_text import decode_timestamp, format_timestamp
 from contracts import ConfigurationError, ServiceError
-from durable import sync_folder
+from durable import read_file, replace, sync_folder, write_atomically
 
 FILE_NAME = "last_processed_timestamp.txt"
 

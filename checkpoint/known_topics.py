@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from checkpoint.atomic_file import read_file, write_atomically
-from durable import sync_folder
+from durable import read_file, replace, write_atomically
 
 _FILE = "topics.json"
 
@@ -42,7 +41,7 @@ class KnownTopics:
         """Returns what was saved; None without a file, and when it cannot be read."""
         if self._next.exists() and not self._folder.exists():
             # Killed between the two renames below.
-            self._move(self._next, self._folder)
+            replace(self._next, self._folder)
         try:
             found = json.loads(read_file(self._folder / _FILE))
             start = found["start"]
@@ -64,12 +63,8 @@ class KnownTopics:
         self._next.mkdir(parents=True)
         _write(self._next, known)
         shutil.rmtree(self._before, ignore_errors=True)
-        self._move(self._folder, self._before)
-        self._move(self._next, self._folder)
-
-    def _move(self, source: Path, target: Path) -> None:
-        source.replace(target)
-        sync_folder(self._folder.parent)
+        replace(self._folder, self._before)
+        replace(self._next, self._folder)
 
 
 def _write(folder: Path, known: Known) -> None:

@@ -1,4 +1,4 @@
-"""The parts of every page: heading, age of the data, faults, figures, charts with their tables."""
+"""What every page is framed by: heading, age of the data, faults, figures, charts with their tables."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import streamlit as st
 from dashboard import charts
 from dashboard.data.batch_logs import BatchLog
 from dashboard.data.remembered import Loaded
-from dashboard.text import ago, plain, plain_frame, utc
+from dashboard.text import ago, csv_bytes, plain, plain_frame, utc
 
 
 def heading(title: str, purpose: str) -> None:
-    """Draw the page's only first-level heading, and one line on its `purpose`."""
+    """The page's only first-level heading and one line on what it is for."""
     st.title(title, anchor=False)
     st.markdown(purpose)
 
 
 def section(title: str) -> None:
-    """Draw a second-level heading."""
+    """A second-level heading."""
     st.header(title, anchor=False, divider=False)
 
 
 def age(what: str, loaded: Loaded[Any]) -> None:
-    """Draw when `what` was read, and the fault because of which it is not newer, if any."""
+    """When `what` was read, and why it is not newer if it is not."""
     if loaded.as_of is not None:
         st.markdown(
             f"{what} as of **{utc(loaded.as_of)}** ({ago(loaded.as_of, datetime.now(timezone.utc))})."
@@ -40,48 +40,52 @@ def age(what: str, loaded: Loaded[Any]) -> None:
 
 
 def figures(values: Mapping[str, tuple[str, str | None]]) -> None:
-    """Draw `values` as tiles that wrap on narrow screens: name, then (figure, explanation or None)."""
+    """Tiles that wrap on narrow screens: name, then (figure, explanation or None)."""
     with st.container(horizontal=True):
         for name, (value, explanation) in values.items():
             st.metric(name, plain(value), border=True, width="stretch", help=explanation)
 
 
 def chart(drawing: charts.Drawing, alternative: str, values: pd.DataFrame) -> None:
-    """Draw a chart, named for screen readers by `alternative`, with its `values` as a table below."""
+    """A chart, named for screen readers by `alternative`, with its `values` as a table below."""
     st.altair_chart(charts.readable(drawing), width="stretch", alt=alternative)
     with st.expander("The chart's values as a table"):
         table(values, alternative, 320)
 
 
 def table(values: pd.DataFrame, alternative: str, height: int | None = None) -> None:
-    """Draw an HTML table, which screen readers can walk through; cells are inert unless text.Markdown."""
+    """A real HTML table, which screen readers can walk through; cells are inert unless text.Markdown."""
     shown = plain_frame(values)
     shown.columns = [plain(name) for name in shown.columns]
     st.table(shown, border="horizontal", hide_index=True, alt=alternative, height=height or "content")
 
 
 def empty_collection() -> None:
-    """Draw what to do while there are no analytics."""
-    st.info(
+    """What to do when there are no analytics yet."""
+    hint(
         "There are no analytics yet. Start the service with `python main.py`; the first batch fills this "
         "page. If it runs already, compare its MONGO_URI, MONGO_DB_NAME and ANALYTICS_COLLECTION with the "
-        "dashboard's.",
-        icon=":material/info:",
+        "dashboard's."
     )
 
 
 def batch_log(log: Loaded[BatchLog], folder: Path) -> BatchLog | None:
-    """Draw the age of the log and return it; without batches draw what to do, and return None."""
+    """The age of the log; the log when it has batches, else what to do is shown and there is none."""
     age("Batch log", log)
     if log.value is not None and log.value.batches.empty:
-        _no_batch_log(folder)
+        hint(
+            f"There is no batch log in {plain(folder)}. The service writes it with its first batch; where it "
+            "runs on another machine, set LOG_DIRECTORY and METRICS_DIRECTORY to copies of its folders."
+        )
         return None
     return log.value
 
 
-def _no_batch_log(folder: Path) -> None:
-    st.info(
-        f"There is no batch log in {plain(folder)}. The service writes it with its first batch; where it "
-        "runs on another machine, set LOG_DIRECTORY and METRICS_DIRECTORY to copies of its folders.",
-        icon=":material/info:",
-    )
+def hint(text: str) -> None:
+    """What to know, or to do, where there is nothing to show."""
+    st.info(text, icon=":material/info:")
+
+
+def download(label: str, values: pd.DataFrame, name: str) -> None:
+    """A button that gives `values` as the CSV file `name`."""
+    st.download_button(label, csv_bytes(values), name, "text/csv", icon=":material/download:")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 import time
 from pathlib import Path
 
+from durable import PUBLIC, replace, write_atomically
 from monitoring.logs import warn_stderr
 
 _FOLDER_MODE = 0o755
-_FILE_MODE = 0o644
 # The first line of a file, a comment for Prometheus; files of earlier versions have none.
 _OWNER_LINE = b"# Of "
 _OWNER_LINE_BYTES = 1_000
@@ -50,7 +48,12 @@ class MetricsFile:
         except FileNotFoundError:
             pass
         first = _OWNER_LINE + self._owner.encode("utf-8", "backslashreplace") + b"\n" if self._owner else b""
-        _replace(self._path, first + content, durable)
+        folder = self._path.parent
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(_FOLDER_MODE)
+        # node_exporter runs as another user.
+        write_atomically(self._path, first + content, durable=durable, sync_name=False, mode=PUBLIC)
 
     def _owner_in(self, path: Path) -> str:
         with path.open("rb") as file:
@@ -69,7 +72,7 @@ class MetricsFile:
             )
             return False
         aside = self._beside(owner)
-        _rename(self._path, aside)
+        replace(self._path, aside, durable=False)
         self._tell(f"{self._path} was the metrics file of {name} and is now {aside.name}.")
         return True
 
@@ -82,35 +85,3 @@ class MetricsFile:
         """Returns the path of the file of `owner` while another uses the name; it does not end in `.prom`."""
         tag = hashlib.sha256(owner.encode("utf-8", "backslashreplace")).hexdigest()[:8]
         return self._path.with_name(f"{self._path.name}.of-{tag}")
-
-
-def _replace(path: Path, content: bytes, durable: bool) -> None:
-    """Write a temporary file beside `path` and rename it; its name does not end in `.prom`."""
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.chmod(_FOLDER_MODE)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        # node_exporter runs as another user, and a temporary file is private by default.
-        temporary.chmod(_FILE_MODE)
-        _rename(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-
-
-def _rename(source: Path, target: Path) -> None:
-    # On Windows a reader that has the file open forbids the rename for a moment.
-    for _ in range(4 if os.name == "nt" else 0):
-        with contextlib.suppress(PermissionError):
-            source.replace(target)
-            return
-        time.sleep(0.05)
-    source.replace(target)

@@ -37,11 +37,11 @@ Send = Callable[[Iterable[Record], datetime], None]
 
 
 @contextmanager
-def kafka_sender(servers: str, topics: Mapping[Any, str]) -> Iterator[Send]:
+def kafka_sender(servers: str, topics: Mapping[Any, str], partitions: int = 1) -> Iterator[Send]:
     """Produce to the topics that `topics` names.
 
     All replicas acknowledge, and sending again after a fault makes no second message. Missing topics are made
-    with the broker's defaults. Raises ServiceError without a broker, or when messages were not delivered.
+    with `partitions`. Raises ServiceError without a broker, or when messages were not delivered.
     """
     from confluent_kafka import KafkaException, Producer
 
@@ -72,7 +72,7 @@ def kafka_sender(servers: str, topics: Mapping[Any, str]) -> Iterator[Send]:
             producer.poll(0)
 
     try:
-        _make_topics(servers, list(topics.values()))
+        _make_topics(servers, list(topics.values()), partitions)
     except KafkaException as error:
         raise ServiceError(
             f"Kafka at {servers} does not answer as needed ({error.args[0].str()}): check "
@@ -89,13 +89,13 @@ def kafka_sender(servers: str, topics: Mapping[Any, str]) -> Iterator[Send]:
         )
 
 
-def _make_topics(servers: str, topics: list[str]) -> None:
+def _make_topics(servers: str, topics: list[str], partitions: int) -> None:
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
     known = admin.list_topics(timeout=_CONNECT_SECONDS).topics
-    missing = [NewTopic(topic, 1) for topic in topics if topic not in known]
+    missing = [NewTopic(topic, partitions) for topic in topics if topic not in known]
     if not missing:
         return
     for made in admin.create_topics(missing, operation_timeout=_CONNECT_SECONDS).values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from contracts import ConfigurationError, DeadLetterError, FailedWrite, Rejected
-from durable import sync_folder
+from durable import sync_folder, write_atomically
 from sinks.letter_files import LETTER_ID, Letter, Owner, as_text, id_of, letter_of, read_letter
 
 __all__ = ["DeadLetters", "Letter", "Owner", "RetryOutcome"]
@@ -202,18 +201,8 @@ class DeadLetters:
                 yield path
 
     def _write(self, path: Path, letter: Letter) -> None:
-        """Write beside, then rename: a reader never sees half a letter. O_EXCL follows no link."""
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.unlink(missing_ok=True)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(as_text(letter))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        # `store` syncs the folder once for all letters.
+        write_atomically(path, as_text(letter).encode("utf-8", "backslashreplace"), sync_name=False)
 
 
 def _id_in(path: Path) -> str:

@@ -15,9 +15,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 import hypothesis
@@ -43,6 +43,8 @@ from tests.support.stock_shop import StockTopics
 from tests.support.toxiproxy import Proxy, Toxiproxy, host_of, run_toxiproxy
 
 __all__ = ["pytest_configure", "pytest_unconfigure"]
+
+Server = TypeVar("Server")
 
 # How long an example may take depends on the machine; what a test is to find does not.
 hypothesis.settings.register_profile("tests", deadline=None)
@@ -94,13 +96,28 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.stop()
 
 
+def _address(variable: str, what: str) -> str:
+    address = os.environ.get(variable, "")
+    if not address:
+        missing(f"{variable} is not set: no real {what} (script/test starts one)")
+    return address
+
+
+@contextmanager
+def _had(starting: AbstractContextManager[Server]) -> Iterator[Server]:
+    """A server of the test's own; missing, it counts like the shared one."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(starting)
+        except (ConfigurationError, RuntimeError) as error:
+            missing(str(error))
+        yield running
+
+
 @pytest.fixture(scope="session")
 def mongo_uri() -> str:
     """The address of the real server; without one the test fails in CI and is skipped elsewhere."""
-    uri = os.environ.get("MONGO_TEST_URI", "")
-    if not uri:
-        missing("MONGO_TEST_URI is not set: no real MongoDB-wire server (script/test starts one)")
-    return uri
+    return _address("MONGO_TEST_URI", "MongoDB-wire server")
 
 
 @pytest.fixture(scope="session")
@@ -131,10 +148,7 @@ def database(mongo_uri: str) -> Iterator[Database[dict[str, Any]]]:
 @pytest.fixture(scope="session")
 def postgres_dsn() -> str:
     """The address of the real PostgreSQL; without one the test fails in CI and is skipped elsewhere."""
-    dsn = os.environ.get("POSTGRES_TEST_DSN", "")
-    if not dsn:
-        missing("POSTGRES_TEST_DSN is not set: no real PostgreSQL (script/test starts one)")
-    return dsn
+    return _address("POSTGRES_TEST_DSN", "PostgreSQL")
 
 
 @pytest.fixture
@@ -147,42 +161,27 @@ def events_dsn(postgres_dsn: str) -> Iterator[str]:
 @pytest.fixture
 def own_postgres() -> Iterator[LocalServer]:
     """A PostgreSQL that this test alone uses and may kill; missing, it counts like the shared one."""
-    with ExitStack() as stack:
-        try:
-            running = stack.enter_context(local_server())
-        except ConfigurationError as error:
-            missing(str(error))
+    with _had(local_server()) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def kafka() -> str:
     """The address of the real broker; without one the test fails in CI and is skipped elsewhere."""
-    servers = os.environ.get("KAFKA_TEST_SERVERS", "")
-    if not servers:
-        missing("KAFKA_TEST_SERVERS is not set: no real Kafka (script/test starts one)")
-    return servers
+    return _address("KAFKA_TEST_SERVERS", "Kafka")
 
 
 @pytest.fixture
 def own_kafka(kafka: str) -> Iterator[OwnBroker]:
     """A broker that this test alone uses and may kill; missing, it counts like the shared one."""
-    with ExitStack() as stack:
-        try:
-            running = stack.enter_context(own_broker())
-        except RuntimeError as error:
-            missing(str(error))
+    with _had(own_broker()) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def toxiproxy() -> Iterator[Toxiproxy]:
     """A Toxiproxy of this test run; where it cannot be had the test fails in CI and is skipped elsewhere."""
-    with ExitStack() as stack:
-        try:
-            running = stack.enter_context(run_toxiproxy())
-        except RuntimeError as error:
-            missing(str(error))
+    with _had(run_toxiproxy()) as running:
         yield running
 
 
@@ -198,8 +197,7 @@ def mongo_proxy(toxiproxy: Toxiproxy, mongo_uri: str) -> Iterator[Proxy]:
 def topics(kafka: str) -> Iterator[Topics]:
     """Two topics with two partitions each, gone after the test."""
     made = Topics(kafka)
-    made.create(made.matches)
-    made.create(made.players)
+    made.create(made.matches, made.players)
     yield made
     made.remove()
 

@@ -25,7 +25,7 @@ import pandas as pd
 
 from analytics.health.documents import LIFETIME
 from dashboard.data.database import AnalyticsCollection, bounded, server_now
-from dashboard.data.values import moment, number, text
+from dashboard.data.values import mapping, moment, number, text
 
 # A thousand users of 24 documents each.
 LOOK_AT: Final = 24_000
@@ -149,7 +149,7 @@ def _recent(now: datetime, documents: int, windows: Mapping[str, int], found: li
 
 
 def _row(document: Mapping[str, Any]) -> dict[str, Any]:
-    analytics = _mapping(document.get("analytics"))
+    analytics = mapping(document.get("analytics"))
     return {
         "user": text(document.get("userId")),
         "metric": text(document.get("metricType")),
@@ -160,7 +160,7 @@ def _row(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _anomaly(document: Mapping[str, Any]) -> dict[str, Any] | None:
-    details = _mapping(_mapping(document.get("analytics")).get("anomalyDetails"))
+    details = mapping(mapping(document.get("analytics")).get("anomalyDetails"))
     day = moment(details.get("detectedAt"))
     if day is None:
         return None
@@ -175,10 +175,6 @@ def _anomaly(document: Mapping[str, Any]) -> dict[str, Any] | None:
         "message": text(details.get("message")),
         "calculated": moment(document.get("calculatedAt")),
     }
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _python(stamp: Any) -> datetime | None:

@@ -14,7 +14,7 @@ from pymongo import DESCENDING
 from contracts import UnavailableError
 from dashboard.data.database import FAULTS, StockDatabase, bounded, explain, open_stock
 from dashboard.data.remembered import Loaded, Remembered
-from dashboard.data.values import amount, moment, number, text
+from dashboard.data.values import amount, day, moment, text, whole
 from settings import Settings
 from sources.stock.published_ranking import read_published
 
@@ -170,8 +170,8 @@ def _status(database: StockDatabase) -> Status:
     return Status(
         documents=documents,
         last_batch=moment(outcome.get("started_at")),
-        records=_whole(outcome.get("records_in")),
-        refused=sum(_whole(count) for count in refused.values()),
+        records=whole(outcome.get("records_in")),
+        refused=sum(whole(count) for count in refused.values()),
     )
 
 
@@ -189,8 +189,8 @@ def _search(database: StockDatabase, words: list[str]) -> list[StockItem]:
                 text(document.get("name")),
                 text(document.get("category")),
                 amount(document.get("sell_price")),
-                _whole(document.get("quantity")),
-                _day(document.get("expiry_date")),
+                whole(document.get("quantity")),
+                day(document.get("expiry_date")),
             )
             for document in found
         ]
@@ -198,11 +198,11 @@ def _search(database: StockDatabase, words: list[str]) -> list[StockItem]:
 
 def _winner(row: Mapping[str, Any]) -> Winner:
     return Winner(
-        rank=_whole(row.get("rank")),
+        rank=whole(row.get("rank")),
         product_id=text(row.get("product_id")),
         name=text(row.get("name")),
         profit=amount(row.get("total_profit")),
-        units=_whole(row.get("units_sold")),
+        units=whole(row.get("units_sold")),
         revenue=amount(row.get("revenue")),
     )
 
@@ -212,18 +212,9 @@ def _risk(row: Mapping[str, Any]) -> Risk:
     return Risk(
         product_id=text(row.get("product_id")),
         name=text(row.get("name")),
-        quantity=_whole(row.get("quantity")),
-        expiry=_day(row.get("expiry_date")),
-        movement=_day(row.get("last_movement")),
+        quantity=whole(row.get("quantity")),
+        expiry=day(row.get("expiry_date")),
+        movement=day(row.get("last_movement")),
         reasons=tuple(map(text, reasons)) if isinstance(reasons, list) else (),
         value=amount(row.get("value_at_risk")),
     )
-
-
-def _whole(value: Any) -> int:
-    return int(number(value) or 0)
-
-
-def _day(value: Any) -> date | None:
-    found = moment(value)
-    return found.date() if found else None

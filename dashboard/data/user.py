@@ -14,7 +14,7 @@ from analytics.health.anomaly import BASELINE_DAYS, FLAT, MINIMUM_VALUES, SIGMAS
 from analytics.health.schemas import RELATIVE_TOLERANCE
 from analytics.health.streak import STEPS_THRESHOLD
 from dashboard.data.database import AnalyticsCollection, bounded
-from dashboard.data.values import moment, number, text
+from dashboard.data.values import day, mapping, moment, number, text, whole
 
 UNIQUE_INDEX: Final = [("userId", 1), ("timeRange", 1), ("metricType", 1)]
 # 24 by the contract; more can only be documents of another program.
@@ -65,9 +65,9 @@ def read_user(collection: AnalyticsCollection, user: str) -> UserResults:
 
 
 def _result(document: Mapping[str, Any]) -> Result:
-    analytics = _mapping(document.get("analytics"))
-    statistics = _mapping(analytics.get("statistics"))
-    details = _mapping(analytics.get("anomalyDetails"))
+    analytics = mapping(document.get("analytics"))
+    statistics = mapping(analytics.get("statistics"))
+    details = mapping(analytics.get("anomalyDetails"))
     return Result(
         metric=text(document.get("metricType")),
         time_range=text(document.get("timeRange")),
@@ -76,35 +76,26 @@ def _result(document: Mapping[str, Any]) -> Result:
         trend=text(analytics.get("trend")),
         trend_percentage=number(analytics.get("trendPercentage")),
         percentile=number(analytics.get("percentile")),
-        streak_days=int(number(analytics.get("streakDays")) or 0),
-        longest_streak=int(number(analytics.get("longestStreak")) or 0),
-        streak_start=_day(analytics.get("streakStartDate")),
+        streak_days=whole(analytics.get("streakDays")),
+        longest_streak=whole(analytics.get("longestStreak")),
+        streak_start=day(analytics.get("streakStartDate")),
         minimum=number(statistics.get("minValue")),
         maximum=number(statistics.get("maxValue")),
         median=number(statistics.get("medianValue")),
         completeness=number(statistics.get("completenessPercentage")),
-        anomaly_day=_day(details.get("detectedAt")),
+        anomaly_day=day(details.get("detectedAt")),
         anomaly_severity=text(details.get("severity")),
         anomaly_message=text(details.get("message")),
         history=_history(document.get("historicalData")),
     )
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _day(value: Any) -> date | None:
-    found = moment(value)
-    return found.date() if found else None
-
-
 def _history(points: Any) -> pd.Series:
     pairs = [
-        (day, value)
+        (found, value)
         for point in (points if isinstance(points, list) else [])
-        if (day := _day(_mapping(point).get("date")))
-        and (value := number(_mapping(point).get("value"))) is not None
+        if (found := day(mapping(point).get("date")))
+        and (value := number(mapping(point).get("value"))) is not None
     ]
     index = pd.to_datetime([day for day, _ in pairs], errors="coerce")
     series = pd.Series([value for _, value in pairs], index=index, dtype=float, name="value")

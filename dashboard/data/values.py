@@ -6,7 +6,8 @@ The collection may hold documents of other programs, and one of them must not ta
 from __future__ import annotations
 
 import math
-from datetime import datetime, timezone
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +28,22 @@ def moment(value: Any) -> datetime | None:
     if not isinstance(value, datetime):
         return None
     return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+
+
+def day(value: Any) -> date | None:
+    """The day of a date in UTC, else None."""
+    found = moment(value)
+    return found.date() if found else None
+
+
+def whole(value: Any) -> int:
+    """A number without its decimals; what is none counts as 0."""
+    return int(number(value) or 0)
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A document within another, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def amount(value: Any) -> Decimal | None:

@@ -48,11 +48,10 @@ def render(data: ShopData) -> None:
 
 
 def _empty() -> None:
-    st.info(
+    frame.hint(
         "There are no batches yet. Start the pipeline with `python main.py --pipeline ecommerce` and put "
         "files into ECOMMERCE_INPUT_PATH, or invent some with `python -m simulation.ecommerce.events`. If it "
-        "runs already, compare its POSTGRES_DSN with the dashboard's.",
-        icon=":material/info:",
+        "runs already, compare its POSTGRES_DSN with the dashboard's."
     )
 
 

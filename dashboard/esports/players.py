@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import frame
 from dashboard.data.esports_data import PLAYER_DAYS, EsportsData
 from dashboard.esports.states import STATUSES, has_rows, newest, text
-from dashboard.text import csv_bytes, figure
+from dashboard.text import figure
 
 _SHOWN = 50
 _SORTS = {"Win rate": "win_rate", "KDA": "kda_ratio", "Games": "total_games"}
@@ -41,9 +41,7 @@ def render(data: EsportsData) -> None:
     if len(found) > _SHOWN:
         st.markdown(f"The first {_SHOWN} are shown; the download holds all {len(found):,}.")
     _table(found.head(_SHOWN))
-    st.download_button(
-        "Download as CSV", csv_bytes(found), "players.csv", "text/csv", icon=":material/download:"
-    )
+    frame.download("Download as CSV", found, "players.csv")
 
 
 def _filtered(rows: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from dashboard import frame
 from dashboard.data.esports_data import Latest
 from dashboard.data.remembered import Loaded
 from dashboard.text import ago, plain
@@ -58,12 +59,11 @@ def has_rows(loaded: Loaded[Latest], output: Path, days: int) -> bool:
     if not loaded.value.rows.empty:
         return True
     if loaded.value.newest is None:
-        st.info(
+        frame.hint(
             f"There is nothing in {plain(output)} yet. Start the service with `python main.py --pipeline "
             "esports`, or look at simulated matches: `python main.py --pipeline esports --demo`. If it runs "
-            "already, compare its ESPORTS_OUTPUT_PATH with the dashboard's.",
-            icon=":material/info:",
+            "already, compare its ESPORTS_OUTPUT_PATH with the dashboard's."
         )
     else:
-        st.info(f"Nothing was told in the {days} days before the newest batch.", icon=":material/info:")
+        frame.hint(f"Nothing was told in the {days} days before the newest batch.")
     return False

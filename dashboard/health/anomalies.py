@@ -14,7 +14,7 @@ from dashboard.data.health_data import HealthData
 from dashboard.data.recent import LOOK_AT, Recent
 from dashboard.health.names import SEVERITIES, metric_name
 from dashboard.health.tables import anomaly_chart, anomaly_table
-from dashboard.text import csv_bytes, day_text
+from dashboard.text import day_text
 
 _SHOWN = 50
 _SPANS = {"Today": 1, "7 days": 7, "30 days": 30, "90 days": 90}
@@ -44,19 +44,16 @@ def render(data: HealthData) -> None:
     if len(found) > _SHOWN:
         st.markdown(f"The newest {_SHOWN} are shown; the download holds all {len(found):,}.")
     anomaly_table(found.head(_SHOWN), "Anomalies, the newest first")
-    st.download_button(
-        "Download as CSV", csv_bytes(found), "anomalies.csv", "text/csv", icon=":material/download:"
-    )
+    frame.download("Download as CSV", found, "anomalies.csv")
 
 
 def _completeness(recent: Recent, zone: str) -> None:
     since = recent.complete_since(zone)
     if since is None:
         return
-    st.info(
+    frame.hint(
         f"Read from the newest {LOOK_AT:,} of about {recent.documents:,} documents: none is missing since "
-        f"{day_text(since)}, older days may lack some. A person's page shows all of that person.",
-        icon=":material/info:",
+        f"{day_text(since)}, older days may lack some. A person's page shows all of that person."
     )
 
 

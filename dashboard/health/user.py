@@ -35,10 +35,9 @@ def render(data: HealthData) -> None:
         return
     metrics = [metric for metric in METRICS if (metric, "90day") in results]
     if not metrics:
-        st.info(
+        frame.hint(
             f"There are no analytics for {plain(user)}. An id has 24 hexadecimal digits; analytics of people "
-            "without new values expire after 90 days.",
-            icon=":material/info:",
+            "without new values expire after 90 days."
         )
         return
     newest = max((result.calculated for result in results.values() if result.calculated), default=None)

@@ -29,11 +29,10 @@ def render(data: StockData) -> None:
     if standing is None:
         return
     if standing.is_empty:
-        st.info(
+        frame.hint(
             "There is no data yet. Start the pipeline with `python main.py --pipeline stock` and enter a "
             "sale on the Accountant's page. If it runs already, compare its MONGO_URI and STOCK_DB_NAME "
-            "with the dashboard's.",
-            icon=":material/info:",
+            "with the dashboard's."
         )
     _status(standing)
     _winners(standing.winners, standing.winners_at)

@@ -72,7 +72,7 @@ def _newest(outbox: Outbox) -> None:
     if state is None:
         return
     if not state.letters:
-        st.info("Nothing was entered yet.", icon=":material/info:")
+        frame.hint("Nothing was entered yet.")
         return
     shown = pd.DataFrame(
         {

@@ -10,7 +10,7 @@ import streamlit as st
 
 from accounting.books import Books
 from accounting.entries import Entry, read_client, read_product
-from accounting.events import money_text
+from accounting.events import fields_of
 from contracts.stock import Client, Product
 from dashboard.stock.forms import Filling, save
 from dashboard.text import plain
@@ -64,16 +64,14 @@ _CLIENT: Final = _Kind(
 def render_product(books: Books) -> None:
     """Draw the form for a product."""
     filling = Filling(_PRODUCT.name)
-    known = {
-        product.product_id: _product_texts(product) for product in books.products([filling.text("known")])
-    }
+    known = {product.product_id: _texts(product) for product in books.products([filling.text("known")])}
     _render(books, _PRODUCT, filling, known)
 
 
 def render_client(books: Books) -> None:
     """Draw the form for a client."""
     filling = Filling(_CLIENT.name)
-    known = {client.client_id: _client_texts(client) for client in books.clients([filling.text("known")])}
+    known = {client.client_id: _texts(client) for client in books.clients([filling.text("known")])}
     _render(books, _CLIENT, filling, known)
 
 
@@ -119,25 +117,5 @@ def _what(filling: Filling, kind: _Kind) -> str:
     return f"{kind.name.capitalize()} {plain(filling.text(kind.fields[0][0]))}"
 
 
-def _product_texts(product: Product) -> dict[str, str]:
-    return {
-        "product_id": product.product_id,
-        "name": product.name,
-        "category": product.category or "",
-        "quantity": str(product.quantity),
-        "buy_price": money_text(product.buy_price),
-        "sell_price": money_text(product.sell_price),
-        "last_movement": str(product.last_movement or ""),
-        "expiry_date": str(product.expiry_date or ""),
-        "batch_no": product.batch_no or "",
-    }
-
-
-def _client_texts(client: Client) -> dict[str, str]:
-    return {
-        "client_id": client.client_id,
-        "name": client.name or "",
-        "email": client.email or "",
-        "phone": client.phone or "",
-        "total_revenue_generated": money_text(client.opening),
-    }
+def _texts(record: Product | Client) -> dict[str, str]:
+    return {name: "" if value is None else str(value) for name, value in fields_of(record).items()}

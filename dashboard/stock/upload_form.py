@@ -15,7 +15,7 @@ from accounting.upload import UploadReport, upload
 from accounting.workbook import COLUMNS, MAX_BYTES, MAX_ROWS, WorkbookError
 from dashboard import frame
 from dashboard.stock.forms import Filling
-from dashboard.text import csv_bytes, plain
+from dashboard.text import plain
 
 _REPORT: Final = "upload_report"
 _XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -91,6 +91,4 @@ def _show(report: UploadReport) -> None:
     frame.table(
         shown.head(_SHOWN), "Rows of the workbook, rejected ones first", 420 if len(rows) > 12 else None
     )
-    st.download_button(
-        "Download the report", csv_bytes(shown), "report.csv", "text/csv", icon=":material/download:"
-    )
+    frame.download("Download the report", shown, "report.csv")

@@ -31,7 +31,7 @@ def render(data: StockData) -> None:
             if (words or "").strip()
             else "There are no products yet. The pipeline brings those that the accountant enters."
         )
-        st.info(message, icon=":material/info:")
+        frame.hint(message)
         return
     more = f"The first {MAX_FOUND} by name; search to see others." if len(found) == MAX_FOUND else ""
     frame.section(f"{len(found):,} found")

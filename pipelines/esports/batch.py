@@ -20,8 +20,8 @@ from pyspark.sql import functions as F
 
 from analytics.esports.rules import Dataset, judge
 from analytics.kafka_json import looks_like
-from checkpoint.atomic_file import read_file, write_atomically
 from contracts import CORRUPT, BatchKey, ServiceError
+from durable import read_file, write_atomically
 from monitoring.logs import get_logger
 from pipelines.engine.steps import Steps
 from pipelines.engine.stream_batch import BatchWork, Keep, Taken

@@ -19,7 +19,7 @@ from pipelines.esports.feed import file_feed
 from pipelines.esports.job import assemble, locked
 from session import spark_session
 from settings import Settings, load
-from simulation.esports.messages import SERIES, write_files
+from simulation.esports.messages import MATCHES, write_files
 from simulation.esports.season import Season
 
 _LIVE_SECONDS = 20.0
@@ -41,7 +41,7 @@ def run_demo(keep_running: bool, console: Console) -> None:
         stop = StopFlag()
         with stop.on_signals():
             console.print(
-                f"🎮 {SERIES} simulated matches at a time; {_MALFORMED:.0%} of the messages are malformed"
+                f"🎮 {MATCHES} simulated matches at a time; {_MALFORMED:.0%} of the messages are malformed"
             )
             thread = threading.Thread(
                 target=_feed, args=(feeder, job, stop, keep_running, console), daemon=True
@@ -78,7 +78,7 @@ class Feeder:
         now = datetime.now(timezone.utc)
         # As much season as the demo plays, and some more, lies before now.
         self._now = now - timedelta(days=1)
-        self._season = Season(7, SERIES, self._now, _MALFORMED)
+        self._season = Season(7, MATCHES, self._now, _MALFORMED)
         self._offsets: dict[str, int] = {dataset.name: 0 for dataset in DATASETS}
         for topic in self._offsets:
             (folder / topic).mkdir(parents=True)

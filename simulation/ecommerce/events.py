@@ -9,18 +9,17 @@ from __future__ import annotations
 import csv
 import hashlib
 import random
-import signal
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from contracts.ecommerce import EVENT_COLUMNS
+from simulation.program import stepping_clock, stop_on_signals
 
 USERS = 1_000
 PURCHASE_PROBABILITY = 0.3
@@ -41,7 +40,7 @@ _EDITIONS = ("Classic", "Plus")
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product that can be viewed or bought; `base_price` is in the storefront's currency."""
+    """One thing that can be looked at or bought; `base_price` in the shop's currency."""
 
     id: str
     name: str
@@ -151,25 +150,14 @@ def main(
     ] = None,
 ) -> None:
     """Write invented events until Ctrl+C or SIGTERM; the file under way is finished."""
-    stop = threading.Event()
-
-    def end(_number: int, _frame: Any) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    stop = stop_on_signals()
     generator = EventGenerator(seed, purchases)
-    clock = _stepping(start, interval) if start else lambda: datetime.now(timezone.utc)
+    clock = (
+        stepping_clock(start, timedelta(seconds=interval)) if start else lambda: datetime.now(timezone.utc)
+    )
     typer.echo(f"Writing {batch_size} events every {interval:g} s to {output}; Ctrl+C ends it.")
     written = generate(generator, output, batch_size, lambda: stop.wait(interval), batches, clock)
     typer.echo(f"{written} events written.")
-
-
-def _stepping(start: datetime, interval: float) -> Callable[[], datetime]:
-    """Returns a clock that goes on by `interval` seconds each time it is read."""
-    moments = iter(range(1_000_000_000))
-    aware = start.replace(tzinfo=timezone.utc)
-    return lambda: aware + timedelta(seconds=next(moments) * interval)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
-"""What the stock pipeline's integration tests share."""
+"""What integration tests share: a shop of the stock pipeline, a database of the e-commerce pipeline."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
+from sinks.ecommerce.schema import ensure_tables
 from tests.support.stock_shop import StockShop, StockTopics
 
 
@@ -22,3 +25,12 @@ def shop(
 ) -> StockShop:
     """A shop with empty topics and database."""
     return StockShop(tmp_path, stock_topics, mongo_uri, database, spark)
+
+
+@pytest.fixture
+def connection(events_dsn: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to a database with empty tables."""
+    with psycopg.connect(events_dsn, autocommit=True) as opened:
+        with opened.transaction():
+            ensure_tables(opened)
+        yield opened

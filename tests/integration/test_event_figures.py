@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,15 +25,6 @@ from tests.support.shop import Shop, event, events
 from tests.support.shop_rows import insert_batch, insert_event
 
 FIVE_MINUTES = timedelta(minutes=5)
-
-
-@pytest.fixture
-def connection(events_dsn: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to a database with empty tables."""
-    with psycopg.connect(events_dsn, autocommit=True) as opened:
-        with opened.transaction():
-            ensure_tables(opened)
-        yield opened
 
 
 def _fill(connection: psycopg.Connection[Any]) -> None:

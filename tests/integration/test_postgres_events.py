@@ -18,20 +18,11 @@ from sinks.ecommerce.commit import (
     find_outcome,
     refused_records,
 )
-from sinks.ecommerce.schema import ensure_tables
 from sinks.ecommerce.staging import LostRowsError, Staged, count, drop_leftovers, hold, staging_table
 from sinks.stream_letters import RejectedRecord
 
 _STARTED = datetime(2026, 1, 1, tzinfo=timezone.utc)
 _KEY = BatchKey(str(uuid.UUID(int=7)), 3)
-
-
-@pytest.fixture
-def connection(events_dsn: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to a database with the tables."""
-    with psycopg.connect(events_dsn, autocommit=True) as opened:
-        ensure_tables(opened)
-        yield opened
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -25,15 +24,6 @@ from tests.unit.dashboard.shown import charts, show, texts
 HOUR = timedelta(hours=1)
 _READ = "SELECT ON user_events, user_event_batches"
 _HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/p.png) [x](javascript:y) :red[z]"
-
-
-@pytest.fixture
-def connection(events_dsn: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to a database with empty tables."""
-    with psycopg.connect(events_dsn, autocommit=True) as opened:
-        with opened.transaction():
-            ensure_tables(opened)
-        yield opened
 
 
 def _fill(connection: psycopg.Connection[Any]) -> None:

@@ -75,7 +75,7 @@ def test_a_minute_without_kafka_loses_and_doubles_nothing(
     assert shop.revenue() == {"C1": "10.00", "C2": "250.00"}
     assert_totals_are_the_sum_of_the_invoices(database)
     shop.assert_accounted(102)
-    assert shop.counts()["duplicates"] == 0
+    assert shop.total("duplicates") == 0
 
 
 def _profit(page: StockData) -> Decimal | None:
@@ -107,5 +107,4 @@ def test_a_database_that_is_away_loses_nothing(shop: StockShop, mongo_proxy: Pro
         mongo_proxy.heal()
         wait_for(lambda: shop.winners() == [("P1", "22.00")], "the winner of all sales")
     assert_totals_are_the_sum_of_the_invoices(shop.database)
-    counts = away.counts()
-    assert (counts["records_written"], counts["duplicates"]) == (12, 0)
+    assert (away.total("records_written"), away.total("duplicates")) == (12, 0)

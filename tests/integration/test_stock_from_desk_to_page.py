@@ -50,7 +50,7 @@ def test_a_workbook_becomes_the_administrators_page_and_history_changes_nothing(
     _send(file, shop.topics.servers, shop.topics.names)
     assert shop.run()
     shop.assert_accounted(7)
-    assert shop.counts()["records_written"] == 7
+    assert shop.total("records_written") == 7
     first = _standing(StockData(shop.database))
     assert [(w.product_id, w.profit, w.units) for w in first.winners] == [
         ("P-1002", Decimal("148.80"), 62),
@@ -71,6 +71,6 @@ def test_a_workbook_becomes_the_administrators_page_and_history_changes_nothing(
     assert shop.run()
     shop.assert_accounted(14)
     # Records of the same `updated_at` are written again as they are.
-    assert shop.counts()["duplicates"] == 2
+    assert shop.total("duplicates") == 2
     assert shop.rejected() == {}
     assert _content(_standing(StockData(shop.database))) == _content(first)

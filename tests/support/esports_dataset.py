@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -32,14 +32,14 @@ _ARROW = {
 class Writer:
     """Adds batches to the datasets below `output`, offset after offset, by the pipeline's own way.
 
-    Each third batch also holds a record that had been a dead letter.
+    Each third batch of a dataset also holds a record that had been a dead letter.
     """
 
     def __init__(self, output: Path) -> None:
         self.generations = {dataset.name: Generations(output, dataset.name) for dataset in DATASETS}
         self.datasets = {name: ParquetDataset(output, name) for name in self.generations}
         self._offsets = dict.fromkeys(self.generations, 0)
-        self._batches = 0
+        self._batches: Counter[str] = Counter()
         for dataset in self.datasets.values():
             dataset.open()
 
@@ -65,8 +65,8 @@ class Writer:
         """Add one batch of `rows`, which may have `extra` columns; its folder."""
         first, topic = self._offsets[dataset.name], f"esports-{dataset.name}"
         self._offsets[dataset.name] += len(rows)
-        self._batches += 1
-        batch_id = f"{self._batches:06d}"
+        self._batches[dataset.name] += 1
+        batch_id = f"{self._batches.total():06d}"
         store = self.datasets[dataset.name]
         staging = store.stage(batch_id)
         parts = defaultdict(list)
@@ -83,8 +83,9 @@ class Writer:
             pq.write_table(pa.Table.from_pylist(part, _schema(dataset, extra)), folder / "part-00000.parquet")
         ledger = Ledger((batch_id,))
         ledger.consumed.add((topic, "topic-id", 0), first, first + len(rows))
-        if self._batches % 3 == 0:
-            ledger.rescued.add((topic, "topic-id", 1), self._batches, self._batches + 1)
+        number = self._batches[dataset.name]
+        if number % 3 == 0:
+            ledger.rescued.add((topic, "topic-id", 1), number, number + 1)
         store.sync(staging, ledger)
         store.publish(batch_id, staging, ledger)
         return self.generations[dataset.name].current() / f"batch={batch_id}"

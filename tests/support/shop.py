@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,14 +13,12 @@ import psycopg
 from pyspark.sql import SparkSession
 
 from contracts.ecommerce import EVENT_COLUMNS
-from pipelines.catalog import PIPELINES
 from pipelines.ecommerce.job import assemble, assemble_retry, prepare_database
 from pipelines.ecommerce.letters import EventLetters
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_job import StreamJob
-from settings import Settings, load
 from simulation.ecommerce.events import EventGenerator, event_id
-from sinks.dead_letters import Letter
+from tests.support.world import World
 
 HEADER = ",".join(EVENT_COLUMNS)
 _generator = EventGenerator(seed=3)
@@ -54,19 +51,17 @@ def as_csv(rows: Sequence[Mapping[str, str]]) -> str:
     return text.getvalue()
 
 
-class Shop:
-    """One working folder and database; each run is one bounded pass over the files that are there."""
+class Shop(World):
+    """An e-commerce pipeline with a database and a watched folder of its own."""
+
+    name = "ecommerce"
 
     def __init__(self, folder: Path, dsn: str, spark: SparkSession | None = None, **settings: Any) -> None:
-        self.folder = folder
         self.dsn = dsn
         self.incoming = folder / "incoming"
         self.incoming.mkdir(exist_ok=True)
-        self._spark = spark
-        names = ("log_directory", "metrics_directory", "dlq_directory", "checkpoint_location")
-        chosen: dict[str, Any] = {name: folder / name for name in names}
-        chosen |= {"postgres_dsn": dsn, "ecommerce_input_path": self.incoming, "health_port": 0}
-        self.settings: Settings = load(env_file=None, **{**chosen, **settings})
+        chosen = {"postgres_dsn": dsn, "ecommerce_input_path": self.incoming}
+        super().__init__(folder, spark, {**chosen, **settings})
         self._files = 0
 
     def put(self, content: str | bytes | Sequence[Mapping[str, str]], name: str | None = None) -> Path:
@@ -82,9 +77,8 @@ class Shop:
 
     def pipeline(self) -> StreamJob:
         """A pipeline on this test's Spark, as a fresh process would build it."""
-        assert self._spark is not None
         prepare_database(self.settings)
-        return assemble(self.settings, self._spark)
+        return assemble(self.settings, self.spark)
 
     def run(self) -> bool:
         """Process what is there."""
@@ -92,9 +86,8 @@ class Shop:
 
     def retrying(self) -> EventLetters:
         """What `dlq retry` calls."""
-        assert self._spark is not None
         prepare_database(self.settings)
-        return assemble_retry(self.settings, self._spark)
+        return assemble_retry(self.settings, self.spark)
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """What a statement finds in the database."""
@@ -105,43 +98,16 @@ class Shop:
         """The ids of all stored events, in order."""
         return [str(found) for (found,) in self.query("SELECT event_id FROM user_events ORDER BY event_id")]
 
-    def log(self) -> list[dict[str, Any]]:
-        """The batch log's lines."""
-        files = sorted(self.settings.log_directory.glob("ecommerce_batch_logs_*.jsonl"))
-        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
-
-    def total(self, name: str) -> int:
-        """The sum of one figure over the log's batches."""
-        return sum(entry[name] for entry in self.log())
-
-    def rejected(self) -> dict[str, int]:
-        """Refusals by reason over the log's batches."""
-        found: dict[str, int] = {}
-        for entry in self.log():
-            for reason, count in entry["rejected_by_reason"].items():
-                found[reason] = found.get(reason, 0) + count
-        return found
-
-    def letters(self) -> list[Letter]:
-        """The dead letters."""
-        return PIPELINES["ecommerce"].open_letters(self.settings).list()
-
     def dead_lines(self) -> dict[tuple[str, int], tuple[str, Any]]:
         """Reason and text of each refused record, by file name and line."""
-        return {
-            (Path(letter.record["source"]).name, record["line"]): (letter.reason, record["raw"])
-            for letter in self.letters()
-            for record in letter.record["records"]
-        }
+        return {(Path(file).name, line): found for (file, line), found in self.dead_records().items()}
 
     def assert_accounted(self, records: int) -> None:
-        """Every record is in exactly one count, in the log, the ledger and the dead letters."""
-        assert self.total("records_processed") == records
-        assert sum(sum(entry["records_by_outcome"].values()) for entry in self.log()) == records
+        """The ledger and the table say the same."""
+        super().assert_accounted(records)
         ledger = self.query("SELECT sum(records_in), sum(inserted), sum(duplicates) FROM user_event_batches")
         assert ledger == [(records, self.total("records_written"), self.total("duplicates"))]
         assert len(self.ids()) == self.total("records_written")
-        assert len(self.dead_lines()) == self.total("rejected") + self.total("corrupt")
 
 
 def minutes_ago(minutes: float) -> str:

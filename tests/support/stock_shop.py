@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import secrets
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from analytics.stock.rules import CLIENTS, INVENTORY, SALES
-from pipelines.catalog import PIPELINES
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_job import StreamJob
 from pipelines.stock.job import assemble, assemble_retry, open_archive, open_database
 from pipelines.stock.kafka_input import open_input
-from settings import Settings, load
-from sinks.dead_letters import Letter, RetryOutcome
+from sinks.dead_letters import RetryOutcome
 from sources.kafka_broker import KafkaBroker
 from sources.stock.published_ranking import read_published
 from tests.support.kafka_servers import JARS
 from tests.support.stock_events import kind_of
-
-Value = Mapping[str, Any] | str | bytes | None
-_WAIT_SECONDS = 120
+from tests.support.world import KafkaTopics, Value, World
 
 
-class StockTopics:
-    """The three topics of one test, gone after it."""
+class StockTopics(KafkaTopics):
+    """The three topics of one test."""
 
-    def __init__(self, servers: str) -> None:
-        self.servers = servers
-        suffix = secrets.token_hex(4)
-        self.names = {kind: f"{kind}-{suffix}" for kind in (SALES, INVENTORY, CLIENTS)}
-        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-        self._producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True, "log_level": 0})
-        new = [NewTopic(name, 2, 1) for name in self.names.values()]
-        for future in self._admin.create_topics(new).values():
-            future.result(_WAIT_SECONDS)
+    def __init__(self, servers: str, partitions: int = 2) -> None:
+        super().__init__(servers, (SALES, INVENTORY, CLIENTS))
+        self.create(*self.names.values(), partitions=partitions)
 
     def environment(self, database: str) -> dict[str, str]:
         """What a stock command must be told to read these topics into `database`."""
@@ -56,27 +41,16 @@ class StockTopics:
 
     def send(self, *values: Value, kind: str | None = None, partition: int = 0) -> None:
         """Produce and wait until the broker has all of it; events go to the topic of their kind."""
-        for value in values:
-            topic = self.names[kind or kind_of(value if isinstance(value, Mapping) else {})]
-            data = json.dumps(value).encode() if isinstance(value, Mapping) else value
-            self._producer.produce(topic, data, partition=partition)
-            self._producer.poll(0)
-        assert self._producer.flush(_WAIT_SECONDS) == 0
-
-    def expire(self, kind: str, before: int, partition: int = 0) -> None:
-        """Delete the records before offset `before` of one partition, as Kafka's retention does."""
-        place = TopicPartition(self.names[kind], partition, before)
-        for future in self._admin.delete_records([place]).values():
-            future.result(_WAIT_SECONDS)
-
-    def remove(self) -> None:
-        """Delete the topics."""
-        for future in self._admin.delete_topics(list(self.names.values())).values():
-            future.exception(_WAIT_SECONDS)
+        self.produce(
+            (self.names[kind or kind_of(value if isinstance(value, Mapping) else {})], value, partition)
+            for value in values
+        )
 
 
-class StockShop:
-    """One working folder; each run is one bounded pass over what the topics hold."""
+class StockShop(World):
+    """A stock pipeline with folders and a database of its own on the topics."""
+
+    name = "stock"
 
     def __init__(
         self,
@@ -87,14 +61,10 @@ class StockShop:
         spark: SparkSession | None = None,
         **given: Any,
     ) -> None:
-        self.folder = folder
         self.topics = topics
         self.database = database
         self.mongo_uri = mongo_uri
-        self._spark = spark
-        names = ("log_directory", "metrics_directory", "dlq_directory", "checkpoint_location")
-        chosen: dict[str, Any] = {name: folder / name for name in names}
-        chosen |= {
+        chosen = {
             "mongo_uri": mongo_uri,
             "stock_db_name": database.name,
             "stock_cold_path": folder / "cold",
@@ -104,19 +74,17 @@ class StockShop:
             "kafka_topic_inventory": topics.names[INVENTORY],
             "kafka_topic_clients": topics.names[CLIENTS],
             "kafka_connector_path": JARS,
-            "health_port": 0,
         }
-        self.settings: Settings = load(env_file=None, **{**chosen, **given})
+        super().__init__(folder, spark, {**chosen, **given})
 
     def pipeline(self) -> StreamJob:
         """A pipeline on this test's Spark, as a fresh process would build it."""
-        assert self._spark is not None
         settings = self.settings
-        broker = KafkaBroker(self._spark, settings.kafka_bootstrap_servers, settings.kafka_options)
+        broker = KafkaBroker(self.spark, settings.kafka_bootstrap_servers, settings.kafka_options)
         archive = open_archive(settings)
         checkpoint = settings.checkpoint_location / "stock" / "events"
-        source = open_input(self._spark, settings, broker, checkpoint, archive)
-        return assemble(settings, self._spark, open_database(settings), source, archive)
+        source = open_input(self.spark, settings, broker, checkpoint, archive)
+        return assemble(settings, self.spark, open_database(settings), source, archive)
 
     def run(self) -> bool:
         """Process what is there."""
@@ -124,8 +92,7 @@ class StockShop:
 
     def retry(self) -> RetryOutcome:
         """`dlq retry`."""
-        assert self._spark is not None
-        return assemble_retry(self.settings, self._spark, open_database(self.settings)).retry(self.letters())
+        return assemble_retry(self.settings, self.spark, open_database(self.settings)).retry(self.letters())
 
     def winners(self) -> list[tuple[str, str]]:
         """Id and profit of the products that are shown as winners, best first."""
@@ -152,43 +119,7 @@ class StockShop:
         assert found is not None
         return found.fetchall()
 
-    def log(self) -> list[dict[str, Any]]:
-        """The batch log's lines."""
-        files = sorted(self.settings.log_directory.glob("stock_batch_logs_*.jsonl"))
-        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
-
-    def counts(self) -> dict[str, int]:
-        """What became of the records, over all batches that were reported."""
-        names = ("records_processed", "records_written", "duplicates", "rejected", "corrupt")
-        return {name: sum(entry[name] for entry in self.log()) for name in names}
-
-    def ends(self) -> Counter[str]:
-        """The ends of the records over the log's batches."""
-        return sum((Counter(entry["records_by_outcome"]) for entry in self.log()), Counter())
-
-    def rejected(self) -> Counter[str]:
-        """Refusals by reason over the log's batches."""
-        found: Counter[str] = Counter()
-        for entry in self.log():
-            found.update(entry.get("rejected_by_reason", {}))
-        return found
-
-    def letters(self) -> Sequence[Letter]:
-        """The dead letters."""
-        return PIPELINES["stock"].open_letters(self.settings).list()
-
-    def dead_records(self) -> dict[tuple[str, int], str]:
-        """The reason of each refused record, by topic/partition and offset."""
-        return {
-            (letter.record["source"], record["offset"]): letter.reason
-            for letter in self.letters()
-            for record in letter.record["records"]
-        }
-
     def assert_accounted(self, records: int) -> None:
-        """Every record is in exactly one count; refused ones are dead letters; all are in the cold store."""
-        counts = self.counts()
-        assert counts["records_processed"] == records
-        assert sum(self.ends().values()) == records
-        assert len(self.dead_records()) == counts["rejected"] + counts["corrupt"]
+        """All records are in the cold store, too."""
+        super().assert_accounted(records)
         assert len(self.cold()) == records

@@ -14,9 +14,9 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpoint.atomic_file import write_atomically
 from checkpoint.cursor import FileCursor
 from contracts import BatchReport, ConfigurationError, Rejected, ServiceError
+from durable import write_atomically
 from monitoring.batch_history import BatchHistory
 from monitoring.metrics import Metrics
 from settings import load
@@ -105,7 +105,7 @@ def test_no_link_is_followed(tmp_path: Path, write: Callable[[Path], None]) -> N
 
 
 def _temporary_names(name: str) -> list[str]:
-    return [f".{name}.{os.getpid()}.tmp", f"{Path(name).stem}.{os.getpid()}.tmp"]
+    return [f".{name}.{os.getpid()}.tmp"]
 
 
 def test_a_link_to_nowhere_makes_no_file_there(tmp_path: Path) -> None:
