@@ -113,10 +113,12 @@ class Peers:
 
     def _parsed(self, topic: str, options: dict[str, str]) -> DataFrame:
         value = F.col("value").cast("string")
-        at_most = self._settings.kafka_max_offsets_per_trigger
-        return read_topics(self._spark, self._settings, [topic], at_most).select(
-            F.from_json(value, _SCHEMA, options).alias("data")
-        )
+        settings = self._settings
+        records = read_topics(
+            self._spark, settings.kafka_bootstrap_servers, settings.kafka_options, [topic],
+            settings.kafka_max_offsets_per_trigger, settings.kafka_starting_offsets,
+        )  # fmt: skip
+        return records.select(F.from_json(value, _SCHEMA, options).alias("data"))
 
     def _run(self, writer: DataStreamWriter) -> None:
         checkpoint = str(self._scratch / "checkpoint")
@@ -159,7 +161,7 @@ def main(
             health_port=0,
             **{name: root / name for name in names},
         )
-        spark = build_session(settings, True, connector_conf(settings))
+        spark = build_session(settings.spark, True, connector_conf(settings))
         topic, small = f"bench-{records}-{corrupt_every}", f"bench-{_WARM_UP_RECORDS}-0"
         fill(servers, small, _WARM_UP_RECORDS, 0)
         fill(servers, topic, records, corrupt_every)

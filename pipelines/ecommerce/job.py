@@ -113,7 +113,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[EcommercePipe
         logger.info(f"🚀 Starting the e-commerce pipeline; 📂 checkpoint location: {_checkpoint(settings)}")
         prepare_database(settings)
         _prepare_folder(settings)
-        with spark_session(settings, streaming) as spark:
+        with spark_session(settings.spark, streaming) as spark:
             yield assemble(settings, spark)
 
 

@@ -112,7 +112,7 @@ def open_pipeline(settings: Settings, streaming: bool, job: str = ALL) -> Iterat
     chosen = [dataset for dataset in DATASETS if job in (ALL, dataset.name)]
     with locked(settings, chosen):
         logger.info(f"🚀 Starting the esports pipeline; 📂 checkpoint location: {_checkpoint(settings)}")
-        with spark_session(settings, streaming, connector_conf(settings)) as spark:
+        with spark_session(settings.spark, streaming, connector_conf(settings)) as spark:
             pipeline = assemble(settings, spark, chosen)
             try:
                 wait_for_broker(pipeline.feed.broker, settings)
@@ -127,7 +127,7 @@ def open_retry(settings: Settings) -> Iterator[RecordLetters]:
 
     Raises ConfigurationError or AlreadyRunningError with the remedy before anything is tried.
     """
-    with locked(settings, DATASETS), spark_session(settings, False) as spark:
+    with locked(settings, DATASETS), spark_session(settings.spark, False) as spark:
         yield assemble_retry(settings, spark)
 
 

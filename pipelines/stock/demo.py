@@ -131,7 +131,7 @@ def open_demo(settings: Settings) -> Iterator[tuple[StockPipeline, Trader]]:
     folder = settings.checkpoint_location.with_name("topics")
     trader = Trader(folder, topics_of(settings))
     trader.open_shop()
-    with locked(settings), spark_session(settings, True) as spark:
+    with locked(settings), spark_session(settings.spark, True) as spark:
         source = FileInput(spark, folder, topics_of(settings).values())
         yield assemble(settings, spark, open_database(settings), source, open_archive(settings)), trader
 

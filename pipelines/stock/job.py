@@ -125,7 +125,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[StockPipeline
         logger.info(f"🚀 Starting the stock pipeline; 📂 checkpoint location: {_checkpoint(settings)}")
         database = open_database(settings)
         logger.info(f"✅ Successfully connected to MongoDB, database {database.name}")
-        with spark_session(settings, streaming, connector_conf(settings)) as spark:
+        with spark_session(settings.spark, streaming, connector_conf(settings)) as spark:
             broker = KafkaBroker(spark, settings.kafka_bootstrap_servers, settings.kafka_options)
             try:
                 wait_for_broker(broker, settings)
@@ -147,7 +147,7 @@ def open_retry(settings: Settings) -> Iterator[StockLetters]:
     """
     with locked(settings):
         database = open_database(settings)
-        with spark_session(settings, False) as spark:
+        with spark_session(settings.spark, False) as spark:
             yield assemble_retry(settings, spark, database)
 
 
