@@ -187,15 +187,11 @@ def assemble(
     history, letters = BatchHistory(settings.log_directory), open_letters(settings)
     metrics, poll_metrics = _measure(settings, spark, letters)
     source, target = for_reading(source), for_reading(target)
-    backend = Backend(
-        settings.backend_api_url, settings.service_token, settings.events_per_second, target, metrics
-    )
-    state = RunState(settings.batch_interval_seconds)
+    backend, state = _backend(settings, target, metrics), RunState(settings.batch_interval_seconds)
     faults = Faults(settings.fault)
     from_users = executors_from(settings.executors_from_users, source)
-    recompute_of = BySizeParts(
-        task_plan(settings), settings.read_parallelism, from_users, spark, source, target, clock
-    ).build
+    plan, readers = task_plan(settings), settings.read_parallelism
+    recompute_of = BySizeParts(plan, readers, from_users, spark, source, target, clock).build
     failures = Failures(cursor, settings.max_batch_failures)
     isolated = partial(Isolation, failures=failures, letters=letters, clock=clock, faults=faults)
     superseded = Superseded()
@@ -238,6 +234,11 @@ def _measure(settings: Settings, spark: SparkSession, letters: DeadLetters) -> t
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()
     return metrics, poll_metrics
+
+
+def _backend(settings: Settings, target: Collection[dict[str, Any]], metrics: Metrics) -> Backend:
+    url, token = settings.backend_api_url, settings.service_token
+    return Backend(url, token, settings.events_per_second, target, metrics)
 
 
 def _retry_policy(settings: Settings, metrics: Metrics) -> RetryPolicy:
