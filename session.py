@@ -1,4 +1,4 @@
-"""The SparkSession, built from Settings in one place."""
+"""The SparkSession, built in one place."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from contracts import ConfigurationError, ServiceError
+from contracts.spark import SparkStart
 from executor_wait import explained, watched
-from settings import Settings
 
 # Spark 4.1 moved it. Without it each offset and commit goes through a cluster-safe rename protocol that costs
 # 70 ms a batch; the ticker's checkpoint is disposable, so the plain file system manager is enough.
@@ -29,9 +29,7 @@ _JAVA_ENDS_SECONDS = 2.0
 _QUIET_CONF = Path(__file__).resolve().parent / "deploy" / "spark"
 
 
-def build_session(
-    settings: Settings, streaming: bool, extra: Mapping[str, str] | None = None
-) -> SparkSession:
+def build_session(start: SparkStart, streaming: bool, extra: Mapping[str, str] | None = None) -> SparkSession:
     """Start Spark, or join the one that spark-submit prepared; `extra` are a pipeline's own Spark settings.
 
     Raises ConfigurationError when no usable Java is found.
@@ -41,8 +39,8 @@ def build_session(
     if not {"SPARK_HOME", "SPARK_CONF_DIR"} & os.environ.keys():
         # Spark's own default is to warn of much that is as it should be.
         os.environ["SPARK_CONF_DIR"] = str(_QUIET_CONF)
-    builder = SparkSession.builder.appName(settings.spark_app_name)
-    master = settings.spark_master
+    builder = SparkSession.builder.appName(start.app_name)
+    master = start.master
     if not master and "PYSPARK_GATEWAY_PORT" not in os.environ:
         master = "local[*]"
     if master:
@@ -60,16 +58,16 @@ def build_session(
 
 @contextmanager
 def spark_session(
-    settings: Settings, streaming: bool, extra: Mapping[str, str] | None = None
+    start: SparkStart, streaming: bool, extra: Mapping[str, str] | None = None
 ) -> Iterator[SparkSession]:
     """Spark inside the block; `extra` are a pipeline's own Spark settings.
 
     Raises ConfigurationError when no usable Java is found, and ServiceError in place of py4j's errors when
     Java ended inside the block or a cluster gave no executors.
     """
-    session = build_session(settings, streaming, extra)
+    session = build_session(start, streaming, extra)
     try:
-        with explained(), watched(session.sparkContext, settings.executors_wait_seconds):
+        with explained(), watched(session.sparkContext, start.executors_wait_seconds):
             yield session
     except Exception as error:
         if _java_ended(error):

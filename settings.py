@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts import ConfigurationError
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
+from contracts.spark import SparkStart
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveSeconds = Annotated[float, Field(gt=0)]
@@ -195,6 +196,11 @@ class Settings(BaseSettings):
     def kafka_options(self) -> Mapping[str, str]:
         """Options for Kafka's clients under Kafka's own names, as KAFKA_OPTION_… give; some are secret."""
         return self._kafka_options
+
+    @property
+    def spark(self) -> SparkStart:
+        """What a session is started with."""
+        return SparkStart(self.spark_app_name, self.spark_master, self.executors_wait_seconds)
 
     @property
     def sources_of_phones(self) -> tuple[str, ...]:

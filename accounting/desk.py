@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from accounting.books import Books
 from accounting.database import BooksDatabase
-from accounting.events import CLIENTS, INVENTORY, SALES
 from accounting.outbox import Outbox
 from accounting.password import Door
-from settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,38 +23,40 @@ class Desk:
     door: Door
 
 
-def open_desk(settings: Settings) -> Desk | None:
-    """The desk, with the sender running in the background; None without ACCOUNTANT_PASSWORD.
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where the outbox sends: `topics` by kind of message; `options` have Kafka's own names."""
+
+    servers: str
+    options: Mapping[str, str]
+    topics: Mapping[str, str]
+
+
+def open_desk(password: str, path: Path, post: Post) -> Desk | None:
+    """The desk with its books in `path`, and the sender running in the background; None without a `password`.
 
     Raises BooksError when the file cannot be used.
     """
-    if not settings.accountant_password.get_secret_value():
+    if not password:
         return None
-    database = BooksDatabase(settings.sqlite_db_path)
+    database = BooksDatabase(path)
     database.prepare()
-    desk = Desk(Books(database), Outbox(database), Door(settings.accountant_password.get_secret_value()))
-    _start_sender(settings, desk.outbox)
+    desk = Desk(Books(database), Outbox(database), Door(password))
+    _start_sender(path, post, desk.outbox)
     return desk
 
 
-def _start_sender(settings: Settings, outbox: Outbox) -> None:
-    # Only the sender needs Kafka's client.
+def _start_sender(path: Path, post: Post, outbox: Outbox) -> None:
+    # Only whoever sends needs Kafka's client.
     from accounting.producer import make_producer
     from accounting.sender import OutboxSender
 
-    topics = {
-        SALES: settings.kafka_topic_sales,
-        INVENTORY: settings.kafka_topic_inventory,
-        CLIENTS: settings.kafka_topic_clients,
-    }
-    servers = settings.kafka_bootstrap_servers
-    path = settings.sqlite_db_path
     sender = OutboxSender(
         outbox,
         path.with_name(f"{path.name}.sender.lock"),
-        partial(make_producer, servers, settings.kafka_options),
-        topics,
-        servers,
+        partial(make_producer, post.servers, post.options),
+        post.topics,
+        post.servers,
     )
     # Ends with the process, at any moment: what is not acknowledged is sent by the next one.
     threading.Thread(target=sender.run, args=(threading.Event(),), name="outbox", daemon=True).start()

@@ -148,7 +148,7 @@ def main(
     extra = {"spark.driver.memory": "3g"}
     if with_jdbc:
         extra |= {"spark.jars.packages": JDBC_DRIVER, "spark.jars.ivy": str(ivy)}
-    spark = build_session(load(env_file=None), streaming=True, extra=extra)
+    spark = build_session(load(env_file=None).spark, streaming=True, extra=extra)
     bench = Bench(spark, dsn, Console(width=120))
     bench.compare(events, rounds, ways)
     sizes = [int(size) for size in table_rows.split(",") if size]

@@ -103,10 +103,12 @@ class Peers:
 
     def _parsed(self, topic: str, options: dict[str, str]) -> DataFrame:
         value = F.col("value").cast("string")
-        at_most = self._settings.kafka_max_offsets_per_trigger
-        return read_topics(self._spark, self._settings, [topic], at_most).select(
-            F.from_json(value, _SCHEMA, options).alias("data")
-        )
+        settings = self._settings
+        records = read_topics(
+            self._spark, settings.kafka_bootstrap_servers, settings.kafka_options, [topic],
+            settings.kafka_max_offsets_per_trigger, settings.kafka_starting_offsets,
+        )  # fmt: skip
+        return records.select(F.from_json(value, _SCHEMA, options).alias("data"))
 
     def _run(self, writer: DataStreamWriter) -> None:
         checkpoint = str(self._scratch / "checkpoint")
@@ -141,7 +143,7 @@ def main(
             health_port=0,
             **places,
         )
-        spark = build_session(settings, True, connector_conf(settings))
+        spark = build_session(settings.spark, True, connector_conf(settings))
         fill(servers, topics[_WARM_UP_RECORDS], _WARM_UP_RECORDS, 0)
         fill(servers, topics[records], records, corrupt_every)
         peers = Peers(spark, settings, scratch)

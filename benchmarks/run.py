@@ -132,7 +132,7 @@ class Bench:
         fewer = max(self._changes[-1], self._users // 10)
         large, small = self._filled(self._users), self._filled(fewer)
         with tempfile.TemporaryDirectory() as name:
-            spark, folder = build_session(load(env_file=None), streaming=True), Path(name)
+            spark, folder = build_session(load(env_file=None).spark, streaming=True), Path(name)
             ours = spark_peer(spark, large, folder / "ours")
             polars = polars_batch(spark, large, folder / "polars")
             ours_of_fewer = spark_peer(spark, small, folder / "fewer")

@@ -160,7 +160,10 @@ class Bench:
             seed.batch(frame, number)
             seconds.append(time.perf_counter() - began)
 
-        frame = read_topics(self.spark, settings, list(topics_of(settings).values()), self.size)
+        frame = read_topics(
+            self.spark, settings.kafka_bootstrap_servers, settings.kafka_options,
+            list(topics_of(settings).values()), self.size, settings.kafka_starting_offsets,
+        )  # fmt: skip
         writer = frame.writeStream.foreachBatch(timed).trigger(availableNow=True)
         query = writer.option("checkpointLocation", f"file://{settings.checkpoint_location}/seed").start()
         query.awaitTermination()
@@ -198,7 +201,7 @@ def main(
     verdicts = Verdicts(out)
     with tempfile.TemporaryDirectory() as folder:
         conf = {**connector_conf(settings), "spark.jars.packages": PACKAGE, "spark.jars.ivy": _IVY}
-        spark = build_session(settings, streaming=True, extra=conf)
+        spark = build_session(settings.spark, streaming=True, extra=conf)
         bench = Bench(spark, settings, Path(folder), size, batches)
         for history in map(int, histories.split(",")):
             ours, seed = bench.measure(history, history <= seed_up_to)

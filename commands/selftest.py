@@ -31,8 +31,10 @@ def selftest(
     settings = prepare(sys.stderr)
     database, clock = open_database(settings)
     source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
-    with progress("Self-test"), spark_session(settings, streaming=False) as spark:
-        outcome = run_selftest(settings, spark, source, target, clock)
+    with progress("Self-test"), spark_session(settings.spark, streaming=False) as spark:
+        outcome = run_selftest(
+            spark, source, target, clock, settings.analytics_timezone, settings.sources_of_phones
+        )
     found = found_figures(outcome.documents)
     good = found == EXPECTED and not outcome.remaining
     if as_json:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +16,6 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from pyspark.sql import DataFrame, SparkSession
 
 from contracts import UnavailableError
-from settings import Settings
 from sources.kafka_broker import COMMITTED, ISOLATION, Place
 from sources.kafka_client import client_options
 from sources.kafka_stream import LATEST_MS, Span
@@ -33,8 +32,10 @@ def is_beyond_spark(error: Exception) -> bool:
     return "long overflow" in text and "ArithmeticException" in text
 
 
-def read_span(spark: SparkSession, settings: Settings, span: Span) -> tuple[DataFrame, bool]:
-    """Read the records of `span` with the columns of `sources.kafka_stream.usable`, in the driver's memory.
+def read_span(
+    spark: SparkSession, servers: str, options: Mapping[str, str], span: Span
+) -> tuple[DataFrame, bool]:
+    """The records of `span` with the columns of `sources.kafka_stream.usable`, in the driver's memory.
 
     Returns with them whether one has a time that Spark's connector could not read.
     Raises UnavailableError when Kafka does not give them, or this client has not the options to reach it.
@@ -42,7 +43,7 @@ def read_span(spark: SparkSession, settings: Settings, span: Span) -> tuple[Data
     columns: dict[str, list[Any]] = {
         name: [] for name in ("key", "value", "topic", "partition", "offset", "timestamp_ms")
     }
-    for message in _messages(settings, span):
+    for message in _messages(servers, options, span):
         row = (message.key(), message.value(), message.topic(), message.partition(), message.offset())
         kind, made = message.timestamp()
         for name, value in zip(columns, (*row, made if kind else None), strict=True):
@@ -67,9 +68,9 @@ def records_table(columns: dict[str, list[Any]]) -> pa.Table:
     )
 
 
-def _messages(settings: Settings, span: Span) -> Iterator[Any]:
+def _messages(servers: str, options: Mapping[str, str], span: Span) -> Iterator[Any]:
     ours = {
-        ISOLATION: settings.kafka_options.get(ISOLATION, COMMITTED),
+        ISOLATION: options.get(ISOLATION, COMMITTED),
         # Never joined: the partitions are assigned.
         "group.id": f"direct-{secrets.token_hex(8)}",
         "enable.auto.commit": False,
@@ -77,8 +78,7 @@ def _messages(settings: Settings, span: Span) -> Iterator[Any]:
         "enable.partition.eof": True,
         "log_level": 0,
     }
-    options = client_options(settings.kafka_options)
-    consumer = options.make(Consumer, settings.kafka_bootstrap_servers, ours)
+    consumer = client_options(options).make(Consumer, servers, ours)
     left: set[Place] = {place for place, (first, after) in span.items() if first < after}
     consumer.assign([TopicPartition(*place, span[place][0]) for place in left])
     heard = time.monotonic()
@@ -89,7 +89,7 @@ def _messages(settings: Settings, span: Span) -> Iterator[Any]:
                 heard = time.monotonic()
             elif time.monotonic() - heard > _SILENT_SECONDS:
                 raise UnavailableError(
-                    f"Kafka at {settings.kafka_bootstrap_servers} did not give the records of a batch within "
+                    f"Kafka at {servers} did not give the records of a batch within "
                     f"{_SILENT_SECONDS:g} seconds; it comes again."
                 )
             for message in found:

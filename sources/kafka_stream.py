@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
-from settings import Settings
 from sources.kafka_broker import COMMITTED, ISOLATION, Place
 
 # Place → offset.
@@ -26,26 +25,28 @@ MAX_AHEAD_MS = 300_000
 
 def read_topics(
     spark: SparkSession,
-    settings: Settings,
+    servers: str,
+    options: Mapping[str, str],
     topics: Sequence[str],
     at_most: int,
-    starting: str | None = None,
+    starting: str,
 ) -> DataFrame:
-    """Read `topics` with the columns of Spark's Kafka source, at most `at_most` records in one batch.
+    """The columns of Spark's Kafka source, with at most `at_most` records in one batch.
 
-    A query without a checkpoint begins at `starting`, KAFKA_STARTING_OFFSETS unless given. Records that
-    expired before they were read do not stop it: the caller has to report them.
+    `options` have Kafka's own names. `starting` is where a query without a checkpoint begins: `earliest`,
+    `latest` or what `starting_offsets` returns. Records that expired before they were read do not stop the
+    query: the caller reports them.
     """
-    given = {ISOLATION: COMMITTED, **settings.kafka_options}
-    options = {
+    given = {ISOLATION: COMMITTED, **options}
+    connector = {
         **{f"kafka.{name}": value for name, value in given.items()},
-        "kafka.bootstrap.servers": settings.kafka_bootstrap_servers,
+        "kafka.bootstrap.servers": servers,
         "subscribe": ",".join(topics),
-        "startingOffsets": starting or settings.kafka_starting_offsets,
+        "startingOffsets": starting,
         "maxOffsetsPerTrigger": str(at_most),
         "failOnDataLoss": "false",
     }
-    return spark.readStream.format("kafka").options(**options).load()
+    return spark.readStream.format("kafka").options(**connector).load()
 
 
 def starting_offsets(places: Sequence[Place], known: Offsets) -> str:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,28 @@ COMMANDS = {"main", "process_batch"}
 FOUNDATION = {file.stem for file in ROOT.glob("*.py")} - COMMANDS - {"session"}
 # The commands people run speak to them; everything else logs.
 MAY_PRINT = ("main.py", "process_batch.py", "pipelines/", "commands/")
+
+# What wires the parts reads the settings, and hands values to them.
+MAY_READ_SETTINGS = (
+    "commands/*.py",
+    "dashboard/demo.py",
+    "dashboard/setup.py",
+    "pipelines/*/demo*.py",
+    "pipelines/*/job.py",
+    "pipelines/catalog.py",
+    "pipelines/ecommerce/figures.py",
+    "pipelines/engine/kafka_connector.py",
+    "pipelines/engine/kafka_input.py",
+    "pipelines/engine/owners.py",
+    "pipelines/engine/probes.py",
+    "pipelines/engine/reporting.py",
+    "pipelines/esports/feed.py",
+    "pipelines/health/stores.py",
+    "pipelines/stock/kafka_input.py",
+    # They are started by people, and have a broker's address from nowhere else.
+    "simulation/esports/messages.py",
+    "simulation/stock/shop.py",
+)
 
 # They run code or build objects out of data. pyspark pickles only its own functions.
 _EXECUTING_CALLS = {"eval", "exec", "compile", "__import__"}
@@ -147,6 +170,12 @@ def test_imports_have_no_effects(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == [], "an import printed something or had an effect"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_what_wires_the_parts_reads_settings() -> None:
+    """Sources, sinks, analytics, the session and the like get plain values, or a frozen dataclass of them."""
+    readers = {_name(file) for file in PROJECT_FILES if "settings" in _imported(_tree(file))}
+    assert {name for name in readers if not any(fnmatch(name, each) for each in MAY_READ_SETTINGS)} == set()
 
 
 def test_every_connection_to_postgresql_is_made_in_one_place() -> None:

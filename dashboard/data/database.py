@@ -8,15 +8,13 @@ from datetime import datetime
 from typing import Any
 
 import pymongo
-from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
 from monitoring.logs import get_logger, redact
-from settings import Settings
 from sinks.mongo_errors import denial, is_unauthorized
-from sources.mongo_client import ServerClock, connect, for_reading, is_mongomock
+from sources.mongo_client import ServerClock, connect, is_mongomock
 
 logger = get_logger(__name__)
 
@@ -26,26 +24,16 @@ _READ_SECONDS = 10.0
 
 
 AnalyticsCollection = Collection[dict[str, Any]]
-StockDatabase = Database[dict[str, Any]]
+MongoDatabase = Database[dict[str, Any]]
 
 
-def open_analytics(settings: Settings) -> AnalyticsCollection:
-    """The analytics collection; the server is first contacted by the first read.
+def open_database(uri: str, name: str) -> MongoDatabase:
+    """A database; the server is first contacted by the first read.
 
-    The user of `DASHBOARD_MONGO_URI` (default `MONGO_URI`) needs the role `read` on the database and no more.
+    The user of `uri` needs the role `read` on the database and no more.
     Raises ConfigurationError when the address cannot be used.
     """
-    return for_reading(_client(settings)[settings.mongo_db_name][settings.analytics_collection])
-
-
-def open_stock(settings: Settings) -> StockDatabase:
-    """The stock pipeline's database, like `open_analytics`; the role is needed on STOCK_DB_NAME."""
-    return _client(settings)[settings.stock_db_name]
-
-
-def _client(settings: Settings) -> MongoClient[dict[str, Any]]:
-    uri = settings.dashboard_mongo_uri or settings.mongo_uri
-    return connect(uri.get_secret_value(), _CONNECT_MILLISECONDS)
+    return connect(uri, _CONNECT_MILLISECONDS)[name]
 
 
 def server_now(collection: AnalyticsCollection) -> datetime:

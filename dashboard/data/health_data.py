@@ -7,12 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from dashboard.data.batch_logs import BatchLog, read_batch_log
-from dashboard.data.database import FAULTS, AnalyticsCollection, explain, open_analytics
+from dashboard.data.database import FAULTS, AnalyticsCollection, explain
 from dashboard.data.metrics_file import ServiceMetrics, read_metrics
 from dashboard.data.recent import Recent, read_recent
 from dashboard.data.remembered import Loaded, Remembered
 from dashboard.data.user import UserResults, read_user
-from settings import Settings
 
 # How old a page may be; the reads behind Recent cost some hundred milliseconds on a large collection.
 RECENT_SECONDS = 30.0
@@ -57,16 +56,6 @@ class HealthData:
     def metrics(self) -> Loaded[ServiceMetrics | None]:
         """The service's own measurements."""
         return self._metrics.get("metrics", lambda: read_metrics(self._metrics_directory), FILES_SECONDS)
-
-
-def open_health_data(settings: Settings) -> HealthData:
-    """The data of an installation. Raises ConfigurationError when the address of MongoDB cannot be used."""
-    return HealthData(
-        open_analytics(settings),
-        settings.log_directory,
-        settings.metrics_directory,
-        settings.analytics_timezone,
-    )
 
 
 def _explain_file(what: str, error: Exception) -> str:

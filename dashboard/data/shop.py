@@ -16,7 +16,6 @@ import psycopg
 
 from dashboard.data.events_database import FAULTS, explain, reading
 from dashboard.data.remembered import Loaded, Remembered
-from settings import Settings
 from sources.ecommerce.figures import REJECTED, EventFigures, read_figures
 
 FIGURES_WINDOW: Final = timedelta(minutes=5)
@@ -118,6 +117,7 @@ class ShopData:
     """Reads of PostgreSQL, remembered for all sessions."""
 
     def __init__(self, dsn: str, make_memory: Callable[..., Remembered] = Remembered) -> None:
+        """The server is first contacted by the first read."""
         self._dsn = dsn
         self._memory = make_memory(explain, FAULTS)
 
@@ -129,8 +129,3 @@ class ShopData:
                 return read_shop(connection, span)
 
         return self._memory.get(f"shop {span}", read, SHOP_SECONDS)
-
-
-def open_shop_data(settings: Settings) -> ShopData:
-    """The data of an installation; the server is first contacted by the first read."""
-    return ShopData(settings.postgres_dsn.get_secret_value())

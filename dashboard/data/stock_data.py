@@ -12,10 +12,9 @@ from typing import Any, Final
 from pymongo import DESCENDING
 
 from contracts import UnavailableError
-from dashboard.data.database import FAULTS, StockDatabase, bounded, explain, open_stock
+from dashboard.data.database import FAULTS, MongoDatabase, bounded, explain
 from dashboard.data.remembered import Loaded, Remembered
 from dashboard.data.values import amount, day, moment, text, whole
-from settings import Settings
 from sources.stock.published_ranking import read_published
 
 # All open pages share an answer for this time.
@@ -102,7 +101,7 @@ class Standing:
 class StockData:
     """Reads of the stock database, remembered for all sessions."""
 
-    def __init__(self, database: StockDatabase, make_memory: Callable[..., Remembered] = Remembered) -> None:
+    def __init__(self, database: MongoDatabase, make_memory: Callable[..., Remembered] = Remembered) -> None:
         self._database = database
         self._memory = make_memory(_explain, (*FAULTS, UnavailableError))
 
@@ -118,18 +117,13 @@ class StockData:
         )
 
 
-def open_stock_data(settings: Settings) -> StockData:
-    """The data of an installation. Raises ConfigurationError when the address of MongoDB cannot be used."""
-    return StockData(open_stock(settings))
-
-
 def _explain(error: Exception) -> str:
     if isinstance(error, UnavailableError):
         return str(error)
     return explain(error, "STOCK_DB_NAME")
 
 
-def _read_standing(database: StockDatabase) -> Standing:
+def _read_standing(database: MongoDatabase) -> Standing:
     with bounded(database):
         return Standing(
             winners=[_winner(row) for row in read_published(database, "product_winners")],
@@ -141,12 +135,12 @@ def _read_standing(database: StockDatabase) -> Standing:
         )
 
 
-def _published_at(database: StockDatabase, name: str) -> datetime | None:
+def _published_at(database: MongoDatabase, name: str) -> datetime | None:
     pointer = database["publications"].find_one({"_id": name}, {"publishedAt": 1}) or {}
     return moment(pointer.get("publishedAt"))
 
 
-def _promo_clients(database: StockDatabase) -> list[PromoClient]:
+def _promo_clients(database: MongoDatabase) -> list[PromoClient]:
     fields = {"name": 1, "total_revenue_generated": 1, "loyalty_tier": 1}
     found = database["clients"].find({"eligible_promo": True}, fields)
     return [
@@ -160,7 +154,7 @@ def _promo_clients(database: StockDatabase) -> list[PromoClient]:
     ]
 
 
-def _status(database: StockDatabase) -> Status:
+def _status(database: MongoDatabase) -> Status:
     documents = {
         name: database[name].estimated_document_count() for name in ("inventory", "sales", "clients")
     }
@@ -175,7 +169,7 @@ def _status(database: StockDatabase) -> Status:
     )
 
 
-def _search(database: StockDatabase, words: list[str]) -> list[StockItem]:
+def _search(database: MongoDatabase, words: list[str]) -> list[StockItem]:
     # Case is ignored by the server; what was typed is never an expression.
     patterns = [{"$regex": re.escape(word[:100]), "$options": "i"} for word in words]
     fields = ("product_id", "name", "category")

@@ -71,7 +71,7 @@ def _opened(settings: Settings, streaming: bool) -> Iterator[SparkSession]:
         logger.info(f"🚀 Starting the e-commerce pipeline; 📂 checkpoint location: {_checkpoint(settings)}")
         prepare_database(settings)
         _prepare_folder(settings)
-        with spark_session(settings, streaming) as spark:
+        with spark_session(settings.spark, streaming) as spark:
             yield spark
 
 

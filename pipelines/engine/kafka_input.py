@@ -68,8 +68,11 @@ class KafkaInput:
             raise UnavailableError(f"{missing} It is looked for again and again.")
         known = self._know()
         places = self.broker.partitions(self.topics)
-        starting = None if known.start is None else starting_offsets(places, known.start)
-        return read_topics(self.spark, self.settings, self.topics, self.at_most, starting)
+        servers, options = self.settings.kafka_bootstrap_servers, self.settings.kafka_options
+        starting: str = self.settings.kafka_starting_offsets
+        if known.start is not None:
+            starting = starting_offsets(places, known.start)
+        return read_topics(self.spark, servers, options, self.topics, self.at_most, starting)
 
     def open(self, frame: DataFrame, number: int) -> Reading:
         """The batch, and what of it has expired already."""
@@ -83,7 +86,8 @@ class KafkaInput:
         return Reading(span, known.ids, usable(frame), gone, partial(self._read_otherwise, span))
 
     def _read_directly(self, span: Span) -> DataFrame:
-        found, is_beyond = read_span(self.spark, self.settings, span)
+        servers, options = self.settings.kafka_bootstrap_servers, self.settings.kafka_options
+        found, is_beyond = read_span(self.spark, servers, options, span)
         # Where one such record is there will be more, and Spark tells of each in pages.
         (self._beyond.update if is_beyond else self._beyond.difference_update)(self.topics)
         return found

@@ -36,7 +36,7 @@ def run_demo(keep_running: bool, console: Console) -> None:
     folder = Path("demo") / f"esports-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
     settings = _settings(folder)
     feeder = Feeder(folder / "feed")
-    with locked(settings, DATASETS), spark_session(settings, True) as spark:
+    with locked(settings, DATASETS), spark_session(settings.spark, True) as spark:
         job = assemble(settings, spark, file_feed(feeder.folder, spark))
         stop = StopFlag()
         with stop.on_signals():

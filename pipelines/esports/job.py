@@ -50,7 +50,7 @@ def open_job(settings: Settings, streaming: bool, part: str) -> Iterator[StreamJ
     chosen = [dataset for dataset in DATASETS if part in (ALL_PARTS, dataset.name)]
     with locked(settings, chosen):
         logger.info(f"🚀 Starting the esports pipeline; 📂 checkpoint location: {_checkpoint(settings)}")
-        with spark_session(settings, streaming, connector_conf(settings)) as spark:
+        with spark_session(settings.spark, streaming, connector_conf(settings)) as spark:
             feed = kafka_feed(settings, spark)
             try:
                 wait_for_broker(feed.broker, settings)
@@ -65,7 +65,7 @@ def open_retry(settings: Settings) -> Iterator[Retry]:
 
     Raises ConfigurationError or AlreadyRunningError with the remedy before anything is tried.
     """
-    with locked(settings, DATASETS), spark_session(settings, False) as spark:
+    with locked(settings, DATASETS), spark_session(settings.spark, False) as spark:
         yield assemble_retry(settings, spark).retry
 
 

@@ -1,4 +1,4 @@
-"""The backend's side of a run: builds the events from Settings, counts them and says when they fail."""
+"""The backend's side of a run: sends the events, counts them and says when they fail."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from pydantic import SecretStr
 from pymongo.collection import Collection
 
 from monitoring.health.backend_metrics import EventMetrics
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
-from settings import Settings
 from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient
 from sinks.health.backend_events import MAX_WAITING_USERS, BackendEvents
 from sinks.health.circuit_breaker import CircuitBreaker
@@ -43,21 +43,26 @@ logger = get_logger(__name__)
 
 
 class Backend:
-    """Events to the backend; without SERVICE_TOKEN it does nothing."""
+    """Events to the backend at `url`, at most `per_second`; without a `token` it does nothing."""
 
-    def __init__(self, settings: Settings, analytics: Collection[dict[str, Any]], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: SecretStr,
+        per_second: float,
+        analytics: Collection[dict[str, Any]],
+        metrics: Metrics,
+    ) -> None:
         self._counts: Counter[str] = Counter()
         self._notified = 0
         self._warned: set[str] = set()
         self._metrics = metrics
         self._events: BackendEvents | None = None
-        if settings.service_token.get_secret_value():
+        if token.get_secret_value():
             self._measured = EventMetrics(metrics)
             self._breaker, closing = CircuitBreaker(), threading.Event()
-            client = BackendClient(settings.backend_api_url, settings.service_token, self._breaker, closing)
-            self._events = BackendEvents(
-                analytics, client, self._breaker, closing, settings.events_per_second, self._note
-            )
+            client = BackendClient(url, token, self._breaker, closing)
+            self._events = BackendEvents(analytics, client, self._breaker, closing, per_second, self._note)
             metrics.add_probe(self._show)
             self._events.start()
 

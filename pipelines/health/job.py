@@ -35,10 +35,10 @@ from pipelines.engine.ticker import Ticker
 from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECONDS, Backend
 from pipelines.health.batch import HealthBatch
 from pipelines.health.dead_letter_retry import LetterRetry
-from pipelines.health.recompute.by_size import executors_from, piece_size, users_recompute
+from pipelines.health.recompute.by_size import BySizeParts, executors_from, piece_size
 from pipelines.health.recompute.failures import Failures
 from pipelines.health.recompute.isolation import Isolation
-from pipelines.health.stores import open_cursor, open_database, open_letters, owner
+from pipelines.health.stores import open_cursor, open_database, open_letters, owner, task_plan
 from pipelines.health.upkeep.audit import Audit
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.indexes import IndexUpkeep
@@ -162,7 +162,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
         if settings.manage_source_index:
             poll.ensure_index()
         mended = ensure_indexes(target)
-        with spark_session(settings, streaming) as spark:
+        with spark_session(settings.spark, streaming) as spark:
             logger.info(
                 f"✅ Spark Session Initialized; 📂 checkpoint location: {settings.checkpoint_location}"
             )
@@ -199,10 +199,11 @@ def assemble(
     history, letters = BatchHistory(settings.log_directory), open_letters(settings)
     metrics, poll_metrics = _measure(settings, spark, letters)
     source, target = for_reading(source), for_reading(target)
-    backend, state = Backend(settings, target, metrics), RunState(settings.batch_interval_seconds)
+    backend, state = _backend(settings, target, metrics), RunState(settings.batch_interval_seconds)
     faults = Faults(settings.fault)
-    from_users = executors_from(settings, source)
-    recompute_of = partial(users_recompute, settings, spark, source, target, clock)
+    from_users = executors_from(settings.executors_from_users, source)
+    plan, readers = task_plan(settings), settings.read_parallelism
+    recompute_of = BySizeParts(plan, readers, from_users, spark, source, target, clock).build
     failures = Failures(cursor, settings.max_batch_failures)
     isolated = partial(Isolation, failures=failures, letters=letters, clock=clock, faults=faults)
     superseded = Superseded()
@@ -226,7 +227,8 @@ def assemble(
     )
     retry = LetterRetry(letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes)
     # Without notices: the analytics of all users at once are no news.
-    progress = PassProgress(cursor, partial(piece_size, settings, from_users), settings.full_users_per_second)
+    pieces = partial(piece_size, from_users, settings.max_users_per_piece, settings.max_batch_documents)
+    progress = PassProgress(cursor, pieces, settings.full_users_per_second)
     everybody = isolated(recompute_of())
     full = FullPass(source, target, everybody, letters, clock, batch.next_batch_id, on_report, progress)
     return HealthPipeline(
@@ -244,6 +246,11 @@ def _measure(settings: Settings, spark: SparkSession, letters: DeadLetters) -> t
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()
     return metrics, poll_metrics
+
+
+def _backend(settings: Settings, target: Collection[dict[str, Any]], metrics: Metrics) -> Backend:
+    url, token = settings.backend_api_url, settings.service_token
+    return Backend(url, token, settings.events_per_second, target, metrics)
 
 
 def _retry_policy(settings: Settings, metrics: Metrics) -> RetryPolicy:

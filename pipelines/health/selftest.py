@@ -21,7 +21,6 @@ from pyspark.sql import SparkSession
 
 from contracts import ConfigurationError
 from pipelines.health.recompute.on_driver import UserRecompute
-from settings import Settings
 from simulation.health.population import worked_example
 from sinks.mongo_errors import is_unauthorized
 from sources.mongo_client import MonotonicClock
@@ -43,25 +42,25 @@ class Outcome:
 
 
 def run_selftest(
-    settings: Settings,
     spark: SparkSession,
     source: Collection[dict[str, Any]],
     target: Collection[dict[str, Any]],
     clock: MonotonicClock,
+    timezone: str,
+    sources: tuple[str, ...],
 ) -> Outcome:
     """Insert the worked example, recompute its user, read the results, remove both.
 
+    `timezone` and `sources` are the service's: its days, and whose documents count.
     They are removed also after an error, Ctrl+C or SIGTERM; what a kill -9 leaves goes at the next self-test.
     Raises ConfigurationError when the source may not be written.
     """
     made = round(time.time())
     _sweep(source, target, made - _LEFT_BEHIND_SECONDS)
     user = _user(made)
-    recompute = UserRecompute(
-        spark, source, target, clock, settings.analytics_timezone, sources=settings.sources_of_phones
-    )
+    recompute = UserRecompute(spark, source, target, clock, timezone, sources=sources)
     with _removed_afterwards(lambda: _remove(user, source, target)):
-        days = worked_example(user, clock.now().date(), settings.sources_of_phones[0])
+        days = worked_example(user, clock.now().date(), sources[0])
         try:
             source.insert_many([{**day, "updatedAt": _LONG_AGO} for day in days])
         except OperationFailure as error:

@@ -9,6 +9,7 @@ from checkpoint.mongo_cursor import MongoCursor
 from checkpoint.store import CheckpointStore
 from contracts import ConfigurationError
 from contracts.health import CHECKPOINT_COLLECTION
+from pipelines.health.recompute.task_plan import TaskPlan
 from settings import Settings
 from sinks.dead_letters import DeadLetters, Owner
 from sources.mongo_client import MonotonicClock, ServerClock, connect, hosts_of, is_mongomock
@@ -51,5 +52,23 @@ def open_cursor(settings: Settings) -> CheckpointStore:
     )
 
 
+def task_plan(settings: Settings) -> TaskPlan:
+    """How tasks on the executors reach the same stores."""
+    return TaskPlan(
+        uri=settings.mongo_uri.get_secret_value(),
+        timeout_ms=_timeout_ms(settings),
+        timezone=settings.analytics_timezone,
+        sources=settings.sources_of_phones,
+        # An executor works in a folder of its own, which Spark removes.
+        dlq_directory=str(settings.dlq_directory.resolve()),
+        dlq_owner=owner(settings),
+        partition_users=settings.executor_partition_users,
+    )
+
+
 def _connect(settings: Settings) -> Any:
-    return connect(settings.mongo_uri.get_secret_value(), round(settings.mongo_timeout_seconds * 1000))
+    return connect(settings.mongo_uri.get_secret_value(), _timeout_ms(settings))
+
+
+def _timeout_ms(settings: Settings) -> int:
+    return round(settings.mongo_timeout_seconds * 1000)

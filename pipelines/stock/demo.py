@@ -134,7 +134,7 @@ def open_demo(settings: Settings) -> Iterator[tuple[StreamJob, Trader, Database[
     folder = settings.checkpoint_location.with_name("topics")
     trader = Trader(folder, topics_of(settings))
     trader.open_shop()
-    with locked(settings), spark_session(settings, True) as spark:
+    with locked(settings), spark_session(settings.spark, True) as spark:
         source = FileInput(spark, folder, topics_of(settings).values())
         database = open_database(settings)
         yield assemble(settings, spark, database, source, open_archive(settings)), trader, database

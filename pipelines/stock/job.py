@@ -57,7 +57,7 @@ def open_job(settings: Settings, streaming: bool, _part: str) -> Iterator[Stream
         logger.info(f"🚀 Starting the stock pipeline; 📂 checkpoint location: {_checkpoint(settings)}")
         database = open_database(settings)
         logger.info(f"✅ Successfully connected to MongoDB, database {database.name}")
-        with spark_session(settings, streaming, connector_conf(settings)) as spark:
+        with spark_session(settings.spark, streaming, connector_conf(settings)) as spark:
             broker = KafkaBroker(spark, settings.kafka_bootstrap_servers, settings.kafka_options)
             try:
                 wait_for_broker(broker, settings)
@@ -80,7 +80,7 @@ def open_retry(settings: Settings) -> Iterator[Retry]:
     """
     with locked(settings):
         database = open_database(settings)
-        with spark_session(settings, False) as spark:
+        with spark_session(settings.spark, False) as spark:
             yield assemble_retry(settings, spark, database).retry
 
 

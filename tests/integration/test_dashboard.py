@@ -15,10 +15,11 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from dashboard.data import database as connection
 from dashboard.data import recent
-from dashboard.data.database import AnalyticsCollection, open_analytics
+from dashboard.data.database import AnalyticsCollection
 from dashboard.data.health_data import HealthData
 from dashboard.data.recent import read_recent
 from dashboard.data.user import read_user
+from dashboard.setup import _health
 from settings import load
 from simulation.health.population import PATTERN_USER_ID
 from sinks.health.indexes import ensure_indexes
@@ -72,9 +73,14 @@ def watched(
 
 def _data(uri: str, database: str, folder: Any) -> HealthData:
     settings = load(
-        env_file=None, mongo_uri="mongodb://nowhere", dashboard_mongo_uri=uri, mongo_db_name=database
+        env_file=None,
+        mongo_uri="mongodb://nowhere",
+        dashboard_mongo_uri=uri,
+        mongo_db_name=database,
+        log_directory=folder,
+        metrics_directory=folder,
     )
-    return HealthData(open_analytics(settings), folder, folder, "UTC")
+    return _health(settings)
 
 
 def test_what_is_read_is_what_is_stored(

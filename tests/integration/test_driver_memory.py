@@ -17,6 +17,7 @@ from pipelines.engine.faults import Faults
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.batch import HealthBatch
 from pipelines.health.recompute.on_executors import ExecutorRecompute
+from pipelines.health.stores import task_plan
 from retry import RetryPolicy
 from settings import load
 from sinks.dead_letters import DeadLetters
@@ -57,7 +58,7 @@ def _peak(spark: SparkSession, database: Database[dict[str, Any]], uri: str, fol
     )
     batch = HealthBatch(
         poll=poll,
-        recompute=ExecutorRecompute(spark, settings, source, target, clock),
+        recompute=ExecutorRecompute(spark, task_plan(settings), source, target, clock),
         cursor=FileCursor(folder / str(users), 30),
         letters=DeadLetters(folder / "dlq"),
         clock=clock,

@@ -16,6 +16,7 @@ from pymongo.errors import AutoReconnect
 from pyspark.sql import SparkSession
 
 from analytics.health.compute import compute
+from contracts.health import PHONE_SOURCES
 from pipelines.health.recompute.executor_tasks import (
     Calculation,
     failed_writes,
@@ -25,6 +26,8 @@ from pipelines.health.recompute.executor_tasks import (
 from pipelines.health.recompute.isolation import is_of_the_data
 from pipelines.health.recompute.on_driver import Recompute, UserRecompute
 from pipelines.health.recompute.on_executors import ExecutorRecompute
+from pipelines.health.recompute.task_plan import TaskPlan
+from pipelines.health.stores import task_plan
 from settings import Settings, load
 from simulation.health.population import Population
 from sinks.dead_letters import DeadLetters, Owner
@@ -74,7 +77,7 @@ def _clock(database: Database[dict[str, Any]]) -> MonotonicClock:
 
 def _executors(spark: SparkSession, settings: Settings, database: Database[dict[str, Any]]) -> Recompute:
     return ExecutorRecompute(
-        spark, settings, database["healthmetrics"], database["analytics"], _clock(database)
+        spark, task_plan(settings), database["healthmetrics"], database["analytics"], _clock(database)
     )
 
 
@@ -108,18 +111,21 @@ def test_the_executors_equal_the_reference_and_the_driver(
 
 def _work(settings: Settings, users: Sequence[ObjectId], now: datetime) -> Calculation:
     return Calculation(
-        uri=settings.mongo_uri.get_secret_value(),
-        timeout_ms=30_000,
+        plan=TaskPlan(
+            uri=settings.mongo_uri.get_secret_value(),
+            timeout_ms=30_000,
+            timezone="UTC",
+            sources=PHONE_SOURCES,
+            dlq_directory=str(settings.dlq_directory),
+            dlq_owner=Owner.of("health.analytics", ["a"]),
+            partition_users=len(users),
+        ),
         database=settings.mongo_db_name,
         source="healthmetrics",
         target="analytics",
-        timezone="UTC",
-        dlq_directory=str(settings.dlq_directory),
-        dlq_owner=Owner.of("health.analytics", ["a"]),
         batch_id="batch_1",
         calculated_at=now,
         users=users,
-        size=len(users),
     )
 
 
@@ -217,12 +223,7 @@ def test_a_user_with_a_very_long_history_does_not_stall_a_batch(
     assert_same_analytics(list(database["analytics"].find()), expected)
 
 
-def test_the_executors_letters_do_not_lie_in_their_working_folders(
-    spark: SparkSession, settings: Settings, database: Database[dict[str, Any]]
-) -> None:
+def test_the_executors_letters_do_not_lie_in_their_working_folders(settings: Settings) -> None:
     """Spark removes those folders; `./dlq` means the driver's."""
     relative = settings.model_copy(update={"dlq_directory": Path("dlq")})
-    executors = ExecutorRecompute(
-        spark, relative, database["healthmetrics"], database["analytics"], _clock(database)
-    )
-    assert executors._calculation([], "batch_1").dlq_directory == str(Path.cwd() / "dlq")
+    assert task_plan(relative).dlq_directory == str(Path.cwd() / "dlq")

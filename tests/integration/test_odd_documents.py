@@ -18,6 +18,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from commands.batch_results import print_results
+from contracts.health import PHONE_SOURCES
 from dashboard.data.recent import read_recent
 from dashboard.data.user import read_user
 from main import app
@@ -141,7 +142,8 @@ def test_every_pass_comes_through(spark: SparkSession, odd: Database[dict[str, A
     assert len(outcome.kept) == letters > 100
     job.audit.run(job.clock.now())
     job.full.run(StopFlag())
-    assert run_selftest(job.settings, spark, odd["healthmetrics"], odd["analytics"], job.clock).remaining == 0
+    selftest = run_selftest(spark, odd["healthmetrics"], odd["analytics"], job.clock, "UTC", PHONE_SOURCES)
+    assert selftest.remaining == 0
     print_results(first_users(job, NOW - timedelta(days=1)), Console(quiet=True))
 
 

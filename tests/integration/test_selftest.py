@@ -12,11 +12,11 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from contracts import ConfigurationError
+from contracts.health import PHONE_SOURCES
 from pipelines.health import selftest
 from pipelines.health.recompute.on_driver import UserRecompute
 from pipelines.health.selftest import Outcome, run_selftest
 from pipelines.health.worked_example import EXPECTED, found_figures
-from settings import load
 from sources.health.poll import MongoPoll
 from sources.mongo_client import MonotonicClock, ServerClock
 from tests.support.mongo_doors import SecureDoor, run_script
@@ -32,10 +32,8 @@ class Bench:
 
     def run(self, source: Any = None) -> Outcome:
         """With another collection in the source's place if given."""
-        settings = load(env_file=None)
-        return run_selftest(
-            settings, self._spark, self.source if source is None else source, self.target, self.clock
-        )
+        source = self.source if source is None else source
+        return run_selftest(self._spark, source, self.target, self.clock, "UTC", PHONE_SOURCES)
 
     def left(self) -> int:
         """Documents in both collections."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from analytics.health.validation import DayRules
 from executor_wait import explained
 from pipelines.health.recompute.on_driver import Recompute, Recomputed, Step, UserRecompute, Written
 from pipelines.health.recompute.on_executors import ExecutorRecompute
-from settings import Settings
+from pipelines.health.recompute.task_plan import TaskPlan
 from sources.mongo_client import MonotonicClock, is_mongomock
 
 # Small, because a full pass works beside the stream.
@@ -41,35 +42,46 @@ class BySize:
             return chosen.run(users, batch_id, step)
 
 
-def users_recompute(
-    settings: Settings,
-    spark: SparkSession,
-    source: Collection[dict[str, Any]],
-    target: Collection[dict[str, Any]],
-    clock: MonotonicClock,
-    on_written: Written = lambda _users, _calculated_at: None,
-    superseded: Superseded | None = None,
-) -> Recompute:
-    """Make the choice between driver and executors that `settings` describe."""
-    driver = UserRecompute(
-        spark, source, target, clock, settings.analytics_timezone,
-        on_written=on_written, readers=settings.read_parallelism,
-        sources=settings.sources_of_phones, superseded=superseded,
-    )  # fmt: skip
-    executors = ExecutorRecompute(spark, settings, source, target, clock, on_written, superseded)
-    return BySize(driver, executors, executors_from(settings, source))
+@dataclass(frozen=True)
+class BySizeParts:
+    """What the driver and the executors recompute with; `readers` read histories for the driver."""
+
+    plan: TaskPlan
+    readers: int
+    from_users: int
+    spark: SparkSession
+    source: Collection[dict[str, Any]]
+    target: Collection[dict[str, Any]]
+    clock: MonotonicClock
+
+    def build(
+        self,
+        on_written: Written = lambda _users, _calculated_at: None,
+        superseded: Superseded | None = None,
+    ) -> Recompute:
+        """A BySize; `on_written` and `superseded` are those of UserRecompute."""
+        parts = self.spark, self.source, self.target, self.clock
+        driver = UserRecompute(
+            *parts, self.plan.timezone, on_written=on_written, readers=self.readers,
+            sources=self.plan.sources, superseded=superseded,
+        )  # fmt: skip
+        executors = ExecutorRecompute(
+            self.spark, self.plan, self.source, self.target, self.clock, on_written, superseded
+        )
+        return BySize(driver, executors, self.from_users)
 
 
-def executors_from(settings: Settings, source: Collection[dict[str, Any]]) -> int:
-    """Returns the least number of users for the executors; none for the embedded store of the driver."""
-    return sys.maxsize if is_mongomock(source) else settings.executors_from_users
+def executors_from(users: int, source: Collection[dict[str, Any]]) -> int:
+    """`users`; never as many for the embedded store, which exists in the driver alone."""
+    return sys.maxsize if is_mongomock(source) else users
 
 
-def piece_size(settings: Settings, from_users: int, users: int) -> int:
-    """Returns how many of `users` users a full pass recomputes at once: at most those of a page.
+def piece_size(from_users: int, at_most: int, page: int, users: int) -> int:
+    """How many of `users` a full pass recomputes at once.
 
-    `from_users` is the result of `executors_from`.
+    The driver takes at most `at_most`. From `from_users` on the executors take as many as a page of the poll
+    can bring, which is `page`.
     """
     if users < from_users:
-        return min(_DRIVER_PIECE, settings.max_users_per_piece)
-    return max(from_users, settings.max_batch_documents)
+        return min(_DRIVER_PIECE, at_most)
+    return max(from_users, page)

@@ -26,8 +26,9 @@ from analytics.health.schemas import RESULT_SCHEMA
 from analytics.health.superseded import LIMIT, Superseded
 from analytics.health.validation import DayRules
 from contracts import FailedWrite, ServiceError, WriteResult
-from contracts.health import METRICS, PHONE_SOURCES
-from sinks.dead_letters import DeadLetters, Owner
+from contracts.health import METRICS
+from pipelines.health.recompute.task_plan import TaskPlan
+from sinks.dead_letters import DeadLetters
 from sinks.health.mongo_upsert import upsert_newer
 from sinks.health.stored_results import KEY, delete_obsolete, stored_of
 from sinks.mongo_errors import denial, is_transient_mongo
@@ -62,24 +63,17 @@ class TaskError(Exception):
 class Calculation:
     """All that the tasks of one batch need.
 
-    `users` are sorted; partition n has those from n · `size`. Documents of `sources` count; of those dated
-    from `since` on the reader notes which lost their day. `uri` may hold a password: it is kept from every
-    text and never is a setting of Spark's.
+    `users` are sorted; partition n has those from n · `plan.partition_users`. Of the documents dated `since`
+    a moment the reader tells which lost their day.
     """
 
-    uri: str = field(repr=False)
-    timeout_ms: int
+    plan: TaskPlan
     database: str
     source: str
     target: str
-    timezone: str
-    dlq_directory: str
-    dlq_owner: Owner
     batch_id: str
     calculated_at: datetime
     users: Sequence[ObjectId] = field(repr=False)
-    size: int
-    sources: tuple[str, ...] = PHONE_SOURCES
     since: datetime | None = None
 
     @property
@@ -88,8 +82,8 @@ class Calculation:
         return HISTORY_DDL if self.since is None else f"{HISTORY_DDL}, {SUPERSEDED} binary"
 
     def collection(self, name: str) -> Collection[dict[str, Any]]:
-        """Returns the collection `name` by this worker process's own client."""
-        return shared_client(self.uri, self.timeout_ms)[self.database][name]
+        """By this worker process's own client."""
+        return shared_client(self.plan.uri, self.plan.timeout_ms)[self.database][name]
 
 
 def read_partitions(work: Calculation, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -97,13 +91,14 @@ def read_partitions(work: Calculation, batches: Iterator[pa.RecordBatch]) -> Ite
 
     Raises TaskError.
     """
-    rules = DayRules.at(work.calculated_at, work.timezone, work.sources)
+    rules = DayRules.at(work.calculated_at, work.plan.timezone, work.plan.sources)
     # All partitions together have room for as many as the driver.
     limit = max(1, LIMIT * _USERS_PER_READ // max(len(work.users), _USERS_PER_READ))
+    size = work.plan.partition_users
     for batch in batches:
         for number in batch.column("id").to_pylist():
-            end = min((number + 1) * work.size, len(work.users))
-            for start in range(number * work.size, end, _USERS_PER_READ):
+            end = min((number + 1) * size, len(work.users))
+            for start in range(number * size, end, _USERS_PER_READ):
                 users = work.users[start : min(start + _USERS_PER_READ, end)]
                 lost = Superseded(work.since, limit)
                 with _as_task_errors():
@@ -159,7 +154,7 @@ class _PartitionWriter:
         beyond = done.failed[room:]
         self._stored += len(beyond)
         if beyond:
-            letters = DeadLetters(work.dlq_directory, owner=work.dlq_owner)
+            letters = DeadLetters(work.plan.dlq_directory, owner=work.plan.dlq_owner)
             letters.store(beyond, work.batch_id, self._clock.now())
         self._total += WriteResult(done.inserted, done.updated, done.skipped, failed=done.failed[:room])
 

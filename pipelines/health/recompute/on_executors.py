@@ -37,8 +37,7 @@ from pipelines.health.recompute.executor_tasks import (
     write_partition,
 )
 from pipelines.health.recompute.on_driver import Recomputed, Step, Written
-from pipelines.health.stores import owner
-from settings import Settings
+from pipelines.health.recompute.task_plan import TaskPlan
 from sinks.health.stored_results import delete_obsolete
 from sources.mongo_client import MonotonicClock
 
@@ -53,7 +52,7 @@ class ExecutorRecompute:
     def __init__(
         self,
         spark: SparkSession,
-        settings: Settings,
+        plan: TaskPlan,
         source: Collection[dict[str, Any]],
         target: Collection[dict[str, Any]],
         clock: MonotonicClock,
@@ -66,7 +65,7 @@ class ExecutorRecompute:
         """
         self._superseded = superseded or Superseded()
         self._spark = spark
-        self._settings = settings
+        self._plan = plan
         self._source = source
         self._target = target
         self._clock = clock
@@ -75,8 +74,7 @@ class ExecutorRecompute:
 
     def rules(self, now: datetime) -> DayRules:
         """The calendar by which documents are judged at `now`."""
-        settings = self._settings
-        return DayRules.at(now, settings.analytics_timezone, settings.sources_of_phones)
+        return DayRules.at(now, self._plan.timezone, self._plan.sources)
 
     def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
         """Read, compute and write `users`; call `step` with the name of each step that is done.
@@ -88,7 +86,7 @@ class ExecutorRecompute:
             self._code_sent = True
         work = self._calculation(sorted(users), batch_id)
         started = time.monotonic()
-        partitions = -(-len(work.users) // work.size)
+        partitions = -(-len(work.users) // work.plan.partition_users)
         logger.info(f"🛰️ {len(users)} users on the executors, in {partitions} partitions", batch=batch_id)
         numbers = self._spark.range(0, partitions, 1, partitions)
         read = partial(read_partitions, work)
@@ -121,23 +119,15 @@ class ExecutorRecompute:
         return int(found.rows) if found else 0
 
     def _calculation(self, users: Sequence[ObjectId], batch_id: str) -> Calculation:
-        settings = self._settings
         return Calculation(
-            uri=settings.mongo_uri.get_secret_value(),
-            timeout_ms=round(settings.mongo_timeout_seconds * 1000),
+            plan=self._plan,
             database=self._source.database.name,
             source=self._source.name,
             target=self._target.name,
-            timezone=settings.analytics_timezone,
-            # An executor works in a folder of its own, which Spark removes.
-            dlq_directory=str(settings.dlq_directory.resolve()),
-            dlq_owner=owner(settings),
             batch_id=batch_id,
             # Before the read: a change made afterwards is polled later and must win.
             calculated_at=self._clock.next(),
             users=users,
-            size=settings.executor_partition_users,
-            sources=settings.sources_of_phones,
             since=self._superseded.since,
         )
 
@@ -156,7 +146,7 @@ class ExecutorRecompute:
             if row.stored:
                 logger.error(
                     f"{row.stored} more documents of a partition were refused; its executor has stored them "
-                    f"in its DLQ_DIRECTORY ({work.dlq_directory})"
+                    f"in its DLQ_DIRECTORY ({work.plan.dlq_directory})"
                 )
         # A user without any usable document has no row either, and no result of theirs may be left.
         without = [user for number, user in enumerate(work.users) if number not in served]

@@ -10,11 +10,11 @@ import mongomock
 import pytest
 import structlog
 from bson import ObjectId
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from monitoring.metrics import Metrics
 from pipelines.health.backend import Backend
-from settings import load
 from tests.support.fake_backend import TOKEN, FakeBackend
 from tests.support.waiting import wait_for
 from tests.unit.test_backend_events import THEN
@@ -29,10 +29,7 @@ class Bench:
         self.server = FakeBackend()
         self.metrics = Metrics(folder)
         self.analytics: Any = mongomock.MongoClient(tz_aware=True)["x"]["analytics"]
-        settings = load(
-            env_file=None, backend_api_url=self.server.address, service_token=token, events_per_second=1000
-        )
-        self.backend = Backend(settings, self.analytics, self.metrics)
+        self.backend = Backend(self.server.address, SecretStr(token), 1000.0, self.analytics, self.metrics)
 
     def write(self, connections: int = 0) -> None:
         """Store and publish one user, who has so many pages open."""

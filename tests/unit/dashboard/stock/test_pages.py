@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from accounting.books import Books
 from accounting.database import BooksDatabase
-from accounting.desk import Desk, open_desk
+from accounting.desk import Desk
 from accounting.entries import read_client, read_product
 from accounting.outbox import WAITING, Outbox
 from accounting.password import Door
@@ -202,7 +202,7 @@ def test_hostile_names_are_shown_and_do_nothing() -> None:
 
 def test_the_accountants_page_is_off_without_a_password() -> None:
     """It says how to switch it on; no file is made."""
-    page = show(accountant.render, AccountantData(open_desk(load(env_file=None, accountant_password=""))))
+    page = show(accountant.render, _accountant(load(env_file=None, accountant_password="")))
     assert "ACCOUNTANT_PASSWORD" in page.info[0].value
     assert len(page.text_input) == 0
 
