@@ -14,7 +14,7 @@ import requests
 from tests.acceptance.job import Job, wait_for
 from tests.support.fake_backend import TOKEN, FakeBackend
 from tests.support.toxiproxy import free_port
-from tests.unit.test_metrics import samples
+from tests.unit.monitoring.test_metrics import samples
 
 
 class Run:

@@ -19,7 +19,7 @@ from contracts.ecommerce import EVENT_COLUMNS
 from simulation.ecommerce.events import EventGenerator, event_id, generate, write_file
 
 NOW = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
