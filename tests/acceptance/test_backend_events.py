@@ -15,7 +15,7 @@ from tests.support.fake_backend import TOKEN, FakeBackend
 from tests.support.job import HealthJob
 from tests.support.toxiproxy import free_port
 from tests.support.waiting import wait_for
-from tests.unit.test_metrics import samples
+from tests.unit.monitoring.test_metrics import samples
 
 
 class Run:

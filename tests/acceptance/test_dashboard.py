@@ -28,6 +28,7 @@ from simulation.health.population import PATTERN_USER_ID
 from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import connect
 from tests.support.analytics_documents import analytics_documents
+from tests.support.batches import report
 from tests.support.canaries import canary, leaks, process_list, traces
 from tests.support.class_archive import java_environment
 from tests.support.esports_dataset import Writer
@@ -39,7 +40,6 @@ from tests.support.stock_database import shop_events, write_events
 from tests.support.stock_shop import StockTopics
 from tests.support.toxiproxy import free_port
 from tests.support.waiting import wait_for
-from tests.unit.dashboard.batches import report
 
 pytestmark = pytest.mark.xdist_group("dashboard in a browser")
 

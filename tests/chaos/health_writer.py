@@ -20,7 +20,7 @@ from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
 from tests.chaos.journal import Committed, Journal
-from tests.unit.strategies import new_id, random_documents
+from tests.support.strategies import new_id, random_documents
 
 Document = dict[str, Any]
 

@@ -24,7 +24,7 @@ from sources.mongo_client import MonotonicClock, ServerClock
 from tests.support.compare import assert_same_analytics
 from tests.support.compiled import assert_later_batches_need_no_code
 from tests.support.reference import reference_analytics
-from tests.unit.strategies import new_id, random_documents
+from tests.support.strategies import new_id, random_documents
 
 METRICS_FILE = "spark_analytics_metrics.prom"
 

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline
 from tests.integration.test_any_cutting import METRICS_FILE, pipeline
-from tests.unit.test_metrics import samples
+from tests.unit.monitoring.test_metrics import samples
 
 USERS = [ObjectId(bytes([0, number]) * 6) for number in range(1, 9)]
 DAYS = 5

@@ -16,7 +16,7 @@ from pipelines.health.upkeep.sweep import Sweep
 from tests.integration.test_any_cutting import pipeline
 from tests.support.compare import assert_same_analytics
 from tests.support.reference import reference_analytics
-from tests.unit.strategies import new_id
+from tests.support.strategies import new_id
 
 _MEGABYTE = 1_000_000
 

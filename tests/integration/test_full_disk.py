@@ -21,7 +21,7 @@ from tests.support.compare import assert_same_analytics
 from tests.support.missing import missing
 from tests.support.reference import reference_analytics
 from tests.support.small_disk import SmallDisk, mounted
-from tests.unit.strategies import new_id, random_documents
+from tests.support.strategies import new_id, random_documents
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from sinks.health.indexes import ensure_indexes, missing_indexes, remove_duplica
 from sources.health.poll import MongoPoll
 from sources.mongo_client import for_reading
 from tests.integration.test_any_cutting import pipeline
-from tests.unit.test_metrics import samples
+from tests.unit.monitoring.test_metrics import samples
 
 T = datetime(2026, 1, 1, tzinfo=timezone.utc)
 USERS = sorted(ObjectId() for _ in range(3))

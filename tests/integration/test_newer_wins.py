@@ -24,9 +24,11 @@ import pipelines.health.recompute.executor_tasks
 import pipelines.health.recompute.on_driver
 from analytics.health.schemas import RESULT_SCHEMA
 from checkpoint.cursor import FileCursor
+from contracts.health import PHONE_SOURCES
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.recompute.executor_tasks import Calculation, write_partition
 from pipelines.health.recompute.on_driver import UserRecompute
+from pipelines.health.recompute.task_plan import TaskPlan
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.pass_progress import PassProgress
 from sinks.dead_letters import DeadLetters, Owner
@@ -163,20 +165,9 @@ class Race:
     def _executors(self, metrics: tuple[str, ...], turns: Turns) -> None:
         at = turns.call(self._clock.now)
         results = _results(metrics, self._noted(at))
-        work = _Work(
-            "",
-            1,
-            self._database.name,
-            "healthmetrics",
-            "analytics",
-            "UTC",
-            str(self._folder),
-            Owner.of("health.analytics", ["a"]),
-            "batch",
-            at,
-            USERS,
-            9,
-        )
+        owner = Owner.of("health.analytics", ["a"])
+        plan = TaskPlan("", 1, "UTC", PHONE_SOURCES, str(self._folder), owner, partition_users=9)
+        work = _Work(plan, self._database.name, "healthmetrics", "analytics", "batch", at, USERS)
         object.__setattr__(work, "door", turns.collection(self._target))
         list(write_partition(work, {}, iter(results.to_batches(max_chunksize=4))))
 

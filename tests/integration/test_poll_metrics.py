@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from pipelines.engine.stop_flag import StopFlag
 from tests.integration.test_any_cutting import METRICS_FILE, pipeline
-from tests.unit.test_metrics import samples
+from tests.unit.monitoring.test_metrics import samples
 
 USER = ObjectId("65a000000000000000000001")
 

@@ -23,11 +23,11 @@ from tests.integration.test_any_cutting import pipeline
 from tests.support.compare import assert_same_analytics
 from tests.support.mongo_answers import Answers, answering
 from tests.support.reference import reference_analytics
+from tests.support.strategies import new_id, random_documents
 from tests.support.toxiproxy import host_of
-from tests.unit.strategies import new_id, random_documents
 
 NOT_PRIMARY = (10107, "not primary")
-# The other codes that pass by themselves are in tests/unit/test_mongo_errors.py.
+# The other codes that pass by themselves are in tests/unit/sinks/test_mongo_errors.py.
 TRANSIENT = [
     NOT_PRIMARY,
     (91, "the server is shutting down"),

@@ -17,9 +17,9 @@ from dashboard.ecommerce import shop
 from sinks.ecommerce.schema import ensure_tables
 from tests.support.postgres_servers import fresh_role
 from tests.support.shop_rows import insert_batch, insert_event
+from tests.support.shown import charts, show, texts
 from tests.support.toxiproxy import Toxiproxy, free_port
 from tests.unit.dashboard.conftest import keep_main_module  # noqa: F401 - a fixture
-from tests.unit.dashboard.shown import charts, show, texts
 
 HOUR = timedelta(hours=1)
 _READ = "SELECT ON user_events, user_event_batches"

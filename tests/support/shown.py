@@ -22,7 +22,7 @@ def draw() -> None:
 def show(render: Callable[[PageData], None], data: PageData, **query: str) -> AppTest:
     """The page at an address with `query`, after its first run; interact with it and `run()` it again."""
     _current[:] = [lambda: render(data)]
-    page = AppTest.from_string("from tests.unit.dashboard import shown\nshown.draw()", default_timeout=300)
+    page = AppTest.from_string("from tests.support import shown\nshown.draw()", default_timeout=300)
     page.query_params.update(query)
     return page.run()
 

@@ -117,7 +117,7 @@ def test_a_process_that_dies_leaves_an_invoice_with_its_event_or_neither(file: B
         from pathlib import Path
         from accounting.books import Books
         from accounting.database import BooksDatabase
-        from tests.unit.test_accounting_books import sale
+        from tests.unit.accounting.test_books import sale
         books = Books(BooksDatabase(Path({str(file.path)!r})))
         for number in range(100_000):
             books.save([sale(f"I{{number}}")])
@@ -125,7 +125,7 @@ def test_a_process_that_dies_leaves_an_invoice_with_its_event_or_neither(file: B
                 print("going", flush=True)
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.kill()

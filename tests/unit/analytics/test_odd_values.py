@@ -28,7 +28,7 @@ from contracts.stock import Client, Product, Sale
 from contracts.texts import BLANKS
 from sources.ecommerce.csv_reader import SCHEMA
 from tests.support.stock_events import TOPICS, client, product, sale
-from tests.unit.test_ecommerce_rules import EVENT
+from tests.unit.analytics.ecommerce.test_rules import EVENT
 
 _NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 _DAY = datetime(2026, 1, 31, tzinfo=timezone.utc)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.esports_dataset import Writer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def _run(output: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -24,7 +24,7 @@ from monitoring import logs
 from monitoring.console import one_line, printable
 from monitoring.redaction import Redactor
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECRET = "hunter2"  # noqa: S105 - not a real one
 
 

@@ -13,7 +13,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.metrics import Metrics
 from monitoring.query_metrics import measured_queries
-from tests.unit.test_metrics import samples
+from tests.unit.monitoring.test_metrics import samples
 
 FILE = "x_metrics.prom"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitoring.run_state import STALL_SECONDS, RunState
-from tests.unit.test_circuit_breaker import Time
+from tests.unit.sinks.health.test_circuit_breaker import Time
 
 
 def state_at(now: Time) -> RunState:

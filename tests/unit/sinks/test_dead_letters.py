@@ -332,7 +332,7 @@ def test_a_letter_is_synced_renamed_and_its_folder_synced(
 
 def test_every_queue_of_the_product_has_an_owner() -> None:
     """One without would store letters that nobody can be sure of, and take others' for its own."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     folders = ("pipelines", "commands", "sinks", "dashboard")
     files = [file for folder in folders for file in (root / folder).rglob("*.py")]
     calls = [

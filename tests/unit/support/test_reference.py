@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from tests.support import worked_example as example
 from tests.support.compare import assert_same_analytics
 from tests.support.reference import Expected, reference_analytics
 from tests.support.reference_input import calendar_day
-from tests.unit import worked_example as example
-from tests.unit.strategies import new_id, random_documents
+from tests.support.strategies import new_id, random_documents
 
 
 def _steps(values: dict[int, Any]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from analytics.health.anomaly import anomaly, anomaly_columns, baseline_columns, has_baseline
-from tests.unit.sql_rows import SERIES, select, series
-from tests.unit.worked_example import STEPS
+from tests.support.sql_rows import SERIES, select, series
+from tests.support.worked_example import STEPS
 
 
 def _by_day(spark: SparkSession, values: Mapping[int, float]) -> dict[int, Any]:

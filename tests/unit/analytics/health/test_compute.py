@@ -15,10 +15,10 @@ from analytics.health.compute import compute
 from analytics.health.documents import build_documents
 from analytics.health.history_table import history_table
 from analytics.health.validation import DayRules
+from tests.support import worked_example as example
 from tests.support.compare import assert_same_analytics
 from tests.support.reference import reference_analytics
-from tests.unit import worked_example as example
-from tests.unit.strategies import histories, new_id, random_documents
+from tests.support.strategies import histories, new_id, random_documents
 
 TODAY = date(2025, 6, 30)
 CALCULATED_AT = datetime(2025, 7, 2, 3, 4, 5, 678_000, tzinfo=timezone.utc)

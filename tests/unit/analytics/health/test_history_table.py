@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from analytics.health.history_table import HISTORY_SCHEMA, history_table
 from analytics.health.validation import REASONS, DayRules, check_document
 from contracts.health import METRICS
+from tests.support import worked_example as example
 from tests.support.reference_input import LIMITS, accepted_days, usable_value
-from tests.unit import worked_example as example
-from tests.unit.strategies import histories, new_id, random_documents
+from tests.support.strategies import histories, new_id, random_documents
 
 RULES = DayRules(today=date(2025, 1, 15))
 _EPOCH = date(1970, 1, 1)

@@ -6,8 +6,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from analytics.health.percentile import percentile
-from tests.unit.sql_rows import select
-from tests.unit.worked_example import STEPS
+from tests.support.sql_rows import select
+from tests.support.worked_example import STEPS
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from analytics.health.rolling import in_range, range_aggregates, statistics_columns
-from tests.unit.sql_rows import select
+from tests.support.sql_rows import select
 
 
 def test_the_range_is_calendar_days_before_the_last(spark: SparkSession) -> None:

@@ -9,8 +9,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from analytics.health.streak import previous_day, run_aggregates, run_start, streak_columns
-from tests.unit.sql_rows import SERIES, select, series
-from tests.unit.worked_example import STEPS
+from tests.support.sql_rows import SERIES, select, series
+from tests.support.worked_example import STEPS
 
 QUALIFIES = "(metric = 0 AND value > 1000)"
 

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from analytics.health.trend import change_columns, direction_columns, previous_mean
-from tests.unit.sql_rows import SERIES, select, series
+from tests.support.sql_rows import SERIES, select, series
 
 
 def _judged(spark: SparkSession, mean: float, previous: float | None, metric: str = "steps") -> Any:

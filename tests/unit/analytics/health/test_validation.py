@@ -15,9 +15,9 @@ from analytics.health.history_table import history_table
 from analytics.health.validation import REASONS, DayRules, check_document
 from contracts import ConfigurationError
 from contracts.health import METRICS
+from tests.support import worked_example as example
 from tests.support.reference_input import LIMITS
-from tests.unit import worked_example as example
-from tests.unit.strategies import new_id, random_documents
+from tests.support.strategies import new_id, random_documents
 
 RULES = DayRules(today=date(2025, 1, 15))
 _EPOCH = date(1970, 1, 1)

@@ -15,7 +15,7 @@ from dashboard.data.metrics_file import read_metrics
 from monitoring.batch_history import BatchHistory, log_entry
 from monitoring.metrics import Metrics
 from sources.mongo_client import connect
-from tests.unit.dashboard.batches import START, report
+from tests.support.batches import START, report
 
 
 def test_batches_are_read_as_they_were_written(tmp_path: Path) -> None:

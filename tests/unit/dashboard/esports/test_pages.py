@@ -24,7 +24,7 @@ from dashboard.esports import matches, players
 from dashboard.esports.matches import win_rates
 from sinks.parquet.compaction import compact
 from tests.support.esports_dataset import Writer, match
-from tests.unit.dashboard.shown import charts, show, texts
+from tests.support.shown import charts, show, texts
 
 _HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/p.png) [x](javascript:y) =1+1 :red[z]"
 _NOW = datetime.now(timezone.utc).replace(microsecond=0)

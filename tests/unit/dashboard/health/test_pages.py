@@ -21,8 +21,8 @@ from monitoring.metrics import Metrics
 from simulation.health.population import PATTERN_USER_ID
 from sources.mongo_client import connect
 from tests.support.analytics_documents import analytics_documents
-from tests.unit.dashboard.batches import report
-from tests.unit.dashboard.shown import Switch, charts, show, texts
+from tests.support.batches import report
+from tests.support.shown import Switch, charts, show, texts
 
 _USERS = 3
 _HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/p.png) [x](javascript:y) =1+1 :red[z]"
@@ -230,7 +230,7 @@ def test_a_wrong_address_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_pa
     """The whole app, with a setting that cannot be used: no traceback, the setting named."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MONGO_URI", "http://someone:hunter2@db")
-    app = Path(__file__).parents[3] / "dashboard" / "app.py"
+    app = Path(__file__).parents[4] / "dashboard" / "app.py"
     page = AppTest.from_file(str(app), default_timeout=300).run()
     assert not page.exception
     assert "MONGO_URI" in page.error[0].value.replace("\\", "")

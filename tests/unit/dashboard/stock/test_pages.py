@@ -25,9 +25,9 @@ from dashboard.stock import accountant, administrator, user
 from dashboard.stock.accountant import AccountantData
 from settings import load
 from sources.mongo_client import connect
+from tests.support.shown import Switch, charts, show, texts
 from tests.support.stock_database import shop_events, write_events
 from tests.support.stock_events import client, product, sale
-from tests.unit.dashboard.shown import Switch, charts, show, texts
 
 _PASSWORD = "correct horse"  # noqa: S105
 _HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/p.png) [x](javascript:y) =1+1 :red[z]"

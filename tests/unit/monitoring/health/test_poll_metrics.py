@@ -16,7 +16,7 @@ from monitoring.health.poll_metrics import PollMetrics
 from monitoring.metrics import Metrics
 from pipelines.health.upkeep import writers_clocks
 from sources.health.census import Ahead
-from tests.unit.test_metrics import FILE, START, report, samples
+from tests.unit.monitoring.test_metrics import FILE, START, report, samples
 
 
 class Bench:

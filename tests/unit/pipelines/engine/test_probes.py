@@ -20,7 +20,7 @@ from monitoring.run_state import STALL_SECONDS, RunState
 from pipelines.engine.probes import EXAMINED_LETTERS, Cached, HealthEndpoints, serving
 from settings import load
 from sinks.dead_letters import DeadLetters
-from tests.unit.test_circuit_breaker import Time
+from tests.unit.sinks.health.test_circuit_breaker import Time
 
 NOW = datetime(2025, 7, 1, 12, tzinfo=timezone.utc)
 

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.engine.stop_flag import StopFlag
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

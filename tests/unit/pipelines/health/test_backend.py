@@ -17,9 +17,9 @@ from monitoring.metrics import Metrics
 from pipelines.health.backend import Backend
 from tests.support.fake_backend import TOKEN, FakeBackend
 from tests.support.waiting import wait_for
-from tests.unit.test_backend_events import THEN
-from tests.unit.test_event_payloads import document
-from tests.unit.test_metrics import samples
+from tests.unit.monitoring.test_metrics import samples
+from tests.unit.sinks.health.test_backend_events import THEN
+from tests.unit.sinks.health.test_backend_payloads import document
 
 
 class Bench:

@@ -19,7 +19,7 @@ from simulation.ecommerce.events import EventGenerator, event_id, generate, writ
 from tests.support.waiting import wait_for
 
 NOW = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

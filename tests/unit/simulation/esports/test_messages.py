@@ -20,7 +20,7 @@ from simulation.esports.season import Message, Season
 from sources.esports.json_files import next_offset
 from tests.support.waiting import wait_for
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 START = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)
 _GROWING = ("match_duration", "kills", "gold", "towers")
 

@@ -12,7 +12,7 @@ import pytest
 from pymongo.collection import Collection
 
 from simulation.health.population import PATTERN_USER_ID, Population, worked_example
-from tests.unit.worked_example import STEPS
+from tests.support.worked_example import STEPS
 
 TODAY = date(2025, 7, 1)
 NOW = datetime(2025, 7, 1, 12, tzinfo=timezone.utc)

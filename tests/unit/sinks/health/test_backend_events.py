@@ -20,7 +20,7 @@ from sinks.health.backend_events import BackendEvents
 from sinks.health.circuit_breaker import CircuitBreaker
 from tests.support.fake_backend import TOKEN, FakeBackend
 from tests.support.waiting import wait_for
-from tests.unit.test_event_payloads import document
+from tests.unit.sinks.health.test_backend_payloads import document
 
 THEN = datetime(2025, 7, 1, 12, tzinfo=timezone.utc)
 WAIT_SECONDS = 120.0

@@ -17,7 +17,7 @@ from sinks.health.backend_payloads import MAX_BYTES, MAX_ITEMS, PayloadError, ba
 from tests.support.client_page import ClientPage
 from tests.support.fake_backend import METRICS, PERIODS, FakeBackend, violations
 from tests.support.reference import reference_analytics
-from tests.unit.strategies import histories
+from tests.support.strategies import histories
 
 USER = ObjectId("507f1f77bcf86cd799439011")
 CALCULATED = datetime(2025, 7, 1, 12, 0, 0, 250_000, tzinfo=timezone.utc)
