@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 
 from contracts import BatchReport, Rejected, ServiceError
+from monitoring.batch_history import BatchHistory
+from monitoring.batch_words import stream_line
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from monitoring.run_state import RunState
-from monitoring.stream_history import StreamHistory, stream_line
 from pipelines.engine.letters_again import told_others
 from pipelines.engine.owners import owner_of
 from pipelines.engine.probes import HealthEndpoints, serving
@@ -44,7 +45,7 @@ class StreamReporting:
     def __init__(self, pipeline: str, settings: Settings, interval_seconds: float) -> None:
         self.pipeline = pipeline
         self.letters = open_stream_letters(pipeline, settings)
-        self.history = StreamHistory(settings.log_directory, pipeline)
+        self.history = BatchHistory(settings.log_directory, pipeline)
         owner = str(owner_of(pipeline, settings))
         self.metrics = Metrics(settings.metrics_directory, pipeline, owner=owner)
         self.state = RunState(interval_seconds)

@@ -17,7 +17,8 @@ from analytics.health.superseded import Superseded
 from checkpoint.store import CheckpointStore
 from contracts import BatchReport
 from contracts.health import SOURCE_COLLECTION
-from monitoring.batch_history import BatchHistory, batch_line
+from monitoring.batch_history import BatchHistory
+from monitoring.batch_words import batch_line
 from monitoring.health.audit_metrics import AuditMetrics
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.health.poll_metrics import PollMetrics
