@@ -157,9 +157,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
         logger.info(f"📡 Connecting to MongoDB Database: {settings.mongo_db_name}")
         database, clock = open_database(settings)
         source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
-        poll = MongoPoll(
-            source, settings.poll_overlap_seconds, settings.max_batch_documents, settings.read_parallelism
-        )
+        poll = MongoPoll(source, settings.poll_overlap_seconds, settings.max_batch_documents)
         if settings.manage_source_index:
             poll.ensure_index()
         mended = ensure_indexes(target)

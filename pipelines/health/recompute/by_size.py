@@ -53,8 +53,7 @@ def users_recompute(
     """By size as the settings say."""
     driver = UserRecompute(
         spark, source, target, clock, settings.analytics_timezone,
-        on_written=on_written, readers=settings.read_parallelism,
-        sources=settings.sources_of_phones, superseded=superseded,
+        on_written=on_written, sources=settings.sources_of_phones, superseded=superseded,
     )  # fmt: skip
     executors = ExecutorRecompute(spark, settings, source, target, clock, on_written, superseded)
     return BySize(driver, executors, executors_from(settings, source))
