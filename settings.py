@@ -124,7 +124,6 @@ class Settings(BaseSettings):
     poll_overlap_seconds: Annotated[int, Field(ge=0)] = 60
     max_batch_documents: Positive = 10_000
     max_users_per_piece: Positive = 1_000
-    read_parallelism: Positive = 1
     executors_from_users: Positive = 2_000
     executor_partition_users: Positive = 200
     executors_wait_seconds: PositiveSeconds = 600.0

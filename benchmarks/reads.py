@@ -1,4 +1,4 @@
-"""Measures how fast changes and histories are read from a real server, by one query and by several."""
+"""How fast changes and histories are read from a real server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from sources.health.history import read_history
 from sources.health.poll import MongoPoll
 from sources.mongo_client import PROJECTION
 
-READERS = (1, 2, 4)
 _PAGE = 10_000
 _USERS_AT_ONCE = 1_000
 _ROUNDS = 3
@@ -31,32 +30,21 @@ def read_table(source: Collection[dict[str, Any]], users: list[ObjectId], since:
     """Polls all of `source` as a backlog, then reads all histories; the best of three rounds each.
 
     Every document is decoded to Python's dicts, but for the last row, which shows what the server can give.
-    Rounds alternate between the numbers of readers.
     """
     documents = source.count_documents({})
     size, seconds_undecoded = min((undecoded(source) for _ in range(_ROUNDS)), key=lambda done: done[1])
-    best: dict[tuple[str, int], float] = {}
-    for _ in range(_ROUNDS):
-        for readers in READERS:
-            for what, seconds in (("poll", _poll(source, since, documents, readers)),
-                                  ("history", _history(source, users, documents, readers))):  # fmt: skip
-                best[what, readers] = min(seconds, best.get((what, readers), seconds))
-    table = Table("READ_PARALLELISM", "poll docs/s", "MB/s", "history docs/s", "MB/s", "both docs/s", "MB/s")
-    for readers in READERS:
-        poll, history = best["poll", readers], best["history", readers]
-        cells = [(1, poll), (1, history), (2, poll + history)]
-        rates = [
-            (f"{times * documents / seconds:,.0f}", f"{times * size / seconds / 1e6:.1f}")
-            for times, seconds in cells
-        ]
-        table.add_row(str(readers), *(cell for rate in rates for cell in rate))
-    given = [f"{documents / seconds_undecoded:,.0f}", f"{size / seconds_undecoded / 1e6:.1f}"]
-    table.add_row("1, not decoded", "", "", *given)
+    table = Table("what", "docs/s", "MB/s")
+    for name, seconds in (
+        ("poll", min(_poll(source, since, documents) for _ in range(_ROUNDS))),
+        ("history", min(_history(source, users, documents) for _ in range(_ROUNDS))),
+        ("one query, not decoded", seconds_undecoded),
+    ):
+        table.add_row(name, f"{documents / seconds:,.0f}", f"{size / seconds / 1e6:.1f}")
     return table
 
 
-def _poll(source: Collection[dict[str, Any]], since: datetime, documents: int, readers: int) -> float:
-    poll = MongoPoll(source, 60, _PAGE, readers)
+def _poll(source: Collection[dict[str, Any]], since: datetime, documents: int) -> float:
+    poll = MongoPoll(source, 60, _PAGE)
     began, found = time.perf_counter(), 0
     for page in poll.begin(since, datetime.now(since.tzinfo)):
         found += len(page.keys)
@@ -65,13 +53,11 @@ def _poll(source: Collection[dict[str, Any]], since: datetime, documents: int, r
     return time.perf_counter() - began
 
 
-def _history(
-    source: Collection[dict[str, Any]], users: list[ObjectId], documents: int, readers: int
-) -> float:
+def _history(source: Collection[dict[str, Any]], users: list[ObjectId], documents: int) -> float:
     began, found = time.perf_counter(), 0
     for start in range(0, len(users), _USERS_AT_ONCE):
         chunk = users[start : start + _USERS_AT_ONCE]
-        found += sum(1 for _ in read_history(source, chunk, readers=readers))
+        found += sum(1 for _ in read_history(source, chunk))
     _check(found, documents)
     return time.perf_counter() - began
 

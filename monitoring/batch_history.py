@@ -1,125 +1,32 @@
-"""Tells each batch: console lines, one JSON line a batch, the session summary and its export."""
+"""What each batch did: one JSON line a batch, the session summary and its export."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from contracts import BatchReport
-from monitoring.console import one_line
-from monitoring.logs import redact, warn_stderr
-from monitoring.session_summary import SessionTotals, render_summary, session_metrics
+from monitoring.batch_words import iso, log_entry, render_summary, session_metrics
+from monitoring.logs import warn_stderr
+from monitoring.session_summary import SessionTotals
 
 # A stream runs for months: only the newest batches stay in memory, the totals cover all of them.
 KEPT_BATCHES = 10_000
-# A batch may have as many errors as documents; `errors_count` tells their number, these are the examples.
-LOGGED_ERRORS = 100
 KEPT_ERRORS = 10
-ERROR_LENGTH = 2_000
-
-
-def batch_line(report: BatchReport) -> str:
-    """The seed's console lines for one batch, without a final line end."""
-    # Masked before it is cut: half a password would not be known again.
-    name, writes = f"Batch {report.batch_id}", report.writes
-    if not report.success:
-        cause = one_line(redact(report.errors[0])) if report.errors else ""
-        return "\n".join(
-            [
-                f"❌ {name} failed: {cause or 'unknown error'}",
-                f"   Records Processed: {report.records_processed}",
-                f"   Analytics Computed: {report.analytics_computed}",
-                f"   Errors: {len(report.errors)}",
-                f"   Processing Time: {report.processing_time_ms}ms",
-            ]
-        )
-    mark, outcome = ("⚠️ ", "completed with errors") if report.errors else ("✅", "completed")
-    volume = f"{report.records_processed} records → {writes.written} analytics"
-    lines = [
-        f"{mark} {name} {outcome}: {volume} ({report.processing_time_ms}ms)",
-        f"   📥 Inserts: {writes.inserted} | 🔄 Updates: {writes.updated} | ⏭️  Skipped: {writes.skipped}",
-    ]
-    if report.records_by_outcome["superseded"]:
-        lines.append(
-            f"   🕰️  Superseded: {report.records_by_outcome['superseded']} (a later one of their day)"
-        )
-    if report.left_out_by_reason:
-        lines.append(f"   Left out: {shown_reasons(report.left_out_by_reason)}")
-    if report.errors:
-        lines.append(f"   Errors: {len(report.errors)} (first: {one_line(redact(report.errors[0]), 200)})")
-    return "\n".join(lines)
-
-
-def log_entry(report: BatchReport) -> dict[str, Any]:
-    """One line of the batch log: the seed's 14 keys in their order, then this service's own.
-
-    Times are ISO 8601 in UTC, durations milliseconds; `errors` is null when there are none.
-    """
-    writes = report.writes
-    return {
-        **shown_volume(report),
-        "analytics_computed": report.analytics_computed,
-        "analytics_written": writes.written,
-        "analytics_inserted": writes.inserted,
-        "analytics_updated": writes.updated,
-        "analytics_skipped": writes.skipped,
-        **shown_outcome(report),
-        "users": report.users,
-        "analytics_deleted": writes.deleted,
-        **shown_details(report),
-    }
-
-
-def shown_volume(report: BatchReport) -> dict[str, Any]:
-    """Returns the first fields of a line of the batch log: which batch, when, how long, how much."""
-    return {
-        "batch_id": report.batch_id,
-        "start_time": iso(report.start_time),
-        "end_time": iso(report.end_time),
-        "processing_time_ms": report.processing_time_ms,
-        "records_processed": report.records_processed,
-    }
-
-
-def shown_outcome(report: BatchReport) -> dict[str, Any]:
-    """Returns how the batch ended, with its first errors, masked and cut; null when there are none."""
-    errors = [redact(error)[:ERROR_LENGTH] for error in report.errors[:LOGGED_ERRORS]]
-    return {
-        "errors_count": len(report.errors),
-        "errors": errors or None,
-        "success": report.success,
-        "status": report.status,
-    }
-
-
-def shown_details(report: BatchReport) -> dict[str, Any]:
-    """The five ends of records, the reasons of two of them, and milliseconds by step."""
-    return {
-        "records_by_outcome": dict(report.records_by_outcome),
-        "rejected_by_reason": {redact(reason): count for reason, count in report.rejected_by_reason.items()},
-        "left_out_by_reason": {redact(reason): count for reason, count in report.left_out_by_reason.items()},
-        "steps_ms": {step: _finite(duration) for step, duration in report.steps_ms.items()},
-    }
-
-
-def shown_reasons(counts: Mapping[str, int]) -> str:
-    """Counts by reason for people, on one line."""
-    return one_line(", ".join(f"{count} × {redact(reason)}" for reason, count in sorted(counts.items())))
 
 
 class BatchHistory:
     """Appends every batch to `LOG_DIRECTORY` and keeps what the end of the session needs.
 
-    `prefix` is the pipeline's name for all but the health pipeline, whose file names have none. A folder that
+    `prefix` is the name of a stream pipeline; the health pipeline's file names have none. A folder that
     cannot be written costs one warning on standard error; the session goes on in memory.
     """
 
@@ -131,6 +38,7 @@ class BatchHistory:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = Path(log_directory)
+        self._of_stream = bool(prefix)
         self._prefix = f"{prefix.rstrip('_')}_" if prefix else ""
         self._now = now
         self._monotonic = monotonic
@@ -140,17 +48,12 @@ class BatchHistory:
         self._warned = False
         self._lock = threading.Lock()
 
-    # The words for a batch and a session; monitoring/stream_history.py has others for other pipelines.
-    entry = staticmethod(log_entry)
-    render = staticmethod(render_summary)
-    session = staticmethod(session_metrics)
-
     def record(self, report: BatchReport) -> dict[str, Any]:
         """Append the batch to the log of the UTC day on which it ended, and to the session.
 
         Returns the entry as the session keeps it, with the first few errors, shortened.
         """
-        entry = self.entry(report)
+        entry = log_entry(report, self._of_stream)
         name = f"{self._prefix}batch_logs_{report.end_time.astimezone(timezone.utc):%Y%m%d}.jsonl"
         with self._lock:
             self._totals.add(report)
@@ -173,7 +76,7 @@ class BatchHistory:
     def summary(self) -> str:
         """The seed's session summary over every batch since this object was made."""
         with self._lock:
-            return self.render(self._totals, self._monotonic() - self._started)
+            return render_summary(self._totals, self._monotonic() - self._started, self._of_stream)
 
     def recent(self) -> list[dict[str, Any]]:
         """The last 10 000 batches as the log has them, the oldest first."""
@@ -193,7 +96,9 @@ class BatchHistory:
         now = self._now().astimezone(timezone.utc)
         with self._lock:
             content = {
-                "session_metrics": self.session(self._totals, self._monotonic() - self._started),
+                "session_metrics": session_metrics(
+                    self._totals, self._monotonic() - self._started, self._of_stream
+                ),
                 "batch_history": list(self._recent),
                 "exported_at": iso(now),
             }
@@ -254,13 +159,3 @@ def _write_new(directory: Path, stem: str, content: dict[str, Any]) -> Path:
             number += 1
         else:
             return path
-
-
-def iso(moment: datetime) -> str:
-    """ISO 8601 in UTC with microseconds."""
-    # The numeric offset, not Z: datetime.fromisoformat of Python 3.10 cannot read Z.
-    return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")
-
-
-def _finite(number: float) -> float | None:
-    return round(number, 3) if math.isfinite(number) else None

@@ -1,14 +1,11 @@
-"""Running totals of one session and the summary that is printed at its end."""
+"""Running totals of one session."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from contracts import CORRUPT, BatchReport, ends
-
-_RULE = "=" * 80
 
 
 @dataclass(slots=True)
@@ -60,70 +57,3 @@ class SessionTotals:
     def average_ms(self) -> float:
         """Mean wall time of a batch in milliseconds; 0 before the first."""
         return self.time_ms / self.batches if self.batches else 0.0
-
-
-def render_summary(totals: SessionTotals, duration_seconds: float) -> str:
-    """The seed's session summary, without a final line end; the errors line only when there were any."""
-    results = [
-        "📊 Analytics:",
-        f"   Total Written: {totals.written}",
-        f"   📥 Inserted: {totals.inserted}",
-        f"   🔄 Updated: {totals.updated}",
-        f"   ⏭️  Skipped: {totals.skipped}",
-    ]
-    return frame_summary(totals, duration_seconds, results)
-
-
-def frame_summary(totals: SessionTotals, duration_seconds: float, results: Sequence[str]) -> str:
-    """The seed's summary around a block of lines that tell the results in the pipeline's own words."""
-    lines = [
-        _RULE,
-        "📊 BATCH PROCESSING SESSION SUMMARY",
-        _RULE,
-        "",
-        f"⏱️  Session Duration: {duration_seconds:.2f} seconds",
-        "",
-        "📦 Batches:",
-        f"   Total: {totals.batches}",
-        f"   ✅ Succeeded: {totals.succeeded}",
-        f"   ❌ Failed: {totals.failed}",
-        f"   Success Rate: {totals.success_percent:.1f}%",
-        "",
-        *results,
-        "",
-        "📈 Processing:",
-        f"   Records Processed: {totals.records}{_not_written(totals)}",
-        f"   Total Time: {totals.time_ms}ms",
-        f"   Average Time: {totals.average_ms:.2f}ms per batch",
-        "",
-    ]
-    if totals.errors:
-        lines += [f"⚠️  Errors: {totals.errors}", ""]
-    return "\n".join([*lines, _RULE])
-
-
-def _not_written(totals: SessionTotals) -> str:
-    """Returns a text for the records that were not written, by their end; empty when there are none."""
-    others = [
-        f"{count} {end.replace('_', ' ')}" for end, count in totals.ends.items() if count and end != "written"
-    ]
-    return f" ({', '.join(others)})" if others else ""
-
-
-def session_metrics(totals: SessionTotals, duration_seconds: float) -> dict[str, Any]:
-    """The totals under the names that the exported history has always used, and the five ends."""
-    return {
-        "batches_processed_total": totals.batches,
-        "batches_succeeded": totals.succeeded,
-        "batches_failed": totals.failed,
-        "analytics_written_total": totals.written,
-        "analytics_inserted_total": totals.inserted,
-        "analytics_updated_total": totals.updated,
-        "analytics_skipped_total": totals.skipped,
-        "records_processed_total": totals.records,
-        "records_by_outcome": dict(totals.ends),
-        "errors_total": totals.errors,
-        "total_processing_time_ms": totals.time_ms,
-        "average_processing_time_ms": totals.average_ms,
-        "session_duration_seconds": duration_seconds,
-    }

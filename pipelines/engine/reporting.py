@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 
 from contracts import BatchReport, Rejected, ServiceError
+from monitoring.batch_history import BatchHistory
+from monitoring.batch_words import stream_line
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from monitoring.run_state import RunState
-from monitoring.stream_history import StreamHistory, stream_line
 from pipelines.engine.letters_again import told_others
 from pipelines.engine.pipeline import Pipeline
 from pipelines.engine.probes import HealthEndpoints, serving
@@ -45,7 +46,7 @@ class StreamReporting:
         pipeline = declared.name
         self.pipeline = pipeline
         self.letters = declared.open_letters(settings)
-        self.history = StreamHistory(settings.log_directory, pipeline)
+        self.history = BatchHistory(settings.log_directory, pipeline)
         owner = str(declared.owner(settings))
         self.metrics = Metrics(settings.metrics_directory, pipeline, owner=owner)
         self.state = RunState(interval_seconds)

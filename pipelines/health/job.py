@@ -17,7 +17,8 @@ from analytics.health.superseded import Superseded
 from checkpoint.store import CheckpointStore
 from contracts import BatchReport
 from contracts.health import SOURCE_COLLECTION
-from monitoring.batch_history import BatchHistory, batch_line
+from monitoring.batch_history import BatchHistory
+from monitoring.batch_words import batch_line
 from monitoring.health.audit_metrics import AuditMetrics
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.health.poll_metrics import PollMetrics
@@ -156,9 +157,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
         logger.info(f"📡 Connecting to MongoDB Database: {settings.mongo_db_name}")
         database, clock = open_database(settings)
         source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
-        poll = MongoPoll(
-            source, settings.poll_overlap_seconds, settings.max_batch_documents, settings.read_parallelism
-        )
+        poll = MongoPoll(source, settings.poll_overlap_seconds, settings.max_batch_documents)
         if settings.manage_source_index:
             poll.ensure_index()
         mended = ensure_indexes(target)
@@ -202,8 +201,8 @@ def assemble(
     backend, state = _backend(settings, target, metrics), RunState(settings.batch_interval_seconds)
     faults = Faults(settings.fault)
     from_users = executors_from(settings.executors_from_users, source)
-    plan, readers = task_plan(settings), settings.read_parallelism
-    recompute_of = BySizeParts(plan, readers, from_users, spark, source, target, clock).build
+    plan = task_plan(settings)
+    recompute_of = BySizeParts(plan, from_users, spark, source, target, clock).build
     failures = Failures(cursor, settings.max_batch_failures)
     isolated = partial(Isolation, failures=failures, letters=letters, clock=clock, faults=faults)
     superseded = Superseded()

@@ -9,8 +9,7 @@ import pymongo
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from sources.mongo_client import PROJECTION, WHOLE_COLLECTION_SECONDS, for_reading, is_mongomock
-from sources.read_ahead import in_order
+from sources.mongo_client import PROJECTION, WHOLE_COLLECTION_SECONDS, for_reading
 
 _MAX_USERS_PER_QUERY = 100
 # A reply ends at 16 MB anyway; a small batch size would cost a round trip per 101 documents at first.
@@ -21,25 +20,20 @@ def read_history(
     collection: Collection[dict[str, Any]],
     user_ids: Sequence[ObjectId],
     chunk: int = _MAX_USERS_PER_QUERY,
-    readers: int = 1,
 ) -> Iterator[dict[str, Any]]:
     """Every document of `user_ids`, in no particular order, by the index on userId.
 
-    At most `chunk` users (never more than 100) are asked for at once, by all `readers` together. What changes
-    while it is read comes old or new; the poll sees the change afterwards. pymongo's errors pass through.
+    At most `chunk` users (never more than 100) are asked for at once. What changes while it is read comes old
+    or new; the poll sees the change afterwards. pymongo's errors pass through.
     """
-    if chunk < 1 or readers < 1:
-        raise ValueError("chunk and readers must be at least 1")
-    readers = 1 if is_mongomock(collection) else readers
-    step = max(1, min(chunk, _MAX_USERS_PER_QUERY) // readers)
+    if chunk < 1:
+        raise ValueError("chunk must be at least 1")
+    step = min(chunk, _MAX_USERS_PER_QUERY)
     source = for_reading(collection)
-
-    def of_users(users: list[ObjectId]) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(user_ids), step):
+        users = list(user_ids[start : start + step])
         with source.find({"userId": {"$in": users}}, PROJECTION, batch_size=_BATCH_SIZE) as cursor:
             yield from cursor
-
-    pieces = (list(user_ids[start : start + step]) for start in range(0, len(user_ids), step))
-    yield from in_order(of_users, pieces, readers)
 
 
 def all_user_ids(collection: Collection[dict[str, Any]]) -> Iterator[ObjectId]:

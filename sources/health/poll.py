@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
-from itertools import islice, pairwise
+from itertools import chain
 from typing import Any
 
 import bson
@@ -22,7 +22,6 @@ from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout
 
 from sources.mongo_client import PROJECTION, WHOLE_COLLECTION_SECONDS, for_reading, is_mongomock
-from sources.read_ahead import in_order
 
 _KEYS = {"_id": 1, "updatedAt": 1}
 _ORDER = [("updatedAt", 1), ("_id", 1)]
@@ -69,17 +68,13 @@ class MongoPoll:
     Memory: about 0.2 kB for each document of the overlap.
     """
 
-    def __init__(
-        self, collection: Collection[dict[str, Any]], overlap_seconds: int, page_size: int, readers: int = 1
-    ) -> None:
-        """`readers` read the documents of a page at the same time, each a part of its range."""
-        if overlap_seconds < 0 or page_size < 1 or readers < 1:
-            raise ValueError("overlap_seconds must be at least 0, page_size and readers at least 1")
+    def __init__(self, collection: Collection[dict[str, Any]], overlap_seconds: int, page_size: int) -> None:
+        if overlap_seconds < 0 or page_size < 1:
+            raise ValueError("overlap_seconds must be at least 0 and page_size at least 1")
         self._collection = for_reading(collection)
         self._overlap = timedelta(seconds=overlap_seconds)
         self._page_size = page_size
         self._embedded = is_mongomock(collection)
-        self._readers = 1 if self._embedded else readers
         # The version last processed of each document inside the overlap.
         self._known: dict[Any, datetime] = {}
         self._floor = _EARLIEST
@@ -170,7 +165,7 @@ class MongoPoll:
         length = until - position
         while position < until:
             upper = _to_milliseconds(position + min(max(length, _MILLISECOND), until - position))
-            page = list(islice(self._after(position, upper), self._page_size + 1))
+            page = list(self._between(position, upper))
             if len(page) <= self._page_size:
                 longer = min(_FACTOR, _FILL * self._page_size / len(page)) if page else 2.0
                 length, position = (upper - position) * longer, upper
@@ -184,14 +179,8 @@ class MongoPoll:
                 yield from self._by_ids(group, upper, upper)
                 position = upper
 
-    def _after(self, position: datetime, upper: datetime) -> Iterator[dict[str, Any]]:
-        """Returns documents dated after `position` up to `upper`: all, or more than a page of them."""
-        part = (upper - position) / self._readers
-        cuts = [_to_milliseconds(position + number * part) for number in range(self._readers)]
-        return in_order(self._between, pairwise([*cuts, upper]), self._readers)
-
-    def _between(self, range_of_time: tuple[datetime, datetime]) -> Iterator[dict[str, Any]]:
-        after, upper = range_of_time
+    def _between(self, after: datetime, upper: datetime) -> Iterator[dict[str, Any]]:
+        """What is dated after `after` up to `upper`; of more than a page, more than a page."""
         limit = self._page_size + 1
         condition = {"$gt": after, "$lte": upper, **_NO_ARRAY}
         query = self._collection.find({"updatedAt": condition}, PROJECTION, limit=limit, batch_size=limit)
@@ -232,7 +221,7 @@ class MongoPoll:
         step = min(self._page_size, _IDS_PER_QUERY)
         pieces = (ids[start : start + step] for start in range(0, len(ids), step))
         page: list[dict[str, Any]] = []
-        for document in in_order(self._with_ids, pieces, self._readers):
+        for document in chain.from_iterable(map(self._with_ids, pieces)):
             if lower <= document["updatedAt"] <= upper:
                 page.append(document)
             if len(page) == self._page_size:

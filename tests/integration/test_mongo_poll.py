@@ -113,13 +113,12 @@ def fresh(database: Database[dict[str, Any]]) -> Collection[dict[str, Any]]:
 @given(
     actions=schedules(MIXED_IDS, crashes=True),
     page_size=st.sampled_from([1, 2, 3, 7, 1000]),
-    readers=st.sampled_from([1, 4]),
 )
 def test_no_version_is_lost(
-    database: Database[dict[str, Any]], actions: list[Action], page_size: int, readers: int
+    database: Database[dict[str, Any]], actions: list[Action], page_size: int
 ) -> None:
     """Equal timestamps, late commits, mixed ids, crashes: every version that remains was delivered."""
-    service = Service(fresh(database), MIXED_IDS, page_size, readers)
+    service = Service(fresh(database), MIXED_IDS, page_size)
     service.run(actions)
     assert service.owed() <= set(service.delivered)
 
@@ -128,13 +127,12 @@ def test_no_version_is_lost(
 @given(
     actions=schedules(MIXED_IDS, crashes=False),
     page_size=st.sampled_from([1, 2, 3, 7, 1000]),
-    readers=st.sampled_from([1, 4]),
 )
 def test_without_restarts_no_version_comes_twice(
-    database: Database[dict[str, Any]], actions: list[Action], page_size: int, readers: int
+    database: Database[dict[str, Any]], actions: list[Action], page_size: int
 ) -> None:
     """While the process lives each version is delivered once, and then nothing is left to do."""
-    service = Service(fresh(database), MIXED_IDS, page_size, readers)
+    service = Service(fresh(database), MIXED_IDS, page_size)
     service.run(actions)
     assert service.owed() <= set(service.delivered)
     assert service.delivered <= service.written

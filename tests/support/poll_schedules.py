@@ -50,10 +50,7 @@ def schedules(ids: Sequence[Any], crashes: bool) -> st.SearchStrategy[list[Actio
 class Service:
     """Polls as the pipeline does, on a world whose clock it owns."""
 
-    def __init__(
-        self, collection: Collection[dict[str, Any]], ids: Sequence[Any], page_size: int, readers: int = 1
-    ) -> None:
-        self.readers = readers
+    def __init__(self, collection: Collection[dict[str, Any]], ids: Sequence[Any], page_size: int) -> None:
         self.collection = collection
         self.ids = ids
         self.page_size = page_size
@@ -132,4 +129,4 @@ class Service:
         return {key_of(item["_id"], item["updatedAt"]) for item in found if item["updatedAt"] <= self.now}
 
     def _start(self) -> None:
-        self.poller = MongoPoll(self.collection, OVERLAP_SECONDS, self.page_size, self.readers)
+        self.poller = MongoPoll(self.collection, OVERLAP_SECONDS, self.page_size)

@@ -29,7 +29,7 @@ from tests.support.documents import ROOT
 from tests.support.reference import reference_analytics
 from tests.support.stock_database import shop_events, write_events
 from tests.unit import worked_example as example
-from tests.unit.test_documents import ROW
+from tests.unit.analytics.health.test_documents import ROW
 
 PAGE = ROOT / "docs" / "results.md"
 # Where a run's own fields are put together: on the driver, and for the executors.

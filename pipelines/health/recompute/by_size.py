@@ -44,10 +44,9 @@ class BySize:
 
 @dataclass(frozen=True)
 class BySizeParts:
-    """What the driver and the executors recompute with; `readers` read histories for the driver."""
+    """What the driver and the executors recompute with."""
 
     plan: TaskPlan
-    readers: int
     from_users: int
     spark: SparkSession
     source: Collection[dict[str, Any]]
@@ -62,7 +61,7 @@ class BySizeParts:
         """A BySize; `on_written` and `superseded` are those of UserRecompute."""
         parts = self.spark, self.source, self.target, self.clock
         driver = UserRecompute(
-            *parts, self.plan.timezone, on_written=on_written, readers=self.readers,
+            *parts, self.plan.timezone, on_written=on_written,
             sources=self.plan.sources, superseded=superseded,
         )  # fmt: skip
         executors = ExecutorRecompute(

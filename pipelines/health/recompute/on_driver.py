@@ -93,19 +93,16 @@ class UserRecompute:
         timezone: str,
         compute: Compute = compute,
         on_written: Written = lambda _users, _calculated_at: None,
-        readers: int = 1,
         *,
         sources: tuple[str, ...] = PHONE_SOURCES,
         superseded: Superseded | None = None,
     ) -> None:
         """Call `on_written` with the users and the time of each calculation whose analytics are written.
 
-        `readers` queries read the histories at the same time. Documents of `sources` count; those that lost
-        their day are added to `superseded`.
+        Documents of `sources` count; those that lost their day are added to `superseded`.
         """
         self._sources = sources
         self._superseded = superseded
-        self._readers = readers
         self._compute = compute
         self._spark = spark
         self._source = source
@@ -127,7 +124,7 @@ class UserRecompute:
         calculated_at = self._clock.next()
         started = time.monotonic()
         ordered = sorted(users)
-        documents = read_history(self._source, ordered, readers=self._readers)
+        documents = read_history(self._source, ordered)
         history = history_table(documents, ordered, self.rules(calculated_at), self._superseded)
         step("read")
         result = self._compute(self._spark, history, len(ordered))

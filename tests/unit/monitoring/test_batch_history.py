@@ -12,8 +12,9 @@ import pytest
 
 from contracts import BatchReport, FailedWrite, WriteResult, ends
 from monitoring import batch_history, logs
-from monitoring.batch_history import BatchHistory, batch_line
-from monitoring.session_summary import SessionTotals, render_summary
+from monitoring.batch_history import BatchHistory
+from monitoring.batch_words import batch_line, render_summary
+from monitoring.session_summary import SessionTotals
 
 START = datetime(2025, 11, 21, 10, 0, 0, 123000, tzinfo=timezone.utc)
 

@@ -12,7 +12,8 @@ from contracts import ends
 from dashboard.data.batch_logs import MAX_BATCHES, read_batch_log
 from dashboard.data.health_data import HealthData
 from dashboard.data.metrics_file import read_metrics
-from monitoring.batch_history import BatchHistory, log_entry
+from monitoring.batch_history import BatchHistory
+from monitoring.batch_words import log_entry
 from monitoring.metrics import Metrics
 from sources.mongo_client import connect
 from tests.support.batches import START, report

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from contracts import ENDS, BatchReport, UnavailableError, WriteResult, ends
-from monitoring.stream_history import stream_line
+from monitoring.batch_words import stream_line
 from pipelines.ecommerce.pipeline import ECOMMERCE
 from pipelines.engine.reporting import StreamReporting
 from settings import load
