@@ -14,7 +14,7 @@ class KafkaFlow:
         registry = metrics.registry
         text = "Records that wait in Kafka: end offsets minus what is processed"
         self._backlog = registry.gauge("backlog_records", text, ["stream"])
-        text = "Offsets that Kafka had deleted before they were read: so many records at most"
+        text = "Offsets that Kafka had deleted before they were read, an upper bound of lost records"
         self._lost = registry.counter("offsets_lost_total", text, ["stream"])
         text = "Whether the streaming query runs: 1, or 0 while it is dead and waits to be restarted"
         self._up = registry.gauge("query_up", text, ["stream"])

@@ -80,7 +80,7 @@ def main(
     speed: Annotated[
         float, typer.Option(min=0.1, help="Seconds that go by in the season for one of --interval.")
     ] = SPEED,
-    ticks: Annotated[int | None, typer.Option(min=1, help="So many updates, then end.")] = None,
+    ticks: Annotated[int | None, typer.Option(min=1, help="How many updates to send.")] = None,
     malformed: Annotated[float, typer.Option(min=0, max=1, help="Share of messages without use.")] = 0.0,
     seed: Annotated[int | None, typer.Option(help="For the same teams, players and draws again.")] = None,
     start: Annotated[
