@@ -90,7 +90,7 @@ def _health() -> Fields:
     documents = build_documents(pa.Table.from_pylist([ROW], RESULT_SCHEMA), users, now, metadata)
     collection = connect(f"mongomock://{ObjectId()}")["x"]["analytics"]
     upsert_newer(collection, documents, users, now, SimpleNamespace(now=lambda: now), threads=1)
-    return {"analytics": _fields(collection.find_one({}))}
+    return {"analytics": _fields(collection.find_one({}) or {})}
 
 
 def _stock() -> Fields:
