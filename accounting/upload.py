@@ -173,7 +173,7 @@ class _Doubts:
         if numbers := self._alike[invoice_id]:
             found += f" {DETAILS} has rows with almost the same invoice_id: {_listed(numbers)}."
         if self._unclear:
-            found += f" {DETAILS} has rows of which nobody can tell the invoice: {_listed(self._unclear)}."
+            found += f" {DETAILS} has rows whose invoice cannot be told: {_listed(self._unclear)}."
         return found
 
 

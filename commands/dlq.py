@@ -17,7 +17,7 @@ from pipelines.catalog import PIPELINES
 from sinks.dead_letters import DeadLetters, Letter, Owner
 from sinks.stream_letters import RejectedRecord, records_of
 
-app = typer.Typer(help="The dead-letter queue: what was set aside, and trying it again.")
+app = typer.Typer(help="The dead letters: list, show, retry and purge them.")
 
 LetterId = Annotated[str, typer.Argument(help="The letter's id, or its beginning, as `dlq list` shows it.")]
 
@@ -27,7 +27,7 @@ def dlq_list(
     pipeline: PipelineOption = DEFAULT_PIPELINE,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts, without the records.")] = False,
 ) -> None:
-    """All letters, oldest first."""
+    """List all letters, oldest first."""
     queue = PIPELINES[pipeline].open_letters(prepare(sys.stderr))
     letters = queue.list()
     _tell_of_others(queue)
@@ -63,7 +63,7 @@ def _records(letter: Letter) -> Sequence[RejectedRecord]:
 
 @app.command("show")
 def dlq_show(letter_id: LetterId, pipeline: PipelineOption = DEFAULT_PIPELINE) -> None:
-    """One letter with its whole record, as canonical Extended JSON."""
+    """Show one letter with its whole record, as canonical Extended JSON."""
     letter = PIPELINES[pipeline].open_letters(prepare(sys.stderr)).get(letter_id, of_anybody=True)
     whose = f", of {Owner.parse(letter.owner).name}" if letter.owner else ""
     origin = f"batch {letter.batch_id}, {letter.time.isoformat()}{whose}"
@@ -79,7 +79,7 @@ def dlq_retry(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be retried.")] = False,
     pipeline: PipelineOption = DEFAULT_PIPELINE,
 ) -> None:
-    """Recompute the letters' users, or process their records again; what is mended is removed."""
+    """Recompute the letters' users, or judge their records again; remove letters whose reason is gone."""
     settings = prepare()
     letters = PIPELINES[pipeline].open_letters(settings)
     chosen = [letters.get(letter_id)] if letter_id else letters.list()

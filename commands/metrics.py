@@ -22,7 +22,7 @@ def metrics() -> None:
 
 @app.command("ecommerce")
 def metrics_ecommerce(
-    minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="So many last minutes.")] = 5.0,
+    minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="How many minutes back.")] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
 ) -> None:
     """The e-commerce pipeline's last minutes, from PostgreSQL."""

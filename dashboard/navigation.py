@@ -34,7 +34,7 @@ _HEALTH: Final[_Pages] = (
     ("Pipeline", "pipeline", pipeline.render),
 )
 
-_ECOMMERCE: Final[_Pages] = (("Shop", "shop", shop.render),)
+_ECOMMERCE: Final[_Pages] = (("Storefront", "shop", shop.render),)
 _ESPORTS: Final[_Pages] = (("Matches", "matches", matches.render), ("Players", "players", players.render))
 _STOCK: Final[_Pages] = (
     ("Administrator", "administrator", administrator.render),

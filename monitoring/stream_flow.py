@@ -28,7 +28,7 @@ class KafkaFlow(StreamFlow):
         registry = metrics.registry
         text = "Records that wait in Kafka: end offsets minus what is processed"
         self._backlog = registry.gauge("backlog_records", text, ["stream"])
-        text = "Offsets that Kafka had deleted before they were read: so many records at most"
+        text = "Offsets that Kafka had deleted before they were read, an upper bound of lost records"
         self._lost = registry.counter("offsets_lost_total", text, ["stream"])
         for stream in streams:
             self._lost.labels(stream)

@@ -143,7 +143,7 @@ class DeadLetters:
         if owner and self._owner and owner.name != self._owner.name and not of_anybody:
             raise ConfigurationError(
                 f"The letter {letter_id} belongs to {owner.name}, and the settings name {self._owner.name}: "
-                "it is left alone. Try or delete it with the settings of its own database or folder."
+                "it is left alone. Retry or purge it with the settings of its own database or folder."
             )
         return found[0]
 

@@ -1,4 +1,4 @@
-"""Shop: whether events arrive and how old they are, what is viewed and bought, what is refused."""
+"""Storefront: whether events arrive and how old they are, what is viewed and bought, what is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LATENCIES = {"latency_avg": "average", "latency_max": "greatest"}
 
 def render(data: ShopData) -> None:
     """Draw the page."""
-    frame.heading("Shop", "Do events arrive, how old are they by then, and what is viewed and bought?")
+    frame.heading("Storefront", "Do events arrive, how old are they by then, and what is viewed and bought?")
     span = st.selectbox("Span", list(_SPANS), index=1, width=180, key="span", bind="query-params")
     loaded = data.shop(_SPANS[span])
     frame.age("Events from PostgreSQL", loaded)

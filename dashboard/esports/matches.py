@@ -53,7 +53,7 @@ def _live(live: pd.DataFrame, data: EsportsData) -> None:
         return
     shown = live.head(_SHOWN_LIVE)
     if len(live) > len(shown):
-        st.markdown(f"The {len(shown)} told of last are shown, of {len(live):,}.")
+        st.markdown(f"The {len(shown)} newest are shown, of {len(live):,}.")
     frame.table(
         pd.DataFrame(
             {

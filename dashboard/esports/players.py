@@ -25,7 +25,7 @@ def render(data: EsportsData) -> None:
         {
             "Players": (
                 "–" if rows is None else f"{len(rows):,}",
-                f"Told of in the last {PLAYER_DAYS} days.",
+                f"Profiles of the last {PLAYER_DAYS} days.",
             ),
             "Active": ("–" if rows is None else f"{int((rows['status'] == 'active').sum()):,}", None),
             "Newest batch": newest(loaded.value),

@@ -58,7 +58,7 @@ def _service_figures(metrics: Loaded[ServiceMetrics | None]) -> dict[str, tuple[
         ),
         "Poll lag": (
             figure(values.get("health_poll_lag_seconds"), "s", 0),
-            "At the last poll: the age of the newest processed change. It grows while nobody changes any.",
+            "At the last poll: the age of the newest processed change. It grows while none changes.",
         ),
         "Dead letters": (
             figure(values.get("health_dlq_letters")),

@@ -17,7 +17,7 @@ class AuditMetrics:
         self._unseen = gauge("unseen_documents", text, ["kind"], kept=True)
         text = "Users with documents in the source, and users with analytics"
         self._users = gauge("reconciliation_users", text, ["side"], kept=True)
-        text = "Users whose analytics do not fit their documents, by kind; at least so many"
+        text = "Users whose analytics do not fit their documents, by kind, a lower bound"
         self._drift = gauge("reconciliation_drift_users", text, ["kind"], kept=True)
         text = "Dates with values of a sample of users, as the source has them and as analytics have them"
         self._days = gauge("reconciliation_sampled_dates", text, ["side"], kept=True)

@@ -10,14 +10,14 @@ class EventMetrics:
 
     def __init__(self, metrics: Metrics) -> None:
         self._registry = registry = metrics.registry
-        text = "Events to the backend, or users it was not told of, by outcome: sent, or why not"
+        text = "Notices to the backend, or users without one, by outcome: sent, or why not"
         self._events = registry.counter("backend_events_total", text, ["outcome"])
         self._events.labels("sent")
         text = "Open client connections that events reached, as the backend answered"
         self._notified = registry.counter("backend_connections_notified_total", text)
         text = "1 while the backend is left alone because it failed several times in a row"
         self._open = registry.gauge("backend_circuit_open", text)
-        text = "Users whose new analytics the backend was not told of yet"
+        text = "Users whose notice to the backend was not sent yet"
         self._waiting = registry.gauge("backend_users_waiting", text)
 
     def count(self, outcome: str, amount: int, notified: int) -> None:

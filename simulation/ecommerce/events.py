@@ -142,7 +142,7 @@ def main(
     ),
     batch_size: Annotated[int, typer.Option(min=1, help="Events in a file.")] = 100,
     interval: Annotated[float, typer.Option(min=0, help="Seconds between two files.")] = 5.0,
-    batches: Annotated[int | None, typer.Option(min=1, help="So many files, then end.")] = None,
+    batches: Annotated[int | None, typer.Option(min=1, help="How many files to write.")] = None,
     purchases: Annotated[float, typer.Option(min=0, max=1, help="Share of events.")] = PURCHASE_PROBABILITY,
     seed: Annotated[int | None, typer.Option(help="For the same catalogue and draws again.")] = None,
     start: Annotated[

@@ -25,10 +25,10 @@ from sinks.stock.ledger import COLLECTION, StockLedger
 from sinks.stock.publish_ranking import Publication
 from sinks.stock.schema import WINNERS
 from sources.mongo_client import connect
+from tests.support import worked_example as example
 from tests.support.documents import ROOT
 from tests.support.reference import reference_analytics
 from tests.support.stock_database import shop_events, write_events
-from tests.unit import worked_example as example
 from tests.unit.analytics.health.test_documents import ROW
 
 PAGE = ROOT / "docs" / "results.md"

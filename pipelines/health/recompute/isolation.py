@@ -132,7 +132,7 @@ class Isolation:
         self._failures.forget()
         raise ServiceError(
             f"The computation fails for more than {limit} users, each alone ({causes[-1]}). That is a "
-            "bug or a fault of this machine, so nobody is set aside and the cursor stays: look at the "
+            "bug or a fault of this machine, so no user is set aside and the cursor stays: look at the "
             "errors before this one."
         )
 
