@@ -101,6 +101,13 @@ class System(ABC):
         """How many times log and metrics tell a batch that ends after `step` and comes again."""
         return 2 if step == "report" else 1
 
+    def told_after_kills(self, first: int, later: int) -> list[int]:
+        """How many records the log tells of each batch, after the first and a later one were killed.
+
+        Between its report and the note of that, which is where the later one dies last, it is told twice.
+        """
+        return [first, later, later]
+
     def job(self) -> Job:
         """What starts processes."""
         return Job(self.folder, environment_of(self.settings()))
