@@ -8,13 +8,12 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
 from commands import checkpoint, dlq, esports, metrics, stock
 from commands.check import check
-from commands.common import DEFAULT_PIPELINE, PipelineOption, guarded, prepare, speaker
+from commands.common import DEFAULT_PIPELINE, PipelineOption, guarded, one_of, prepare, speaker
 from commands.config import config
 from commands.inspect import inspect
 from commands.selftest import selftest
@@ -52,7 +51,7 @@ def run(
         bool, typer.Option("--keep-running", help="Let the demo run until Ctrl+C.")
     ] = False,
     job_name: Annotated[
-        str, typer.Option("--job", help="Which of the pipeline's streams.", click_type=click.Choice(_PARTS))
+        str, typer.Option("--job", help="Which of the pipeline's streams.", **one_of(_PARTS))
     ] = ALL_PARTS,
     as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")] = False,
 ) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
-import click
 import typer
 
 from checkpoint.timestamp_text import parse_timestamp
@@ -23,10 +22,19 @@ if TYPE_CHECKING:
     from settings import Settings
 
 
+def one_of(names: Sequence[str]) -> dict[str, Any]:
+    """What makes an option take one of `names` and nothing else."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(names)}.")
+        return text
+
+    return {"parser": parse, "metavar": f"[{'|'.join(names)}]"}
+
+
 DEFAULT_PIPELINE = next(iter(PIPELINES))
-PipelineOption = Annotated[
-    str, typer.Option("--pipeline", help="Which pipeline.", click_type=click.Choice(list(PIPELINES)))
-]
+PipelineOption = Annotated[str, typer.Option("--pipeline", help="Which pipeline.", **one_of(list(PIPELINES)))]
 
 
 def prepare(logs_to: TextIO | None = None, json_logs: bool = False) -> Settings:
