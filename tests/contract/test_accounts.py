@@ -75,7 +75,7 @@ def test_log_fields_and_metrics_have_the_same_names_in_every_system(system: Syst
     # `report` and `save` end after the line is written.
     assert list(entry["steps_ms"]) == [step for step in system.steps if step not in ("report", "save")]
     left = entry["processing_time_ms"] - sum(entry["steps_ms"].values())
-    assert -1 <= left <= max(50, entry["processing_time_ms"] / 20)
+    assert -1 <= left <= max(200, entry["processing_time_ms"] / 10)
     assert {_named(name) for name in system.metrics()} ^ _METRICS == set(system.own_metrics)
 
 

@@ -63,7 +63,13 @@ class Job:
 
     def run(self, *arguments: str, script: str = "main.py", **environment: str) -> int:
         """Run to the end and return the exit code."""
-        return self.start(*arguments, script=script, **environment).wait(self.timeout_seconds)
+        process = self.start(*arguments, script=script, **environment)
+        try:
+            return process.wait(self.timeout_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
 
     def output(self) -> str:
         """Everything the processes printed so far."""

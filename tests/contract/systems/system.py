@@ -21,6 +21,14 @@ from sinks.dead_letters import Letter, RetryOutcome
 from sinks.stream_letters import records_of
 from tests.support.job import Job, environment_of
 
+# What log and metrics have where records are written; the health pipeline has the seed's words for results.
+RECORD_FIELDS = ("records_written", "duplicates", "rejected", "corrupt", "noted")
+RECORD_METRICS = tuple(
+    f"records_{what}_total" for what in ("written", "inserted", "updated", "skipped", "deleted")
+)
+# What only Kafka can tell: how much waits, what was deleted before it was read.
+KAFKA_METRICS = ("backlog_records{stream}", "offsets_lost_total{stream}", "query_up{stream}")
+
 # A session fixture by its name.
 Given = Callable[[str], Any]
 
@@ -45,8 +53,8 @@ class System(ABC):
     # Whether readers are promised whole batches.
     whole_batches: ClassVar[bool] = True
     # What log lines and metrics have that not all systems have.
-    own_fields: ClassVar[Sequence[str]] = ()
-    own_metrics: ClassVar[Sequence[str]] = ()
+    own_fields: ClassVar[Sequence[str]] = RECORD_FIELDS
+    own_metrics: ClassVar[Sequence[str]] = RECORD_METRICS
     log_files: ClassVar[str]
     metrics_file: ClassVar[str]
 
