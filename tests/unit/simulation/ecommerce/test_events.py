@@ -20,6 +20,7 @@ from tests.support.waiting import wait_for
 
 NOW = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)
 ROOT = Path(__file__).parents[4]
+COMMAND = (sys.executable, "-m", "simulation.ecommerce.events")
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -106,15 +107,7 @@ def test_it_ends_when_it_is_told_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_program_with_whole_files(tmp_path: Path, number: int) -> None:
     """The file under way is finished, the count is told, the exit code is 0."""
-    command = [
-        sys.executable,
-        "-m",
-        "simulation.ecommerce.events",
-        "--output",
-        str(tmp_path),
-        "--interval",
-        "0.05",
-    ]
+    command = [*COMMAND, "--output", str(tmp_path), "--interval", "0.05"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     wait_for(lambda: list(tmp_path.glob("events_*.csv")), "a file", process)
     process.send_signal(number)
@@ -129,16 +122,7 @@ def test_the_same_seed_and_start_give_the_same_files(tmp_path: Path) -> None:
     """Byte for byte, names included."""
     for name in ("a", "b"):
         options = ["--output", str(tmp_path / name), "--seed", "7", "--start", "2026-01-29T10:00:00"]
-        command = [
-            sys.executable,
-            "-m",
-            "simulation.ecommerce.events",
-            *options,
-            "--batches",
-            "2",
-            "--interval",
-            "0",
-        ]
+        command = [*COMMAND, *options, "--batches", "2", "--interval", "0"]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
     first, second = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("a", "b")
