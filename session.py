@@ -119,8 +119,8 @@ def conf_for(streaming: bool) -> dict[str, str]:
         # 17 users have more series than the default of 128; sorting them instead costs a sixth of a batch.
         "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "100000",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
-        # Spark 4.2 refuses a checkpoint that lost its query's id; our sinks know each record and need no id. Also
-        # for `--once`, which streams as well.
+        # Spark 4.2 refuses a checkpoint that lost its query's id; our sinks know each record and need no id.
+        # Not of streams alone: `--once` reads checkpoints too.
         "spark.sql.streaming.checkpoint.verifyMetadataExists.enabled": "false",
         "spark.sql.warehouse.dir": str(Path(tempfile.gettempdir()) / "spark-warehouse"),
     }
