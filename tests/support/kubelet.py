@@ -26,8 +26,8 @@ from tests.support.class_archive import java_environment
 from tests.support.deployment import copy_files, image_files, variables
 
 Manifest = dict[str, Any]
-_NAMESPACE = "/api/v1/namespaces/default/"
-_KINDS = ("pods", "configmaps", "services", "persistentvolumeclaims")
+_NAMESPACE = re.compile(r"/(api|apis/networking\.k8s\.io)/v1/namespaces/default/")
+_KINDS = ("pods", "configmaps", "services", "persistentvolumeclaims", "networkpolicies")
 
 
 class Kubelet:
@@ -203,7 +203,7 @@ def _handler(kubelet: Kubelet) -> type[BaseHTTPRequestHandler]:
 
         def _asked(self) -> tuple[str, str, str]:
             path, _, query = self.path.partition("?")
-            kind, _, name = path.removeprefix(_NAMESPACE).partition("/")
+            kind, _, name = _NAMESPACE.sub("", path).partition("/")
             return kind, name, parse_qs(query).get("labelSelector", [""])[0]
 
         def _body(self) -> Manifest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,17 +80,6 @@ def test_the_classes_that_are_named_exist(spark: SparkSession) -> None:
     }
 
 
-@pytest.fixture
-def streaming(spark: SparkSession) -> Iterator[SparkSession]:
-    """The shared session with the settings of streams, which it has not otherwise."""
-    conf = {name: value for name, value in conf_for(streaming=True).items() if ".streaming." in name}
-    for name, value in conf.items():
-        spark.conf.set(name, value)
-    yield spark
-    for name in conf:
-        spark.conf.unset(name)
-
-
 def _stream(spark: SparkSession, folder: Path, batch: Callable[[Any, int], None]) -> None:
     """Hand all new files below `folder` to `batch`."""
     lines = spark.readStream.format("text").load(str(folder / "input"))
@@ -99,22 +88,22 @@ def _stream(spark: SparkSession, folder: Path, batch: Callable[[Any, int], None]
     query.awaitTermination()
 
 
-def test_no_batch_is_planned_adaptively(streaming: SparkSession, tmp_path: Path) -> None:
+def test_no_batch_is_planned_adaptively(spark: SparkSession, tmp_path: Path) -> None:
     """Since 4.1 Spark would do so also for the batches of a stream."""
     seen: list[str | None] = []
     (tmp_path / "input").mkdir()
     (tmp_path / "input" / "1").write_text("a\n")
     conf = "spark.sql.adaptive.enabled"
-    _stream(streaming, tmp_path, lambda frame, _number: seen.append(frame.sparkSession.conf.get(conf)))
+    _stream(spark, tmp_path, lambda frame, _number: seen.append(frame.sparkSession.conf.get(conf)))
     assert seen == ["false"]
 
 
-def test_a_checkpoint_without_its_metadata_goes_on(streaming: SparkSession, tmp_path: Path) -> None:
+def test_a_checkpoint_without_its_metadata_goes_on(spark: SparkSession, tmp_path: Path) -> None:
     """As before Spark 4.2, for example after a restored backup: nothing is read twice."""
     seen: list[str] = []
     (tmp_path / "input").mkdir()
     for name in ("1", "2"):
         (tmp_path / "input" / name).write_text(f"{name}\n")
-        _stream(streaming, tmp_path, lambda frame, _number: seen.extend(r.value for r in frame.collect()))
+        _stream(spark, tmp_path, lambda frame, _number: seen.extend(r.value for r in frame.collect()))
         (tmp_path / "checkpoint" / "metadata").unlink()
     assert seen == ["1", "2"]
