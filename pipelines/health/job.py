@@ -31,6 +31,7 @@ from pipelines.engine.faults import Faults
 from pipelines.engine.letters_again import told_others
 from pipelines.engine.pipeline import Retry
 from pipelines.engine.probes import HealthEndpoints, serving
+from pipelines.engine.retry_policy import retry_policy
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.ticker import Ticker
 from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECONDS, Backend
@@ -46,7 +47,6 @@ from pipelines.health.upkeep.indexes import IndexUpkeep
 from pipelines.health.upkeep.pass_progress import PassProgress
 from pipelines.health.upkeep.sweep import Sweep
 from pipelines.health.upkeep.writers_clocks import WritersClocks
-from retry import RetryPolicy
 from session import spark_session
 from settings import Settings
 from sinks.dead_letters import DeadLetters
@@ -215,7 +215,7 @@ def assemble(
         cursor=cursor,
         letters=letters,
         clock=clock,
-        retry=_retry_policy(settings, metrics),
+        retry=retry_policy(settings, metrics.retried),
         faults=faults,
         on_report=on_report,
         on_recovery=poll_metrics.recovered,
@@ -250,12 +250,6 @@ def _measure(settings: Settings, spark: SparkSession, letters: DeadLetters) -> t
 def _backend(settings: Settings, target: Collection[dict[str, Any]], metrics: Metrics) -> Backend:
     url, token = settings.backend_api_url, settings.service_token
     return Backend(url, token, settings.events_per_second, target, metrics)
-
-
-def _retry_policy(settings: Settings, metrics: Metrics) -> RetryPolicy:
-    return RetryPolicy(
-        settings.retry_attempts, settings.retry_base_seconds, settings.retry_max_seconds, metrics.retried
-    )
 
 
 def _on_written(state: RunState, backend: Backend) -> Callable[[Sequence[ObjectId], datetime], None]:
