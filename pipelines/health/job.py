@@ -162,9 +162,8 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
             poll.ensure_index()
         mended = ensure_indexes(target)
         with spark_session(settings.spark, streaming) as spark:
-            logger.info(
-                f"✅ Spark Session Initialized; 📂 checkpoint location: {settings.checkpoint_location}"
-            )
+            folder = settings.checkpoint_location
+            logger.info(f"✅ Spark Session Initialized; 📂 checkpoint location: {folder}")
             job = assemble(settings, spark, source, target, clock, cursor, poll)
             job.indexes.removed(mended)
             if others := told_others(open_letters(settings)):
