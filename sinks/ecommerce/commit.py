@@ -45,8 +45,8 @@ _REFUSED = (
     " ORDER BY file, reason, line"
 )
 _CONFLICTS = (
-    f"SELECT '{CONFLICT}', file, line, raw, header FROM {{}} AS s JOIN {EVENTS} AS e USING (event_id)"
-    " WHERE reason IS NULL AND writer = ANY(%s::xid8[])"
+    f"SELECT '{CONFLICT}', file, line, convert_to(text, 'UTF8'), header"
+    f" FROM {{}} AS s JOIN {EVENTS} AS e USING (event_id) WHERE reason IS NULL AND writer = ANY(%s::xid8[])"
     f" AND ({', '.join(f's.{name}' for name in _CONTENT)})"
     f" IS DISTINCT FROM ({', '.join(f'e.{name}' for name in _CONTENT)})"
     # Only asked where the first differ: it takes its time.

@@ -34,7 +34,15 @@ EVENT_TYPES = {
     "price": "NUMERIC(10,2)",
     "event_timestamp": "TIMESTAMPTZ",
 }
-_RECORD_TYPES = {"reason": "TEXT", "file": "TEXT", "line": "BIGINT", "header": "TEXT", "raw": "BYTEA"}
+# A record as it came is `text` where it counts, and bytes that may be no text where it is refused.
+_RECORD_TYPES = {
+    "reason": "TEXT",
+    "file": "TEXT",
+    "line": "BIGINT",
+    "header": "TEXT",
+    "text": "TEXT",
+    "raw": "BYTEA",
+}
 _COLUMNS = {**EVENT_TYPES, **_RECORD_TYPES}
 _WRITER = "writer XID8 NOT NULL DEFAULT pg_current_xact_id()"
 _PREFIX = "ecommerce_staging_"
@@ -154,9 +162,12 @@ def count(connection: psycopg.Connection[Any], table: str, writers: Sequence[str
 
 def staged_columns() -> list[str]:
     """The columns of the staging table, and `noted`, as expressions of a judged row."""
-    raw = f"concat('\\\\x', hex(substring(raw, 1, {MAX_RECORD_BYTES + 1}))) AS raw"
-    events = [f"IF(reason IS NULL, {name}, NULL) AS {name}" for name in EVENT_TYPES]
-    return [*events, "reason", "file", "line", "header", raw, "IF(reason IS NULL, noted, NULL) AS noted"]
+    raw = f"concat('\\\\x', hex(substring(raw, 1, {MAX_RECORD_BYTES + 1})))"
+    counts = {name: name for name in (*EVENT_TYPES, "noted")} | {"text": "CAST(raw AS STRING)"}
+    return [
+        *[f"IF(reason IS NULL, {value}, NULL) AS {name}" for name, value in counts.items()],
+        *("reason", "file", "line", "header", f"IF(reason IS NULL, NULL, {raw}) AS raw"),
+    ]
 
 
 def _copy(batches: Iterable[pa.RecordBatch], dsn: str, table: str) -> Iterator[pa.RecordBatch]:

@@ -132,6 +132,8 @@ def test_another_event_with_a_known_id_is_refused(shop: Shop, where: str) -> Non
     assert {place: reason for place, (reason, _) in shop.dead_lines().items()} == {
         ("b.csv", line): "conflict" for line in lines
     }
+    texts = {f"{text}\n" for text in as_csv(others).splitlines()[1:]}
+    assert {raw for _, raw in shop.dead_lines().values()} == texts
     assert shop.total("duplicates") == 1
     shop.assert_accounted(len(others) + (2 if where == "in the same file" else 3))
     outcome = shop.retrying().retry(shop.letters())
