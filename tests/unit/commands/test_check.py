@@ -109,7 +109,7 @@ def test_packages_must_fit_together(
 ) -> None:
     """Spark from 4.0 to 4.2, and the pandas that all of these take."""
     versions = {"pyspark": pyspark_version, "pandas": pandas_version}
-    monkeypatch.setattr("commands.checks.machine.metadata.version", lambda name: versions.get(name, "1.0"))
+    monkeypatch.setattr("importlib.metadata.version", lambda name: versions.get(name, "1.0"))
     assert machine.packages().status == status
 
 
