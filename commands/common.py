@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from settings import Settings
 
 
-def one_of(names: Sequence[str]) -> dict[str, Any]:
+def one_of(names: Collection[str]) -> dict[str, Any]:
     """What makes an option take one of `names` and nothing else."""
 
     def parse(text: str) -> str:
@@ -34,7 +34,7 @@ def one_of(names: Sequence[str]) -> dict[str, Any]:
 
 
 DEFAULT_PIPELINE = next(iter(PIPELINES))
-PipelineOption = Annotated[str, typer.Option("--pipeline", help="Which pipeline.", **one_of(list(PIPELINES)))]
+PipelineOption = Annotated[str, typer.Option("--pipeline", help="Which pipeline.", **one_of(PIPELINES))]
 
 
 def prepare(logs_to: TextIO | None = None, json_logs: bool = False) -> Settings:

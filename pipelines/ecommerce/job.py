@@ -97,8 +97,8 @@ def assemble(settings: Settings, spark: SparkSession) -> StreamJob:
 
 def assemble_retry(settings: Settings, spark: SparkSession) -> EventLetters:
     """Wire what tries dead letters again; tests come in through this door."""
-    reporting, batch = _batch(settings, spark)
-    return EventLetters(spark, reporting.letters, batch)
+    _, batch = _batch(settings, spark)
+    return EventLetters(spark, batch)
 
 
 def _batch(

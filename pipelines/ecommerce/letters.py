@@ -1,4 +1,4 @@
-"""Dead letters of the e-commerce pipeline tried again: the same rules, the same insert."""
+"""E-commerce's dead letters tried again: records are judged again, and whole files are read again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from monitoring.logs import get_logger
 from pipelines.ecommerce.batch import TakenEvents
 from pipelines.ecommerce.passed_over import telling_whole_files
 from pipelines.engine.letters_again import Place, place_of, try_records_again
-from pipelines.engine.stream_batch import StreamBatch, Taken
-from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
+from pipelines.engine.records_again import RecordsAgain
+from pipelines.engine.stream_batch import StreamBatch
+from sinks.dead_letters import Letter, RetryOutcome
 from sinks.stream_letters import RejectedRecord
 from sources.ecommerce.csv_files import records
 from sources.ecommerce.csv_reader import WHOLE_FILE
@@ -25,44 +26,39 @@ _RECORDS_AT_ONCE = 50_000
 
 
 class EventLetters:
-    """Judges the records of letters as if they had just been read; a letter without a refused one is removed.
+    """Tries letters again by `batch`; see RecordsAgain."""
 
-    Records that count now are inserted even when others of their letter are refused again: doing it once more
-    inserts nothing twice.
-    """
-
-    def __init__(
-        self, spark: SparkSession, letters: DeadLetters, batch: StreamBatch[DataFrame, TakenEvents]
-    ) -> None:
+    def __init__(self, spark: SparkSession, batch: StreamBatch[DataFrame, TakenEvents]) -> None:
         self._spark = spark
-        self._letters = letters
         self._batch = batch
+        self._records = RecordsAgain(batch, self._frame, _RECORDS_AT_ONCE)
 
     def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
         """Try `letters` again. Raises UnavailableError when PostgreSQL stayed away; nothing is lost by it."""
-        return try_records_again(self._letters, letters, _RECORDS_AT_ONCE, self._refused_again)
+        queue = self._batch.reporting.letters
+        return try_records_again(queue, letters, _RECORDS_AT_ONCE, self._refused_again)
 
     def _refused_again(self, found: Sequence[RejectedRecord]) -> set[Place]:
         files = sorted({record.source for record in found if record.position == WHOLE_FILE})
         single = [record for record in found if record.position != WHOLE_FILE]
-        return self._judged_again(single) | self._read_again(files)
+        refused = self._records.refused_again(single) if single else set()
+        return refused | self._read_again(files) if files else refused
 
     def _read_again(self, files: Sequence[str]) -> set[Place]:
         """Files that could not be read; what is refused of one that now can gets letters of its own."""
-        if not files:
-            return set()
-        store, refused = self._batch.keeper("retry"), set[Place]()
+        store, unreadable = self._batch.keeper("retry"), set[Place]()
 
         def keep(found: Iterable[RejectedRecord]) -> int:
-            return store(telling_whole_files(_readable(found, refused)))
+            return store(telling_whole_files(_readable(found, unreadable)))
 
         taken = self._batch.try_again(records(self._spark, files, EVENT_COLUMNS), keep)
-        _tell(f"{len(files)} files read again", taken)
-        return refused
+        logger.info(
+            f"📬 {len(files)} files read again: {taken.written} written, {taken.duplicates} duplicates, "
+            f"{sum(taken.refused.values())} refused"
+        )
+        return unreadable
 
-    def _judged_again(self, found: Sequence[RejectedRecord]) -> set[Place]:
-        if not found:
-            return set()
+    def _frame(self, found: Sequence[RejectedRecord]) -> DataFrame:
         table = pa.table(
             {
                 "file": pa.array([record.source for record in found], pa.string()),
@@ -71,16 +67,7 @@ class EventLetters:
                 "header": pa.array([record.note for record in found], pa.string()),
             }
         )
-        refused: set[Place] = set()
-
-        def keep(again: Iterable[RejectedRecord]) -> int:
-            places = [place_of(record) for record in again]
-            refused.update(places)
-            return len(places)
-
-        taken = self._batch.try_again(self._spark.createDataFrame(table), keep)
-        _tell(f"{taken.records} records tried again", taken)
-        return refused
+        return self._spark.createDataFrame(table)
 
 
 def _readable(found: Iterable[RejectedRecord], unreadable: set[Place]) -> Iterator[RejectedRecord]:
@@ -90,10 +77,3 @@ def _readable(found: Iterable[RejectedRecord], unreadable: set[Place]) -> Iterat
             unreadable.add(place_of(record))
         else:
             yield record
-
-
-def _tell(what: str, taken: Taken) -> None:
-    logger.info(
-        f"📬 {what}: {taken.written} inserted, {taken.duplicates} duplicates, "
-        f"{sum(taken.refused.values())} refused"
-    )

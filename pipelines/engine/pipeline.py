@@ -58,6 +58,7 @@ class Pipeline:
     that name what it reads from Kafka; `parts` are the streams that can run alone (`--job`). `steps` are the
     steps of a batch, in their order, as its log and its faults name them. `checks` yields what `check` looks
     at beside the machine; `letters_are_of_users`: its dead letters name a user, not a source of records.
+    `own_letters` opens a dead-letter queue that is not that of a stream.
     """
 
     name: str
@@ -66,10 +67,17 @@ class Pipeline:
     steps: tuple[str, ...]
     open_job: Callable[[Settings, bool, str], AbstractContextManager[Job]]
     run_demo: Callable[[bool, Console], None]
-    open_letters: Callable[[Settings], DeadLetters]
     open_retry: Callable[[Settings], AbstractContextManager[Retry]]
     owner: Callable[[Settings], Owner]
     checks: Callable[[Settings], Iterator[Any]]
     topics: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     letters_are_of_users: bool = False
+    own_letters: Callable[[Settings], DeadLetters] | None = None
+
+    def open_letters(self, settings: Settings) -> DeadLetters:
+        """The dead-letter queue, without starting anything else."""
+        if self.own_letters:
+            return self.own_letters(settings)
+        letters: DeadLetters = later("pipelines.engine.reporting:open_stream_letters")(self, settings)
+        return letters

@@ -22,6 +22,7 @@ from pipelines.engine.faults import Faults
 from pipelines.engine.kafka_connector import connector_conf, wait_for_broker
 from pipelines.engine.pipeline import Retry
 from pipelines.engine.query_watch import QueryWatch
+from pipelines.engine.records_again import RecordsAgain
 from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.retry_policy import retry_policy
 from pipelines.engine.stream_batch import StreamBatch
@@ -29,7 +30,7 @@ from pipelines.engine.stream_job import Stream, StreamJob
 from pipelines.engine.topics import TopicInput
 from pipelines.stock.batch import STREAM, Records, StockWork
 from pipelines.stock.kafka_input import open_input, topics_of
-from pipelines.stock.letters import StockLetters
+from pipelines.stock.letters import RECORDS_AT_ONCE, records_of_letters
 from pipelines.stock.pipeline import STOCK
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.upkeep import Upkeep
@@ -143,14 +144,14 @@ def assemble(
 
 def assemble_retry(
     settings: Settings, spark: SparkSession, database: Database[dict[str, Any]]
-) -> StockLetters:
+) -> RecordsAgain[Records, StockTaken]:
     """Wire what tries dead letters again; tests come in through this door."""
     reporting = StreamReporting(STOCK, settings, settings.stock_interval_seconds)
     into = partial(parse, topics=topics_of(settings))
     work = StockWork(into, _writer(settings, database), _rankings(settings, database))
     batch = _batch(settings, work, reporting)
     Upkeep(work, batch.retry, batch.faults, 0, repr(_loyalty(settings))).start()
-    return StockLetters(spark, reporting.letters, batch, into)
+    return RecordsAgain(batch, partial(records_of_letters, spark, into), RECORDS_AT_ONCE)
 
 
 class _IdleNote:

@@ -5,7 +5,8 @@ from tests.contract.systems.esports import Esports
 from tests.contract.systems.health import Health
 from tests.contract.systems.stock import Stock
 from tests.contract.systems.system import System
+from tests.contract.systems.toy import Toy
 
 __all__ = ["SYSTEMS", "System"]
 
-SYSTEMS: dict[str, type[System]] = {one.name: one for one in (Health, Stock, Esports, Ecommerce)}
+SYSTEMS: dict[str, type[System]] = {one.name: one for one in (Health, Stock, Esports, Ecommerce, Toy)}
