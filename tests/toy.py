@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS batches (key TEXT PRIMARY KEY, taken TEXT, reported I
 
 
 class ToySettings(BaseSettings):
-    """Its own settings, TOY_FOLDER and TOY_DATABASE."""
+    """TOY_FOLDER and TOY_DATABASE."""
 
     toy_folder: Path = Path("toy/lines")
     toy_database: Path = Path("toy/numbers.db")
@@ -81,7 +81,7 @@ class LinesWork(BatchWork[Sequence[Line], Taken]):
 
     @contextmanager
     def prepare(self, rows: Sequence[Line], key: BatchKey | None, steps: Steps) -> Iterator[_Judged]:
-        numbers = [number_of(raw) for *_, raw in rows]
+        numbers = [_number_of(raw) for *_, raw in rows]
         pairs = zip(rows, numbers, strict=True)
         bad = [RejectedRecord("no_number", *row[:2], row[2].encode()) for row, n in pairs if n is None]
         steps.done("judge")
@@ -116,8 +116,7 @@ class _Judged:
         return taken
 
 
-def number_of(raw: str) -> int | None:
-    """The number of a line; None where it has none."""
+def _number_of(raw: str) -> int | None:
     try:
         return int(json.loads(raw)["number"])
     except (ValueError, KeyError, TypeError):
@@ -163,12 +162,9 @@ def again(job: StreamJob) -> RecordsAgain[Sequence[Line], Taken]:
 
 
 def run_demo(_keep_running: bool, console: Console) -> None:
-    """Ten lines in a folder of its own."""
-    toy = ToySettings(toy_folder=Path("demo/toy/lines"), toy_database=Path("demo/toy/numbers.db"))
-    settings = load(env_file=None, checkpoint_location=Path("demo/toy/checkpoints"), health_port=0)
-    with spark_session(settings.spark, True) as spark:
-        job = assemble(settings, toy, spark)
-        (toy.toy_folder / "0.jsonl").write_text("".join(f'{{"number": {n}}}\n' for n in range(10)))
+    """Ten lines in the folder of the settings."""
+    with open_job(load(env_file=None, health_port=0), False, "all") as job:
+        (ToySettings().toy_folder / "0.jsonl").write_text("".join(f'{{"number": {n}}}\n' for n in range(10)))
         job.once(StopFlag())
         job.finish(console.print)
 
@@ -196,7 +192,6 @@ TOY = Pipeline(
     steps=("read", "judge", "dead_letters", "insert", "report"),
     open_job=later("tests.toy:open_job"),
     run_demo=later("tests.toy:run_demo"),
-    open_letters=partial(later("pipelines.engine.reporting:open_stream_letters"), "toy", _owner),
     open_retry=later("tests.toy:open_retry"),
     owner=_owner,
     checks=_checks,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from pipelines.engine.pipeline import Pipeline, later
 
 NAME = "ecommerce"
@@ -16,7 +14,6 @@ ECOMMERCE = Pipeline(
     steps=("read", "stage", "dead_letters", "insert", "commit", "report"),
     open_job=later("pipelines.ecommerce.job:open_job"),
     run_demo=later("pipelines.ecommerce.demo:run_demo"),
-    open_letters=partial(later("pipelines.engine.reporting:open_stream_letters"), NAME, _owner),
     open_retry=later("pipelines.ecommerce.job:open_retry"),
     owner=_owner,
     checks=later("commands.checks.postgres:run"),

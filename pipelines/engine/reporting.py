@@ -16,7 +16,7 @@ from pipelines.engine.letters_again import told_others
 from pipelines.engine.pipeline import Pipeline
 from pipelines.engine.probes import HealthEndpoints, serving
 from settings import Settings
-from sinks.dead_letters import DeadLetters, Owner
+from sinks.dead_letters import DeadLetters
 
 logger = get_logger(__name__)
 
@@ -25,14 +25,14 @@ _IDLE_SECONDS = 5.0
 _MAX_LETTER_BYTES = 64_000_000
 
 
-def open_stream_letters(pipeline: str, owner: Callable[[Settings], Owner], settings: Settings) -> DeadLetters:
+def open_stream_letters(pipeline: Pipeline, settings: Settings) -> DeadLetters:
     """The dead-letter queue of a stream pipeline, without starting anything else."""
     return DeadLetters(
         settings.dlq_directory,
-        f"{pipeline}_dlq",
+        f"{pipeline.name}_dlq",
         settings.dlq_max_attempts,
         _MAX_LETTER_BYTES,
-        owner=owner(settings),
+        owner=pipeline.owner(settings),
     )
 
 

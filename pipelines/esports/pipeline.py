@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pipelines.engine.pipeline import Pipeline, later
@@ -29,7 +28,6 @@ ESPORTS = Pipeline(
     steps=("read", "stage", "dead_letters", "sync", "commit", "report"),
     open_job=later("pipelines.esports.job:open_job"),
     run_demo=later("pipelines.esports.demo:run_demo"),
-    open_letters=partial(later("pipelines.engine.reporting:open_stream_letters"), NAME, owner),
     open_retry=later("pipelines.esports.job:open_retry"),
     owner=owner,
     checks=lambda _settings: iter(()),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pipelines.engine.pipeline import Pipeline, later
@@ -32,7 +31,6 @@ STOCK = Pipeline(
     ),
     open_job=later("pipelines.stock.job:open_job"),
     run_demo=later("pipelines.stock.demo:run_demo"),
-    open_letters=partial(later("pipelines.engine.reporting:open_stream_letters"), NAME, owner),
     open_retry=later("pipelines.stock.job:open_retry"),
     owner=owner,
     checks=later("commands.checks.stock:run"),
