@@ -19,7 +19,6 @@ from pathlib import Path
 from pydantic_settings import BaseSettings
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from rich.console import Console
 
 from checkpoint.lock import hold
 from commands.checks.result import CheckResult, failed, ok
@@ -33,11 +32,10 @@ from pipelines.engine.records_again import RecordsAgain
 from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.retry_policy import retry_policy
 from pipelines.engine.steps import Steps
-from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_batch import BatchWork, Keep, StreamBatch, Taken
 from pipelines.engine.stream_job import Stream, StreamJob
 from session import spark_session
-from settings import Settings, load
+from settings import Settings
 from sinks.dead_letters import Owner
 from sinks.stream_letters import RejectedRecord
 
@@ -161,14 +159,6 @@ def again(job: StreamJob) -> RecordsAgain[Sequence[Line], Taken]:
     return RecordsAgain(job.streams[0].batch, rows_of, at_once=1_000)
 
 
-def run_demo(_keep_running: bool, console: Console) -> None:
-    """Ten lines in the folder of the settings."""
-    with open_job(load(env_file=None, health_port=0), False, "all") as job:
-        (ToySettings().toy_folder / "0.jsonl").write_text("".join(f'{{"number": {n}}}\n' for n in range(10)))
-        job.once(StopFlag())
-        job.finish(console.print)
-
-
 def _lines(spark: SparkSession, folder: str) -> DataFrame:
     # As whole files: else Spark would not say which line of the file it is.
     files = spark.readStream.option("maxFilesPerTrigger", 1).text(folder, wholetext=True)
@@ -191,7 +181,6 @@ TOY = Pipeline(
     does="JSON lines → numbers in SQLite",
     steps=("read", "judge", "dead_letters", "insert", "report"),
     open_job=later("tests.toy:open_job"),
-    run_demo=later("tests.toy:run_demo"),
     open_retry=later("tests.toy:open_retry"),
     owner=_owner,
     checks=_checks,

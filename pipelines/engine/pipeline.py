@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from contracts import ConfigurationError
 from pipelines.engine.stop_flag import StopFlag
 
 if TYPE_CHECKING:
@@ -66,7 +67,6 @@ class Pipeline:
     does: str
     steps: tuple[str, ...]
     open_job: Callable[[Settings, bool, str], AbstractContextManager[Job]]
-    run_demo: Callable[[bool, Console], None]
     open_retry: Callable[[Settings], AbstractContextManager[Retry]]
     owner: Callable[[Settings], Owner]
     checks: Callable[[Settings], Iterator[Any]]
@@ -74,6 +74,13 @@ class Pipeline:
     parts: tuple[str, ...] = ()
     letters_are_of_users: bool = False
     own_letters: Callable[[Settings], DeadLetters] | None = None
+    demo: Callable[[bool, Console], None] | None = None
+
+    def run_demo(self, keep_running: bool, console: Console) -> None:
+        """Show the pipeline on data and stores of its own; it ends by itself unless `keep_running`."""
+        if self.demo is None:
+            raise ConfigurationError(f"The pipeline {self.name} has no demo.")
+        self.demo(keep_running, console)
 
     def open_letters(self, settings: Settings) -> DeadLetters:
         """The dead-letter queue, without starting anything else."""

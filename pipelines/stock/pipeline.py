@@ -30,7 +30,7 @@ STOCK = Pipeline(
         *("open", "sales", "seal", "totals", "close", "publish", "report"),
     ),
     open_job=later("pipelines.stock.job:open_job"),
-    run_demo=later("pipelines.stock.demo:run_demo"),
+    demo=later("pipelines.stock.demo:run_demo"),
     open_retry=later("pipelines.stock.job:open_retry"),
     owner=owner,
     checks=later("commands.checks.stock:run"),
