@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -166,10 +165,6 @@ def _lines(spark: SparkSession, folder: str) -> DataFrame:
     return files.select("_metadata.file_path", lines).toDF("source", "position", "raw")
 
 
-def _owner(_settings: Settings) -> Owner:
-    return Owner.of("toy", [ToySettings().toy_database.absolute().as_posix()])
-
-
 def _checks(_settings: Settings) -> Iterator[CheckResult]:
     folder = ToySettings().toy_folder
     yield ok("Lines", str(folder)) if folder.is_dir() else failed("Lines", f"{folder} is none", "Make it.")
@@ -182,13 +177,12 @@ TOY = Pipeline(
     steps=("read", "judge", "dead_letters", "insert", "report"),
     open_job=later("tests.toy:open_job"),
     open_retry=later("tests.toy:open_retry"),
-    owner=_owner,
+    owner=lambda _settings: Owner.of("toy", [str(ToySettings().toy_database.absolute())]),
     checks=_checks,
 )
 
 if __name__ == "__main__":
     PIPELINES[TOY.name] = TOY
-    from commands.common import guarded
     from main import app
 
-    sys.exit(guarded(app))
+    app()
