@@ -14,12 +14,9 @@ from tests.support.job import environment_of
 
 
 def test_letters_stay_while_they_are_refused_and_are_purged_for_good(
-    system: System, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tried twice, only the count of tries changes; purged twice, they are gone, and not made again."""
-    if system.name == "stock":
-        why = "the stock ledger knows one batch, and `dlq retry` takes the place of Spark's last one"
-        request.applymarker(pytest.mark.xfail(reason=why, strict=True))
     system.send(range(5), [1000, 1002])
     assert system.run()
     before = {letter.id: letter.attempts for letter in system.letters()}

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from settings import Settings
 from simulation.ecommerce.events import event_id
 from sinks.dead_letters import Letter, RetryOutcome
-from tests.contract.systems.system import RECORD_METRICS, Given, System
+from tests.contract.systems.system import STREAM_METRICS, Given, System
 from tests.support.postgres_servers import fresh_database
 from tests.support.shop import Shop, as_csv
 
@@ -28,7 +28,7 @@ class Ecommerce(System):
     knows_content = True
     # The seed wants to know how old an event is when it is stored.
     own_metrics = (
-        *RECORD_METRICS, "event_latency_max_seconds", "event_latency_seconds_bucket{le}",
+        *STREAM_METRICS, "event_latency_max_seconds", "event_latency_seconds_bucket{le}",
         "event_latency_seconds_count", "event_latency_seconds_sum",
     )  # fmt: skip
     log_files = "ecommerce_batch_logs_*.jsonl"

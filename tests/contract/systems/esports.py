@@ -13,7 +13,7 @@ from analytics.esports.rules import MATCHES
 from pipelines.esports.job import assemble_retry
 from settings import Settings
 from sinks.dead_letters import Letter, RetryOutcome
-from tests.contract.systems.system import KAFKA_METRICS, RECORD_FIELDS, RECORD_METRICS, Given, System
+from tests.contract.systems.system import KAFKA_METRICS, RECORD_FIELDS, STREAM_METRICS, Given, System
 from tests.support.arena import Arena, Topics, match
 
 
@@ -26,12 +26,7 @@ class Esports(System):
     arguments = ("--job", "matches", "--once")
     # It has two streams, and measures Spark's queries also where they end by themselves.
     own_fields = (*RECORD_FIELDS, "stream")
-    own_metrics = (
-        *RECORD_METRICS, *KAFKA_METRICS, "query_input_rows_total{query}",
-        "query_terminated_total{outcome,query}",
-        "query_trigger_duration_seconds_bucket{le,query}", "query_trigger_duration_seconds_count{query}",
-        "query_trigger_duration_seconds_sum{query}",
-    )  # fmt: skip
+    own_metrics = (*STREAM_METRICS, *KAFKA_METRICS)
     log_files = "esports_batch_logs_*.jsonl"
     metrics_file = "esports_metrics.prom"
 

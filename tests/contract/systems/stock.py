@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from pipelines.stock.job import assemble_retry, open_database
 from settings import Settings
 from sinks.dead_letters import Letter, RetryOutcome
-from tests.contract.systems.system import KAFKA_METRICS, RECORD_METRICS, Given, System
+from tests.contract.systems.system import KAFKA_METRICS, STREAM_METRICS, Given, System
 from tests.support.fresh_mongo import fresh_mongo
 from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, product, sale
 from tests.support.stock_shop import StockShop, StockTopics
@@ -31,7 +31,7 @@ class Stock(System):
     # Between two batches the totals are recounted.
     killed_later = ("dead_letters", "open", "seal", "publish", "report", "recount")
     knows_content = True
-    own_metrics = (*RECORD_METRICS, *KAFKA_METRICS, "totals_mended_total")
+    own_metrics = (*STREAM_METRICS, *KAFKA_METRICS, "totals_mended_total")
     log_files = "stock_batch_logs_*.jsonl"
     metrics_file = "stock_metrics.prom"
 

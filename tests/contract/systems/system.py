@@ -23,11 +23,13 @@ from tests.support.job import Job, environment_of
 
 # What log and metrics have where records are written; the health pipeline has the seed's words for results.
 RECORD_FIELDS = ("records_written", "duplicates", "rejected", "corrupt", "noted")
-RECORD_METRICS = tuple(
-    f"records_{what}_total" for what in ("written", "inserted", "updated", "skipped", "deleted")
+STREAM_METRICS = (
+    *(f"records_{what}_total" for what in ("written", "inserted", "updated", "skipped", "deleted")),
+    *(f"query_trigger_duration_seconds_{of}" for of in ("bucket{le,query}", "count{query}", "sum{query}")),
+    *("query_input_rows_total{query}", "query_terminated_total{outcome,query}", "query_up{stream}"),
 )
 # What only Kafka can tell: how much waits, what was deleted before it was read.
-KAFKA_METRICS = ("backlog_records{stream}", "offsets_lost_total{stream}", "query_up{stream}")
+KAFKA_METRICS = ("backlog_records{stream}", "offsets_lost_total{stream}")
 
 # A session fixture by its name.
 Given = Callable[[str], Any]
@@ -54,7 +56,7 @@ class System(ABC):
     whole_batches: ClassVar[bool] = True
     # What log lines and metrics have that not all systems have.
     own_fields: ClassVar[Sequence[str]] = RECORD_FIELDS
-    own_metrics: ClassVar[Sequence[str]] = RECORD_METRICS
+    own_metrics: ClassVar[Sequence[str]] = STREAM_METRICS
     log_files: ClassVar[str]
     metrics_file: ClassVar[str]
 
