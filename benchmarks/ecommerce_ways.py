@@ -21,7 +21,7 @@ from contracts.ecommerce import EVENT_COLUMNS
 from pipelines.ecommerce.job import assemble
 from pipelines.engine.stop_flag import StopFlag
 from settings import load
-from sinks.ecommerce.commit import SETTINGS
+from sinks.ecommerce.insertion import SETTINGS
 from sinks.ecommerce.schema import EVENTS
 
 # (Spark, address of a database with empty tables, files) → the events are stored and committed.

@@ -1,4 +1,7 @@
-"""What is e-commerce's own in a batch: the files' records are judged, staged and inserted."""
+"""What is e-commerce's own in a batch: the files' records judged and staged, then inserted with the ledger.
+
+Inserting begins while other rows are still staged; the transaction that ends with the ledger commits it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from pyspark.sql import DataFrame
@@ -19,23 +21,19 @@ from monitoring.ecommerce.latency_metrics import EventLatency
 from pipelines.ecommerce.passed_over import telling_whole_files
 from pipelines.engine.steps import Steps
 from pipelines.engine.stream_batch import BatchWork, Keep, Taken
-from sinks.ecommerce.commit import (
-    Latency,
-    Outcome,
-    complete_batch,
-    find_outcome,
-    mark_reported,
-    refused_records,
-)
+from sinks.ecommerce.commit import Outcome, complete_batch, find_outcome, mark_reported, refused_records
 from sinks.ecommerce.connection import connect, is_transient_postgres, server_time, session, transaction
+from sinks.ecommerce.insertion import Insertion, Latency, inserting_early
 from sinks.ecommerce.staging import (
     LostRowsError,
     Staged,
     StagingError,
+    create_table,
     drop_leftovers,
-    hold,
+    drop_table,
+    new_table,
+    placed_of,
     stage,
-    staging_table,
 )
 from sinks.stream_letters import RejectedRecord
 from sources.ecommerce.csv_files import files_of_batch, records
@@ -50,24 +48,25 @@ class TakenEvents(Taken):
 
 @dataclass(frozen=True)
 class StagedEvents:
-    """Judged events in a staging table, which the transaction of `connection` holds; `commit_now` ends it."""
+    """Judged events in a staging table; `commit_now` ends the transaction of `insertion`."""
 
-    connection: psycopg.Connection[Any]
+    insertion: Insertion
     staged: Staged
     key: BatchKey | None
     started_at: datetime
+    place: Callable[[], Staged]
     commit_now: Callable[[], None]
 
     def refused(self) -> Iterable[RejectedRecord]:
         """The records that broke a rule; files that cannot be read as a whole are named in the log."""
         if self.staged.by_reason.keys() <= {None}:
             return ()
-        found = refused_records(self.connection, self.staged)
+        found = refused_records(self.insertion.connection, self.staged)
         return found if self.key is None else telling_whole_files(found)
 
     def commit(self, keep: Keep, steps: Steps) -> TakenEvents:
         """Insert the events, in one transaction with the row of the ledger."""
-        outcome = complete_batch(self.connection, self.staged, self.key, self.started_at, keep)
+        outcome = complete_batch(self.insertion, self.staged, self.key, self.started_at, keep, self.place)
         steps.done("insert")
         self.commit_now()
         steps.done("commit")
@@ -102,18 +101,28 @@ class EventsWork(BatchWork[DataFrame, TakenEvents]):
     @contextmanager
     def prepare(self, rows: DataFrame, key: BatchKey | None, steps: Steps) -> Iterator[StagedEvents]:
         """Judge and stage records; without a `key` they are no batch of the ledger."""
-        with (
-            connect(self.dsn) as connection,
-            staging_table(connection) as table,
-            ExitStack() as open_transaction,
-        ):
-            open_transaction.enter_context(transaction(connection))
-            hold(connection, table)
-            # PostgreSQL's clock decides what is in the future.
-            start = server_time(connection)
-            staged = stage(judge(rows, start), connection, self.dsn, table)
-            steps.done("stage")
-            yield StagedEvents(connection, staged, key, start, open_transaction.close)
+        table = new_table()
+        with connect(self.dsn) as connection:
+            try:
+                with ExitStack() as open_transaction:
+                    inserting = open_transaction.enter_context(session(self.dsn))
+                    # PostgreSQL's clock decides what is in the future.
+                    start = server_time(inserting)
+                    insertion = Insertion(inserting, table)
+                    create_table(connection, table)
+                    judged = judge(rows, start)
+                    with inserting_early(insertion):
+                        staged = stage(judged, self.dsn, table)
+                    steps.done("stage")
+
+                    def place() -> Staged:
+                        create_table(connection, placed_of(table))
+                        return stage(judged, self.dsn, placed_of(table), placed=True)
+
+                    yield StagedEvents(insertion, staged, key, start, place, open_transaction.close)
+            finally:
+                if not connection.closed:
+                    drop_table(connection, table)
 
     def is_transient(self, error: BaseException) -> bool:
         """Whether the batch may succeed when it is simply done again."""

@@ -33,8 +33,8 @@ from session import spark_session
 from settings import Settings
 from sinks.ecommerce import connection as postgres_client
 from sinks.ecommerce import staging as postgres_staging
-from sinks.ecommerce.commit import LATENCY_BOUNDS
 from sinks.ecommerce.connection import session, wait_for_server
+from sinks.ecommerce.insertion import LATENCY_BOUNDS
 from sinks.ecommerce.needs import column_fault, missing_grants, place_fault
 from sinks.ecommerce.schema import ensure_tables
 from sources.ecommerce import csv_reader, csv_records

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, LiteralString
@@ -15,53 +15,30 @@ from contracts import BatchKey
 from contracts.ecommerce import EVENT_COLUMNS
 from contracts.texts import BLANKS
 from sinks.ecommerce.connection import server_time
+from sinks.ecommerce.insertion import Insertion, Latency
 from sinks.ecommerce.schema import EVENTS, LEDGER
-from sinks.ecommerce.staging import EVENT_TYPES, Staged
+from sinks.ecommerce.staging import EVENT_TYPES, LostRowsError, Staged
 from sinks.stream_letters import RejectedRecord
 
 CONFLICT = "conflict"
-# Upper bounds in seconds of `Latency.buckets`; one more bucket holds what is above the last.
-LATENCY_BOUNDS = (1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
-# Enough to sort some hundred thousand events without the disk; compiling takes longer than it saves.
-SETTINGS = "SET LOCAL work_mem = '256MB'; SET LOCAL jit = off"
 _FETCH_ROWS = 2_000
-_COLUMNS = ", ".join(EVENT_COLUMNS)
 _CONTENT = [name for name in EVENT_COLUMNS if name != "event_id"]
 # Earlier versions left more white space around a text; read again, it is the same text.
 _STORED = [
     f"btrim(e.{name}, '{BLANKS}')" if EVENT_TYPES[name] == "TEXT" else f"e.{name}" for name in _CONTENT
 ]
-# Of events with the same id the first counts, by file and line; neighbours share pages of the key's index.
-_INSERT = (
-    f"WITH fresh AS (INSERT INTO {EVENTS} ({_COLUMNS}) SELECT {_COLUMNS} FROM {{}}"
-    " WHERE reason IS NULL AND writer = ANY(%s::xid8[]) ORDER BY event_id, file, line"
-    " ON CONFLICT (event_id) DO NOTHING"
-    # date_part is float8; extract would make a numeric of each.
-    " RETURNING greatest(date_part('epoch', now() - event_timestamp), 0) AS seconds)"
-    " SELECT width_bucket(seconds, %s::float8[]), count(*), sum(seconds), max(seconds) FROM fresh GROUP BY 1"
+_CONFLICTING = (
+    f"FROM {{}} AS s JOIN {EVENTS} AS e USING (event_id) WHERE reason IS NULL AND writer = ANY(%s::xid8[])"
+    f" AND ({', '.join(f's.{name}' for name in _CONTENT)})"
+    f" IS DISTINCT FROM ({', '.join(f'e.{name}' for name in _CONTENT)})"
+    # Only asked where the first differ: it takes its time.
+    f" AND ({', '.join(f's.{name}' for name in _CONTENT)}) IS DISTINCT FROM ({', '.join(_STORED)})"
 )
 _REFUSED = (
     "SELECT reason, file, line, raw, header FROM {} WHERE reason IS NOT NULL AND writer = ANY(%s::xid8[])"
     " ORDER BY file, reason, line"
 )
-_CONFLICTS = (
-    f"SELECT '{CONFLICT}', file, line, convert_to(text, 'UTF8'), header"
-    f" FROM {{}} AS s JOIN {EVENTS} AS e USING (event_id) WHERE reason IS NULL AND writer = ANY(%s::xid8[])"
-    f" AND ({', '.join(f's.{name}' for name in _CONTENT)})"
-    f" IS DISTINCT FROM ({', '.join(f'e.{name}' for name in _CONTENT)})"
-    # Only asked where the first differ: it takes its time.
-    f" AND ({', '.join(f's.{name}' for name in _CONTENT)}) IS DISTINCT FROM ({', '.join(_STORED)})"
-    " ORDER BY file, line"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Seconds from event to insertion: events by bucket of LATENCY_BOUNDS, their sum and their maximum."""
-
-    buckets: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS) + 1)
-    total_seconds: float = 0.0
-    max_seconds: float = 0.0
+_CONFLICTS = f"SELECT '{CONFLICT}', file, line, raw, header {_CONFLICTING} ORDER BY file, line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +69,9 @@ def find_outcome(connection: psycopg.Connection[Any], key: BatchKey) -> Outcome 
     if row is None:
         return None
     records_in, inserted, duplicates, rejected, latency, started_at, committed_at, reported = row
-    found = Latency(tuple(latency["buckets"]), latency["total"], latency["max"])
-    return Outcome(records_in, inserted, duplicates, rejected, found, started_at, committed_at, reported)
+    return Outcome(
+        records_in, inserted, duplicates, rejected, _latency(latency), started_at, committed_at, reported
+    )
 
 
 def mark_reported(connection: psycopg.Connection[Any], key: BatchKey) -> None:
@@ -110,30 +88,36 @@ def refused_records(connection: psycopg.Connection[Any], staged: Staged) -> Iter
 
 
 def complete_batch(
-    connection: psycopg.Connection[Any],
+    insertion: Insertion,
     staged: Staged,
     key: BatchKey | None,
     started_at: datetime,
-    keep: Callable[[Iterator[RejectedRecord]], int],
+    keep: Callable[[Iterator[RejectedRecord]], object],
+    place: Callable[[], Staged],
 ) -> Outcome:
-    """Insert the events, and note the batch under `key`, if any, in the ledger; the caller commits.
+    """Insert what is left, and note the batch under `key`, if any, in the ledger; the caller commits.
 
-    `keep` gets, by file and line, the events that are refused as a `conflict`, because another event has
-    their id, stored before or in this batch; when it returns their number it must have stored them.
+    `keep` gets the events that are refused as a `conflict`, because another event has their id, and must have
+    stored them when it returns; `place` stages the events that count once more, with their files and lines,
+    and is only called when there is such an event. Raises LostRowsError and whatever the functions and
+    PostgreSQL raise; then nothing may be committed.
     """
-    refused = {reason: count for reason, count in staged.by_reason.items() if reason is not None}
+    connection = insertion.connection
+    insertion.begin_again_unless(staged.writers)
+    rejected = {reason: count for reason, count in staged.by_reason.items() if reason is not None}
     valid = staged.by_reason.get(None, 0)
-    latency = _insert(connection, staged)
-    inserted = sum(latency.buckets)
-    conflicts = keep(_records(connection, _CONFLICTS, staged)) if inserted < valid else 0
+    insertion.insert_rest(staged.writers)
+    conflicts = _count_conflicts(connection, staged.table, insertion.incomplete)
     if conflicts:
-        refused[CONFLICT] = conflicts
+        conflicts = _insert_in_order(insertion, valid, place, keep)
+        rejected[CONFLICT] = conflicts
+    duplicates = valid - insertion.inserted - conflicts
     outcome = Outcome(
         sum(staged.by_reason.values()),
-        inserted,
-        valid - inserted - conflicts,
-        refused,
-        latency,
+        insertion.inserted,
+        duplicates,
+        rejected,
+        insertion.latency,
         started_at,
         server_time(connection),
         noted=staged.noted,
@@ -143,19 +127,23 @@ def complete_batch(
     return outcome
 
 
-def _insert(connection: psycopg.Connection[Any], staged: Staged) -> Latency:
-    connection.execute(SETTINGS)
-    query = sql.SQL(_INSERT).format(sql.Identifier(staged.table))
-    rows = connection.execute(query, [staged.writers, list(LATENCY_BOUNDS)]).fetchall()
-    buckets = [0] * (len(LATENCY_BOUNDS) + 1)
-    for bucket, count, _, _ in rows:
-        buckets[bucket] = count
-    longest = max((seconds for *_, seconds in rows), default=0.0)
-    return Latency(tuple(buckets), sum(row[2] for row in rows), longest)
+def _insert_in_order(
+    insertion: Insertion,
+    valid: int,
+    place: Callable[[], Staged],
+    keep: Callable[[Iterator[RejectedRecord]], object],
+) -> int:
+    """Once more, so that the first of a file's events with the same id counts; the number of the others."""
+    placed = place()
+    if placed.by_reason.get(None, 0) != valid:
+        raise LostRowsError("the files were changed while their batch ran")
+    insertion.begin_again(placed.table)
+    insertion.insert(placed.writers, "event_id, file, line")
+    keep(_records(insertion.connection, _CONFLICTS, placed))
+    return _count_conflicts(insertion.connection, placed.table, placed.writers)
 
 
 def _note(connection: psycopg.Connection[Any], key: BatchKey, outcome: Outcome) -> None:
-    latency = outcome.latency
     connection.execute(
         f"INSERT INTO {LEDGER} (query_id, batch_id, records_in, inserted, duplicates, rejected, latency,"
         " started_at, committed_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -166,11 +154,20 @@ def _note(connection: psycopg.Connection[Any], key: BatchKey, outcome: Outcome) 
             outcome.inserted,
             outcome.duplicates,
             Jsonb(outcome.rejected),
-            Jsonb({"buckets": latency.buckets, "total": latency.total_seconds, "max": latency.max_seconds}),
+            _json(outcome.latency),
             outcome.started_at,
             outcome.committed_at,
         ],
     )
+
+
+def _count_conflicts(connection: psycopg.Connection[Any], table: str, writers: Collection[str]) -> int:
+    """Staged events whose id another event has, stored before or in this batch."""
+    if not writers:
+        return 0
+    query = sql.SQL(f"SELECT count(*) {_CONFLICTING}").format(sql.Identifier(table))
+    ((found,),) = connection.execute(query, [list(writers)]).fetchall()
+    return int(found)
 
 
 def _records(
@@ -181,3 +178,11 @@ def _records(
         cursor.execute(sql.SQL(query).format(sql.Identifier(staged.table)), [staged.writers])
         for row in cursor:
             yield RejectedRecord(*row)
+
+
+def _json(latency: Latency) -> Jsonb:
+    return Jsonb({"buckets": latency.buckets, "total": latency.total_seconds, "max": latency.max_seconds})
+
+
+def _latency(fields: dict[str, Any]) -> Latency:
+    return Latency(tuple(fields["buckets"]), fields["total"], fields["max"])

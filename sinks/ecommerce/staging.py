@@ -2,27 +2,28 @@
 
 A staging table belongs to one try of one batch, so what an abandoned try still sends cannot reach another.
 Within it a row carries the transaction that wrote it, its writer: a task that ran twice (speculation, a
-retry) left rows of two tries, and only those of the successful one count.
+retry) left rows of two tries, and only those of the successful one count. A task is a new writer every
+PIECE_ROWS rows; each has a row in a small table beside, so that it can be inserted meanwhile.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import psycopg
 import pyarrow as pa
 from psycopg import sql
-from pyarrow import csv
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 
-from contracts.ecommerce import MAX_RECORD_BYTES
-from sinks.ecommerce.connection import is_transient_state, session, transaction
+from contracts.ecommerce import EVENT_COLUMNS, MAX_RECORD_BYTES
+from sinks.ecommerce.connection import connect, is_transient_state, session, transaction
 
 EVENT_TYPES = {
     "event_id": "UUID",
@@ -34,24 +35,27 @@ EVENT_TYPES = {
     "price": "NUMERIC(10,2)",
     "event_timestamp": "TIMESTAMPTZ",
 }
-# A record as it came is `text` where it counts, and bytes that may be no text where it is refused.
-_RECORD_TYPES = {
-    "reason": "TEXT",
-    "file": "TEXT",
-    "line": "BIGINT",
-    "header": "TEXT",
-    "text": "TEXT",
-    "raw": "BYTEA",
-}
-_COLUMNS = {**EVENT_TYPES, **_RECORD_TYPES}
+_REFUSAL_COLUMNS = {"reason": "TEXT", "file": "TEXT", "line": "BIGINT", "header": "TEXT", "raw": "BYTEA"}
+_COLUMNS = {**EVENT_TYPES, **_REFUSAL_COLUMNS}
 _WRITER = "writer XID8 NOT NULL DEFAULT pg_current_xact_id()"
-_PREFIX = "ecommerce_staging_"
+_RESULT = "writer STRING, rows BIGINT, noted MAP<STRING, BIGINT>, error STRING, sqlstate STRING"
+_ARROW_RESULT = pa.schema(
+    [
+        ("writer", pa.string()),
+        ("rows", pa.int64()),
+        ("noted", pa.map_(pa.string(), pa.int64())),
+        ("error", pa.string()),
+        ("sqlstate", pa.string()),
+    ]
+)
+PIECE_ROWS = 20_000
+_PREFIX, _PIECES, _PLACED = "ecommerce_staging_", "_pieces", "_placed"
 # How long dropping waits for a task that is still writing; what is left goes the next time.
 _DROP_WAIT = "'2s'"
 
 
 class LostRowsError(Exception):
-    """The staging table is gone, or lacks rows that the tasks sent; repeat the batch."""
+    """The staging table lacks rows that the tasks sent, because the server crashed; repeat the batch."""
 
 
 class StagingError(Exception):
@@ -75,36 +79,45 @@ class Staged:
     noted: Mapping[str, int] = field(default_factory=dict)
 
 
-@contextmanager
-def staging_table(connection: psycopg.Connection[Any]) -> Iterator[str]:
-    """Make the staging table of one try; it is dropped after the block, in which it should be held (`hold`).
+def new_table() -> str:
+    """A name for the staging table of one try; whoever uses the table locks it first (`lock`)."""
+    return f"{_PREFIX}{secrets.token_hex(8)}"
 
-    UNLOGGED: a crash of the server empties it, and ends the transaction that holds it.
+
+def pieces_of(table: str) -> str:
+    """The table beside a staging table: each piece there with its `writer`, `rows` and `valid` events."""
+    return f"{table}{_PIECES}"
+
+
+def placed_of(table: str) -> str:
+    """The staging table for the same batch's events once more, with their places; it shares the lock."""
+    return f"{table}{_PLACED}"
+
+
+def lock(connection: psycopg.Connection[Any], table: str) -> None:
+    """Tell other programs that a table is in use, for as long as the transaction of `connection` lasts."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [table])
+
+
+def create_table(connection: psycopg.Connection[Any], table: str) -> None:
+    """Make a staging table and that of its pieces.
+
+    UNLOGGED: a crash of the server empties it, which the count of rows shows.
     """
-    table = f"{_PREFIX}{secrets.token_hex(8)}"
     columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
-    # The writer goes first, because it is what is looked at in every row.
-    statement = sql.SQL(f"CREATE UNLOGGED TABLE {{}} ({_WRITER}, {columns})")
+    # The writer goes first, because it is what every insertion looks at in every row.
+    statement = (
+        f"CREATE UNLOGGED TABLE {{}} ({_WRITER}, {columns});"
+        f" CREATE UNLOGGED TABLE {{}} ({_WRITER}, rows BIGINT, valid BIGINT)"
+    )
     with transaction(connection):
-        connection.execute(statement.format(sql.Identifier(table)))
-    try:
-        yield table
-    finally:
-        # A task that still writes keeps it: then `drop_leftovers` will.
-        if not connection.closed:
-            with suppress(psycopg.errors.LockNotAvailable), transaction(connection, lock_timeout=_DROP_WAIT):
-                connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(table)))
+        connection.execute(sql.SQL(statement).format(sql.Identifier(table), sql.Identifier(pieces_of(table))))
 
 
-def hold(connection: psycopg.Connection[Any], table: str) -> None:
-    """Keep a table from being dropped as a leftover while the transaction of `connection` lasts.
-
-    Raises LostRowsError when it was dropped before.
-    """
-    try:
-        connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.Identifier(table)))
-    except psycopg.errors.UndefinedTable:
-        raise LostRowsError("another program took the new staging table for a leftover") from None
+def drop_table(connection: psycopg.Connection[Any], table: str) -> None:
+    """Drop what was made for a try, unless a task is still writing to it: then `drop_leftovers` will."""
+    with suppress(psycopg.errors.LockNotAvailable), transaction(connection, lock_timeout=_DROP_WAIT):
+        _drop(connection, table)
 
 
 def drop_leftovers(connection: psycopg.Connection[Any]) -> int:
@@ -112,44 +125,55 @@ def drop_leftovers(connection: psycopg.Connection[Any]) -> int:
     with transaction(connection):
         found = connection.execute(
             "SELECT relname FROM pg_class WHERE relkind = 'r' AND starts_with(relname, %s)"
-            " AND pg_has_role(relowner, 'USAGE') AND relnamespace ="
+            " AND NOT relname LIKE ANY(%s) AND pg_has_role(relowner, 'USAGE') AND relnamespace ="
             " (SELECT oid FROM pg_namespace WHERE nspname = current_schema())",
-            [_PREFIX],
+            [_PREFIX, [f"%{_PIECES}", f"%{_PLACED}"]],
         ).fetchall()
     return sum(_drop_unused(connection, table) for (table,) in found)
 
 
 def _drop_unused(connection: psycopg.Connection[Any], table: str) -> bool:
-    statement = sql.SQL("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE NOWAIT; DROP TABLE {table}")
-    try:
-        with transaction(connection):
-            connection.execute(statement.format(table=sql.Identifier(table)))
-    except (psycopg.errors.LockNotAvailable, psycopg.errors.UndefinedTable):
-        return False
-    return True
+    unused = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
+    with suppress(psycopg.errors.LockNotAvailable), transaction(connection, lock_timeout=_DROP_WAIT):
+        if connection.execute(unused, [table]).fetchone() == (True,):
+            _drop(connection, table)
+            return True
+    return False
 
 
-def stage(judged: DataFrame, connection: psycopg.Connection[Any], dsn: str, table: str) -> Staged:
-    """Send every row of `judged` (analytics.ecommerce.rules.judge) into `table`, which `connection` holds.
+def _drop(connection: psycopg.Connection[Any], table: str) -> None:
+    placed = placed_of(table)
+    tables = map(sql.Identifier, (table, pieces_of(table), placed, pieces_of(placed)))
+    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.SQL(", ").join(tables)))
 
-    Raises StagingError when a task lost its connection or was refused, LostRowsError, and psycopg's errors.
+
+def stage(judged: DataFrame, dsn: str, table: str, placed: bool = False) -> Staged:
+    """Send every row of `judged` (analytics.ecommerce.rules.judge) into `table`.
+
+    With `placed` the events that count have file, line and text too. Raises StagingError when a task lost its
+    connection or was refused, LostRowsError, and psycopg's errors.
     """
-    # A task keeps Java, Python and the server busy at once.
+    # A task keeps Java, Python and the server busy at once. With more of them the insertion, which takes
+    # longer than staging, would wait for a core of a machine that runs both.
     tasks = max(1, judged.sparkSession.sparkContext.defaultParallelism // 2)
-    rows = judged.selectExpr(*staged_columns()).coalesce(tasks)
-    sent = rows.mapInArrow(lambda batches: _copy(batches, dsn, table), "result STRING").collect()
-    results = [json.loads(row.result) for row in sent]
+    noted = F.expr("IF(reason IS NULL, noted, NULL)")
+    lines = judged.select(copy_line(placed).alias("copy_line"), F.expr("reason IS NULL AS valid"), noted)
+    lines = lines.coalesce(tasks)
+    results = lines.mapInArrow(lambda batches: _copy(batches, dsn, table), _RESULT).collect()
     for result in results:
-        if result["error"]:
-            raise StagingError(result["error"], result["sqlstate"])
-    writers = [result["writer"] for result in results]
-    staged = count(connection, table, writers, sum(result["rows"] for result in results))
-    noted = sum((Counter(result["noted"]) for result in results), Counter[str]())
-    return replace(staged, noted=dict(noted))
+        if result.error:
+            raise StagingError(result.error, result.sqlstate)
+    with session(dsn) as connection:
+        sent = sum(result.rows for result in results)
+        staged = count(connection, table, [result.writer for result in results], sent)
+    return replace(staged, noted=dict(sum((Counter(result.noted) for result in results), Counter())))
 
 
 def count(connection: psycopg.Connection[Any], table: str, writers: Sequence[str], sent: int) -> Staged:
-    """What is in `table` of the `writers`, who sent `sent` rows. Raises LostRowsError when it is less."""
+    """What is in `table` of the `writers`, who sent so many rows. Raises LostRowsError when it is less.
+
+    A crash after this breaks the connection that inserts, which is open already.
+    """
     query = sql.SQL(
         "SELECT reason, count(*) FROM {} WHERE writer = ANY(%s::xid8[]) GROUP BY reason ORDER BY reason"
     )
@@ -160,40 +184,92 @@ def count(connection: psycopg.Connection[Any], table: str, writers: Sequence[str
     return Staged(table, writers, by_reason)
 
 
-def staged_columns() -> list[str]:
-    """The columns of the staging table, and `noted`, as expressions of a judged row."""
-    raw = f"concat('\\\\x', hex(substring(raw, 1, {MAX_RECORD_BYTES + 1})))"
-    counts = {name: name for name in (*EVENT_TYPES, "noted")} | {"text": "CAST(raw AS STRING)"}
-    return [
-        *[f"IF(reason IS NULL, {value}, NULL) AS {name}" for name, value in counts.items()],
-        *("reason", "file", "line", "header", f"IF(reason IS NULL, NULL, {raw}) AS raw"),
-    ]
+def copy_line(placed: bool = False) -> Column:
+    """A judged row in COPY's CSV format, made by Spark, so that Python never touches a single row.
+
+    Where it came from is part of refused rows, and with `placed` of all.
+    """
+    place = (
+        f"{_quoted('file')}, ',', line, ',', coalesce({_quoted('header')}, ''),"
+        f" ',\\\\x', hex(substring(raw, 1, {MAX_RECORD_BYTES + 1})), '\\n'"
+    )
+    refusal = f"concat('{',' * len(EVENT_COLUMNS)}', reason, ',', {place})"
+    end = f"',,', {place}" if placed else f"'{',' * len(_REFUSAL_COLUMNS)}\\n'"
+    return F.expr(f"IF(reason IS NULL, concat({_event_fields()}, {end}), {refusal})")
+
+
+def _event_fields() -> str:
+    """Fields and the texts between them, for one concat: it is made for every row."""
+    parts, between = [], ""
+    for name, kind in EVENT_TYPES.items():
+        quote = '"' if kind == "TEXT" else ""
+        text = f"coalesce(CAST({name} AS STRING), '')" if name == "price" else name
+        # Few records hold a quote, and looking for one is cheaper than doubling those of every text.
+        text = f"IF(contains(raw, x'22'), {_doubled(name)}, {name})" if quote else text
+        parts += [f"'{between}{quote}'", text]
+        between = f"{quote},"
+    return ", ".join(parts)
+
+
+def _quoted(name: str) -> str:
+    return f"concat('\"', {_doubled(name)}, '\"')"
+
+
+def _doubled(name: str) -> str:
+    return f"replace({name}, '\"', '\"\"')"
 
 
 def _copy(batches: Iterable[pa.RecordBatch], dsn: str, table: str) -> Iterator[pa.RecordBatch]:
-    """On an executor: sends the rows in one COPY; its writer and rows, or the error, as JSON."""
-    statement = sql.SQL(f"COPY {{}} ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT csv)")
-    rows, noted = 0, Counter[str]()
-    result: dict[str, Any] = {"error": None}
+    """On an executor: sends the rows; a row for each writer, with an error when there was one."""
+    filled = (batch for batch in batches if batch.num_rows)
+    first = next(filled, None)
+    sent: list[tuple[str, int, Counter[str]]] = []
+    error, sqlstate = None, None
     try:
-        # A lost staging row fails the batch before its commit, so no need to wait for the disk.
-        with session(dsn, synchronous_commit="off") as connection, connection.cursor() as cursor:
-            with cursor.copy(statement.format(sql.Identifier(table))) as copy:
-                for batch in batches:
-                    copy.write(_as_csv(batch.select([*_COLUMNS])))
-                    rows += batch.num_rows
-                    for lines in batch.column("noted").drop_null().to_pylist():
-                        noted.update(lines.split("\n"))
-            ((writer,),) = cursor.execute("SELECT pg_current_xact_id()::text").fetchall()
-        result |= {"writer": writer, "rows": rows, "noted": noted}
+        if first is not None:
+            with connect(dsn) as connection:
+                while first is not None:
+                    sent.append(_send_piece(connection, table, chain([first], filled)))
+                    first = next(filled, None)
     except psycopg.Error as failure:
         # Not raised: a failed task would print a stack trace of its own and count as Spark's failure.
-        result = {"error": f"{type(failure).__name__}: {failure}", "sqlstate": failure.sqlstate}
-    yield pa.RecordBatch.from_pydict({"result": [json.dumps(result)]})
+        error, sqlstate = f"{type(failure).__name__}: {failure}", failure.sqlstate
+        sent = [("", 0, Counter())]
+    yield pa.RecordBatch.from_pylist(
+        [
+            {"writer": writer, "rows": rows, "noted": [*noted.items()], "error": error, "sqlstate": sqlstate}
+            for writer, rows, noted in sent
+        ],
+        schema=_ARROW_RESULT,
+    )
 
 
-def _as_csv(batch: pa.RecordBatch) -> memoryview:
-    """As COPY reads it: texts in quotes, nothing where there is no value."""
-    text = pa.BufferOutputStream()
-    csv.write_csv(batch, text, csv.WriteOptions(include_header=False))
-    return memoryview(text.getvalue())
+def _send_piece(
+    connection: psycopg.Connection[Any], table: str, batches: Iterable[pa.RecordBatch]
+) -> tuple[str, int, Counter[str]]:
+    """One COPY in one transaction, of batches up to PIECE_ROWS: its writer and rows, and what is noted."""
+    statement = sql.SQL(f"COPY {{}} ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT csv)")
+    rows, valid = 0, 0
+    noted: Counter[str] = Counter()
+    # A lost staging row fails the batch before its commit, so no need to wait for the disk.
+    with transaction(connection, synchronous_commit="off"), connection.cursor() as cursor:
+        with cursor.copy(statement.format(sql.Identifier(table))) as copy:
+            for batch in batches:
+                copy.write(_text(batch.column(0)))
+                rows += batch.num_rows
+                valid += batch.column(1).true_count
+                for lines in batch.column(2).drop_null().to_pylist():
+                    noted.update(lines.split("\n"))
+                if rows >= PIECE_ROWS:
+                    break
+        announce = sql.SQL("INSERT INTO {} (rows, valid) VALUES (%s, %s) RETURNING writer::text")
+        pieces = sql.Identifier(pieces_of(table))
+        ((writer,),) = cursor.execute(announce.format(pieces), [rows, valid]).fetchall()
+    return writer, rows, noted
+
+
+def _text(lines: Any) -> memoryview:
+    """The texts of an Arrow string array, one after the other, without copying."""
+    offsets = memoryview(lines.buffers()[1]).cast("i")
+    start, end = offsets[lines.offset], offsets[lines.offset + len(lines)]
+    return memoryview(lines.buffers()[2])[start:end]

@@ -17,8 +17,8 @@ from tests.support.missing import missing
 from tests.support.toxiproxy import free_port
 from tests.support.waiting import wait_for
 
-# A batch holds one of them, and its only task another; with fewer it would wait for ever.
-POOL_SIZE = 2
+# A batch holds two of them, and each of its tasks one.
+POOL_SIZE = 4
 
 
 @contextmanager
