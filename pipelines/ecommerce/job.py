@@ -124,7 +124,7 @@ def _ping(dsn: str) -> None:
 def prepare_database(settings: Settings) -> None:
     """Wait until PostgreSQL answers, then make the tables that are missing.
 
-    Raises ConfigurationError that names POSTGRES_DSN and the remedy: no server, a table of somebody else with
+    Raises ConfigurationError that names POSTGRES_DSN and the remedy: no server, a foreign table with
     the same name, a right that is missing.
     """
     dsn = settings.postgres_dsn.get_secret_value()

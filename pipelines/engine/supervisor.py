@@ -25,7 +25,7 @@ logger = get_logger(__name__)
 
 BatchFunction = Callable[[DataFrame, int], None]
 _WAIT_SECONDS = 0.5
-# A run to an end is waited for by somebody.
+# A person may wait for a run to an end.
 _ONCE_WAIT_SECONDS = 0.05
 # What Spark says between two triggers, first for milliseconds, then until the next one.
 _BETWEEN_TRIGGERS = ("Waiting for data to arrive", "Waiting for next trigger")
@@ -216,11 +216,11 @@ class StartAnewError(ServiceError):
 
 
 class BatchError(Exception):
-    """What Spark is told of an error in a batch: its type alone."""
+    """What Spark gets to know of an error in a batch: its type alone."""
 
 
 class _EndedError(Exception):
-    """A query ended without an error though nobody stopped it."""
+    """A query ended without an error and without being stopped."""
 
 
 class _StoppingError(Exception):

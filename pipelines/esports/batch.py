@@ -66,7 +66,7 @@ class TopicWork(BatchWork[Reading, Taken]):
 
     @contextmanager
     def prepare(self, rows: Reading, key: BatchKey | None, steps: Steps) -> Iterator[_Staged]:
-        """Write the good records where nobody looks, and learn which are refused."""
+        """Write the good records where no reader looks, and learn which are refused."""
         if key is None:
             raise ValueError("esports' letters are tried again by letters.py")
         (found, folder), reading = read_some_way(rows, lambda reading: self._write(reading, str(key)))
@@ -153,7 +153,7 @@ class _Staged:
         consumed = OffsetRanges()
         for (topic, partition), (first, after) in self.reading.span.items():
             consumed.add((topic, self.reading.ids[topic], partition), first, after)
-        # An earlier version, to which somebody goes back, needs all of these.
+        # A user may go back to an earlier version, which needs all of these.
         outcome = {
             "began": began.isoformat(),
             "ended": datetime.now(timezone.utc).isoformat(),

@@ -22,7 +22,7 @@ class Broker(Protocol):
     """What the pipeline asks of the cluster; see KafkaBroker."""
 
     def ping(self) -> None:
-        """Raise UnavailableError when nobody answers."""
+        """Raise UnavailableError when no broker answers."""
         ...
 
     def close(self) -> None:

@@ -113,7 +113,7 @@ def _records(letter: Letter) -> dict[Place, RejectedRecord]:
 
 
 def _pieces(letters: Sequence[Letter]) -> list[list[Letter]]:
-    """So many letters at once that their records take a bounded amount of memory."""
+    """Divide `letters` into pieces whose records take a bounded amount of memory."""
     pieces: list[list[Letter]] = []
     size = _BYTES_AT_ONCE
     for letter in letters:

@@ -1,4 +1,4 @@
-"""What the e-commerce pipeline needs of a database that somebody else set up: columns and rights."""
+"""What the e-commerce pipeline needs of a database that others set up: columns and rights."""
 
 from __future__ import annotations
 

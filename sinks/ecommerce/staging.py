@@ -170,7 +170,7 @@ def stage(judged: DataFrame, dsn: str, table: str, placed: bool = False) -> Stag
 
 
 def count(connection: psycopg.Connection[Any], table: str, writers: Sequence[str], sent: int) -> Staged:
-    """What is in `table` of the `writers`, who sent so many rows. Raises LostRowsError when it is less.
+    """What is in `table` of the `writers`, who sent `sent` rows. Raises LostRowsError when it is less.
 
     A crash after this breaks the connection that inserts, which is open already.
     """
