@@ -29,6 +29,7 @@ class QueryMetrics(StreamingQueryListener):
     """Fills metrics of `metrics`, which writes them with the next batch or poll."""
 
     def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
         registry = metrics.registry
         text = "Rows that the triggers of a streaming query read"
         self._rows = registry.counter("query_input_rows_total", text, ["query"])
@@ -75,13 +76,12 @@ class QueryMetrics(StreamingQueryListener):
 
 
 @contextmanager
-def measured_queries(spark: SparkSession, metrics: Metrics) -> Iterator[None]:
+def measured_queries(spark: SparkSession, listener: QueryMetrics) -> Iterator[None]:
     """Measure the queries of the block, at whose end they are all stopped; then the file is written."""
-    listener = QueryMetrics(metrics)
     spark.streams.addListener(listener)
     try:
         yield
     finally:
         listener.settle()
         spark.streams.removeListener(listener)
-        metrics.write()
+        listener.metrics.write()

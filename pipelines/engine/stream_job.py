@@ -12,7 +12,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from contracts import ConfigurationError
 from monitoring.logs import get_logger
-from monitoring.query_metrics import measured_queries
+from monitoring.query_metrics import QueryMetrics, measured_queries
 from pipelines.engine.query_watch import QueryWatch
 from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.stop_flag import StopFlag
@@ -66,6 +66,11 @@ class StreamJob:
     pings: Mapping[str, Callable[[], object]]
     companions: Sequence[Companion] = field(default=())
     on_idle: Callable[[], None] = lambda: None
+    queries: QueryMetrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Once: a demo runs the stream, and then what is left.
+        object.__setattr__(self, "queries", QueryMetrics(self.reporting.metrics))
 
     def once(self, stop: StopFlag) -> bool:
         """Process what is there now; False when a batch failed again and again.
@@ -95,7 +100,7 @@ class StreamJob:
             for stream in self.streams
         ]
         supervisor = Supervisor(streams, self.retry, self._failed, self._idle, self._look)
-        with measured_queries(self.spark, self.reporting.metrics):
+        with measured_queries(self.spark, self.queries):
             done = supervisor.run(stop, once)
         for companion in self.companions:
             companion.look(at_once=once)

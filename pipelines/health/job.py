@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -25,7 +25,7 @@ from monitoring.health.poll_metrics import PollMetrics
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
-from monitoring.query_metrics import measured_queries
+from monitoring.query_metrics import QueryMetrics, measured_queries
 from monitoring.run_state import RunState
 from pipelines.engine.faults import Faults
 from pipelines.engine.letters_again import told_others
@@ -115,7 +115,8 @@ class HealthPipeline:
             # What changes while a sweep runs does not wait for its end.
             sweep.run_due(stop, between=lambda: self.batch.drain(stop))
 
-        with serving(self._endpoints(), self.settings), measured_queries(self.spark, self.metrics):
+        measured = measured_queries(self.spark, QueryMetrics(self.metrics))
+        with serving(self._endpoints(), self.settings), measured:
             # The rate source's first trigger has no rows: without this the first poll came an interval late.
             self.once(stop)
             Ticker(self.spark, folder, self.settings.batch_interval_seconds, work).run(stop)
@@ -170,11 +171,6 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
                 logger.warning(others)
             yield job
             job.backend.close(STREAM_FLUSH_SECONDS)
-
-
-def open_job(settings: Settings, streaming: bool, _part: str) -> AbstractContextManager[HealthPipeline]:
-    """`open_pipeline`, as commands open every pipeline: it has no parts."""
-    return open_pipeline(settings, streaming)
 
 
 @contextmanager

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pipelines.engine.pipeline import Pipeline, later
 
+_open = later("pipelines.health.job:open_pipeline")
 HEALTH = Pipeline(
     name="health",
     title="Health",
     does="MongoDB → analytics of each user in MongoDB",
     steps=("poll", "validate", "read", "compute", "write", "dead_letters", "save"),
-    open_job=later("pipelines.health.job:open_job"),
+    # It has no parts.
+    open_job=lambda settings, streaming, _part: _open(settings, streaming),
     demo=later("pipelines.health.demo.run:run_demo"),
     own_letters=later("pipelines.health.stores:open_letters"),
     open_retry=later("pipelines.health.job:open_retry"),

@@ -47,7 +47,7 @@ rules = DayRules(today=date(2025, 1, 3))
 checked = check_document(raw[2], rules)
 history = history_table(raw, [user], rules)
 extra = {"spark.sql.warehouse.dir": sys.argv[1], "spark.local.dir": sys.argv[1]}
-spark = build_session(load(env_file=None, spark_master="local[1]"), False, extra)
+spark = build_session(load(env_file=None, spark_master="local[1]").spark, False, extra)
 result = compute(spark, history, 1)
 spark.stop()
 documents = build_documents(result, [user], first, {})

@@ -12,7 +12,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.metrics import Metrics
-from monitoring.query_metrics import measured_queries
+from monitoring.query_metrics import QueryMetrics, measured_queries
 from tests.unit.monitoring.test_metrics import samples
 
 FILE = "x_metrics.prom"
@@ -48,7 +48,7 @@ def test_rows_triggers_and_ends_of_queries(spark: SparkSession, tmp_path: Path) 
     def fail(_frame: DataFrame, _number: int) -> None:
         raise ValueError("a bug")
 
-    with measured_queries(spark, metrics):
+    with measured_queries(spark, QueryMetrics(metrics)):
         start(spark, folder, "good", read).awaitTermination()
         (folder / "late.csv").write_text("1\n")
         start(spark, folder, "good", read).awaitTermination()
