@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from analytics.stock.rules import parse
 from pipelines.stock.kafka_input import topics_of
 from settings import Settings
+from sources.kafka_stream import usable
 
 _SEED = "bench_seed"
 _SALE = "client_id STRING, total_amount DECIMAL(20,2), items ARRAY<STRUCT<product_id: STRING, quantity: INT>>"
@@ -36,7 +37,7 @@ class Seed:
 
     def batch(self, frame: DataFrame, _number: int) -> None:
         """Append, read everything, compute, overwrite."""
-        new = parse(frame, topics_of(self._settings)).where("kind = 'sales'").select("sales.*")
+        new = parse(usable(frame), topics_of(self._settings)).where("kind = 'sales'").select("sales.*")
         items = "transform(items, i -> named_struct('product_id', i.product_id, 'quantity', int(i.quantity)))"
         columns = ("invoice_id AS _id", "client_id", "CAST(total_amount AS DECIMAL(20,2)) AS total_amount")
         self._write(new.selectExpr(*columns, f"{items} AS items"), f"{_SEED}_sales", "append")
