@@ -76,6 +76,8 @@ def _letter(chunk: Sequence[RejectedRecord], position: str) -> Rejected:
     for record in chunk:
         raw = record.raw or b""
         digest.update(f"{record.position} {len(raw)} ".encode() + raw)
+        # In a topic that was made anew the same place may hold the same value of another key.
+        digest.update(record.key or b"")
     first, last = chunk[0], chunk[-1]
     document: dict[str, Any] = {
         "_id": f"{first.source}:{first.position}-{last.position}:{digest.hexdigest()}",

@@ -121,7 +121,8 @@ class SparkCluster:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._ui}/json/", timeout=5) as answer:
                 state: dict[str, Any] = json.load(answer)
-        except OSError:
+        except (OSError, ValueError):
+            # While it starts it answers this address with a page for people.
             return 0
         # A worker that was killed counts as alive until the master misses it.
         known = [worker for worker in state["workers"] if worker["state"] == "ALIVE"]

@@ -70,6 +70,16 @@ _BYTES = st.none() | st.binary(max_size=20)
 _MADE = st.none() | st.integers(-(2**63), 2**63 - 1)
 
 
+def test_the_same_value_of_another_key_is_another_letter(tmp_path: Path) -> None:
+    """A topic that was made anew has other records at the same offsets, perhaps with the same values."""
+    first, second = (RejectedRecord("corrupt", "sales/0", 3, None, key=key) for key in (b"1", b"2"))
+    letters = DeadLetters(tmp_path, "stock_dlq")
+    for record in (first, second, second):
+        letters.store(list(as_letters([record], "offset")), "stock 7", NOW)
+    kept = [record.key for letter in letters.list() for record in records_of(letter.record, letter.reason)]
+    assert sorted(kept, key=str) == [b"1", b"2"]
+
+
 @given(st.lists(st.tuples(st.integers(0, 10**12), _BYTES, _BYTES, _MADE), min_size=1, max_size=5))
 def test_records_come_back_as_they_were(
     records: list[tuple[int, bytes | None, bytes | None, int | None]],
