@@ -17,7 +17,7 @@ _BACKLOG_SECONDS = 10.0
 
 
 class QueryWatch:
-    """Told of each query again and again by the supervisor."""
+    """Looks at each query whenever the supervisor calls."""
 
     def __init__(
         self,

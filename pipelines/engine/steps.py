@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from pipelines.engine.faults import Faults
 
@@ -14,15 +13,14 @@ class Steps:
     They add up to the batch's duration: a step ends where the next one begins.
     """
 
-    def __init__(self, faults: Faults, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, faults: Faults) -> None:
         self.ms: dict[str, float] = {}
         self._faults = faults
-        self._monotonic = monotonic
-        self._last = monotonic()
+        self._last = time.monotonic()
 
     def done(self, step: str) -> None:
         """`step` has ended."""
-        now = self._monotonic()
+        now = time.monotonic()
         self.ms[step] = round(self.ms.get(step, 0.0) + (now - self._last) * 1000, 3)
         self._last = now
         self._faults.reach(step)

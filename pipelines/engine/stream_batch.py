@@ -148,7 +148,7 @@ class StreamBatch(Generic[Rows, Done]):
         keep = self.keeper(f"{self.stream} {number}")
         with work.turn():
             taken = self.retry.call(lambda: self._take(rows, key, keep, steps), work.is_transient)
-            work.follow(taken, steps)
+            self.retry.call(lambda: work.follow(taken, steps), work.is_transient)
             if taken.was_reported:
                 logger.info(f"{batch} was done and reported before; Spark alone had not noted it")
                 return
@@ -166,7 +166,7 @@ class StreamBatch(Generic[Rows, Done]):
         steps = Steps(self.faults)
         with self.work.turn():
             taken = self.retry.call(lambda: self._write(rows, None, keep, steps), self.work.is_transient)
-            self.work.follow(taken, steps)
+            self.retry.call(lambda: self.work.follow(taken, steps), self.work.is_transient)
         return taken
 
     def _take(self, rows: Callable[[], Rows], key: BatchKey, keep: Keep, steps: Steps) -> Done:
