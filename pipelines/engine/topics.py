@@ -5,13 +5,15 @@ The same for Kafka and for the files that stand in for it in the demos, and for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from monitoring.logs import get_logger
+from sinks.stream_letters import RejectedRecord
+from sources.kafka_direct import records_table
 from sources.kafka_stream import Span
 
 logger = get_logger(__name__)
@@ -78,6 +80,20 @@ def read_some_way(reading: Reading, read: Callable[[Reading], T]) -> tuple[T, Re
             raise
         other = replace(reading, records=reading.again(error))
         return read(other), other
+
+
+def records_frame(spark: SparkSession, records: Sequence[RejectedRecord]) -> DataFrame:
+    """Records of dead letters, in their order, with the columns of `usable`."""
+    places = [record.source.rpartition("/") for record in records]
+    columns: dict[str, list[Any]] = {
+        "key": [record.key for record in records],
+        "value": [record.raw for record in records],
+        "topic": [topic for topic, _, _ in places],
+        "partition": [int(partition) for _, _, partition in places],
+        "offset": [record.position for record in records],
+        "timestamp_ms": [record.timestamp_ms for record in records],
+    }
+    return spark.createDataFrame(records_table(columns))
 
 
 def read_expired(reading: Reading, places: Iterable[tuple[str, int, int]]) -> int:

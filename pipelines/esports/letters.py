@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from analytics.esports.rules import Dataset, judge
 from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
 from pipelines.engine.letters_again import try_again
+from pipelines.engine.topics import records_frame
 from pipelines.esports.rows import write_good
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.parquet.dataset import Ledger, ParquetDataset
 from sinks.parquet.offset_ranges import Key, OffsetRanges
 from sinks.stream_letters import RejectedRecord, records_of
-from sources.kafka_direct import records_table
 
 logger = get_logger(__name__)
 
@@ -73,7 +72,9 @@ class RecordLetters:
     def _write_new(
         self, dataset: Dataset, store: ParquetDataset, records: Mapping[Place, RejectedRecord]
     ) -> set[Place]:
-        judged = judge(self._frame(records), dataset).withColumn("known", F.lit(False))
+        judged = judge(records_frame(self._spark, list(records.values())), dataset).withColumn(
+            "known", F.lit(False)
+        )
         # In the order of `records`: nothing in between moves rows.
         counts = [row.reason is None for row in judged.select("reason").collect()]
         good = {place for place, accepted in zip(records, counts, strict=True) if accepted}
@@ -89,17 +90,6 @@ class RecordLetters:
             store.publish(batch_id, staged, ledger)
         logger.info(f"📬 {len(records)} records of {dataset.name} tried again: {len(good)} written")
         return good
-
-    def _frame(self, records: Mapping[Place, RejectedRecord]) -> DataFrame:
-        columns: dict[str, list[Any]] = {
-            "key": [record.key for record in records.values()],
-            "value": [record.raw for record in records.values()],
-            "topic": [topic for (topic, _, _), _ in records],
-            "partition": [partition for (_, _, partition), _ in records],
-            "offset": [offset for _, offset in records],
-            "timestamp_ms": [record.timestamp_ms for record in records.values()],
-        }
-        return self._spark.createDataFrame(records_table(columns))
 
 
 def _records(letter: Letter) -> dict[Place, RejectedRecord]:
