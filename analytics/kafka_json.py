@@ -1,8 +1,10 @@
-"""How JSON in Kafka is read, and what counts as JSON: texts of Spark SQL on the column `value`."""
+"""How JSON in Kafka is read, and what counts as JSON: by Spark SQL on the column `value`, or in Python."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from typing import Any, NoReturn
 
 # Spark fills it with the text when that is no JSON, or a field of another type.
 _FLAW = "_flaw"
@@ -40,6 +42,23 @@ def is_sound(name: str) -> str:
     `record` is null where that value is `null`.
     """
     return f"is_valid_utf8(CAST(value AS STRING)) AND {name}.{_FLAW} IS NULL AND {name}.end IS NOT NULL"
+
+
+def read_object(value: bytes | None) -> dict[str, Any] | None:
+    """The JSON object that `value` is, None when it is anything else or not UTF-8.
+
+    A number is a text of the digits that were sent, so none passes through a float.
+    """
+    try:
+        text = (value or b"").decode("utf-8")
+        found = json.loads(text, parse_float=str, parse_int=str, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
 
 
 # First bytes of records that are no JSON, and the format that begins so.

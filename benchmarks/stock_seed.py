@@ -9,10 +9,7 @@ from pymongo.database import Database
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from analytics.stock.rules import parse
-from pipelines.stock.kafka_input import topics_of
 from settings import Settings
-from sources.kafka_stream import usable
 
 _SEED = "bench_seed"
 _SALE = "client_id STRING, total_amount DECIMAL(20,2), items ARRAY<STRUCT<product_id: STRING, quantity: INT>>"
@@ -37,10 +34,12 @@ class Seed:
 
     def batch(self, frame: DataFrame, _number: int) -> None:
         """Append, read everything, compute, overwrite."""
-        new = parse(usable(frame), topics_of(self._settings)).where("kind = 'sales'").select("sales.*")
-        items = "transform(items, i -> named_struct('product_id', i.product_id, 'quantity', int(i.quantity)))"
-        columns = ("invoice_id AS _id", "client_id", "CAST(total_amount AS DECIMAL(20,2)) AS total_amount")
-        self._write(new.selectExpr(*columns, f"{items} AS items"), f"{_SEED}_sales", "append")
+        sales = frame.where(F.col("topic") == self._settings.kafka_topic_sales)
+        new = sales.select(
+            F.from_json(F.col("value").cast("string"), f"invoice_id STRING, {_SALE}").alias("sale")
+        )
+        new = new.select("sale.*").withColumnRenamed("invoice_id", "_id")
+        self._write(new, f"{_SEED}_sales", "append")
         sold = self._read(f"{_SEED}_sales", _SALE).selectExpr("explode(items) AS item").select("item.*")
         prices = self._read("inventory", "product_id STRING, name STRING, buy_cents LONG, sell_cents LONG")
         units = sold.groupBy("product_id").agg(F.sum("quantity").alias("units_sold"))

@@ -1,6 +1,7 @@
-"""Texts of the stock pipeline's events as values: money in whole cents, quantities, ids, ISO times.
+"""Values of the stock pipeline's events: money in whole cents, quantities, ids, ISO times.
 
-Spark hands over every value as the text that stood in the JSON, so no amount passes through a float of ours.
+Each function takes a value as `analytics.kafka_json.read_object` gives it: a number is the text that stood in
+the JSON, and only a text can be a value. It raises RefusedError.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import re
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from analytics.texts import as_name, is_nothing, is_visible, is_writable, trimmed
 from analytics.times import read_time
@@ -28,9 +30,23 @@ class RefusedError(Exception):
     """A value breaks a rule; its argument is the rule's name."""
 
 
-def text(value: str | None, name: str) -> str | None:
-    """A text on one line (analytics/texts.py), None when it is empty. Raises RefusedError."""
-    found = as_name(value or "")
+def is_given(value: Any) -> bool:
+    """Whether there is a value; a text of white space is none."""
+    return value is not None and not (isinstance(value, str) and not trimmed(value))
+
+
+def _text(value: Any, name: str) -> str:
+    """`value` without the white space around it, empty when there is none; a truth or a list is refused."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise RefusedError(f"invalid_{name}")
+    return trimmed(value)
+
+
+def text(value: Any, name: str) -> str | None:
+    """A text on one line (analytics/texts.py), None when it is empty."""
+    found = as_name(_text(value, name))
     if len(found) > MAX_TEXT_LENGTH:
         raise RefusedError(f"{name}_too_long")
     if not is_writable(found):
@@ -38,8 +54,8 @@ def text(value: str | None, name: str) -> str | None:
     return found or None
 
 
-def title(value: str | None, name: str) -> str:
-    """A text for people that must be there. Raises RefusedError."""
+def title(value: Any, name: str) -> str:
+    """A text for people that must be there."""
     found = text(value, name)
     if found is None:
         raise RefusedError(f"missing_{name}")
@@ -48,9 +64,9 @@ def title(value: str | None, name: str) -> str:
     return found
 
 
-def identifier(value: str | None, name: str) -> str:
-    """A text by which something is found again. Raises RefusedError when it is missing or cannot be one."""
-    found = trimmed(value or "")
+def identifier(value: Any, name: str) -> str:
+    """A text by which something is found again."""
+    found = _text(value, name)
     if not found or is_nothing(found):
         raise RefusedError(f"missing_{name}")
     if len(found) > MAX_TEXT_LENGTH:
@@ -61,7 +77,7 @@ def identifier(value: str | None, name: str) -> str:
 
 
 def _is_nested(found: str) -> bool:
-    """Whether it was an object or a list, of which Spark gives the JSON text."""
+    """Whether it is the JSON text of an object or a list, which somebody took for a text."""
     if found[0] not in "{[":
         return False
     try:
@@ -71,9 +87,9 @@ def _is_nested(found: str) -> bool:
     return True
 
 
-def number(value: str | None, name: str) -> Decimal:
-    """A finite number that is not negative. Raises RefusedError."""
-    found = trimmed(value or "")
+def number(value: Any, name: str) -> Decimal:
+    """A finite number that is not negative."""
+    found = _text(value, name)
     if not found:
         raise RefusedError(f"missing_{name}")
     if not _NUMBER.fullmatch(found):
@@ -84,8 +100,8 @@ def number(value: str | None, name: str) -> Decimal:
     return parsed
 
 
-def cents(value: str | None, name: str) -> int:
-    """An amount of money in whole cents, float noise below 10⁻⁶ cents removed. Raises RefusedError."""
+def cents(value: Any, name: str) -> int:
+    """An amount of money in whole cents, float noise below 10⁻⁶ cents removed."""
     amount = number(value, name)
     # Before the arithmetic: 1e99 has more digits than the context keeps.
     if amount * 100 > MAX_CENTS:
@@ -96,8 +112,8 @@ def cents(value: str | None, name: str) -> int:
     return int(whole)
 
 
-def quantity(value: str | None, name: str) -> int:
-    """A whole number of pieces, 0 included. Raises RefusedError."""
+def quantity(value: Any, name: str) -> int:
+    """A whole number of pieces, 0 included."""
     amount = number(value, name)
     if amount > MAX_QUANTITY:
         raise RefusedError(f"{name}_too_large")
@@ -106,22 +122,23 @@ def quantity(value: str | None, name: str) -> int:
     return int(amount)
 
 
-def moment(value: str | None, name: str) -> datetime:
-    """The time that a text tells (analytics/times.py), UTC. Raises RefusedError."""
-    if not trimmed(value or ""):
+def moment(value: Any, name: str) -> datetime:
+    """The time that a text tells (analytics/times.py), UTC."""
+    given = _text(value, name)
+    if not given:
         raise RefusedError(f"missing_{name}")
-    found = read_time(value or "")
+    found = read_time(given)
     if found is None:
         raise RefusedError(f"invalid_{name}")
     return found
 
 
-def fraction(value: str | None) -> str:
+def fraction(value: str) -> str:
     """The digits of a `moment` behind its seconds, as they were sent; a datetime ends at microseconds."""
-    found = re.search(r":[0-9]{2}[.,]([0-9]+)", value or "")
+    found = re.search(r":[0-9]{2}[.,]([0-9]+)", value)
     return found[1] if found else ""
 
 
-def day(value: str | None, name: str) -> date | None:
-    """The UTC date of an ISO date or time, None when there is none. Raises RefusedError."""
-    return moment(value, name).date() if trimmed(value or "") else None
+def day(value: Any, name: str) -> date | None:
+    """The UTC date of an ISO date or time, None when there is none."""
+    return moment(value, name).date() if is_given(value) else None

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
-from pyspark.sql import DataFrame, SparkSession
+import pyarrow as pa
+from pyspark.sql import DataFrame
 
 from monitoring.logs import get_logger
 from sinks.stream_letters import RejectedRecord
@@ -82,7 +83,7 @@ def read_some_way(reading: Reading, read: Callable[[Reading], T]) -> tuple[T, Re
         return read(other), other
 
 
-def records_frame(spark: SparkSession, records: Sequence[RejectedRecord]) -> DataFrame:
+def letters_table(records: Sequence[RejectedRecord]) -> pa.Table:
     """Records of dead letters, in their order, with the columns of `usable`."""
     places = [record.source.rpartition("/") for record in records]
     columns: dict[str, list[Any]] = {
@@ -93,7 +94,7 @@ def records_frame(spark: SparkSession, records: Sequence[RejectedRecord]) -> Dat
         "offset": [record.position for record in records],
         "timestamp_ms": [record.timestamp_ms for record in records],
     }
-    return spark.createDataFrame(records_table(columns))
+    return records_table(columns)
 
 
 def read_expired(reading: Reading, places: Iterable[tuple[str, int, int]]) -> int:

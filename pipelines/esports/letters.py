@@ -12,7 +12,7 @@ from analytics.esports.rules import Dataset, judge
 from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
 from pipelines.engine.letters_again import try_again
-from pipelines.engine.topics import records_frame
+from pipelines.engine.topics import letters_table
 from pipelines.esports.rows import write_good
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.parquet.dataset import Ledger, ParquetDataset
@@ -72,9 +72,9 @@ class RecordLetters:
     def _write_new(
         self, dataset: Dataset, store: ParquetDataset, records: Mapping[Place, RejectedRecord]
     ) -> set[Place]:
-        judged = judge(records_frame(self._spark, list(records.values())), dataset).withColumn(
-            "known", F.lit(False)
-        )
+        judged = judge(
+            self._spark.createDataFrame(letters_table(list(records.values()))), dataset
+        ).withColumn("known", F.lit(False))
         # In the order of `records`: nothing in between moves rows.
         counts = [row.reason is None for row in judged.select("reason").collect()]
         good = {place for place, accepted in zip(records, counts, strict=True) if accepted}

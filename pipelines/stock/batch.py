@@ -6,12 +6,13 @@ A batch that comes again because of a crash is known by the ledger in the databa
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from analytics.stock.rules import INVENTORY, SALES
@@ -19,7 +20,7 @@ from contracts import BatchKey
 from monitoring.logs import get_logger
 from pipelines.engine.steps import Steps
 from pipelines.engine.stream_batch import BatchWork, Keep
-from pipelines.engine.topics import Reading, TopicInput, read_expired, read_some_way, tell_lost
+from pipelines.engine.topics import TopicInput, read_expired, read_some_way, tell_lost
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.writer import Judged, StockTaken, StockWriter
 from sinks.mongo_errors import is_transient_mongo
@@ -39,7 +40,7 @@ def is_transient(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Records:
-    """A batch as `analytics.stock.rules.parse` makes it; `lost` ones were gone before they could be read."""
+    """A batch as `analytics.stock.rules.judge` reads it; `lost` ones were gone before they could be read."""
 
     rows: Sequence[dict[str, Any]]
     topic_ids: dict[str, str] = field(default_factory=dict)
@@ -48,12 +49,12 @@ class Records:
 
 @dataclass(frozen=True)
 class StockWork(BatchWork[Records, StockTaken]):
-    """Takes records into MongoDB. Who writes holds `writing`.
+    """Takes records into MongoDB; `kinds` names the kind of each topic's. Who writes holds `writing`.
 
     Without `archive` and `source` only dead letters can be tried again.
     """
 
-    parse: Callable[[DataFrame], DataFrame]
+    kinds: Mapping[str, str]
     writer: StockWriter
     rankings: Rankings
     archive: StockArchive | None = None
@@ -70,7 +71,9 @@ class StockWork(BatchWork[Records, StockTaken]):
         """The records, of the topics that were meant, in the driver's memory."""
         if self.source is None:
             raise RuntimeError("there is no source to read from")
-        rows, reading = read_some_way(self.source.open(frame, key.number), self._rows)
+        rows, reading = read_some_way(
+            self.source.open(frame, key.number), lambda reading: self.rows_of(reading.records.toArrow())
+        )
         places = [(row["topic"], row["partition"], row["offset"]) for row in rows]
         self.source.verify(reading)
         lost = self.source.lost(reading, len(rows), read_expired(reading, places))
@@ -112,8 +115,11 @@ class StockWork(BatchWork[Records, StockTaken]):
         self.writer.unpublished = False
         return changed
 
-    def _rows(self, reading: Reading) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.parse(reading.records).toArrow().to_pylist()
+    def rows_of(self, records: pa.Table) -> list[dict[str, Any]]:
+        """`records` (the columns of `usable`), each with its kind, None for a topic that is none of ours."""
+        found: list[dict[str, Any]] = records.to_pylist()
+        for row in found:
+            row["kind"] = self.kinds.get(row["topic"])
         return found
 
     def _publish(self, taken: StockTaken) -> None:

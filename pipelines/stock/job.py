@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,6 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from analytics.stock.rankings import LoyaltyRules, RiskRules, profit
-from analytics.stock.rules import parse
 from checkpoint.lock import hold
 from contracts import ConfigurationError
 from monitoring.logs import get_logger
@@ -27,10 +26,9 @@ from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.retry_policy import retry_policy
 from pipelines.engine.stream_batch import StreamBatch
 from pipelines.engine.stream_job import Stream, StreamJob
-from pipelines.engine.topics import TopicInput
+from pipelines.engine.topics import TopicInput, letters_table
 from pipelines.stock.batch import STREAM, Records, StockWork
 from pipelines.stock.kafka_input import open_input, topics_of
-from pipelines.stock.letters import RECORDS_AT_ONCE, records_of_letters
 from pipelines.stock.pipeline import STOCK
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.upkeep import Upkeep
@@ -41,8 +39,12 @@ from sinks.parquet.dataset import ParquetDataset
 from sinks.stock.archive import DATASET, StockArchive
 from sinks.stock.schema import ensure_indexes
 from sinks.stock.totals import StockFormulas
+from sinks.stream_letters import RejectedRecord
 from sources.kafka_broker import KafkaBroker
 from sources.mongo_client import ServerClock, connect, ping
+
+# Of dead letters, in memory whatever they hold.
+_RECORDS_AT_ONCE = 20_000
 
 logger = get_logger(__name__)
 
@@ -75,14 +77,12 @@ def open_job(settings: Settings, streaming: bool, _part: str) -> Iterator[Stream
 
 @contextmanager
 def open_retry(settings: Settings) -> Iterator[Retry]:
-    """The function that tries dead letters again; Spark runs inside the block, Kafka is not needed.
+    """The function that tries dead letters again; neither Spark nor Kafka is needed.
 
     Raises ConfigurationError or AlreadyRunningError with the remedy before anything is tried.
     """
     with locked(settings):
-        database = open_database(settings)
-        with spark_session(settings.spark, False) as spark:
-            yield assemble_retry(settings, spark, database).retry
+        yield assemble_retry(settings, open_database(settings)).retry
 
 
 def open_database(settings: Settings) -> Database[dict[str, Any]]:
@@ -114,7 +114,7 @@ def assemble(
     reporting = StreamReporting(STOCK, settings, settings.stock_interval_seconds)
     flow, idle = KafkaFlow(reporting.metrics, [STREAM]), _IdleNote()
     work = StockWork(
-        parse=partial(parse, topics=topics_of(settings)),
+        kinds=_kinds(settings),
         writer=_writer(settings, database),
         rankings=_rankings(settings, database),
         archive=StockArchive(archive),
@@ -143,15 +143,18 @@ def assemble(
 
 
 def assemble_retry(
-    settings: Settings, spark: SparkSession, database: Database[dict[str, Any]]
+    settings: Settings, database: Database[dict[str, Any]]
 ) -> RecordsAgain[Records, StockTaken]:
     """Wire what tries dead letters again; tests come in through this door."""
     reporting = StreamReporting(STOCK, settings, settings.stock_interval_seconds)
-    into = partial(parse, topics=topics_of(settings))
-    work = StockWork(into, _writer(settings, database), _rankings(settings, database))
+    work = StockWork(_kinds(settings), _writer(settings, database), _rankings(settings, database))
     batch = _batch(settings, work, reporting)
     Upkeep(work, batch.retry, batch.faults, 0, repr(_loyalty(settings))).start()
-    return RecordsAgain(batch, partial(records_of_letters, spark, into), RECORDS_AT_ONCE)
+
+    def again(records: Sequence[RejectedRecord]) -> Records:
+        return Records(work.rows_of(letters_table(records)))
+
+    return RecordsAgain(batch, again, _RECORDS_AT_ONCE)
 
 
 class _IdleNote:
@@ -177,6 +180,10 @@ def _batch(
         logger.warning(f"🔁 MongoDB does not answer ({type(error).__name__}); the batch is tried again")
 
     return StreamBatch(STREAM, work, reporting, retry_policy(settings, on_retry), Faults(settings.fault))
+
+
+def _kinds(settings: Settings) -> dict[str, str]:
+    return {topic: kind for kind, topic in topics_of(settings).items()}
 
 
 def _writer(settings: Settings, database: Database[dict[str, Any]]) -> StockWriter:

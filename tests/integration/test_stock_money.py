@@ -129,8 +129,7 @@ def test_what_arrives_late_is_published_by_the_next_look(store: Database[dict[st
         _write(writer, 1, [sale("I2", P1=20)], _die_with_the_invoices_stored)
     held = store["sales"].find_one_and_delete({"_id": "I2"})
     rankings: Any = Rankings(store, RiskRules())
-    none: Any = None
-    work = StockWork(none, _start(store), rankings)
+    work = StockWork({}, _start(store), rankings)
     upkeep = Upkeep(work, RetryPolicy(attempts=1), Faults(), 0, "rules")
     upkeep.start()
     assert [winner["units_sold"] for winner in read_published(store, "product_winners")] == [1]

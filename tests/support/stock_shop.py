@@ -92,7 +92,7 @@ class StockShop(World):
 
     def retry(self) -> RetryOutcome:
         """`dlq retry`."""
-        return assemble_retry(self.settings, self.spark, open_database(self.settings)).retry(self.letters())
+        return assemble_retry(self.settings, open_database(self.settings)).retry(self.letters())
 
     def winners(self) -> list[tuple[str, str]]:
         """Id and profit of the products that are shown as winners, best first."""

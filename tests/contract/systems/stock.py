@@ -94,7 +94,7 @@ class Stock(System):
 
     def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
         shop = self._shop()
-        return assemble_retry(shop.settings, self.spark, open_database(shop.settings)).retry(letters)
+        return assemble_retry(shop.settings, open_database(shop.settings)).retry(letters)
 
     def raw(self, number: int) -> str:
         return json.dumps(_sale(number))

@@ -57,13 +57,14 @@ def esports(spark: SparkSession, values: Sequence[Any], dataset: Dataset = MATCH
     return judged.coalesce(1).orderBy("offset").toArrow().to_pylist()  # type: ignore[no-any-return]
 
 
-def stock(spark: SparkSession, kind: str, values: Sequence[Any]) -> list[Any]:
+def stock(kind: str, values: Sequence[Any]) -> list[Any]:
     """What the stock pipeline makes of records of one kind, in their order."""
     made = int(_DAY.timestamp() * 1000)
-    rows = [(_json(value), TOPICS[kind], 0, offset, _DAY, None, made) for offset, value in enumerate(values)]
-    frame = spark.createDataFrame(rows, f"{KAFKA_SCHEMA}, key BINARY, timestamp_ms BIGINT")
-    parsed = analytics.stock.rules.parse(frame, TOPICS).coalesce(1).orderBy("offset").toArrow().to_pylist()
-    return [analytics.stock.rules.judge(row, _NOW) for row in parsed]
+    place = {"kind": kind, "topic": TOPICS[kind], "partition": 0, "timestamp": _DAY, "timestamp_ms": made}
+    return [
+        analytics.stock.rules.judge({**place, "offset": offset, "value": _json(value)}, _NOW)
+        for offset, value in enumerate(values)
+    ]
 
 
 def ecommerce(spark: SparkSession, events: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
@@ -119,7 +120,7 @@ def test_a_time_is_the_same_in_every_pipeline(as_configured: SparkSession) -> No
     matches = esports(as_configured, [{"match_id": "M", "started_at": text} for text in texts])
     assert [None if row["reason"] else row["started_at"] for row in matches] == expected
     assert {row["reason"] for row in matches} == {None, "invalid_started_at"}
-    sales = stock(as_configured, "sales", [{**sale("I"), "timestamp": text} for text in texts])
+    sales = stock("sales", [{**sale("I"), "timestamp": text} for text in texts])
     assert [found.time if isinstance(found, Sale) else None for found in sales] == expected
     events = ecommerce(as_configured, [{"event_timestamp": text} for text in texts])
     assert [None if row["reason"] else row["moment"] for row in events] == expected
@@ -183,7 +184,7 @@ def test_a_whole_number_is_whole_however_it_is_written(as_configured: SparkSessi
     matches = esports(as_configured, [f'{{"match_id":"M","team_1_kills":{way}}}' for way in ways])
     assert [(row["reason"], row["team_1_kills"]) for row in matches] == [(None, 12)] * len(ways)
     products = [json.dumps(product("P")).replace('"quantity": 5', f'"quantity": {way}') for way in ways]
-    assert [found.quantity for found in stock(as_configured, "inventory", products)] == [12] * len(ways)
+    assert [found.quantity for found in stock("inventory", products)] == [12] * len(ways)
     bad = ["1.5", '"many"', "true", "[12]", "3000000000", '"1 2"']
     matches = esports(as_configured, [f'{{"match_id":"M","team_1_kills":{way}}}' for way in bad])
     assert [row["reason"] for row in matches] == ["invalid_team_1_kills"] * len(bad)
@@ -199,9 +200,9 @@ def test_what_is_empty_is_absent(as_configured: SparkSession) -> None:
     (row,) = esports(as_configured, [{"player_id": "P", **dict.fromkeys(optional, "")}], PLAYERS)
     assert (row["reason"], row["status"], row["role"]) == (None, "unknown", "unknown")
     names = ("category", "batch_no", "last_movement", "expiry_date", "updated_at")
-    (found,) = stock(as_configured, "inventory", [product("P", **dict.fromkeys(names, " \u3000"))])
+    (found,) = stock("inventory", [product("P", **dict.fromkeys(names, " \u3000"))])
     assert (found.category, found.batch_no, found.last_movement) == (None, None, None)
-    (found,) = stock(as_configured, "clients", [client("C", " ", email=" ")])
+    (found,) = stock("clients", [client("C", " ", email=" ")])
     assert (found.opening, found.email) == (0, None)
 
 
@@ -213,7 +214,7 @@ def test_ids_and_versions_keep_the_digits_that_were_sent(as_configured: SparkSes
     (row,) = esports(as_configured, [f'{{{record}, "team_1_kills":3, "x": "\\"patch\\": 2.20"}}'])
     assert (row["reason"], {row[name] for name in texts}) == (None, {digits})
     event = json.dumps({**sale("#"), "client_id": "#", "items": [{"product_id": "#", "quantity": 1}]})
-    (found,) = stock(as_configured, "sales", [event.replace('"#"', digits)])
+    (found,) = stock("sales", [event.replace('"#"', digits)])
     assert (found.invoice_id, found.client_id, found.items) == (digits, digits, ((digits, 1),))
 
 
@@ -235,9 +236,9 @@ NAMES = {
 def test_a_name_is_kept_as_it_was_sent(as_configured: SparkSession) -> None:
     """But for white space that means nothing: around it, and where a line ends in it."""
     events = [product("P", name=name) for name in NAMES]
-    assert [found.name for found in stock(as_configured, "inventory", events)] == list(NAMES.values())
+    assert [found.name for found in stock("inventory", events)] == list(NAMES.values())
     events = [client("C", name=name) for name in NAMES]
-    assert [found.name for found in stock(as_configured, "clients", events)] == list(NAMES.values())
+    assert [found.name for found in stock("clients", events)] == list(NAMES.values())
     prices = {"quantity": "1", "buy_price": "1", "sell_price": "2"}
     typed = [read_product({"product_id": "P", "name": name, **prices}).name for name in NAMES]
     assert typed == list(NAMES.values())
@@ -261,13 +262,11 @@ def test_white_space_around_a_text_means_nothing(as_configured: SparkSession, te
 def test_what_no_text_may_hold_is_refused_by_name(as_configured: SparkSession) -> None:
     """Control characters in names, and in ids whatever cannot be seen, for it would look like another id."""
     for name in ("Tea\0", "T\x1bea", "T\x7fea"):
-        assert stock(as_configured, "inventory", [product("P", name=name)]) == ["invalid_name"]
+        assert stock("inventory", [product("P", name=name)]) == ["invalid_name"]
     odd = ["a\nb", "a\0b", "a\u200bb", "a\u00a0b", "a\u202eb"]
     records = [{"match_id": value} for value in odd]
     assert [row["reason"] for row in esports(as_configured, records)] == ["invalid_match_id"] * len(odd)
-    assert stock(as_configured, "sales", [sale("I", value) for value in odd]) == ["invalid_client_id"] * len(
-        odd
-    )
+    assert stock("sales", [sale("I", value) for value in odd]) == ["invalid_client_id"] * len(odd)
     for name in ("user_id", "product_id"):
         events = ecommerce(as_configured, [{name: value} for value in odd])
         assert [event["reason"] for event in events] == [
@@ -280,7 +279,7 @@ def test_what_no_text_may_hold_is_refused_by_name(as_configured: SparkSession) -
 @pytest.mark.parametrize("nothing", ["NaN", "nan", "None", "null", "NaT", "<NA>", " NULL ", "undefined"])
 def test_what_programs_write_for_nothing_is_no_id(as_configured: SparkSession, nothing: str) -> None:
     """Otherwise all sales without a client would be one client's."""
-    assert stock(as_configured, "sales", [sale("I", nothing)]) == ["missing_client_id"]
+    assert stock("sales", [sale("I", nothing)]) == ["missing_client_id"]
     assert esports(as_configured, [{"match_id": nothing}])[0]["reason"] == "missing_match_id"
     for name in ("user_id", "product_id"):
         assert ecommerce(as_configured, [{name: nothing}])[0]["reason"] == f"missing_{name}"
@@ -292,13 +291,13 @@ def test_an_id_that_went_through_a_float_is_told(as_configured: SparkSession) ->
     """It stays the id that was sent, and is noted, because it may be another one's second name."""
     (row,) = esports(as_configured, ['{"match_id": "M", "team_1_id": 17850.0, "patch": "14.0"}'])
     assert (row["team_1_id"], row["noted"]) == ("17850.0", "team_1_id as a float")
-    (found,) = stock(as_configured, "sales", [sale("I", "17850.0")])
+    (found,) = stock("sales", [sale("I", "17850.0")])
     assert analytics.stock.rules.notes(found) == ["client_id as a float"]
     ids = {"user_id": "17850.0", "product_id": "1.0", "product_name": "2.0"}
     (event, another) = ecommerce(as_configured, [ids, {"user_id": "17850", "product_id": "A.0"}])
     assert {name: event[name] for name in ids} == ids
     assert (event["noted"], another["noted"]) == ("user_id as a float\nproduct_id as a float", None)
-    (found,) = stock(as_configured, "inventory", [product("17850")])
+    (found,) = stock("inventory", [product("17850")])
     assert isinstance(found, Product)
     assert analytics.stock.rules.notes(found) == []
 
@@ -327,11 +326,11 @@ def test_half_a_surrogate_pair_is_refused_wherever_it_stands(as_configured: Spar
     assert [row["reason"] for row in esports(as_configured, records)] == ["lone_surrogate"] * 3
     event = json.dumps(product("#"))
     records = [event.replace('"#"', place) for place in places]
-    assert stock(as_configured, "inventory", records) == ["lone_surrogate"] * 3
+    assert stock("inventory", records) == ["lone_surrogate"] * 3
     whole = '"\\\\ud800 \\ud83d\\ude00"'
     (row,) = esports(as_configured, [f'{{"match_id": "M", "team_1_name": {whole}}}'])
     assert (row["reason"], row["team_1_name"]) == (None, "\\ud800 😀")
-    (found,) = stock(as_configured, "clients", [json.dumps(client("C", name="#")).replace('"#"', whole)])
+    (found,) = stock("clients", [json.dumps(client("C", name="#")).replace('"#"', whole)])
     assert isinstance(found, Client)
     assert found.name == "\\ud800 😀"
     # As bytes they are no UTF-8.
