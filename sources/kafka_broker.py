@@ -36,9 +36,16 @@ class KafkaBroker:
         """Raises ConfigurationError that names KAFKA_BOOTSTRAP_SERVERS when they cannot be an address."""
         self._servers = servers
         jvm: Any = spark._jvm
-        self._jvm = jvm
+        # Looked up once: each part of a class's name is a question to Java, and a batch asks twice.
+        self._list, self._map = jvm.java.util.ArrayList, jvm.java.util.HashMap
+        self._milliseconds = jvm.java.util.concurrent.TimeUnit.MILLISECONDS
+        self._partition = jvm.org.apache.kafka.common.TopicPartition
+        self._earliest = jvm.org.apache.kafka.clients.admin.OffsetSpec.earliest()
+        self._latest = jvm.org.apache.kafka.clients.admin.OffsetSpec.latest()
+        self._seconds = jvm.java.time.Duration.ofSeconds
+        self._reading = jvm.org.apache.kafka.clients.admin.ListOffsetsOptions(_isolation(jvm, options))
+        self._known: dict[Place, Any] = {}
         properties = jvm.java.util.Properties()
-        self._isolation = _isolation(jvm, options)
         given = {
             "request.timeout.ms": str(_ANSWER_MS // 2),
             "default.api.timeout.ms": str(_ANSWER_MS),
@@ -72,11 +79,11 @@ class KafkaBroker:
 
     def earliest(self, places: Iterable[Place]) -> dict[Place, int]:
         """The first offset that is still there; empty when one of the partitions does not exist."""
-        return self._offsets(places, self._jvm.org.apache.kafka.clients.admin.OffsetSpec.earliest())
+        return self._offsets(places, self._earliest)
 
     def latest(self, places: Iterable[Place]) -> dict[Place, int]:
         """The offset after the last record that a reader gets now: of an open transaction it gets none."""
-        return self._offsets(places, self._jvm.org.apache.kafka.clients.admin.OffsetSpec.latest())
+        return self._offsets(places, self._latest)
 
     def ping(self) -> None:
         """Raises UnavailableError when no broker answers."""
@@ -84,32 +91,35 @@ class KafkaBroker:
 
     def close(self) -> None:
         """Let the connections go."""
-        self._admin.close(self._jvm.java.time.Duration.ofSeconds(1))
+        self._admin.close(self._seconds(1))
 
     def _describe(self, topics: Iterable[str]) -> dict[str, Any]:
-        names = self._jvm.java.util.ArrayList()
-        for topic in topics:
+        wanted, names = dict.fromkeys(topics), self._list()
+        for topic in wanted:
             names.add(topic)
         futures = self._admin.describeTopics(names).topicNameValues()
-        found = {topic: self._answer(futures.get(topic)) for topic in futures.keySet()}
+        found = {topic: self._answer(futures.get(topic)) for topic in wanted}
         return {topic: description for topic, description in found.items() if description is not None}
 
     def _offsets(self, places: Iterable[Place], which: Any) -> dict[Place, int]:
-        wanted = self._jvm.java.util.HashMap()
-        for topic, partition in places:
-            wanted.put(self._jvm.org.apache.kafka.common.TopicPartition(topic, partition), which)
-        if not len(wanted):
+        wanted, question = {place: self._place(place) for place in places}, self._map()
+        if not wanted:
             return {}
-        options = self._jvm.org.apache.kafka.clients.admin.ListOffsetsOptions(self._isolation)
-        found = self._answer(self._admin.listOffsets(wanted, options).all())
-        if found is None:
-            return {}
-        return {(place.topic(), place.partition()): found.get(place).offset() for place in found.keySet()}
+        for asked in wanted.values():
+            question.put(asked, which)
+        found = self._answer(self._admin.listOffsets(question, self._reading).all())
+        return {} if found is None else {place: found.get(one).offset() for place, one in wanted.items()}
+
+    def _place(self, place: Place) -> Any:
+        known = self._known.get(place)
+        if known is None:
+            known = self._known[place] = self._partition(*place)
+        return known
 
     def _answer(self, future: Any) -> Any:
         """What the future holds; None when there is no such topic."""
         try:
-            return future.get(_ANSWER_MS, self._jvm.java.util.concurrent.TimeUnit.MILLISECONDS)
+            return future.get(_ANSWER_MS, self._milliseconds)
         except Py4JJavaError as error:
             causes = _causes(error)
             names = [name for name, _ in causes]

@@ -63,10 +63,11 @@ def usable(records: DataFrame) -> DataFrame:
     `timestamp_ms` is what the producer or the broker gave, whatever that is: none, 0, or microseconds that
     mean the year 50000. `timestamp` is null unless that lies between 1970 and LATEST_MS.
     """
-    plain = ("key", "value", "topic", "partition", "offset", "timestamp")
-    found = records.selectExpr(*plain, "unix_millis(timestamp) AS timestamp_ms")
-    known = f"IF(timestamp_ms > 0 AND timestamp_ms <= {LATEST_MS}, timestamp, NULL) AS timestamp"
-    return found.selectExpr(*plain[:-1], known, "timestamp_ms")
+    made = "unix_millis(timestamp)"
+    known = f"IF({made} > 0 AND {made} <= {LATEST_MS}, timestamp, NULL) AS timestamp"
+    return records.selectExpr(
+        "key", "value", "topic", "partition", "offset", known, f"{made} AS timestamp_ms"
+    )
 
 
 def batch_span(checkpoint: Path, number: int, topics: Sequence[str]) -> Span:
