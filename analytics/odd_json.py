@@ -1,13 +1,13 @@
 """JSON that Spark's parser refuses whole, or alters, read once more: field by field, by rules with names.
 
-A whole number is whole also as `12.0` and as a text; an empty text is no value; a number that is an id or a
-version has the digits that were sent. All records are parsed with the fields' types, which is fast; only
-those in which something is odd are parsed again, as texts. All of it is Spark SQL on the column `value`.
+A whole number is whole also as `12.0` and as a text; an empty text is no value; a number in the place of a
+text has the digits that were sent. All records are parsed with the fields' types, which is fast; only those
+in which something is odd are parsed again, as texts. All of it is Spark SQL on the column `value`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from analytics.kafka_json import is_sound, parsed
 from analytics.texts import LONE_SURROGATE, PLAIN_ID, has_lone_surrogate_sql, is_visible_sql, let, trimmed_sql
@@ -16,29 +16,28 @@ from contracts import CORRUPT
 _JSON = "CAST(value AS STRING)"
 _NUMBER = r"^[+-]?([0-9]{1,40}[.]?[0-9]{0,40}|[.][0-9]{1,40})([eE][+-]?[0-9]{1,3})?\\z"
 _EXACT = "DECIMAL(38,18)"
-_VERSIONS = ("game_version", "patch")
 
 
-def is_odd(record: str, fields: Mapping[str, str], key: str) -> str:
-    """The condition that a record, parsed as `fields` (name: type), has to be read by `mended`."""
-    exact = [name for name in fields if name.endswith("_id") or name in _VERSIONS]
-    made = " OR ".join(_may_be_made(f"{record}.{name}") for name in exact)
+def is_odd(record: str, texts: Collection[str], key: str) -> str:
+    """The condition that a parsed record has to be read by `mended`; `texts` are its fields of that type."""
+    made = " OR ".join(_is_made(name, f"{record}.{name}") for name in texts)
     return " OR ".join(
         [
             f"NOT coalesce({record}.{key} RLIKE '{PLAIN_ID}', false)",
             rf"(contains({_JSON}, '\\u') AND {_JSON} RLIKE '\\\\u[dD][89abcdefABCDEF]')",
-            rf"""(({made}) AND {_JSON} RLIKE '"(?:{"|".join(exact)})"\\s*:\\s*[-0-9]')""",
+            made,
         ]
     )
 
 
-def _may_be_made(text: str) -> str:
-    """Whether the parser may have changed a number to get `text`.
+def _is_made(name: str, text: str) -> str:
+    """Whether the field `name` is a number of which the parser made another `text`.
 
     It makes 1.1 of 1.10, 0 of -0, 100000.0 of 1e5, and "Infinity", in quotes, of 1e999.
     """
-    made = f"contains({text}, '.') OR {text} = '0' OR startswith({text}, '\"')"
-    return f"(coalesce({text}, 'none') < ':' AND ({made}))"
+    may_be = f"contains({text}, '.') OR {text} = '0' OR startswith({text}, '\"')"
+    number = rf"""{_JSON} RLIKE '"{name}"\\s*:\\s*(?:-0|-?[0-9]+[.eE])'"""
+    return f"(coalesce({text}, 'none') < ':' AND ({may_be}) AND {number})"
 
 
 def mended(fields: Mapping[str, str], key: str) -> str:

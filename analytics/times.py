@@ -71,5 +71,11 @@ def read_time(text: str) -> datetime | None:
 
 def time_sql(text: str) -> str:
     """`read_time` of a SQL text, as a TIMESTAMP."""
-    usual = f"IF({text} RLIKE '{_USUAL}', try_cast({text} AS TIMESTAMP), NULL)"
-    return f"coalesce({usual}, IF({text} IS NULL, NULL, {let(trimmed_sql(text), 't', _OTHER)}))"
+    return (
+        f"coalesce({usual_time_sql(text)}, IF({text} IS NULL, NULL, {let(trimmed_sql(text), 't', _OTHER)}))"
+    )
+
+
+def usual_time_sql(text: str) -> str:
+    """`time_sql` of a text in one of the usual forms, NULL of any other."""
+    return f"IF({text} RLIKE '{_USUAL}', try_cast({text} AS TIMESTAMP), NULL)"

@@ -5,7 +5,7 @@ Pure expressions of Spark.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -14,7 +14,7 @@ from analytics.esports.match_status import UNKNOWN, status_sql
 from analytics.kafka_json import is_sound, parsed
 from analytics.odd_json import is_odd, mended
 from analytics.texts import is_float_sql, is_nothing_sql, trimmed_sql
-from analytics.times import time_sql
+from analytics.times import time_sql, usual_time_sql
 
 # Field by field, in the order of the columns; the types are Spark's.
 MATCH_FIELDS: Mapping[str, str] = {
@@ -85,6 +85,9 @@ ORIGIN_FIELDS: Mapping[str, str] = {
 }
 # As Spark's Kafka source names them, and its own columns beside the value.
 KAFKA_SCHEMA = "value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP"
+_ORIGIN = [name.split()[0] for name in KAFKA_SCHEMA.split(", ")]
+# No reason to refuse: `judge` has to look at the record.
+ODD = "odd"
 # Otherwise the optimizer parses only the fields that are used, and what is flawed would depend on them.
 SPARK_CONF = {"spark.sql.optimizer.enableJsonExpressionOptimization": "false"}
 
@@ -119,26 +122,45 @@ def judge(records: DataFrame, dataset: Dataset) -> DataFrame:
     without an offset are UTC. `noted` has a line for each thing that a person should know of a record that
     counts, null without any.
     """
-    origin = [name.split()[0] for name in KAFKA_SCHEMA.split(", ")]
-    # Times are read by our own rule: Spark's parser would take a number for seconds.
-    types = {name: "STRING" if kind == "TIMESTAMP" else kind for name, kind in dataset.fields.items()}
-    usual = f"{is_sound('parsed')} AND parsed.record IS NOT NULL"
-    usual = f"{usual} AND NOT ({is_odd('parsed.record', types, dataset.key)})"
+    read = records.selectExpr(*_ORIGIN, f"{mended(_types(dataset), dataset.key)} AS found")
+    return _judged(read, "found.reason", time_sql, dataset)
+
+
+def judge_usual(records: DataFrame, dataset: Dataset) -> DataFrame:
+    """`judge` of the records in which nothing is odd, which is faster; the reason of the others is ODD."""
+    types = _types(dataset)
+    usual = f"{is_sound('found')} AND found.record IS NOT NULL"
+    texts = [name for name, kind in dataset.fields.items() if kind == "STRING"]
+    usual = f"{usual} AND NOT ({is_odd('found.record', texts, dataset.key)})"
     # As texts: made one by one, the columns would take Spark's bridge longer than a small batch takes.
     fields = ", ".join(f"{name}: {kind}" for name, kind in types.items())
-    read = records.selectExpr(*origin, f"{parsed(fields)} AS parsed")
-    as_parsed = "named_struct('record', parsed.record, 'reason', CAST(NULL AS STRING))"
-    read = read.selectExpr(*origin, f"IF({usual}, {as_parsed}, {mended(types, dataset.key)}) AS found")
+    read = records.selectExpr(*_ORIGIN, f"{parsed(fields)} AS found")
+    return _judged(read, f"IF({usual}, NULL, '{ODD}')", usual_time_sql, dataset)
+
+
+def _judged(read: DataFrame, flaw: str, time_of: Callable[[str], str], dataset: Dataset) -> DataFrame:
+    """The columns of `judge` for records that were read as `found`; `time_of` makes a time of a text."""
     typed = read.selectExpr(
-        *origin,
-        "found.reason AS flaw",
-        *[_typed(name, kind) for name, kind in dataset.fields.items()],
+        *_ORIGIN,
+        f"{flaw} AS flaw",
+        *[_typed(name, kind, time_of) for name, kind in dataset.fields.items()],
         *[f"found.record.{name} AS {name}_text" for name in _moments(dataset)],
     )
     published = [name for name in dataset.fields if name not in dataset.partitions]
+    # What only the whole grammar of times can read is odd.
+    is_odd_time = "false" if time_of is time_sql else " OR ".join(map(_is_unread, _moments(dataset)))
     return typed.selectExpr(
-        *origin, _reason(dataset), _noted(dataset), *published, *_PARTITIONS[dataset.name]
+        *_ORIGIN,
+        _reason(dataset, is_odd_time),
+        _noted(dataset),
+        *published,
+        *_PARTITIONS[dataset.name],
     )
+
+
+def _types(dataset: Dataset) -> dict[str, str]:
+    """The types as which JSON is parsed; times are read by our own rule: Spark takes numbers for seconds."""
+    return {name: "STRING" if kind == "TIMESTAMP" else kind for name, kind in dataset.fields.items()}
 
 
 _PARTITIONS = {
@@ -176,24 +198,22 @@ def _folder_bytes(name: str) -> str:
     return f"({len(name) + 1} + octet_length({name}) + 2 * {escaped})"
 
 
-def _reason(dataset: Dataset) -> str:
+def _reason(dataset: Dataset, is_odd_time: str) -> str:
     cases = " ".join(f"WHEN {condition} THEN '{name}'" for name, condition in rules(dataset).items())
-    return f"CASE WHEN flaw IS NOT NULL THEN flaw {cases} END AS reason"
+    return f"CASE WHEN flaw IS NOT NULL THEN flaw WHEN {is_odd_time} THEN '{ODD}' {cases} END AS reason"
 
 
 def _noted(dataset: Dataset) -> str:
     """The column `noted`: it tells a status that is not known, and ids that went through floating point."""
-    notes = [
-        f"IF({is_float_sql(name)}, '{name} as a float', NULL)"
-        for name in dataset.fields
-        if name.endswith("_id")
-    ]
+    noted = {f"'{name} as a float'": is_float_sql(name) for name in dataset.fields if name.endswith("_id")}
     if dataset is MATCHES:
-        unknown = f"{status_sql('status')} = '{UNKNOWN}'"
         # On one line, whatever it holds.
         seen = r"regexp_replace(left(status, 40), '[\\s\\p{Cntrl}\\p{Zl}\\p{Zp}]+', ' ')"
-        notes.append(f"IF(status IS NOT NULL AND {unknown}, concat('status ', {seen}), NULL)")
-    return f"nullif(concat_ws('\\n', {', '.join(notes)}), '') AS noted"
+        unknown = f"status IS NOT NULL AND {status_sql('status')} = '{UNKNOWN}'"
+        noted[f"concat('status ', {seen})"] = unknown
+    # There is mostly nothing, and one condition says so faster than many notes that are joined.
+    lines = ", ".join(f"IF({condition}, {note}, NULL)" for note, condition in noted.items())
+    return f"IF({' OR '.join(noted.values())}, concat_ws('\\n', {lines}), NULL) AS noted"
 
 
 def _moments(dataset: Dataset) -> list[str]:
@@ -201,14 +221,17 @@ def _moments(dataset: Dataset) -> list[str]:
 
 
 def _is_no_moment(name: str) -> str:
-    given = f"{name}_text IS NOT NULL AND {trimmed_sql(f'{name}_text')} <> ''"
-    return f"({name} IS NULL AND {given}) OR {name} NOT BETWEEN {_YEARS}"
+    return f"({_is_unread(name)} AND {trimmed_sql(f'{name}_text')} <> '') OR {name} NOT BETWEEN {_YEARS}"
 
 
-def _typed(name: str, kind: str) -> str:
+def _is_unread(name: str) -> str:
+    return f"({name} IS NULL AND {name}_text <> '')"
+
+
+def _typed(name: str, kind: str, time_of: Callable[[str], str]) -> str:
     value = f"found.record.{name}"
     if kind == "TIMESTAMP":
-        value = time_sql(value)
+        value = time_of(value)
     elif kind == "STRING":
         # Nothing that can be seen begins with a character below the exclamation mark.
         value = f"IF({value} < '!' AND {trimmed_sql(value)} = '', NULL, {value})"

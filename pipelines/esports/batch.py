@@ -18,20 +18,19 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from analytics.esports.rules import Dataset, judge
+from analytics.esports.rules import ODD, Dataset, judge, judge_usual
 from analytics.kafka_json import looks_like
-from contracts import CORRUPT, BatchKey, ServiceError
+from contracts import CORRUPT, BatchKey
 from durable import read_file, write_atomically
 from monitoring.logs import get_logger
 from pipelines.engine.steps import Steps
 from pipelines.engine.stream_batch import BatchWork, Keep, Taken
 from pipelines.engine.topics import Reading, TopicInput, read_some_way, tell_lost
-from pipelines.esports.rows import Refusal, Written, ranges_condition, write_good
+from pipelines.esports.rows import Refusal, Written, all_there, ranges_condition, write_good
 from sinks.parquet.dataset import Ledger, ParquetDataset
 from sinks.parquet.offset_ranges import OffsetRanges, Range
 from sinks.stream_letters import RejectedRecord
 from sources.kafka_broker import Place
-from sources.kafka_stream import Span
 
 logger = get_logger(__name__)
 
@@ -84,9 +83,17 @@ class TopicWork(BatchWork[Reading, Taken]):
 
     def _write(self, reading: Reading, batch_id: str) -> tuple[Written, Path]:
         known, gone = self._known_records(reading), ranges_condition(reading.expired)
-        judged = judge(reading.records, self.dataset).withColumn("known", F.expr(known))
+        judged = judge_usual(reading.records, self.dataset).withColumn("known", F.expr(known))
         staged = self.store.stage(batch_id)
-        return write_good(judged, self.dataset, staged, _tasks(reading.span), gone), staged
+        records = sum(after - first for first, after in reading.span.values())
+        found = write_good(judged, self.dataset, staged, _tasks(records), gone)
+        odd = [place for place in found.refused if place["reason"] == ODD]
+        if odd:
+            again = judge(_at(reading, odd).drop("reason"), self.dataset).withColumn("known", F.lit(False))
+            more = write_good(again, self.dataset, staged, _tasks(len(odd)))
+            all_there(more.records, len(odd))
+            found = found.joined(more)
+        return found, staged
 
     def _known_records(self, reading: Reading) -> str:
         """The condition for records that are in the dataset already."""
@@ -126,11 +133,7 @@ class _Staged:
         for row in self._read_refused(refused) if refused else ():
             kept += 1
             yield _refused(row, self.reading.ids[row.topic])
-        if kept != len(refused):
-            raise ServiceError(
-                f"Of {len(refused)} refused records {kept} were there when they were read again: "
-                "Kafka deletes them right now. The batch comes again."
-            )
+        all_there(kept, len(refused))
 
     def commit(self, _keep: Keep, steps: Steps) -> Taken:
         """Make the folder durable, then visible; where there was no record there is nothing to make so."""
@@ -167,10 +170,7 @@ class _Staged:
         return Ledger((str(self.key),), consumed, outcome=outcome)
 
     def _read_refused(self, refused: list[Refusal]) -> Iterator[Row]:
-        """Found again by their places: nothing is parsed twice."""
-        places = pa.Table.from_pylist(refused, _PLACES)
-        frame = self.reading.records
-        again = frame.join(F.broadcast(frame.sparkSession.createDataFrame(places)), ["partition", "offset"])
+        again = _at(self.reading, refused)
         again = again.select("topic", "partition", "offset", "timestamp_ms", "key", "value", "reason")
         # Each task reads one partition of the topic, so the letters' order needs no shuffle.
         again = again.sortWithinPartitions("topic", "partition", "reason", "offset")
@@ -196,8 +196,13 @@ def _taken(stored: Any, was_reported: bool) -> Taken:
     )
 
 
-def _tasks(span: Span) -> int:
-    records = sum(after - first for first, after in span.values())
+def _at(reading: Reading, places: list[Refusal]) -> DataFrame:
+    """The records at `places`, with the reason of each."""
+    table = reading.records.sparkSession.createDataFrame(pa.Table.from_pylist(places, _PLACES))
+    return reading.records.join(F.broadcast(table), ["partition", "offset"])
+
+
+def _tasks(records: int) -> int:
     return max(1, -(-records // _RECORDS_PER_TASK))
 
 

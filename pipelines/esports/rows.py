@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
-from analytics.esports.rules import ORIGIN_FIELDS, Dataset
-from contracts import most
+from analytics.esports.rules import ODD, ORIGIN_FIELDS, Dataset
+from contracts import ServiceError, most
 from sources.kafka_stream import MAX_AHEAD_MS, Span
 
 _REFUSED = "reason IS NOT NULL AND NOT known"
@@ -37,6 +37,16 @@ class Written:
     expired: int
     untimed: int
     noted: dict[str, int]
+
+    def joined(self, judged: Written) -> Written:
+        """This and what became of its odd records."""
+        return replace(
+            self,
+            refused=[place for place in self.refused if place["reason"] != ODD] + judged.refused,
+            written=self.written + judged.written,
+            untimed=self.untimed + judged.untimed,
+            noted=most(Counter(self.noted) + Counter(judged.noted)),
+        )
 
 
 def write_good(
@@ -79,6 +89,15 @@ def write_good(
     numbers = {name: int(found[name]) for name in ("records", "written", "known", "expired", "untimed")}
     noted = Counter(line for lines in json.loads(found["noted"]) for line in lines.split("\n"))
     return Written(refused, **numbers, noted=most(noted))
+
+
+def all_there(read: int, wanted: int) -> None:
+    """Raises ServiceError when of the `wanted` records of a batch only some could be read once more."""
+    if read != wanted:
+        raise ServiceError(
+            f"Of {wanted} records {read} were there when they were read again: "
+            "Kafka deletes them right now. The batch comes again."
+        )
 
 
 def ranges_condition(ranges: Span) -> str:

@@ -6,20 +6,20 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 import analytics.ecommerce.rules
 import analytics.esports.rules
 import analytics.stock.rules
 from accounting.entries import EntryError, read_client, read_product, read_sale
-from analytics.esports.rules import KAFKA_SCHEMA, MATCHES, PLAYERS, Dataset
+from analytics.esports.rules import KAFKA_SCHEMA, MATCHES, ODD, PLAYERS, Dataset
 from analytics.texts import has_lone_surrogate, has_lone_surrogate_sql
 from analytics.times import read_time, time_sql
 from contracts import CORRUPT
@@ -50,10 +50,15 @@ def _json(value: Any) -> bytes:
     return value.encode() if isinstance(value, str) else json.dumps(value).encode()
 
 
-def esports(spark: SparkSession, values: Sequence[Any], dataset: Dataset = MATCHES) -> list[dict[str, Any]]:
+def esports(
+    spark: SparkSession,
+    values: Sequence[Any],
+    dataset: Dataset = MATCHES,
+    judge: Callable[[DataFrame, Dataset], DataFrame] = analytics.esports.rules.judge,
+) -> list[dict[str, Any]]:
     """What the esports pipeline makes of records, in their order."""
     rows = [(_json(value), "t", 0, offset, None) for offset, value in enumerate(values)]
-    judged = analytics.esports.rules.judge(spark.createDataFrame(rows, KAFKA_SCHEMA), dataset)
+    judged = judge(spark.createDataFrame(rows, KAFKA_SCHEMA), dataset)
     return judged.coalesce(1).orderBy("offset").toArrow().to_pylist()  # type: ignore[no-any-return]
 
 
@@ -77,6 +82,52 @@ def ecommerce(spark: SparkSession, events: Sequence[dict[str, str]]) -> list[dic
     judged = analytics.ecommerce.rules.judge(spark.createDataFrame(lines, SCHEMA).coalesce(1), _NOW)
     moments = judged.orderBy("line").selectExpr("*", "try_cast(event_timestamp AS TIMESTAMP) AS moment")
     return moments.toArrow().to_pylist()  # type: ignore[no-any-return]
+
+
+_SCALARS = [
+    *("null", "true", "0", "-0", "12", "12.0", "1.10", "1e5", "1e999", "9" * 30, "+1", "01", "NaN", "'x'"),
+    *("[]", '{"a": 1}', '""', '" "', '"M1"', '" M1"', '"17.0"', '"1e5"', '"é"', '"live"', '"over"'),
+    *('"\\ud83d\\ude00"', '"\\ud83d"', '"2026-01-31"', '"2026-01-31T17:00:00Z"', '"2026-01-31T17:00"'),
+    *('"2026-02-30"', '"0001-01-01"'),
+]
+_NAMED = [*MATCHES.fields, *PLAYERS.fields, "other"]
+_PAIRS = st.lists(st.tuples(st.sampled_from(_NAMED), st.sampled_from(_SCALARS)), max_size=4)
+_KEYS = ['"M1"', '"M1"', '"M1"', "7", "7.0", '"a b"', '""', "null"]
+_ENDS = [*["}"] * 8, "", "} {}", ',"end":1}']
+
+
+def _record(key: str, fields: Sequence[tuple[str, str]], end: str) -> str:
+    pairs = [("match_id", key), ("player_id", key), *fields]
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in pairs) + end
+
+
+def test_what_is_judged_quickly_is_judged_alike(as_configured: SparkSession) -> None:
+    """The quick judgement leaves a record to the exact one, or says the same of it in every column."""
+    records = {_record('"M1"', [(name, value)], "}") for name in _NAMED for value in _SCALARS}
+
+    @given(st.lists(st.builds(_record, st.sampled_from(_KEYS), _PAIRS, st.sampled_from(_ENDS)), min_size=20))
+    def gather(some: list[str]) -> None:
+        records.update(some)
+
+    gather()
+    for dataset in (MATCHES, PLAYERS):
+        exact = esports(as_configured, sorted(records), dataset)
+        quick = esports(as_configured, sorted(records), dataset, analytics.esports.rules.judge_usual)
+        judged = [pair for pair in zip(quick, exact, strict=True) if pair[0]["reason"] != ODD]
+        for one, other in judged:
+            assert one["reason"] == other["reason"], one["value"]
+            assert one["reason"] or one == other, one["value"]
+        assert len(judged) > len(_SCALARS) * len(_NAMED) / 2
+
+
+def test_a_usual_record_is_judged_once(as_configured: SparkSession) -> None:
+    """What feeds send every day, with gaps, is not odd."""
+    match = {"match_id": "106-A", "game_id": 77, "team_1_name": "Zoë", "patch": "14.10", "team_1_id": 0}
+    match |= {"started_at": "2026-01-31T17:00:00Z", "finished_at": "", "status": "running", "winner_id": None}
+    player = {"player_id": "P1", "win_rate": 51.25, "active": True, "role": "mid", "total_games": None}
+    quickly = analytics.esports.rules.judge_usual
+    assert esports(as_configured, [match, {"match_id": "M"}], MATCHES, quickly)[0]["reason"] is None
+    assert esports(as_configured, [player], PLAYERS, quickly)[0]["reason"] is None
 
 
 # --- Times ------------------------------------------------------------------------------------------
