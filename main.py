@@ -13,13 +13,13 @@ from rich.console import Console
 
 from commands import checkpoint, dlq, esports, metrics, stock
 from commands.check import check
-from commands.common import DEFAULT_PIPELINE, PipelineOption, guarded, one_of, prepare, speaker
+from commands.common import PipelineOption, guarded, one_of, prepare, speaker
 from commands.config import config
 from commands.inspect import inspect
 from commands.selftest import selftest
 from commands.terminal import progress
 from monitoring.logs import mask_uncaught
-from pipelines.catalog import PIPELINES, open_job
+from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES, open_job
 from pipelines.engine.pipeline import ALL_PARTS, Job
 from pipelines.engine.stop_flag import StopFlag
 
