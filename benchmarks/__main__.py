@@ -9,7 +9,7 @@ import sys
 
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 
-_ADDRESSES = {"mongo": "MONGO_TEST_URI", "postgres": "POSTGRES_TEST_DSN", "kafka": "KAFKA_TEST_SERVERS"}
+ADDRESSES = {"mongo": "MONGO_TEST_URI", "postgres": "POSTGRES_TEST_DSN", "kafka": "KAFKA_TEST_SERVERS"}
 
 
 def main() -> None:
@@ -24,12 +24,12 @@ def main() -> None:
     if name not in benchmarks:
         sys.exit(f"script/bench: {name} has no benchmark; these have one: {', '.join(benchmarks)}.")
     for server in benchmarks[name].servers:
-        if not os.environ.get(_ADDRESSES[server]):
+        if not os.environ.get(ADDRESSES[server]):
             start = [f"script/{server}-server", "start"]
             started = subprocess.run(start, stdout=subprocess.PIPE, text=True, check=False)
             if started.returncode:
                 sys.exit(started.returncode)
-            os.environ[_ADDRESSES[server]] = started.stdout.strip()
+            os.environ[ADDRESSES[server]] = started.stdout.strip()
     runpy.run_module(benchmarks[name].module, run_name="__main__", alter_sys=True)
 
 

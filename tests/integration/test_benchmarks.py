@@ -10,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import ADDRESSES
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from tests.support.class_archive import java_environment
 from tests.support.documents import ROOT
 
 BENCHMARKS = {one.name: one.benchmark for one in PIPELINES.values() if one.benchmark}
-_ADDRESSES = ("MONGO_TEST_URI", "POSTGRES_TEST_DSN", "KAFKA_TEST_SERVERS")
+_FIXTURES = {"mongo": "mongo_uri", "postgres": "postgres_dsn", "kafka": "kafka"}
 
 
 def _bench(folder: Path, *arguments: str, **addresses: str) -> subprocess.CompletedProcess[str]:
     """Run script/bench in a made-up checkout; what starts a server there notes only that it was asked to."""
     server = "#!/bin/sh\necho $0 $* >>started\necho address\n"
-    programs = {f"script/{name}-server": server for name in ("mongo", "postgres", "kafka")}
+    programs = {f"script/{name}-server": server for name in ADDRESSES}
     programs["script/setup"] = "#!/bin/sh\n"
     programs[".venv/bin/python"] = f'#!/bin/sh\nexec {sys.executable} "$@"\n'
     for name, text in programs.items():
@@ -29,7 +30,7 @@ def _bench(folder: Path, *arguments: str, **addresses: str) -> subprocess.Comple
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
     shutil.copy(ROOT / "script" / "bench", folder / "script" / "bench")
-    given = {name: value for name, value in os.environ.items() if name not in _ADDRESSES}
+    given = {name: value for name, value in os.environ.items() if name not in ADDRESSES.values()}
     return subprocess.run(
         [folder / "script" / "bench", *arguments],
         env={**given, **java_environment(), "PYTHONPATH": str(ROOT), **addresses},
@@ -45,6 +46,8 @@ def test_each_benchmark_starts_with_the_servers_that_it_needs(tmp_path: Path, ar
     run = _bench(tmp_path, *arguments.split(), "--help")
     assert (run.returncode, run.stderr) == (0, "")
     name = arguments if arguments in BENCHMARKS else DEFAULT_PIPELINE
+    needed = [server for server, address in ADDRESSES.items() if address in run.stdout]
+    assert sorted(BENCHMARKS[name].servers) == sorted(needed)
     started = [f"script/{server}-server start" for server in BENCHMARKS[name].servers]
     assert (tmp_path / "started").read_text().splitlines() == started
     assert f"python -m {BENCHMARKS[name].module} " in run.stdout
@@ -68,8 +71,9 @@ _TINY = {
 @pytest.mark.parametrize("name", _TINY)
 def test_a_tiny_run_ends_with_its_verdicts(tmp_path: Path, request: pytest.FixtureRequest, name: str) -> None:
     """On real servers; so little data says nothing of the budgets, so some may be missed."""
-    addresses = dict(zip(_ADDRESSES, ("mongo_uri", "postgres_dsn", "kafka"), strict=True))
-    needed = {name: request.getfixturevalue(fixture) for name, fixture in addresses.items()}
+    needed = {
+        ADDRESSES[server]: request.getfixturevalue(_FIXTURES[server]) for server in BENCHMARKS[name].servers
+    }
     run = _bench(tmp_path, name, *_TINY[name].split(), **needed)
     assert "(budget " in run.stdout, run.stderr
     assert "Traceback" not in run.stderr

@@ -58,7 +58,8 @@ def _is_told(file: str, pattern: str) -> bool:
 @pytest.mark.parametrize("one", CATALOG, ids=NAMES)
 def test_no_list_of_the_pipelines_lacks_one(one: Pipeline) -> None:
     """Documents, settings, scripts and the scrape configuration say of it what it declares."""
-    assert [place for place in _told(one) if not _is_told(*place)] == []
+    lacking = [f"{file} has no line {line}" for file, line in _told(one) if not _is_told(file, line)]
+    assert not lacking, "\n".join(lacking)
 
 
 def test_a_pipeline_that_is_forgotten_is_noticed() -> None:
