@@ -51,6 +51,13 @@ def later(name: str) -> Callable[..., Any]:
     return call
 
 
+class Parquet(NamedTuple):
+    """The setting that names a pipeline's folder, and the `datasets` there, which `compact` merges."""
+
+    setting: str
+    datasets: tuple[str, ...]
+
+
 class Benchmark(NamedTuple):
     """The module that `script/bench NAME` runs, and the `servers` that it fills (script/…-server)."""
 
@@ -82,6 +89,7 @@ class Pipeline:
     parts: tuple[str, ...] = ()
     letters_are_of_users: bool = False
     own_letters: Callable[[Settings], DeadLetters] | None = None
+    parquet: Parquet | None = None
     demo: Callable[[bool, Console], None] | None = None
     pages: Callable[[Settings], Sequence[Any]] | None = None
     demo_pages: Callable[[], Sequence[Any]] | None = None

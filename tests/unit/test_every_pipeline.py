@@ -9,10 +9,12 @@ from dataclasses import replace
 import pytest
 from importlinter.api import read_configuration
 
+from analytics.esports.rules import DATASETS
 from dashboard.page import Page
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.pipeline import Benchmark, Pipeline
 from settings import Settings, load
+from sinks.stock import archive
 from tests.support.documents import ROOT
 from tests.support.monitoring_stack import DEPLOY
 from tests.toy import TOY
@@ -74,6 +76,12 @@ def test_a_pipeline_that_is_forgotten_is_noticed() -> None:
 def test_its_topics_are_settings(one: Pipeline) -> None:
     """They are declared by the names that `.env` has."""
     assert {topic.lower() for topic in one.topics} <= Settings.model_fields.keys()
+
+
+def test_what_compact_merges_is_what_is_written() -> None:
+    """The declared datasets are those of the rules and the sinks, which a declaration cannot import."""
+    declared = {one.name: one.parquet.datasets for one in CATALOG if one.parquet}
+    assert declared == {"esports": tuple(each.name for each in DATASETS), "stock": (archive.DATASET,)}
 
 
 @pytest.mark.parametrize("one", CATALOG, ids=NAMES)
