@@ -11,15 +11,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from commands import checkpoint, dlq, esports, metrics, stock
+from commands import checkpoint, dlq, metrics
 from commands.check import check
-from commands.common import DEFAULT_PIPELINE, PipelineOption, guarded, one_of, prepare, speaker
+from commands.common import PipelineOption, guarded, one_of, prepare, speaker
+from commands.compaction import upkeep
 from commands.config import config
 from commands.inspect import inspect
 from commands.selftest import selftest
 from commands.terminal import progress
 from monitoring.logs import mask_uncaught
-from pipelines.catalog import PIPELINES, open_job
+from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES, open_job
 from pipelines.engine.pipeline import ALL_PARTS, Job
 from pipelines.engine.stop_flag import StopFlag
 
@@ -31,8 +32,8 @@ app = typer.Typer(
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(metrics.app, name="metrics")
-app.add_typer(esports.app, name="esports")
-app.add_typer(stock.app, name="stock")
+for writes_parquet in filter(lambda one: one.parquet, PIPELINES.values()):
+    app.add_typer(upkeep(writes_parquet), name=writes_parquet.name)
 app.command()(check)
 app.command()(config)
 app.command()(inspect)

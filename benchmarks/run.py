@@ -25,6 +25,7 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import scale
 from benchmarks.common import Verdicts
 from benchmarks.peers import Peer, Stopwatch, difference, polars_batch, spark_peer, whole_job
 from benchmarks.population import change, fill, user_ids
@@ -205,4 +206,8 @@ def main(
 
 
 if __name__ == "__main__":
+    # On a cluster it is another measurement, with options of its own.
+    if sys.argv[1:2] == ["--scale"]:
+        del sys.argv[1]
+        typer.run(scale.main)
     typer.run(main)

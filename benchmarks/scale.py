@@ -139,7 +139,3 @@ def main(
         out.print(f"Reading {_READ_USERS} users × {_READ_DAYS} days, without Spark:", highlight=False)
         source = fill(client["bench_scale_reads"], _READ_USERS, _READ_DAYS, spread=True)
         out.print(read_table(source, user_ids(_READ_USERS), _midnight() - timedelta(days=30)))
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -182,7 +182,9 @@ def main(
     uri: Annotated[str, typer.Option(envvar="MONGO_TEST_URI", help="A server to fill with test data.")],
     servers: Annotated[str, typer.Option(envvar="KAFKA_TEST_SERVERS", help="A broker to fill.")],
     histories: Annotated[str, typer.Option(help="Sales before the first batch.")] = "10000,100000,1000000",
-    seed_up_to: Annotated[int, typer.Option(help="The largest history for the seed's way.")] = 100_000,
+    seed_up_to: Annotated[
+        int, typer.Option(help="The largest history for the seed's way; 0: none.")
+    ] = 100_000,
     size: Annotated[int, typer.Option(help="Sales in a batch.")] = 1_000,
     batches: Annotated[int, typer.Option(help="Measured batches.")] = 12,
 ) -> None:
@@ -200,7 +202,9 @@ def main(
     found: dict[int, float] = {}
     verdicts = Verdicts(out)
     with tempfile.TemporaryDirectory() as folder:
-        conf = {**connector_conf(settings), "spark.jars.packages": PACKAGE, "spark.jars.ivy": _IVY}
+        conf = dict(connector_conf(settings))
+        if seed_up_to:
+            conf |= {"spark.jars.packages": PACKAGE, "spark.jars.ivy": _IVY}
         spark = build_session(settings.spark, streaming=True, extra=conf)
         bench = Bench(spark, settings, Path(folder), size, batches)
         for history in map(int, histories.split(",")):

@@ -11,9 +11,10 @@ import typer
 from rich.table import Column
 from rich.text import Text
 
-from commands.common import DEFAULT_PIPELINE, PipelineOption
+from commands.common import PipelineOption
 from commands.terminal import console, print_json, progress, table
 from monitoring import logs
+from pipelines.catalog import DEFAULT_PIPELINE
 
 if TYPE_CHECKING:
     from commands.checks.result import CheckResult

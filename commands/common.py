@@ -33,7 +33,6 @@ def one_of(names: Collection[str]) -> dict[str, Any]:
     return {"parser": parse, "metavar": f"[{'|'.join(names)}]"}
 
 
-DEFAULT_PIPELINE = next(iter(PIPELINES))
 PipelineOption = Annotated[str, typer.Option("--pipeline", help="Which pipeline.", **one_of(PIPELINES))]
 
 

@@ -1,7 +1,8 @@
-"""Merging the small batches of Parquet datasets, whichever pipeline wrote them."""
+"""`main.py NAME compact`: merging the small batches of Parquet datasets, whichever pipeline wrote them."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,16 +10,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.common import prepare
 from commands.terminal import print_json, progress
 from contracts import ConfigurationError, ServiceError
 from sinks.parquet.generations import Generations
 
 if TYPE_CHECKING:
+    from pipelines.engine.pipeline import Pipeline
     from sinks.parquet.compaction import Compaction
 
-KeepMinutes = Annotated[
-    float, typer.Option(min=0, help="Files that were replaced stay so long for who still reads them.")
-]
+_KEEP = "Files that were replaced stay so long for who still reads them."
+
+
+def upkeep(pipeline: Pipeline) -> typer.Typer:
+    """The commands for the Parquet that `pipeline` declares."""
+    setting, datasets = pipeline.parquet or ("", ())
+    app = typer.Typer()
+
+    @app.callback(help=f"Upkeep of the {pipeline.name} pipeline's Parquet.")
+    def _upkeep() -> None:
+        pass
+
+    @app.command("compact")
+    def _compact(
+        keep_minutes: Annotated[float, typer.Option(min=0, help=_KEEP)] = 60.0,
+        as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
+    ) -> None:
+        """Merge small batches into few large files; safe while the stream runs and while others read."""
+        where = setting, getattr(prepare(sys.stderr), setting.lower())
+        compact_datasets(pipeline.name, where, datasets, keep_minutes, as_json)
+
+    return app
 
 
 def compact_datasets(

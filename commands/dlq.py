@@ -11,9 +11,9 @@ import typer
 from bson import json_util
 from rich.table import Column
 
-from commands.common import DEFAULT_PIPELINE, PipelineOption, prepare
+from commands.common import PipelineOption, prepare
 from commands.terminal import console, print_json, progress, table
-from pipelines.catalog import PIPELINES
+from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from sinks.dead_letters import DeadLetters, Letter, Owner
 from sinks.stream_letters import RejectedRecord, records_of
 

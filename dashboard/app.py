@@ -17,17 +17,17 @@ def main(arguments: Sequence[str]) -> None:
 
     from contracts import ConfigurationError
     from dashboard import navigation
-    from dashboard.setup import open_data
+    from dashboard.setup import open_pages
     from dashboard.text import plain
 
     st.set_page_config(page_title="Health analytics", layout="wide")
-    pipeline = arguments[-1] if "--pipeline" in arguments[:-1] else "health"
+    named = arguments[-1] if "--pipeline" in arguments[:-1] else None
     try:
-        data = open_data(pipeline if "--demo" in arguments else None)
+        pages = open_pages("--demo" in arguments, named)
     except ConfigurationError as error:
         st.error(plain(error))
         st.stop()
-    navigation.run(data)
+    navigation.run(pages)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from pipelines.engine.pipeline import Job
     from settings import Settings
 
-# The first is what runs when none is named.
 PIPELINES: dict[str, Pipeline] = {one.name: one for one in (HEALTH, ECOMMERCE, ESPORTS, STOCK)}
+# What runs when none is named.
+DEFAULT_PIPELINE = next(iter(PIPELINES))
 
 
 def open_job(

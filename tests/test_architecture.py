@@ -33,6 +33,7 @@ MAY_PRINT = ("main.py", "process_batch.py", "pipelines/", "commands/")
 MAY_READ_SETTINGS = (
     "commands/*.py",
     "dashboard/demo.py",
+    "dashboard/*/pages.py",
     "dashboard/setup.py",
     "pipelines/*/demo*.py",
     "pipelines/*/job.py",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from commands.checks.result import CheckResult, failed, ok, skipped, warning
 from contracts import ConfigurationError
+from pipelines.catalog import PIPELINES
 from session import require_java
 from settings import Settings
 
@@ -98,7 +99,8 @@ def time_zone(settings: Settings) -> CheckResult:
 def folders(settings: Settings) -> dict[str, Path]:
     """Check the folders to which the service writes, by the setting that names each or a file in it."""
     names = ["checkpoint_location", "dlq_directory", "log_directory", "metrics_directory"]
-    names += ["esports_output_path", "stock_cold_path", "kafka_connector_path"]
+    names += [one.parquet.setting.lower() for one in PIPELINES.values() if one.parquet]
+    names += ["kafka_connector_path"]
     return {
         **{name.upper(): Path(getattr(settings, name)) for name in names},
         "SQLITE_DB_PATH": settings.sqlite_db_path.parent,

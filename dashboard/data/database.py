@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pymongo
+from pydantic import SecretStr
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
@@ -27,13 +28,13 @@ AnalyticsCollection = Collection[dict[str, Any]]
 MongoDatabase = Database[dict[str, Any]]
 
 
-def open_database(uri: str, name: str) -> MongoDatabase:
+def open_database(uri: SecretStr, name: str) -> MongoDatabase:
     """A database; the server is first contacted by the first read.
 
     The user of `uri` needs the role `read` on the database and no more.
     Raises ConfigurationError when the address cannot be used.
     """
-    return connect(uri, _CONNECT_MILLISECONDS)[name]
+    return connect(uri.get_secret_value(), _CONNECT_MILLISECONDS)[name]
 
 
 def server_now(collection: AnalyticsCollection) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.engine.pipeline import Pipeline, later
+from pipelines.engine.pipeline import Benchmark, Pipeline, later
 
 NAME = "ecommerce"
 
@@ -17,4 +17,6 @@ ECOMMERCE = Pipeline(
     open_retry=later("pipelines.ecommerce.job:open_retry"),
     owner=_owner,
     checks=later("commands.checks.postgres:run"),
+    pages=later("dashboard.ecommerce.pages:pages"),
+    benchmark=Benchmark("benchmarks.ecommerce", ("postgres",)),
 )

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from contracts import ConfigurationError
 from pipelines.engine.stop_flag import StopFlag
@@ -51,6 +51,20 @@ def later(name: str) -> Callable[..., Any]:
     return call
 
 
+class Parquet(NamedTuple):
+    """The setting that names a pipeline's folder, and the `datasets` there, which `compact` merges."""
+
+    setting: str
+    datasets: tuple[str, ...]
+
+
+class Benchmark(NamedTuple):
+    """The module that `script/bench NAME` runs, and the `servers` that it fills (script/…-server)."""
+
+    module: str
+    servers: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """A pipeline and where its parts are.
@@ -59,7 +73,8 @@ class Pipeline:
     that name what it reads from Kafka; `parts` are the streams that can run alone (`--job`). `steps` are the
     steps of a batch, in their order, as its log and its faults name them. `checks` yields what `check` looks
     at beside the machine; `letters_are_of_users`: its dead letters name a user, not a source of records.
-    `own_letters` opens a dead-letter queue that is not that of a stream.
+    `own_letters` opens a dead-letter queue that is not that of a stream. `pages` lists the pages of an
+    installation (`dashboard.page.Page`); `demo_pages` starts a demo in the background and lists its pages.
     """
 
     name: str
@@ -74,7 +89,11 @@ class Pipeline:
     parts: tuple[str, ...] = ()
     letters_are_of_users: bool = False
     own_letters: Callable[[Settings], DeadLetters] | None = None
+    parquet: Parquet | None = None
     demo: Callable[[bool, Console], None] | None = None
+    pages: Callable[[Settings], Sequence[Any]] | None = None
+    demo_pages: Callable[[], Sequence[Any]] | None = None
+    benchmark: Benchmark | None = None
 
     def run_demo(self, keep_running: bool, console: Console) -> None:
         """Show the pipeline on data and stores of its own; it ends by itself unless `keep_running`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.engine.pipeline import Pipeline, later
+from pipelines.engine.pipeline import Benchmark, Parquet, Pipeline, later
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -33,4 +33,7 @@ ESPORTS = Pipeline(
     checks=lambda _settings: iter(()),
     topics=("KAFKA_TOPIC_MATCHES", "KAFKA_TOPIC_PLAYERS"),
     parts=("matches", "players"),
+    parquet=Parquet("ESPORTS_OUTPUT_PATH", ("matches", "players")),
+    pages=later("dashboard.esports.pages:pages"),
+    benchmark=Benchmark("benchmarks.esports", ("kafka",)),
 )

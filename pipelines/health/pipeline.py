@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.engine.pipeline import Pipeline, later
+from pipelines.engine.pipeline import Benchmark, Pipeline, later
 
 _open = later("pipelines.health.job:open_pipeline")
 HEALTH = Pipeline(
@@ -18,4 +18,7 @@ HEALTH = Pipeline(
     owner=later("pipelines.health.stores:owner"),
     checks=later("commands.checks.health:run"),
     letters_are_of_users=True,
+    pages=later("dashboard.health.pages:pages"),
+    demo_pages=later("dashboard.health.pages:demo_pages"),
+    benchmark=Benchmark("benchmarks.run", ("mongo",)),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.engine.pipeline import Pipeline, later
+from pipelines.engine.pipeline import Benchmark, Parquet, Pipeline, later
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -35,4 +35,8 @@ STOCK = Pipeline(
     owner=owner,
     checks=later("commands.checks.stock:run"),
     topics=("KAFKA_TOPIC_SALES", "KAFKA_TOPIC_INVENTORY", "KAFKA_TOPIC_CLIENTS"),
+    parquet=Parquet("STOCK_COLD_PATH", ("events",)),
+    pages=later("dashboard.stock.pages:pages"),
+    demo_pages=later("dashboard.stock.pages:demo_pages"),
+    benchmark=Benchmark("benchmarks.stock", ("mongo", "kafka")),
 )

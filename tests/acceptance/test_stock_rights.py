@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 
 from commands.checks.stock import NEEDED
 from dashboard.data.stock_data import Standing, StockData
-from dashboard.setup import _stock
+from dashboard.stock.pages import open_data
 from settings import load
 from tests.support.database_rights import documented_rights, used_rights
 from tests.support.job import Job
@@ -73,13 +73,13 @@ def test_the_pages_need_no_more_than_to_read(
     write_events(database, shop_events())
     address = {"stock_db_name": database.name, "mongo_uri": mongo_uri, "dashboard_mongo_uri": limited_door}
     settings = load(env_file=None, **address)
-    refused = _stock(settings).standing()
+    refused = open_data(settings).standing()
     assert refused.value is None
     assert refused.fault == "MongoDB refuses the dashboard's user: give it the role read on STOCK_DB_NAME."
     assert {action for _, action in _READER} == {"find"}
     for name, _ in _READER:
         run_script("grant", database.name, name, "read")
-    seen = _read_pages(_stock(settings))
+    seen = _read_pages(open_data(settings))
     assert seen == _read_pages(StockData(database))
     assert all((seen.winners, seen.risks, seen.clients))
     asker: MongoClient[dict[str, Any]] = MongoClient(limited_door)

@@ -19,7 +19,7 @@ from dashboard.data.database import AnalyticsCollection
 from dashboard.data.health_data import HealthData
 from dashboard.data.recent import read_recent
 from dashboard.data.user import read_user
-from dashboard.setup import _health
+from dashboard.health.pages import open_data
 from settings import load
 from simulation.health.population import PATTERN_USER_ID
 from sinks.health.indexes import ensure_indexes
@@ -80,7 +80,7 @@ def _data(uri: str, database: str, folder: Any) -> HealthData:
         log_directory=folder,
         metrics_directory=folder,
     )
-    return _health(settings)
+    return open_data(settings)
 
 
 def test_what_is_read_is_what_is_stored(

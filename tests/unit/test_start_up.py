@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from pipelines.catalog import PIPELINES
 
 ROOT = Path(__file__).resolve().parents[2]
 # They take seconds to import on a small machine, and only what computes or moves records needs them.
@@ -26,6 +29,14 @@ except SystemExit as end:
     code = end.code
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps([code, sorted(sys.modules), used.ru_utime + used.ru_stime]), file=sys.stderr)
+"""
+
+# Tells the addresses of the pages by group, and the modules, of a dashboard that has started.
+_LIST = """
+import json, sys
+from dashboard.setup import open_pages
+groups = {title: [page.address for page in pages] for title, pages in open_pages(False, None).items()}
+print(json.dumps([groups, sorted(sys.modules)]))
 """
 
 
@@ -62,3 +73,20 @@ def test_help_needs_no_spark_and_no_driver(command: str, tmp_path: Path) -> None
     needed = {"pymongo"} if command == "main.py dlq list" else set()
     assert HEAVY & set(modules) <= needed
     assert seconds < MAX_CPU_SECONDS
+
+
+def test_the_dashboard_starts_without_spark(tmp_path: Path) -> None:
+    """Each pipeline lists its pages, each at an address of its own, and nothing that runs it is imported."""
+    run = subprocess.run(
+        [sys.executable, "-c", _LIST],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    groups, modules = json.loads(run.stdout)
+    assert groups.keys() == {one.title for one in PIPELINES.values() if one.pages}
+    addresses = [address for listed in groups.values() for address in listed]
+    assert len(addresses) == len(set(addresses)) >= len(groups)
+    assert [name for name in modules if re.fullmatch(r"pyspark|session|pipelines\.\w+\.job", name)] == []

@@ -20,9 +20,9 @@ from accounting.password import Door
 from accounting.sample import sample_workbook
 from dashboard.data.remembered import Remembered
 from dashboard.data.stock_data import StockData
-from dashboard.setup import _accountant
 from dashboard.stock import accountant, administrator, user
 from dashboard.stock.accountant import AccountantData
+from dashboard.stock.pages import open_accountant
 from settings import load
 from sources.mongo_client import connect
 from tests.support.shown import Switch, charts, show, texts
@@ -202,7 +202,7 @@ def test_hostile_names_are_shown_and_do_nothing() -> None:
 
 def test_the_accountants_page_is_off_without_a_password() -> None:
     """It says how to switch it on; no file is made."""
-    page = show(accountant.render, _accountant(load(env_file=None, accountant_password="")))
+    page = show(accountant.render, open_accountant(load(env_file=None, accountant_password="")))
     assert "ACCOUNTANT_PASSWORD" in page.info[0].value
     assert len(page.text_input) == 0
 
@@ -210,7 +210,7 @@ def test_the_accountants_page_is_off_without_a_password() -> None:
 def test_books_that_cannot_be_used_are_told_on_their_page(tmp_path: Path) -> None:
     """The other pages do without."""
     settings = load(env_file=None, accountant_password=_PASSWORD, sqlite_db_path=tmp_path)
-    page = show(accountant.render, _accountant(settings))
+    page = show(accountant.render, open_accountant(settings))
     assert "SQLITE" in page.error[0].value
     assert not page.exception
 
