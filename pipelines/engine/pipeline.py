@@ -59,7 +59,8 @@ class Pipeline:
     that name what it reads from Kafka; `parts` are the streams that can run alone (`--job`). `steps` are the
     steps of a batch, in their order, as its log and its faults name them. `checks` yields what `check` looks
     at beside the machine; `letters_are_of_users`: its dead letters name a user, not a source of records.
-    `own_letters` opens a dead-letter queue that is not that of a stream.
+    `own_letters` opens a dead-letter queue that is not that of a stream. The names of its logs and metrics
+    begin with `name`, unless they are not `prefixed`.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Pipeline:
     topics: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     letters_are_of_users: bool = False
+    prefixed: bool = True
     own_letters: Callable[[Settings], DeadLetters] | None = None
     demo: Callable[[bool, Console], None] | None = None
 

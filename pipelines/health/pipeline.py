@@ -18,4 +18,5 @@ HEALTH = Pipeline(
     owner=later("pipelines.health.stores:owner"),
     checks=later("commands.checks.health:run"),
     letters_are_of_users=True,
+    prefixed=False,
 )

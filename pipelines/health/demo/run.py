@@ -86,7 +86,7 @@ def _show(job: HealthPipeline, console: Console) -> None:
     summary = {
         "users": len({document["userId"] for document in documents}),
         "documents": len(documents),
-        "batches": job.history.recent(),
+        "batches": job.reporting.history.recent(),
     }
     path = write_report(_FOLDER / "report.html", documents, summary, PATTERN_USER_ID)
     console.print(f"📊 Charts: {path} (open it in a browser; it works offline)")

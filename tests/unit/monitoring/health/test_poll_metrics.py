@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import pytest
@@ -14,6 +15,7 @@ from pymongo.errors import AutoReconnect
 from contracts import BatchReport
 from monitoring.health.poll_metrics import PollMetrics
 from monitoring.metrics import Metrics
+from pipelines.engine import due
 from pipelines.health.upkeep import writers_clocks
 from sources.health.census import Ahead
 from tests.unit.monitoring.test_metrics import FILE, START, report, samples
@@ -135,7 +137,8 @@ def test_documents_ahead_are_measured_seldom_and_told_once(
     monkeypatch.setattr(writers_clocks, "look_ahead", look)
     told: list[str] = []
     monkeypatch.setattr(writers_clocks.logger, "warning", lambda text, **_: told.append(text))
-    clocks = writers_clocks.WritersClocks(MagicMock(), bench.poll, lambda: bench.seconds)
+    monkeypatch.setattr(due, "time", SimpleNamespace(monotonic=lambda: bench.seconds))
+    clocks = writers_clocks.WritersClocks(MagicMock(), bench.poll)
     for seconds in (0, 299, 300, 599, 600, 900):
         bench.seconds = seconds
         clocks.look_due(START)
