@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from commands import checkpoint, dlq, esports, metrics, stock
+from commands import checkpoint, compaction, dlq, metrics
 from commands.check import check
 from commands.common import DEFAULT_PIPELINE, PipelineOption, guarded, one_of, prepare, speaker
 from commands.config import config
@@ -31,8 +31,8 @@ app = typer.Typer(
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(metrics.app, name="metrics")
-app.add_typer(esports.app, name="esports")
-app.add_typer(stock.app, name="stock")
+app.add_typer(compaction.esports, name="esports")
+app.add_typer(compaction.stock, name="stock")
 app.command()(check)
 app.command()(config)
 app.command()(inspect)

@@ -34,6 +34,7 @@ def one_of(names: Collection[str]) -> dict[str, Any]:
 
 
 DEFAULT_PIPELINE = next(iter(PIPELINES))
+AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")]
 PipelineOption = Annotated[str, typer.Option("--pipeline", help="Which pipeline.", **one_of(PIPELINES))]
 
 

@@ -1,14 +1,16 @@
-"""Merging the small batches of Parquet datasets, whichever pipeline wrote them."""
+"""`main.py esports compact`, `main.py stock compact`: merging the small batches of Parquet datasets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.common import AsJson, prepare
 from commands.terminal import print_json, progress
 from contracts import ConfigurationError, ServiceError
 from sinks.parquet.generations import Generations
@@ -21,7 +23,39 @@ KeepMinutes = Annotated[
 ]
 
 
-def compact_datasets(
+def _upkeep(pipeline: str, what: str, setting: str, datasets: Callable[[], Sequence[str]]) -> typer.Typer:
+    """The upkeep of a pipeline's `datasets` in the folder that `setting` names; `what` is for people."""
+    text = f"Upkeep of the {pipeline} pipeline's {what}."
+    app = typer.Typer(help=text)
+    # With it a single command keeps its name.
+    app.callback(help=text)(lambda: None)
+
+    @app.command("compact")
+    def compact(keep_minutes: KeepMinutes = 60.0, as_json: AsJson = False) -> None:
+        """Merge small batches into few large files; safe while the stream runs and while others read."""
+        output: Path = getattr(prepare(sys.stderr), setting.lower())
+        _compact(pipeline, (setting, output), datasets(), keep_minutes, as_json)
+
+    return app
+
+
+def _of_esports() -> Sequence[str]:
+    from analytics.esports.rules import DATASETS
+
+    return [dataset.name for dataset in DATASETS]
+
+
+def _of_stock() -> Sequence[str]:
+    from sinks.stock.archive import DATASET
+
+    return [DATASET]
+
+
+esports = _upkeep("esports", "Parquet", "ESPORTS_OUTPUT_PATH", _of_esports)
+stock = _upkeep("stock", "cold store", "STOCK_COLD_PATH", _of_stock)
+
+
+def _compact(
     pipeline: str, where: tuple[str, Path], names: Sequence[str], keep_minutes: float, as_json: bool
 ) -> None:
     """Merge those of the datasets `names` that are there, and tell what became of each.
