@@ -58,9 +58,8 @@ class Pipeline:
     `title` is for people. `does` says in one line what it reads and what it writes. `topics` are the settings
     that name what it reads from Kafka; `parts` are the streams that can run alone (`--job`). `steps` are the
     steps of a batch, in their order, as its log and its faults name them. `checks` yields what `check` looks
-    at beside the machine; `letters_are_of_users`: its dead letters name a user, not a source of records.
-    `own_letters` opens a dead-letter queue that is not that of a stream. The names of its logs and metrics
-    begin with `name`, unless they are not `prefixed`.
+    at beside the machine; `letters_are_of_users`: its dead letters name a user, not a source of records. The
+    names of its logs and metrics begin with `name`, unless they are not `prefixed`.
     """
 
     name: str
@@ -75,7 +74,6 @@ class Pipeline:
     parts: tuple[str, ...] = ()
     letters_are_of_users: bool = False
     prefixed: bool = True
-    own_letters: Callable[[Settings], DeadLetters] | None = None
     demo: Callable[[bool, Console], None] | None = None
 
     def run_demo(self, keep_running: bool, console: Console) -> None:
@@ -86,7 +84,5 @@ class Pipeline:
 
     def open_letters(self, settings: Settings) -> DeadLetters:
         """The dead-letter queue, without starting anything else."""
-        if self.own_letters:
-            return self.own_letters(settings)
-        letters: DeadLetters = later("pipelines.engine.reporting:open_stream_letters")(self, settings)
+        letters: DeadLetters = later("pipelines.engine.reporting:open_letters")(self, settings)
         return letters

@@ -26,15 +26,12 @@ _IDLE_SECONDS = 5.0
 _MAX_LETTER_BYTES = 64_000_000
 
 
-def open_stream_letters(pipeline: Pipeline, settings: Settings) -> DeadLetters:
-    """The dead-letter queue of a stream pipeline, without starting anything else."""
-    return DeadLetters(
-        settings.dlq_directory,
-        f"{pipeline.name}_dlq",
-        settings.dlq_max_attempts,
-        _MAX_LETTER_BYTES,
-        owner=pipeline.owner(settings),
-    )
+def open_letters(pipeline: Pipeline, settings: Settings) -> DeadLetters:
+    """The dead-letter queue of a pipeline, without starting anything else."""
+    folder, attempts, owner = settings.dlq_directory, settings.dlq_max_attempts, pipeline.owner(settings)
+    if pipeline.letters_are_of_users:
+        return DeadLetters(folder, max_attempts=attempts, owner=owner)
+    return DeadLetters(folder, f"{pipeline.name}_dlq", attempts, _MAX_LETTER_BYTES, owner)
 
 
 class StreamReporting:

@@ -13,7 +13,6 @@ HEALTH = Pipeline(
     # It has no parts.
     open_job=lambda settings, streaming, _part: _open(settings, streaming),
     demo=later("pipelines.health.demo.run:run_demo"),
-    own_letters=later("pipelines.health.stores:open_letters"),
     open_retry=later("pipelines.health.job:open_retry"),
     owner=later("pipelines.health.stores:owner"),
     checks=later("commands.checks.health:run"),
