@@ -41,7 +41,7 @@ def run(
     with open_pipeline(settings, False) as job:
         stop = StopFlag()
         began = job.clock.next()
-        with stop.on_signals(), progress("Recomputing", lambda: job.history.records_processed):
+        with stop.on_signals(), progress("Recomputing", lambda: job.reporting.history.totals().records):
             succeeded = _full(job, stop, say) if full else job.once(stop, start)
         if not settings.log_json:
             print_results(first_users(job, began), console())

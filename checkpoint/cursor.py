@@ -6,8 +6,8 @@ Beside it lies the generation before, for the day when the file is damaged. An e
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class FileCursor:
         """
         target = max(min(timestamp, now), expected.timestamp)
         content = _encode(target)
-        try:
+        with self._writing():
             if content == expected.raw:
                 return expected if self._content(self._file) == expected.raw else None
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -71,8 +71,6 @@ class FileCursor:
                 return None
             # Before the first generation there is none, and the new one is better than 30 days ago.
             write_atomically(self._previous, content if expected.raw is None else _encode(expected.timestamp))
-        except OSError as error:
-            raise self._unwritable(error) from error
         return CursorState(decode_timestamp(content), "file", content)
 
     def set(self, timestamp: datetime, now: datetime) -> None:
@@ -81,22 +79,18 @@ class FileCursor:
         Raises ServiceError when it cannot be written.
         """
         content = _encode(min(timestamp, now))
-        try:
+        with self._writing():
             self._directory.mkdir(parents=True, exist_ok=True)
             write_atomically(self._file, content)
             write_atomically(self._previous, content)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def reset(self) -> None:
         """Forget the position, so that the next read is the default. Raises ServiceError when it cannot."""
-        try:
+        with self._writing():
             self._file.unlink(missing_ok=True)
             self._previous.unlink(missing_ok=True)
             if self._directory.is_dir():
                 sync_folder(self._directory)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def read_notes(self, topic: str = ATTEMPTS) -> dict[str, Any]:
         """Returns the notes on `topic` that `write_notes` stored last; empty without any or damaged ones."""
@@ -113,14 +107,12 @@ class FileCursor:
         be written.
         """
         file = self._directory / f"{topic}.json"
-        try:
+        with self._writing():
             if notes:
                 self._directory.mkdir(parents=True, exist_ok=True)
                 write_atomically(file, json.dumps(notes).encode(), durable=False)
             else:
                 file.unlink(missing_ok=True)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def _recover(self, raw: bytes, reason: str, now: datetime) -> CursorState:
         aside = self._file_aside(now)
@@ -166,12 +158,16 @@ class FileCursor:
         except FileNotFoundError:
             return None
 
-    def _unwritable(self, error: OSError) -> ServiceError:
-        cause = error.strerror or error
-        return ServiceError(
-            f"The checkpoint in {self._directory} could not be written ({cause}). Free space or mend the "
-            "permissions of CHECKPOINT_LOCATION. Nothing is lost: the same changes come again."
-        )
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            cause = error.strerror or error
+            raise ServiceError(
+                f"The checkpoint in {self._directory} could not be written ({cause}). Free space or mend the "
+                "permissions of CHECKPOINT_LOCATION. Nothing is lost: the same changes come again."
+            ) from error
 
 
 def _encode(moment: datetime) -> bytes:

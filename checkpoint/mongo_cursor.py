@@ -163,7 +163,8 @@ class MongoCursor:
         with suppress(DuplicateKeyError):
             self._collection.insert_one(dict(self._key))
         first: Any = None
-        while not self._try_to_acquire():
+        # Whether a lease has ended says the server's clock, which an update with a pipeline knows.
+        while not self._take(_FREE, {"$add": [{"$ifNull": ["$lease.fence", 0]}, 1]}):
             lease = (self._collection.find_one(self._key) or {}).get("lease", {})
             until = lease.get("until")
             if first is not None and until != first:
@@ -173,10 +174,6 @@ class MongoCursor:
                 )
             first = until
             time.sleep(min(1.0, self._lease_seconds / 4))
-
-    def _try_to_acquire(self) -> bool:
-        """Take the lease if it has ended by the server's clock; an update with a pipeline knows that time."""
-        return self._take(_FREE, {"$add": [{"$ifNull": ["$lease.fence", 0]}, 1]})
 
     def _take(self, condition: Mapping[str, Any], fence: Mapping[str, Any]) -> bool:
         lease = {"owner": {"$literal": self._owner}, "fence": fence, "until": self._end()}

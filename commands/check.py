@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Column
 from rich.text import Text
 
-from commands.common import PipelineOption
+from commands.common import AsJson, PipelineOption
 from commands.terminal import console, print_json, progress, table
 from monitoring import logs
 from pipelines.catalog import DEFAULT_PIPELINE
@@ -24,7 +24,7 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": 
 
 def check(
     pipeline: PipelineOption = DEFAULT_PIPELINE,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look at Java, servers, rights, indexes, topics, clocks, folders, backend; exit code 2 if one fails."""
     from commands.checks.run import run_checks

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from checkpoint.timestamp_text import format_timestamp
-from commands.common import parse_time, prepare
+from commands.common import AsJson, parse_time, prepare
 from commands.terminal import print_json, progress
 from contracts.health import SOURCE_COLLECTION
 
@@ -24,9 +24,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; say wha
 
 
 @app.command("show")
-def checkpoint_show(
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
-) -> None:
+def checkpoint_show(as_json: AsJson = False) -> None:
     """The cursor and where it comes from."""
     _show(prepare(sys.stderr), as_json)
 
@@ -75,10 +73,11 @@ def _show(settings: Settings, as_json: bool = False) -> None:
 
 def _say_effect(settings: Settings, moment: datetime | None) -> None:
     """What moving the cursor to `moment` (None: the default) would make the next run do."""
+    from pipelines.health.stores import connect_to
     from sources.health.inspection import count_changes
-    from sources.mongo_client import ServerClock, connect
+    from sources.mongo_client import ServerClock
 
-    client = connect(settings.mongo_uri.get_secret_value(), round(settings.mongo_timeout_seconds * 1000))
+    client = connect_to(settings)
     now = ServerClock(client).now()
     current = _cursor(settings).read(now).timestamp
     target = min(moment or now - timedelta(days=settings.default_lookback_days), now)

@@ -33,6 +33,7 @@ def one_of(names: Collection[str]) -> dict[str, Any]:
     return {"parser": parse, "metavar": f"[{'|'.join(names)}]"}
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")]
 PipelineOption = Annotated[str, typer.Option("--pipeline", help="Which pipeline.", **one_of(PIPELINES))]
 
 

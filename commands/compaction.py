@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.common import prepare
+from commands.common import AsJson, prepare
 from commands.terminal import print_json, progress
 from contracts import ConfigurationError, ServiceError
 from sinks.parquet.generations import Generations
@@ -34,7 +34,7 @@ def upkeep(pipeline: Pipeline) -> typer.Typer:
     @app.command("compact")
     def _compact(
         keep_minutes: Annotated[float, typer.Option(min=0, help=_KEEP)] = 60.0,
-        as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
+        as_json: AsJson = False,
     ) -> None:
         """Merge small batches into few large files; safe while the stream runs and while others read."""
         where = setting, getattr(prepare(sys.stderr), setting.lower())

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.table import Column
 from rich.text import Text
 
+from commands.common import AsJson
 from commands.terminal import console, print_json, table
 from monitoring import logs
 from monitoring.redaction import MASK
 
 
-def config(
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
-) -> None:
+def config(as_json: AsJson = False) -> None:
     """Every setting, its value (secrets masked) and its origin: default, .env or environment."""
     from settings import Settings, load, origins, secret_kafka_options, unknown_keys
 

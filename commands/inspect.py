@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from commands.common import prepare
+from commands.common import AsJson, prepare
 
 
 def inspect(
     user: Annotated[str | None, typer.Option(help="One user's last 30 days and results.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """What is in the database: counts, dates, users left behind, the newest documents; or one user."""
     from commands.inspect_database import inspect_database

@@ -15,11 +15,12 @@ from commands.terminal import console, print_json, progress
 from commands.user_view import UserView, view_user
 from contracts import ConfigurationError
 from contracts.health import SOURCE_COLLECTION
+from pipelines.health.stores import connect_to
 from settings import Settings
 from sources.health.census import take_census
 from sources.health.inspection import field_range, find_stale, has_index_on, newest
 from sources.health.sample import newest_changes
-from sources.mongo_client import ServerClock, connect
+from sources.mongo_client import ServerClock
 
 _DAYS, _DAYS_WHEN_NARROW, _NARROW = 30, 14, 80
 _NEWEST = 5
@@ -34,7 +35,7 @@ def inspect_database(settings: Settings, user: str | None, as_json: bool) -> Non
     Raises ConfigurationError when `user` is no id, or has nothing in the database.
     """
     owner = _user_id(user) if user else None
-    client = connect(settings.mongo_uri.get_secret_value(), round(settings.mongo_timeout_seconds * 1000))
+    client = connect_to(settings)
     database = client[settings.mongo_db_name]
     source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
     now = ServerClock(client).now()

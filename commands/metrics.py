@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Column
 
-from commands.common import prepare
+from commands.common import AsJson, prepare
 from commands.terminal import console, print_json, table
 
 app = typer.Typer(help="How a pipeline is doing: throughput, latency, batch time, duplicates.")
@@ -23,7 +23,7 @@ def metrics() -> None:
 @app.command("ecommerce")
 def metrics_ecommerce(
     minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="How many minutes back.")] = 5.0,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """The e-commerce pipeline's last minutes, from PostgreSQL."""
     from pipelines.ecommerce.figures import as_document, load_figures, shown_figures

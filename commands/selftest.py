@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from commands.common import prepare
+from commands.common import AsJson, prepare
 from commands.terminal import console, print_json, progress
 from contracts.health import SOURCE_COLLECTION
 from pipelines.health.demo.console import print_worked_example
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from pipelines.health.selftest import Outcome
 
 
-def selftest(
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
-) -> None:
+def selftest(as_json: AsJson = False) -> None:
     """Compute the worked example for a scratch user in your database, verify each figure, remove it.
 
     Needs write access to healthmetrics. A running stream is not disturbed. Exit code 1 if a figure is wrong.

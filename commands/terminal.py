@@ -12,15 +12,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
 from monitoring.logs import redact_value
@@ -75,7 +67,7 @@ def _shows_blocks(encoding: str) -> bool:
 
 
 @contextmanager
-def progress(what: str, done: Callable[[], int] | None = None, total: int | None = None) -> Iterator[None]:
+def progress(what: str, done: Callable[[], int] | None = None) -> Iterator[None]:
     """A bar on standard error for as long as the block runs, once that has taken two seconds.
 
     `done` is asked for the number of finished documents, users, …; without it there is only a spinner.
@@ -87,7 +79,7 @@ def progress(what: str, done: Callable[[], int] | None = None, total: int | None
         yield
         return
     finished = threading.Event()
-    thread = threading.Thread(target=_show, args=(screen, finished, what, done, total), daemon=True)
+    thread = threading.Thread(target=_show, args=(screen, finished, what, done), daemon=True)
     thread.start()
     try:
         yield
@@ -96,27 +88,14 @@ def progress(what: str, done: Callable[[], int] | None = None, total: int | None
         thread.join()
 
 
-def _show(
-    screen: Console,
-    finished: threading.Event,
-    what: str,
-    done: Callable[[], int] | None,
-    total: int | None,
-) -> None:
+def _show(screen: Console, finished: threading.Event, what: str, done: Callable[[], int] | None) -> None:
     if finished.wait(_BAR_AFTER_SECONDS):
         return
     # Lines printed meanwhile go above the bar.
-    with Progress(*_columns(done, total), console=screen, transient=True) as bar:
-        task = bar.add_task(what, total=total)
+    count = [TextColumn("{task.completed:,.0f} done")] if done else []
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), *count, TimeElapsedColumn()
+    with Progress(*columns, console=screen, transient=True) as bar:
+        task = bar.add_task(what, total=None)
         while not finished.wait(_REFRESH_SECONDS):
             if done is not None:
                 bar.update(task, completed=done())
-
-
-def _columns(done: Callable[[], int] | None, total: int | None) -> list[ProgressColumn]:
-    columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
-    if total:
-        columns.append(BarColumn(bar_width=16))
-    if done is not None:
-        columns.append(MofNCompleteColumn() if total else TextColumn("{task.completed:,.0f} done"))
-    return [*columns, TimeElapsedColumn()]

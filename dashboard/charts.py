@@ -10,7 +10,8 @@ of that type, and tooltips show text made here.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 import altair as alt
 import pandas as pd
@@ -22,17 +23,26 @@ GRAY: Final = "#78808c"
 GREEN: Final = "#0f8f63"
 COLORS: Final = (BLUE, ORANGE, RED, GRAY, GREEN)
 
+T = TypeVar("T")
 Drawing = alt.Chart | alt.LayerChart
 
 # Streamlit fits axes and legend into the height.
 _HEIGHT: Final = 360
 _LEGEND: Final = alt.Legend(orient="bottom", title=None, columns=2, labelLimit=200, symbolOpacity=1)
 _LEGEND_OF_THREE: Final = alt.Legend(orient="bottom", title=None, columns=3, symbolOpacity=1)
-_SERIES: Final = ("Daily value", "7-day average", "30-day average", "Anomaly")
-_SEVERITY: Final = ("high", "medium", "low")
-_STATUS: Final = ("✓\xa0completed", "!\xa0completed with errors", "✗\xa0failed")
-_STREAK: Final = ("counts", "too few", "no value")
+_SERIES: Final = {"Daily value": GRAY, "7-day average": BLUE, "30-day average": ORANGE, "Anomaly": RED}
+_SEVERITY: Final = {"high": RED, "medium": ORANGE, "low": GRAY}
+_STATUS: Final = {"✓\xa0completed": BLUE, "!\xa0completed with errors": ORANGE, "✗\xa0failed": RED}
+_SHAPE: Final = dict(zip(_STATUS, ("circle", "triangle-up", "cross"), strict=True))
+_STREAK: Final = {"counts": GREEN, "too few": GRAY, "no value": "transparent"}
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def coded(channel: Callable[..., T], field: str, codes: Mapping[str, Any], legend: alt.Legend | None) -> T:
+    """Tell the values of `field` apart by `codes`: each has its own in the `channel` (color, shape, dash)."""
+    return channel(
+        f"{field}:N", scale=alt.Scale(domain=list(codes), range=list(codes.values())), legend=legend
+    )
 
 
 def readable(drawing: Drawing) -> Drawing:
@@ -46,9 +56,7 @@ def readable(drawing: Drawing) -> Drawing:
 
 def daily_values(frame: pd.DataFrame, unit: str, from_zero: bool) -> alt.LayerChart:
     """Draw `frame` (columns of data.user.daily_frame): points of values, lines of averages, anomalies."""
-    color = alt.Color(
-        "series:N", scale=alt.Scale(domain=list(_SERIES), range=[GRAY, BLUE, ORANGE, RED]), legend=_LEGEND
-    )
+    color = coded(alt.Color, "series", _SERIES, _LEGEND)
     tooltip = [
         alt.Tooltip("label:N", title="Day"),
         alt.Tooltip("value:Q", title="Value", format=",.2~f"),
@@ -101,11 +109,7 @@ def streak_calendar(frame: pd.DataFrame) -> alt.LayerChart:
             alt.Tooltip("kind:N", title="Streak"),
         ],
     )
-    color = alt.Color(
-        "kind:N",
-        scale=alt.Scale(domain=list(_STREAK), range=[GREEN, GRAY, "transparent"]),
-        legend=_LEGEND_OF_THREE,
-    )
+    color = coded(alt.Color, "kind", _STREAK, _LEGEND_OF_THREE)
     cells = base.mark_rect(stroke=GRAY, strokeWidth=1, cornerRadius=3).encode(color=color)
     marks = base.mark_text(color="white", fontWeight="bold").encode(text="mark:N")
     return alt.LayerChart(layer=[cells, marks], height=290)
@@ -117,11 +121,7 @@ def anomalies_by_day(frame: pd.DataFrame) -> alt.Chart:
     chart: alt.Chart = base.encode(
         x=_day_axis().timeUnit("utcyearmonthdate"),
         y=alt.Y("count:Q", title="anomalies", axis=alt.Axis(tickMinStep=1, tickCount=4)),
-        color=alt.Color(
-            "severity:N",
-            scale=alt.Scale(domain=list(_SEVERITY), range=[RED, ORANGE, GRAY]),
-            legend=_LEGEND_OF_THREE,
-        ),
+        color=coded(alt.Color, "severity", _SEVERITY, _LEGEND_OF_THREE),
         order=alt.Order("severity:N", sort="ascending"),
         tooltip=[
             alt.Tooltip("label:N", title="Day"),
@@ -135,7 +135,6 @@ def anomalies_by_day(frame: pd.DataFrame) -> alt.Chart:
 def batch_durations(frame: pd.DataFrame) -> alt.Chart:
     """Draw each batch of `frame` at its end: `end` (aware), `seconds` (above 0), `status`, `changes`."""
     shown = frame.assign(label=frame["end"].dt.strftime("%Y-%m-%d %H:%M:%S UTC"))
-    domain = list(_STATUS)
     chart: alt.Chart = (
         alt.Chart(shown, height=320)
         .mark_point(filled=True, size=55, opacity=0.9)
@@ -150,14 +149,8 @@ def batch_durations(frame: pd.DataFrame) -> alt.Chart:
                 scale=alt.Scale(type="log"),
                 axis=alt.Axis(title="seconds", values=[0.01, 0.1, 1, 10, 100, 1000], format="~g"),
             ),
-            color=alt.Color(
-                "status:N", scale=alt.Scale(domain=domain, range=[BLUE, ORANGE, RED]), legend=_LEGEND
-            ),
-            shape=alt.Shape(
-                "status:N",
-                scale=alt.Scale(domain=domain, range=["circle", "triangle-up", "cross"]),
-                legend=_LEGEND,
-            ),
+            color=coded(alt.Color, "status", _STATUS, _LEGEND),
+            shape=coded(alt.Shape, "status", _SHAPE, _LEGEND),
             tooltip=[
                 alt.Tooltip("label:N", title="End"),
                 alt.Tooltip("seconds:Q", title="Seconds", format=".2f"),

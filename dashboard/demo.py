@@ -9,16 +9,14 @@ from concurrent.futures import Future
 from datetime import datetime, timezone
 from pathlib import Path
 
-from contracts.health import PHONE_SOURCES, SOURCE_COLLECTION
 from monitoring import logs
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.demo.run import demo_settings, populate
 from pipelines.health.job import open_pipeline
 from pipelines.stock import demo as stock
-from settings import Settings, load
-from simulation.health.population import PATTERN_USER_ID, Population, worked_example
-from sources.mongo_client import connect
+from settings import Settings
+from simulation.health.population import Population
 
-_USERS = 14
 _DAYS = 150
 _PAUSE_SECONDS = 4.0
 _CHANGES_A_BATCH = 3
@@ -57,32 +55,13 @@ def start_health_demo() -> Settings:
     """
     # The thread holds the folder, so that it lives as long as the process.
     folder = tempfile.TemporaryDirectory(prefix="health-demo-")
-    settings = _settings(Path(folder.name))
+    settings = demo_settings(Path(folder.name))
     logs.configure("WARNING")
-    source = connect(settings.mongo_uri.get_secret_value())[settings.mongo_db_name][SOURCE_COLLECTION]
-    now = datetime.now(timezone.utc)
-    population = Population(seed=7, users=_USERS, days=_DAYS, today=now.date())
-    population.backfill(source, now)
-    source.insert_many(worked_example(PATTERN_USER_ID, now.date()))
+    population, _ = populate(settings, _DAYS)
     first: Future[None] = Future()
     threading.Thread(target=_live, args=(settings, population, first, folder), daemon=True).start()
     first.result()
     return settings
-
-
-def _settings(folder: Path) -> Settings:
-    return load(
-        env_file=None,
-        mongo_uri=f"mongomock://demo-{time.time_ns()}",
-        dashboard_mongo_uri=None,
-        mongo_db_name="demo",
-        phone_sources=",".join(PHONE_SOURCES),
-        checkpoint_location=folder / "checkpoints",
-        dlq_directory=folder / "dlq",
-        log_directory=folder / "logs",
-        metrics_directory=folder / "metrics",
-        default_lookback_days=3650,
-    )
 
 
 def _live(settings: Settings, population: Population, first: Future[None], _folder: object) -> None:

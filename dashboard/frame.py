@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -14,6 +14,10 @@ from dashboard import charts
 from dashboard.data.batch_logs import BatchLog
 from dashboard.data.remembered import Loaded
 from dashboard.text import ago, csv_bytes, plain, plain_frame, utc
+
+T = TypeVar("T")
+# A frame, or its columns by name.
+Table: TypeAlias = "pd.DataFrame | Mapping[str, Sequence[object]]"
 
 
 def heading(title: str, purpose: str) -> None:
@@ -27,16 +31,15 @@ def section(title: str) -> None:
     st.header(title, anchor=False, divider=False)
 
 
-def age(what: str, loaded: Loaded[Any]) -> None:
-    """When `what` was read, and why it is not newer if it is not."""
-    if loaded.as_of is not None:
-        st.markdown(
-            f"{what} as of **{utc(loaded.as_of)}** ({ago(loaded.as_of, datetime.now(timezone.utc))})."
-        )
-    if loaded.fault is None:
-        return
-    kept = "What is shown is the last state that could be read." if loaded.as_of else "Nothing was read yet."
-    st.error(f"{plain(loaded.fault)} {kept}", icon=":material/cloud_off:")
+def age(what: str, loaded: Loaded[T]) -> T | None:
+    """Returns the value, after telling when `what` was read, and why it is not newer if it is not."""
+    as_of = loaded.as_of
+    if as_of is not None:
+        st.markdown(f"{what} as of **{utc(as_of)}** ({ago(as_of, datetime.now(timezone.utc))}).")
+    if loaded.fault is not None:
+        kept = "What is shown is the last state that could be read." if as_of else "Nothing was read yet."
+        st.error(f"{plain(loaded.fault)} {kept}", icon=":material/cloud_off:")
+    return loaded.value
 
 
 def figures(values: Mapping[str, tuple[str, str | None]]) -> None:
@@ -46,16 +49,16 @@ def figures(values: Mapping[str, tuple[str, str | None]]) -> None:
             st.metric(name, plain(value), border=True, width="stretch", help=explanation)
 
 
-def chart(drawing: charts.Drawing, alternative: str, values: pd.DataFrame) -> None:
+def chart(drawing: charts.Drawing, alternative: str, values: Table) -> None:
     """A chart, named for screen readers by `alternative`, with its `values` as a table below."""
     st.altair_chart(charts.readable(drawing), width="stretch", alt=alternative)
     with st.expander("The chart's values as a table"):
         table(values, alternative, 320)
 
 
-def table(values: pd.DataFrame, alternative: str, height: int | None = None) -> None:
+def table(values: Table, alternative: str, height: int | None = None) -> None:
     """A real HTML table, which screen readers can walk through; cells are inert unless text.Markdown."""
-    shown = plain_frame(values)
+    shown = plain_frame(pd.DataFrame(values))
     shown.columns = [plain(name) for name in shown.columns]
     st.table(shown, border="horizontal", hide_index=True, alt=alternative, height=height or "content")
 
@@ -71,14 +74,14 @@ def empty_collection() -> None:
 
 def batch_log(log: Loaded[BatchLog], folder: Path) -> BatchLog | None:
     """The age of the log; the log when it has batches, else what to do is shown and there is none."""
-    age("Batch log", log)
-    if log.value is not None and log.value.batches.empty:
+    value = age("Batch log", log)
+    if value is not None and value.batches.empty:
         hint(
             f"There is no batch log in {plain(folder)}. The service writes it with its first batch; where it "
             "runs on another machine, set LOG_DIRECTORY and METRICS_DIRECTORY to copies of its folders."
         )
         return None
-    return log.value
+    return value
 
 
 def hint(text: str) -> None:

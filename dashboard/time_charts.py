@@ -8,7 +8,7 @@ from typing import Final
 import altair as alt
 import pandas as pd
 
-from dashboard.charts import BLUE, GRAY, ORANGE, RED
+from dashboard.charts import BLUE, GRAY, ORANGE, RED, coded
 
 # Streamlit fits axes and legend into the height.
 _HEIGHT: Final = 320
@@ -35,11 +35,7 @@ def stacked_bars(frame: pd.DataFrame, names: Mapping[str, str], title: str, step
             y=alt.Y("bottom:Q", title=title, axis=alt.Axis(tickCount=4)),
             y2="top:Q",
             # The axis names a single series.
-            color=alt.Color(
-                "series:N",
-                scale=_colors(list(names.values())),
-                legend=_LEGEND if len(names) > 1 else None,
-            ),
+            color=coded(alt.Color, "series", _by_name(names, _COLORS), _LEGEND if len(names) > 1 else None),
             tooltip=_tooltip(title),
         )
     )
@@ -48,17 +44,14 @@ def stacked_bars(frame: pd.DataFrame, names: Mapping[str, str], title: str, step
 
 def lines(frame: pd.DataFrame, names: Mapping[str, str], title: str) -> alt.Chart:
     """Draw a line for each column of `frame` in `names`, over its `time` (aware UTC)."""
-    domain = list(names.values())
     chart: alt.Chart = (
         alt.Chart(_long(frame, names).dropna(subset=["value"]), height=_HEIGHT)
         .mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=30))
         .encode(
             x=_time_axis(),
             y=alt.Y("value:Q", title=title, axis=alt.Axis(tickCount=4)),
-            color=alt.Color("series:N", scale=_colors(domain), legend=_LEGEND),
-            strokeDash=alt.StrokeDash(
-                "series:N", scale=alt.Scale(domain=domain, range=list(_DASHES[: len(domain)])), legend=_LEGEND
-            ),
+            color=coded(alt.Color, "series", _by_name(names, _COLORS), _LEGEND),
+            strokeDash=coded(alt.StrokeDash, "series", _by_name(names, _DASHES), _LEGEND),
             tooltip=_tooltip(title),
         )
     )
@@ -75,8 +68,8 @@ def _long(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     return long.assign(label=long["time"].dt.strftime("%Y-%m-%d %H:%M:%S UTC"))
 
 
-def _colors(domain: Sequence[str]) -> alt.Scale:
-    return alt.Scale(domain=list(domain), range=list(_COLORS[: len(domain)]))
+def _by_name(names: Mapping[str, str], codes: Sequence[object]) -> dict[str, object]:
+    return dict(zip(names.values(), codes, strict=False))
 
 
 def _tooltip(title: str) -> list[alt.Tooltip]:

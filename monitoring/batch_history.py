@@ -35,14 +35,12 @@ class BatchHistory:
         log_directory: str | Path,
         prefix: str = "",
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = Path(log_directory)
         self._of_stream = bool(prefix)
         self._prefix = f"{prefix.rstrip('_')}_" if prefix else ""
         self._now = now
-        self._monotonic = monotonic
-        self._started = monotonic()
+        self._started = time.monotonic()
         self._totals = SessionTotals()
         self._recent: deque[dict[str, Any]] = deque(maxlen=KEPT_BATCHES)
         self._warned = False
@@ -63,11 +61,6 @@ class BatchHistory:
             self._try(lambda: _append(self._directory / name, entry))
             return short
 
-    @property
-    def records_processed(self) -> int:
-        """Records of all batches since this object was made."""
-        return self._totals.records
-
     def totals(self) -> SessionTotals:
         """The sums over all batches so far."""
         with self._lock:
@@ -76,7 +69,7 @@ class BatchHistory:
     def summary(self) -> str:
         """The seed's session summary over every batch since this object was made."""
         with self._lock:
-            return render_summary(self._totals, self._monotonic() - self._started, self._of_stream)
+            return render_summary(self._totals, time.monotonic() - self._started, self._of_stream)
 
     def recent(self) -> list[dict[str, Any]]:
         """The last 10 000 batches as the log has them, the oldest first."""
@@ -97,7 +90,7 @@ class BatchHistory:
         with self._lock:
             content = {
                 "session_metrics": session_metrics(
-                    self._totals, self._monotonic() - self._started, self._of_stream
+                    self._totals, time.monotonic() - self._started, self._of_stream
                 ),
                 "batch_history": list(self._recent),
                 "exported_at": iso(now),

@@ -21,8 +21,7 @@ class JvmMetrics:
         registry = metrics.registry
         self._used = registry.gauge("jvm_heap_used_bytes", "Heap of Spark's driver in use")
         self._max = registry.gauge("jvm_heap_max_bytes", "Heap that Spark's driver may have")
-        text = "Threads of the JVM of Spark's driver"
-        self._threads = registry.gauge("jvm_threads", text)
+        self._threads = registry.gauge("jvm_threads", "Threads of the JVM of Spark's driver")
         text = "Time that garbage collection took in Spark's driver, in seconds"
         self._collecting = registry.counter("jvm_gc_seconds_total", text)
         metrics.add_probe(self.refresh)

@@ -35,13 +35,7 @@ class Metrics:
     warning on standard error; nothing here ever raises because of it.
     """
 
-    def __init__(
-        self,
-        directory: str | Path,
-        prefix: str = "",
-        monotonic: Callable[[], float] = time.monotonic,
-        owner: str = "",
-    ) -> None:
+    def __init__(self, directory: str | Path, prefix: str = "", owner: str = "") -> None:
         """Go on from the file in `directory`, which belongs to `owner`; see MetricsFile."""
         name = prefix.rstrip("_")
         seed = f"{name}_" if name else ""
@@ -51,7 +45,6 @@ class Metrics:
         self._lock = threading.RLock()
         self._warned = False
         self._probes: list[Callable[[], None]] = []
-        self._monotonic = monotonic
         self._idle_written = -math.inf
         self._make_seed(seed, "records" if name else "analytics")
         self._make_own("records" if name else "analytics")
@@ -84,16 +77,14 @@ class Metrics:
     def _make_own(self, results: str) -> None:
         counter, gauge = self.registry.counter, self.registry.gauge
         histogram = self.registry.histogram
-        text = f"Total number of obsolete {results} deleted"
-        self._deleted = counter(f"{results}_deleted_total", text)
+        self._deleted = counter(f"{results}_deleted_total", f"Total number of obsolete {results} deleted")
         text = "Source records, or fields of them, refused by reason"
         self._rejected = counter("rejected_total", text, ["reason"])
         text = "Source records processed by what became of them; each has exactly one of these ends"
         self._outcomes = counter("records_by_outcome_total", text, ["outcome"], earlier=end_of)
         for end in ENDS:
             self._outcomes.labels(end)
-        text = "Source records left out by reason"
-        self._left_out = counter("left_out_total", text, ["reason"])
+        self._left_out = counter("left_out_total", "Source records left out by reason", ["reason"])
         text = "What a person should know of records that were written"
         self._noted = counter("noted_total", text, ["what"])
         text = "Waits of the retry policy by the type of the error before them"
@@ -102,8 +93,7 @@ class Metrics:
         self._duration = histogram("batch_duration_seconds", text, _BATCH_SECONDS)
         text = "Wall time of one step of a batch in seconds"
         self._step = histogram("batch_step_duration_seconds", text, _STEP_SECONDS, ["step"])
-        text = "Seconds between two triggers of the running stream"
-        self._interval = gauge("batch_interval_seconds", text)
+        self._interval = gauge("batch_interval_seconds", "Seconds between two triggers of the running stream")
         text = "When the source was last read to its end, seconds since 1970"
         self._last_poll = gauge("last_poll_timestamp_seconds", text, kept=True)
         text = "When a batch last succeeded, seconds since 1970"
@@ -159,7 +149,7 @@ class Metrics:
         """
         with self._lock:
             self._last_poll.set(now.timestamp())
-            seconds = self._monotonic()
+            seconds = time.monotonic()
             if seconds - self._idle_written >= IDLE_SECONDS:
                 self._idle_written = seconds
                 # Nothing was counted, so nothing can be lost: an idle poll does not wait for the disk.
@@ -196,7 +186,7 @@ class Metrics:
         `durable` waits until the new one would survive a power cut.
         """
         with self._lock:
-            self._run_probes()
+            self._probes = [probe for probe in self._probes if _succeeds(probe)]
             try:
                 self._file.write(self.render(), durable)
             except OSError as error:
@@ -206,9 +196,6 @@ class Metrics:
                         f"The metrics file cannot be written: {error}. Batches go on without it; make "
                         f"{self.path.parent} writable or change METRICS_DIRECTORY."
                     )
-
-    def _run_probes(self) -> None:
-        self._probes = [probe for probe in self._probes if _succeeds(probe)]
 
     def _restore(self, required: str) -> None:
         try:

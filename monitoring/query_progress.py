@@ -9,7 +9,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from monitoring.logs import get_logger
 
-LOG_INTERVAL_BATCHES = 10
+_LOG_INTERVAL_BATCHES = 10
 # A warning needs this many slow batches in a row; one does not make it.
 _IN_A_ROW = 3
 # Rates that differ by less are the same.
@@ -45,18 +45,13 @@ class Progress:
 class StreamingMetrics:
     """The progress of one query, over its restarts."""
 
-    def __init__(self, name: str, log_interval_batches: int = LOG_INTERVAL_BATCHES) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self._interval = log_interval_batches
         self._last: Progress | None = None
         self._batches = 0
         self._slow = 0
         self._backlog: int | None = None
         self._grew = 0
-
-    def get_progress(self) -> Progress | None:
-        """The newest batch; None before the first."""
-        return self._last
 
     def log_metrics(self) -> None:
         """Log the newest batch on one line."""
@@ -77,7 +72,7 @@ class StreamingMetrics:
         if progress != self._last and progress.num_input_rows:
             self._last = progress
             self._batches += 1
-            if self._batches % self._interval == 0:
+            if self._batches % _LOG_INTERVAL_BATCHES == 0:
                 self.log_metrics()
             behind = progress.processed_rows_per_second < _TOLERANCE * progress.input_rows_per_second
             self._slow = self._slow + 1 if behind else 0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 READY_INTERVALS = 3
 # Longer than any one step may take: all tries of a database that does not answer, or 1 000 users on a slow
@@ -18,11 +17,10 @@ STALL_SECONDS = 600.0
 class RunState:
     """The state that the batch thread sets and the probes read; a batch is here one trigger's whole work."""
 
-    def __init__(self, interval_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, interval_seconds: float) -> None:
         self._interval = interval_seconds
-        self._monotonic = monotonic
         self._lock = threading.Lock()
-        self.started = self._progress = monotonic()
+        self.started = self._progress = time.monotonic()
         self._running_since: float | None = None
         self._succeeded: float | None = None
         self._failures = 0
@@ -30,17 +28,17 @@ class RunState:
     def begin(self) -> None:
         """Note that a batch begins."""
         with self._lock:
-            self._running_since = self._progress = self._monotonic()
+            self._running_since = self._progress = time.monotonic()
 
     def progress(self) -> None:
         """Note that a piece of the batch is done."""
-        self._progress = self._monotonic()
+        self._progress = time.monotonic()
 
     def end(self, succeeded: bool) -> None:
         """Note that the batch is over, and whether it `succeeded`, as an idle poll does."""
         with self._lock:
             self._running_since = None
-            self._progress = self._monotonic()
+            self._progress = time.monotonic()
             if succeeded:
                 self._succeeded = self._progress
                 self._failures = 0
@@ -50,7 +48,7 @@ class RunState:
     @property
     def uptime_seconds(self) -> float:
         """Seconds since this object was made."""
-        return self._monotonic() - self.started
+        return time.monotonic() - self.started
 
     def stale_reasons(self) -> list[str]:
         """Returns sentences why results may be stale; none when a batch succeeded within three intervals.
@@ -58,7 +56,7 @@ class RunState:
         The time that a running batch takes does not count, or a long one would look like a standstill.
         """
         with self._lock:
-            until = self._monotonic() if self._running_since is None else self._running_since
+            until = time.monotonic() if self._running_since is None else self._running_since
             since = self.started if self._succeeded is None else self._succeeded
             limit = READY_INTERVALS * self._interval
             reasons = []
@@ -72,5 +70,5 @@ class RunState:
 
     def stall_reasons(self) -> list[str]:
         """Returns sentences why the process ought to be restarted; none while it makes progress."""
-        still, limit = self._monotonic() - self._progress, self._interval + STALL_SECONDS
+        still, limit = time.monotonic() - self._progress, self._interval + STALL_SECONDS
         return [f"no progress for {still:.0f} s, allowed are {limit:g} s"] if still > limit else []

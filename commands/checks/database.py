@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -15,12 +16,14 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
-from commands.checks.result import CheckResult, failed, ok, skipped, warning
+from commands.checks.result import CheckResult, Looks, after, bounded, failed, ok, skipped, warning
 from commands.common import mongo_fault
+from contracts import ConfigurationError
 from contracts.health import SOURCE_COLLECTION
 from settings import Settings
 from sinks.health.indexes import duplicate_keys, missing_indexes
 from sinks.mongo_errors import is_unauthorized
+from sources.health.inspection import has_index_on
 from sources.health.poll import MongoPoll
 from sources.mongo_client import ServerClock, connect, is_mongomock
 
@@ -63,8 +66,16 @@ class Database:
         if is_mongomock(self.client):
             return {}
         status = self.client.admin.command({"connectionStatus": 1, "showPrivileges": True})
-        granted: Mapping[str, Any] = status.get("authInfo", {})
-        return granted
+        return dict(status.get("authInfo", {}))
+
+
+def on_server(settings: Settings, looks: Looks, name: str = "") -> Iterator[CheckResult]:
+    """Check that a server answers (see `reachable`), then all that `looks` look at."""
+    try:
+        opened = Database.open(settings)
+    except ConfigurationError as error:
+        return after(failed("MongoDB", str(error), "Correct MONGO_URI."), looks)
+    return after(bounded("MongoDB", partial(reachable, opened, name)), looks, opened)
 
 
 def reachable(database: Database, name: str = "") -> CheckResult:
@@ -174,18 +185,13 @@ def poll_index(database: Database) -> CheckResult:
             "{updatedAt: 1, _id: 1} is missing and MANAGE_SOURCE_INDEX is false: every poll reads everything",
             f"mongosh: db.{source.name}.createIndex({{updatedAt: 1, _id: 1}})",
         )
-    if not has_user_index(source):
+    if not has_index_on(source, "userId"):
         return warning(
             name,
             "no index begins with userId: every recomputation reads everything",
             f"mongosh: db.{source.name}.createIndex({{userId: 1, date: 1}}, {{unique: true}})",
         )
     return ok(name, "poll and history are indexed")
-
-
-def has_user_index(source: Collection[dict[str, Any]]) -> bool:
-    """Whether a user's history is found by an index."""
-    return any(index["key"][0][0] == "userId" for index in source.index_information().values())
 
 
 def _creatable(

@@ -10,10 +10,11 @@ from bson import ObjectId
 
 from analytics.health.midnights import look_at_midnights
 from analytics.health.validation import count_left_out
-from commands.checks.database import Database, has_user_index
+from commands.checks.database import Database
 from commands.checks.result import CheckResult, ok, warning
 from contracts.health import is_unknown_source
 from sources.health.census import KINDS, Unseen, look_ahead, take_census
+from sources.health.inspection import has_index_on
 from sources.health.owners import odd_owners
 from sources.health.sample import dates_of, newest_changes
 
@@ -132,13 +133,7 @@ def _dates(database: Database) -> Sequence[Any]:
     """Read the dates of some users' last year, so that both halves of a zone with summer time are in it."""
     sample = newest_changes(database.source, database.now())
     users = list(dict.fromkeys(each["userId"] for each in sample if isinstance(each.get("userId"), ObjectId)))
-    if not has_user_index(database.source):
+    if not has_index_on(database.source, "userId"):
         users = []
-    return [
-        *dates_of(database.source, users[:_USERS]),
-        *filter(_is_date, (each.get("date") for each in sample)),
-    ]
-
-
-def _is_date(value: Any) -> bool:
-    return isinstance(value, datetime)
+    dated = [date for each in sample if isinstance(date := each.get("date"), datetime)]
+    return [*dates_of(database.source, users[:_USERS]), *dated]

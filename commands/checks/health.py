@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from commands.checks import backend, database, documents, machine
-from commands.checks.result import CheckResult, bounded, failed, skipped
-from contracts import ConfigurationError
+from commands.checks.result import CheckResult, Looks, bounded
 from settings import Settings
 
-_DATABASE_CHECKS: tuple[tuple[str, Callable[[database.Database], CheckResult]], ...] = (
+_DATABASE_CHECKS: Looks = (
     ("Read", database.can_read),
     ("Write", database.can_write),
     ("Poll index", database.poll_index),
@@ -27,20 +26,5 @@ _DATABASE_CHECKS: tuple[tuple[str, Callable[[database.Database], CheckResult]], 
 def run(settings: Settings) -> Iterator[CheckResult]:
     """All of them in order; what needs the server is skipped when that does not answer."""
     yield machine.connector_jars()
-    yield from _database_results(settings)
+    yield from database.on_server(settings, _DATABASE_CHECKS)
     yield bounded("Backend", partial(backend.answers, settings))
-
-
-def _database_results(settings: Settings) -> Iterator[CheckResult]:
-    try:
-        opened = database.Database.open(settings)
-    except ConfigurationError as error:
-        first = failed("MongoDB", str(error), "Correct MONGO_URI.")
-    else:
-        first = bounded("MongoDB", partial(database.reachable, opened))
-    yield first
-    for name, look in _DATABASE_CHECKS:
-        if first.status == "failed":
-            yield skipped(name, "MongoDB does not answer")
-        else:
-            yield bounded(name, partial(look, opened))

@@ -9,7 +9,7 @@ from itertools import islice
 
 import psycopg
 
-from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
+from commands.checks.result import CheckResult, after, bounded, failed, ok, warning
 from contracts import ConfigurationError
 from settings import Settings
 from sinks.ecommerce.connection import session, wait_for_server
@@ -77,21 +77,10 @@ def input_folder(settings: Settings) -> CheckResult:
     return ok("ECOMMERCE_INPUT_PATH", f"{folder}: readable, {at_least}{found:,} files{rest}")
 
 
-_NEED_SERVER: tuple[tuple[str, Callable[[Settings], CheckResult]], ...] = (
-    ("Tables", tables),
-    ("Rights", rights),
-)
-
-
 def run(settings: Settings) -> Iterator[CheckResult]:
     """Run all of these checks in order; skip those that need a server that does not answer."""
-    first = bounded("PostgreSQL", partial(reachable, settings))
-    yield first
-    for name, look in _NEED_SERVER:
-        if first.status == "failed":
-            yield skipped(name, "PostgreSQL does not answer")
-        else:
-            yield bounded(name, partial(_guarded, name, look, settings))
+    looks = [(name, partial(_guarded, name, look)) for name, look in (("Tables", tables), ("Rights", rights))]
+    yield from after(bounded("PostgreSQL", partial(reachable, settings)), looks, settings)
     yield bounded("ECOMMERCE_INPUT_PATH", partial(input_folder, settings))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from pymongo.errors import PyMongoError
@@ -45,6 +46,20 @@ def failed(name: str, detail: str, remedy: str) -> CheckResult:
 def skipped(name: str, detail: str) -> CheckResult:
     """Make the result of a check that could not be made, or need not be."""
     return CheckResult(name, "skipped", detail)
+
+
+# Checks by name.
+Looks = Iterable[tuple[str, Callable[..., CheckResult]]]
+
+
+def after(first: CheckResult, looks: Looks, *at: object) -> Iterator[CheckResult]:
+    """`first`, then what each of `looks` says of `at`; they are skipped if the server of `first` is away."""
+    yield first
+    for name, look in looks:
+        if first.status == "failed":
+            yield skipped(name, f"{first.name} does not answer")
+        else:
+            yield bounded(name, partial(look, *at))
 
 
 def bounded(name: str, check: Callable[[], CheckResult], seconds: float = PATIENCE_SECONDS) -> CheckResult:

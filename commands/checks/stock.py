@@ -11,9 +11,8 @@ from pymongo.errors import OperationFailure
 
 from accounting.database import BooksDatabase, BooksError
 from accounting.outbox import FAILED, WAITING, Outbox
-from commands.checks.database import Database, clock_skew, may, reachable
+from commands.checks.database import Database, clock_skew, may, on_server
 from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
-from contracts import ConfigurationError
 from settings import Settings
 from sinks.mongo_errors import is_unauthorized
 from sinks.stock.ledger import COLLECTION as LEDGER
@@ -37,18 +36,7 @@ _NOBODY = {"_id": "main.py check"}
 
 def run(settings: Settings) -> Iterator[CheckResult]:
     """Run all of these checks in order; skip those that need a server that does not answer."""
-    try:
-        opened = Database.open(settings)
-    except ConfigurationError as error:
-        first = failed("MongoDB", str(error), "Correct MONGO_URI.")
-    else:
-        first = bounded("MongoDB", partial(reachable, opened, settings.stock_db_name))
-    yield first
-    for name, look in (("Rights", rights), ("Clocks", clock_skew)):
-        if first.status == "failed":
-            yield skipped(name, "MongoDB does not answer")
-        else:
-            yield bounded(name, partial(look, opened))
+    yield from on_server(settings, (("Rights", rights), ("Clocks", clock_skew)), settings.stock_db_name)
     yield bounded("Accountant's file", partial(books, settings))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -60,10 +60,10 @@ class Latest:
 class EsportsData:
     """Reads of the datasets below `output`, remembered for all sessions."""
 
-    def __init__(self, output: Path, make_memory: Callable[..., Remembered] = Remembered) -> None:
+    def __init__(self, output: Path) -> None:
         self.output = output
-        self._matches = make_memory(_explain, FAULTS)
-        self._players = make_memory(_explain, FAULTS)
+        self._matches = Remembered(_explain, FAULTS)
+        self._players = Remembered(_explain, FAULTS)
 
     def matches(self) -> Loaded[Latest]:
         """The newest state of each match, the latest first."""

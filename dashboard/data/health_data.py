@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -28,16 +27,15 @@ class HealthData:
         log_directory: Path,
         metrics_directory: Path,
         timezone: str,
-        make_memory: Callable[..., Remembered] = Remembered,
     ) -> None:
         """`timezone` is the IANA name whose calendar days the service counts."""
         self.timezone = timezone
         self.log_directory = log_directory
         self._collection = collection
         self._metrics_directory = metrics_directory
-        self._database = make_memory(explain, FAULTS)
-        self._logs = make_memory(partial(_explain_file, "The batch log in LOG_DIRECTORY"), (OSError,))
-        self._metrics = make_memory(
+        self._database = Remembered(explain, FAULTS)
+        self._logs = Remembered(partial(_explain_file, "The batch log in LOG_DIRECTORY"), (OSError,))
+        self._metrics = Remembered(
             partial(_explain_file, "The metrics file in METRICS_DIRECTORY"), (OSError, ValueError)
         )
 

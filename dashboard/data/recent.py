@@ -25,7 +25,7 @@ import pandas as pd
 
 from analytics.health.documents import LIFETIME
 from dashboard.data.database import AnalyticsCollection, bounded, server_now
-from dashboard.data.values import mapping, moment, number, text
+from dashboard.data.values import Place, day, moment, number, read_places, text
 
 # A thousand users of 24 documents each.
 LOOK_AT: Final = 24_000
@@ -45,10 +45,25 @@ _FIELDS: Final = {
     "analytics.trendPercentage": 1,
     "analytics.anomalyDetails": 1,
 }
-ROW_COLUMNS: Final = ("user", "metric", "calculated", "trend", "trend_percentage")
-ANOMALY_COLUMNS: Final = (
-    "day", "user", "metric", "severity", "actual", "expected", "deviation", "message", "calculated",
-)  # fmt: skip
+# The columns of `rows` and of `anomalies`, in their order.
+_ROW: Final[dict[str, Place]] = {
+    "user": ("userId", text),
+    "metric": ("metricType", text),
+    "calculated": ("calculatedAt", moment),
+    "trend": ("analytics.trend", text),
+    "trend_percentage": ("analytics.trendPercentage", number),
+}
+_ANOMALY: Final[dict[str, Place]] = {
+    "day": ("analytics.anomalyDetails.detectedAt", day),
+    "user": ("userId", text),
+    "metric": ("metricType", text),
+    "severity": ("analytics.anomalyDetails.severity", text),
+    "actual": ("analytics.anomalyDetails.actualValue", number),
+    "expected": ("analytics.anomalyDetails.expectedValue", number),
+    "deviation": ("analytics.anomalyDetails.deviation", number),
+    "message": ("analytics.anomalyDetails.message", text),
+    "calculated": ("calculatedAt", moment),
+}
 
 
 @dataclass(frozen=True)
@@ -56,8 +71,8 @@ class Recent:
     """The newest results at `now` (the server's time).
 
     `documents` is the estimated size of the collection. `windows` counts the documents calculated in each of
-    WINDOWS, at most LOOK_AT. `rows` (ROW_COLUMNS, the newest first) has one row per user and metric among the
-    newest LOOK_AT documents, `anomalies` (ANOMALY_COLUMNS, the latest day first) the latest anomaly of each.
+    WINDOWS, at most LOOK_AT. `rows` (_ROW, the newest first) has one row per user and metric among the
+    newest LOOK_AT documents, `anomalies` (_ANOMALY, the latest day first) the latest anomaly of each.
     `is_whole` says that these are all there are.
     """
 
@@ -133,10 +148,9 @@ def _pipeline(since: datetime) -> list[dict[str, Any]]:
 
 
 def _recent(now: datetime, documents: int, windows: Mapping[str, int], found: list[dict[str, Any]]) -> Recent:
-    rows = pd.DataFrame([_row(document) for document in found], columns=list(ROW_COLUMNS))
-    anomalies = pd.DataFrame(
-        [row for document in found if (row := _anomaly(document))], columns=list(ANOMALY_COLUMNS)
-    )
+    rows = pd.DataFrame([read_places(_ROW, one) for one in found], columns=list(_ROW))
+    unusual = [row for one in found if (row := read_places(_ANOMALY, one))["day"]]
+    anomalies = pd.DataFrame(unusual, columns=list(_ANOMALY))
     # A column of nothing but None would have no numbers' type.
     rows = rows.astype({"trend_percentage": float})
     anomalies = anomalies.astype({"actual": float, "expected": float, "deviation": float})
@@ -146,35 +160,6 @@ def _recent(now: datetime, documents: int, windows: Mapping[str, int], found: li
     anomalies = anomalies.sort_values("deviation", ascending=False, key=lambda column: column.abs())
     anomalies = anomalies.sort_values("day", ascending=False, kind="stable").reset_index(drop=True)
     return Recent(now, documents, windows, rows, anomalies, is_whole=windows["last 90 days"] < LOOK_AT)
-
-
-def _row(document: Mapping[str, Any]) -> dict[str, Any]:
-    analytics = mapping(document.get("analytics"))
-    return {
-        "user": text(document.get("userId")),
-        "metric": text(document.get("metricType")),
-        "calculated": moment(document.get("calculatedAt")),
-        "trend": text(analytics.get("trend")),
-        "trend_percentage": number(analytics.get("trendPercentage")),
-    }
-
-
-def _anomaly(document: Mapping[str, Any]) -> dict[str, Any] | None:
-    details = mapping(mapping(document.get("analytics")).get("anomalyDetails"))
-    day = moment(details.get("detectedAt"))
-    if day is None:
-        return None
-    return {
-        "day": day.date(),
-        "user": text(document.get("userId")),
-        "metric": text(document.get("metricType")),
-        "severity": text(details.get("severity")),
-        "actual": number(details.get("actualValue")),
-        "expected": number(details.get("expectedValue")),
-        "deviation": number(details.get("deviation")),
-        "message": text(details.get("message")),
-        "calculated": moment(document.get("calculatedAt")),
-    }
 
 
 def _python(stamp: Any) -> datetime | None:

@@ -44,14 +44,10 @@ class Remembered:
         self,
         explain: Callable[[Exception], str],
         expected: tuple[type[Exception], ...],
-        monotonic: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
         """`expected` errors become the sentence that `explain` makes of them; others are raised."""
         self._explain = explain
         self._expected = expected
-        self._monotonic = monotonic
-        self._now = now
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._fault: str | None = None
         self._failed_at = 0.0
@@ -63,21 +59,21 @@ class Remembered:
             entry = self._entries.get(key)
             if entry is not None and self._fault is None and self._is_fresh(entry, max_age_seconds):
                 return Loaded(cast(T, entry.value), entry.as_of)
-            if self._fault is None or self._monotonic() - self._failed_at >= _RETRY_AFTER_SECONDS:
+            if self._fault is None or time.monotonic() - self._failed_at >= _RETRY_AFTER_SECONDS:
                 entry = self._read(key, read) or entry
             if entry is None:
                 return Loaded(None, None, self._fault)
             return Loaded(cast(T, entry.value), entry.as_of, self._fault)
 
     def _is_fresh(self, entry: _Entry, max_age_seconds: float) -> bool:
-        return self._monotonic() - entry.read_at < max_age_seconds
+        return time.monotonic() - entry.read_at < max_age_seconds
 
     def _read(self, key: str, read: Callable[[], Any]) -> _Entry | None:
-        started, as_of = self._monotonic(), self._now()
+        started, as_of = time.monotonic(), datetime.now(timezone.utc)
         try:
             value = read()
         except self._expected as error:
-            self._fault, self._failed_at = self._explain(error), self._monotonic()
+            self._fault, self._failed_at = self._explain(error), time.monotonic()
             return None
         self._fault = None
         entry = _Entry(value, as_of, started)

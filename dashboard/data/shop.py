@@ -6,7 +6,7 @@ costs what its span holds, and the connection ends one that takes too long.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -116,10 +116,10 @@ def _timed(rows: list[tuple[Any, ...]], columns: tuple[str, ...]) -> pd.DataFram
 class ShopData:
     """Reads of PostgreSQL, remembered for all sessions."""
 
-    def __init__(self, dsn: str, make_memory: Callable[..., Remembered] = Remembered) -> None:
+    def __init__(self, dsn: str) -> None:
         """The server is first contacted by the first read."""
         self._dsn = dsn
-        self._memory = make_memory(explain, FAULTS)
+        self._memory = Remembered(explain, FAULTS)
 
     def shop(self, span: timedelta) -> Loaded[Shop | None]:
         """The figures of the last `span`; the value is None before the pipeline's first batch."""

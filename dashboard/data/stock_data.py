@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from pymongo import DESCENDING
 
 from contracts import UnavailableError
 from dashboard.data.database import FAULTS, MongoDatabase, bounded, explain
 from dashboard.data.remembered import Loaded, Remembered
-from dashboard.data.values import amount, day, moment, text, whole
+from dashboard.data.values import amount, day, from_document, moment, text, whole
 from sources.stock.published_ranking import read_published
 
 # All open pages share an answer for this time.
@@ -24,51 +24,55 @@ MAX_FOUND: Final = 50
 _MAX_WORDS: Final = 6
 
 
+def _reasons(value: Any) -> tuple[str, ...]:
+    return tuple(map(text, value)) if isinstance(value, list) else ()
+
+
 @dataclass(frozen=True, slots=True)
 class Winner:
     """A row of `product_winners`."""
 
-    rank: int
-    product_id: str
-    name: str
-    profit: Decimal | None
-    units: int
-    revenue: Decimal | None
+    rank: Annotated[int, ("rank", whole)]
+    product_id: Annotated[str, ("product_id", text)]
+    name: Annotated[str, ("name", text)]
+    profit: Annotated[Decimal | None, ("total_profit", amount)]
+    units: Annotated[int, ("units_sold", whole)]
+    revenue: Annotated[Decimal | None, ("revenue", amount)]
 
 
 @dataclass(frozen=True, slots=True)
 class Risk:
     """A row of `loss_risk_products`; `reasons` as the pipeline names them."""
 
-    product_id: str
-    name: str
-    quantity: int
-    expiry: date | None
-    movement: date | None
-    reasons: tuple[str, ...]
-    value: Decimal | None
+    product_id: Annotated[str, ("product_id", text)]
+    name: Annotated[str, ("name", text)]
+    quantity: Annotated[int, ("quantity", whole)]
+    expiry: Annotated[date | None, ("expiry_date", day)]
+    movement: Annotated[date | None, ("last_movement", day)]
+    reasons: Annotated[tuple[str, ...], ("reasons", _reasons)]
+    value: Annotated[Decimal | None, ("value_at_risk", amount)]
 
 
 @dataclass(frozen=True, slots=True)
 class PromoClient:
     """A client who is offered promotions."""
 
-    client_id: str
-    name: str
-    revenue: Decimal | None
-    tier: str
+    client_id: Annotated[str, ("_id", text)]
+    name: Annotated[str, ("name", text)]
+    revenue: Annotated[Decimal | None, ("total_revenue_generated", amount)]
+    tier: Annotated[str, ("loyalty_tier", text)]
 
 
 @dataclass(frozen=True, slots=True)
 class StockItem:
     """A product as everyone may see it, without the purchase price."""
 
-    product_id: str
-    name: str
-    category: str
-    price: Decimal | None
-    quantity: int
-    expiry: date | None
+    product_id: Annotated[str, ("product_id", text)]
+    name: Annotated[str, ("name", text)]
+    category: Annotated[str, ("category", text)]
+    price: Annotated[Decimal | None, ("sell_price", amount)]
+    quantity: Annotated[int, ("quantity", whole)]
+    expiry: Annotated[date | None, ("expiry_date", day)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,9 @@ class Standing:
 class StockData:
     """Reads of the stock database, remembered for all sessions."""
 
-    def __init__(self, database: MongoDatabase, make_memory: Callable[..., Remembered] = Remembered) -> None:
+    def __init__(self, database: MongoDatabase) -> None:
         self._database = database
-        self._memory = make_memory(_explain, (*FAULTS, UnavailableError))
+        self._memory = Remembered(_explain, (*FAULTS, UnavailableError))
 
     def standing(self) -> Loaded[Standing]:
         """The figures of the Administrator's page."""
@@ -126,9 +130,9 @@ def _explain(error: Exception) -> str:
 def _read_standing(database: MongoDatabase) -> Standing:
     with bounded(database):
         return Standing(
-            winners=[_winner(row) for row in read_published(database, "product_winners")],
+            winners=[from_document(Winner, row) for row in read_published(database, "product_winners")],
             winners_at=_published_at(database, "product_winners"),
-            risks=[_risk(row) for row in read_published(database, "loss_risk_products")],
+            risks=[from_document(Risk, row) for row in read_published(database, "loss_risk_products")],
             risks_at=_published_at(database, "loss_risk_products"),
             clients=_promo_clients(database),
             status=_status(database),
@@ -143,15 +147,8 @@ def _published_at(database: MongoDatabase, name: str) -> datetime | None:
 def _promo_clients(database: MongoDatabase) -> list[PromoClient]:
     fields = {"name": 1, "total_revenue_generated": 1, "loyalty_tier": 1}
     found = database["clients"].find({"eligible_promo": True}, fields)
-    return [
-        PromoClient(
-            text(document["_id"]),
-            text(document.get("name")),
-            amount(document.get("total_revenue_generated")),
-            text(document.get("loyalty_tier")),
-        )
-        for document in found.sort("revenue_cents", DESCENDING).limit(MAX_CLIENTS)
-    ]
+    dearest = found.sort("revenue_cents", DESCENDING).limit(MAX_CLIENTS)
+    return [from_document(PromoClient, document) for document in dearest]
 
 
 def _status(database: MongoDatabase) -> Status:
@@ -177,38 +174,4 @@ def _search(database: MongoDatabase, words: list[str]) -> list[StockItem]:
     shown = dict.fromkeys((*fields, "sell_price", "quantity", "expiry_date"), 1)
     with bounded(database):
         found = database["inventory"].find(condition if words else {}, shown).sort("name").limit(MAX_FOUND)
-        return [
-            StockItem(
-                text(document.get("product_id")),
-                text(document.get("name")),
-                text(document.get("category")),
-                amount(document.get("sell_price")),
-                whole(document.get("quantity")),
-                day(document.get("expiry_date")),
-            )
-            for document in found
-        ]
-
-
-def _winner(row: Mapping[str, Any]) -> Winner:
-    return Winner(
-        rank=whole(row.get("rank")),
-        product_id=text(row.get("product_id")),
-        name=text(row.get("name")),
-        profit=amount(row.get("total_profit")),
-        units=whole(row.get("units_sold")),
-        revenue=amount(row.get("revenue")),
-    )
-
-
-def _risk(row: Mapping[str, Any]) -> Risk:
-    reasons = row.get("reasons")
-    return Risk(
-        product_id=text(row.get("product_id")),
-        name=text(row.get("name")),
-        quantity=whole(row.get("quantity")),
-        expiry=day(row.get("expiry_date")),
-        movement=day(row.get("last_movement")),
-        reasons=tuple(map(text, reasons)) if isinstance(reasons, list) else (),
-        value=amount(row.get("value_at_risk")),
-    )
+        return [from_document(StockItem, document) for document in found]

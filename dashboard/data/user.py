@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import pandas as pd
 from bson import ObjectId
@@ -14,12 +14,24 @@ from analytics.health.anomaly import BASELINE_DAYS, FLAT, MINIMUM_VALUES, SIGMAS
 from analytics.health.schemas import RELATIVE_TOLERANCE
 from analytics.health.streak import STEPS_THRESHOLD
 from dashboard.data.database import AnalyticsCollection, bounded
-from dashboard.data.values import day, mapping, moment, number, text, whole
+from dashboard.data.values import day, from_document, mapping, moment, number, text, whole
 
 UNIQUE_INDEX: Final = [("userId", 1), ("timeRange", 1), ("metricType", 1)]
 # 24 by the contract; more can only be documents of another program.
 _MAX_DOCUMENTS: Final = 100
 ROLLING_DAYS: Final = (7, 30)
+
+
+def _history(points: Any) -> pd.Series:
+    pairs = [
+        (found, value)
+        for point in (points if isinstance(points, list) else [])
+        if (found := day(mapping(point).get("date")))
+        and (value := number(mapping(point).get("value"))) is not None
+    ]
+    index = pd.to_datetime([day for day, _ in pairs], errors="coerce")
+    series = pd.Series([value for _, value in pairs], index=index, dtype=float, name="value")
+    return series[series.index.notna()].sort_index()
 
 
 @dataclass(frozen=True)
@@ -29,24 +41,24 @@ class Result:
     `history` is a series of values by day (midnight, without a zone), the oldest first.
     """
 
-    metric: str
-    time_range: str
-    calculated: datetime | None
-    average: float | None
-    trend: str
-    trend_percentage: float | None
-    percentile: float | None
-    streak_days: int
-    longest_streak: int
-    streak_start: date | None
-    minimum: float | None
-    maximum: float | None
-    median: float | None
-    completeness: float | None
-    anomaly_day: date | None
-    anomaly_severity: str
-    anomaly_message: str
-    history: pd.Series
+    metric: Annotated[str, ("metricType", text)]
+    time_range: Annotated[str, ("timeRange", text)]
+    calculated: Annotated[datetime | None, ("calculatedAt", moment)]
+    average: Annotated[float | None, ("analytics.rollingAverage", number)]
+    trend: Annotated[str, ("analytics.trend", text)]
+    trend_percentage: Annotated[float | None, ("analytics.trendPercentage", number)]
+    percentile: Annotated[float | None, ("analytics.percentile", number)]
+    streak_days: Annotated[int, ("analytics.streakDays", whole)]
+    longest_streak: Annotated[int, ("analytics.longestStreak", whole)]
+    streak_start: Annotated[date | None, ("analytics.streakStartDate", day)]
+    minimum: Annotated[float | None, ("analytics.statistics.minValue", number)]
+    maximum: Annotated[float | None, ("analytics.statistics.maxValue", number)]
+    median: Annotated[float | None, ("analytics.statistics.medianValue", number)]
+    completeness: Annotated[float | None, ("analytics.statistics.completenessPercentage", number)]
+    anomaly_day: Annotated[date | None, ("analytics.anomalyDetails.detectedAt", day)]
+    anomaly_severity: Annotated[str, ("analytics.anomalyDetails.severity", text)]
+    anomaly_message: Annotated[str, ("analytics.anomalyDetails.message", text)]
+    history: Annotated[pd.Series, ("historicalData", _history)]
 
 
 UserResults = Mapping[tuple[str, str], Result]
@@ -60,46 +72,8 @@ def read_user(collection: AnalyticsCollection, user: str) -> UserResults:
     key = ObjectId(user) if ObjectId.is_valid(user) else user
     with bounded(collection):
         found = collection.find({"userId": key}).hint(UNIQUE_INDEX).limit(_MAX_DOCUMENTS)
-        results = [_result(document) for document in found]
+        results = [from_document(Result, document) for document in found]
     return {(result.metric, result.time_range): result for result in results}
-
-
-def _result(document: Mapping[str, Any]) -> Result:
-    analytics = mapping(document.get("analytics"))
-    statistics = mapping(analytics.get("statistics"))
-    details = mapping(analytics.get("anomalyDetails"))
-    return Result(
-        metric=text(document.get("metricType")),
-        time_range=text(document.get("timeRange")),
-        calculated=moment(document.get("calculatedAt")),
-        average=number(analytics.get("rollingAverage")),
-        trend=text(analytics.get("trend")),
-        trend_percentage=number(analytics.get("trendPercentage")),
-        percentile=number(analytics.get("percentile")),
-        streak_days=whole(analytics.get("streakDays")),
-        longest_streak=whole(analytics.get("longestStreak")),
-        streak_start=day(analytics.get("streakStartDate")),
-        minimum=number(statistics.get("minValue")),
-        maximum=number(statistics.get("maxValue")),
-        median=number(statistics.get("medianValue")),
-        completeness=number(statistics.get("completenessPercentage")),
-        anomaly_day=day(details.get("detectedAt")),
-        anomaly_severity=text(details.get("severity")),
-        anomaly_message=text(details.get("message")),
-        history=_history(document.get("historicalData")),
-    )
-
-
-def _history(points: Any) -> pd.Series:
-    pairs = [
-        (found, value)
-        for point in (points if isinstance(points, list) else [])
-        if (found := day(mapping(point).get("date")))
-        and (value := number(mapping(point).get("value"))) is not None
-    ]
-    index = pd.to_datetime([day for day, _ in pairs], errors="coerce")
-    series = pd.Series([value for _, value in pairs], index=index, dtype=float, name="value")
-    return series[series.index.notna()].sort_index()
 
 
 def daily_frame(history: pd.Series) -> pd.DataFrame:

@@ -6,14 +6,19 @@ The collection may hold documents of other programs, and one of them must not ta
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timezone
 from decimal import Decimal
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar, get_type_hints
 
 from bson import Decimal128
 
 _MAX_TEXT = 500
+
+T = TypeVar("T")
+# Where a value stands in a document (names with dots between them), and how it is read.
+Place = tuple[str, Callable[[Any], Any]]
 
 
 def number(value: Any) -> float | None:
@@ -58,3 +63,24 @@ def amount(value: Any) -> Decimal | None:
 def text(value: Any) -> str:
     """Returns `value`, of whatever type, as text of at most 500 characters; None is empty."""
     return "" if value is None else str(value)[:_MAX_TEXT]
+
+
+def read_places(places: Mapping[str, Place], document: Mapping[str, Any]) -> dict[str, Any]:
+    """What `document` has at each of `places`, by its name there."""
+    found = {}
+    for name, (path, read) in places.items():
+        value: Any = document
+        for part in path.split("."):
+            value = mapping(value).get(part)
+        found[name] = read(value)
+    return found
+
+
+def from_document(kind: Callable[..., T], document: Mapping[str, Any]) -> T:
+    """Make a dataclass whose fields are all annotated with their Place."""
+    return kind(**read_places(_places_of(kind), document))
+
+
+@cache
+def _places_of(kind: object) -> dict[str, Place]:
+    return {name: hint.__metadata__[0] for name, hint in get_type_hints(kind, include_extras=True).items()}

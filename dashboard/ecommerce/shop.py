@@ -29,8 +29,7 @@ def render(data: ShopData) -> None:
     frame.heading("Storefront", "Do events arrive, how old are they by then, and what is viewed and bought?")
     span = st.selectbox("Span", list(_SPANS), index=1, width=180, key="span", bind="query-params")
     loaded = data.shop(_SPANS[span])
-    frame.age("Events from PostgreSQL", loaded)
-    shop = loaded.value
+    shop = frame.age("Events from PostgreSQL", loaded)
     if shop is None:
         if loaded.fault is None:
             _empty()
@@ -133,18 +132,16 @@ def _categories(categories: pd.DataFrame) -> None:
     parts = ", ".join(
         f"{row.category} {row.revenue:,.2f}" for row in categories.head(3).itertuples(index=False)
     )
-    shown = pd.DataFrame(
-        {
-            "Category": categories["category"],
-            "Views": [figure(value) for value in categories["views"]],
-            "Purchases": [figure(value) for value in categories["purchases"]],
-            "Per 100 views": [
-                figure(100 * row.purchases / row.views if row.views else None, digits=1)
-                for row in categories.itertuples(index=False)
-            ],
-            "Revenue": [figure(value, digits=2) for value in categories["revenue"]],
-        }
-    )
+    shown = {
+        "Category": list(categories["category"]),
+        "Views": [figure(value) for value in categories["views"]],
+        "Purchases": [figure(value) for value in categories["purchases"]],
+        "Per 100 views": [
+            figure(100 * row.purchases / row.views if row.views else None, digits=1)
+            for row in categories.itertuples(index=False)
+        ],
+        "Revenue": [figure(value, digits=2) for value in categories["revenue"]],
+    }
     drawing = charts.horizontal_bars(categories, "category", "revenue", "revenue")
     frame.chart(drawing, f"Categories by revenue, the largest first: {parts}.", shown)
 
@@ -199,10 +196,10 @@ def _range(steps: pd.DataFrame) -> str:
     return f"from {utc(steps['time'].min())} to {utc(steps['time'].max())}"
 
 
-def _readable(steps: pd.DataFrame, names: dict[str, str], digits: int) -> pd.DataFrame:
+def _readable(steps: pd.DataFrame, names: dict[str, str], digits: int) -> frame.Table:
     """Make a table of `steps`, the newest first."""
     newest_first = steps.iloc[::-1]
-    columns = {"From": [utc(moment) for moment in newest_first["time"]]}
+    columns: dict[str, list[str]] = {"From": [utc(moment) for moment in newest_first["time"]]}
     for column, shown in names.items():
         columns[shown.capitalize()] = [figure(value, digits=digits) for value in newest_first[column]]
-    return pd.DataFrame(columns)
+    return columns

@@ -8,14 +8,10 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.charts import BLUE, GRAY, ORANGE
+from dashboard.charts import BLUE, GRAY, ORANGE, coded
 
 FIRST, SECOND = "first team leads", "second team leads"
-_COLOR = alt.Color(
-    "leader:N",
-    scale=alt.Scale(domain=[FIRST, SECOND], range=[BLUE, ORANGE]),
-    legend=alt.Legend(orient="bottom", title=None, columns=1, symbolOpacity=1),
-)
+_LEGEND = alt.Legend(orient="bottom", title=None, columns=1, symbolOpacity=1)
 
 
 def leads(frame: pd.DataFrame, what: str) -> alt.Chart:
@@ -27,7 +23,7 @@ def leads(frame: pd.DataFrame, what: str) -> alt.Chart:
         .encode(
             x=alt.X("lead:Q", title=what, axis=alt.Axis(tickCount=4, format="+,.0f")),
             y=alt.Y("match:N", sort=None, axis=labels),
-            color=_COLOR,
+            color=coded(alt.Color, "leader", {FIRST: BLUE, SECOND: ORANGE}, _LEGEND),
             tooltip=[
                 alt.Tooltip("match:N", title="Match"),
                 alt.Tooltip("lead:Q", title="Lead of the first team", format="+,"),

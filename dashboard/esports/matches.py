@@ -23,18 +23,17 @@ _LEADS = {"Gold": "gold", "Kills": "kills"}
 def render(data: EsportsData) -> None:
     """Draw the page."""
     frame.heading("Matches", "What is being played, who is ahead, and who wins?")
-    loaded = data.matches()
-    frame.age("Matches from Parquet", loaded)
-    rows = loaded.value.rows if loaded.value else None
+    latest = frame.age("Matches from Parquet", data.matches())
+    rows = latest.rows if latest else None
     frame.figures(
         {
             "Live": (_count(rows, "live"), "Matches whose newest message says so."),
             "Scheduled": (_count(rows, "scheduled"), "Announced and not begun."),
             f"Finished in {MATCH_DAYS} days": (_count(rows, "finished"), None),
-            "Newest batch": newest(loaded.value),
+            "Newest batch": newest(latest),
         }
     )
-    if rows is None or not has_rows(loaded, data.output, MATCH_DAYS):
+    if latest is None or rows is None or not has_rows(latest, data.output, MATCH_DAYS):
         return
     _live(rows[rows["status"] == "live"], data)
     finished = rows[rows["status"] == "finished"]
@@ -55,17 +54,15 @@ def _live(live: pd.DataFrame, data: EsportsData) -> None:
     if len(live) > len(shown):
         st.markdown(f"The {len(shown)} newest are shown, of {len(live):,}.")
     frame.table(
-        pd.DataFrame(
-            {
-                "Match": [teams(row) for _, row in shown.iterrows()],
-                "Tournament": [text(name) for name in shown["tournament_name"]],
-                "Game": [figure(number) for number in shown["game_number"]],
-                "Minute": [figure(seconds // 60) for seconds in shown["match_duration"]],
-                "Kills": _both(shown, "kills"),
-                "Gold": _both(shown, "gold"),
-                "Towers": _both(shown, "towers"),
-            }
-        ),
+        {
+            "Match": [teams(row) for _, row in shown.iterrows()],
+            "Tournament": [text(name) for name in shown["tournament_name"]],
+            "Game": [figure(number) for number in shown["game_number"]],
+            "Minute": [figure(seconds // 60) for seconds in shown["match_duration"]],
+            "Kills": _both(shown, "kills"),
+            "Gold": _both(shown, "gold"),
+            "Towers": _both(shown, "towers"),
+        },
         "Live matches",
     )
     st.markdown("**Who leads**")
@@ -113,12 +110,11 @@ def _course(shown: pd.DataFrame, name: str, data: EsportsData) -> None:
     chosen = st.selectbox("Match", list(names), format_func=lambda key: names.get(key, key), key="match")
     if chosen is None:
         return
-    loaded = data.course(chosen)
-    frame.age("Course", loaded)
-    if loaded.value is None or loaded.value.empty:
+    found = frame.age("Course", data.course(chosen))
+    if found is None or found.empty:
         return
     what = _LEADS[name]
-    course = loaded.value.rename(columns={what: "lead"})[["minute", "lead"]].dropna()
+    course = found.rename(columns={what: "lead"})[["minute", "lead"]].dropna()
     if course.empty:
         return
     last = course.iloc[-1]
@@ -182,16 +178,14 @@ def _results(finished: pd.DataFrame) -> None:
     frame.section("Latest results")
     shown = finished.sort_values("finished_at", ascending=False).head(_SHOWN_RESULTS)
     frame.table(
-        pd.DataFrame(
-            {
-                "Ended (UTC)": [_time(moment) for moment in shown["finished_at"]],
-                "Match": [teams(row) for _, row in shown.iterrows()],
-                "Winner": [text(row["winner_name"], text(row["winner_id"])) for _, row in shown.iterrows()],
-                "Kills": _both(shown, "kills"),
-                "Gold": _both(shown, "gold"),
-                "Minutes": [figure(seconds // 60) for seconds in shown["match_duration"]],
-            }
-        ),
+        {
+            "Ended (UTC)": [_time(moment) for moment in shown["finished_at"]],
+            "Match": [teams(row) for _, row in shown.iterrows()],
+            "Winner": [text(row["winner_name"], text(row["winner_id"])) for _, row in shown.iterrows()],
+            "Kills": _both(shown, "kills"),
+            "Gold": _both(shown, "gold"),
+            "Minutes": [figure(seconds // 60) for seconds in shown["match_duration"]],
+        },
         "The latest results",
     )
 

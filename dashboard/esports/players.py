@@ -18,9 +18,8 @@ _SEARCHED = ("player_id", "nickname", "first_name", "last_name", "current_team_n
 def render(data: EsportsData) -> None:
     """Draw the page."""
     frame.heading("Players", "Who plays, for whom, and how well?")
-    loaded = data.players()
-    frame.age("Players from Parquet", loaded)
-    rows = loaded.value.rows if loaded.value else None
+    latest = frame.age("Players from Parquet", data.players())
+    rows = latest.rows if latest else None
     frame.figures(
         {
             "Players": (
@@ -28,10 +27,10 @@ def render(data: EsportsData) -> None:
                 f"Profiles of the last {PLAYER_DAYS} days.",
             ),
             "Active": ("–" if rows is None else f"{int((rows['status'] == 'active').sum()):,}", None),
-            "Newest batch": newest(loaded.value),
+            "Newest batch": newest(latest),
         }
     )
-    if rows is None or not has_rows(loaded, data.output, PLAYER_DAYS):
+    if latest is None or rows is None or not has_rows(latest, data.output, PLAYER_DAYS):
         return
     found = _filtered(rows)
     frame.section(f"{len(found):,} found")
@@ -67,21 +66,19 @@ def _filtered(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _table(shown: pd.DataFrame) -> None:
     frame.table(
-        pd.DataFrame(
-            {
-                "Nickname": [text(name) for name in shown["nickname"]],
-                "Name": [
-                    f"{text(first, '')} {text(last, '')}".strip() or "–"
-                    for first, last in zip(shown["first_name"], shown["last_name"], strict=True)
-                ],
-                "Team": [text(name) for name in shown["current_team_name"]],
-                "Role": [text(role) for role in shown["role"]],
-                "Status": [STATUSES.get(status, status) for status in shown["status"]],
-                "Games": [figure(games) for games in shown["total_games"]],
-                "Won": [figure(rate * 100, "%") for rate in shown["win_rate"]],
-                "KDA": [figure(ratio, digits=2) for ratio in shown["kda_ratio"]],
-                "Form": [text(form) for form in shown["recent_form"]],
-            }
-        ),
+        {
+            "Nickname": [text(name) for name in shown["nickname"]],
+            "Name": [
+                f"{text(first, '')} {text(last, '')}".strip() or "–"
+                for first, last in zip(shown["first_name"], shown["last_name"], strict=True)
+            ],
+            "Team": [text(name) for name in shown["current_team_name"]],
+            "Role": [text(role) for role in shown["role"]],
+            "Status": [STATUSES.get(status, status) for status in shown["status"]],
+            "Games": [figure(games) for games in shown["total_games"]],
+            "Won": [figure(rate * 100, "%") for rate in shown["win_rate"]],
+            "KDA": [figure(ratio, digits=2) for ratio in shown["kda_ratio"]],
+            "Form": [text(form) for form in shown["recent_form"]],
+        },
         "Players, the best first",
     )

@@ -12,7 +12,6 @@ import streamlit as st
 
 from dashboard import frame
 from dashboard.data.esports_data import Latest
-from dashboard.data.remembered import Loaded
 from dashboard.text import ago, plain
 
 # The marks tell them apart without colour.
@@ -46,19 +45,17 @@ def newest(latest: Latest | None) -> tuple[str, str]:
     return ago(moment, datetime.now(timezone.utc)) if moment else "–", "When the service last wrote a batch."
 
 
-def has_rows(loaded: Loaded[Latest], output: Path, days: int) -> bool:
+def has_rows(latest: Latest, output: Path, days: int) -> bool:
     """Whether there is something to show; if not, the page says why and what to do."""
-    if loaded.value is None:
-        return False
-    if not loaded.value.is_whole:
+    if not latest.is_whole:
         st.warning(
             "There are too many small files, so the oldest were left out: run "
             "`python main.py esports compact`.",
             icon=":material/warning:",
         )
-    if not loaded.value.rows.empty:
+    if not latest.rows.empty:
         return True
-    if loaded.value.newest is None:
+    if latest.newest is None:
         frame.hint(
             f"There is nothing in {plain(output)} yet. Start the service with `python main.py --pipeline "
             "esports`, or look at simulated matches: `python main.py --pipeline esports --demo`. If it runs "

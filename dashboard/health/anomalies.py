@@ -27,15 +27,14 @@ def render(data: HealthData) -> None:
         "Values more than two standard deviations away from the person's 30 days before. For each person and "
         "metric the service keeps the latest one of the last 90 days.",
     )
-    loaded = data.recent()
-    frame.age("Results from MongoDB", loaded)
-    if loaded.value is None:
+    recent = frame.age("Results from MongoDB", data.recent())
+    if recent is None:
         return
-    if not loaded.value.documents:
+    if not recent.documents:
         frame.empty_collection()
         return
-    _completeness(loaded.value, data.timezone)
-    found = _filtered(loaded.value.anomalies, data.timezone)
+    _completeness(recent, data.timezone)
+    found = _filtered(recent.anomalies, data.timezone)
     frame.section(f"{len(found):,} found")
     if found.empty:
         st.markdown("Nothing matches; choose more days, severities or metrics.")

@@ -24,15 +24,14 @@ _Figures = dict[str, tuple[str, str | None]]
 def render(data: HealthData) -> None:
     """Draw the page."""
     frame.heading("Overview", "Is everything computed, is it fresh, and does anything stand out?")
-    recent, log = data.recent(), data.batch_log()
-    frame.age("Results from MongoDB", recent)
-    if recent.value is not None and not recent.value.documents:
+    log, recent = data.batch_log(), frame.age("Results from MongoDB", data.recent())
+    if recent is not None and not recent.documents:
         frame.empty_collection()
     today = datetime.now(ZoneInfo(data.timezone)).date()
-    frame.figures(_result_figures(recent.value, today, data.timezone) | _batch_figures(log.value))
-    if recent.value is not None and recent.value.documents:
-        _freshness(recent.value)
-        _anomalies(recent.value, today)
+    frame.figures(_result_figures(recent, today, data.timezone) | _batch_figures(log.value))
+    if recent is not None and recent.documents:
+        _freshness(recent)
+        _anomalies(recent, today)
     _batches(log, data)
 
 

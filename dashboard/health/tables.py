@@ -35,7 +35,7 @@ def anomaly_table(anomalies: pd.DataFrame, title: str) -> None:
         "Usual": [figure(value) for value in anomalies["expected"]],
         "Deviation": [signed(value, "σ") for value in anomalies["deviation"]],
     }
-    frame.table(pd.DataFrame(columns), title)
+    frame.table(columns, title)
 
 
 def anomaly_chart(anomalies: pd.DataFrame) -> None:
@@ -61,4 +61,4 @@ def batch_table(batches: pd.DataFrame, title: str) -> None:
         "Errors": [figure(count) for count in batches["errors_count"]],
         "Batch": list(batches["batch_id"]),
     }
-    frame.table(pd.DataFrame(columns), title)
+    frame.table(columns, title)

@@ -28,9 +28,7 @@ def render(data: HealthData) -> None:
         if recent.value is not None and not recent.value.documents:
             frame.empty_collection()
         return
-    loaded = data.user(user)
-    frame.age("Results from MongoDB", loaded)
-    results = loaded.value
+    results = frame.age("Results from MongoDB", data.user(user))
     if results is None:
         return
     metrics = [metric for metric in METRICS if (metric, "90day") in results]
@@ -126,17 +124,15 @@ def _described(values: pd.DataFrame, metric: str) -> str:
     )
 
 
-def _value_table(values: pd.DataFrame, metric: str) -> pd.DataFrame:
+def _value_table(values: pd.DataFrame, metric: str) -> frame.Table:
     newest_first = values.iloc[::-1]
-    return pd.DataFrame(
-        {
-            "Day": [day_text(day) for day in newest_first["day"]],
-            f"Value ({unit(metric)})": [figure(value) for value in newest_first["value"]],
-            "7-day average": [figure(value) for value in newest_first["average_7"]],
-            "30-day average": [figure(value) for value in newest_first["average_30"]],
-            "Anomaly": ["yes" if is_anomaly else "" for is_anomaly in newest_first["is_anomaly"]],
-        }
-    )
+    return {
+        "Day": [day_text(day) for day in newest_first["day"]],
+        f"Value ({unit(metric)})": [figure(value) for value in newest_first["value"]],
+        "7-day average": [figure(value) for value in newest_first["average_7"]],
+        "30-day average": [figure(value) for value in newest_first["average_30"]],
+        "Anomaly": ["yes" if is_anomaly else "" for is_anomaly in newest_first["is_anomaly"]],
+    }
 
 
 def _streak(results: UserResults) -> None:
@@ -154,13 +150,11 @@ def _streak(results: UserResults) -> None:
     calendar = streak_calendar(steps.history)
     counted = int((calendar["kind"] == "counts").sum())
     rows = calendar.iloc[::-1]
-    table = pd.DataFrame(
-        {
-            "Day": [day_text(day) for day in rows["day"]],
-            "Steps": [figure(value) for value in rows["value"]],
-            "Streak": list(rows["kind"]),
-        }
-    )
+    table = {
+        "Day": [day_text(day) for day in rows["day"]],
+        "Steps": [figure(value) for value in rows["value"]],
+        "Streak": list(rows["kind"]),
+    }
     frame.chart(
         charts.streak_calendar(calendar),
         f"Calendar of {len(calendar)} days: {counted} with more than 1000 steps. The current streak is "
@@ -173,15 +167,13 @@ def _summary(results: UserResults, metrics: list[str]) -> None:
     frame.section("All metrics, last 7 days")
     weeks = [results[metric, "7day"] for metric in metrics if (metric, "7day") in results]
     frame.table(
-        pd.DataFrame(
-            {
-                "Metric": [metric_name(week.metric) for week in weeks],
-                "Average": [figure(week.average, unit(week.metric)) for week in weeks],
-                "Trend": [_trend(week) for week in weeks],
-                "Percentile": [figure(week.percentile) for week in weeks],
-                "Anomaly": [day_text(week.anomaly_day) for week in weeks],
-            }
-        ),
+        {
+            "Metric": [metric_name(week.metric) for week in weeks],
+            "Average": [figure(week.average, unit(week.metric)) for week in weeks],
+            "Trend": [_trend(week) for week in weeks],
+            "Percentile": [figure(week.percentile) for week in weeks],
+            "Anomaly": [day_text(week.anomaly_day) for week in weeks],
+        },
         "All metrics of the last 7 days",
     )
 

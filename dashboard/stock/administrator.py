@@ -23,9 +23,7 @@ _LABEL: Final = 40
 def render(data: StockData) -> None:
     """Draw the page."""
     frame.heading("Administrator", "What earns, what may bring a loss, and which clients get promotions.")
-    loaded = data.standing()
-    frame.age("Results from MongoDB", loaded)
-    standing = loaded.value
+    standing = frame.age("Results from MongoDB", data.standing())
     if standing is None:
         return
     if standing.is_empty:
@@ -73,21 +71,16 @@ def _winners(winners: Sequence[Winner], at: datetime | None) -> None:
         st.markdown("No product with a known price was sold yet.")
         return
     _since(at)
-    shown = pd.DataFrame(
-        {
-            "Rank": [str(winner.rank) for winner in winners],
-            "Product": [winner.product_id for winner in winners],
-            "Name": [winner.name for winner in winners],
-            "Profit": [money(winner.profit) for winner in winners],
-            "Units sold": [figure(winner.units) for winner in winners],
-            "Revenue": [money(winner.revenue) for winner in winners],
-        }
-    )
-    names = [_label(winner.name, winner.product_id) for winner in winners]
-    best = ", ".join(f"{_label(w.name, w.product_id)} {money(w.profit)}" for w in winners[:3])
-    _bars(
-        names, [winner.profit for winner in winners], "profit", f"Profit by product, the most first: {best}."
-    )
+    shown = {
+        "Rank": [str(winner.rank) for winner in winners],
+        "Product": [winner.product_id for winner in winners],
+        "Name": [winner.name for winner in winners],
+        "Profit": [money(winner.profit) for winner in winners],
+        "Units sold": [figure(winner.units) for winner in winners],
+        "Revenue": [money(winner.revenue) for winner in winners],
+    }
+    bars = [(_label(winner.name, winner.product_id), winner.profit) for winner in winners]
+    _bars(bars, "profit", "Profit by product, the most first")
     frame.table(shown, "Products that earn most")
 
 
@@ -98,22 +91,18 @@ def _risks(risks: Sequence[Risk], at: datetime | None) -> None:
         return
     _since(at)
     dearest = sorted(risks, key=lambda risk: (-(risk.value or Decimal(0)), risk.product_id))
-    shown = pd.DataFrame(
-        {
-            "Product": [risk.product_id for risk in dearest[:_RISKS]],
-            "Name": [risk.name for risk in dearest[:_RISKS]],
-            "Why": [", ".join(_REASONS.get(why, why) for why in risk.reasons) for risk in dearest[:_RISKS]],
-            "Expires": [day_text(risk.expiry) for risk in dearest[:_RISKS]],
-            "Last moved": [day_text(risk.movement) for risk in dearest[:_RISKS]],
-            "Quantity": [figure(risk.quantity) for risk in dearest[:_RISKS]],
-            "Value at risk": [money(risk.value) for risk in dearest[:_RISKS]],
-        }
-    )
-    top = dearest[:_BARS]
-    names = [_label(risk.name, risk.product_id) for risk in top]
-    largest = ", ".join(f"{_label(r.name, r.product_id)} {money(r.value)}" for r in top[:3])
-    alternative = f"Value at risk by product, the largest first: {largest}."
-    _bars(names, [risk.value for risk in top], "value at risk", alternative)
+    listed = dearest[:_RISKS]
+    shown = {
+        "Product": [risk.product_id for risk in listed],
+        "Name": [risk.name for risk in listed],
+        "Why": [", ".join(_REASONS.get(why, why) for why in risk.reasons) for risk in listed],
+        "Expires": [day_text(risk.expiry) for risk in listed],
+        "Last moved": [day_text(risk.movement) for risk in listed],
+        "Quantity": [figure(risk.quantity) for risk in listed],
+        "Value at risk": [money(risk.value) for risk in listed],
+    }
+    bars = [(_label(risk.name, risk.product_id), risk.value) for risk in dearest[:_BARS]]
+    _bars(bars, "value at risk", "Value at risk by product, the largest first")
     if len(dearest) > _RISKS:
         st.markdown(f"The {_RISKS} of the greatest value are shown.")
     frame.table(shown, "Products that may bring a loss")
@@ -124,19 +113,14 @@ def _clients(clients: Sequence[PromoClient]) -> None:
     if not clients:
         st.markdown("No client's revenue is above REVENUE_THRESHOLD_PROMO.")
         return
-    shown = pd.DataFrame(
-        {
-            "Client": [client.client_id for client in clients],
-            "Name": [client.name or "–" for client in clients],
-            "Revenue": [money(client.revenue) for client in clients],
-            "Tier": [client.tier for client in clients],
-        }
-    )
-    top = clients[:_BARS]
-    names = [_label(client.name, client.client_id) for client in top]
-    best = ", ".join(f"{_label(c.name, c.client_id)} {money(c.revenue)}" for c in top[:3])
-    alternative = f"Revenue by client, the most first: {best}."
-    _bars(names, [client.revenue for client in top], "revenue", alternative)
+    shown = {
+        "Client": [client.client_id for client in clients],
+        "Name": [client.name or "–" for client in clients],
+        "Revenue": [money(client.revenue) for client in clients],
+        "Tier": [client.tier for client in clients],
+    }
+    bars = [(_label(client.name, client.client_id), client.revenue) for client in clients[:_BARS]]
+    _bars(bars, "revenue", "Revenue by client, the most first")
     if len(clients) == MAX_CLIENTS:
         st.markdown(f"The {MAX_CLIENTS} of the greatest revenue are shown.")
     frame.table(shown, "Clients with promotions")
@@ -148,8 +132,9 @@ def _label(name: str, key: str) -> str:
     return f"{shown} ({printable(key)[:_LABEL]})" if shown else printable(key)[:_LABEL]
 
 
-def _bars(names: list[str], values: Sequence[Decimal | None], what: str, alternative: str) -> None:
+def _bars(bars: Sequence[tuple[str, Decimal | None]], what: str, title: str) -> None:
+    exact = {"Name": [name for name, _ in bars], what.capitalize(): [money(value) for _, value in bars]}
     # Only the length of a bar is a float.
-    bars = pd.DataFrame({"name": names, what: [float(value or 0) for value in values]})
-    exact = pd.DataFrame({"Name": names, what.capitalize(): [money(value) for value in values]})
-    frame.chart(charts.horizontal_bars(bars, "name", what, what), alternative, exact)
+    drawn = pd.DataFrame({"name": exact["Name"], what: [float(value or 0) for _, value in bars]})
+    first = ", ".join(f"{name} {money(value)}" for name, value in bars[:3])
+    frame.chart(charts.horizontal_bars(drawn, "name", what, what), f"{title}: {first}.", exact)

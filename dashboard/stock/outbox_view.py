@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Final
 
-import pandas as pd
 import streamlit as st
 
 from accounting.database import BooksError
@@ -74,16 +73,14 @@ def _newest(outbox: Outbox) -> None:
     if not state.letters:
         frame.hint("Nothing was entered yet.")
         return
-    shown = pd.DataFrame(
-        {
-            "State": [_MARKS[letter.state] for letter in state.letters],
-            "Kind": [letter.kind for letter in state.letters],
-            "Id": [letter.key for letter in state.letters],
-            "Queued (UTC)": [_short(letter.queued_at) for letter in state.letters],
-            "Sent (UTC)": [_short(letter.sent_at) for letter in state.letters],
-            "Reason": [letter.reason or "–" for letter in state.letters],
-        }
-    )
+    shown = {
+        "State": [_MARKS[letter.state] for letter in state.letters],
+        "Kind": [letter.kind for letter in state.letters],
+        "Id": [letter.key for letter in state.letters],
+        "Queued (UTC)": [_short(letter.queued_at) for letter in state.letters],
+        "Sent (UTC)": [_short(letter.sent_at) for letter in state.letters],
+        "Reason": [letter.reason or "–" for letter in state.letters],
+    }
     height = 420 if len(state.letters) > _UNSCROLLED else None
     frame.table(shown, "Events in the outbox, refused ones first, then the newest", height)
 

@@ -67,13 +67,8 @@ def _show(report: UploadReport) -> None:
     for remark in report.remarks:
         st.warning(plain(remark), icon=":material/warning:")
     counts = report.counts()
-    summary = pd.DataFrame(
-        [
-            {"Sheet": name, **{mark: f"{counts[name][state]:,}" for state, mark in _MARKS.items()}}
-            for name in COLUMNS
-        ]
-    )
-    frame.table(summary, "Rows by sheet and what became of them")
+    marks = {mark: [f"{counts[name][state]:,}" for name in COLUMNS] for state, mark in _MARKS.items()}
+    frame.table({"Sheet": list(COLUMNS), **marks}, "Rows by sheet and what became of them")
     rows = sorted(report.rows, key=lambda row: row.verdict.state != REJECTED)
     if not rows:
         return

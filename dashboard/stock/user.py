@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from dashboard import frame
@@ -20,9 +19,7 @@ def render(data: StockData) -> None:
         placeholder="tea",
         bind="query-params",
     )
-    loaded = data.search(words or "")
-    frame.age("Products from MongoDB", loaded)
-    found = loaded.value
+    found = frame.age("Products from MongoDB", data.search(words or ""))
     if found is None:
         return
     if not found:
@@ -33,18 +30,15 @@ def render(data: StockData) -> None:
         )
         frame.hint(message)
         return
-    more = f"The first {MAX_FOUND} by name; search to see others." if len(found) == MAX_FOUND else ""
     frame.section(f"{len(found):,} found")
-    if more:
-        st.markdown(more)
-    shown = pd.DataFrame(
-        {
-            "Product": [item.product_id for item in found],
-            "Name": [item.name for item in found],
-            "Category": [item.category or "–" for item in found],
-            "Price": [money(item.price) for item in found],
-            "In stock": [figure(item.quantity) for item in found],
-            "Expires": [day_text(item.expiry) for item in found],
-        }
-    )
+    if len(found) == MAX_FOUND:
+        st.markdown(f"The first {MAX_FOUND} by name; search to see others.")
+    shown = {
+        "Product": [item.product_id for item in found],
+        "Name": [item.name for item in found],
+        "Category": [item.category or "–" for item in found],
+        "Price": [money(item.price) for item in found],
+        "In stock": [figure(item.quantity) for item in found],
+        "Expires": [day_text(item.expiry) for item in found],
+    }
     frame.table(shown, "Products found")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 from datetime import datetime
 
 from contracts import BatchReport
@@ -19,10 +18,7 @@ _REMEMBERED_SECONDS = 3600.0
 class PollMetrics:
     """Fills metrics of `metrics`, which writes them with the batch or the idle poll that follows."""
 
-    def __init__(
-        self, metrics: Metrics, overlap_seconds: float, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._monotonic = monotonic
+    def __init__(self, metrics: Metrics, overlap_seconds: float) -> None:
         # The greatest lateness of each poll that saw one, with when that was.
         self._late: deque[tuple[float, float]] = deque()
         self._registry = registry = metrics.registry
@@ -65,7 +61,7 @@ class PollMetrics:
         for seconds in report.lateness_seconds:
             self._lateness.observe(seconds)
         if report.lateness_seconds:
-            self._late.append((self._monotonic(), max(report.lateness_seconds)))
+            self._late.append((time.monotonic(), max(report.lateness_seconds)))
         self._refresh(report.end_time)
 
     def idle(self, now: datetime) -> None:
@@ -86,7 +82,7 @@ class PollMetrics:
         newest = self._known_newest()
         if newest:
             self._lag.set(max(0.0, round(now.timestamp() - newest, 3)))
-        oldest = self._monotonic() - _REMEMBERED_SECONDS
+        oldest = time.monotonic() - _REMEMBERED_SECONDS
         while self._late and self._late[0][0] < oldest:
             self._late.popleft()
         self._max_lateness.set(max((seconds for _, seconds in self._late), default=0.0))

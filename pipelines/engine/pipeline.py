@@ -73,8 +73,8 @@ class Pipeline:
     that name what it reads from Kafka; `parts` are the streams that can run alone (`--job`). `steps` are the
     steps of a batch, in their order, as its log and its faults name them. `checks` yields what `check` looks
     at beside the machine; `letters_are_of_users`: its dead letters name a user, not a source of records.
-    `own_letters` opens a dead-letter queue that is not that of a stream. `pages` lists the pages of an
-    installation (`dashboard.page.Page`); `demo_pages` starts a demo in the background and lists its pages.
+    The names of its logs and metrics begin with `name`, unless they are not `prefixed`. `pages` lists the
+    pages of an installation (`dashboard.page.Page`); `demo_pages` starts a demo and lists its pages.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Pipeline:
     topics: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     letters_are_of_users: bool = False
-    own_letters: Callable[[Settings], DeadLetters] | None = None
+    prefixed: bool = True
     parquet: Parquet | None = None
     demo: Callable[[bool, Console], None] | None = None
     pages: Callable[[Settings], Sequence[Any]] | None = None
@@ -103,7 +103,5 @@ class Pipeline:
 
     def open_letters(self, settings: Settings) -> DeadLetters:
         """The dead-letter queue, without starting anything else."""
-        if self.own_letters:
-            return self.own_letters(settings)
-        letters: DeadLetters = later("pipelines.engine.reporting:open_stream_letters")(self, settings)
+        letters: DeadLetters = later("pipelines.engine.reporting:open_letters")(self, settings)
         return letters

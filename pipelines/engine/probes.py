@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
@@ -47,101 +48,85 @@ logger = get_logger(__name__)
 class Cached(Generic[T]):
     """A value that is asked for at most once in `seconds`; callers meanwhile wait for the one who asks."""
 
-    def __init__(
-        self, ask: Callable[[], T], seconds: float, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, ask: Callable[[], T], seconds: float) -> None:
         self._ask = ask
         self._seconds = seconds
-        self._monotonic = monotonic
         self._lock = threading.Lock()
         self._known: tuple[T, float] | None = None
 
     def __call__(self) -> T:
         """The value, at most `seconds` old. Raises what asking raises."""
         with self._lock:
-            if self._known is None or self._monotonic() - self._known[1] >= self._seconds:
+            if self._known is None or time.monotonic() - self._known[1] >= self._seconds:
                 value = self._ask()
-                self._known = (value, self._monotonic())
+                self._known = (value, time.monotonic())
             return self._known[0]
 
 
+@dataclass(kw_only=True)
 class HealthEndpoints:
-    """The bodies of docs/health-endpoints.md, made from the parts of one job."""
+    """The bodies of docs/health-endpoints.md, made from the parts of one job.
 
-    def __init__(
-        self,
-        *,
-        pipeline: str,
-        state: RunState,
-        metrics: Metrics,
-        history: BatchHistory,
-        letters: DeadLetters,
-        dependencies: Mapping[str, Callable[[], object]],
-        events: Callable[[], Mapping[str, Any]],
-    ) -> None:
-        """`dependencies` are pings by name: quick, and raising when there is no answer."""
-        self._pipeline = pipeline
-        self._state = state
-        self._metrics = metrics
-        self._history = history
-        self._letters = letters
+    `dependencies` are pings by name: quick, and raising when there is no answer. `events` has the fields that
+    tell of the notices of new results.
+    """
+
+    pipeline: str
+    state: RunState
+    metrics: Metrics
+    history: BatchHistory
+    letters: DeadLetters
+    dependencies: Mapping[str, Callable[[], object]]
+    events: Callable[[], Mapping[str, Any]]
+
+    def __post_init__(self) -> None:
         self._answers = {
-            name: Cached(_answers(ping), PING_EVERY_SECONDS) for name, ping in dependencies.items()
+            name: Cached(_answers(ping), PING_EVERY_SECONDS) for name, ping in self.dependencies.items()
         }
-        self._events = events
         self._queue = Cached(self._examine_letters, LETTERS_EVERY_SECONDS)
 
     def by_path(self) -> dict[str, Callable[[], Answer]]:
         """Every path and who answers it."""
         return {
-            "/health": self._health,
+            "/health": lambda: Answer.of_json(self._overview(), self._status()),
             "/health/detailed": self._detailed,
             "/health/dlq": lambda: Answer.of_json(self._queue()),
-            "/health/ready": self._ready,
-            "/health/live": self._live,
-            "/metrics": lambda: Answer(HTTPStatus.OK, self._metrics.render(), _METRICS_TYPE),
+            "/health/ready": lambda: _judged(self._reasons(), "ready", "degraded"),
+            "/health/live": lambda: _judged(self.state.stall_reasons(), "alive", "stalled"),
+            "/metrics": lambda: Answer(HTTPStatus.OK, self.metrics.render(), _METRICS_TYPE),
         }
 
-    def _live(self) -> Answer:
-        return _judged(self._state.stall_reasons(), "alive", "stalled")
-
-    def _ready(self) -> Answer:
-        return _judged(self._reasons(), "ready", "degraded")
-
-    def _health(self) -> Answer:
-        return Answer.of_json(self._overview(), self._status())
-
     def _detailed(self) -> Answer:
-        newest = self._history.newest()
+        newest = self.history.newest()
         body = {
             **self._overview(),
             "dependencies": {name: answers() for name, answers in self._answers.items()},
             "last_batch": newest and {name: newest[name] for name in _BATCH_FIELDS if name in newest},
             "dead_letters": self._queue()["letters"],
-            "events": self._events(),
+            "events": self.events(),
         }
         return Answer.of_json(body, self._status())
 
     def _status(self) -> HTTPStatus:
         """Stale results are no reason to restart anything, so only a standstill is an error here."""
-        return HTTPStatus.SERVICE_UNAVAILABLE if self._state.stall_reasons() else HTTPStatus.OK
+        return HTTPStatus.SERVICE_UNAVAILABLE if self.state.stall_reasons() else HTTPStatus.OK
 
     def _overview(self) -> dict[str, Any]:
         reasons = self._reasons()
         return {
-            "status": "stalled" if self._state.stall_reasons() else "degraded" if reasons else "healthy",
+            "status": "stalled" if self.state.stall_reasons() else "degraded" if reasons else "healthy",
             "reasons": reasons,
-            "pipeline": self._pipeline,
-            "uptime_seconds": round(self._state.uptime_seconds, 1),
+            "pipeline": self.pipeline,
+            "uptime_seconds": round(self.state.uptime_seconds, 1),
         }
 
     def _reasons(self) -> list[str]:
         away = [f"{name} does not answer" for name, answers in self._answers.items() if not answers()]
-        return [*self._state.stall_reasons(), *self._state.stale_reasons(), *away]
+        return [*self.state.stall_reasons(), *self.state.stale_reasons(), *away]
 
     def _examine_letters(self) -> dict[str, Any]:
-        waiting, oldest = self._letters.waiting()
-        letters = self._letters.newest(EXAMINED_LETTERS)
+        waiting, oldest = self.letters.waiting()
+        letters = self.letters.newest(EXAMINED_LETTERS)
         return {
             "letters": waiting,
             "oldest": oldest,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -11,6 +10,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from contracts import ServiceError, UnavailableError
 from monitoring.query_progress import StreamingMetrics, monitor_query_health
 from monitoring.stream_flow import KafkaFlow, StreamFlow
+from pipelines.engine.due import Due
 
 # Kafka is asked for its end offsets no more often.
 _BACKLOG_SECONDS = 10.0
@@ -23,15 +23,13 @@ class QueryWatch:
         self,
         flow: StreamFlow,
         waiting: Mapping[str, Callable[[], int]] = MappingProxyType({}),
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`waiting` gives, by stream, how many records are in Kafka and not processed."""
         self._backlogs = waiting
         self._metrics = {name: StreamingMetrics(name) for name in flow.streams}
         self._alive = dict.fromkeys(flow.streams, False)
-        self._asked = dict.fromkeys(self._backlogs, float("-inf"))
+        self._due = {name: Due(_BACKLOG_SECONDS) for name in waiting}
         self._flow = flow
-        self._monotonic = monotonic
 
     def look(self, stream: str, query: StreamingQuery) -> None:
         """The query runs: note its progress, and now and then its backlog."""
@@ -60,10 +58,8 @@ class QueryWatch:
         return ping
 
     def _backlog(self, stream: str) -> int | None:
-        now = self._monotonic()
-        if stream not in self._asked or now - self._asked[stream] < _BACKLOG_SECONDS:
+        if stream not in self._due or not self._due[stream]():
             return None
-        self._asked[stream] = now
         try:
             waiting = self.waiting(stream)
         except UnavailableError:

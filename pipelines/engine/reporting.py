@@ -1,14 +1,15 @@
-"""What every stream pipeline tells of its batches: log, metrics, dead letters, health endpoints, summary."""
+"""What every pipeline tells of its batches: log, metrics, dead letters, health endpoints, summary."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from typing import Any
 
 from contracts import BatchReport, Rejected, ServiceError
 from monitoring.batch_history import BatchHistory
-from monitoring.batch_words import stream_line
+from monitoring.batch_words import batch_line, stream_line
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from monitoring.run_state import RunState
@@ -25,15 +26,12 @@ _IDLE_SECONDS = 5.0
 _MAX_LETTER_BYTES = 64_000_000
 
 
-def open_stream_letters(pipeline: Pipeline, settings: Settings) -> DeadLetters:
-    """The dead-letter queue of a stream pipeline, without starting anything else."""
-    return DeadLetters(
-        settings.dlq_directory,
-        f"{pipeline.name}_dlq",
-        settings.dlq_max_attempts,
-        _MAX_LETTER_BYTES,
-        owner=pipeline.owner(settings),
-    )
+def open_letters(pipeline: Pipeline, settings: Settings) -> DeadLetters:
+    """The dead-letter queue of a pipeline, without starting anything else."""
+    folder, attempts, owner = settings.dlq_directory, settings.dlq_max_attempts, pipeline.owner(settings)
+    if pipeline.letters_are_of_users:
+        return DeadLetters(folder, max_attempts=attempts, owner=owner)
+    return DeadLetters(folder, f"{pipeline.name}_dlq", attempts, _MAX_LETTER_BYTES, owner)
 
 
 class StreamReporting:
@@ -43,12 +41,12 @@ class StreamReporting:
     """
 
     def __init__(self, declared: Pipeline, settings: Settings, interval_seconds: float) -> None:
-        pipeline = declared.name
-        self.pipeline = pipeline
+        self.pipeline, self._prefixed = declared.name, declared.prefixed
+        prefix = declared.name if declared.prefixed else ""
         self.letters = declared.open_letters(settings)
-        self.history = BatchHistory(settings.log_directory, pipeline)
+        self.history = BatchHistory(settings.log_directory, prefix)
         owner = str(declared.owner(settings))
-        self.metrics = Metrics(settings.metrics_directory, pipeline, owner=owner)
+        self.metrics = Metrics(settings.metrics_directory, prefix, owner=owner)
         self.state = RunState(interval_seconds)
         self._settings = settings
         self._interval_seconds = interval_seconds
@@ -68,10 +66,10 @@ class StreamReporting:
         return now
 
     def report(self, stream: str, report: BatchReport) -> None:
-        """Tell a batch that succeeded. Raises AssertionError when it lost a record: that is a bug."""
-        report.require_accounted()
+        """Tell a batch that succeeded; raises what `tell` raises."""
         self._began.pop(stream, None)
-        self._tell(report)
+        self.tell(report)
+        self.state.end(True)
 
     def failed(self, stream: str, error: BaseException) -> None:
         """Tell what a stream died of, in a batch or between two."""
@@ -82,7 +80,8 @@ class StreamReporting:
             text = f"{type(error).__name__}: {error}"
             logger.error(f"{stream} failed; nothing was lost, the batch comes again", exc_info=error)
         batch_id, began = self._began.pop(stream, (f"{stream}_start", _now()))
-        self._tell(BatchReport(batch_id, began, _now(), errors=[text], success=False))
+        self.tell(BatchReport(batch_id, began, _now(), errors=[text], success=False))
+        self.state.end(False)
 
     def idle(self, _stream: str) -> None:
         """A stream has read its source to the end."""
@@ -97,8 +96,12 @@ class StreamReporting:
         self.letters.store(records, batch_id, _now())
 
     @contextmanager
-    def serving(self, dependencies: Mapping[str, Callable[[], object]]) -> Iterator[None]:
-        """Serve the health endpoints inside the block; `dependencies` are pings by name."""
+    def serving(
+        self,
+        dependencies: Mapping[str, Callable[[], object]],
+        events: Callable[[], Mapping[str, Any]] = dict,
+    ) -> Iterator[None]:
+        """Serve the health endpoints inside the block; see HealthEndpoints for the parameters."""
         self.metrics.streams_every(self._interval_seconds)
         endpoints = HealthEndpoints(
             pipeline=self.pipeline,
@@ -107,23 +110,30 @@ class StreamReporting:
             history=self.history,
             letters=self.letters,
             dependencies=dependencies,
-            events=dict,
+            events=events,
         )
         with serving(endpoints, self._settings):
             yield
 
-    def finish(self, out: Callable[[str], None]) -> None:
-        """Print the session summary and export the batch history."""
+    def finish(self, out: Callable[[str], None], more: str | None = None) -> None:
+        """Print the session summary, then `more`, and export the batch history."""
         out(self.history.summary())
+        if more:
+            out(more)
         exported = self.history.export()
         if exported:
             out(f"📤 Batch history: {exported}")
 
-    def _tell(self, report: BatchReport) -> None:
-        self.history.record(report)
+    def tell(self, report: BatchReport) -> None:
+        """Log and count a batch. Raises AssertionError when it lost a record: that is a bug."""
+        report.require_accounted()
+        entry = self.history.record(report)
         self.metrics.observe(report)
-        self.state.end(report.success)
-        (logger.info if report.success else logger.error)(stream_line(report))
+        log = logger.info if report.success else logger.error
+        if self._prefixed:
+            log(stream_line(report))
+        else:
+            log(batch_line(report), batch=entry)
 
 
 def _now() -> datetime:

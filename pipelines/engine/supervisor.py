@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
@@ -47,29 +47,20 @@ class BatchStream:
     disposable: bool = False
 
 
+@dataclass(frozen=True)
 class Supervisor:
-    """Runs streams side by side in one process."""
+    """Runs streams side by side in one process.
 
-    def __init__(
-        self,
-        streams: Sequence[BatchStream],
-        retry: RetryPolicy,
-        on_failure: Callable[[str, BaseException], None],
-        on_idle: Callable[[str], None] = lambda _name: None,
-        watch: Callable[[str, StreamingQuery], None] = lambda _name, _query: None,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """`on_failure` is told the stream's name and what its batch, or failing that its query, raised.
+    `on_failure` is told the stream's name and what its batch, or failing that its query, raised. `on_idle` is
+    told, again and again, the name of a stream that has read its source to the end; `watch`, also again and
+    again, the name and the query of each stream that runs, which StartAnewError ends.
+    """
 
-        `on_idle` is told, again and again, the name of a stream that has read its source to the end; `watch`,
-        also again and again, the name and the query of each stream that runs, which StartAnewError ends.
-        """
-        self._streams = streams
-        self._retry = retry
-        self._on_failure = on_failure
-        self._on_idle = on_idle
-        self._watch = watch
-        self._monotonic = monotonic
+    streams: Sequence[BatchStream]
+    retry: RetryPolicy
+    on_failure: Callable[[str, BaseException], None]
+    on_idle: Callable[[str], None] = lambda _name: None
+    watch: Callable[[str, StreamingQuery], None] = lambda _name, _query: None
 
     def run(self, stop: StopFlag, once: bool) -> bool:
         """Run until `stop`, or, with `once`, until everything that was there is processed.
@@ -80,7 +71,7 @@ class Supervisor:
         """
         # Spark's bridge prints the traceback of whatever a batch raises; `on_failure` tells and masks it.
         logging.getLogger("py4j.clientserver").setLevel(logging.CRITICAL)
-        running = [_Running(stream, once, stop, self._retry) for stream in self._streams]
+        running = [_Running(stream, once, stop, self.retry) for stream in self.streams]
         try:
             while not stop() and not all(one.finished for one in running):
                 for one in running:
@@ -92,41 +83,43 @@ class Supervisor:
         return not any(one.gave_up for one in running)
 
     def _look_after(self, one: _Running) -> None:
-        error = one.step(self._monotonic())
+        error = one.step(time.monotonic())
         if error is not None:
-            self._on_failure(one.name, error)
+            self.on_failure(one.name, error)
             if isinstance(error, ConfigurationError | AlreadyRunningError):
                 raise error
             return
         query = one.active_query()
         if query is not None:
             try:
-                self._watch(one.name, query)
+                self.watch(one.name, query)
             except StartAnewError as reason:
                 one.end(reason)
                 return
             status = query.status
             if status["message"] in _BETWEEN_TRIGGERS and not status["isDataAvailable"]:
-                self._on_idle(one.name)
+                self.on_idle(one.name)
 
 
+@dataclass
 class _Running:
     """One stream's present query and its history of failures."""
 
-    def __init__(self, stream: BatchStream, once: bool, stop: StopFlag, retry: RetryPolicy) -> None:
-        self.name = stream.name
-        self.finished = False
-        self.gave_up = False
-        self._stream = stream
-        self._once = once
-        self._retry = retry
-        self._stop = stop
-        self._query: StreamingQuery | None = None
-        self._error: BaseException | None = None
-        self._failures = 0
-        self._start_at = float("-inf")
-        # Held while a batch runs, and for good once the stream is shut.
-        self._busy = threading.Lock()
+    _stream: BatchStream
+    _once: bool
+    _stop: StopFlag
+    _retry: RetryPolicy
+    finished: bool = False
+    gave_up: bool = False
+    _query: StreamingQuery | None = None
+    _error: BaseException | None = None
+    _failures: int = 0
+    _start_at: float = float("-inf")
+    # Held while a batch runs, and for good once the stream is shut.
+    _busy: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.name = self._stream.name
 
     def step(self, now: float) -> BaseException | None:
         """Start or look after the query; what it died of, if it just died."""

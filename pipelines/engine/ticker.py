@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from py4j.protocol import Py4JError, Py4JJavaError
@@ -13,6 +14,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from contracts import ServiceError
 from monitoring.logs import get_logger
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.engine.stream_query import start_query
 from pipelines.engine.supervisor import BatchFunction, BatchStream, Supervisor
 from retry import RetryPolicy
 
@@ -22,24 +24,19 @@ logger = get_logger(__name__)
 _ROWS_PER_SECOND = 10
 
 
+@dataclass
 class Ticker:
-    """A rate stream whose only use is its rhythm: each trigger calls `work`, one call at a time."""
+    """A rate stream whose only use is its rhythm: each trigger calls `work`, one call at a time.
 
-    def __init__(
-        self,
-        spark: SparkSession,
-        folder: Path,
-        interval_seconds: float,
-        work: Callable[[], None],
-        retry: RetryPolicy | None = None,
-    ) -> None:
-        """`folder` is for Spark's own files and disposable; `retry` says when a dead stream starts again."""
-        self._spark = spark
-        self._folder = folder
-        self._interval_seconds = interval_seconds
-        self._work = work
-        self._retry = retry or RetryPolicy()
-        self._error: ServiceError | None = None
+    `folder` is for Spark's own files and disposable; `retry` says when a dead stream starts again.
+    """
+
+    spark: SparkSession
+    folder: Path
+    interval_seconds: float
+    work: Callable[[], None]
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    _error: ServiceError | None = None
 
     def run(self, stop: StopFlag) -> None:
         """Tick until `stop` is set; a running piece is finished first.
@@ -50,30 +47,23 @@ class Ticker:
 
         def tick(_frame: DataFrame, _number: int) -> None:
             try:
-                self._work()
+                self.work()
             except ServiceError as error:
                 # Raised inside, Spark would print it with the stacks of two languages.
                 self._error = error
                 stop.set()
 
         stream = BatchStream("ticker", tick, self._start, disposable=True)
-        Supervisor([stream], self._retry, self._check).run(stop, once=False)
+        Supervisor([stream], self.retry, self._check).run(stop, once=False)
         if self._error is not None:
             raise self._error
 
-    def _start(self, tick: BatchFunction, _once: bool) -> StreamingQuery:
+    def _start(self, tick: BatchFunction, once: bool) -> StreamingQuery:
         # The rate source refuses to go on after a clock set back; the pipeline's own cursor is the truth.
-        shutil.rmtree(self._folder, ignore_errors=True)
-        return (
-            self._spark.readStream.format("rate")
-            .option("rowsPerSecond", _ROWS_PER_SECOND)
-            .load()
-            .writeStream.foreachBatch(tick)
-            .option("checkpointLocation", self._folder.absolute().as_uri())
-            .trigger(processingTime=f"{round(self._interval_seconds * 1000)} milliseconds")
-            .queryName("ticker")
-            .start()
-        )
+        shutil.rmtree(self.folder, ignore_errors=True)
+        rows = self.spark.readStream.format("rate").option("rowsPerSecond", _ROWS_PER_SECOND).load()
+        address = self.folder.absolute().as_uri()
+        return start_query("ticker", rows, tick, address, self.interval_seconds, once)
 
     def _check(self, _name: str, error: BaseException) -> None:
         # When Java has ended, no start will ever help.

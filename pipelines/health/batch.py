@@ -6,8 +6,9 @@ so a crash between any two repeats work and loses none; the cursor moves only af
 
 from __future__ import annotations
 
-import time
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from bson import ObjectId
@@ -18,6 +19,7 @@ from checkpoint.store import CheckpointStore, CursorState
 from contracts import AccessDeniedError, AlreadyRunningError, BatchReport, Clock, FailedWrite, ServiceError
 from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
+from pipelines.engine.steps import Steps
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.page_work import Piece
 from pipelines.health.recompute.isolation import COMPUTATION_FAILED
@@ -30,49 +32,34 @@ from sources.health.poll import MongoPoll, PollPage
 logger = get_logger(__name__)
 
 
+@dataclass(kw_only=True)
 class HealthBatch:
-    """Drains what changed since the cursor, page by page."""
+    """Drains what changed since the cursor, page by page.
 
-    def __init__(  # noqa: PLR0913 - one parameter for each part of the batch
-        self,
-        *,
-        poll: MongoPoll,
-        recompute: Recompute,
-        cursor: CheckpointStore,
-        letters: DeadLetters,
-        clock: Clock,
-        retry: RetryPolicy,
-        faults: Faults,
-        on_report: Callable[[BatchReport], None],
-        on_recovery: Callable[[str], None] = lambda _origin: None,
-        overlap_seconds: int,
-        users_per_piece: int = 1_000,
-        whole_from_users: int | None = None,
-        superseded: Superseded | None = None,
-    ) -> None:
-        """Recompute `users_per_piece` users at a time; a page of at least `whole_from_users` is one piece.
+    It recomputes `users_per_piece` users at a time; a page of at least `whole_from_users` is one piece.
+    `recompute` fills `superseded` with the documents that lost their day.
+    """
 
-        `recompute` fills `superseded` with the documents that lost their day.
-        """
-        self._superseded = superseded or Superseded()
-        self._poll = poll
-        self._recompute = recompute
-        self._cursor = cursor
-        self._letters = letters
-        self._clock = clock
-        self._retry = retry
-        self._faults = faults
-        self._on_report = on_report
-        self._on_recovery = on_recovery
-        self._overlap = timedelta(seconds=overlap_seconds)
-        self._users_per_piece = users_per_piece
-        self._whole_from_users = whole_from_users
-        # The users of this drain, by the 12 bytes of their ids: a backlog names all of them.
-        self._recomputed: set[bytes] = set()
-        self._began: datetime | None = None
-        self._known: CursorState | None = None
-        self._current: Piece | None = None
-        self._count = 0
+    poll: MongoPoll
+    recompute: Recompute
+    cursor: CheckpointStore
+    letters: DeadLetters
+    clock: Clock
+    retry: RetryPolicy
+    faults: Faults
+    on_report: Callable[[BatchReport], None]
+    on_recovery: Callable[[str], None] = lambda _origin: None
+    overlap_seconds: int
+    users_per_piece: int = 1_000
+    whole_from_users: int = sys.maxsize
+    superseded: Superseded = field(default_factory=Superseded)
+
+    # The users of this drain, by the 12 bytes of their ids: a backlog names all of them.
+    _recomputed: set[bytes] = field(default_factory=set, init=False)
+    _began: datetime | None = field(default=None, init=False)
+    _known: CursorState | None = field(default=None, init=False)
+    _current: Piece | None = field(default=None, init=False)
+    _count: int = field(default=0, init=False)
 
     def drain(self, stop: StopFlag, since: datetime | None = None) -> datetime | None:
         """Process everything changed up to the server's now, and return that moment.
@@ -84,9 +71,9 @@ class HealthBatch:
         """
         self._current = None
         self._recomputed, self._began = set(), None
-        self._superseded.clear()
+        self.superseded.clear()
         try:
-            return self._retry.call(
+            return self.retry.call(
                 lambda: self._drain_once(stop, since), is_transient_mongo, sleep=stop.wait, give_up=stop
             )
         except Exception as error:
@@ -104,16 +91,16 @@ class HealthBatch:
         return f"batch_{self._count}"
 
     def _drain_once(self, stop: StopFlag, since: datetime | None) -> datetime:
-        now = self._clock.now()
+        now = self.clock.now()
         self._began = self._began or now
         state = None if since else self._read_cursor(now)
         position = since or (state.timestamp if state else now)
         # Nothing older is polled in this drain.
-        self._superseded.since = self._poll.before(position)
-        for page in self._poll.begin(position, now):
+        self.superseded.since = self.poll.before(position)
+        for page in self.poll.begin(position, now):
             if page.keys:
                 waiting = (
-                    0 if page.complete else self._poll.count_after(max(position, page.newest or now), now)
+                    0 if page.complete else self.poll.count_after(max(position, page.newest or now), now)
                 )
                 piece = self._process(page, waiting)
                 moved = False
@@ -121,62 +108,63 @@ class HealthBatch:
                     state = self._save(state, page, now)
                     moved = state is None
                 if not moved:
-                    self._poll.mark_done(page)
-                self._faults.reach("save")
+                    self.poll.mark_done(page)
+                self.faults.reach("save")
                 self._report(piece, self._time_of_report())
                 if moved:
                     break  # a person's new position is for the next drain
             if stop():
                 break
-        if self._superseded.is_full:
+        if self.superseded.is_full:
             logger.warning(
-                f"More than {self._superseded.count} documents lost their day to a later one; those beyond "
+                f"More than {self.superseded.count} documents lost their day to a later one; those beyond "
                 "are counted as written"
             )
         return now
 
     def _read_cursor(self, now: datetime) -> CursorState:
-        state = self._cursor.read(now)
+        state = self.cursor.read(now)
         for warning in state.warnings:
             logger.warning(warning)
         if state.warnings and state.origin in ("previous", "default"):
-            self._on_recovery(state.origin)
+            self.on_recovery(state.origin)
         if self._known is not None and self._known.raw != state.raw:
             logger.info(
                 "The cursor was changed from outside; going on from there", cursor=str(state.timestamp)
             )
-            self._poll.forget()
+            self.poll.forget()
         self._known = state
         return state
 
     def _save(self, state: CursorState, page: PollPage, now: datetime) -> CursorState | None:
         newest = max(state.timestamp, page.newest or state.timestamp)
-        saved = self._cursor.save(min(newest, now), state, now)
+        saved = self.cursor.save(min(newest, now), state, now)
         if saved is None:
             logger.info("The cursor was changed from outside during the batch; the change is kept")
-            self._poll.forget()
+            self.poll.forget()
         self._known = saved
         return saved
 
     def _process(self, page: PollPage, waiting: int | None) -> Piece:
+        steps = Steps(self.faults)
         piece = Piece(
             self.next_batch_id(),
-            self._clock.now(),
+            self.clock.now(),
             newest=page.newest,
             late_seconds=page.late_seconds,
             polled=len(page.keys),
             records=len(page.documents),
             waiting=waiting,
+            steps_ms=steps.ms,
         )
         self._current = piece
-        mark = self._timer(piece)
-        mark("poll")
+        steps.done("poll")
         self._validate(page, piece)
-        mark("validate")
+        steps.done("validate")
         failed: list[FailedWrite] = []
         set_aside: set[ObjectId] = set()
         for users in _chunks(piece.users, self._at_once(len(piece.users))):
-            done = self._recompute.run(users, piece.batch_id, mark)
+            done = self.recompute.run(users, piece.batch_id, steps.done)
             aside = {
                 each.document["userId"] for each in done.writes.failed if each.reason == COMPUTATION_FAILED
             }
@@ -185,17 +173,16 @@ class HealthBatch:
             piece.computed += done.computed
             piece.writes += done.writes
             failed += done.writes.failed
-        self._letters.store([*piece.rejected, *failed], piece.batch_id, self._clock.now())
-        mark("dead_letters")
-        piece.settle(set_aside, self._superseded)
+        self.letters.store([*piece.rejected, *failed], piece.batch_id, self.clock.now())
+        steps.done("dead_letters")
+        piece.settle(set_aside, self.superseded)
         return piece
 
     def _at_once(self, users: int) -> int:
-        whole = self._whole_from_users is not None and users >= self._whole_from_users
-        return users if whole else self._users_per_piece
+        return users if users >= self.whole_from_users else self.users_per_piece
 
     def _validate(self, page: PollPage, piece: Piece) -> None:
-        rules = self._recompute.rules(piece.start)
+        rules = self.recompute.rules(piece.start)
         users: set[ObjectId] = set()
         for document in page.documents:
             checked = check_document(document, rules)
@@ -211,25 +198,13 @@ class HealthBatch:
 
         A backlog is polled in the order of time, so its pages share most of their users.
         """
-        settled = self._began is not None and self._began > updated + self._overlap
+        settled = self._began is not None and self._began > updated + timedelta(seconds=self.overlap_seconds)
         return settled and user.binary in self._recomputed
-
-    def _timer(self, piece: Piece) -> Callable[[str], None]:
-        last = time.monotonic()
-
-        def mark(step: str) -> None:
-            nonlocal last
-            now = time.monotonic()
-            piece.steps_ms[step] = round(piece.steps_ms.get(step, 0.0) + (now - last) * 1000, 3)
-            last = now
-            self._faults.reach(step)
-
-        return mark
 
     def _time_of_report(self) -> datetime:
         """Returns the time for the report of a piece that is done, which must not fail for want of it."""
         try:
-            return self._clock.now()
+            return self.clock.now()
         except Exception:  # noqa: BLE001 - as above; the next drain meets whatever it is
             return datetime.now(timezone.utc)
 
@@ -249,7 +224,7 @@ class HealthBatch:
 
     def _report(self, piece: Piece, end: datetime, failure: str | None = None) -> None:
         self._current = None
-        self._on_report(piece.report(end, failure))
+        self.on_report(piece.report(end, failure))
 
 
 def _chunks(users: Sequence[ObjectId], size: int) -> Iterator[Sequence[ObjectId]]:

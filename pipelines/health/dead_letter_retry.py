@@ -5,8 +5,8 @@ Writing the record itself could revive what has expired or been deleted since.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,37 +16,29 @@ from pymongo.collection import Collection
 from analytics.health.validation import check_document
 from contracts import Clock
 from monitoring.logs import get_logger
+from pipelines.engine.due import Due
 from pipelines.engine.letters_again import count_attempt, try_again
 from pipelines.health.recompute.isolation import COMPUTATION_FAILED, Isolation, is_of_the_data
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
-from sources.mongo_client import for_reading
 
 logger = get_logger(__name__)
 
 _USERS_PER_PIECE = 200
 
 
+@dataclass
 class LetterRetry:
     """Recomputes the users of open letters and removes the letters whose reason is gone."""
 
-    def __init__(
-        self,
-        letters: DeadLetters,
-        source: Collection[dict[str, Any]],
-        recompute: Isolation,
-        clock: Clock,
-        next_batch_id: Callable[[], str],
-        every_minutes: float,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._letters = letters
-        self._source = for_reading(source)
-        self._recompute = recompute
-        self._clock = clock
-        self._next_batch_id = next_batch_id
-        self._every_seconds = every_minutes * 60
-        self._monotonic = monotonic
-        self._due_at = monotonic()
+    letters: DeadLetters
+    source: Collection[dict[str, Any]]
+    recompute: Isolation
+    clock: Clock
+    next_batch_id: Callable[[], str]
+    every_minutes: float
+
+    def __post_init__(self) -> None:
+        self._is_due = Due(self.every_minutes * 60)
 
     def run_due(self) -> None:
         """Retry all open letters when the time has come (at start, then every `DLQ_RETRY_MINUTES`).
@@ -54,15 +46,14 @@ class LetterRetry:
         A retry that fails is logged and never fails the batch: its letters are still there. A user who was
         set aside may kill the process again, so that letter is not retried at each start.
         """
-        if self._monotonic() < self._due_at:
+        if not self._is_due():
             return
-        self._due_at = self._monotonic() + self._every_seconds
         try:
-            before = self._clock.now() - timedelta(seconds=self._every_seconds)
+            before = self.clock.now() - timedelta(minutes=self.every_minutes)
             outcome = self.run(
                 [
                     letter
-                    for letter in self._letters.list()
+                    for letter in self.letters.list()
                     if not letter.parked and (not _stands_for_user(letter) or _last(letter) <= before)
                 ]
             )
@@ -79,10 +70,10 @@ class LetterRetry:
             if self._fails_alone(letter):
                 outcome.kept.append(letter.id)
             else:
-                self._letters.delete(letter.id)
+                self.letters.delete(letter.id)
                 outcome.resolved.append(letter.id)
         others = [letter for letter in letters if not _stands_for_user(letter)]
-        tried = try_again(self._letters, _pieces(others), self._mended, self._clock.now)
+        tried = try_again(self.letters, _pieces(others), self._mended, self.clock.now)
         return RetryOutcome(outcome.resolved + tried.resolved, outcome.kept + tried.kept)
 
     def _fails_alone(self, letter: Letter) -> bool:
@@ -90,16 +81,16 @@ class LetterRetry:
 
         The attempt is counted before, since it may kill the process.
         """
-        count_attempt(self._letters, letter, self._clock.now())
-        batch_id = self._next_batch_id()
+        count_attempt(self.letters, letter, self.clock.now())
+        batch_id = self.next_batch_id()
         try:
-            done = self._recompute.run_set_aside(ObjectId(letter.user_id), batch_id)
+            done = self.recompute.run_set_aside(ObjectId(letter.user_id), batch_id)
         except Exception as error:
             if not is_of_the_data(error):
                 raise
             logger.warning("The user still makes the computation fail", user=letter.user_id)
             return True
-        self._letters.store(done.writes.failed, batch_id, self._clock.now())
+        self.letters.store(done.writes.failed, batch_id, self.clock.now())
         return self._may_be_elsewhere(letter)
 
     def _mended(self, letters: Sequence[Letter]) -> set[str]:
@@ -107,10 +98,10 @@ class LetterRetry:
         users = sorted({user for letter in letters if (user := _user(letter)) is not None})
         failed: set[tuple[Any, ...]] = set()
         if users:
-            batch_id = self._next_batch_id()
-            done = self._recompute.run(users, batch_id, lambda _step: None)
+            batch_id = self.next_batch_id()
+            done = self.recompute.run(users, batch_id, lambda _step: None)
             # Also results that no letter was about: they are refused now, and no later batch may bring them.
-            self._letters.store(done.writes.failed, batch_id, self._clock.now())
+            self.letters.store(done.writes.failed, batch_id, self.clock.now())
             failed = {(*_key(failure.document), failure.reason) for failure in done.writes.failed}
         return {letter.id for letter in letters if self._is_mended(letter, failed)}
 
@@ -121,18 +112,18 @@ class LetterRetry:
             return not is_refused and not self._may_be_elsewhere(letter)
         if "_id" not in record:
             return False  # what it stands for cannot be looked up
-        current = self._source.find_one({"_id": {"$eq": record["_id"]}})
+        current = self.source.find_one({"_id": {"$eq": record["_id"]}})
         if current is None:
-            return self._letters.owns(letter)
-        rejections = check_document(current, self._recompute.rules(self._clock.now())).rejections
+            return self.letters.owns(letter)
+        rejections = check_document(current, self.recompute.rules(self.clock.now())).rejections
         return all((again.reason, again.field) != (letter.reason, letter.field) for again in rejections)
 
     def _may_be_elsewhere(self, letter: Letter) -> bool:
         """Whether nothing of the letter's user is here, and the letter is not known to belong here."""
-        if self._letters.owns(letter):
+        if self.letters.owns(letter):
             return False
         user = _user(letter)
-        return user is None or self._source.find_one({"userId": user}, {"_id": 1}) is None
+        return user is None or self.source.find_one({"userId": user}, {"_id": 1}) is None
 
 
 def _pieces(letters: Sequence[Letter]) -> list[list[Letter]]:

@@ -17,8 +17,6 @@ from analytics.health.superseded import Superseded
 from checkpoint.store import CheckpointStore
 from contracts import BatchReport
 from contracts.health import SOURCE_COLLECTION
-from monitoring.batch_history import BatchHistory
-from monitoring.batch_words import batch_line
 from monitoring.health.audit_metrics import AuditMetrics
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.health.poll_metrics import PollMetrics
@@ -27,29 +25,28 @@ from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from monitoring.query_metrics import QueryMetrics, measured_queries
 from monitoring.run_state import RunState
+from pipelines.engine.due import Due
 from pipelines.engine.faults import Faults
-from pipelines.engine.letters_again import told_others
 from pipelines.engine.pipeline import Retry
-from pipelines.engine.probes import HealthEndpoints, serving
+from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.retry_policy import retry_policy
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.ticker import Ticker
 from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECONDS, Backend
 from pipelines.health.batch import HealthBatch
 from pipelines.health.dead_letter_retry import LetterRetry
-from pipelines.health.recompute.by_size import BySizeParts, executors_from, piece_size
+from pipelines.health.pipeline import HEALTH
+from pipelines.health.recompute.by_size import by_size, executors_from, piece_size
 from pipelines.health.recompute.failures import Failures
 from pipelines.health.recompute.isolation import Isolation
-from pipelines.health.stores import open_cursor, open_database, open_letters, owner, task_plan
+from pipelines.health.stores import open_cursor, open_database, task_plan
 from pipelines.health.upkeep.audit import Audit
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.indexes import IndexUpkeep
 from pipelines.health.upkeep.pass_progress import PassProgress
-from pipelines.health.upkeep.sweep import Sweep
 from pipelines.health.upkeep.writers_clocks import WritersClocks
 from session import spark_session
 from settings import Settings
-from sinks.dead_letters import DeadLetters
 from sinks.health.indexes import ensure_indexes
 from sources.health.poll import MongoPoll
 from sources.mongo_client import MonotonicClock, for_reading, ping
@@ -70,11 +67,9 @@ class HealthPipeline:
     batch: HealthBatch
     full: FullPass
     letters: LetterRetry
-    history: BatchHistory
-    metrics: Metrics
+    reporting: StreamReporting
     poll_metrics: PollMetrics
     backend: Backend
-    state: RunState
     audit: Audit
     indexes: IndexUpkeep
     clocks: WritersClocks
@@ -84,7 +79,7 @@ class HealthPipeline:
 
         Raises ConfigurationError or AlreadyRunningError when only a person can mend what is wrong.
         """
-        self.state.begin()
+        self.reporting.state.begin()
         self.indexes.run_due()
         self.letters.run_due()
         polled_at = self.batch.drain(stop, since)
@@ -93,8 +88,8 @@ class HealthPipeline:
             self.audit.run_due(polled_at)
             self.clocks.look_due(polled_at)
             self.poll_metrics.idle(polled_at)
-            self.metrics.idle(polled_at)
-        self.state.end(polled_at is not None)
+            self.reporting.metrics.idle(polled_at)
+        self.reporting.state.end(polled_at is not None)
         return polled_at is not None
 
     def stream(self, stop: StopFlag) -> bool:
@@ -106,44 +101,29 @@ class HealthPipeline:
             f"🔄 Polling for new health metrics every {self.settings.batch_interval_seconds:g} seconds; "
             "press Ctrl+C to stop"
         )
-        self.metrics.streams_every(self.settings.batch_interval_seconds)
         folder = self.settings.checkpoint_location / "ticker"
-        sweep = Sweep(self.full, self.settings.sweep_interval_hours)
+        sweep_seconds = self.settings.sweep_interval_hours * 3600
+        is_due = Due(sweep_seconds, sweep_seconds)
 
         def work() -> None:
             self.once(stop)
-            # What changes while a sweep runs does not wait for its end.
-            sweep.run_due(stop, between=lambda: self.batch.drain(stop))
+            if sweep_seconds and is_due():
+                # What changes while a sweep runs does not wait for its end.
+                self.full.sweep(stop, between=lambda: self.batch.drain(stop))
 
-        measured = measured_queries(self.spark, QueryMetrics(self.metrics))
-        with serving(self._endpoints(), self.settings), measured:
+        pings = {"MongoDB": lambda: ping(self.target.database)}
+        measured = measured_queries(self.spark, QueryMetrics(self.reporting.metrics))
+        with self.reporting.serving(pings, self.backend.status), measured:
             # The rate source's first trigger has no rows: without this the first poll came an interval late.
             self.once(stop)
             Ticker(self.spark, folder, self.settings.batch_interval_seconds, work).run(stop)
             self.backend.close(STREAM_FLUSH_SECONDS)
         return True
 
-    def _endpoints(self) -> HealthEndpoints:
-        return HealthEndpoints(
-            pipeline="health",
-            state=self.state,
-            metrics=self.metrics,
-            history=self.history,
-            letters=open_letters(self.settings),
-            dependencies={"MongoDB": lambda: ping(self.target.database)},
-            events=self.backend.status,
-        )
-
     def finish(self, out: Callable[[str], None]) -> None:
         """Send the last events, print the session summary and export the batch history."""
         self.backend.close(ONE_SHOT_FLUSH_SECONDS)
-        out(self.history.summary())
-        events = self.backend.summary()
-        if events:
-            out(events)
-        exported = self.history.export()
-        if exported:
-            out(f"📤 Batch history: {exported}")
+        self.reporting.finish(out, self.backend.summary())
 
 
 @contextmanager
@@ -167,8 +147,6 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
             logger.info(f"✅ Spark Session Initialized; 📂 checkpoint location: {folder}")
             job = assemble(settings, spark, source, target, clock, cursor, poll)
             job.indexes.removed(mended)
-            if others := told_others(open_letters(settings)):
-                logger.warning(others)
             yield job
             job.backend.close(STREAM_FLUSH_SECONDS)
 
@@ -190,20 +168,18 @@ def assemble(
     poll: MongoPoll,
 ) -> HealthPipeline:
     """Wire the parts; tests come in through this door with their own session and database."""
-    history, letters = BatchHistory(settings.log_directory), open_letters(settings)
-    metrics, poll_metrics = _measure(settings, spark, letters)
     source, target = for_reading(source), for_reading(target)
-    backend, state = _backend(settings, target, metrics), RunState(settings.batch_interval_seconds)
+    reporting, poll_metrics, backend = _measure(settings, spark, target)
+    letters, metrics = reporting.letters, reporting.metrics
     faults = Faults(settings.fault)
     from_users = executors_from(settings.executors_from_users, source)
-    plan = task_plan(settings)
-    recompute_of = BySizeParts(plan, from_users, spark, source, target, clock).build
+    recompute_of = partial(by_size, task_plan(settings), from_users, spark, source, target, clock)
     failures = Failures(cursor, settings.max_batch_failures)
     isolated = partial(Isolation, failures=failures, letters=letters, clock=clock, faults=faults)
     superseded = Superseded()
-    recompute = isolated(recompute_of(on_written=_on_written(state, backend), superseded=superseded))
+    recompute = isolated(recompute_of(superseded, partial(_written, reporting.state, backend)))
     indexes = IndexUpkeep(target, poll, settings.manage_source_index, IndexMetrics(metrics))
-    on_report = _reporter(history, metrics, poll_metrics, indexes)
+    on_report = partial(_report, reporting, poll_metrics, indexes)
     batch = HealthBatch(
         poll=poll,
         recompute=recompute,
@@ -223,36 +199,39 @@ def assemble(
     # Without notices: the analytics of all users at once are no news.
     pieces = partial(piece_size, from_users, settings.max_users_per_piece, settings.max_batch_documents)
     progress = PassProgress(cursor, pieces, settings.full_users_per_second)
-    everybody = isolated(recompute_of())
+    everybody = isolated(recompute_of(Superseded()))
     full = FullPass(source, target, everybody, letters, clock, batch.next_batch_id, on_report, progress)
+    audit = _audit(settings, source, target, metrics)
+    # Before the first batch, so that Prometheus sees counters rise from what they were.
+    metrics.write()
     return HealthPipeline(
-        settings, spark, source, target, clock, cursor, batch, full, retry, history, metrics, poll_metrics,
-        backend, state, _audit(settings, source, target, metrics), indexes,
-        WritersClocks(source, poll_metrics),
+        settings, spark, source, target, clock, cursor, batch, full, retry, reporting, poll_metrics,
+        backend, audit, indexes, WritersClocks(source, poll_metrics),
     )  # fmt: skip
 
 
-def _measure(settings: Settings, spark: SparkSession, letters: DeadLetters) -> tuple[Metrics, PollMetrics]:
-    metrics = Metrics(settings.metrics_directory, owner=str(owner(settings)))
-    JvmMetrics(metrics, spark)
-    poll_metrics = PollMetrics(metrics, settings.poll_overlap_seconds)
-    metrics.add_probe(lambda: metrics.dead_letters(*letters.waiting()))
-    # Before the first batch, so that Prometheus sees counters rise from what they were.
-    metrics.write()
-    return metrics, poll_metrics
-
-
-def _backend(settings: Settings, target: Collection[dict[str, Any]], metrics: Metrics) -> Backend:
+def _measure(
+    settings: Settings, spark: SparkSession, target: Collection[dict[str, Any]]
+) -> tuple[StreamReporting, PollMetrics, Backend]:
+    reporting = StreamReporting(HEALTH, settings, settings.batch_interval_seconds)
+    JvmMetrics(reporting.metrics, spark)
+    poll_metrics = PollMetrics(reporting.metrics, settings.poll_overlap_seconds)
     url, token = settings.backend_api_url, settings.service_token
-    return Backend(url, token, settings.events_per_second, target, metrics)
+    return reporting, poll_metrics, Backend(url, token, settings.events_per_second, target, reporting.metrics)
 
 
-def _on_written(state: RunState, backend: Backend) -> Callable[[Sequence[ObjectId], datetime], None]:
-    def on_written(users: Sequence[ObjectId], calculated_at: datetime) -> None:
-        state.progress()
-        backend.publish(users, calculated_at)
+def _written(state: RunState, backend: Backend, users: Sequence[ObjectId], calculated_at: datetime) -> None:
+    state.progress()
+    backend.publish(users, calculated_at)
 
-    return on_written
+
+def _report(
+    reporting: StreamReporting, poll_metrics: PollMetrics, indexes: IndexUpkeep, report: BatchReport
+) -> None:
+    poll_metrics.observe(report)
+    reporting.tell(report)
+    # A backlog or a full pass may take hours.
+    indexes.run_due()
 
 
 def _audit(
@@ -266,18 +245,3 @@ def _audit(
     return Audit(
         source, target, measured, settings.analytics_timezone, every_seconds, settings.sources_of_phones
     )
-
-
-def _reporter(
-    history: BatchHistory, metrics: Metrics, poll_metrics: PollMetrics, indexes: IndexUpkeep
-) -> Callable[[BatchReport], None]:
-    def report(batch: BatchReport) -> None:
-        batch.require_accounted()
-        entry = history.record(batch)
-        poll_metrics.observe(batch)
-        metrics.observe(batch)
-        (logger.info if batch.success else logger.error)(batch_line(batch), batch=entry)
-        # A backlog or a full pass may take hours.
-        indexes.run_due()
-
-    return report

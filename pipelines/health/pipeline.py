@@ -13,11 +13,11 @@ HEALTH = Pipeline(
     # It has no parts.
     open_job=lambda settings, streaming, _part: _open(settings, streaming),
     demo=later("pipelines.health.demo.run:run_demo"),
-    own_letters=later("pipelines.health.stores:open_letters"),
     open_retry=later("pipelines.health.job:open_retry"),
     owner=later("pipelines.health.stores:owner"),
     checks=later("commands.checks.health:run"),
     letters_are_of_users=True,
+    prefixed=False,
     pages=later("dashboard.health.pages:pages"),
     demo_pages=later("dashboard.health.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.run", ("mongo",)),

@@ -1,4 +1,4 @@
-"""Where the health pipeline keeps things: its database, cursor and dead letters, opened from Settings."""
+"""Where the health pipeline keeps things: its database and its cursor, opened from Settings."""
 
 from __future__ import annotations
 
@@ -11,21 +11,16 @@ from contracts import ConfigurationError
 from contracts.health import CHECKPOINT_COLLECTION
 from pipelines.health.recompute.task_plan import TaskPlan
 from settings import Settings
-from sinks.dead_letters import DeadLetters, Owner
+from sinks.dead_letters import Owner
 from sources.mongo_client import MonotonicClock, ServerClock, connect, hosts_of, is_mongomock
 
 
 def open_database(settings: Settings) -> tuple[Any, MonotonicClock]:
     """Open the database and the server's clock, and ask that once. pymongo's errors pass."""
-    client = _connect(settings)
+    client = connect_to(settings)
     clock = MonotonicClock(ServerClock(client))
     clock.now()
     return client[settings.mongo_db_name], clock
-
-
-def open_letters(settings: Settings) -> DeadLetters:
-    """The dead-letter queue of this pipeline."""
-    return DeadLetters(settings.dlq_directory, max_attempts=settings.dlq_max_attempts, owner=owner(settings))
 
 
 def owner(settings: Settings) -> Owner:
@@ -41,7 +36,7 @@ def open_cursor(settings: Settings) -> CheckpointStore:
     """
     if settings.cursor_store == "file":
         return FileCursor(settings.checkpoint_location, settings.default_lookback_days)
-    client = _connect(settings)
+    client = connect_to(settings)
     if is_mongomock(client):
         raise ConfigurationError("CURSOR_STORE=mongo needs a real server; the embedded store keeps nothing.")
     return MongoCursor(
@@ -66,7 +61,8 @@ def task_plan(settings: Settings) -> TaskPlan:
     )
 
 
-def _connect(settings: Settings) -> Any:
+def connect_to(settings: Settings) -> Any:
+    """A client of the server that the settings name; see `connect`."""
     return connect(settings.mongo_uri.get_secret_value(), _timeout_ms(settings))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from analytics.stock.rules import newest_possible
@@ -22,41 +23,33 @@ _LOOK_SECONDS, _RETRY_SECONDS = 5.0, 30.0
 _SHOWN = 5
 
 
+@dataclass
 class Upkeep:
-    """Looked after between batches; `rules` are the settings that stored results follow."""
+    """Looked after between batches; `rules` are the settings that stored results follow.
 
-    def __init__(
-        self,
-        work: StockWork,
-        retry: RetryPolicy,
-        faults: Faults,
-        recount_hours: float,
-        rules: str,
-        on_mended: Callable[[int], None] = lambda _totals: None,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """`recount_hours` 0 is never; `on_mended` is told how many totals were wrong."""
-        self._work = work
-        self._retry = retry
-        self._faults = faults
-        self._every = timedelta(hours=recount_hours)
-        self._rules = rules
-        self._on_mended = on_mended
-        self._monotonic = monotonic
-        self._look_at = float("-inf")
-        self._risks_of: date | None = None
+    `recount_hours` 0 is never; `on_mended` is told how many totals were wrong.
+    """
+
+    work: StockWork
+    retry: RetryPolicy
+    faults: Faults
+    recount_hours: float
+    rules: str
+    on_mended: Callable[[int], None] = lambda _totals: None
+    _look_at: float = float("-inf")
+    _risks_of: date | None = None
 
     def start(self) -> None:
         """Finish what the last process left open, and publish what is true now.
 
         Raises UnavailableError when MongoDB stayed away.
         """
-        with self._work.turn():
-            self._retry.call(self._work.writer.take_over, is_transient)
-            self._retry.call(self._refresh, is_transient)
+        with self.work.turn():
+            self.retry.call(self.work.writer.take_over, is_transient)
+            self.retry.call(self._refresh, is_transient)
 
     def _refresh(self) -> None:
-        work = self._work
+        work = self.work
         now = work.writer.clock.now()
         settled = work.writer.settle()
         frozen = forget_orders(work.writer.database, newest_possible(now))
@@ -65,10 +58,10 @@ class Upkeep:
                 f"⏰ {frozen} products and clients were last changed by a clock that was ahead: their next "
                 "record counts, whenever it was made"
             )
-        if settled.notes.get("rules", self._rules) != self._rules:
+        if settled.notes.get("rules", self.rules) != self.rules:
             logger.info("⚙️  The thresholds have changed: clients are judged anew")
             self._recount(now)
-        work.writer.ledger.note(rules=self._rules)
+        work.writer.ledger.note(rules=self.rules)
         work.publish_winners(now)
         work.rankings.publish_risks(now)
         work.rankings.tidy(now)
@@ -79,8 +72,8 @@ class Upkeep:
 
         Every few seconds, or `at_once`.
         """
-        is_early = not at_once and self._monotonic() < self._look_at
-        if is_early or not self._work.writing.acquire(blocking=False):
+        is_early = not at_once and time.monotonic() < self._look_at
+        if is_early or not self.work.writing.acquire(blocking=False):
             return
         pause = _LOOK_SECONDS
         try:
@@ -93,11 +86,11 @@ class Upkeep:
             pause = _RETRY_SECONDS
             logger.warning(f"🔁 MongoDB does not answer ({type(error).__name__}); upkeep is tried again")
         finally:
-            self._look_at = self._monotonic() + pause
-            self._work.writing.release()
+            self._look_at = time.monotonic() + pause
+            self.work.writing.release()
 
     def _do_what_is_due(self) -> None:
-        work = self._work
+        work = self.work
         now = work.writer.clock.now()
         settled = work.writer.settle()
         if work.writer.unpublished:
@@ -113,13 +106,14 @@ class Upkeep:
     def _is_recount_due(self, settled: Settled, now: datetime) -> bool:
         last = settled.notes.get("recounted_at")
         # A later one was noted before the server's clock was set back.
-        return bool(self._every) and not (last and timedelta(0) <= now - last < self._every)
+        every = timedelta(hours=self.recount_hours)
+        return bool(every) and not (last and timedelta(0) <= now - last < every)
 
     def _recount(self, now: datetime) -> None:
-        work = self._work
-        wrong = work.writer.recount(self._faults.reach)
+        work = self.work
+        wrong = work.writer.recount(self.faults.reach)
         if wrong:
-            self._on_mended(len(wrong))
+            self.on_mended(len(wrong))
             logger.warning(
                 f"🧮 The recount mended {len(wrong)} totals that were not the sum of the invoices: "
                 f"{'; '.join(wrong[:_SHOWN])}{' …' if len(wrong) > _SHOWN else ''}"

@@ -70,7 +70,7 @@ def test_a_backlog_recomputes_each_user_once(
     database["healthmetrics"].insert_many(documents)
     job = pipeline(spark, database, tmp_path, page_size=10)
     assert job.batch.drain(StopFlag())
-    recomputed = [batch["users"] for batch in job.history.recent()]
+    recomputed = [batch["users"] for batch in job.reporting.history.recent()]
     # The documents of today may lie in the overlap, where a late commit is still possible.
     assert len(recomputed) >= 6
     assert sum(recomputed) <= 2 * len(users)
@@ -105,9 +105,9 @@ def test_an_idle_poll_does_no_spark_work(
     )
     job = pipeline(spark, database, tmp_path, page_size=1000)
     assert job.once(StopFlag())
-    batches, jobs = len(job.history.recent()), _spark_jobs(spark)
+    batches, jobs = len(job.reporting.history.recent()), _spark_jobs(spark)
     assert job.once(StopFlag())
-    assert (len(job.history.recent()), _spark_jobs(spark)) == (batches, jobs)
+    assert (len(job.reporting.history.recent()), _spark_jobs(spark)) == (batches, jobs)
     assert batches == 1
     assert "health_last_poll_timestamp_seconds" in (tmp_path / "metrics" / METRICS_FILE).read_text()
 

@@ -167,7 +167,7 @@ def test_every_document_has_exactly_one_of_the_five_ends(
     job = pipeline(spark, database, folder, page_size=page_size)
     job.cursor.set(START + timedelta(seconds=60), datetime.now(timezone.utc))
     now = datetime.now(timezone.utc)
-    assert job.batch.drain(StopFlag()), job.history.recent()
+    assert job.batch.drain(StopFlag()), job.reporting.history.recent()
     stored = list(for_reading(database["healthmetrics"]).find())
     # What is dated before the cursor was processed long ago.
     polled = [
@@ -175,7 +175,7 @@ def test_every_document_has_exactly_one_of_the_five_ends(
     ]
     owned = [document for document in polled if document.get("userId") is not None]
     rules = DayRules.at(now, "UTC")
-    batches = job.history.recent()
+    batches = job.reporting.history.recent()
     found = _ends(owned, stored, rules)
     assert sum(batch["records_processed"] for batch in batches) == len(owned) == found.total()
     assert _summed(batches, "records_by_outcome") == found
@@ -220,7 +220,7 @@ def test_the_documents_of_a_user_who_is_set_aside_are_refused(
     letters = DeadLetters(tmp_path / "dlq")
     letters.store([FailedWrite({"userId": poison, "cause": ""}, COMPUTATION_FAILED)], "before", now)
     assert job.batch.drain(StopFlag())
-    batches = job.history.recent()
+    batches = job.reporting.history.recent()
     assert len(batches) > 2
     assert _summed(batches, "records_by_outcome") == {"written": len(days), "refused": len(days)}
     assert _summed(batches, "rejected_by_reason") == {COMPUTATION_FAILED: len(days)}
@@ -252,12 +252,18 @@ def test_a_document_that_lost_its_day_is_counted_wherever_its_winner_was_polled(
             mongo_db_name=database.name, **settings_of,
         )  # fmt: skip
         assert job.batch.drain(StopFlag())
-        assert _summed(job.history.recent(), "records_by_outcome") == {"written": 4, "superseded": 8}
+        assert _summed(job.reporting.history.recent(), "records_by_outcome") == {
+            "written": 4,
+            "superseded": 8,
+        }
         late, winner = at(users[0], 4, 7000, 3), at(users[1], 0.01, 2000, 4)
         database["healthmetrics"].insert_many([{**late, "updatedAt": now - timedelta(seconds=190)}, winner])
         # Committed late: dated before what was read already.
         assert job.batch.drain(StopFlag(), since=now - timedelta(seconds=200))
-        assert _summed(job.history.recent(), "records_by_outcome") == {"written": 5, "superseded": 9}
+        assert _summed(job.reporting.history.recent(), "records_by_outcome") == {
+            "written": 5,
+            "superseded": 9,
+        }
 
 
 def test_thousands_of_sources_are_few_labels(
@@ -271,7 +277,7 @@ def test_thousands_of_sources_are_few_labels(
     )
     job = pipeline(spark, database, tmp_path, page_size=1_000)
     assert job.batch.drain(StopFlag())
-    batches = job.history.recent()
+    batches = job.reporting.history.recent()
     assert _summed(batches, "records_by_outcome") == {"left_out": 3_000}
     assert _summed(batches, "left_out_by_reason").total() == 3_000
     assert max(len(batch["left_out_by_reason"]) for batch in batches) <= 21

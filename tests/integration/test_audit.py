@@ -48,7 +48,7 @@ def job(spark: SparkSession, database: Database[dict[str, Any]], tmp_path: Path)
 def audited(job: HealthPipeline, folder: Path) -> dict[str, float]:
     """An audit now, written to the file, as numbers by the end of their names."""
     job.audit.run(job.clock.now())
-    job.metrics.write()
+    job.reporting.metrics.write()
     found = samples(folder / "metrics" / METRICS_FILE)
     return {
         name.removeprefix("health_").removeprefix("reconciliation_"): value for name, value in found.items()
@@ -141,6 +141,6 @@ def test_an_audit_is_due_once_an_interval_over_restarts(
     found = samples(tmp_path / "metrics" / METRICS_FILE)
     assert found["health_reconciliation_drift_users{orphaned}"] == 0
     again.audit.run_due(datetime.now(timezone.utc) + timedelta(hours=25))
-    again.metrics.write()
+    again.reporting.metrics.write()
     found = samples(tmp_path / "metrics" / METRICS_FILE)
     assert found["health_reconciliation_drift_users{orphaned}"] == 1

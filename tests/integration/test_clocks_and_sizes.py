@@ -12,7 +12,6 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from pipelines.engine.stop_flag import StopFlag
-from pipelines.health.upkeep.sweep import Sweep
 from tests.integration.test_any_cutting import pipeline
 from tests.support.compare import assert_same_analytics
 from tests.support.reference import reference_analytics
@@ -121,9 +120,6 @@ def test_the_sweep_finds_what_was_deleted_and_changes_go_on(
     source.delete_many({"userId": gone})
     source.delete_one({"userId": shortened, "date": _last_midnights(1)[0]})
     polls: list[bool] = []
-    time_passed = iter([0.0, 3_599.0, 3_601.0, 3_601.0])
-    sweep = Sweep(job.full, every_hours=1.0, monotonic=lambda: next(time_passed))
-    for _ in range(2):
-        sweep.run_due(StopFlag(), between=lambda: polls.append(job.once(StopFlag())))
+    job.full.sweep(StopFlag(), between=lambda: polls.append(job.once(StopFlag())))
     assert polls == [True]
     _assert_right(database)

@@ -54,7 +54,7 @@ def _assert_equals_reference(database: Database[dict[str, Any]], documents: list
 
 def _fails_naming(job: HealthPipeline, setting: str) -> None:
     assert job.batch.drain(StopFlag()) is None
-    (error,) = job.history.recent()[-1]["errors"]
+    (error,) = job.reporting.history.recent()[-1]["errors"]
     assert setting in error
     assert "Traceback" not in error
 
@@ -77,7 +77,7 @@ def test_a_full_checkpoint_folder_holds_the_batch_until_there_is_space(
     if at == "before the batch":
         disk.fill()
     else:
-        monkeypatch.setattr(job.letters._letters, "store", lambda *_: disk.fill())
+        monkeypatch.setattr(job.letters.letters, "store", lambda *_: disk.fill())
     _fails_naming(job, "CHECKPOINT_LOCATION")
     assert (checkpoints / "last_processed_timestamp.txt").read_bytes() == before
     assert not list(checkpoints.glob(".*.tmp"))
@@ -102,7 +102,7 @@ def test_a_full_dead_letter_folder_holds_the_batch_until_there_is_space(
     assert not (tmp_path / "checkpoints" / "last_processed_timestamp.txt").exists()
     disk.free()
     assert job.batch.drain(StopFlag()) is not None
-    rejected = job.history.recent()[-1]["rejected_by_reason"]
+    rejected = job.reporting.history.recent()[-1]["rejected_by_reason"]
     assert sum(rejected.values()) == len(list((disk.folder / "dlq").glob("analytics_dlq_*.json"))) > 0
     assert not list((disk.folder / "dlq").glob("*.tmp"))
     _assert_equals_reference(database, documents)
@@ -127,7 +127,7 @@ def test_full_log_and_metrics_folders_cost_one_warning_each(
     )
     for _ in range(3):
         job.cursor.reset()
-        job.batch._poll.forget()
+        job.batch.poll.forget()
         assert job.batch.drain(StopFlag()) is not None
     told = capfd.readouterr().err
     assert told.count("LOG_DIRECTORY") == 1
@@ -135,7 +135,7 @@ def test_full_log_and_metrics_folders_cost_one_warning_each(
     _assert_equals_reference(database, documents)
     disk.free()
     job.cursor.reset()
-    job.batch._poll.forget()
+    job.batch.poll.forget()
     assert job.batch.drain(StopFlag()) is not None
     metrics = (disk.folder / "metrics" / "spark_analytics_metrics.prom").read_text()
     assert "\nbatches_processed_total 4.0" in metrics

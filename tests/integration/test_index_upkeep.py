@@ -19,12 +19,14 @@ import pipelines.health.upkeep.indexes
 import sinks.health.indexes
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.metrics import Metrics
+from pipelines.engine import due
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.upkeep.indexes import IndexUpkeep
 from sinks.health.indexes import ensure_indexes, missing_indexes, remove_duplicates
 from sources.health.poll import MongoPoll
 from sources.mongo_client import for_reading
 from tests.integration.test_any_cutting import pipeline
+from tests.support.clock import Clock
 from tests.unit.monitoring.test_metrics import samples
 
 T = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -109,8 +111,8 @@ def test_a_result_that_changes_while_duplicates_are_sought_is_not_removed(
 class Bench:
     """An upkeep with a clock of its own, after its first look."""
 
-    def __init__(self, folder: Path, database: Database[dict[str, Any]]) -> None:
-        self.database, self.seconds = database, 0.0
+    def __init__(self, folder: Path, database: Database[dict[str, Any]], clock: Clock) -> None:
+        self.database, self.clock = database, clock
         self._metrics = Metrics(folder)
         self._poll = MongoPoll(database["healthmetrics"], 60, 100)
         self._poll.ensure_index()
@@ -120,10 +122,8 @@ class Bench:
 
     def start(self, manages_source: bool) -> IndexUpkeep:
         """Another one, which is due at once."""
-        metrics = IndexMetrics(self._metrics) if not hasattr(self, "upkeep") else self.upkeep._metrics
-        return IndexUpkeep(
-            self.database["analytics"], self._poll, manages_source, metrics, monotonic=lambda: self.seconds
-        )
+        metrics = IndexMetrics(self._metrics) if not hasattr(self, "upkeep") else self.upkeep.metrics
+        return IndexUpkeep(self.database["analytics"], self._poll, manages_source, metrics)
 
     def missing(self) -> list[str]:
         """What is missing now."""
@@ -137,9 +137,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, database: Database[dict[str, Any]]) -> Bench:
+def bench(tmp_path: Path, database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Nothing is missing yet."""
-    return Bench(tmp_path, database)
+    return Bench(tmp_path, database, Clock(monkeypatch, due))
 
 
 @pytest.mark.parametrize(
@@ -164,10 +164,10 @@ def test_what_others_drop_is_back_within_minutes_and_told(
     twice = "analytics_unique_key" in lost
     if twice:
         bench.database["analytics"].insert_many({**key, "calculatedAt": T + timedelta(n)} for n in (2, 1))
-    bench.seconds = 119
+    bench.clock.seconds = 119
     bench.upkeep.run_due()
     assert bench.missing() == lost
-    bench.seconds = 120
+    bench.clock.seconds = 120
     bench.upkeep.run_due()
     assert bench.missing() == []
     text, measured = capsys.readouterr().out, bench.measured()
@@ -189,7 +189,7 @@ def test_a_source_that_is_not_ours_to_index_is_left_alone_told_once_and_measured
     upkeep = bench.start(manages_source=False)
     for _ in range(3):
         upkeep.run_due()
-        bench.seconds += 120
+        bench.clock.seconds += 120
     assert bench.missing() == ["poll"]
     assert bench.measured()["index_missing{poll}"] == 1
     assert capsys.readouterr().out.count("createIndex({updatedAt: 1, _id: 1})") == 1

@@ -136,9 +136,9 @@ def _job(spark: SparkSession, database: Database[dict[str, Any]], folder: Path) 
 def test_every_pass_comes_through(spark: SparkSession, odd: Database[dict[str, Any]], tmp_path: Path) -> None:
     """The poll, the retry of its letters, the audit, a full pass, the self-test, what one-shot runs show."""
     job = _job(spark, odd, tmp_path)
-    assert job.batch.drain(StopFlag()), job.history.recent()
-    letters = len(job.letters._letters.list())
-    outcome = job.letters.run(job.letters._letters.list())
+    assert job.batch.drain(StopFlag()), job.reporting.history.recent()
+    letters = len(job.letters.letters.list())
+    outcome = job.letters.run(job.letters.letters.list())
     assert len(outcome.kept) == letters > 100
     job.audit.run(job.clock.now())
     job.full.run(StopFlag())
@@ -156,8 +156,8 @@ def test_a_letter_of_an_odd_document_is_counted_like_any_other(
     database["healthmetrics"].insert_many([*odd, mended])
     job = pipeline(spark, database, tmp_path)
     job.cursor.set(NOW - timedelta(days=1), NOW)
-    assert job.batch.drain(StopFlag()), job.history.recent()
-    queue = job.letters._letters
+    assert job.batch.drain(StopFlag()), job.reporting.history.recent()
+    queue = job.letters.letters
     before = {letter.record["_id"] for letter in queue.list()}
     assert len(before) > 20
     database["healthmetrics"].update_one({"_id": "mended"}, {"$set": {"metrics.steps": 7_000}})

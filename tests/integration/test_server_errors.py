@@ -87,7 +87,7 @@ def test_what_passes_by_itself_is_met_inside_the_batch(
         answers.refuse(command, code, message)
     assert job.batch.drain(StopFlag()) is not None
     assert all(answers.take(command) is None for command in commands), "an error was never met"
-    assert [batch["status"] for batch in job.history.recent()] == ["completed_with_errors"]
+    assert [batch["status"] for batch in job.reporting.history.recent()] == ["completed_with_errors"]
     _assert_equals_reference(database)
 
 
@@ -101,7 +101,7 @@ def test_a_server_that_stays_away_fails_the_batch_and_the_next_one_succeeds(
         answers.heal()
         answers.refuse(command, *NOT_PRIMARY, times=1_000)
         assert job.batch.drain(StopFlag()) is None
-    assert job.history.recent()[-1]["errors"][0].startswith("No answer after 4 tries")
+    assert job.reporting.history.recent()[-1]["errors"][0].startswith("No answer after 4 tries")
     assert not (tmp_path / "checkpoints" / "last_processed_timestamp.txt").exists()
     answers.heal()
     assert job.batch.drain(StopFlag()) is not None
@@ -123,4 +123,4 @@ def test_a_refusal_ends_the_run_at_the_first_answer(
     assert "hunter2" not in str(caught.value)
     # Two threads write at the same time.
     assert answers.seen[command] - before <= 2
-    assert job.history.recent()[-1]["status"] == "failed"
+    assert job.reporting.history.recent()[-1]["status"] == "failed"

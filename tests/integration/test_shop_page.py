@@ -10,20 +10,20 @@ import psycopg
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.data import remembered
 from dashboard.data.events_database import reading
-from dashboard.data.remembered import Remembered
 from dashboard.data.shop import QUERIES, ShopData
 from dashboard.ecommerce import shop
 from sinks.ecommerce.schema import ensure_tables
+from tests.support.clock import Clock
 from tests.support.postgres_servers import fresh_role
 from tests.support.shop_rows import insert_batch, insert_event
-from tests.support.shown import charts, show, texts
+from tests.support.shown import HOSTILE, charts, show, texts
 from tests.support.toxiproxy import Toxiproxy, free_port
 from tests.unit.dashboard.conftest import keep_main_module  # noqa: F401 - a fixture
 
 HOUR = timedelta(hours=1)
 _READ = "SELECT ON user_events, user_event_batches"
-_HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/p.png) [x](javascript:y) :red[z]"
 
 
 def _fill(connection: psycopg.Connection[Any]) -> None:
@@ -41,8 +41,8 @@ def _fill(connection: psycopg.Connection[Any]) -> None:
     insert_batch(connection, 7200, 1, (1, 0), {"corrupt": 7}, (1, 1))
 
 
-def _page(dsn: str, memory: Any = Remembered, **query: str) -> AppTest:
-    page = show(shop.render, ShopData(dsn, memory), **query)
+def _page(dsn: str, **query: str) -> AppTest:
+    page = show(shop.render, ShopData(dsn), **query)
     assert not page.exception
     return page
 
@@ -144,22 +144,22 @@ def test_a_wrong_address_is_told_without_its_password(
 
 
 def test_the_last_state_stays_while_the_database_is_away(
-    connection: psycopg.Connection[Any], events_dsn: str, toxiproxy: Toxiproxy
+    connection: psycopg.Connection[Any],
+    events_dsn: str,
+    toxiproxy: Toxiproxy,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Cut off or swallowed in a black hole: the old figures with the reason, in seconds, then new ones."""
     _fill(connection)
     place = re.search(r"@([^/]+)/", events_dsn)
     assert place
     proxy = toxiproxy.proxy(place[1])
-    clock = [0.0]
-    data = ShopData(
-        events_dsn.replace(place[1], proxy.address),
-        lambda explain, expected: Remembered(explain, expected, monotonic=lambda: clock[0]),
-    )
+    clock = Clock(monkeypatch, remembered)
+    data = ShopData(events_dsn.replace(place[1], proxy.address))
     before = data.shop(HOUR)
     assert before.fault is None
     for fault in ("cut", "black_hole"):
-        clock[0] += 60
+        clock.seconds += 60
         getattr(proxy, fault)()
         kept = data.shop(HOUR)
         assert kept.value is before.value
@@ -169,15 +169,15 @@ def test_the_last_state_stays_while_the_database_is_away(
         assert _figures(page)["Revenue"] == "15.50"
         assert "last state that could be read" in _fault(page)
         proxy.heal()
-    clock[0] += 60
+    clock.seconds += 60
     assert data.shop(HOUR).fault is None
     proxy.close()
 
 
 def test_hostile_names_are_shown_and_do_nothing(connection: psycopg.Connection[Any], events_dsn: str) -> None:
     """HTML and Markdown of a category stay text."""
-    insert_event(connection, 60, category=_HOSTILE, price="1.00")
-    insert_batch(connection, 60, 1, (1, 0), {_HOSTILE: 1})
+    insert_event(connection, 60, category=HOSTILE, price="1.00")
+    insert_batch(connection, 60, 1, (1, 0), {HOSTILE: 1})
     page = _page(events_dsn)
     for table in page.table:
         for cell in table.value.astype(str).to_numpy().ravel():

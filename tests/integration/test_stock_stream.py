@@ -228,7 +228,7 @@ def test_the_recount_mends_what_somebody_changed(shop: StockShop, capsys: pytest
     shop.database["product_totals"].delete_one({"_id": "P2"})
     shop.database["clients"].update_one({"_id": "C1"}, {"$inc": {"sales_cents": 100}})
     upkeep = _upkeep(pipeline)
-    upkeep._every, upkeep._look_at = timedelta(microseconds=1), float("-inf")
+    upkeep.recount_hours, upkeep._look_at = 1e-9, float("-inf")
     upkeep.look()
     assert "The recount mended 3 totals" in capsys.readouterr().out
     assert "stock_totals_mended_total 3.0" in pipeline.reporting.metrics.render().decode()

@@ -10,6 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 PageData = TypeVar("PageData")
 
+HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/p.png) [x](javascript:y) =1+1 :red[z]"
+
 # AppTest runs a script in a namespace of its own, in this process: it finds its page here.
 _current: list[Callable[[], None]] = []
 
@@ -44,6 +46,11 @@ def texts(page: AppTest) -> str:
     """All text of the page, for looking something up."""
     kinds = ("title", "header", "markdown", "error", "info", "caption")
     return "\n".join(str(getattr(element, "value", "")) for kind in kinds for element in page.get(kind))
+
+
+def figures(page: AppTest) -> dict[str, str]:
+    """The page's tiles, without the marks that keep Markdown from them."""
+    return {metric.label: metric.value.replace("\\", "") for metric in page.metric}
 
 
 def charts(page: AppTest) -> list[str]:

@@ -39,6 +39,13 @@ def newest_anomalies(documents: Sequence[_Document]) -> list[_Document]:
     return [found[key] for key in sorted(found, key=lambda key: key[2], reverse=True)]
 
 
+def anomaly_row(document: _Document) -> tuple[str, str, str, str]:
+    """Day, end of the user's id, severity and sentence of an anomaly, as they are shown."""
+    details = document["analytics"]["anomalyDetails"]
+    user = f"…{str(document['userId'])[-6:]}"
+    return f"{details['detectedAt']:%Y-%m-%d}", user, details["severity"], details["message"]
+
+
 def print_anomalies(documents: Sequence[_Document], console: Console) -> None:
     """Print the newest anomalies of `documents`."""
     anomalies = newest_anomalies(documents)
@@ -46,7 +53,5 @@ def print_anomalies(documents: Sequence[_Document], console: Console) -> None:
         "day", "user", "severity", "what", title=f"⚠️  Anomalies found: {len(anomalies)}, the newest"
     )
     for document in anomalies[:_SHOWN_ANOMALIES]:
-        details = document["analytics"]["anomalyDetails"]
-        user = f"…{str(document['userId'])[-6:]}"
-        table.add_row(f"{details['detectedAt']:%Y-%m-%d}", user, details["severity"], details["message"])
+        table.add_row(*anomaly_row(document))
     console.print(table)

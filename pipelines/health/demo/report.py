@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from pipelines.health.demo.console import newest_anomalies
+from pipelines.health.demo.console import anomaly_row, newest_anomalies
 from pipelines.health.demo.svg_chart import line_chart
 from pipelines.health.worked_example import EXPECTED, found_figures
 
@@ -126,15 +126,7 @@ def _worked_example(documents: Sequence[_Document]) -> str:
 
 
 def _anomalies(anomalies: Sequence[_Document]) -> str:
-    rows = [
-        (
-            f"{document['analytics']['anomalyDetails']['detectedAt']:%Y-%m-%d}",
-            f"…{str(document['userId'])[-6:]}",
-            document["analytics"]["anomalyDetails"]["severity"],
-            document["analytics"]["anomalyDetails"]["message"],
-        )
-        for document in anomalies[:_SHOWN_ANOMALIES]
-    ]
+    rows = [anomaly_row(document) for document in anomalies[:_SHOWN_ANOMALIES]]
     return _section(
         f"Anomalies, the newest of {len(anomalies)}", _table(("day", "user", "severity", "what"), rows)
     )

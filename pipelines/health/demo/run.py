@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from pymongo.collection import Collection
 from rich.console import Console
 
 from contracts.health import PHONE_SOURCES, SOURCE_COLLECTION
@@ -29,17 +30,12 @@ _CHANGE_EVERY_SECONDS = 0.8
 
 def run_demo(keep_running: bool, console: Console) -> None:
     """Fill an embedded store, run the stream while users change, show what it found, write the report."""
-    settings = _settings()
+    settings = demo_settings(_FOLDER)
     logs.configure(settings.log_level, settings.secrets(), settings.log_json)
-    client = connect(settings.mongo_uri.get_secret_value())
-    source = client[settings.mongo_db_name][SOURCE_COLLECTION]
-    now = datetime.now(timezone.utc)
-    population = Population(seed=7, users=_USERS, days=_DAYS, today=now.date())
     console.print(
         f"🧪 Simulating {_USERS} users over {_DAYS} days, and the pattern user of the worked example"
     )
-    population.backfill(source, now)
-    source.insert_many(worked_example(PATTERN_USER_ID, now.date()))
+    population, source = populate(settings, _DAYS)
     with open_pipeline(settings, True) as job:
         stop = StopFlag()
         with stop.on_signals():
@@ -52,22 +48,34 @@ def run_demo(keep_running: bool, console: Console) -> None:
         _show(job, console)
 
 
-def _settings() -> Settings:
+def demo_settings(folder: Path) -> Settings:
+    """Settings of a pipeline on an embedded store of its own, with its files in `folder`."""
     return load(
         env_file=None,
         mongo_uri=f"mongomock://demo-{time.time_ns()}",
+        dashboard_mongo_uri=None,
         mongo_db_name="demo",
         phone_sources=",".join(PHONE_SOURCES),
         batch_interval_seconds=3.0,
-        checkpoint_location=_FOLDER / "checkpoints" / str(time.time_ns()),
-        dlq_directory=_FOLDER / "dlq",
-        log_directory=_FOLDER / "logs",
-        metrics_directory=_FOLDER / "metrics",
+        checkpoint_location=folder / "checkpoints" / str(time.time_ns()),
+        dlq_directory=folder / "dlq",
+        log_directory=folder / "logs",
+        metrics_directory=folder / "metrics",
         default_lookback_days=3650,
         # The backend must not hear of simulated users, and the port may be a real job's.
         service_token="",
         health_port=0,
     )
+
+
+def populate(settings: Settings, days: int) -> tuple[Population, Collection[dict[str, Any]]]:
+    """Simulate people over `days`; they and the pattern user of the worked example are in the collection."""
+    source = connect(settings.mongo_uri.get_secret_value())[settings.mongo_db_name][SOURCE_COLLECTION]
+    now = datetime.now(timezone.utc)
+    population = Population(seed=7, users=_USERS, days=days, today=now.date())
+    population.backfill(source, now)
+    source.insert_many(worked_example(PATTERN_USER_ID, now.date()))
+    return population, source
 
 
 def _live(population: Population, source: Any, stop: StopFlag, keep_running: bool) -> None:
@@ -86,7 +94,7 @@ def _show(job: HealthPipeline, console: Console) -> None:
     summary = {
         "users": len({document["userId"] for document in documents}),
         "documents": len(documents),
-        "batches": job.history.recent(),
+        "batches": job.reporting.history.recent(),
     }
     path = write_report(_FOLDER / "report.html", documents, summary, PATTERN_USER_ID)
     console.print(f"📊 Charts: {path} (open it in a browser; it works offline)")

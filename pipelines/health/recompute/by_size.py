@@ -24,50 +24,42 @@ from sources.mongo_client import MonotonicClock, is_mongomock
 _DRIVER_PIECE = 500
 
 
+@dataclass(frozen=True)
 class BySize:
     """Chooses for each call: many users on the executors, few on the driver, which is faster for them."""
 
-    def __init__(self, driver: Recompute, executors: Recompute, from_users: int) -> None:
-        self._driver, self._executors, self._from_users = driver, executors, from_users
+    driver: Recompute
+    executors: Recompute
+    from_users: int
 
     def rules(self, now: datetime) -> DayRules:
         """The calendar at `now`, which is the same on driver and executors."""
-        return self._driver.rules(now)
+        return self.driver.rules(now)
 
     def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
         """Recompute `users` on the executors when they are many enough, else on the driver."""
-        chosen = self._executors if len(users) >= self._from_users else self._driver
+        chosen = self.executors if len(users) >= self.from_users else self.driver
         # A cluster that gives no executors is no fault of the data, nor of the users.
         with explained():
             return chosen.run(users, batch_id, step)
 
 
-@dataclass(frozen=True)
-class BySizeParts:
-    """What the driver and the executors recompute with."""
-
-    plan: TaskPlan
-    from_users: int
-    spark: SparkSession
-    source: Collection[dict[str, Any]]
-    target: Collection[dict[str, Any]]
-    clock: MonotonicClock
-
-    def build(
-        self,
-        on_written: Written = lambda _users, _calculated_at: None,
-        superseded: Superseded | None = None,
-    ) -> Recompute:
-        """A BySize; `on_written` and `superseded` are those of UserRecompute."""
-        parts = self.spark, self.source, self.target, self.clock
-        driver = UserRecompute(
-            *parts, self.plan.timezone, on_written=on_written,
-            sources=self.plan.sources, superseded=superseded,
-        )  # fmt: skip
-        executors = ExecutorRecompute(
-            self.spark, self.plan, self.source, self.target, self.clock, on_written, superseded
-        )
-        return BySize(driver, executors, self.from_users)
+def by_size(
+    plan: TaskPlan,
+    from_users: int,
+    spark: SparkSession,
+    source: Collection[dict[str, Any]],
+    target: Collection[dict[str, Any]],
+    clock: MonotonicClock,
+    superseded: Superseded,
+    on_written: Written = lambda _users, _calculated_at: None,
+) -> Recompute:
+    """A BySize; `superseded` and `on_written` are those of UserRecompute."""
+    stores, sources = (source, target, clock), plan.sources
+    driver = UserRecompute(
+        spark, *stores, plan.timezone, on_written=on_written, sources=sources, superseded=superseded
+    )
+    return BySize(driver, ExecutorRecompute(spark, plan, *stores, on_written, superseded), from_users)
 
 
 def executors_from(users: int, source: Collection[dict[str, Any]]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from bson import ObjectId
@@ -35,26 +36,19 @@ _CAUSE_LENGTH = 300
 _Attempt = Callable[[Sequence[ObjectId]], Recomputed]
 
 
+@dataclass(frozen=True)
 class Isolation:
     """Recomputes users like the one it wraps, and looks for the culprits when that keeps failing."""
 
-    def __init__(
-        self,
-        recompute: Recompute,
-        failures: Failures,
-        letters: DeadLetters,
-        clock: MonotonicClock,
-        faults: Faults,
-    ) -> None:
-        self._recompute = recompute
-        self._failures = failures
-        self._letters = letters
-        self._clock = clock
-        self._faults = faults
+    recompute: Recompute
+    failures: Failures
+    letters: DeadLetters
+    clock: MonotonicClock
+    faults: Faults
 
     def rules(self, now: datetime) -> DayRules:
         """The calendar at `now`, as the wrapped one has it."""
-        return self._recompute.rules(now)
+        return self.recompute.rules(now)
 
     def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
         """Recompute `users`; those who are set aside are among the result's failed writes instead.
@@ -68,10 +62,10 @@ class Isolation:
             return self._attempt(group, batch_id, step)
 
         aside = self._set_aside_of(users)
-        suspects = self._failures.suspects(user for user in users if user not in aside)
+        suspects = self.failures.suspects(user for user in users if user not in aside)
         results: list[Recomputed] = []
         done: set[ObjectId] = set()
-        if suspects or self._failures.searching:
+        if suspects or self.failures.searching:
             limit = max(_FEW, round(len(users) * _SHARE))
             for group, result in self._search(suspects, limit, attempt):
                 done.update(group)
@@ -80,41 +74,41 @@ class Isolation:
         rest = [user for user in users if user not in aside and user not in done]
         if rest:
             results.append(attempt(rest))
-        return combined(results, [_letter(user) for user in users if user in aside], self._clock.now())
+        return combined(results, [_letter(user) for user in users if user in aside], self.clock.now())
 
     def run_set_aside(self, user: ObjectId, batch_id: str) -> Recomputed:
         """Recompute `user`, who is set aside; that may kill the process. Errors of the computation pass."""
-        self._faults.about_to_compute([user])
-        return self._recompute.run([user], batch_id, lambda _step: None)
+        self.faults.about_to_compute([user])
+        return self.recompute.run([user], batch_id, lambda _step: None)
 
     def _attempt(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
-        self._failures.begin(users)
+        self.failures.begin(users)
         try:
-            self._faults.about_to_compute(users)
-            result = self._recompute.run(users, batch_id, step)
+            self.faults.about_to_compute(users)
+            result = self.recompute.run(users, batch_id, step)
         except Exception as error:
             if is_of_the_data(error):
-                self._failures.failed(_cause(error))
+                self.failures.failed(_cause(error))
             else:
-                self._failures.interrupted()
+                self.failures.interrupted()
             raise
-        self._failures.succeeded()
+        self.failures.succeeded()
         return result
 
     def _search(
         self, suspects: Sequence[ObjectId], limit: int, attempt: _Attempt
     ) -> list[tuple[list[ObjectId], Recomputed]]:
         """Try groups until every culprit is set aside; returns the groups that could be computed."""
-        if not self._failures.searching:
+        if not self.failures.searching:
             logger.warning(
-                f"🔎 The computation failed {self._failures.max_failures} times in a row for "
+                f"🔎 The computation failed {self.failures.max_failures} times in a row for "
                 f"{len(suspects)} users; looking for those who cause it"
             )
-            self._failures.search(suspects)
+            self.failures.search(suspects)
         done = []
         # Also those count whose process died of them, before this one went on with the search.
         self._check_number(limit)
-        while group := self._failures.next_group():
+        while group := self.failures.next_group():
             try:
                 done.append((group, attempt(group)))
             except Exception as error:
@@ -126,10 +120,10 @@ class Isolation:
         return done
 
     def _check_number(self, limit: int) -> None:
-        causes = list(self._failures.culprits.values())
+        causes = list(self.failures.culprits.values())
         if len(causes) <= limit:
             return
-        self._failures.forget()
+        self.failures.forget()
         raise ServiceError(
             f"The computation fails for more than {limit} users, each alone ({causes[-1]}). That is a "
             "bug or a fault of this machine, so no user is set aside and the cursor stays: look at the "
@@ -137,15 +131,15 @@ class Isolation:
         )
 
     def _set_aside(self) -> None:
-        culprits = self._failures.culprits
+        culprits = self.failures.culprits
         letters = [_letter(user, cause) for user, cause in culprits.items()]
-        self._letters.store(letters, "isolation", self._clock.now())
+        self.letters.store(letters, "isolation", self.clock.now())
         for user, cause in culprits.items():
             logger.error(f"🚧 User {user} makes the computation fail and is set aside", cause=cause)
-        self._failures.end_search()
+        self.failures.end_search()
 
     def _set_aside_of(self, users: Sequence[ObjectId]) -> set[ObjectId]:
-        known = self._letters.known([_letter(user) for user in users])
+        known = self.letters.known([_letter(user) for user in users])
         return set(itertools.compress(users, known))
 
 

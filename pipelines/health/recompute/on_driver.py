@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -81,39 +81,38 @@ def _log_examples(writes: WriteResult) -> None:
             )
 
 
+def run_metadata(spark: SparkSession, batch_id: str, started: float, rows: int) -> dict[str, Any]:
+    """What a result tells of its making, which began at `started` (of the monotonic clock) with `rows`."""
+    return {
+        "sparkJobId": f"{spark.sparkContext.applicationId}:{batch_id}"[:200],
+        "sparkVersion": spark.version[:50],
+        "processingDurationMs": round((time.monotonic() - started) * 1000),
+        "dataPointsProcessed": rows,
+    }
+
+
+@dataclass(frozen=True)
 class UserRecompute:
-    """Recomputes the analytics of any users, whoever asks: a batch, a full pass or a dead letter."""
+    """Recomputes the analytics of any users, whoever asks: a batch, a full pass or a dead letter.
 
-    def __init__(  # noqa: PLR0913 - the last ones are for the stream alone
-        self,
-        spark: SparkSession,
-        source: Collection[dict[str, Any]],
-        target: Collection[dict[str, Any]],
-        clock: MonotonicClock,
-        timezone: str,
-        compute: Compute = compute,
-        on_written: Written = lambda _users, _calculated_at: None,
-        *,
-        sources: tuple[str, ...] = PHONE_SOURCES,
-        superseded: Superseded | None = None,
-    ) -> None:
-        """Call `on_written` with the users and the time of each calculation whose analytics are written.
+    It calls `on_written` with the users and the time of each calculation whose analytics are written.
+    Documents of `sources` count; those that lost their day are added to `superseded`.
+    """
 
-        Documents of `sources` count; those that lost their day are added to `superseded`.
-        """
-        self._sources = sources
-        self._superseded = superseded
-        self._compute = compute
-        self._spark = spark
-        self._source = source
-        self._target = target
-        self._clock = clock
-        self._timezone = timezone
-        self._on_written = on_written
+    spark: SparkSession
+    source: Collection[dict[str, Any]]
+    target: Collection[dict[str, Any]]
+    clock: MonotonicClock
+    timezone: str
+    compute: Compute = compute
+    on_written: Written = lambda _users, _calculated_at: None
+    _: KW_ONLY
+    sources: tuple[str, ...] = PHONE_SOURCES
+    superseded: Superseded = field(default_factory=Superseded)
 
     def rules(self, now: datetime) -> DayRules:
         """The calendar by which documents are judged at `now`."""
-        return DayRules.at(now, self._timezone, self._sources)
+        return DayRules.at(now, self.timezone, self.sources)
 
     def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
         """Read, compute and write `users`; call `step` with the name of each step that is done.
@@ -121,23 +120,18 @@ class UserRecompute:
         Raises pymongo's and Spark's errors unchanged; repeating it is safe, because writes are newer-wins.
         """
         # Before the read: a change made afterwards is polled later and must win.
-        calculated_at = self._clock.next()
+        calculated_at = self.clock.next()
         started = time.monotonic()
         ordered = sorted(users)
-        documents = read_history(self._source, ordered)
-        history = history_table(documents, ordered, self.rules(calculated_at), self._superseded)
+        documents = read_history(self.source, ordered)
+        history = history_table(documents, ordered, self.rules(calculated_at), self.superseded)
         step("read")
-        result = self._compute(self._spark, history, len(ordered))
-        metadata = {
-            "sparkJobId": f"{self._spark.sparkContext.applicationId}:{batch_id}"[:200],
-            "sparkVersion": self._spark.version[:50],
-            "processingDurationMs": round((time.monotonic() - started) * 1000),
-            "dataPointsProcessed": history.num_rows,
-        }
+        result = self.compute(self.spark, history, len(ordered))
+        metadata = run_metadata(self.spark, batch_id, started, history.num_rows)
         analytics = build_documents(result, ordered, calculated_at, metadata)
         step("compute")
-        writes = upsert_newer(self._target, analytics, ordered, calculated_at, self._clock)
+        writes = upsert_newer(self.target, analytics, ordered, calculated_at, self.clock)
         _log_examples(writes)
-        self._on_written(ordered, calculated_at)
+        self.on_written(ordered, calculated_at)
         step("write")
         return Recomputed(calculated_at, len(analytics), writes, history.num_rows)

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -36,7 +37,7 @@ from pipelines.health.recompute.executor_tasks import (
     read_partitions,
     write_partition,
 )
-from pipelines.health.recompute.on_driver import Recomputed, Step, Written
+from pipelines.health.recompute.on_driver import Recomputed, Step, Written, run_metadata
 from pipelines.health.recompute.task_plan import TaskPlan
 from sinks.health.stored_results import delete_obsolete
 from sources.mongo_client import MonotonicClock
@@ -46,35 +47,22 @@ logger = get_logger(__name__)
 _TASK_ERROR = re.compile(r"TaskError: \[(\w+)\] (.*)")
 
 
+@dataclass
 class ExecutorRecompute:
     """Recomputes users like UserRecompute, with the same result."""
 
-    def __init__(
-        self,
-        spark: SparkSession,
-        plan: TaskPlan,
-        source: Collection[dict[str, Any]],
-        target: Collection[dict[str, Any]],
-        clock: MonotonicClock,
-        on_written: Written = lambda _users, _calculated_at: None,
-        superseded: Superseded | None = None,
-    ) -> None:
-        """Call `on_written` with the users and the time of each calculation whose analytics are written.
-
-        Documents that lost their day are added to `superseded`.
-        """
-        self._superseded = superseded or Superseded()
-        self._spark = spark
-        self._plan = plan
-        self._source = source
-        self._target = target
-        self._clock = clock
-        self._on_written = on_written
-        self._code_sent = False
+    spark: SparkSession
+    plan: TaskPlan
+    source: Collection[dict[str, Any]]
+    target: Collection[dict[str, Any]]
+    clock: MonotonicClock
+    on_written: Written = lambda _users, _calculated_at: None
+    superseded: Superseded = field(default_factory=Superseded)
+    _code_sent: bool = False
 
     def rules(self, now: datetime) -> DayRules:
         """The calendar by which documents are judged at `now`."""
-        return DayRules.at(now, self._plan.timezone, self._plan.sources)
+        return DayRules.at(now, self.plan.timezone, self.plan.sources)
 
     def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
         """Read, compute and write `users`; call `step` with the name of each step that is done.
@@ -82,13 +70,13 @@ class ExecutorRecompute:
         Raises pymongo's errors and ServiceError as the tasks met them, and Spark's; repeating it is safe.
         """
         if not self._code_sent:
-            send_code(self._spark)
+            send_code(self.spark)
             self._code_sent = True
         work = self._calculation(sorted(users), batch_id)
         started = time.monotonic()
         partitions = -(-len(work.users) // work.plan.partition_users)
         logger.info(f"🛰️ {len(users)} users on the executors, in {partitions} partitions", batch=batch_id)
-        numbers = self._spark.range(0, partitions, 1, partitions)
+        numbers = self.spark.range(0, partitions, 1, partitions)
         read = partial(read_partitions, work)
         # On disk: a large batch is larger than memory. Read once, so that what is counted is computed.
         history = numbers.mapInArrow(read, work.history_ddl).persist(StorageLevel.DISK_ONLY)
@@ -96,39 +84,34 @@ class ExecutorRecompute:
             with _errors_of_tasks():
                 rows = self._count(history)
                 step("read")
-                metadata = {
-                    "sparkJobId": f"{self._spark.sparkContext.applicationId}:{batch_id}"[:200],
-                    "sparkVersion": self._spark.version[:50],
-                    "processingDurationMs": round((time.monotonic() - started) * 1000),
-                    "dataPointsProcessed": rows,
-                }
+                metadata = run_metadata(self.spark, batch_id, started, rows)
                 outcome = self._write(history, partitions, work, metadata)
         finally:
             history.unpersist()
-        self._on_written(work.users, work.calculated_at)
+        self.on_written(work.users, work.calculated_at)
         step("write")
         return Recomputed(work.calculated_at, outcome[0], outcome[1], rows)
 
     def _count(self, history: DataFrame) -> int:
         """Count the rows of `history`; collect in the same pass the documents that lost their day."""
-        if self._superseded.since is None:
+        if self.superseded.since is None:
             return history.count()
         found = history.agg(F.count(F.lit(1)).alias("rows"), F.collect_list(SUPERSEDED).alias("lost")).first()
         for packed in found.lost if found else ():
-            self._superseded.unpack(bytes(packed))
+            self.superseded.unpack(bytes(packed))
         return int(found.rows) if found else 0
 
     def _calculation(self, users: Sequence[ObjectId], batch_id: str) -> Calculation:
         return Calculation(
-            plan=self._plan,
-            database=self._source.database.name,
-            source=self._source.name,
-            target=self._target.name,
+            plan=self.plan,
+            database=self.source.database.name,
+            source=self.source.name,
+            target=self.target.name,
             batch_id=batch_id,
             # Before the read: a change made afterwards is polled later and must win.
-            calculated_at=self._clock.next(),
+            calculated_at=self.clock.next(),
             users=users,
-            since=self._superseded.since,
+            since=self.superseded.since,
         )
 
     def _write(
@@ -150,7 +133,7 @@ class ExecutorRecompute:
                 )
         # A user without any usable document has no row either, and no result of theirs may be left.
         without = [user for number, user in enumerate(work.users) if number not in served]
-        deleted = delete_obsolete(self._target, without, work.calculated_at, (), self._clock)
+        deleted = delete_obsolete(self.target, without, work.calculated_at, (), self.clock)
         return computed, total + WriteResult(deleted=deleted)
 
 

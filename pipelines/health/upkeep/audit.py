@@ -63,27 +63,17 @@ class _Findings:
             self.drift[kind].append(user)
 
 
+@dataclass
 class Audit:
     """Compares source and analytics every `every_seconds` (0: never), counted over restarts."""
 
-    def __init__(
-        self,
-        source: Collection[dict[str, Any]],
-        target: Collection[dict[str, Any]],
-        metrics: AuditMetrics,
-        timezone: str,
-        every_seconds: float,
-        sources: tuple[str, ...],
-    ) -> None:
-        self._source = source
-        self._target = target
-        self._metrics = metrics
-        self._timezone = timezone
-        self._sources = sources
-        self._every_seconds = every_seconds
-        self._not_before = time.monotonic()
-        # Another sample each time, so that every user has a turn in the long run.
-        self._random = random.Random()
+    source: Collection[dict[str, Any]]
+    target: Collection[dict[str, Any]]
+    metrics: AuditMetrics
+    timezone: str
+    every_seconds: float
+    sources: tuple[str, ...]
+    _not_before: float = field(default_factory=time.monotonic)
 
     def run_due(self, settled: datetime) -> None:
         """Audit if the time has come; `settled` is the moment up to which every change was processed.
@@ -91,8 +81,8 @@ class Audit:
         The thread that processes batches calls it after a whole poll: analytics in work would look like
         drift. A server that fails or takes too long gets a warning, and is asked again in an hour.
         """
-        age = settled.timestamp() - self._metrics.last
-        if not self._every_seconds or 0 <= age < self._every_seconds or time.monotonic() < self._not_before:
+        age = settled.timestamp() - self.metrics.last
+        if not self.every_seconds or 0 <= age < self.every_seconds or time.monotonic() < self._not_before:
             return
         try:
             self.run(settled)
@@ -102,18 +92,18 @@ class Audit:
 
     def run(self, settled: datetime) -> None:
         """Audit now. pymongo's errors pass through."""
-        for unseen in take_census(self._source, settled, target=self._target):
+        for unseen in take_census(self.source, settled, target=self.target):
             # Out of time without a find proves nothing.
             if unseen.complete or unseen.count:
-                self._metrics.unseen(unseen.kind, unseen.count)
-        found, rules = _Findings(), DayRules.at(settled, self._timezone, self._sources)
+                self.metrics.unseen(unseen.kind, unseen.count)
+        found, rules = _Findings(), DayRules.at(settled, self.timezone, self.sources)
         for changes, results in self._side_by_side(settled):
             self._compare(found, changes, results, settled)
         for user in self._with_values(found.suspects, rules):
             found.add("missing", user)
         days = self._compare_days(found, rules)
         users = {side: found.counts[side] for side in ("source", "analytics")}
-        self._metrics.reconciled(users, {kind: found.counts[kind] for kind in DRIFT}, days, settled)
+        self.metrics.reconciled(users, {kind: found.counts[kind] for kind in DRIFT}, days, settled)
         for kind, examples in found.drift.items():
             if examples:
                 shown = ", ".join(str(user) for user in examples)
@@ -122,8 +112,8 @@ class Audit:
     def _side_by_side(self, settled: datetime) -> Iterator[tuple[UserChanges | None, UserResults | None]]:
         """Every user of either side with what each says: both come sorted by user."""
         rows: Iterator[UserChanges | UserResults] = heapq.merge(
-            user_changes(self._source, settled, _SERVER_SECONDS, self._sources),
-            user_results(self._target, _SERVER_SECONDS),
+            user_changes(self.source, settled, _SERVER_SECONDS, self.sources),
+            user_results(self.target, _SERVER_SECONDS),
             key=_user_of,
         )
         for _, group in groupby(rows, key=_user_of):
@@ -152,11 +142,14 @@ class Audit:
             self._consider(found, changes.user_id)
 
     def _consider(self, found: _Findings, user: ObjectId) -> None:
-        """Take `user` into the sample with the same chance as all (Vitter, 1985, algorithm R)."""
+        """Take `user` into the sample with the same chance as all (Vitter, 1985, algorithm R).
+
+        Another sample each time, so that every user has a turn in the long run.
+        """
         found.seen += 1
         if len(found.sample) < _SAMPLED:
             found.sample.append(user)
-        elif (place := self._random.randrange(found.seen)) < _SAMPLED:
+        elif (place := random.randrange(found.seen)) < _SAMPLED:
             found.sample[place] = user
 
     def _with_values(self, users: Sequence[ObjectId], rules: DayRules) -> Iterator[ObjectId]:
@@ -179,7 +172,7 @@ class Audit:
         result: dict[ObjectId, dict[str, frozenset[int]]] = {}
         for start in range(0, len(users), _SAMPLED):
             piece = users[start : start + _SAMPLED]
-            table = history_table(read_history(self._source, piece), piece, rules)
+            table = history_table(read_history(self.source, piece), piece, rules)
             result.update((user, dict.fromkeys(METRICS, frozenset())) for user in piece)
             days: dict[tuple[int, str], set[int]] = {}
             for row in table.to_pylist():
@@ -195,7 +188,7 @@ class Audit:
         result = {user: dict.fromkeys(METRICS, frozenset[int]()) for user in users}
         wanted = {"userId": {"$in": list(users)}, "timeRange": "90day"}
         fields = {"userId": 1, "metricType": 1, "historicalData.date": 1}
-        for document in self._target.find(wanted, fields):
+        for document in self.target.find(wanted, fields):
             dates = [point.get("date") for point in document.get("historicalData") or []]
             days = frozenset(date.toordinal() - _EPOCH_DAY for date in dates if isinstance(date, datetime))
             result[document["userId"]][str(document.get("metricType"))] = days

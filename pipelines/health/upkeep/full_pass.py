@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from contracts import BatchReport, ends
+from monitoring.logs import get_logger
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.recompute.on_driver import Recompute
 from pipelines.health.upkeep.pass_progress import PassProgress, UserIds
@@ -18,29 +20,21 @@ from sinks.health.stored_results import delete_obsolete
 from sources.health.history import all_user_ids
 from sources.mongo_client import MonotonicClock
 
+logger = get_logger(__name__)
 
+
+@dataclass(frozen=True)
 class FullPass:
     """Heals what the poll cannot see: deleted days, deleted users, documents without `updatedAt`."""
 
-    def __init__(
-        self,
-        source: Collection[dict[str, Any]],
-        target: Collection[dict[str, Any]],
-        recompute: Recompute,
-        letters: DeadLetters,
-        clock: MonotonicClock,
-        next_batch_id: Callable[[], str],
-        on_report: Callable[[BatchReport], None],
-        progress: PassProgress,
-    ) -> None:
-        self._source = source
-        self._target = target
-        self._recompute = recompute
-        self._letters = letters
-        self._clock = clock
-        self._next_batch_id = next_batch_id
-        self._on_report = on_report
-        self._progress = progress
+    source: Collection[dict[str, Any]]
+    target: Collection[dict[str, Any]]
+    recompute: Recompute
+    letters: DeadLetters
+    clock: MonotonicClock
+    next_batch_id: Callable[[], str]
+    on_report: Callable[[BatchReport], None]
+    progress: PassProgress
 
     def run(self, stop: StopFlag, between: Callable[[], object] = lambda: None) -> int:
         """Recompute all users; each piece is reported as a batch. Returns the documents removed.
@@ -51,28 +45,41 @@ class FullPass:
         goes on where this one was stopped or killed, if that was less than a day after its begin.
         """
         # Before the ids are listed: a user who arrives meanwhile may be missing, but has later results.
-        started = self._clock.next()
-        ids = UserIds(all_user_ids(self._source))
-        self._progress.begin(ids, started)
-        while users := self._progress.piece():
+        started = self.clock.next()
+        ids = UserIds(all_user_ids(self.source))
+        self.progress.begin(ids, started)
+        while users := self.progress.piece():
             if stop():
                 return 0
             self._piece(users)
-            self._progress.advance(users, stop.wait)
+            self.progress.advance(users, stop.wait)
             between()
         removed = self._remove_gone(ids, started)
-        self._progress.end()
+        self.progress.end()
         return removed
 
+    def sweep(self, stop: StopFlag, between: Callable[[], object]) -> None:
+        """Run beside the stream, for deleted days and users.
+
+        A pass that fails gets a warning and comes again at its next time: it only repeats what is stored.
+        """
+        logger.info("🧹 Sweep: every user is computed again, for what was deleted")
+        try:
+            removed = self.run(stop, between)
+        except Exception as error:  # noqa: BLE001 - the boundary: the next drain meets whatever it is
+            logger.warning("The sweep failed; it comes again at its next time", reason=type(error).__name__)
+            return
+        logger.info(f"🧹 Sweep: {removed} documents of users without data removed")
+
     def _piece(self, users: list[ObjectId]) -> None:
-        batch_id, start = self._next_batch_id(), self._clock.now()
-        done = self._recompute.run(users, batch_id, lambda _step: None)
-        self._letters.store(done.writes.failed, batch_id, self._clock.now())
-        self._on_report(
+        batch_id, start = self.next_batch_id(), self.clock.now()
+        done = self.recompute.run(users, batch_id, lambda _step: None)
+        self.letters.store(done.writes.failed, batch_id, self.clock.now())
+        self.on_report(
             BatchReport(
                 batch_id,
                 start,
-                max(start, self._clock.now()),
+                max(start, self.clock.now()),
                 records_processed=done.history_rows,
                 records_by_outcome=ends(written=done.history_rows),
                 analytics_computed=done.computed,
@@ -85,7 +92,7 @@ class FullPass:
     def _remove_gone(self, seen: UserIds, started: datetime) -> int:
         # An array of ids counts as of their type, so it is named too.
         strangers = [{"userId": {"$not": {"$type": "objectId"}}}, {"userId": {"$type": "array"}}]
-        removed = self._target.delete_many({"$or": strangers}).deleted_count
-        gone = [user for user in all_user_ids(self._target) if user not in seen]
+        removed = self.target.delete_many({"$or": strangers}).deleted_count
+        gone = [user for user in all_user_ids(self.target) if user not in seen]
         # Results that are newer than this pass's begin stay: a user may have arrived while it ran.
-        return removed + delete_obsolete(self._target, gone, started, (), self._clock)
+        return removed + delete_obsolete(self.target, gone, started, (), self.clock)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo.collection import Collection
@@ -11,6 +11,7 @@ from pymongo.collection import Collection
 from contracts import ServiceError
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.logs import get_logger
+from pipelines.engine.due import Due
 from sinks.health.indexes import Mended, ensure_indexes, missing_indexes
 from sinks.mongo_errors import denial
 from sources.health.poll import MongoPoll
@@ -22,33 +23,24 @@ _EVERY_SECONDS = 120.0
 POLL_INDEX = "poll"
 
 
+@dataclass
 class IndexUpkeep:
     """Makes the results' indexes that are missing, and the poll's too if it `manages_source`."""
 
-    def __init__(
-        self,
-        target: Collection[dict[str, Any]],
-        poll: MongoPoll,
-        manages_source: bool,
-        metrics: IndexMetrics,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._target = target
-        self._poll = poll
-        self._manages_source = manages_source
-        self._metrics = metrics
-        self._monotonic = monotonic
-        self._due_at = monotonic()
-        self._told = ""
+    target: Collection[dict[str, Any]]
+    poll: MongoPoll
+    manages_source: bool
+    metrics: IndexMetrics
+    _is_due: Due = field(default_factory=lambda: Due(_EVERY_SECONDS))
+    _told: str = ""
 
     def run_due(self) -> None:
         """Look and mend if the time has come; to be called by the thread that processes batches.
 
         A fault that cannot be mended is logged once, counted by the metric, and tried again at the next look.
         """
-        if self._monotonic() < self._due_at:
+        if not self._is_due():
             return
-        self._due_at = self._monotonic() + _EVERY_SECONDS
         try:
             self.run()
         except Exception as error:  # noqa: BLE001 - the boundary: the batches go on without an index
@@ -57,37 +49,37 @@ class IndexUpkeep:
 
     def run(self) -> None:
         """Look and mend now. Raises ServiceError and pymongo's errors."""
-        missing, poll_is_missing = missing_indexes(self._target), not self._poll.has_index()
+        missing, poll_is_missing = missing_indexes(self.target), not self.poll.has_index()
         # Before anything is made: that may fail, or take long.
-        self._metrics.missing([*missing, *([POLL_INDEX] if poll_is_missing else [])])
-        if poll_is_missing and self._manages_source:
-            self._poll.ensure_index()
+        self.metrics.missing([*missing, *([POLL_INDEX] if poll_is_missing else [])])
+        if poll_is_missing and self.manages_source:
+            self.poll.ensure_index()
             self._made([POLL_INDEX])
         if missing:
-            mended = ensure_indexes(self._target)
+            mended = ensure_indexes(self.target)
             self._made(mended.made)
             self.removed(mended)
-        if poll_is_missing and not self._manages_source:
-            self._metrics.missing([POLL_INDEX])
+        if poll_is_missing and not self.manages_source:
+            self.metrics.missing([POLL_INDEX])
             self._tell(
                 "The index {updatedAt: 1, _id: 1} of healthmetrics is missing and MANAGE_SOURCE_INDEX is "
                 "false: every poll reads everything. mongosh: "
                 "db.healthmetrics.createIndex({updatedAt: 1, _id: 1})"
             )
         else:
-            self._metrics.missing([])
+            self.metrics.missing([])
             self._told = ""
 
     def _made(self, names: Sequence[str]) -> None:
-        self._metrics.made(names)
+        self.metrics.made(names)
         logger.warning(f"🧱 Indexes were missing and are made again: {', '.join(names)}")
 
     def removed(self, mended: Mended) -> None:
         """Log and count the results that were removed because newer ones had their keys."""
         if mended.duplicates:
-            self._metrics.removed(mended.duplicates)
+            self.metrics.removed(mended.duplicates)
             logger.warning(
-                f"🧹 {mended.duplicates} documents of {self._target.name} shared their key (user, range, "
+                f"🧹 {mended.duplicates} documents of {self.target.name} shared their key (user, range, "
                 "metric) with a newer one and were removed"
             )
 

@@ -60,13 +60,11 @@ class PassProgress:
         store: CheckpointStore,
         piece_size: Callable[[int], int],
         users_per_second: float = 0.0,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take `piece_size` of the number of users at once; `users_per_second` 0 is no limit."""
         self._store = store
         self._piece_size = piece_size
         self._rate = users_per_second
-        self._monotonic = monotonic
         self._started: datetime
         self._ids: UserIds
         self._first = self._done = 0
@@ -84,7 +82,7 @@ class PassProgress:
                 f"{self._first:,} of {len(ids):,} users are done"
             )
         self._done = self._first
-        self._began = self._told = self._monotonic()
+        self._began = self._told = time.monotonic()
         return self._started
 
     def piece(self) -> list[ObjectId]:
@@ -100,10 +98,10 @@ class PassProgress:
         last = {"started": format_timestamp(self._started), "last_user": str(users[-1])}
         self._store.write_notes(last, FULL)
         if self._rate:
-            early = (self._done - self._first) / self._rate - (self._monotonic() - self._began)
+            early = (self._done - self._first) / self._rate - (time.monotonic() - self._began)
             if early > 0:
                 wait(early)
-        self._tell(self._monotonic() - self._began)
+        self._tell(time.monotonic() - self._began)
 
     def end(self) -> None:
         """Forget the position, so that the next pass begins anew."""
@@ -111,9 +109,9 @@ class PassProgress:
 
     def _tell(self, passed: float) -> None:
         total = len(self._ids)
-        if self._done < total and self._monotonic() - self._told < _TELL_SECONDS:
+        if self._done < total and time.monotonic() - self._told < _TELL_SECONDS:
             return
-        self._told = self._monotonic()
+        self._told = time.monotonic()
         rate = (self._done - self._first) / max(passed, 1e-3)
         left = timedelta(seconds=round((total - self._done) / rate)) if rate else "?"
         logger.info(

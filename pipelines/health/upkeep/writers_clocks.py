@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from pymongo.errors import PyMongoError
 
 from monitoring.health.poll_metrics import PollMetrics
 from monitoring.logs import get_logger
+from pipelines.engine.due import Due
 from sources.health.census import look_ahead
 
 logger = get_logger(__name__)
@@ -21,32 +21,25 @@ _EVERY_SECONDS = 300.0
 _TOLD_SECONDS = 300.0
 
 
+@dataclass
 class WritersClocks:
     """Measures how many documents are dated up to a day ahead, and how far; warns once when it is far."""
 
-    def __init__(
-        self,
-        source: Collection[dict[str, Any]],
-        metrics: PollMetrics,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._source = source
-        self._metrics = metrics
-        self._monotonic = monotonic
-        self._due = monotonic()
-        self._told = False
+    source: Collection[dict[str, Any]]
+    metrics: PollMetrics
+    _is_due: Due = field(default_factory=lambda: Due(_EVERY_SECONDS))
+    _told: bool = False
 
     def look_due(self, now: datetime) -> None:
         """Look if the time has come; `now` is the server's. A server that fails is asked again later."""
-        if self._monotonic() < self._due:
+        if not self._is_due():
             return
-        self._due = self._monotonic() + _EVERY_SECONDS
         try:
-            ahead = look_ahead(self._source, now)
+            ahead = look_ahead(self.source, now)
         except PyMongoError as error:  # measuring must not stop the work
             logger.warning("Documents dated ahead could not be counted", reason=type(error).__name__)
             return
-        self._metrics.ahead(ahead.count, ahead.seconds)
+        self.metrics.ahead(ahead.count, ahead.seconds)
         is_much = ahead.seconds > _TOLD_SECONDS
         if is_much and not self._told:
             logger.warning(

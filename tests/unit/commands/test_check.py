@@ -71,7 +71,7 @@ def test_a_date_that_is_none_does_not_hide_the_days(monkeypatch: pytest.MonkeyPa
     odd = [None, "2026-01-01", 5, [DAY], {"a": DAY}, DatetimeMS(2**61)]
     sample = [{"date": value} for value in (DAY, *odd)] + [{}]
     monkeypatch.setattr(documents, "newest_changes", lambda *_: sample)
-    monkeypatch.setattr(documents, "has_user_index", lambda _: False)
+    monkeypatch.setattr(documents, "has_index_on", lambda *_: False)
     found = documents.local_days(SimpleNamespace(settings=load(None), source=[], now=lambda: DAY))  # type: ignore[arg-type]
     assert (found.status, found.detail) == ("ok", "1 of 1 dates looked at are midnights")
 

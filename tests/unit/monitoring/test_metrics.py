@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+import monitoring.metrics
 from contracts import BatchReport, WriteResult
 from monitoring.metric_registry import MAX_LABELS, MetricRegistry, clear
 from monitoring.metrics import Metrics
 from retry import RetryPolicy
+from tests.support.clock import Clock
 from tests.support.monitoring_stack import promtool
 
 START = datetime(2025, 11, 21, 10, 0, tzinfo=timezone.utc)
@@ -234,15 +236,14 @@ def test_retries_count_by_reason(tmp_path: Path) -> None:
     assert found["health_retries_total{ConnectionError}"] == 1
 
 
-def test_idle_polls_write_only_every_few_seconds(tmp_path: Path) -> None:
+def test_idle_polls_write_only_every_few_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They may come many times a second. The first writes at once, a batch always; in memory all is new."""
-    seconds = 0.0
-    metrics = Metrics(tmp_path, monotonic=lambda: seconds)
+    clock, metrics = Clock(monkeypatch, monitoring.metrics), Metrics(tmp_path)
     probed: list[float] = []
-    metrics.add_probe(lambda: probed.append(seconds))
+    metrics.add_probe(lambda: probed.append(clock.seconds))
     name = "health_last_poll_timestamp_seconds"
     for second in range(12):
-        seconds = float(second)
+        clock.seconds = second
         metrics.idle(START + timedelta(seconds=second))
         assert samples(tmp_path / FILE)[name] == START.timestamp() + second // 5 * 5
         assert metrics.registry.value(metrics._last_poll) == START.timestamp() + second

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import pytest
+
+from monitoring import run_state
 from monitoring.run_state import STALL_SECONDS, RunState
-from tests.unit.sinks.health.test_circuit_breaker import Time
+from tests.support.clock import Clock
 
 
-def state_at(now: Time) -> RunState:
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """When it is."""
+    return Clock(monkeypatch, run_state)
+
+
+@pytest.fixture
+def state(now: Clock) -> RunState:
     """A run that has just begun."""
-    return RunState(10.0, now)
+    return RunState(10.0)
 
 
-def test_not_ready_before_the_first_success() -> None:
+def test_not_ready_before_the_first_success(state: RunState) -> None:
     """Live already, and the reason says what is missing."""
-    now = Time()
-    state = state_at(now)
     assert state.stall_reasons() == []
     assert state.stale_reasons() == ["no batch has succeeded yet"]
     state.begin()
@@ -22,10 +30,8 @@ def test_not_ready_before_the_first_success() -> None:
     assert state.stale_reasons() == []
 
 
-def test_stale_after_three_intervals_without_success() -> None:
+def test_stale_after_three_intervals_without_success(state: RunState, now: Clock) -> None:
     """Failed batches do not help, and are counted."""
-    now = Time()
-    state = state_at(now)
     state.begin()
     state.end(succeeded=True)
     for _ in range(3):
@@ -43,10 +49,8 @@ def test_stale_after_three_intervals_without_success() -> None:
     assert state.stale_reasons() == []
 
 
-def test_a_long_batch_is_not_stale_while_it_runs() -> None:
+def test_a_long_batch_is_not_stale_while_it_runs(state: RunState, now: Clock) -> None:
     """Only the time between batches counts; whether it moves is another question."""
-    now = Time()
-    state = state_at(now)
     state.begin()
     state.end(succeeded=True)
     now.seconds += 10
@@ -56,10 +60,8 @@ def test_a_long_batch_is_not_stale_while_it_runs() -> None:
     assert state.stall_reasons() == []
 
 
-def test_stalled_when_nothing_moves() -> None:
+def test_stalled_when_nothing_moves(state: RunState, now: Clock) -> None:
     """Each piece of a batch, and each trigger, is progress."""
-    now = Time()
-    state = state_at(now)
     state.begin()
     now.seconds += STALL_SECONDS
     state.progress()

@@ -12,9 +12,6 @@ from bson import ObjectId
 from dashboard.data import recent
 from dashboard.data.recent import Recent, read_recent
 from sources.mongo_client import connect
-from tests.support.analytics_documents import analytics_documents
-
-_USERS = 3
 
 
 def _store(documents: list[dict[str, Any]]) -> Any:
@@ -28,18 +25,12 @@ def _now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-@pytest.fixture(scope="module")
-def documents() -> list[dict[str, Any]]:
-    """The analytics of three people and the pattern user."""
-    return analytics_documents(_USERS, _now())
-
-
 def test_everybody_is_counted_and_listed(documents: list[dict[str, Any]]) -> None:
     """Users exactly, the latest calculated first, and the documents by age."""
     found = read_recent(_store(documents))
     users = [str(user) for user in dict.fromkeys(document["userId"] for document in documents)]
     assert found.users() == users
-    assert found.user_count() == _USERS + 1
+    assert found.user_count() == 4
     assert found.documents == len(documents)
     assert set(found.windows.values()) == {len(documents)}
     assert found.newest == max(document["calculatedAt"] for document in documents)

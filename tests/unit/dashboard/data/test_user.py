@@ -13,16 +13,8 @@ from bson import ObjectId
 from dashboard.data.user import daily_frame, read_user, streak_calendar
 from simulation.health.population import PATTERN_USER_ID
 from sources.mongo_client import connect
-from tests.support.analytics_documents import analytics_documents
 
-_USERS = 3
 _TODAY = datetime.now(timezone.utc)
-
-
-@pytest.fixture(scope="module")
-def documents() -> list[dict[str, Any]]:
-    """The analytics of three people and the pattern user."""
-    return analytics_documents(_USERS, _TODAY)
 
 
 def _read(documents: list[dict[str, Any]], user: str) -> Any:

@@ -19,14 +19,13 @@ import pytest
 from analytics.esports.rules import MATCHES, PLAYERS
 from dashboard.data.esports_data import EsportsData, read_course, read_matches, read_players
 from dashboard.data.parquet import find_files
-from dashboard.data.remembered import Remembered
 from dashboard.esports import matches, players
 from dashboard.esports.matches import win_rates
 from sinks.parquet.compaction import compact
+from tests.support.clock import Clock
 from tests.support.esports_dataset import Writer, match
-from tests.support.shown import charts, show, texts
+from tests.support.shown import HOSTILE, charts, show, texts
 
-_HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/p.png) [x](javascript:y) =1+1 :red[z]"
 _NOW = datetime.now(timezone.utc).replace(microsecond=0)
 
 
@@ -113,10 +112,10 @@ def test_rows_with_hardly_anything_and_with_hostile_text(tmp_path: Path) -> None
     """Only the key is certain: the rest may be missing or anything; none of it becomes markup."""
     writer = Writer(tmp_path)
     writer.add_rows(MATCHES, [match(1), match(2, status="finished"), match(3, status=None)], _NOW)
-    hostile = dict.fromkeys(("team_1_name", "team_2_name", "tournament_name", "winner_name"), _HOSTILE)
+    hostile = dict.fromkeys(("team_1_name", "team_2_name", "tournament_name", "winner_name"), HOSTILE)
     writer.add_rows(MATCHES, [match(4, **hostile, team_1_gold=5, team_2_gold=7, match_duration=61)], _NOW)
     writer.add_rows(
-        PLAYERS, [{"player_id": "P1"}, {"player_id": _HOSTILE, "nickname": _HOSTILE, "active": True}], _NOW
+        PLAYERS, [{"player_id": "P1"}, {"player_id": HOSTILE, "nickname": HOSTILE, "active": True}], _NOW
     )
     page = show(matches.render, EsportsData(tmp_path))
     assert not page.exception
@@ -183,16 +182,15 @@ def test_too_many_files_are_told(tmp_path: Path) -> None:
     assert folder.name in files.paths[0]
 
 
-def test_a_broken_file_is_told_and_the_last_state_stays(season: Path, tmp_path: Path) -> None:
+def test_a_broken_file_is_told_and_the_last_state_stays(season: Path, tmp_path: Path, clock: Clock) -> None:
     """One sentence without a path; what was read before is shown until the file is gone."""
     shutil.copytree(season, tmp_path, symlinks=True, dirs_exist_ok=True)
-    seconds = 0.0
-    data = EsportsData(tmp_path, lambda explain, faults: Remembered(explain, faults, lambda: seconds))
+    data = EsportsData(tmp_path)
     before = show(matches.render, data)
     bad = (tmp_path / "matches").resolve() / "batch=bad" / "status=live"
     bad.mkdir(parents=True)
     (bad / "part-0.parquet").write_bytes(b"PAR1 not really")
-    seconds = 3_600.0
+    clock.seconds = 3_600.0
     page = show(matches.render, data)
     assert not page.exception
     assert "cannot be read" in page.error[0].value

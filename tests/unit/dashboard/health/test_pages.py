@@ -14,7 +14,6 @@ from bson import ObjectId
 from streamlit.testing.v1 import AppTest
 
 from dashboard.data.health_data import HealthData
-from dashboard.data.remembered import Remembered
 from dashboard.health import anomalies, overview, pipeline, user
 from monitoring.batch_history import BatchHistory
 from monitoring.metrics import Metrics
@@ -22,10 +21,10 @@ from simulation.health.population import PATTERN_USER_ID
 from sources.mongo_client import connect
 from tests.support.analytics_documents import analytics_documents
 from tests.support.batches import report
-from tests.support.shown import Switch, charts, show, texts
+from tests.support.clock import Clock
+from tests.support.shown import HOSTILE, Switch, charts, figures, show, texts
 
 _USERS = 3
-_HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/p.png) [x](javascript:y) =1+1 :red[z]"
 _RESULT_PAGES = (overview.render, user.render, anomalies.render)
 _PAGES = (*_RESULT_PAGES, pipeline.render)
 Render = Callable[[HealthData], None]
@@ -40,16 +39,8 @@ class _Installation:
             self.collection.insert_many([dict(document) for document in documents])
         self.switch = Switch(self.collection)
         self.folder = folder
-        self.seconds = 0.0
         source: Any = self.switch
-        self.data = HealthData(source, folder, folder, "UTC", self._memory)
-
-    def _memory(self, explain: Any, expected: Any) -> Remembered:
-        return Remembered(explain, expected, monotonic=lambda: self.seconds)
-
-    def wait(self) -> None:
-        """An hour passes: everything is read anew."""
-        self.seconds += 3600
+        self.data = HealthData(source, folder, folder, "UTC")
 
     def run_batches(self, **fields: Any) -> None:
         """Two batches, one of them today."""
@@ -77,10 +68,6 @@ def empty(tmp_path: Path) -> _Installation:
     return _Installation(tmp_path, [])
 
 
-def _figures(page: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value.replace("\\", "") for metric in page.metric}
-
-
 @pytest.mark.parametrize("render", _PAGES)
 def test_pages_have_one_title_and_describe_their_charts(full: _Installation, render: Render) -> None:
     """One first-level heading, charts with a text alternative and a table, tables with a name, no error."""
@@ -96,35 +83,35 @@ def test_pages_have_one_title_and_describe_their_charts(full: _Installation, ren
 
 def test_the_overview_tells_the_state(full: _Installation) -> None:
     """Users, freshness, anomalies, batches and errors of today."""
-    figures = _figures(show(overview.render, full.data))
-    assert figures["Users"] == str(_USERS + 1)
-    assert figures["Newest result"].endswith("ago") or figures["Newest result"] == "just now"
-    assert figures["Batches today"] == "1"
-    assert figures["Errors today"] == "1"
+    shown = figures(show(overview.render, full.data))
+    assert shown["Users"] == str(_USERS + 1)
+    assert shown["Newest result"].endswith("ago") or shown["Newest result"] == "just now"
+    assert shown["Batches today"] == "1"
+    assert shown["Errors today"] == "1"
     expected = full.data.recent().value
     assert expected is not None
     today = datetime.now(timezone.utc).date()
-    assert figures["Anomalies today"] == str(sum(day == today for day in expected.anomalies["day"]))
+    assert shown["Anomalies today"] == str(sum(day == today for day in expected.anomalies["day"]))
 
 
 def test_a_user_can_be_chosen(full: _Installation) -> None:
     """The one calculated last is offered first; the range changes the figures."""
     page = show(user.render, full.data)
     page.selectbox(key="user").select(str(PATTERN_USER_ID)).run()
-    figures = _figures(page)
-    assert figures["Average"] == "9,771\xa0steps"
-    assert figures["Trend"] == "↗\xa0+11.7\xa0%"
-    assert figures["Percentile"] == "23.1"
-    assert figures["Current streak"] == "7 days"
+    shown = figures(page)
+    assert shown["Average"] == "9,771\xa0steps"
+    assert shown["Trend"] == "↗\xa0+11.7\xa0%"
+    assert shown["Percentile"] == "23.1"
+    assert shown["Current streak"] == "7 days"
     assert "**Latest anomaly** (▲\xa0high)" in texts(page)
     page.segmented_control(key="range").set_value("30day").run()
-    assert _figures(page)["Days"] == "47\xa0%"
+    assert figures(page)["Days"] == "47\xa0%"
     assert not page.exception
 
 
 def test_an_unknown_user_is_told(full: _Installation) -> None:
     """And what an id looks like, without rendering what was typed."""
-    page = show(user.render, full.data, user=_HOSTILE)
+    page = show(user.render, full.data, user=HOSTILE)
     assert page.info[0].value.startswith(r"There are no analytics for \<img src\=x")
 
 
@@ -151,9 +138,9 @@ def _found(page: AppTest) -> int:
 def test_the_pipeline_shows_batches_and_what_was_refused(full: _Installation) -> None:
     """Figures of the metrics file, durations, reasons, errors."""
     page = show(pipeline.render, full.data)
-    figures = _figures(page)
-    assert figures["Batches in all"] == "2"
-    assert figures["Median"].startswith("1.7") or figures["Median"].startswith("1.8")
+    shown = figures(page)
+    assert shown["Batches in all"] == "2"
+    assert shown["Median"].startswith("1.7") or shown["Median"].startswith("1.8")
     tables = [table.value for table in page.table]
     assert any("not" in str(table.get("Reason")) for table in tables)
     assert any("metrics" in str(table.get("Error")) for table in tables)
@@ -176,21 +163,23 @@ def test_without_a_batch_log_pages_say_what_to_do(empty: _Installation, render: 
 
 
 @pytest.mark.parametrize("render", _RESULT_PAGES)
-def test_a_database_that_goes_away_leaves_the_last_state(full: _Installation, render: Render) -> None:
+def test_a_database_that_goes_away_leaves_the_last_state(
+    full: _Installation, render: Render, clock: Clock
+) -> None:
     """The same figures, with their age and one sentence with the remedy; no secret of the address."""
     page = show(render, full.data)
-    before = _figures(page), len(charts(page)), len(page.table)
+    before = figures(page), len(charts(page)), len(page.table)
     full.switch.off = True
-    full.wait()
+    clock.seconds += 3600
     page.run()
     assert not page.exception
-    assert (_figures(page), len(charts(page)), len(page.table)) == before
+    assert (figures(page), len(charts(page)), len(page.table)) == before
     (error,) = page.error
     assert "does not answer" in error.value
     assert "last state" in error.value
     assert "hunter2" not in texts(page)
     full.switch.off = False
-    full.wait()
+    clock.seconds += 3600
     assert not page.run().error
 
 
@@ -202,7 +191,7 @@ def test_a_database_that_was_never_there_is_told(full: _Installation, render: Re
     assert not page.exception
     assert "Nothing was read yet" in page.error[0].value
     if render is overview.render:
-        assert _figures(page)["Batches today"] == "1"
+        assert figures(page)["Batches today"] == "1"
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
@@ -210,11 +199,11 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     documents = analytics_documents(1, datetime.now(timezone.utc))
     for document in documents:
         details = document["analytics"]["anomalyDetails"] or {"detectedAt": document["calculatedAt"]}
-        hostile = {**details, "message": _HOSTILE, "severity": _HOSTILE}
-        document["analytics"] = {**document["analytics"], "anomalyDetails": hostile, "trend": _HOSTILE}
-    strange = [{**document, "userId": _HOSTILE} for document in documents if document["timeRange"] == "90day"]
+        hostile = {**details, "message": HOSTILE, "severity": HOSTILE}
+        document["analytics"] = {**document["analytics"], "anomalyDetails": hostile, "trend": HOSTILE}
+    strange = [{**document, "userId": HOSTILE} for document in documents if document["timeRange"] == "90day"]
     installation = _Installation(tmp_path, [*documents, *strange])
-    installation.run_batches(errors=[_HOSTILE], rejected_by_reason={_HOSTILE: 1}, batch_id=_HOSTILE)
+    installation.run_batches(errors=[HOSTILE], rejected_by_reason={HOSTILE: 1}, batch_id=HOSTILE)
     for render in _PAGES:
         page = show(render, installation.data)
         assert not page.exception

@@ -18,19 +18,18 @@ from accounting.entries import read_client, read_product
 from accounting.outbox import WAITING, Outbox
 from accounting.password import Door
 from accounting.sample import sample_workbook
-from dashboard.data.remembered import Remembered
 from dashboard.data.stock_data import StockData
 from dashboard.stock import accountant, administrator, user
 from dashboard.stock.accountant import AccountantData
 from dashboard.stock.pages import open_accountant
 from settings import load
 from sources.mongo_client import connect
-from tests.support.shown import Switch, charts, show, texts
+from tests.support.clock import Clock
+from tests.support.shown import HOSTILE, Switch, charts, figures, show, texts
 from tests.support.stock_database import shop_events, write_events
 from tests.support.stock_events import client, product, sale
 
 _PASSWORD = "correct horse"  # noqa: S105
-_HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/p.png) [x](javascript:y) =1+1 :red[z]"
 
 
 class _Shop:
@@ -41,16 +40,8 @@ class _Shop:
         if events:
             write_events(self.database, events)
         self.switch = Switch(self.database)
-        self.seconds = 0.0
         source: Any = _Collections(self.switch)
-        self.data = StockData(source, self._memory)
-
-    def _memory(self, explain: Any, expected: Any) -> Remembered:
-        return Remembered(explain, expected, monotonic=lambda: self.seconds)
-
-    def wait(self) -> None:
-        """Everything is read anew."""
-        self.seconds += 3600
+        self.data = StockData(source)
 
 
 class _Collections:
@@ -78,10 +69,6 @@ def desk(tmp_path: Path) -> Desk:
     return made
 
 
-def _figures(page: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value.replace("\\", "") for metric in page.metric}
-
-
 def _inside(desk: Desk) -> AppTest:
     page = show(accountant.render, AccountantData(desk))
     page.text_input(key="accountant_password").input(_PASSWORD)
@@ -104,9 +91,9 @@ def test_the_administrator_sees_rankings_clients_and_status() -> None:
     assert len(charts(page)) == len(page.expander) == 3
     assert all(len(alternative) > 20 for alternative in charts(page))
     assert all(table.proto.alt for table in page.table)
-    figures = _figures(page)
-    assert (figures["Products"], figures["Sales"], figures["Clients"]) == ("14", "40", "6")
-    assert figures["Last batch"] in ("just now", "1\xa0s ago", "2\xa0s ago", "3\xa0s ago")
+    shown = figures(page)
+    assert (shown["Products"], shown["Sales"], shown["Clients"]) == ("14", "40", "6")
+    assert shown["Last batch"] in ("just now", "1\xa0s ago", "2\xa0s ago", "3\xa0s ago")
     winners, risks, clients = (page.table[place].value for place in (1, 3, 5))
     assert list(winners["Rank"]) == [str(rank) for rank in range(1, 11)]
     assert winners["Profit"][0].replace("\\", "") == "218.40"
@@ -122,29 +109,29 @@ def test_a_loss_is_shown_with_its_sign() -> None:
     assert winners["Profit"][0].replace("\\", "") == "−5.70"
 
 
-def test_a_new_sale_is_shown_and_without_one_the_last_state_stays() -> None:
+def test_a_new_sale_is_shown_and_without_one_the_last_state_stays(clock: Clock) -> None:
     """Reruns change nothing; the next reading after a batch has it."""
     shop = _Shop(shop_events())
     page = show(administrator.render, shop.data)
     before = [table.value.to_dict() for table in page.table]
-    shop.wait()
+    clock.seconds += 3600
     assert [table.value.to_dict() for table in page.run().table] == before
     write_events(shop.database, [sale("new", client="C1", amount="20000.00", P14=500)], batch=1)
-    shop.wait()
+    clock.seconds += 3600
     page.run()
     assert page.table[1].value["Product"][0] == "P14"
     assert "C1" in list(page.table[5].value["Client"])
-    assert _figures(page)["Sales"] == "41"
+    assert figures(page)["Sales"] == "41"
 
 
 @pytest.mark.parametrize("render", [administrator.render, user.render])
-def test_with_the_database_away_the_last_state_stays(render: Any) -> None:
+def test_with_the_database_away_the_last_state_stays(render: Any, clock: Clock) -> None:
     """With its age and the reason, no part of the address; before the first reading only the reason."""
     shop = _Shop(shop_events())
     page = show(render, shop.data)
     tables = len(page.table)
     shop.switch.off = True
-    shop.wait()
+    clock.seconds += 3600
     page.run()
     assert len(page.table) == tables > 0
     [error] = page.error
@@ -152,7 +139,7 @@ def test_with_the_database_away_the_last_state_stays(render: Any) -> None:
     assert "last state" in error.value
     assert "hunter2" not in texts(page)
     shop.switch.off = False
-    shop.wait()
+    clock.seconds += 3600
     assert not page.run().error
     never = _Shop([])
     never.switch.off = True
@@ -177,7 +164,7 @@ def test_products_can_be_searched_and_purchase_prices_are_not_shown() -> None:
     assert [name.replace("\\", "") for name in page.table[0].value["Name"]] == ["Black tea 1", "Black tea 8"]
     assert list(page.table[0].value) == ["Product", "Name", "Category", "Price", "In stock", "Expires"]
     assert page.table[0].value["Price"][0].replace("\\", "") == "3.90"
-    for nothing in (".*", "(", _HOSTILE):
+    for nothing in (".*", "(", HOSTILE):
         page.text_input(key="product_search").input(nothing).run()
         assert not page.exception
         assert "No product has" in page.info[0].value
@@ -187,8 +174,8 @@ def test_hostile_names_are_shown_and_do_nothing() -> None:
     """Names of products and clients stay text, in tables, charts and descriptions."""
     shop = _Shop(
         [
-            product("P1", name=_HOSTILE, category=_HOSTILE, expiry_date="2020-01-01"),
-            client("C1", opening="50000", name=_HOSTILE),
+            product("P1", name=HOSTILE, category=HOSTILE, expiry_date="2020-01-01"),
+            client("C1", opening="50000", name=HOSTILE),
             sale("I1"),
         ]
     )
@@ -256,13 +243,13 @@ def test_a_sale_with_several_items_is_saved_once(desk: Desk) -> None:
     following = page.text_input(key="sale_1_invoice_id").value
     assert following != number
     assert page.text_input(key="sale_1_quantity_1").value == ""
-    assert _figures(page)["Waiting"] == "1"
+    assert figures(page)["Waiting"] == "1"
 
 
 def test_faults_of_a_sale_are_told_and_what_was_typed_stays(desk: Desk) -> None:
     """All at once, by the names on the form; a number that is taken is one of them."""
     page = _inside(desk)
-    page.text_input(key="sale_0_quantity_1").input(_HOSTILE)
+    page.text_input(key="sale_0_quantity_1").input(HOSTILE)
     page.button(key="sale_0_save").click().run()
     [error] = page.error
     for part in (
@@ -273,7 +260,7 @@ def test_faults_of_a_sale_are_told_and_what_was_typed_stays(desk: Desk) -> None:
     ):
         assert part in error.value.replace("\\", ""), error.value
     assert "<img" not in error.value.replace("\\<", "")
-    assert page.text_input(key="sale_0_quantity_1").value == _HOSTILE
+    assert page.text_input(key="sale_0_quantity_1").value == HOSTILE
     assert _sent(desk) == []
     _fill_sale(page)
     page.text_input(key="sale_0_invoice_id").input("I1")
@@ -337,7 +324,7 @@ def test_history_is_sent_again_on_request(desk: Desk) -> None:
     assert [event.get("product_id") for event in _sent(desk)] == ["P1", None]
     desk.outbox.settle([3], {4: "too large"}, None)
     page.run()
-    assert _figures(page) == {"Waiting": "0", "Sent": "3", "Refused": "1"}
+    assert figures(page) == {"Waiting": "0", "Sent": "3", "Refused": "1"}
     page.button(key="outbox_retry").click().run()
     assert desk.outbox.state().counts[WAITING] == 1
     page.date_input(key="resend_last").set_value(datetime(2020, 1, 1, tzinfo=timezone.utc).date()).run()

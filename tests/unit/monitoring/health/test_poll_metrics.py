@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,22 +11,24 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from contracts import BatchReport
+from monitoring import metrics
+from monitoring.health import poll_metrics
 from monitoring.health.poll_metrics import PollMetrics
 from monitoring.metrics import Metrics
+from pipelines.engine import due
 from pipelines.health.upkeep import writers_clocks
 from sources.health.census import Ahead
+from tests.support.clock import Clock
 from tests.unit.monitoring.test_metrics import FILE, START, report, samples
 
 
 class Bench:
-    """The metrics of a poll with a clock that stands until it is moved."""
+    """The metrics of a poll."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.seconds = 0.0
-        # Idle polls come a minute after each other.
-        self.metrics = Metrics(folder, monotonic=itertools.count(0, 60).__next__)
-        self.poll = PollMetrics(self.metrics, 60, lambda: self.seconds)
+        self.metrics = Metrics(folder)
+        self.poll = PollMetrics(self.metrics, 60)
 
     def batch(self, batch: BatchReport) -> dict[str, float]:
         """Observe one batch and read the file."""
@@ -43,7 +44,14 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """It stands until it is moved; each idle poll writes."""
+    monkeypatch.setattr(metrics, "IDLE_SECONDS", 0)
+    return Clock(monkeypatch, due, poll_metrics)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, clock: Clock) -> Bench:
     """Metrics in an empty folder."""
     return Bench(tmp_path)
 
@@ -73,16 +81,16 @@ def test_the_newest_survives_a_restart(bench: Bench, tmp_path: Path) -> None:
     assert Bench(tmp_path).idle(START + timedelta(seconds=30))["health_poll_lag_seconds"] == 30
 
 
-def test_lateness_is_a_histogram_with_a_maximum(bench: Bench) -> None:
+def test_lateness_is_a_histogram_with_a_maximum(bench: Bench, clock: Clock) -> None:
     """Every late commit counts; the greatest is forgotten after an hour, so that its alert resolves."""
     found = bench.batch(replace(report(), lateness_seconds=(0.5, 42.0)))
     assert found["health_commit_lateness_max_seconds"] == 42
-    bench.seconds = 1_800
+    clock.seconds = 1_800
     found = bench.batch(replace(report(), lateness_seconds=(7.0,)))
     assert found["health_commit_lateness_max_seconds"] == 42
-    bench.seconds = 3_601
+    clock.seconds = 3_601
     assert bench.batch(report())["health_commit_lateness_max_seconds"] == 7
-    bench.seconds = 5_401
+    clock.seconds = 5_401
     found = bench.idle(START)
     assert found["health_commit_lateness_max_seconds"] == 0
     assert found["health_commit_lateness_seconds_count"] == 3
@@ -121,13 +129,13 @@ def test_unknown_sources_are_counted_and_those_of_the_contract_are_not(bench: Be
 
 
 def test_documents_ahead_are_measured_seldom_and_told_once(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every five minutes; a server that fails is asked again then."""
     asked = []
 
     def look(_source: object, _now: datetime) -> Ahead:
-        asked.append(bench.seconds)
+        asked.append(clock.seconds)
         if len(asked) == 2:
             raise AutoReconnect
         return Ahead(7, True, 19_800.0)
@@ -135,9 +143,9 @@ def test_documents_ahead_are_measured_seldom_and_told_once(
     monkeypatch.setattr(writers_clocks, "look_ahead", look)
     told: list[str] = []
     monkeypatch.setattr(writers_clocks.logger, "warning", lambda text, **_: told.append(text))
-    clocks = writers_clocks.WritersClocks(MagicMock(), bench.poll, lambda: bench.seconds)
+    clocks = writers_clocks.WritersClocks(MagicMock(), bench.poll)
     for seconds in (0, 299, 300, 599, 600, 900):
-        bench.seconds = seconds
+        clock.seconds = seconds
         clocks.look_due(START)
     assert asked == [0, 300, 600, 900]
     assert len([text for text in told if "330 minutes" in text]) == 1

@@ -13,24 +13,25 @@ import requests
 from structlog.testing import capture_logs
 
 from contracts import BatchReport, Rejected
+from monitoring import run_state
 from monitoring.batch_history import BatchHistory
 from monitoring.metrics import Metrics
 from monitoring.probe_server import HealthServer
 from monitoring.run_state import STALL_SECONDS, RunState
+from pipelines.engine import probes
 from pipelines.engine.probes import EXAMINED_LETTERS, Cached, HealthEndpoints, serving
 from settings import load
 from sinks.dead_letters import DeadLetters
-from tests.unit.sinks.health.test_circuit_breaker import Time
+from tests.support.clock import Clock
 
 NOW = datetime(2025, 7, 1, 12, tzinfo=timezone.utc)
 
 
 class Bench:
-    """A job whose database answers or not, and whose clock is moved by hand."""
+    """A job whose database answers or not."""
 
     def __init__(self, folder: Path) -> None:
-        self.now = Time()
-        self.state = RunState(10, self.now)
+        self.state = RunState(10)
         self.metrics = Metrics(folder / "metrics")
         self.history = BatchHistory(folder / "logs")
         self.letters = DeadLetters(folder / "dlq", max_attempts=1)
@@ -64,12 +65,18 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def now(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """When it is for the job, not for what is cached."""
+    return Clock(monkeypatch, run_state)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, now: Clock) -> Bench:
     """Started, and no batch yet."""
     return Bench(tmp_path)
 
 
-def test_ready_needs_a_fresh_success_and_the_database(bench: Bench, tmp_path: Path) -> None:
+def test_ready_needs_a_fresh_success_and_the_database(bench: Bench, now: Clock, tmp_path: Path) -> None:
     """503 with every reason otherwise, `degraded` named; live all the while."""
     assert bench.ask("/health/ready") == (
         503,
@@ -80,7 +87,7 @@ def test_ready_needs_a_fresh_success_and_the_database(bench: Bench, tmp_path: Pa
     away = Bench(tmp_path)
     away.away = True
     away.batch()
-    away.now.seconds += 31
+    now.seconds += 31
     status, body = away.ask("/health/ready")
     assert (status, body["status"]) == (503, "degraded")
     assert body["reasons"] == ["no batch succeeded for 31 s, allowed are 30 s", "MongoDB does not answer"]
@@ -88,7 +95,7 @@ def test_ready_needs_a_fresh_success_and_the_database(bench: Bench, tmp_path: Pa
     assert "hunter2" not in str([away.ask(path) for path in ("/health", "/health/detailed")])
 
 
-def test_health_is_an_error_only_when_the_job_stands_still(bench: Bench) -> None:
+def test_health_is_an_error_only_when_the_job_stands_still(bench: Bench, now: Clock) -> None:
     """Degraded is no reason to restart anything; stalled is."""
     assert bench.ask("/health")[0] == 200
     assert bench.ask("/health")[1]["status"] == "degraded"
@@ -96,7 +103,7 @@ def test_health_is_an_error_only_when_the_job_stands_still(bench: Bench) -> None
     assert bench.ask("/health")[1] == {
         "status": "healthy", "reasons": [], "pipeline": "health", "uptime_seconds": 0.0,
     }  # fmt: skip
-    bench.now.seconds += STALL_SECONDS + 11
+    now.seconds += STALL_SECONDS + 11
     assert bench.ask("/health/live")[0] == 503
     assert bench.ask("/health/live")[1]["status"] == "stalled"
     assert bench.ask("/health/ready")[0] == 503
@@ -144,9 +151,9 @@ def test_probes_cannot_load_the_database(bench: Bench) -> None:
     assert bench.pings == 1
 
 
-def test_a_cached_value_is_asked_for_again_after_its_time() -> None:
+def test_a_cached_value_is_asked_for_again_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """And a failure to ask is not kept."""
-    now, answers = Time(), iter([1, 2, None, 3])
+    clock, answers = Clock(monkeypatch, probes), iter([1, 2, None, 3])
 
     def ask() -> int:
         answer = next(answers)
@@ -154,11 +161,11 @@ def test_a_cached_value_is_asked_for_again_after_its_time() -> None:
             raise ConnectionError
         return answer
 
-    cached = Cached(ask, 5, now)
+    cached = Cached(ask, 5)
     assert [cached(), cached()] == [1, 1]
-    now.seconds += 5
+    clock.seconds += 5
     assert cached() == 2
-    now.seconds += 5
+    clock.seconds += 5
     with pytest.raises(ConnectionError):
         cached()
     assert cached() == 3

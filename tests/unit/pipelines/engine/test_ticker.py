@@ -1,4 +1,4 @@
-"""The ticker: rhythm, one piece at a time, a running piece is finished, a dead stream starts again."""
+"""The ticker: rhythm, one piece at a time, a dead stream starts again."""
 
 from __future__ import annotations
 
@@ -29,19 +29,6 @@ def test_ticks_until_stopped_and_never_two_at_once(spark: SparkSession, tmp_path
 
     Ticker(spark, tmp_path / "ticker", 0.1, work).run(stop)
     assert len(ticks) == 3
-
-
-def test_a_running_piece_is_finished(spark: SparkSession, tmp_path: Path) -> None:
-    """Stopping the query would cancel its Spark jobs, so the ticker waits."""
-    stop, done = StopFlag(), []
-
-    def work() -> None:
-        stop.set()
-        time.sleep(1.5)
-        done.append(spark.range(10).count())
-
-    Ticker(spark, tmp_path / "ticker", 0.1, work).run(stop)
-    assert done == [10]
 
 
 def test_a_stream_that_dies_is_started_again(spark: SparkSession, tmp_path: Path) -> None:

@@ -103,3 +103,15 @@ def test_a_document_that_does_not_count_makes_its_user_stale_too(
     user = bench.add(**fields)
     assert bench.batch.drain(StopFlag())
     assert bench.users == [user]
+
+
+def test_a_user_of_many_pages_is_recomputed_once_unless_a_change_may_have_been_missed(tmp_path: Path) -> None:
+    """What changed before the drain is in the history that was read; within the overlap it may not be."""
+    bench = Bench(tmp_path, page_size=1)
+    bench.cursor.reset()
+    old, fresh = ObjectId(), ObjectId()
+    for user, before in ((old, timedelta(hours=1)), (fresh, timedelta(seconds=20))):
+        same = {"userId": user, **DAY}
+        bench.source.insert_many({**same, "updatedAt": NOW - before * part / 5} for part in range(5, 8))
+    assert bench.batch.drain(StopFlag()) == NOW
+    assert bench.users == [old, fresh, fresh, fresh]

@@ -16,9 +16,11 @@ from pymongo.errors import AutoReconnect
 
 from analytics.health.validation import DayRules
 from contracts import FailedWrite, Rejected, WriteResult
+from pipelines.engine import due
 from pipelines.health.dead_letter_retry import LetterRetry
 from pipelines.health.recompute.isolation import COMPUTATION_FAILED, Isolation
 from sinks.dead_letters import DeadLetters, Owner
+from tests.support.clock import Clock
 
 NOW = datetime(2025, 7, 1, 12, tzinfo=timezone.utc)
 DAY = datetime(2025, 6, 30, tzinfo=timezone.utc)
@@ -56,13 +58,10 @@ class Bench:
         self.source: Any = mongomock.MongoClient(tz_aware=True)["x"]["healthmetrics"]
         self.letters = DeadLetters(folder, max_attempts=2, owner=owner)
         self.recompute = Recompute()
-        self.seconds = 0.0
         self.now = NOW
         clock = SimpleNamespace(now=lambda: self.now)
         recompute = cast(Isolation, self.recompute)
-        self.retry = LetterRetry(
-            self.letters, self.source, recompute, clock, lambda: "batch_9", 15, lambda: self.seconds
-        )
+        self.retry = LetterRetry(self.letters, self.source, recompute, clock, lambda: "batch_9", 15)
 
     def bad_document(self) -> dict[str, Any]:
         """A stored document with a letter."""
@@ -76,7 +75,13 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """When a retry is due."""
+    return Clock(monkeypatch, due)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, clock: Clock) -> Bench:
     """Empty."""
     return Bench(tmp_path / "dlq")
 
@@ -97,16 +102,16 @@ def test_a_deleted_document_resolves_its_letter(bench: Bench) -> None:
     assert len(bench.retry.run(bench.letters.list()).resolved) == 1
 
 
-def test_one_that_is_still_bad_is_counted_then_parked(bench: Bench) -> None:
+def test_one_that_is_still_bad_is_counted_then_parked(bench: Bench, clock: Clock) -> None:
     """After `DLQ_MAX_ATTEMPTS` the automatic retry leaves it alone: no endless loop."""
     bench.bad_document()
     for attempts in (1, 2):
-        bench.seconds += 15 * 60
+        clock.seconds += 15 * 60
         bench.retry.run_due()
         (letter,) = bench.letters.list()
         assert letter.attempts == attempts
     assert letter.parked
-    bench.seconds += 15 * 60
+    clock.seconds += 15 * 60
     bench.retry.run_due()
     assert bench.letters.list()[0].attempts == 2
 
@@ -139,15 +144,15 @@ def test_what_is_refused_while_letters_are_retried_leaves_a_letter(bench: Bench,
     assert not [letter for letter in bench.letters.list() if "metricType" in letter.record]
 
 
-def test_it_runs_at_start_and_then_every_so_many_minutes(bench: Bench) -> None:
+def test_it_runs_at_start_and_then_every_so_many_minutes(bench: Bench, clock: Clock) -> None:
     """Not at each trigger."""
     bench.bad_document()
     bench.retry.run_due()
     assert len(bench.recompute.users) == 1
-    bench.seconds = 15 * 60 - 1
+    clock.seconds = 15 * 60 - 1
     bench.retry.run_due()
     assert len(bench.recompute.users) == 1
-    bench.seconds = 15 * 60
+    clock.seconds = 15 * 60
     bench.retry.run_due()
     assert len(bench.recompute.users) == 2
 
@@ -201,13 +206,13 @@ def test_a_server_that_is_away_keeps_the_letter(bench: Bench) -> None:
     assert bench.letters.count() == 1
 
 
-def test_a_restart_does_not_try_him_at_once(bench: Bench) -> None:
+def test_a_restart_does_not_try_him_at_once(bench: Bench, clock: Clock) -> None:
     """Else a user who kills the process would kill it at each start, before any batch."""
     user = _set_aside(bench)
     bench.retry.run_due()
     assert bench.recompute.users == []
     bench.now += timedelta(minutes=15)
-    bench.seconds = 15 * 60
+    clock.seconds = 15 * 60
     bench.retry.run_due()
     assert bench.recompute.users == [user]
 

@@ -9,7 +9,9 @@ import pytest
 from bson import ObjectId
 
 from checkpoint.cursor import FileCursor
+from pipelines.health.upkeep import pass_progress
 from pipelines.health.upkeep.pass_progress import PassProgress, UserIds
+from tests.support.clock import Clock
 
 NOW = datetime(2026, 7, 1, tzinfo=timezone.utc)
 PIECE = 4
@@ -22,18 +24,18 @@ def _ids(count: int) -> list[ObjectId]:
 class Bench:
     """A checkpoint and a clock that only waiting moves."""
 
-    def __init__(self, folder: Path) -> None:
-        self.seconds = 0.0
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.clock = clock
         self._folder = folder
 
     def progress(self, users_per_second: float = 0.0) -> PassProgress:
         """As a new process has it."""
         store = FileCursor(self._folder)
-        return PassProgress(store, lambda _users: PIECE, users_per_second, lambda: self.seconds)
+        return PassProgress(store, lambda _users: PIECE, users_per_second)
 
     def wait(self, seconds: float) -> None:
         """Time passes."""
-        self.seconds += seconds
+        self.clock.seconds += seconds
 
     def work(self, progress: PassProgress, pieces: int = 1_000) -> list[ObjectId]:
         """Who is done, in so many pieces."""
@@ -46,9 +48,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Nothing is done yet."""
-    return Bench(tmp_path)
+    return Bench(tmp_path, Clock(monkeypatch, pass_progress))
 
 
 def test_ids_are_held_in_twelve_bytes_and_found_again() -> None:
@@ -99,9 +101,9 @@ def test_the_rate_is_kept(bench: Bench) -> None:
     ids, progress = _ids(10), bench.progress(users_per_second=1)
     progress.begin(UserIds(ids), NOW)
     assert bench.work(progress, pieces=1) == ids[:2]
-    assert bench.seconds == pytest.approx(2)
+    assert bench.clock.seconds == pytest.approx(2)
     bench.work(progress)
-    assert bench.seconds == pytest.approx(10)
+    assert bench.clock.seconds == pytest.approx(10)
 
 
 def test_progress_is_told_with_rate_and_time_left(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
