@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from analytics.esports.rules import DATASETS
+from durable import write_atomically
 from monitoring import logs
 from monitoring.session_summary import SessionTotals
 from pipelines.engine.file_input import FileInput
@@ -98,9 +99,7 @@ class Feeder:
         for topic in self._offsets:
             first = min((self.folder / topic).glob("*.jsonl"))
             content = first.read_bytes()
-            hidden = first.with_name(".again")
-            hidden.write_bytes(content)
-            hidden.replace(first.with_name(f"again_{first.name}"))
+            write_atomically(first.with_name(f"again_{first.name}"), content, durable=False)
             self.records += content.count(b"\n")
 
 
