@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import typer
 from confluent_kafka.admin import AdminClient
@@ -14,14 +13,6 @@ from rich.console import Console
 
 _FOLDERS = ("log_directory", "metrics_directory", "dlq_directory", "checkpoint_location")
 _WAIT_SECONDS = 30
-
-
-class Record(NamedTuple):
-    """One record for Kafka."""
-
-    topic: str
-    key: str
-    value: bytes
 
 
 class Verdicts:

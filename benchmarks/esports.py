@@ -25,15 +25,17 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics.esports.rules import MATCHES
-from benchmarks.common import Record, Verdicts, drop_topics, folders, in_turns
+from benchmarks.common import Verdicts, drop_topics, folders, in_turns
 from monitoring import logs
 from pipelines.engine.kafka_connector import connector_conf
 from pipelines.engine.stop_flag import StopFlag
-from pipelines.esports.feed import kafka_feed
 from pipelines.esports.job import assemble
+from pipelines.esports.kafka_input import kafka_inputs
 from session import build_session
 from settings import Settings, load
 from simulation.kafka_sender import kafka_sender
+from simulation.program import Message
+from sources.kafka_broker import KafkaBroker
 from sources.kafka_stream import read_topics
 
 _PARTITIONS = 4
@@ -62,7 +64,7 @@ def fill(servers: str, topic: str, records: int, corrupt_every: int) -> None:
     """Fill a new topic; each `corrupt_every`-th record is no JSON (0: none)."""
     corrupt = range(0, records, corrupt_every) if corrupt_every else ()
     values = (b"{" if number in corrupt else record(number) for number in range(records))
-    made = (Record(topic, str(number), value) for number, value in enumerate(values))
+    made = (Message(topic, str(number), value) for number, value in enumerate(values))
     with kafka_sender(servers, {topic: topic}, _PARTITIONS) as send:
         send(made, datetime.now(timezone.utc))
 
@@ -78,10 +80,11 @@ class Peers:
     def ours(self, topic: str) -> None:
         """The pipeline as it is."""
         given = self._settings.model_copy(update={"kafka_topic_matches": topic})
-        feed = kafka_feed(given, self._spark)
-        if not assemble(given, self._spark, feed, [MATCHES]).once(StopFlag()):
+        broker = KafkaBroker(self._spark, given.kafka_bootstrap_servers, {})
+        inputs = kafka_inputs(self._spark, given, broker)
+        if not assemble(given, self._spark, inputs, [MATCHES]).once(StopFlag()):
             raise RuntimeError("the pipeline failed; its log says why")
-        feed.broker.close()
+        broker.close()
 
     def seed(self, topic: str) -> None:
         """Two counts and an append for each batch, and no check but for null."""

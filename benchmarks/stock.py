@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics.stock.rankings import LoyaltyRules, profit
-from benchmarks.common import Record, Verdicts, drop_topics, folders
+from benchmarks.common import Verdicts, drop_topics, folders
 from benchmarks.connector_peer import PACKAGE
 from benchmarks.stock_seed import Seed, copy_sales, winners
 from contracts.stock import Product, Sale
@@ -39,6 +39,7 @@ from pipelines.stock.writer import StockWriter
 from session import build_session
 from settings import Settings, load
 from simulation.kafka_sender import kafka_sender
+from simulation.program import Message
 from sinks.stock.sales import Sums
 from sinks.stock.totals import StockFormulas
 from sources.kafka_broker import KafkaBroker
@@ -131,7 +132,7 @@ class Bench:
     def _produce(self, settings: Settings, history: int) -> None:
         topics = {name: name for name in topics_of(settings).values()}
         sold = islice(sales(history), self.size * (self.batches + 2))
-        records = (Record(settings.kafka_topic_sales, sale.invoice_id, _json(sale)) for sale in sold)
+        records = (Message(settings.kafka_topic_sales, sale.invoice_id, _json(sale)) for sale in sold)
         with kafka_sender(settings.kafka_bootstrap_servers, topics) as send:
             send(records, datetime.now(timezone.utc))
 

@@ -6,34 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from contracts import ServiceError
+from simulation.program import Message
 
 _CONNECT_SECONDS = 5.0
 _DELIVERY_MILLISECONDS = 120_000
 
 
-class Record(Protocol):
-    """A record to send; `topic` is the name that its sender gives the topic."""
-
-    @property
-    def topic(self) -> str:
-        """The topic, by the sender's name for it."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """The key; records of one key keep their order."""
-        ...
-
-    @property
-    def value(self) -> bytes:
-        """The content."""
-        ...
-
-
-Send = Callable[[Iterable[Record], datetime], None]
+Send = Callable[[Iterable[Message], datetime], None]
 
 
 @contextmanager
@@ -61,7 +43,7 @@ def kafka_sender(servers: str, topics: Mapping[Any, str], partitions: int = 1) -
         if error is not None:
             failed[error.str()] += 1
 
-    def send(messages: Iterable[Record], _now: datetime) -> None:
+    def send(messages: Iterable[Message], _now: datetime) -> None:
         for message in messages:
             while True:
                 try:

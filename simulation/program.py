@@ -1,4 +1,4 @@
-"""What the programs that invent records share: an end between two updates, and a clock that goes in steps."""
+"""What the programs that invent records share: a record, an end between two updates, a clock in steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import signal
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Message(NamedTuple):
+    """A record to send; `topic` is the sender's name for the topic, records of one `key` keep their order."""
+
+    topic: str
+    key: str
+    value: bytes
 
 
 def stop_on_signals() -> threading.Event:

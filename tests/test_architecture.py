@@ -48,7 +48,7 @@ MAY_READ_SETTINGS = (
     "pipelines/engine/pipeline.py",
     "pipelines/*/pipeline.py",
     "pipelines/*/owner.py",
-    "pipelines/esports/feed.py",
+    "pipelines/esports/kafka_input.py",
     "pipelines/health/stores.py",
     "pipelines/stock/kafka_input.py",
     # They are started by people, and have a broker's address from nowhere else.

@@ -24,27 +24,23 @@ def profit(units: int, buy_price: int, sell_price: int) -> int:
     return (sell_price - buy_price) * units
 
 
-@dataclass(frozen=True, slots=True)
-class SoldProduct:
-    """A product with a known price of which `units` were sold; prices in cents."""
+def winner_rows(products: Iterable[Mapping[str, Any]], limit: int = 10) -> list[dict[str, Any]]:
+    """Rank the best `limit` of the products sold by profit, which may be negative, then by id.
 
-    product_id: str
-    name: str
-    units: int
-    buy_price: int
-    sell_price: int
+    Each has `_id, name, units, buy_cents, sell_cents`. Money in the rows is decimal.
+    """
 
+    def earned(product: Mapping[str, Any]) -> int:
+        return profit(product["units"], product["buy_cents"], product["sell_cents"])
 
-def winner_rows(products: Iterable[SoldProduct], limit: int = 10) -> list[dict[str, Any]]:
-    """Rank the best `limit` products by profit, which may be negative, then by id. Money is decimal."""
-    ranked = sorted(products, key=lambda p: (-profit(p.units, p.buy_price, p.sell_price), p.product_id))
+    ranked = sorted(products, key=lambda product: (-earned(product), product["_id"]))
     return [
         {
-            "product_id": product.product_id,
-            "name": product.name,
-            "total_profit": money(profit(product.units, product.buy_price, product.sell_price)),
-            "units_sold": product.units,
-            "revenue": money(product.sell_price * product.units),
+            "product_id": product["_id"],
+            "name": product["name"],
+            "total_profit": money(earned(product)),
+            "units_sold": product["units"],
+            "revenue": money(product["sell_cents"] * product["units"]),
             "rank": rank,
         }
         for rank, product in enumerate(ranked[:limit], start=1)

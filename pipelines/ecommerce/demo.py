@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from contracts.ecommerce import EVENT_COLUMNS
+from durable import write_atomically
 from monitoring import logs
 from pipelines.ecommerce.figures import load_figures, shown_figures
 from pipelines.ecommerce.job import open_job
@@ -115,9 +116,8 @@ class Feeder:
         header, line = ",".join(EVENT_COLUMNS), _CUT_LINE
         if number % 10 == 0:
             header, line = _SWAPPED, ",".join(event[name] for name in reversed(EVENT_COLUMNS))
-        path = self._folder / f".tmp_partner_{number:06d}.csv"
-        path.write_text(f"{header}\n{line}\n", encoding="utf-8")
-        path.rename(self._folder / path.name.removeprefix(".tmp_"))
+        path = self._folder / f"partner_{number:06d}.csv"
+        write_atomically(path, f"{header}\n{line}\n".encode(), durable=False)
         self.records += 1
 
 

@@ -11,16 +11,18 @@ from pathlib import Path
 from rich.console import Console
 
 from analytics.esports.rules import DATASETS
+from durable import write_atomically
 from monitoring import logs
 from monitoring.session_summary import SessionTotals
+from pipelines.engine.file_input import FileInput
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_job import StreamJob
-from pipelines.esports.feed import file_feed
 from pipelines.esports.job import assemble, locked
 from session import spark_session
 from settings import Settings, load
-from simulation.esports.messages import MATCHES, write_files
+from simulation.esports.messages import MATCHES
 from simulation.esports.season import Season
+from simulation.json_files import write_files
 
 _LIVE_SECONDS = 20.0
 _TICK_SECONDS = 0.5
@@ -37,7 +39,7 @@ def run_demo(keep_running: bool, console: Console) -> None:
     settings = _settings(folder)
     feeder = Feeder(folder / "feed")
     with locked(settings, DATASETS), spark_session(settings.spark, True) as spark:
-        job = assemble(settings, spark, file_feed(feeder.folder, spark))
+        job = assemble(settings, spark, lambda topic, *_: FileInput(spark, feeder.folder, [topic]))
         stop = StopFlag()
         with stop.on_signals():
             console.print(
@@ -97,9 +99,7 @@ class Feeder:
         for topic in self._offsets:
             first = min((self.folder / topic).glob("*.jsonl"))
             content = first.read_bytes()
-            hidden = first.with_name(".again")
-            hidden.write_bytes(content)
-            hidden.replace(first.with_name(f"again_{first.name}"))
+            write_atomically(first.with_name(f"again_{first.name}"), content, durable=False)
             self.records += content.count(b"\n")
 
 

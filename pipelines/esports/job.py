@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from analytics.esports.rules import DATASETS, MATCHES, PLAYERS, SPARK_CONF, Dataset
+from analytics.esports.rules import DATASETS, SPARK_CONF, Dataset
 from checkpoint.lock import hold
 from contracts import AlreadyRunningError
 from monitoring.logs import get_logger
@@ -23,12 +23,13 @@ from pipelines.engine.retry_policy import retry_policy
 from pipelines.engine.stream_batch import StreamBatch
 from pipelines.engine.stream_job import Stream, StreamJob
 from pipelines.esports.batch import TopicWork
-from pipelines.esports.feed import Feed, kafka_feed
+from pipelines.esports.kafka_input import OpenInput, kafka_inputs, topic_of
 from pipelines.esports.letters import RecordLetters
 from pipelines.esports.pipeline import ESPORTS
 from session import spark_session
 from settings import Settings
 from sinks.parquet.dataset import ParquetDataset
+from sources.kafka_broker import KafkaBroker
 
 _CONF = {
     **SPARK_CONF,
@@ -51,12 +52,12 @@ def open_job(settings: Settings, streaming: bool, part: str) -> Iterator[StreamJ
     with locked(settings, chosen):
         logger.info(f"🚀 Starting the esports pipeline; 📂 checkpoint location: {_checkpoint(settings)}")
         with spark_session(settings.spark, streaming, connector_conf(settings)) as spark:
-            feed = kafka_feed(settings, spark)
+            broker = KafkaBroker(spark, settings.kafka_bootstrap_servers, settings.kafka_options)
             try:
-                wait_for_broker(feed.broker, settings)
-                yield assemble(settings, spark, feed, chosen)
+                wait_for_broker(broker, settings)
+                yield assemble(settings, spark, kafka_inputs(spark, settings, broker), chosen)
             finally:
-                feed.broker.close()
+                broker.close()
 
 
 @contextmanager
@@ -70,23 +71,23 @@ def open_retry(settings: Settings) -> Iterator[Retry]:
 
 
 def assemble(
-    settings: Settings, spark: SparkSession, feed: Feed, chosen: Sequence[Dataset] = DATASETS
+    settings: Settings, spark: SparkSession, open_input: OpenInput, chosen: Sequence[Dataset] = DATASETS
 ) -> StreamJob:
     """Wire the parts; tests and the demo come in through this door."""
     _configure(spark)
     reporting = StreamReporting(ESPORTS, settings, settings.esports_interval_seconds)
     flow = KafkaFlow(reporting.metrics, [dataset.name for dataset in chosen])
     retry = retry_policy(settings)
-    streams, waiting = [], {}
+    streams, sources = [], {}
     for dataset in chosen:
         store, name = _open_store(settings, dataset), dataset.name
         checkpoint = _checkpoint(settings) / name
         topic = topic_of(settings, dataset)
-        source = feed.open(topic, checkpoint, store)
+        source = open_input(topic, checkpoint, store)
         work = TopicWork(dataset, topic, store, source, checkpoint, partial(flow.lost, name))
         batch = StreamBatch(name, work, reporting, retry, Faults(settings.fault), label=name)
         streams.append(Stream(batch, source.frame, f"file://{checkpoint.absolute()}", source.missing))
-        waiting[name] = source.waiting
+        sources[name] = source
     return StreamJob(
         spark=spark,
         streams=streams,
@@ -94,8 +95,9 @@ def assemble(
         retry=retry,
         interval_seconds=settings.esports_interval_seconds,
         reads=", ".join(topic_of(settings, dataset) for dataset in chosen),
-        watch=QueryWatch(flow, waiting),
-        pings={feed.name: feed.broker.ping},
+        watch=QueryWatch(flow, {name: source.waiting for name, source in sources.items()}),
+        # One cluster has them all.
+        pings={"Kafka": sources[chosen[0].name].ping},
     )
 
 
@@ -106,12 +108,6 @@ def assemble_retry(settings: Settings, spark: SparkSession) -> RecordLetters:
         topic_of(settings, dataset): (dataset, _open_store(settings, dataset)) for dataset in DATASETS
     }
     return RecordLetters(spark, ESPORTS.open_letters(settings), datasets, Faults(settings.fault))
-
-
-def topic_of(settings: Settings, dataset: Dataset) -> str:
-    """The topic that becomes `dataset`."""
-    topics = {MATCHES.name: settings.kafka_topic_matches, PLAYERS.name: settings.kafka_topic_players}
-    return topics[dataset.name]
 
 
 def _configure(spark: SparkSession) -> None:

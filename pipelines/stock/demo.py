@@ -2,93 +2,52 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import random
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from pymongo.database import Database
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from rich.console import Console
 from rich.table import Column, Table
 
 from monitoring import logs
+from pipelines.engine.file_input import FileInput
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_job import StreamJob
-from pipelines.engine.topics import Reading
 from pipelines.stock.job import assemble, locked, open_archive, open_database
 from pipelines.stock.kafka_input import topics_of
 from session import spark_session
 from settings import Settings, load
-from simulation.stock.shop import Event, Shop
+from simulation.json_files import write_files
+from simulation.program import Message
+from simulation.stock.shop import Shop
 from sinks.stock.schema import RISKS, WINNERS
-from sources.kafka_stream import usable
 from sources.stock.published_ranking import read_published
 
 _LIVE_SECONDS = 25.0
 _FILE_EVERY_SECONDS = 1.0
 _SALES_A_FILE = 12
 _INTERVAL_SECONDS = 3.0
-_TOPIC_ID = "demo"
-_SCHEMA = "topic STRING, partition INT, offset LONG, timestamp TIMESTAMP, key BINARY, value BINARY"
-
-
-@dataclass(frozen=True)
-class FileInput:
-    """Records of Kafka as lines of JSON files; `key` and `value` in base 64."""
-
-    spark: SparkSession
-    folder: Path
-    topics: Iterable[str]
-
-    def frame(self) -> DataFrame:
-        """A stream of the files that are and will be in the folder."""
-        files = self.spark.readStream.schema(_SCHEMA).option("maxFilesPerTrigger", 20)
-        return files.json(f"file://{self.folder.absolute()}").where(F.col("topic").isNotNull())
-
-    def missing(self) -> str | None:
-        """A folder is always there."""
-        return None
-
-    def open(self, frame: DataFrame, _number: int) -> Reading:
-        """All topics have the same id."""
-        return Reading({}, dict.fromkeys(self.topics, _TOPIC_ID), usable(frame))
-
-    def verify(self, _reading: Reading) -> None:
-        """Files stay what they are."""
-
-    def lost(self, _reading: Reading, _records: int, _read_expired: int) -> int:
-        """Files do not expire."""
-        return 0
-
-    def waiting(self) -> int:
-        """Files are taken as they come."""
-        return 0
-
-    def ping(self) -> None:
-        """A folder always answers."""
 
 
 class Trader:
     """Another program that sells, reprices and errs, and writes what a broker would hold into `folder`."""
 
     def __init__(self, folder: Path, topics: Mapping[str, str]) -> None:
-        folder.mkdir(parents=True)
+        for topic in topics.values():
+            (folder / topic).mkdir(parents=True)
         self._folder = folder
         self._topics = topics
         self._shop = Shop(seed=7)
         self._random = random.Random(7)
-        self._offsets = dict.fromkeys(topics, 0)
-        self._files = 0
-        self._earlier: list[Event] = []
+        self._offsets = dict.fromkeys(topics.values(), 0)
+        self._earlier: list[Message] = []
 
     def open_shop(self) -> None:
         """Tell of every product and client."""
@@ -102,30 +61,19 @@ class Trader:
             self._earlier += sales
             # Sent twice, changed after it was sent, and without a client.
             again = self._random.choice(self._earlier)
-            changed = Event(again.topic, again.key, {**again.content, "total_amount": "1.00"})
-            faulty = Event(again.topic, "none", {**sales[0].content, "client_id": None})
+            changed = _altered(again, again.key, total_amount="1.00")
+            faulty = _altered(sales[0], "none", client_id=None)
             self._write([*sales, self._shop.update(_now()), again, changed, faulty])
             time.sleep(_FILE_EVERY_SECONDS)
         stop.set()
 
-    def _write(self, events: Iterable[Event]) -> None:
-        lines = []
-        for event in events:
-            record = {
-                "topic": self._topics[event.topic],
-                "partition": 0,
-                "offset": self._offsets[event.topic],
-                "timestamp": _now().isoformat(),
-                "key": base64.b64encode(event.key.encode()).decode(),
-                "value": base64.b64encode(event.value).decode(),
-            }
-            self._offsets[event.topic] += 1
-            lines.append(json.dumps(record) + "\n")
-        self._files += 1
-        path = self._folder / f"{self._files:06d}.json"
-        hidden = path.with_name(f".{path.name}")
-        hidden.write_text("".join(lines))
-        hidden.replace(path)
+    def _write(self, messages: Iterable[Message]) -> None:
+        named = (message._replace(topic=self._topics[message.topic]) for message in messages)
+        write_files(self._folder, self._offsets, named, _now())
+
+
+def _altered(sale: Message, key: str, **fields: Any) -> Message:
+    return sale._replace(key=key, value=json.dumps({**json.loads(sale.value), **fields}).encode())
 
 
 @contextmanager
@@ -135,7 +83,7 @@ def open_demo(settings: Settings) -> Iterator[tuple[StreamJob, Trader, Database[
     trader = Trader(folder, topics_of(settings))
     trader.open_shop()
     with locked(settings), spark_session(settings.spark, True) as spark:
-        source = FileInput(spark, folder, topics_of(settings).values())
+        source = FileInput(spark, folder, [*topics_of(settings).values()])
         database = open_database(settings)
         yield assemble(settings, spark, database, source, open_archive(settings)), trader, database
 

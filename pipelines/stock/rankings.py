@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from analytics.stock.rankings import RiskRules, SoldProduct, risk_rows, winner_rows
+from analytics.stock.rankings import RiskRules, risk_rows, winner_rows
 from sinks.stock.publish_ranking import Publication
 from sinks.stock.ranking_queries import best_sold, possible_risks
 from sinks.stock.schema import RISKS, WINNERS
@@ -40,11 +40,7 @@ class Rankings:
         self._risks.tidy(now)
 
     def _winner_rows(self) -> Iterator[dict[str, Any]]:
-        products = [
-            SoldProduct(found["_id"], found["name"], found["units"], found["buy_cents"], found["sell_cents"])
-            for found in best_sold(self._database, _WINNERS)
-        ]
-        return map(bson_values, winner_rows(products, _WINNERS))
+        return map(bson_values, winner_rows(best_sold(self._database, _WINNERS), _WINNERS))
 
     def _risk_rows(self, today: date) -> Iterator[dict[str, Any]]:
         found = possible_risks(self._database, *self._rules.bounds(today))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -17,36 +17,14 @@ from typing import Annotated, get_args
 import typer
 
 from contracts import ServiceError
-from durable import PUBLIC, write_atomically
 from settings import load
-from simulation.esports.season import Message, Season, Topic
+from simulation.esports.season import Season, Topic
+from simulation.json_files import next_offset, write_files
 from simulation.kafka_sender import Send, kafka_sender
-from simulation.program import stepping_clock, stop_on_signals
-from sources.esports.json_files import next_offset
+from simulation.program import Message, stepping_clock, stop_on_signals
 
 SPEED = 60.0
 MATCHES = 8
-
-
-def write_files(
-    folder: Path, offsets: MutableMapping[str, int], messages: Iterable[Message], now: datetime
-) -> list[Path]:
-    """Write `matches/matches_YYYYMMDD_HHMMSS_OFFSET.jsonl` and the same for players; readers see whole files.
-
-    OFFSET is the number of the first message within its topic, from `offsets`, which goes on by it. A topic
-    without messages gets no file.
-    """
-    by_topic: dict[Topic, list[bytes]] = {}
-    for message in messages:
-        by_topic.setdefault(message.topic, []).append(message.value + b"\n")
-    paths = []
-    for topic, lines in by_topic.items():
-        stem = f"{topic}_{now.astimezone(timezone.utc):%Y%m%d_%H%M%S}_{offsets[topic]:012d}"
-        offsets[topic] += len(lines)
-        paths.append(folder / topic / f"{stem}.jsonl")
-        paths[-1].parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(paths[-1], b"".join(lines), durable=False, mode=PUBLIC)
-    return paths
 
 
 def main(
@@ -96,7 +74,7 @@ def _kafka_of_settings() -> AbstractContextManager[Send]:
 
 def _file_sender(folder: Path) -> Callable[[Iterable[Message], datetime], None]:
     """Send into files below `folder`, which go on where those that are there end."""
-    offsets = {topic: next_offset(folder / topic) for topic in get_args(Topic)}
+    offsets: dict[str, int] = {topic: next_offset(folder / topic) for topic in get_args(Topic)}
 
     def send(messages: Iterable[Message], now: datetime) -> None:
         write_files(folder, offsets, messages, now)

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final, Literal
 
+from simulation.program import Message
+
 Topic = Literal["matches", "players"]
 Content = dict[str, Any]
 
@@ -29,15 +31,6 @@ _ROLES: Final = {
     "support": (0.6, 10.5, 1.2),
 }
 _RETIRED: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One record for a topic; the key is the id of the match or player."""
-
-    topic: Topic
-    key: str
-    value: bytes
 
 
 @dataclass(slots=True)
@@ -146,6 +139,7 @@ class Season:
                 yield player
 
     def _message(self, topic: Topic, content: Content, now: datetime) -> Message:
+        """A record whose key is the id of the match or player."""
         told = {**content, "ingestion_timestamp": int(now.timestamp() * 1000)}
         if topic == "players":
             told["profile_updated_at"] = _iso(now)

@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any
 
@@ -19,24 +18,11 @@ import typer
 from contracts import ServiceError
 from settings import load
 from simulation.kafka_sender import kafka_sender
+from simulation.program import Message
 
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
 _CATEGORIES = ("Tea", "Coffee", "Spices", "Sweets", "Dairy", "Bakery")
 _WORDS = ("Fine", "Green", "Dark", "Royal", "Wild", "Old", "Mild", "Red")
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One record: the kind of its topic, its key and its content."""
-
-    topic: str
-    key: str
-    content: dict[str, Any]
-
-    @property
-    def value(self) -> bytes:
-        """The record's JSON."""
-        return json.dumps(self.content, ensure_ascii=False).encode()
 
 
 class Shop:
@@ -48,7 +34,7 @@ class Shop:
         self._clients = [f"C{number:05d}" for number in range(1, clients + 1)]
         self._invoices = 0
 
-    def master(self, now: datetime) -> Iterator[Event]:
+    def master(self, now: datetime) -> Iterator[Message]:
         """Every product and every client once; some products expire or have not moved for long."""
         for product_id in self._prices:
             yield self._product(product_id, now)
@@ -62,9 +48,9 @@ class Shop:
                 "total_revenue_generated": opening,
                 "updated_at": now.isoformat(),
             }
-            yield Event(CLIENTS, client_id, content)
+            yield _message(CLIENTS, client_id, content)
 
-    def sale(self, now: datetime) -> Event:
+    def sale(self, now: datetime) -> Message:
         """A new invoice of one to four products."""
         self._invoices += 1
         # The first products of the catalogue sell best.
@@ -81,9 +67,9 @@ class Shop:
             "total_amount": _money(cents),
             "items": [{"product_id": name, "quantity": count} for name, count in units.items()],
         }
-        return Event(SALES, str(content["invoice_id"]), content)
+        return _message(SALES, content["invoice_id"], content)
 
-    def update(self, now: datetime) -> Event:
+    def update(self, now: datetime) -> Message:
         """A product whose price or stock changed."""
         product_id = self._random.choice(list(self._prices))
         self._prices[product_id] = self._price()
@@ -93,7 +79,7 @@ class Shop:
         buy = self._random.randrange(100, 20_000)
         return buy, round(buy * self._random.uniform(0.95, 1.6))
 
-    def _product(self, product_id: str, now: datetime) -> Event:
+    def _product(self, product_id: str, now: datetime) -> Message:
         buy, sell = self._prices[product_id]
         number = int(product_id[1:])
         expires = (
@@ -112,7 +98,11 @@ class Shop:
             "batch_no": f"B{number % 90:03d}",
             "updated_at": now.isoformat(),
         }
-        return Event(INVENTORY, product_id, content)
+        return _message(INVENTORY, product_id, content)
+
+
+def _message(kind: str, key: Any, content: dict[str, Any]) -> Message:
+    return Message(kind, key, json.dumps(content, ensure_ascii=False).encode())
 
 
 def _money(cents: int) -> str:

@@ -19,10 +19,11 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 from psycopg import sql
+from pyarrow.csv import WriteOptions, write_csv
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from contracts.ecommerce import EVENT_COLUMNS, MAX_RECORD_BYTES
+from contracts.ecommerce import MAX_RECORD_BYTES
 from sinks.ecommerce.connection import connect, is_transient_state, session, transaction
 
 EVENT_TYPES = {
@@ -156,10 +157,9 @@ def stage(judged: DataFrame, dsn: str, table: str, placed: bool = False) -> Stag
     # A task keeps Java, Python and the server busy at once. With more of them the insertion, which takes
     # longer than staging, would wait for a core of a machine that runs both.
     tasks = max(1, judged.sparkSession.sparkContext.defaultParallelism // 2)
-    noted = F.expr("IF(reason IS NULL, noted, NULL)")
-    lines = judged.select(copy_line(placed).alias("copy_line"), F.expr("reason IS NULL AS valid"), noted)
-    lines = lines.coalesce(tasks)
-    results = lines.mapInArrow(lambda batches: _copy(batches, dsn, table), _RESULT).collect()
+    noted = F.expr("IF(reason IS NULL, noted, NULL) AS noted")
+    rows = judged.select(*staged_columns(placed), noted).coalesce(tasks)
+    results = rows.mapInArrow(lambda batches: _copy(batches, dsn, table), _RESULT).collect()
     for result in results:
         if result.error:
             raise StagingError(result.error, result.sqlstate)
@@ -184,39 +184,14 @@ def count(connection: psycopg.Connection[Any], table: str, writers: Sequence[str
     return Staged(table, writers, by_reason)
 
 
-def copy_line(placed: bool = False) -> Column:
-    """A judged row in COPY's CSV format, made by Spark, so that Python never touches a single row.
-
-    Where it came from is part of refused rows, and with `placed` of all.
-    """
-    place = (
-        f"{_quoted('file')}, ',', line, ',', coalesce({_quoted('header')}, ''),"
-        f" ',\\\\x', hex(substring(raw, 1, {MAX_RECORD_BYTES + 1})), '\\n'"
-    )
-    refusal = f"concat('{',' * len(EVENT_COLUMNS)}', reason, ',', {place})"
-    end = f"',,', {place}" if placed else f"'{',' * len(_REFUSAL_COLUMNS)}\\n'"
-    return F.expr(f"IF(reason IS NULL, concat({_event_fields()}, {end}), {refusal})")
-
-
-def _event_fields() -> str:
-    """Fields and the texts between them, for one concat: it is made for every row."""
-    parts, between = [], ""
-    for name, kind in EVENT_TYPES.items():
-        quote = '"' if kind == "TEXT" else ""
-        text = f"coalesce(CAST({name} AS STRING), '')" if name == "price" else name
-        # Few records hold a quote, and looking for one is cheaper than doubling those of every text.
-        text = f"IF(contains(raw, x'22'), {_doubled(name)}, {name})" if quote else text
-        parts += [f"'{between}{quote}'", text]
-        between = f"{quote},"
-    return ", ".join(parts)
-
-
-def _quoted(name: str) -> str:
-    return f"concat('\"', {_doubled(name)}, '\"')"
-
-
-def _doubled(name: str) -> str:
-    return f"replace({name}, '\"', '\"\"')"
+def staged_columns(placed: bool = False) -> list[Column]:
+    """A judged row as the staging table has it; where it came from is there if it is refused or `placed`."""
+    raw = f"concat('\\\\x', hex(substring(raw, 1, {MAX_RECORD_BYTES + 1})))"
+    origin = {name: raw if name == "raw" else name for name in _REFUSAL_COLUMNS}
+    return [
+        *[F.expr(f"IF(reason IS NULL, {name}, NULL) AS {name}") for name in EVENT_TYPES],
+        *[F.expr(f"IF({placed} OR reason IS NOT NULL, {it}, NULL) AS {name}") for name, it in origin.items()],
+    ]
 
 
 def _copy(batches: Iterable[pa.RecordBatch], dsn: str, table: str) -> Iterator[pa.RecordBatch]:
@@ -255,10 +230,10 @@ def _send_piece(
     with transaction(connection, synchronous_commit="off"), connection.cursor() as cursor:
         with cursor.copy(statement.format(sql.Identifier(table))) as copy:
             for batch in batches:
-                copy.write(_text(batch.column(0)))
+                copy.write(_as_csv(batch.select(list(_COLUMNS))))
                 rows += batch.num_rows
-                valid += batch.column(1).true_count
-                for lines in batch.column(2).drop_null().to_pylist():
+                valid += batch.column("reason").null_count
+                for lines in batch.column("noted").drop_null().to_pylist():
                     noted.update(lines.split("\n"))
                 if rows >= PIECE_ROWS:
                     break
@@ -268,8 +243,8 @@ def _send_piece(
     return writer, rows, noted
 
 
-def _text(lines: Any) -> memoryview:
-    """The texts of an Arrow string array, one after the other, without copying."""
-    offsets = memoryview(lines.buffers()[1]).cast("i")
-    start, end = offsets[lines.offset], offsets[lines.offset + len(lines)]
-    return memoryview(lines.buffers()[2])[start:end]
+def _as_csv(batch: pa.RecordBatch) -> pa.Buffer:
+    """COPY's CSV format: texts are in quotes, and nothing is no value."""
+    sink = pa.BufferOutputStream()
+    write_csv(batch, sink, WriteOptions(include_header=False, batch_size=batch.num_rows))
+    return sink.getvalue()

@@ -44,11 +44,6 @@ class OffsetRanges:
         high = bisect_left(ranges, after, key=lambda one: one[0])
         return [(max(first, start), min(after, end)) for start, end in ranges[low:high]]
 
-    def end(self, key: Key) -> int:
-        """The offset after the greatest in the set; 0 when there is none."""
-        ranges = self._ranges.get(key)
-        return ranges[-1][1] if ranges else 0
-
     def ids(self, topic: str) -> set[str]:
         """Returns the ids of all topics that had the name `topic`."""
         return {topic_id for name, topic_id, _ in self._ranges if name == topic}

@@ -18,7 +18,7 @@ from pipelines.engine.kafka_connector import wait_for_broker
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_job import StreamJob
 from pipelines.esports.batch import TopicWork
-from pipelines.esports.feed import kafka_feed
+from sources.kafka_broker import KafkaBroker
 from tests.support.arena import Arena, Topics, match, player
 from tests.support.kafka_servers import OwnBroker
 from tests.support.odd_kafka import OddTopic
@@ -113,15 +113,14 @@ def test_an_address_without_a_broker_is_one_sentence(arena: Arena, spark: SparkS
     lonely = Arena(
         arena.folder, arena.topics, spark, kafka_bootstrap_servers="127.0.0.1:1", kafka_wait_seconds=1
     )
-    feed = kafka_feed(lonely.settings, spark)
+    broker = KafkaBroker(spark, "127.0.0.1:1", {})
     with pytest.raises(
         ConfigurationError, match=r"No Kafka broker answered at 127\.0\.0\.1:1 within 1 seconds"
     ):
-        wait_for_broker(feed.broker, lonely.settings)
-    feed.broker.close()
-    nowhere = Arena(arena.folder, arena.topics, spark, kafka_bootstrap_servers="nowhere.invalid:9092")
+        wait_for_broker(broker, lonely.settings)
+    broker.close()
     with pytest.raises(ConfigurationError, match=r"KAFKA_BOOTSTRAP_SERVERS=nowhere\.invalid:9092"):
-        kafka_feed(nowhere.settings, spark)
+        KafkaBroker(spark, "nowhere.invalid:9092", {})
 
 
 def test_a_broker_that_is_killed_and_away_costs_nothing(

@@ -56,16 +56,6 @@ def test_insert_then_update_then_skip(analytics: Collection[dict[str, Any]]) -> 
     assert stored["updatedAt"] == later
 
 
-@pytest.mark.parametrize("stored", ["2026-01-01T00:00:00", None, NOW + timedelta(days=400)])
-def test_a_stored_date_that_cannot_be_is_overwritten(
-    analytics: Collection[dict[str, Any]], stored: Any
-) -> None:
-    """Strings and nulls (earlier programs wrote them) and dates in the future never win."""
-    user = ObjectId()
-    analytics.insert_one(_document(user, stored))
-    assert _write(analytics, T, _document(user, T)) == WriteResult(updated=1)
-
-
 def test_keys_that_are_no_longer_produced_are_deleted(analytics: Collection[dict[str, Any]]) -> None:
     """Only older documents of the users that were recomputed."""
     user, other, later = ObjectId(), ObjectId(), T + timedelta(seconds=1)

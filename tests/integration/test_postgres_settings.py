@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
 from contracts import ConfigurationError
+from contracts.ecommerce import EVENT_COLUMNS
 from dashboard.data.shop import ShopData
 from main import app
 from pipelines.ecommerce.figures import load_figures
@@ -150,11 +151,10 @@ def _stage_here(dsn: str) -> None:
     table = new_table()
     with connect(dsn) as connection:
         create_table(connection, table)
-    lines = pa.RecordBatch.from_pydict(
-        {"copy_line": [f',,,,,,,,corrupt,"{NAME}",1,,\\x00\n'], "valid": [False], "noted": [None]},
-        schema=pa.schema([("copy_line", pa.string()), ("valid", pa.bool_()), ("noted", pa.string())]),
-    )
-    (result,) = _copy([lines], dsn, table)
+    refused = {"reason": "corrupt", "file": NAME, "line": 1, "raw": "\\x00"}
+    names = (*EVENT_COLUMNS, "reason", "file", "line", "header", "raw", "noted")
+    row = pa.RecordBatch.from_pylist([dict.fromkeys(names) | refused])
+    (result,) = _copy([row], dsn, table)
     assert result.column("error").to_pylist() == [None]
 
 

@@ -13,9 +13,10 @@ from pyspark.sql import SparkSession
 from analytics.esports.rules import DATASETS, Dataset
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_job import StreamJob
-from pipelines.esports.feed import kafka_feed
 from pipelines.esports.job import assemble, assemble_retry
+from pipelines.esports.kafka_input import kafka_inputs
 from sinks.dead_letters import RetryOutcome
+from sources.kafka_broker import KafkaBroker
 from tests.support.kafka_servers import JARS
 from tests.support.world import KafkaTopics, Value, World
 
@@ -81,11 +82,12 @@ class Arena(World):
     @contextmanager
     def pipeline(self, *datasets: Dataset) -> Iterator[StreamJob]:
         """A pipeline on this test's Spark, as a fresh process would build it."""
-        feed = kafka_feed(self.settings, self.spark)
+        broker = KafkaBroker(self.spark, self.topics.servers, self.settings.kafka_options)
         try:
-            yield assemble(self.settings, self.spark, feed, datasets or DATASETS)
+            inputs = kafka_inputs(self.spark, self.settings, broker)
+            yield assemble(self.settings, self.spark, inputs, datasets or DATASETS)
         finally:
-            feed.broker.close()
+            broker.close()
 
     def run(self, *datasets: Dataset) -> bool:
         """Process what is there."""

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from analytics.esports.match_status import UNKNOWN
 from analytics.esports.rules import DATASETS, MATCHES, ORIGIN_FIELDS, Dataset
-from simulation.esports.season import Message, Season
+from simulation.esports.season import Season
+from simulation.program import Message
 from sinks.parquet.dataset import Ledger, ParquetDataset
 from sinks.parquet.generations import Generations
 

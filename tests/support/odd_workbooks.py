@@ -177,3 +177,16 @@ def _append(sheet: Any, columns: Sequence[str], cells: dict[str, Odd]) -> None:
             cell.number_format = number_format
             if isinstance(value, str) and value.startswith("#"):
                 cell.data_type = "e"
+
+
+def book_of(*sheets: tuple[str, Sequence[Sequence[Any]]]) -> bytes:
+    """A workbook of these sheets, each with its rows."""
+    made: Any = Workbook()
+    made.remove(made.active)
+    for name, rows in sheets:
+        sheet = made.create_sheet(name)
+        for row in rows:
+            sheet.append(list(row))
+    content = io.BytesIO()
+    made.save(content)
+    return content.getvalue()

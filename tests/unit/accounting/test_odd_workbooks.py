@@ -16,7 +16,7 @@ from accounting.entries import Entry
 from accounting.upload import UploadReport, upload
 from accounting.workbook import COLUMNS, DETAILS, INVOICES
 from contracts.stock import Sale
-from tests.support.odd_workbooks import Book, books
+from tests.support.odd_workbooks import Book, book_of, books
 
 
 class _Books:
@@ -55,18 +55,6 @@ def test_an_invoice_enters_as_a_person_sees_it_or_not_at_all(book: Book) -> None
     assert accepted[DETAILS] == sum(len(sale.items) for sale in found)
 
 
-def _book(*sheets: tuple[str, Sequence[Sequence[Any]]]) -> bytes:
-    made: Any = Workbook()
-    made.remove(made.active)
-    for name, rows in sheets:
-        sheet = made.create_sheet(name)
-        for row in rows:
-            sheet.append(row)
-    content = io.BytesIO()
-    made.save(content)
-    return content.getvalue()
-
-
 _INVOICES = (INVOICES, [COLUMNS[INVOICES], ("I1", "C1", "2026-02-01", 5)])
 _LINES = [COLUMNS[DETAILS], ("I1", "P1", 1)]
 
@@ -74,14 +62,14 @@ _LINES = [COLUMNS[DETAILS], ("I1", "P1", 1)]
 def test_two_sheets_or_columns_of_one_name_are_refused_and_both_named() -> None:
     """Otherwise the last would be taken, whatever the first says."""
     found, report = _upload(
-        _book(_INVOICES, (DETAILS, _LINES), ("Invoice Details", [*_LINES, ("I1", "P2", 9)]))
+        book_of(_INVOICES, (DETAILS, _LINES), ("Invoice Details", [*_LINES, ("I1", "P2", 9)]))
     )
     assert found == []
     assert 'Several sheets are called Invoice_Details: "Invoice_Details", "Invoice Details"; leave one.' in (
         report.remarks
     )
     twice = [(*COLUMNS[DETAILS], "Quantity "), ("I1", "P1", 1, 2)]
-    found, report = _upload(_book(_INVOICES, (DETAILS, twice)))
+    found, report = _upload(book_of(_INVOICES, (DETAILS, twice)))
     assert found == []
     assert (
         "Columns of Invoice_Details are there more than once: quantity (C, D); leave one." in report.remarks
@@ -116,6 +104,6 @@ def test_what_is_taken_otherwise_than_it_is_held_is_told() -> None:
 def test_an_invoice_that_is_there_twice_counts_only_where_both_say_the_same(amount: int) -> None:
     """Its lines may be of either."""
     rows = [*_INVOICES[1], ("I1", "C1", "2026-02-01", amount)]
-    found, report = _upload(_book((INVOICES, rows), (DETAILS, _LINES)))
+    found, report = _upload(book_of((INVOICES, rows), (DETAILS, _LINES)))
     assert len(found) == (amount == 5)
     assert [row.verdict.state for row in report.rows][1] == REJECTED

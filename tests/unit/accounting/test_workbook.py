@@ -20,6 +20,7 @@ from accounting.outbox import WAITING, Outbox
 from accounting.sample import sample_workbook
 from accounting.upload import UploadReport, upload
 from accounting.workbook import COLUMNS, DETAILS, INVOICES, WorkbookError, read_workbook
+from tests.support.odd_workbooks import book_of
 
 _NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
@@ -43,15 +44,7 @@ def file(tmp_path: Path) -> BooksDatabase:
 
 
 def _book(rows: Mapping[str, Any], headers: Mapping[str, Sequence[str]] = COLUMNS) -> bytes:
-    made: Any = Workbook()
-    made.remove(made.active)
-    for name, header in headers.items():
-        sheet = made.create_sheet(name)
-        for row in [header, *rows.get(name, ())]:
-            sheet.append(list(row))
-    content = io.BytesIO()
-    made.save(content)
-    return content.getvalue()
+    return book_of(*((name, [header, *rows.get(name, ())]) for name, header in headers.items()))
 
 
 def _told(report: UploadReport) -> list[tuple[str, int, str, str]]:

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from analytics.ecommerce.rules import RULES, SPARK_CONF, judge
 from contracts.ecommerce import EVENT_COLUMNS, MAX_RECORD_BYTES
-from sinks.ecommerce.staging import copy_line
+from sinks.ecommerce.staging import staged_columns
 from sources.ecommerce.csv_reader import SCHEMA
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
@@ -196,7 +196,7 @@ def test_an_accepted_record_is_trimmed_and_typed(judged: Any) -> None:
 def test_java_compiles_what_judges_a_record(spark: SparkSession) -> None:
     """Java only interprets a method of more than 8 000 bytes, which takes three times as long."""
     records = spark.createDataFrame([], SCHEMA)
-    lines = judge(records, NOW).select(copy_line())
+    lines = judge(records, NOW).select(*staged_columns())
     jvm: Any = spark._jvm
     mode = jvm.org.apache.spark.sql.execution.ExplainMode.fromString("codegen")
     sizes = re.findall(r"maxMethodCodeSize:(\d+)", lines._jdf.queryExecution().explainString(mode))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
+from statistics import stdev
 from typing import Any
 
 import pytest
@@ -120,6 +122,47 @@ def test_thresholds_need_to_be_exceeded(spark: SparkSession) -> None:
         for number in range(len(last_values))
     ]
     assert severities == [None, "low", "low", "medium", "medium", "high", None, "low"]
+
+
+_BASELINE = {1: 96.0, 2: 98.0, 3: 100.0, 4: 102.0, 5: 104.0}
+# Steps by day, each a user's: where a formula changes its mind.
+_CORNERS: Sequence[Mapping[int, float]] = (
+    # Ranges: their first and last day, and the days around those.
+    {0: 999, 1: 20, 7: 10, 8: 2, 14: 1}, {8: 2, 14: 1}, {13: 100, 14: 2, 20: 1}, {1: 4},
+    # Means that are near, and shares of tiny ones, which are beyond the doubles.
+    *({1: before, 8: now} for before, now in (
+        (100, 110), (100, 90), (100, 105), (100, 95), (100, 105.05), (1, 5_000), (0.02, 100_000), (1e-305, 7),
+        (5e-324, 100_000), (1e-323, 5e-324), (5e-324, 0), (0, 7), (1, 2), (2, 1), (1, 1), (0.3, 0.1 + 0.2),
+    )),
+    # Medians of an even and an odd number, and values that lie close together.
+    {1: 1, 2: 9}, {1: 9, 2: 1, 3: 2}, {1: 9, 2: 3, 3: 1, 4: 2}, dict.fromkeys(range(1, 7), 5),
+    {day: 90_000 + day * 1e-4 for day in range(30)},
+    # The rank of the latest value, also among equals.
+    {1: 2, 2: 1}, {1: 1, 2: 2}, {1: 3, 2: 3, 3: 3}, {1: 1, 2: 2, 3: 9, 4: 2}, {1: 1, 2: 0},
+    # Baselines: their first day, too few values, constant ones; how far away from one a day is.
+    {0: 1_000, 1: 10, 10: 12, 31: 50},
+    *({first: 9, 10: 11, 20: 9, 25: 11, 30: 10, 31: 1_000} for first in (0, 1)),
+    {20: 5, **{day: 0.1 + 0.2 if day % 2 else 0.3 for day in range(20)}},
+    *({**_BASELINE, 6: 100 + away * stdev(_BASELINE.values())} for away in (-2, 2.01, -3, 3.01, 4, -4.01)),
+    # Runs: the threshold, a gap, a break, one that is over, one that begins before 2025.
+    {1: 2_000}, {1: 2_000, 2: 2_000, 4: 2_000}, {1: 2_000, 2: 500, 3: 2_000}, {1: 2_000, 2: 2_000, 3: 1_000},
+    {1: 1_000, 2: 0}, {1: 1_000.5}, dict.fromkeys(range(-5, 6), 1_500), {1: 2_000, 2: 2_000}, {3: 2_000},
+)  # fmt: skip
+
+
+def test_the_corners_of_each_formula(spark: SparkSession) -> None:
+    """Of steps as listed; weight is never better, and only steps have runs."""
+    documents = [
+        example.steps_document(day, value, user=new_id(random.Random(number)))
+        for number, history in enumerate(_CORNERS)
+        for day, value in history.items()
+    ]
+    other: dict[str, Any] = {"user": new_id(random.Random(len(_CORNERS))), "steps": None}
+    for number, weight in ((1, 80), (2, 70), (9, 60)):
+        documents.append(
+            example.steps_document(number, **other, metrics={"weight": weight, "calories": 9_000 + number})
+        )
+    _check(spark, documents)
 
 
 def test_no_usable_value_gives_no_documents(spark: SparkSession) -> None:

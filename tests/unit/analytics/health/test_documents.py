@@ -7,7 +7,6 @@ from typing import Any
 
 import bson
 import pyarrow as pa
-import pytest
 from bson.objectid import ObjectId
 
 from analytics.health.documents import build_documents
@@ -51,12 +50,6 @@ def test_keys_dates_and_period() -> None:
     assert bson.decode(bson.encode(document))["analytics"]["statistics"]["dataPointsCount"] == 3
 
 
-@pytest.mark.parametrize(("range_", "period"), [("7day", "week"), ("30day", "month"), ("90day", "quarter")])
-def test_the_period_follows_the_range(range_: str, period: str) -> None:
-    """What the client's monitor shows."""
-    assert _document(range=range_)["period"] == period
-
-
 def test_history_is_oldest_first() -> None:
     """Spark collects in any order; the sparkline needs this one."""
     points = _document()["historicalData"]
@@ -71,33 +64,3 @@ def test_the_anomaly_has_all_six_fields() -> None:
     assert details["message"] == (
         f"Active minutes of 120 on {_day(19_999):%Y-%m-%d}: 3.2 standard deviations above the usual 40"
     )
-
-
-def test_without_an_anomaly_there_are_no_details() -> None:
-    """False and null, never half of it."""
-    none = {name: None for name in ROW if name.startswith("anomaly_")}
-    analytics = _document(**none)["analytics"]
-    assert (analytics["anomalyDetected"], analytics["anomalyDetails"]) == (False, None)
-
-
-@pytest.mark.parametrize(("percent", "shown"), [(5e5, 1000.0), (-100.0, -100.0), (12.0, 12.0)])
-def test_only_the_trend_is_clamped_above(percent: float, shown: float) -> None:
-    """The limit of 1000 is of trendPercentage; the change ends at a million, where it is computed."""
-    analytics = _document(trend_percentage=percent)["analytics"]
-    assert analytics["trendPercentage"] == shown
-    assert analytics["comparisonToPrevious"]["percentageChange"] == percent
-
-
-def test_streaks_are_clamped_at_ten_years() -> None:
-    """The backend refuses more than 3650; a 1 000-day run is told as it is."""
-    analytics = _document(metric="steps", streak_days=4000, longest_streak=5000, streak_start=16_001)[
-        "analytics"
-    ]
-    assert (analytics["streakDays"], analytics["longestStreak"]) == (3650, 3650)
-    assert analytics["streakStartDate"] == _day(16_001)
-    assert _document(streak_days=1000)["analytics"]["streakDays"] == 1000
-
-
-def test_completeness_is_the_share_of_days_with_a_value() -> None:
-    """3 of 30 days."""
-    assert _document()["analytics"]["statistics"]["completenessPercentage"] == 10.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import date, timedelta, timezone
+from datetime import date, timezone
 from typing import Any
 
 import pyarrow as pa
@@ -42,28 +42,6 @@ def test_other_users_are_left_out() -> None:
         {"user": 0, "steps": 2.0},
         {"user": 1, "steps": 0.0},
     ]
-
-
-def test_the_later_document_of_a_day_wins_whole() -> None:
-    """By updatedAt first, whatever the order of reading; its nulls hide the loser's values."""
-    old = example.steps_document(1, 0, metrics={"steps": 5, "weight": 80})
-    new = example.steps_document(1, 6, updatedAt=old["updatedAt"] + timedelta(milliseconds=1), _id=MinKey())
-    for documents in ([old, new], [new, old]):
-        row = history_table(documents, [example.USER], RULES).to_pylist()[0]
-        assert (row["steps"], row["weight"]) == (6.0, None)
-
-
-def test_refused_and_foreign_documents_never_win() -> None:
-    """They are filtered first: a later wearable or import does not hide the phone's day."""
-    good = example.steps_document(1, 5)
-    later = good["updatedAt"] + timedelta(days=1)
-    rivals = [
-        example.steps_document(1, 6, source="import", updatedAt=later),
-        example.steps_document(1, 7, heartRate=60, updatedAt=later),
-        example.steps_document(1, 8, metrics=[], updatedAt=later),
-        example.steps_document(1, 9, updatedAt="2030"),
-    ]
-    assert history_table([good, *rivals], [example.USER], RULES)["steps"].to_pylist() == [5.0]
 
 
 def test_naive_times_are_utc() -> None:

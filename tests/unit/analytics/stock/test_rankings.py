@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from analytics.stock.rankings import LoyaltyRules, RiskRules, SoldProduct, risk_rows, winner_rows
+from analytics.stock.rankings import LoyaltyRules, RiskRules, risk_rows, winner_rows
 
 _TODAY = date(2026, 3, 10)
 
 
-def _sold(product_id: str, units: int, buy: int = 100, sell: int = 300) -> SoldProduct:
-    return SoldProduct(product_id, f"Product {product_id}", units, buy, sell)
+def _sold(product_id: str, units: int, buy: int = 100, sell: int = 300) -> dict[str, Any]:
+    name = f"Product {product_id}"
+    return {"_id": product_id, "name": name, "units": units, "buy_cents": buy, "sell_cents": sell}
 
 
 def test_winners_are_ranked_by_profit_then_by_id() -> None:

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.esports.rules import MATCH_FIELDS, PLAYER_FIELDS
-from simulation.esports.messages import season_clock, write_files
-from simulation.esports.season import Message, Season
-from sources.esports.json_files import next_offset
+from simulation.esports.messages import season_clock
+from simulation.esports.season import Season
+from simulation.json_files import next_offset, write_files
+from simulation.program import Message
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[4]

@@ -46,33 +46,6 @@ def test_without_restarts_no_version_comes_twice(actions: list[Action], page_siz
     assert list(service.drain()) == []
 
 
-def test_documents_of_no_use_do_not_stop_the_poll() -> None:
-    """Dates that are strings, lists or absent are passed by; a missing userId gives a key without work."""
-    source = collection()
-    source.insert_many([{"updatedAt": value, "userId": 1} for value in ("2026", [NOW, NOW], None)])
-    source.insert_one({"_id": "stray", "updatedAt": NOW})
-    source.insert_one({"_id": "good", "updatedAt": NOW, "userId": 1})
-    poll = MongoPoll(source, 60, 1)
-    pages = []
-    for page in poll.begin(NOW - timedelta(hours=1), NOW):
-        poll.mark_done(page)
-        pages.append(page)
-    assert [[document["_id"] for document in page.documents] for page in pages] in (
-        [[], ["good"]],
-        [["good"], []],
-    )
-    assert [page.complete for page in pages] == [False, True]
-    assert list(poll.begin(NOW, NOW)) == []
-
-
-def test_history_of_many_users() -> None:
-    """Every document of the users asked for, and of no others."""
-    source = collection()
-    users = [ObjectId() for _ in range(250)]
-    source.insert_many([{"userId": user, "day": day} for user in [*users, ObjectId()] for day in range(2)])
-    assert sorted(document["userId"] for document in read_history(source, users)) == sorted(users * 2)
-
-
 @pytest.mark.parametrize(("overlap", "page_size"), [(-1, 10), (60, 0)])
 def test_senseless_sizes_are_refused(overlap: int, page_size: int) -> None:
     """A negative overlap or an empty page is a mistake of the caller."""
@@ -118,14 +91,6 @@ def test_after_a_moved_cursor_nothing_counts_as_late() -> None:
     assert _late(poll, NOW - timedelta(hours=1), NOW) == []
     poll.forget()
     assert _late(poll, NOW - timedelta(hours=1), NOW + timedelta(seconds=1)) == []
-
-
-def test_what_waits_is_counted_up_to_a_bound() -> None:
-    """Versions after the moment and up to now, whatever their userId; dates in the future wait for theirs."""
-    source = collection()
-    dates = [NOW + timedelta(seconds=number) for number in range(5)]
-    source.insert_many([{"updatedAt": updated} for updated in dates])
-    assert MongoPoll(source, 60, 1).count_after(NOW, NOW + timedelta(seconds=3)) == 3
 
 
 @pytest.mark.parametrize("page_size", [10, 1])
