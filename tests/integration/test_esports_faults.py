@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from pipelines.esports.batch import TopicWork
 from pipelines.esports.feed import kafka_feed
 from tests.support.arena import Arena, Topics, match, player
 from tests.support.kafka_servers import OwnBroker
-from tests.support.odd_kafka import OddTopic
+from tests.support.odd_kafka import made_anew
 from tests.support.waiting import TIMEOUT_SECONDS, wait_for
 
 
@@ -70,11 +69,10 @@ def test_a_topic_that_is_made_anew_under_the_running_stream_is_read_from_its_beg
 ) -> None:
     """With as many records Spark alone sees nothing new; the look for the backlog does."""
     topics = quick.topics
-    topic = OddTopic(topics.servers, topics.matches, bytes, random.Random(0))
     topics.send(topics.matches, [match(number) for number in range(6)])
     with streaming(quick, MATCHES):
         wait_for(lambda: len(quick.ids("matches")) == 6, "six matches")
-        topic.make()
+        made_anew(topics.servers, topics.matches)
         topics.send(topics.matches, [match(number) for number in range(10, 16)])
         wait_for(lambda: len(quick.ids("matches")) == 12, "the six of the new topic")
     told = capsys.readouterr().out

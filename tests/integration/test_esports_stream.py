@@ -13,7 +13,6 @@ from analytics.esports.rules import MATCHES, PLAYERS
 from sinks.dead_letters import DeadLetters
 from tests.support.arena import Arena, Topics, match, player
 from tests.support.compiled import assert_later_batches_need_no_code
-from tests.support.monitoring_stack import lacking_metrics
 from tests.support.odd_letters import lay_odd_letters
 
 
@@ -140,24 +139,6 @@ def test_a_backlog_is_worked_off_in_pieces(tmp_path: Path, topics: Topics, spark
     files = list(arena.settings.esports_output_path.rglob("*.parquet"))
     assert len(files) <= 3 * len(arena.log())
     arena.assert_accounted(50)
-
-
-def test_records_that_expired_before_they_were_read_are_counted(
-    arena: Arena, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """In the log and the metrics, which have all that the alerts read; those that are still there go on."""
-    topic = arena.topics.matches
-    arena.topics.send(topic, [match(number) for number in range(4)], partition=0)
-    assert arena.run(MATCHES)
-    arena.topics.send(topic, [match(number) for number in range(10, 20)], partition=0)
-    arena.topics.expire(topic, 0, 11)
-    assert arena.run(MATCHES)
-    assert len(arena.ids("matches")) == 7
-    assert "up to 7 records of" in capsys.readouterr().out
-    metrics = (arena.settings.metrics_directory / "esports_metrics.prom").read_text()
-    assert 'esports_offsets_lost_total{stream="matches"} 7.0' in metrics
-    assert lacking_metrics("Esports", metrics) == {}
-    arena.assert_accounted(7)
 
 
 def test_mended_records_leave_the_dead_letter_queue_and_are_written_once(

@@ -1,4 +1,4 @@
-"""The stock stream while something breaks: a step of its batch, the database, the cold store's disk."""
+"""The stock stream, with all that feeds it, while Kafka is away."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from tests.support.kafka_servers import OwnBroker
 from tests.support.outbox import sending
 from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, product, sale
 from tests.support.stock_shop import StockShop, StockTopics
-from tests.support.toxiproxy import Proxy, through
 from tests.support.waiting import TIMEOUT_SECONDS, wait_for
 
 
@@ -82,29 +81,3 @@ def _profit(page: StockData) -> Decimal | None:
     """What the Administrator's page shows for the best product."""
     shown = page.standing().value
     return shown.winners[0].profit if shown and shown.winners else None
-
-
-def test_a_database_that_is_away_loses_nothing(shop: StockShop, mongo_proxy: Proxy) -> None:
-    """Cut off between two batches and in the middle of the stream: it lives, and goes on afterwards."""
-    away = StockShop(
-        shop.folder,
-        shop.topics,
-        through(mongo_proxy, shop.mongo_uri),
-        shop.database,
-        shop._spark,
-        mongo_timeout_seconds=2,
-        retry_attempts=2,
-        retry_base_seconds=0.2,
-        retry_max_seconds=1,
-    )
-    shop.topics.send(product("P1"), sale("I0", P1=1))
-    with _streaming(away):
-        wait_for(lambda: shop.winners() == [("P1", "2.00")], "the first winner")
-        mongo_proxy.cut()
-        shop.topics.send(*[sale(f"I{n}", P1=1) for n in range(1, 11)])
-        wait_for(lambda: any(not entry["success"] for entry in away.log()), "a failed batch")
-        assert shop.winners() == [("P1", "2.00")]
-        mongo_proxy.heal()
-        wait_for(lambda: shop.winners() == [("P1", "22.00")], "the winner of all sales")
-    assert_totals_are_the_sum_of_the_invoices(shop.database)
-    assert (away.total("records_written"), away.total("duplicates")) == (12, 0)
