@@ -124,6 +124,7 @@ class _Running:
         self._query: StreamingQuery | None = None
         self._error: BaseException | None = None
         self._failures = 0
+        self._done: int | None = None
         self._start_at = float("-inf")
         # Held while a batch runs, and for good once the stream is shut.
         self._busy = threading.Lock()
@@ -186,7 +187,9 @@ class _Running:
             self._error = None
             with explained():
                 self._stream.process(frame, number)
-            self._failures = 0
+            # One that came before succeeded, too, and Spark could not note it: that is the failure.
+            if number != self._done:
+                self._failures, self._done = 0, number
         except BaseException as error:  # noqa: BLE001 - handed on by step()
             # Spark prints what it is handed, and masks nothing: a driver's error may quote a password.
             self._error = error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pipelines.engine.faults import Faults
@@ -38,9 +40,10 @@ def test_a_full_checkpoint_folder_holds_the_batch_until_there_is_space(
         assert not job.once(StopFlag())
         monkeypatch.undo()
         disk.free()
-        assert not list(checkpoints.rglob(".*.tmp"))
+        # Spark leaves its own.
+        assert not list(checkpoints.rglob(f".*.{os.getpid()}.tmp"))
         assert job.once(StopFlag())
-    _assert_is_there_once(system, came)
+    _assert_is_there_once(system, 10, came)
 
 
 def test_a_full_dead_letter_folder_holds_the_batch_until_there_is_space(
@@ -49,19 +52,21 @@ def test_a_full_dead_letter_folder_holds_the_batch_until_there_is_space(
     """A letter that cannot be stored is never dropped, and nothing of a whole batch counts before it is."""
     letters = disk.folder / "dlq"
     system.options = {**_IMPATIENT, "dlq_directory": letters}
-    came = system.send(range(5), [1000])
+    came = system.send(range(5))
     assert system.run()
-    came += system.send(range(5, 10), [1001])
-    disk.fill()
-    assert not system.run()
-    (error,) = system.log()[-1]["errors"]
-    assert "DLQ_DIRECTORY" in error
-    assert "Traceback" not in error
-    assert not system.whole_batches or system.seen() == 5
-    disk.free()
-    assert not list(letters.glob("*.tmp"))
-    assert system.run()
-    _assert_is_there_once(system, came)
+    # The second contradicts another record where the content is known, which is found out late.
+    for turn, bad in enumerate((1000, 1001), 1):
+        came += system.send(range(5 * turn, 5 * turn + 5), [bad])
+        disk.fill()
+        assert not system.run()
+        (error,) = system.log()[-1]["errors"]
+        assert "DLQ_DIRECTORY" in error
+        assert "Traceback" not in error
+        assert not system.whole_batches or system.seen() == 5 * turn
+        disk.free()
+        assert not list(letters.glob("*.tmp"))
+        assert system.run()
+    _assert_is_there_once(system, 15, came)
 
 
 def test_full_log_and_metrics_folders_cost_one_warning_each(
@@ -84,8 +89,8 @@ def test_full_log_and_metrics_folders_cost_one_warning_each(
     assert len(system.log()) == 1
 
 
-def _assert_is_there_once(system: System, came: int) -> None:
-    assert system.written() == list(range(10))
+def _assert_is_there_once(system: System, good: int, came: int) -> None:
+    assert system.written() == list(range(good))
     assert len(system.letters()) == 2
     assert system.refused().total() == 2
     if system.knows_records:

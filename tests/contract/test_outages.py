@@ -8,8 +8,8 @@ import pytest
 
 from pipelines.engine.faults import Faults
 from tests.contract.systems import System
-from tests.contract.systems.running import command, streaming
-from tests.support.waiting import wait_for
+from tests.contract.systems.running import command, opened
+from tests.support.waiting import streaming, wait_for
 
 _IMPATIENT: dict[str, Any] = {
     "mongo_timeout_seconds": 2, "postgres_wait_seconds": 0, "retry_attempts": 2, "retry_base_seconds": 0.1,
@@ -53,7 +53,7 @@ def test_a_sink_that_goes_away_in_the_middle_of_a_batch_is_waited_for(
             unsteady.cut()
 
     came = unsteady.send(range(5), [1000])
-    with streaming(unsteady):
+    with opened(unsteady) as job, streaming(job):
         wait_for(lambda: unsteady.seen() == 5, "the first batch")
         monkeypatch.setattr(Faults, "reach", cut_once)
         came += unsteady.send(range(5, 10), [1001])

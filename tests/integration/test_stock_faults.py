@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -19,27 +16,12 @@ from accounting.database import BooksDatabase
 from accounting.outbox import WAITING, Outbox
 from contracts.stock import Sale
 from dashboard.data.stock_data import StockData
-from pipelines.engine.stop_flag import StopFlag
 from tests.support.kafka_records import arrived
 from tests.support.kafka_servers import OwnBroker
 from tests.support.outbox import sending
 from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, product, sale
 from tests.support.stock_shop import StockShop, StockTopics
-from tests.support.waiting import TIMEOUT_SECONDS, wait_for
-
-
-@contextmanager
-def _streaming(shop: StockShop) -> Iterator[None]:
-    """The stream runs inside the block and is stopped in good order at its end."""
-    pipeline, stop = shop.pipeline(), StopFlag()
-    thread = threading.Thread(target=pipeline.stream, args=(stop,))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(TIMEOUT_SECONDS)
-    assert not thread.is_alive()
+from tests.support.waiting import streaming, wait_for
 
 
 def test_a_minute_without_kafka_loses_and_doubles_nothing(
@@ -57,7 +39,7 @@ def test_a_minute_without_kafka_loses_and_doubles_nothing(
     file, page = BooksDatabase(tmp_path / "books.db"), StockData(database)
     file.prepare()
     shop.topics.send(product("P1"), sale("before", P1=1))
-    with _streaming(shop), sending(file, own_kafka.servers, shop.topics.names):
+    with streaming(shop.pipeline()), sending(file, own_kafka.servers, shop.topics.names):
         wait_for(lambda: _profit(page) == Decimal("2.00"), "the first profit")
         own_kafka.run("kill")
         ends = time.monotonic() + 60

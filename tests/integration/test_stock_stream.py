@@ -21,7 +21,6 @@ from pipelines.stock.batch import StockWork
 from pipelines.stock.upkeep import Upkeep
 from tests.support.compiled import assert_later_batches_need_no_code
 from tests.support.documents import ROOT, blocks
-from tests.support.odd_letters import lay_odd_letters
 from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
 from tests.support.stock_shop import StockShop
 
@@ -163,22 +162,6 @@ def _assert_the_cold_store_is_read_as_documented(shop: StockShop, records: int) 
         )
         assert done.returncode == 0, done.stderr
         assert told in done.stdout
-
-
-def test_what_is_mended_leaves_the_dead_letter_queue(shop: StockShop) -> None:
-    """`dlq retry` judges anew: here after a stored invoice that was wrong is removed.
-
-    Letters that cannot even be tried lie before the others, and stop none of them.
-    """
-    odd = lay_odd_letters(shop.settings.dlq_directory, "stock", SALES)
-    shop.topics.send(sale("I1", amount="1.00"), sale("I1", amount="2.00"), sale("I2", amount="-1"))
-    assert shop.run()
-    assert len(shop.retry().kept) == 2 + len(odd)
-    shop.database["sales"].delete_one({"_id": "I1"})
-    outcome = shop.retry()
-    assert (len(outcome.resolved), len(outcome.kept)) == (1, 1 + len(odd))
-    assert odd < set(outcome.kept)
-    assert [str(s["total_amount"]) for s in shop.database["sales"].find()] == ["2.00"]
 
 
 def test_risk_follows_the_calendar_without_events(shop: StockShop) -> None:

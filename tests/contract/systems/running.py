@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +14,8 @@ from commands.common import guarded
 from main import app
 from pipelines.catalog import open_job
 from pipelines.engine.pipeline import Job
-from pipelines.engine.stop_flag import StopFlag
 from tests.contract.systems.system import System
 from tests.support.job import environment_of
-from tests.support.waiting import TIMEOUT_SECONDS
 
 
 @contextmanager
@@ -43,21 +40,6 @@ def opened(system: System) -> Iterator[Job]:
     """The whole pipeline, with its locks."""
     with _in_this_process(system), open_job(system.name, system.settings(), True, system.part) as job:
         yield job
-
-
-@contextmanager
-def streaming(system: System) -> Iterator[None]:
-    """The stream runs inside the block and is stopped in good order at its end."""
-    stop = StopFlag()
-    with opened(system) as job:
-        thread = threading.Thread(target=job.stream, args=(stop,))
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(TIMEOUT_SECONDS)
-    assert not thread.is_alive()
 
 
 def command(system: System, *arguments: str) -> int:
