@@ -1,4 +1,4 @@
-"""One process to a checkpoint folder."""
+"""One process to a folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ LOCK_NAME = ".lock"
 
 
 @contextmanager
-def hold(directory: Path) -> Iterator[None]:
+def hold(
+    directory: Path, what: str = "checkpoint folder", setting: str = "CHECKPOINT_LOCATION"
+) -> Iterator[None]:
     """Hold the folder's lock; the system releases it also when the process dies.
+
+    `what` the folder is and the `setting` that names it are for the errors.
 
     Raises AlreadyRunningError when someone holds it, ConfigurationError when the folder cannot have one.
     """
@@ -25,13 +29,13 @@ def hold(directory: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise AlreadyRunningError(
-            f"Another process is running on the checkpoint folder {directory}. Stop it first, or give this "
-            "one a folder of its own in CHECKPOINT_LOCATION."
+            f"Another process is running on the {what} {directory}. Stop it first, or give this one a folder "
+            f"of its own in {setting}."
         ) from None
     except (OSError, NotImplementedError) as error:
         raise ConfigurationError(
-            f"The checkpoint folder {directory} cannot be locked ({error}). Set CHECKPOINT_LOCATION to a "
-            "writable folder on a local disk."
+            f"The {what} {directory} cannot be locked ({error}). Set {setting} to a writable folder on a "
+            "local disk."
         ) from error
     try:
         yield

@@ -39,6 +39,7 @@ from tests.support.missing import missing
 from tests.support.mongo_doors import SecureDoor, is_ours, run_script
 from tests.support.postgres_servers import fresh_database
 from tests.support.run_hooks import pytest_configure, pytest_unconfigure
+from tests.support.small_disk import SmallDisk, mounted
 from tests.support.stock_shop import StockTopics
 from tests.support.toxiproxy import Proxy, Toxiproxy, host_of, run_toxiproxy
 
@@ -191,6 +192,16 @@ def mongo_proxy(toxiproxy: Toxiproxy, mongo_uri: str) -> Iterator[Proxy]:
     proxy = toxiproxy.proxy(host_of(mongo_uri))
     yield proxy
     proxy.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A real small file system; only root may mount one."""
+    try:
+        with mounted(tmp_path / "disk") as small:
+            yield small
+    except PermissionError as error:
+        missing(f"this machine lets nobody mount a file system for a test: {error}")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 
 from checkpoint.lock import hold
 from commands.checks.result import CheckResult, failed, ok
-from contracts import BatchKey
+from contracts import BatchKey, ConfigurationError
 from monitoring.stream_flow import StreamFlow
 from pipelines.catalog import PIPELINES
 from pipelines.engine.faults import Faults
@@ -124,7 +124,13 @@ def _number_of(raw: str) -> int | None:
 def open_job(settings: Settings, streaming: bool, _part: str) -> Iterator[StreamJob]:
     """The job on what TOY_FOLDER and TOY_DATABASE say."""
     with hold(settings.checkpoint_location / TOY.name), spark_session(settings.spark, streaming) as spark:
-        yield assemble(settings, ToySettings(), spark)
+        toy = ToySettings()
+        try:
+            LinesWork(toy.toy_database).known(BatchKey("", 0))
+        except (OSError, sqlite3.Error) as error:
+            message = f"TOY_DATABASE={toy.toy_database} cannot be used ({error}). Correct it."
+            raise ConfigurationError(message) from None
+        yield assemble(settings, toy, spark)
 
 
 @contextmanager

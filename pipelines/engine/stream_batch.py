@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cache
 from itertools import islice
@@ -134,6 +134,8 @@ class StreamBatch(Generic[Rows, Done]):
     retry: RetryPolicy
     faults: Faults
     label: str = ""
+    # The batch that this process told last: the ledger may have been unable to note that.
+    _told: set[BatchKey] = field(default_factory=set, init=False)
 
     def process(self, frame: DataFrame, number: int) -> None:
         """The function for `foreachBatch`.
@@ -148,13 +150,19 @@ class StreamBatch(Generic[Rows, Done]):
         keep = self.keeper(f"{self.stream} {number}")
         with work.turn():
             taken = self.retry.call(lambda: self._take(rows, key, keep, steps), work.is_transient)
+            is_told = key in self._told
+            taken = replace(taken, was_reported=is_told or taken.was_reported)
             self.retry.call(lambda: work.follow(taken, steps), work.is_transient)
             if taken.was_reported:
                 logger.info(f"{batch} was done and reported before; Spark alone had not noted it")
+                if is_told:
+                    self._note_report(key)
                 return
             if taken.lost:
                 work.tell_lost(taken.lost, batch)
             self.reporting.report(self.stream, report_of(number, taken, began, steps.ms, self.label))
+            self._told.clear()
+            self._told.add(key)
             self.faults.reach("report")
             self._note_report(key)
 

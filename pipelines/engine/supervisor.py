@@ -114,6 +114,7 @@ class _Running:
     _query: StreamingQuery | None = None
     _error: BaseException | None = None
     _failures: int = 0
+    _done: int | None = None
     _start_at: float = float("-inf")
     # Held while a batch runs, and for good once the stream is shut.
     _busy: threading.Lock = field(default_factory=threading.Lock)
@@ -179,7 +180,9 @@ class _Running:
             self._error = None
             with explained():
                 self._stream.process(frame, number)
-            self._failures = 0
+            # One that came before succeeded, too, and Spark could not note it: that is the failure.
+            if number != self._done:
+                self._failures, self._done = 0, number
         except BaseException as error:  # noqa: BLE001 - handed on by step()
             # Spark prints what it is handed, and masks nothing: a driver's error may quote a password.
             self._error = error

@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 
 from analytics.esports.rules import ODD, Dataset, judge, judge_usual
 from analytics.kafka_json import looks_like
-from contracts import CORRUPT, BatchKey
+from contracts import CORRUPT, BatchKey, UnavailableError
 from durable import read_file, write_atomically
 from monitoring.logs import get_logger
 from pipelines.engine.steps import Steps
@@ -78,8 +78,12 @@ class TopicWork(BatchWork[Reading, Taken]):
         tell_lost(lost, batch, f"records of {self.topic}", self.on_lost)
 
     def mark_reported(self, key: BatchKey) -> None:
-        """In the checkpoint's folder: no reader of the dataset needs it."""
-        write_atomically(self.checkpoint / _REPORTED, str(key).encode(), durable=False)
+        """In the checkpoint's folder: no reader of the dataset needs it. Raises UnavailableError."""
+        try:
+            write_atomically(self.checkpoint / _REPORTED, str(key).encode(), durable=False)
+        except OSError as error:
+            # The records are written and the batch is told: it must not come again because of this.
+            raise UnavailableError(str(error)) from error
 
     def _write(self, reading: Reading, batch_id: str) -> tuple[Written, Path]:
         known, gone = self._known_records(reading), ranges_condition(reading.expired)

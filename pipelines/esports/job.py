@@ -11,7 +11,6 @@ from pyspark.sql import SparkSession
 
 from analytics.esports.rules import DATASETS, SPARK_CONF, Dataset
 from checkpoint.lock import hold
-from contracts import AlreadyRunningError
 from monitoring.logs import get_logger
 from monitoring.stream_flow import KafkaFlow
 from pipelines.engine.faults import Faults
@@ -128,13 +127,7 @@ def locked(settings: Settings, datasets: Sequence[Dataset]) -> Iterator[None]:
         stack.enter_context(hold(_checkpoint(settings)))
         for dataset in datasets:
             store = ParquetDataset(settings.esports_output_path, dataset.name)
-            try:
-                stack.enter_context(hold(store.staging))
-            except AlreadyRunningError:
-                raise AlreadyRunningError(
-                    f"Another process writes into {store.folder}. Stop it first, or give this one a "
-                    "folder of its own in ESPORTS_OUTPUT_PATH."
-                ) from None
+            stack.enter_context(hold(store.staging, "output folder", "ESPORTS_OUTPUT_PATH"))
         yield
 
 

@@ -92,6 +92,8 @@ def open_database(settings: Settings) -> Database[dict[str, Any]]:
     database = client.get_database(
         settings.stock_db_name, read_preference=ReadPreference.PRIMARY, write_concern=WriteConcern("majority")
     )
+    # Making indexes may take long, and would wait as long for a server that is away.
+    ping(database, settings.mongo_timeout_seconds)
     ensure_indexes(database)
     return database
 
@@ -206,7 +208,8 @@ def _loyalty(settings: Settings) -> LoyaltyRules:
 @contextmanager
 def locked(settings: Settings) -> Iterator[None]:
     """The checkpoint and the cold store are ours inside the block."""
-    with hold(_checkpoint(settings)), hold(ParquetDataset(settings.stock_cold_path, DATASET).staging):
+    archive = ParquetDataset(settings.stock_cold_path, DATASET)
+    with hold(_checkpoint(settings)), hold(archive.staging, "cold store", "STOCK_COLD_PATH"):
         yield
 
 

@@ -78,11 +78,3 @@ def test_sigterm_ends_the_stream_in_good_order(arena: Arena, job: Job) -> None:
     assert job.run(*_STREAM, "--once") == 0, job.output()
     assert len(arena.ids("matches")) == 20
     arena.assert_accounted(20)
-
-
-def test_an_address_without_a_broker_ends_the_start_with_one_line(job: Job) -> None:
-    """Exit code 2, the address in it, no stack trace."""
-    assert job.run(*_STREAM, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", KAFKA_WAIT_SECONDS="2") == 2
-    assert "No Kafka broker answered at 127.0.0.1:1 within 2 seconds" in job.output()
-    assert "Traceback" not in job.output()
-    assert "Exception" not in job.output()

@@ -18,9 +18,10 @@ def test_kill_9_after_a_step_loses_and_doubles_nothing(system: System) -> None:
     """
     job, seen = system.job(), set[int]()
     known = [3] if system.knows_content else []
+    arguments = ("--pipeline", system.name, "--job", system.part, "--once")
 
     def die(step: str) -> None:
-        ended = job.run("--pipeline", system.name, *system.arguments, FAULT=f"{step}:kill:1")
+        ended = job.run(*arguments, FAULT=f"{step}:kill:1")
         assert ended == -signal.SIGKILL, (step, ended, job.output())
 
     with meanwhile(lambda: seen.add(system.seen()), 0.05):

@@ -2,55 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from contracts import DeadLetterError
-from pipelines.ecommerce import batch
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_batch import StreamBatch
-from sinks.dead_letters import DeadLetters
-from sinks.ecommerce.connection import server_time
-from tests.support.odd_letters import lay_odd_letters
-from tests.support.shop import Shop, event, events, minutes_ago
+from tests.support.shop import Shop, event, events
 
 
 @pytest.fixture
 def shop(tmp_path: Path, events_dsn: str, spark: SparkSession) -> Shop:
     """A shop with an empty folder and database, where a batch is tried once."""
     return Shop(tmp_path, events_dsn, spark, retry_attempts=1)
-
-
-def test_records_that_count_by_now_are_inserted_and_their_letters_go(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Judged by the same rules, once each: the others stay, with their tries counted.
-
-    Letters that cannot even be tried lie before the others, and stop none of them.
-    """
-    early = event(event_timestamp=minutes_ago(5))
-    shop.put([early, event(event_type="click"), event(event_type="view")], "a.csv")
-    # The clock was an hour slow when they came.
-    monkeypatch.setattr(batch, "server_time", lambda c: server_time(c) - timedelta(hours=1))
-    assert shop.run()
-    monkeypatch.undo()
-    refused = {reason for reason, _ in shop.dead_lines().values()}
-    assert refused == {"future_timestamp", "invalid_event_type"}
-    letters = shop.retrying()
-    odd = lay_odd_letters(shop.settings.dlq_directory, "ecommerce")
-    outcome = letters.retry(shop.letters())
-    assert (len(outcome.resolved), len(outcome.kept)) == (1, 1 + len(odd))
-    assert early["event_id"] in shop.ids()
-    assert len(shop.ids()) == 2
-    (left,) = [letter for letter in shop.letters() if letter.id not in odd]
-    assert (left.reason, left.attempts) == ("invalid_event_type", 1)
-    assert letters.retry([left]).kept == [left.id]
-    assert shop.letters()[-1].attempts == 2
-    assert len(shop.ids()) == 2
 
 
 def test_records_of_a_wrong_header_stay_refused(shop: Shop) -> None:
@@ -118,28 +84,3 @@ def test_a_file_that_is_gone_before_its_batch_comes_again_is_told_too(
 
 def _crash(_self: StreamBatch[Any, Any], _files: DataFrame, _number: int) -> None:
     raise OSError("the process is gone")
-
-
-def test_while_a_refused_record_cannot_be_kept_nothing_of_its_batch_counts(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither one that broke a rule nor a conflict, which is only found once the others are inserted."""
-    first = event()
-    shop.put([first], "a.csv")
-    assert shop.run()
-    later = events(2)
-    for number, bad in enumerate([event(event_type="click"), {**first, "user_id": "another"}]):
-        shop.put([later[number], bad], f"b{number}.csv")
-        monkeypatch.setattr(DeadLetters, "store", _full)
-        assert not shop.run()
-        monkeypatch.undo()
-        counted = "SELECT (SELECT count(*) FROM user_events), (SELECT count(*) FROM user_event_batches)"
-        assert shop.query(counted) == [(number + 1, number + 1)]
-        assert shop.run()
-    assert shop.ids() == sorted(one["event_id"] for one in [first, *later])
-    assert [reason for reason, _ in shop.dead_lines().values()] == ["invalid_event_type", "conflict"]
-    shop.assert_accounted(5)
-
-
-def _full(*_arguments: object) -> int:
-    raise DeadLetterError("the disk is full")

@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import random
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
-from analytics.esports.rules import MATCHES, PLAYERS, Dataset
+from analytics.esports.rules import MATCHES, PLAYERS
 from contracts import ConfigurationError
 from pipelines.engine.kafka_connector import wait_for_broker
-from pipelines.engine.stop_flag import StopFlag
-from pipelines.engine.stream_job import StreamJob
 from pipelines.esports.batch import TopicWork
 from sources.kafka_broker import KafkaBroker
 from tests.support.arena import Arena, Topics, match, player
 from tests.support.kafka_servers import OwnBroker
-from tests.support.odd_kafka import OddTopic
-from tests.support.waiting import TIMEOUT_SECONDS, wait_for
-
-
-@contextmanager
-def streaming(arena: Arena, *datasets: Dataset) -> Iterator[StreamJob]:
-    """The stream runs inside the block and is stopped in good order at its end."""
-    with arena.pipeline(*datasets) as pipeline:
-        stop = StopFlag()
-        thread = threading.Thread(target=pipeline.stream, args=(stop,))
-        thread.start()
-        try:
-            yield pipeline
-        finally:
-            stop.set()
-            thread.join(TIMEOUT_SECONDS)
-    assert not thread.is_alive()
+from tests.support.odd_kafka import made_anew
+from tests.support.waiting import streaming, wait_for
 
 
 @pytest.fixture
@@ -56,7 +35,7 @@ def test_a_missing_topic_is_named_and_waited_for(
     with pytest.raises(ConfigurationError, match=f"The topic {topics.players} does not exist on Kafka at"):
         quick.run()
     topics.send(topics.matches, [match(1)])
-    with streaming(quick):
+    with quick.pipeline() as pipeline, streaming(pipeline):
         wait_for(lambda: quick.ids("matches") == ["M1"], "the match")
         topics.create(topics.players)
         topics.send(topics.players, [player(1)])
@@ -70,11 +49,10 @@ def test_a_topic_that_is_made_anew_under_the_running_stream_is_read_from_its_beg
 ) -> None:
     """With as many records Spark alone sees nothing new; the look for the backlog does."""
     topics = quick.topics
-    topic = OddTopic(topics.servers, topics.matches, bytes, random.Random(0))
     topics.send(topics.matches, [match(number) for number in range(6)])
-    with streaming(quick, MATCHES):
+    with quick.pipeline(MATCHES) as pipeline, streaming(pipeline):
         wait_for(lambda: len(quick.ids("matches")) == 6, "six matches")
-        topic.make()
+        made_anew(topics.servers, topics.matches)
         topics.send(topics.matches, [match(number) for number in range(10, 16)])
         wait_for(lambda: len(quick.ids("matches")) == 12, "the six of the new topic")
     told = capsys.readouterr().out
@@ -87,7 +65,7 @@ def test_the_death_of_one_query_does_not_stop_the_other(
     quick: Arena, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is reported, restarted with growing pauses, and goes on where it was."""
-    with streaming(quick) as pipeline:
+    with quick.pipeline() as pipeline, streaming(pipeline):
         quick.topics.send(quick.topics.players, [player(1)])
         wait_for(lambda: quick.ids("players") == ["P1"], "the first player")
         work = pipeline.streams[1].batch.work
@@ -130,7 +108,7 @@ def test_a_broker_that_is_killed_and_away_costs_nothing(
     topics = Topics(own_kafka.servers)
     topics.create(topics.matches)
     arena = Arena(tmp_path, topics, spark, esports_interval_seconds=0.5)
-    with streaming(arena, MATCHES) as pipeline:
+    with arena.pipeline(MATCHES) as pipeline, streaming(pipeline):
         topics.send(topics.matches, [match(number) for number in range(10)])
         wait_for(lambda: len(arena.ids("matches")) == 10, "ten matches")
         own_kafka.run("kill")

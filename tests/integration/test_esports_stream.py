@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
-import analytics.esports.rules
-from analytics.esports.rules import MATCHES, PLAYERS
-from sinks.dead_letters import DeadLetters
+from analytics.esports.rules import MATCHES
 from tests.support.arena import Arena, Topics, match, player
 from tests.support.compiled import assert_later_batches_need_no_code
-from tests.support.monitoring_stack import lacking_metrics
-from tests.support.odd_letters import lay_odd_letters
 
 
 def test_records_become_rows_with_their_origin(arena: Arena, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,21 +111,6 @@ def test_keys_sizes_codecs_and_repetitions_do_not_matter(kafka: str, arena: Aren
     arena.assert_accounted(12)
 
 
-def test_a_second_run_goes_on_and_a_new_partition_is_read_from_its_beginning(arena: Arena) -> None:
-    """What was sent into the partition before Spark knew of it is there too."""
-    topic = arena.topics.matches
-    arena.topics.send(topic, [match(number) for number in range(4)])
-    assert arena.run(MATCHES)
-    arena.topics.grow(topic, 3)
-    arena.topics.send(topic, [match(number) for number in range(10, 15)], partition=2)
-    arena.topics.send(topic, [match(20)])
-    assert arena.run(MATCHES)
-    assert arena.run(MATCHES)
-    assert [entry["records_processed"] for entry in arena.log()] == [4, 6]
-    assert len(set(arena.ids("matches"))) == 10
-    arena.assert_accounted(10)
-
-
 def test_a_backlog_is_worked_off_in_pieces(tmp_path: Path, topics: Topics, spark: SparkSession) -> None:
     """KAFKA_MAX_OFFSETS_PER_TRIGGER bounds a batch; small batches leave few files."""
     arena = Arena(tmp_path, topics, spark, kafka_max_offsets_per_trigger=20)
@@ -140,57 +120,3 @@ def test_a_backlog_is_worked_off_in_pieces(tmp_path: Path, topics: Topics, spark
     files = list(arena.settings.esports_output_path.rglob("*.parquet"))
     assert len(files) <= 3 * len(arena.log())
     arena.assert_accounted(50)
-
-
-def test_records_that_expired_before_they_were_read_are_counted(
-    arena: Arena, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """In the log and the metrics, which have all that the alerts read; those that are still there go on."""
-    topic = arena.topics.matches
-    arena.topics.send(topic, [match(number) for number in range(4)], partition=0)
-    assert arena.run(MATCHES)
-    arena.topics.send(topic, [match(number) for number in range(10, 20)], partition=0)
-    arena.topics.expire(topic, 0, 11)
-    assert arena.run(MATCHES)
-    assert len(arena.ids("matches")) == 7
-    assert "up to 7 records of" in capsys.readouterr().out
-    metrics = (arena.settings.metrics_directory / "esports_metrics.prom").read_text()
-    assert 'esports_offsets_lost_total{stream="matches"} 7.0' in metrics
-    assert lacking_metrics("Esports", metrics) == {}
-    arena.assert_accounted(7)
-
-
-def test_mended_records_leave_the_dead_letter_queue_and_are_written_once(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After the rules were mended; also when the process died between writing and removing the letter.
-
-    Letters that cannot even be tried lie before the others, and stop none of them.
-    """
-    odd_ids = lay_odd_letters(arena.settings.dlq_directory, "esports", arena.topics.players)
-    topic = arena.topics.players
-    odd = [player(number, role="r" * 70) for number in range(3)]
-    arena.topics.send(topic, [*odd, "{", player(9)], partition=0)
-    assert arena.run(PLAYERS)
-    assert arena.ids("players") == ["P9"]
-    assert arena.retry().resolved == []
-    monkeypatch.setattr(analytics.esports.rules, "MAX_ROLE_LENGTH", 100)
-    monkeypatch.setattr(DeadLetters, "delete", _fail)
-    with pytest.raises(OSError, match="killed"):
-        arena.retry()
-    monkeypatch.undo()
-    monkeypatch.setattr(analytics.esports.rules, "MAX_ROLE_LENGTH", 100)
-    assert len(arena.ids("players")) == 4
-    outcome = arena.retry()
-    assert (len(outcome.resolved), len(outcome.kept)) == (1, 1 + len(odd_ids))
-    assert arena.ids("players") == ["P0", "P1", "P2", "P9"]
-    assert [letter.reason for letter in arena.letters() if letter.id not in odd_ids] == ["corrupt"]
-    columns = "kafka_offset, role, kafka_timestamp IS NOT NULL"
-    assert arena.rows("players", columns)[0] == (0, "r" * 70, True)
-    shutil.rmtree(arena.settings.checkpoint_location)
-    assert arena.run(PLAYERS)
-    assert arena.ids("players") == ["P0", "P1", "P2", "P9"]
-
-
-def _fail(*_arguments: object) -> None:
-    raise OSError("killed")

@@ -1,11 +1,8 @@
-"""The stock stream while something breaks: a step of its batch, the database, the cold store's disk."""
+"""The stock stream, with all that feeds it, while Kafka is away."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -19,28 +16,12 @@ from accounting.database import BooksDatabase
 from accounting.outbox import WAITING, Outbox
 from contracts.stock import Sale
 from dashboard.data.stock_data import StockData
-from pipelines.engine.stop_flag import StopFlag
 from tests.support.kafka_records import arrived
 from tests.support.kafka_servers import OwnBroker
 from tests.support.outbox import sending
 from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, product, sale
 from tests.support.stock_shop import StockShop, StockTopics
-from tests.support.toxiproxy import Proxy, through
-from tests.support.waiting import TIMEOUT_SECONDS, wait_for
-
-
-@contextmanager
-def _streaming(shop: StockShop) -> Iterator[None]:
-    """The stream runs inside the block and is stopped in good order at its end."""
-    pipeline, stop = shop.pipeline(), StopFlag()
-    thread = threading.Thread(target=pipeline.stream, args=(stop,))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(TIMEOUT_SECONDS)
-    assert not thread.is_alive()
+from tests.support.waiting import streaming, wait_for
 
 
 def test_a_minute_without_kafka_loses_and_doubles_nothing(
@@ -58,7 +39,7 @@ def test_a_minute_without_kafka_loses_and_doubles_nothing(
     file, page = BooksDatabase(tmp_path / "books.db"), StockData(database)
     file.prepare()
     shop.topics.send(product("P1"), sale("before", P1=1))
-    with _streaming(shop), sending(file, own_kafka.servers, shop.topics.names):
+    with streaming(shop.pipeline()), sending(file, own_kafka.servers, shop.topics.names):
         wait_for(lambda: _profit(page) == Decimal("2.00"), "the first profit")
         own_kafka.run("kill")
         ends = time.monotonic() + 60
@@ -82,29 +63,3 @@ def _profit(page: StockData) -> Decimal | None:
     """What the Administrator's page shows for the best product."""
     shown = page.standing().value
     return shown.winners[0].profit if shown and shown.winners else None
-
-
-def test_a_database_that_is_away_loses_nothing(shop: StockShop, mongo_proxy: Proxy) -> None:
-    """Cut off between two batches and in the middle of the stream: it lives, and goes on afterwards."""
-    away = StockShop(
-        shop.folder,
-        shop.topics,
-        through(mongo_proxy, shop.mongo_uri),
-        shop.database,
-        shop._spark,
-        mongo_timeout_seconds=2,
-        retry_attempts=2,
-        retry_base_seconds=0.2,
-        retry_max_seconds=1,
-    )
-    shop.topics.send(product("P1"), sale("I0", P1=1))
-    with _streaming(away):
-        wait_for(lambda: shop.winners() == [("P1", "2.00")], "the first winner")
-        mongo_proxy.cut()
-        shop.topics.send(*[sale(f"I{n}", P1=1) for n in range(1, 11)])
-        wait_for(lambda: any(not entry["success"] for entry in away.log()), "a failed batch")
-        assert shop.winners() == [("P1", "2.00")]
-        mongo_proxy.heal()
-        wait_for(lambda: shop.winners() == [("P1", "22.00")], "the winner of all sales")
-    assert_totals_are_the_sum_of_the_invoices(shop.database)
-    assert (away.total("records_written"), away.total("duplicates")) == (12, 0)

@@ -21,8 +21,6 @@ from pipelines.stock.batch import StockWork
 from pipelines.stock.upkeep import Upkeep
 from tests.support.compiled import assert_later_batches_need_no_code
 from tests.support.documents import ROOT, blocks
-from tests.support.monitoring_stack import lacking_metrics, promtool
-from tests.support.odd_letters import lay_odd_letters
 from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, client, product, sale
 from tests.support.stock_shop import StockShop
 
@@ -164,42 +162,6 @@ def _assert_the_cold_store_is_read_as_documented(shop: StockShop, records: int) 
         )
         assert done.returncode == 0, done.stderr
         assert told in done.stdout
-
-
-def test_records_that_expired_before_they_were_read_are_counted(
-    shop: StockShop, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """In the log and the metrics, which have all that the alerts read; those that are still there go on."""
-    shop.topics.send(*[sale(f"I{n}", amount="1.00") for n in range(4)])
-    assert shop.run()
-    shop.topics.send(*[sale(f"J{n}", amount="1.00") for n in range(10)])
-    shop.topics.expire(shop.topics.names[SALES], 0, 11)
-    assert shop.run()
-    assert shop.revenue() == {"C1": "7.00"}
-    assert "up to 7 records are lost" in capsys.readouterr().out
-    metrics = (shop.settings.metrics_directory / "stock_metrics.prom").read_text()
-    assert 'stock_offsets_lost_total{stream="stock"} 7.0' in metrics
-    assert lacking_metrics("Stock", metrics) == {}
-    checked = promtool("check", "metrics", content=metrics.encode())
-    # promtool names the seed's one abbreviated unit, and nothing else.
-    assert {line.split()[0] for line in checked.stdout.splitlines()} <= {"stock_average_processing_time_ms"}
-    shop.assert_accounted(7)
-
-
-def test_what_is_mended_leaves_the_dead_letter_queue(shop: StockShop) -> None:
-    """`dlq retry` judges anew: here after a stored invoice that was wrong is removed.
-
-    Letters that cannot even be tried lie before the others, and stop none of them.
-    """
-    odd = lay_odd_letters(shop.settings.dlq_directory, "stock", SALES)
-    shop.topics.send(sale("I1", amount="1.00"), sale("I1", amount="2.00"), sale("I2", amount="-1"))
-    assert shop.run()
-    assert len(shop.retry().kept) == 2 + len(odd)
-    shop.database["sales"].delete_one({"_id": "I1"})
-    outcome = shop.retry()
-    assert (len(outcome.resolved), len(outcome.kept)) == (1, 1 + len(odd))
-    assert odd < set(outcome.kept)
-    assert [str(s["total_amount"]) for s in shop.database["sales"].find()] == ["2.00"]
 
 
 def test_risk_follows_the_calendar_without_events(shop: StockShop) -> None:

@@ -171,6 +171,11 @@ class OddTopic:
         self._admin.delete_topics([self.name])[self.name].exception(_WAIT_SECONDS)
 
 
+def made_anew(servers: str, topic: str) -> None:
+    """Delete the topic and make it anew with two empty partitions."""
+    OddTopic(servers, topic, bytes, random.Random(0)).make()
+
+
 def _note(found: list[Sent], number: int, value: bytes | None, is_good: bool) -> Any:
     def delivered(error: Any, message: Any) -> None:
         assert error is None, error

@@ -18,12 +18,17 @@ def fresh_database(dsn: str, options: str = "") -> Iterator[str]:
     `options` are those of CREATE DATABASE.
     """
     name = f"test_{secrets.token_hex(8)}"
+    _execute(dsn, f"CREATE DATABASE {name} {options}")
+    try:
+        yield _with_database(dsn, name)
+    finally:
+        _execute(dsn, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _execute(dsn: str, statement: str) -> None:
+    # A connection of its own: what a test does to the server must not end it.
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} {options}")
-        try:
-            yield _with_database(dsn, name)
-        finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.execute(statement)
 
 
 def _with_database(dsn: str, name: str) -> str:

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-from pymongo.uri_parser import parse_uri
+from urllib.parse import urlsplit
 
 _SCRIPT = Path(__file__).parents[2] / "script" / "toxiproxy"
 _START_SECONDS = 120.0
@@ -104,14 +103,13 @@ def run_toxiproxy() -> Iterator[Toxiproxy]:
 
 
 def through(proxy: Proxy, uri: str) -> str:
-    """`uri` (mongodb://, one host) with the proxy's address in place of the host's."""
+    """`uri` (one host) with the proxy's address in place of the host's."""
     return uri.replace(host_of(uri), proxy.address, 1)
 
 
 def host_of(uri: str) -> str:
-    """host:port of a mongodb:// address with one host and a written port."""
-    host, port = parse_uri(uri)["nodelist"][0]
-    return f"{host}:{port}"
+    """host:port of a mongodb:// or postgresql:// address with one host and a written port."""
+    return urlsplit(uri).netloc.rpartition("@")[2]
 
 
 def free_port() -> int:

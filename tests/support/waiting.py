@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pipelines.engine.pipeline import Job
+from pipelines.engine.stop_flag import StopFlag
+
 # Catches only what hangs: a loaded machine may be many times slower than a quiet one.
 TIMEOUT_SECONDS = 300.0
 
@@ -35,6 +38,20 @@ def wait_for(
 
 def _told(what: str | Callable[[], object]) -> str:
     return what if isinstance(what, str) else str(what())
+
+
+@contextmanager
+def streaming(job: Job) -> Iterator[None]:
+    """The job's stream runs inside the block and is stopped in good order at its end."""
+    stop = StopFlag()
+    thread = threading.Thread(target=job.stream, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(TIMEOUT_SECONDS)
+    assert not thread.is_alive()
 
 
 @contextmanager

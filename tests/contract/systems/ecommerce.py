@@ -25,7 +25,9 @@ class Ecommerce(System):
     name = "ecommerce"
     killed_first = ("stage", "commit")
     killed_later = ("dead_letters", "insert", "report")
+    sink_setting, sink_server = "POSTGRES_DSN", "postgres_dsn"
     knows_content = True
+    knows_names = True
     # The seed wants to know how old an event is when it is stored.
     own_metrics = (
         *STREAM_METRICS, "event_latency_max_seconds", "event_latency_seconds_bucket{le}",
@@ -47,7 +49,7 @@ class Ecommerce(System):
     def _shop(self, fault: str = "") -> Shop:
         # Each file is a batch.
         options = {"ecommerce_max_files_per_trigger": 1, "retry_base_seconds": 0.1, "fault": fault}
-        return Shop(self.folder, self._dsn, self.spark, **options)
+        return Shop(self.folder, self._dsn, self.spark, **{**options, **self.options})
 
     def settings(self, fault: str = "") -> Settings:
         return self._shop(fault).settings
@@ -59,6 +61,10 @@ class Ecommerce(System):
         shop = self._shop()
         shop.put(as_csv(rows), f"{len(list(shop.incoming.iterdir())):06d}.csv")
         return len(rows)
+
+    def make_source_anew(self) -> None:
+        for file in self._shop().incoming.iterdir():
+            file.unlink()
 
     def run(self, fault: str = "", at_once: int = 1_000) -> bool:  # noqa: ARG002 - each file is a batch
         return self._shop(fault).run()

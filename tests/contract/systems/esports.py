@@ -13,17 +13,21 @@ from analytics.esports.rules import MATCHES
 from pipelines.esports.job import assemble_retry
 from settings import Settings
 from sinks.dead_letters import Letter, RetryOutcome
+from tests.contract.systems.on_kafka import OnKafka
 from tests.contract.systems.system import KAFKA_METRICS, RECORD_FIELDS, STREAM_METRICS, Given, System
 from tests.support.arena import Arena, Topics, match
+from tests.support.taken_away import give_back, take_away
 
 
-class Esports(System):
+class Esports(OnKafka):
     """A record is a match; a bad one has text for a number."""
 
     name = "esports"
     killed_first = ("stage", "commit")
     killed_later = ("dead_letters", "sync", "report")
-    arguments = ("--job", "matches", "--once")
+    part = "matches"
+    sink_setting = "ESPORTS_OUTPUT_PATH"
+    locks_sink = True
     # It has two streams, and measures Spark's queries also where they end by themselves.
     own_fields = (*RECORD_FIELDS, "stream")
     own_metrics = (*STREAM_METRICS, *KAFKA_METRICS)
@@ -31,7 +35,7 @@ class Esports(System):
     metrics_file = "esports_metrics.prom"
 
     def __init__(self, folder: Path, spark: SparkSession, topics: Topics) -> None:
-        super().__init__(folder, spark)
+        super().__init__(folder, spark, topics, topics.matches)
         self._topics = topics
 
     @classmethod
@@ -45,7 +49,7 @@ class Esports(System):
 
     def _arena(self, fault: str = "", at_once: int = 1_000) -> Arena:
         options = {"kafka_max_offsets_per_trigger": at_once, "retry_base_seconds": 0.1, "fault": fault}
-        return Arena(self.folder, self._topics, self.spark, **options)
+        return Arena(self.folder, self._topics, self.spark, **{**options, **self.options})
 
     def settings(self, fault: str = "") -> Settings:
         return self._arena(fault).settings
@@ -54,6 +58,12 @@ class Esports(System):
         values = [*map(match, good), *(match(number, team_1_kills="many") for number in bad)]
         self._topics.send(self._topics.matches, values)
         return len(values)
+
+    def cut(self) -> None:
+        take_away(self.settings().esports_output_path)
+
+    def heal(self) -> None:
+        give_back(self.settings().esports_output_path)
 
     def run(self, fault: str = "", at_once: int = 1_000) -> bool:
         return self._arena(fault, at_once).run(MATCHES)

@@ -18,6 +18,7 @@ from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
 from tests.contract.systems.system import Given, System, folders
 from tests.support.job import ROOT, Job
+from tests.support.taken_away import give_back, take_away
 from tests.toy import TOY, ToySettings, again, assemble
 
 PIPELINES[TOY.name] = TOY
@@ -34,7 +35,8 @@ class Toy(System):
     name = TOY.name
     killed_first = ("insert",)
     killed_later = ("dead_letters", "report")
-    knows_content = False
+    sink_setting = "TOY_DATABASE"
+    knows_names = True
     log_files = "toy_batch_logs_*.jsonl"
     metrics_file = "toy_metrics.prom"
 
@@ -48,10 +50,14 @@ class Toy(System):
     @property
     def environment(self) -> dict[str, str]:
         """Its own settings."""
-        return {"TOY_FOLDER": str(self.folder / "lines"), "TOY_DATABASE": str(self.folder / "numbers.db")}
+        return {
+            "TOY_FOLDER": str(self.folder / "lines"),
+            "TOY_DATABASE": str(self.folder / "sink/numbers.db"),
+        }
 
     def settings(self, fault: str = "") -> Settings:
-        return load(env_file=None, **folders(self.folder), health_port=0, retry_base_seconds=0.1, fault=fault)
+        given = {**folders(self.folder), "health_port": 0, "retry_base_seconds": 0.1, "fault": fault}
+        return load(env_file=None, **{**given, **self.options})
 
     def send(self, good: Iterable[int], bad: Iterable[int] = ()) -> int:
         rows = [self.raw(number) for number in good]
@@ -63,6 +69,16 @@ class Toy(System):
         hidden.write_text("\n".join(rows) + "\n")
         hidden.rename(file)
         return len(rows)
+
+    def make_source_anew(self) -> None:
+        for file in ToySettings().toy_folder.iterdir():
+            file.unlink()
+
+    def cut(self) -> None:
+        take_away(ToySettings().toy_database.parent)
+
+    def heal(self) -> None:
+        give_back(ToySettings().toy_database.parent)
 
     def run(self, fault: str = "", at_once: int = 1_000) -> bool:  # noqa: ARG002 - each file is a batch
         return assemble(self.settings(fault), ToySettings(), self.spark).once(StopFlag())

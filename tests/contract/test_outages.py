@@ -1,0 +1,70 @@
+"""The sink's server, or its folder, is away for a while: it is told, nothing is lost, nothing is twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipelines.engine.faults import Faults
+from tests.contract.systems import System
+from tests.contract.systems.running import command, opened
+from tests.support.waiting import streaming, wait_for
+
+_IMPATIENT: dict[str, Any] = {
+    "mongo_timeout_seconds": 2, "postgres_wait_seconds": 0, "retry_attempts": 2, "retry_base_seconds": 0.1,
+    "retry_max_seconds": 0.5, "batch_interval_seconds": 0.5, "esports_interval_seconds": 0.5,
+    "ecommerce_interval_seconds": 0.5,
+}  # fmt: skip
+
+
+def test_a_sink_that_is_away_at_the_start_is_one_line_that_names_its_setting(
+    unsteady: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, as for whatever a person has to mend; the next start finds all that waits."""
+    unsteady.options = _IMPATIENT
+    came = unsteady.send(range(5), [1000])
+    unsteady.cut()
+    assert command(unsteady, "--once", "--job", unsteady.part) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("❌ ")
+    assert len(told.err.splitlines()) == 1
+    assert unsteady.sink_setting in told.err
+    assert "Traceback" not in told.out
+    unsteady.heal()
+    assert command(unsteady, "--once", "--job", unsteady.part) == 0
+    assert unsteady.written() == list(range(5))
+    assert [entry["records_processed"] for entry in unsteady.log()] == [came]
+    assert unsteady.refused().total() == 1
+    unsteady.check()
+
+
+def test_a_sink_that_goes_away_in_the_middle_of_a_batch_is_waited_for(
+    unsteady: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream lives and tells its failures; records that come meanwhile wait, and go in once."""
+    unsteady.options = _IMPATIENT
+    reach, cuts = Faults.reach, list[str]()
+
+    def cut_once(faults: Faults, step: str) -> None:
+        reach(faults, step)
+        if step == "dead_letters" and not cuts:
+            cuts.append(step)
+            unsteady.cut()
+
+    came = unsteady.send(range(5), [1000])
+    with opened(unsteady) as job, streaming(job):
+        wait_for(lambda: unsteady.seen() == 5, "the first batch")
+        monkeypatch.setattr(Faults, "reach", cut_once)
+        came += unsteady.send(range(5, 10), [1001])
+        wait_for(lambda: any(not entry["success"] for entry in unsteady.log()), "a failed batch")
+        unsteady.heal()
+        wait_for(lambda: unsteady.seen() == 10, "what was in the middle")
+        came += unsteady.send(range(10, 15))
+        wait_for(lambda: unsteady.seen() == 15, "what came afterwards")
+    assert unsteady.written() == list(range(15))
+    assert unsteady.refused().total() == 2
+    if unsteady.knows_records:
+        assert sum(entry["records_processed"] for entry in unsteady.log() if entry["success"]) == came
+    assert list(unsteady.staged()) == []
+    unsteady.check()
