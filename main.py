@@ -32,8 +32,9 @@ app = typer.Typer(
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(metrics.app, name="metrics")
-for writes_parquet in filter(lambda one: one.parquet, PIPELINES.values()):
-    app.add_typer(upkeep(writes_parquet), name=writes_parquet.name)
+for declared in PIPELINES.values():
+    if declared.parquet:
+        app.add_typer(upkeep(declared), name=declared.name)
 app.command()(check)
 app.command()(config)
 app.command()(inspect)
