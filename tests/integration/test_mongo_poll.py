@@ -184,6 +184,16 @@ def test_known_documents_do_not_fill_pages(source: Collection[dict[str, Any]]) -
     assert sorted(document["_id"] for document in page.documents) == sorted([late["_id"], new["_id"]])
 
 
+def test_a_commit_as_late_as_the_overlap_is_found(source: Collection[dict[str, Any]]) -> None:
+    """The overlap counts to the millisecond; what is later still is beyond the promise."""
+    source.insert_one(metric(NOW))
+    poll = MongoPoll(source, 60, 10)
+    drain(poll, NOW - HOUR)
+    late = metric(NOW - timedelta(seconds=60))
+    source.insert_many([late, metric(NOW - timedelta(seconds=60) - MS)])
+    assert keys(drain(poll, NOW)) == [key_of(late["_id"], late["updatedAt"])]
+
+
 def test_future_documents_wait(source: Collection[dict[str, Any]]) -> None:
     """What is dated after the server's now is not delivered before its time, and then once."""
     later = metric(NOW + HOUR)
