@@ -66,9 +66,9 @@ def _work(desk: Desk) -> None:
     with sale:
         sale_form.render(desk.books)
     with product:
-        record_forms.render_product(desk.books)
+        record_forms.render(desk.books, record_forms.PRODUCT)
     with client:
-        record_forms.render_client(desk.books)
+        record_forms.render(desk.books, record_forms.CLIENT)
     with workbook:
         upload_form.render(desk.books)
     with outbox:

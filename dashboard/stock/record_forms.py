@@ -18,11 +18,15 @@ from dashboard.text import plain
 
 @dataclass(frozen=True)
 class _Kind:
-    """A form: its name, (field, label) in their order, and what makes an entry of the texts."""
+    """A form: its name, (field, label) in their order, the id first, and what makes an entry of the texts.
+
+    `known` gives the records to choose from, and those with the ids that it gets.
+    """
 
     name: str
     fields: Sequence[tuple[str, str]]
     read: Callable[[Mapping[str, str]], Entry]
+    known: Callable[[Books, Sequence[str]], Sequence[Product | Client]]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -33,7 +37,7 @@ class _Kind:
         }
 
 
-_PRODUCT: Final = _Kind(
+PRODUCT: Final = _Kind(
     "product",
     (
         ("product_id", "Product id"),
@@ -47,8 +51,9 @@ _PRODUCT: Final = _Kind(
         ("batch_no", "Batch number (optional)"),
     ),
     read_product,
+    Books.products,
 )
-_CLIENT: Final = _Kind(
+CLIENT: Final = _Kind(
     "client",
     (
         ("client_id", "Client id"),
@@ -58,24 +63,15 @@ _CLIENT: Final = _Kind(
         ("total_revenue_generated", "Opening balance: revenue before the first invoice (optional)"),
     ),
     read_client,
+    Books.clients,
 )
 
 
-def render_product(books: Books) -> None:
-    """Draw the form for a product."""
-    filling = Filling(_PRODUCT.name)
-    known = {product.product_id: _texts(product) for product in books.products([filling.text("known")])}
-    _render(books, _PRODUCT, filling, known)
-
-
-def render_client(books: Books) -> None:
-    """Draw the form for a client."""
-    filling = Filling(_CLIENT.name)
-    known = {client.client_id: _texts(client) for client in books.clients([filling.text("known")])}
-    _render(books, _CLIENT, filling, known)
-
-
-def _render(books: Books, kind: _Kind, filling: Filling, known: Mapping[str, Mapping[str, str]]) -> None:
+def render(books: Books, kind: _Kind) -> None:
+    """Draw the form for a record of `kind`."""
+    filling = Filling(kind.name)
+    records = map(_texts, kind.known(books, [filling.text("known")]))
+    known = {texts[kind.fields[0][0]]: texts for texts in records}
     filling.show_told()
     if known:
         _offer(filling, kind, known)
