@@ -371,20 +371,6 @@ def test_already_the_first_save_leaves_a_copy_to_fall_back_to(tmp_path: Path, da
     assert state.warnings or state.origin == "file"
 
 
-def test_a_second_lock_is_refused(tmp_path: Path) -> None:
-    """One process to a folder; released, the folder is free again."""
-    with FileCursor(tmp_path / "new").lock():
-        with (
-            pytest.raises(AlreadyRunningError, match="CHECKPOINT_LOCATION"),
-            FileCursor(tmp_path / "new").lock(),
-        ):
-            pass
-        with FileCursor(tmp_path / "other").lock():
-            pass
-    with FileCursor(tmp_path / "new").lock():
-        pass
-
-
 def _hold(folder: Path, started: Any) -> None:
     with FileCursor(folder).lock():
         started.set()
