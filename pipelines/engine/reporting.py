@@ -31,7 +31,7 @@ def open_letters(pipeline: Pipeline, settings: Settings) -> DeadLetters:
     folder, attempts, owner = settings.dlq_directory, settings.dlq_max_attempts, pipeline.owner(settings)
     if pipeline.letters_are_of_users:
         return DeadLetters(folder, max_attempts=attempts, owner=owner)
-    return DeadLetters(folder, f"{pipeline.name}_dlq", attempts, _MAX_LETTER_BYTES, owner)
+    return DeadLetters(folder, f"{pipeline.name}_dlq", attempts, _MAX_LETTER_BYTES, owner=owner)
 
 
 class StreamReporting:

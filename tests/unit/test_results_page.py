@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from bson import ObjectId
 from analytics.esports.rules import DATASETS, ORIGIN_FIELDS
 from analytics.health.documents import build_documents
 from analytics.health.schemas import RESULT_SCHEMA
+from pipelines.health.recompute.on_driver import run_metadata
 from sinks.ecommerce.schema import ensure_tables
 from sinks.health.mongo_upsert import upsert_newer
 from sinks.parquet.dataset import LEDGER, Ledger
@@ -32,8 +32,6 @@ from tests.support.stock_database import shop_events, write_events
 from tests.unit.analytics.health.test_documents import ROW
 
 PAGE = ROOT / "docs" / "results.md"
-# Where a run's own fields are put together: on the driver, and for the executors.
-_METADATA_OF = ("on_driver", "on_executors")
 # What is in them is for the pipeline alone.
 _OPAQUE = ("outcome", "notes")
 
@@ -72,21 +70,11 @@ def _fields(document: Mapping[str, Any], prefix: str = "") -> set[str]:
     return found
 
 
-def _metadata(module: str) -> set[str]:
-    """The names in the dictionary `metadata` of a module of pipelines/health/recompute."""
-    tree = ast.parse((ROOT / "pipelines/health/recompute" / f"{module}.py").read_text(encoding="utf-8"))
-    made = [
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "metadata"
-    ]
-    return {ast.literal_eval(key) for each in made if isinstance(each, ast.Dict) for key in each.keys if key}
-
-
 def _health() -> Fields:
     """A document with all optional parts, written to an embedded store."""
     now, users = datetime(2025, 7, 2, tzinfo=timezone.utc), [ObjectId()]
-    metadata = dict.fromkeys(_metadata(_METADATA_OF[0]))
+    spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(applicationId="local-1"), version="4.2.1")
+    metadata = run_metadata(spark, "b1", 0.0, 7)
     documents = build_documents(pa.Table.from_pylist([ROW], RESULT_SCHEMA), users, now, metadata)
     collection = connect(f"mongomock://{ObjectId()}")["x"]["analytics"]
     upsert_newer(collection, documents, users, now, SimpleNamespace(now=lambda: now), threads=1)
@@ -145,13 +133,6 @@ def test_no_other_field_is_on_the_page() -> None:
     extra = {name: names - written.get(name, set()) for name, names in _documented().items()}
     assert {name: names for name, names in extra.items() if names} == {}
     assert _documented().keys() == written.keys()
-
-
-def test_executors_note_the_same_of_a_run_as_the_driver() -> None:
-    """A result does not tell where it was computed."""
-    driver, executors = map(_metadata, _METADATA_OF)
-    assert driver == executors
-    assert driver
 
 
 def test_the_examples_are_those_of_the_worked_example() -> None:
