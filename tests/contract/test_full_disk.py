@@ -15,11 +15,10 @@ from tests.support.small_disk import SmallDisk
 _IMPATIENT = {"retry_attempts": 2}
 
 
-@pytest.mark.parametrize("at", ["before the batch", "in its middle"])
 def test_a_full_checkpoint_folder_holds_the_batch_until_there_is_space(
-    system: System, disk: SmallDisk, monkeypatch: pytest.MonkeyPatch, at: str
+    system: System, disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is taken for done, and nothing half-written lies there afterwards."""
+    """Before a batch or in its middle: nothing is taken for done, nothing half-written lies there then."""
     checkpoints = disk.folder / "checkpoints"
     system.options = {**_IMPATIENT, "checkpoint_location": checkpoints}
     reach = Faults.reach
@@ -32,18 +31,19 @@ def test_a_full_checkpoint_folder_holds_the_batch_until_there_is_space(
     came = system.send(range(5), [1000])
     with opened(system) as job:
         assert job.once(StopFlag())
-        came += system.send(range(5, 10), [1001])
-        if at == "before the batch":
-            disk.fill()
-        else:
-            monkeypatch.setattr(Faults, "reach", fill)
-        assert not job.once(StopFlag())
-        monkeypatch.undo()
-        disk.free()
-        # Spark leaves its own.
-        assert not list(checkpoints.rglob(f".*.{os.getpid()}.tmp"))
-        assert job.once(StopFlag())
-    _assert_is_there_once(system, 10, came)
+        for turn, bad in enumerate(([1001], []), 1):
+            came += system.send(range(5 * turn, 5 * turn + 5), bad)
+            if turn == 1:
+                disk.fill()
+            else:
+                monkeypatch.setattr(Faults, "reach", fill)
+            assert not job.once(StopFlag())
+            monkeypatch.undo()
+            disk.free()
+            # Spark leaves its own.
+            assert not list(checkpoints.rglob(f".*.{os.getpid()}.tmp"))
+            assert job.once(StopFlag())
+    _assert_is_there_once(system, 15, came)
 
 
 def test_a_full_dead_letter_folder_holds_the_batch_until_there_is_space(
