@@ -67,20 +67,21 @@ def notes(record: Record) -> list[str]:
 
 
 def _sale(fields: Mapping[str, Any], _row: Mapping[str, Any], _now: datetime) -> Sale:
+    items = fields.get("items")
+    items = [] if items is None else items
+    if not isinstance(items, list) or not all(isinstance(item, dict | None) for item in items):
+        raise RefusedError(CORRUPT)
     invoice_id = identifier(fields.get("invoice_id"), "invoice_id")
     client_id = identifier(fields.get("client_id"), "client_id")
     time = moment(fields.get("timestamp"), "timestamp")
     amount = cents(fields.get("total_amount"), "total_amount")
-    items = fields.get("items")
-    if items is None or items == []:
+    if not items:
         raise RefusedError("missing_items")
-    if not isinstance(items, list):
-        raise RefusedError("invalid_items")
     return Sale(invoice_id, client_id, time, amount, tuple(_item(item) for item in items))
 
 
-def _item(item: Any) -> tuple[str, int]:
-    if not isinstance(item, dict):
+def _item(item: Mapping[str, Any] | None) -> tuple[str, int]:
+    if item is None:
         raise RefusedError("invalid_items")
     pieces = quantity(item.get("quantity"), "item_quantity")
     if pieces == 0:
