@@ -89,7 +89,11 @@ _ORIGIN = [name.split()[0] for name in KAFKA_SCHEMA.split(", ")]
 # No reason to refuse: `judge` has to look at the record.
 ODD = "odd"
 # Otherwise the optimizer parses only the fields that are used, and what is flawed would depend on them.
-SPARK_CONF = {"spark.sql.optimizer.enableJsonExpressionOptimization": "false"}
+# And Java compiles no method longer than 8 000 bytes: Spark shall not join all steps to one.
+SPARK_CONF = {
+    "spark.sql.optimizer.enableJsonExpressionOptimization": "false",
+    "spark.sql.codegen.hugeMethodLimit": "8000",
+}
 
 
 @dataclass(frozen=True, slots=True)
