@@ -139,11 +139,18 @@ def judge_usual(records: DataFrame, dataset: Dataset) -> DataFrame:
     # As texts: made one by one, the columns would take Spark's bridge longer than a small batch takes.
     fields = ", ".join(f"{name}: {kind}" for name, kind in types.items())
     read = records.selectExpr(*_ORIGIN, f"{parsed(fields)} AS found")
-    return _judged(read, f"IF({usual}, NULL, '{ODD}')", usual_time_sql, dataset)
+    # Only the whole grammar of times can read it.
+    is_odd_time = " OR ".join(map(_is_unread, _moments(dataset)))
+    return _judged(read, f"IF({usual}, NULL, '{ODD}')", usual_time_sql, dataset, is_odd_time)
 
 
-def _judged(read: DataFrame, flaw: str, time_of: Callable[[str], str], dataset: Dataset) -> DataFrame:
-    """The columns of `judge` for records that were read as `found`; `time_of` makes a time of a text."""
+def _judged(
+    read: DataFrame, flaw: str, time_of: Callable[[str], str], dataset: Dataset, is_odd_time: str = "false"
+) -> DataFrame:
+    """The columns of `judge` for records that were read as `found`; `time_of` makes a time of a text.
+
+    A record in which `is_odd_time` holds is ODD.
+    """
     typed = read.selectExpr(
         *_ORIGIN,
         f"{flaw} AS flaw",
@@ -151,8 +158,6 @@ def _judged(read: DataFrame, flaw: str, time_of: Callable[[str], str], dataset: 
         *[f"found.record.{name} AS {name}_text" for name in _moments(dataset)],
     )
     published = [name for name in dataset.fields if name not in dataset.partitions]
-    # What only the whole grammar of times can read is odd.
-    is_odd_time = "false" if time_of is time_sql else " OR ".join(map(_is_unread, _moments(dataset)))
     return typed.selectExpr(
         *_ORIGIN,
         _reason(dataset, is_odd_time),

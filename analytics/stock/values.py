@@ -77,7 +77,7 @@ def identifier(value: Any, name: str) -> str:
 
 
 def _is_nested(found: str) -> bool:
-    """Whether it is the JSON text of an object or a list, which somebody took for a text."""
+    """Whether it is the JSON text of an object or a list, that was sent as a text."""
     if found[0] not in "{[":
         return False
     try:

@@ -42,7 +42,7 @@ def test_what_follows_a_batch_is_tried_again_without_the_batch() -> None:
 
 
 def test_a_server_that_stays_away_lets_the_batch_come_again() -> None:
-    """And nothing is told of it before."""
+    """And no line mentions it before."""
     batch, work = _batch(fails=3)
     with pytest.raises(UnavailableError):
         batch.process(_frame(), 7)
