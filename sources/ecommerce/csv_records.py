@@ -56,7 +56,8 @@ def records_of(file: BinaryIO, width: int, chunk_bytes: int = CHUNK_BYTES) -> It
         if returns is None:
             returns = _ends_with_returns(data, last)
             if returns is None:
-                rest = data
+                # The middle of a line that is too long means nothing.
+                rest = data[:MAX_RECORD_BYTES] + data[MAX_RECORD_BYTES:][-1:]
                 continue
         if last and data and data[-1:] not in (LINE_ENDS if returns else LINE_ENDS[:1]):
             data += b"\n"
@@ -75,14 +76,21 @@ def records_of(file: BinaryIO, width: int, chunk_bytes: int = CHUNK_BYTES) -> It
 
 def _ends_with_returns(data: bytes, last: bool) -> bool | None:
     """Whether the first line ends with CR alone; None when that is not known yet."""
-    # A line break in quotes is a field's.
-    runs = (run for run in re.finditer(rb"[\r\n]+", data) if data.count(b'"', 0, run.start()) % 2 == 0)
-    found = next(runs, None)
-    if found is None:
-        return False if last or len(data) > MAX_RECORD_BYTES else None
-    if b"\n" in found[0]:
+    first, quotes, before = None, 0, 0
+    for run in re.finditer(rb"[\r\n]+", data):
+        first = first or run
+        quotes += data.count(b'"', before, run.start())
+        before = run.start()
+        # A line break in quotes is a field's, unless all are: then a quote was never closed.
+        if quotes % 2 == 0:
+            first = run
+            break
+    else:
+        if not last and (first is None or len(data) <= MAX_RECORD_BYTES):
+            return None
+    if first is None or b"\n" in first[0]:
         return False
-    return None if found.end() == len(data) and not last else True
+    return None if first.end() == len(data) and not last else True
 
 
 def _first_end(data: bytes, returns: bool | None) -> int:

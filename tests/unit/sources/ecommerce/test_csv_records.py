@@ -68,7 +68,7 @@ def test_a_line_without_end_is_cut() -> None:
     """One byte more than a record may have, so that it is known as too long; the lines around it count."""
     text = b"1,2,3\n" + b"x" * 500_000 + b"\n4,5,6\n"
     assert _cut(text, 10_000) == [(1, b"1,2,3\n"), (2, b"x" * (MAX_RECORD_BYTES + 1)), (3, b"4,5,6\n")]
-    assert _cut(b"x" * 500_000, 10_000) == [(1, b"x" * (MAX_RECORD_BYTES + 1))]
+    assert _cut(b"x" * 500_000, 10_000) == [(1, b"x" * (MAX_RECORD_BYTES + 1) + b"\n")]
 
 
 _FIELD = st.text(st.sampled_from('ab,"\n\r é'), max_size=6)
@@ -160,13 +160,25 @@ def test_lines_end_with_cr_where_the_first_one_does(chunk_bytes: int) -> None:
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r"])
-def test_a_line_that_is_too_long_takes_no_other_with_it(end: bytes) -> None:
-    """Wherever the chunks end."""
-    long = b"x" * (MAX_RECORD_BYTES + 3)
+@pytest.mark.parametrize("char", [b"x", b'"'])
+def test_a_line_that_is_too_long_takes_no_other_with_it(char: bytes, end: bytes) -> None:
+    """Wherever the chunks end, as the first line too, and if it is a quote that is never closed."""
+    long = char * (MAX_RECORD_BYTES + 3)
     for chunk_bytes in (1000, MAX_RECORD_BYTES, MAX_RECORD_BYTES + 3, MAX_RECORD_BYTES + 10, 1 << 20):
         cut = _cut(end.join([b"a,b,c", long, b"4,5,6", b""]), chunk_bytes)
         assert [line for line, _ in cut] == [1, 2, 3]
-        assert [raw[:5] for _, raw in cut] == [b"a,b,c", b"xxxxx", b"4,5,6"]
+        assert [raw[:5] for _, raw in cut] == [b"a,b,c", char * 5, b"4,5,6"]
+        cut = _cut(end.join([long, b"4,5,6", b"7,8,9", b""]), chunk_bytes)
+        assert [(line, raw[:5]) for line, raw in cut] == [(1, char * 5), (2, b"4,5,6"), (3, b"7,8,9")]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+@pytest.mark.parametrize("header", [b'"a,b,c', b'a","b,c', b'"', b'"""'])
+def test_a_header_with_a_stray_quote_hides_no_record(header: bytes, end: bytes) -> None:
+    """Also where CR alone ends the lines."""
+    lines = [header, b"4,5,6", b"7,8,9"]
+    for text in (end.join(lines), end.join([*lines, b""])):
+        assert [raw.rstrip(b"\r\n") for _, raw in _cut(text, 5)] == lines
 
 
 class _Growing(io.FileIO):
