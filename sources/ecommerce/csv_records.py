@@ -47,8 +47,12 @@ def records_of(file: BinaryIO, width: int, chunk_bytes: int = CHUNK_BYTES) -> It
         chunk = file.read(chunk_bytes)
         last = not chunk
         if skipping:
-            # The rest of a line that was too long.
+            # The rest of a line that was too long; after its CR the LF may be still to come.
+            chunk, rest = rest + chunk, b""
             end = _first_end(chunk, returns)
+            if end == len(chunk) and chunk.endswith(b"\r") and not last:
+                rest = b"\r"
+                continue
             skipping = not end and not last
             chunk = chunk[end:] if end else b""
             line += 1 if end else 0
@@ -56,8 +60,8 @@ def records_of(file: BinaryIO, width: int, chunk_bytes: int = CHUNK_BYTES) -> It
         if returns is None:
             returns = _ends_with_returns(data, last)
             if returns is None:
-                # The middle of a line that is too long means nothing.
-                rest = data[:MAX_RECORD_BYTES] + data[MAX_RECORD_BYTES:][-1:]
+                # A first line that is too long is told by its beginning.
+                rest = data if _first_end(data, True) else data[: MAX_RECORD_BYTES + 1]
                 continue
         if last and data and data[-1:] not in (LINE_ENDS if returns else LINE_ENDS[:1]):
             data += b"\n"

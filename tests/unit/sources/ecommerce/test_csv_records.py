@@ -168,8 +168,20 @@ def test_a_line_that_is_too_long_takes_no_other_with_it(char: bytes, end: bytes)
         cut = _cut(end.join([b"a,b,c", long, b"4,5,6", b""]), chunk_bytes)
         assert [line for line, _ in cut] == [1, 2, 3]
         assert [raw[:5] for _, raw in cut] == [b"a,b,c", char * 5, b"4,5,6"]
+        # Also if that ends in the middle of a line's end.
+        cut = _cut(end.join([b"a,b,c", long + b"\r\n4,5,6", b""]), len(b"a,b,c\r") + len(long) + 1)
+        assert [line for line, _ in cut] == [1, 2, 3]
         cut = _cut(end.join([long, b"4,5,6", b"7,8,9", b""]), chunk_bytes)
         assert [(line, raw[:5]) for line, raw in cut] == [(1, char * 5), (2, b"4,5,6"), (3, b"7,8,9")]
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\r\n"])
+def test_no_record_is_hidden_where_a_chunk_ends(end: bytes) -> None:
+    """Though a quote of the first line is closed only by the record that ends with the chunk."""
+    lines = [b'a,b,"c', *[b"4,5,6"] * MAX_RECORD_BYTES, b'1,5" nail,3']
+    text = end.join([*lines, b"7,8,9", b""])
+    chunk_bytes = text.index(b"nail,3") + len(b"nail,3\r")
+    assert [raw.rstrip(b"\r\n") for _, raw in _cut(text, chunk_bytes)] == [*lines, b"7,8,9"]
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
