@@ -16,7 +16,15 @@ from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts import ConfigurationError
@@ -190,6 +198,16 @@ class Settings(BaseSettings):
     fault: str = ""
 
     _kafka_options: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @field_validator(
+        "kafka_topic_players", "kafka_topic_sales", "kafka_topic_inventory", "kafka_topic_clients"
+    )
+    @classmethod
+    def _of_its_own(cls, topic: str, info: ValidationInfo) -> str:
+        for name, other in info.data.items():
+            if name.startswith("kafka_topic_") and other == topic:
+                raise ValueError(f"is the topic of {name.upper()} too; each of them needs one of its own")
+        return topic
 
     @property
     def kafka_options(self) -> Mapping[str, str]:

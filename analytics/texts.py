@@ -14,8 +14,20 @@ import re
 from contracts.texts import BLANKS
 
 _BREAKS = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
-_BROKEN = re.compile(f"[{BLANKS}]*[{_BREAKS}][{BLANKS}]*")
+# Whole runs: a pattern that tries each part of a run for itself takes hours for a long one.
+_RUN = re.compile(f"[{BLANKS}]+")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# What cannot be seen, or is no character: controls, formats, separators but the space, fillers, halves of
+# surrogate pairs, private use. A list of our own: Python and Java know different versions of Unicode.
+_UNSEEN = (
+    "0-1f 7f-a0 ad 34f 600-605 61c 6dd 70f 890-891 8e2 115f-1160 1680 17b4-17b5 180b-180f 2000-200f 2028-202f"
+    " 205f-206f 2800 3000 3164 d800-f8ff fdd0-fdef fe00-fe0f feff ffa0 fff0-fffb fffe-ffff 110bd 110cd"
+    " 13430-1343f 1bca0-1bca3 1d173-1d17a e0000-e0fff f0000-10ffff"
+)
+_UNSEEN_RANGES = [span.partition("-")[::2] for span in _UNSEEN.split()]
+_HIDDEN = re.compile(
+    "[{}]".format("".join(f"{chr(int(a, 16))}-{chr(int(b or a, 16))}" for a, b in _UNSEEN_RANGES))
+)
 # What programs write where there is no value: pandas, Python, JavaScript, databases, Excel.
 _NOTHING = frozenset({"NaN", "nan", "NaT", "<NA>", "None", "null", "NULL", "undefined", "#N/A"})
 # A whole number that went through floating point, as a column of pandas with a gap does.
@@ -28,7 +40,10 @@ LONE_SURROGATE = "lone_surrogate"
 _BLANK_CLASS = "[{}]".format("".join(f"\\\\x{{{ord(char):x}}}" for char in BLANKS))
 # Most ids are like this, and each character of it can be seen. A class of characters is looked up at once,
 # one of ranges is not.
-PLAIN_ID = r"^[0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.:-]+\\z"
+_PLAIN = "[0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.:-]"
+PLAIN_ID = rf"^{_PLAIN}+\\z"
+# Several, each on a line of its own; with spaces between their characters.
+PLAIN_IDS = rf"^(?:{_PLAIN}++(?: ++{_PLAIN}++)*+|\\n)*+\\z"
 _PAIR = r"\\\\u[dD][89abAB][0-9a-fA-F]{2}\\\\u[dD][c-fC-F]"
 
 
@@ -39,7 +54,7 @@ def trimmed(text: str) -> str:
 
 def as_name(text: str) -> str:
     """A text as one line, for people: see the module."""
-    return _BROKEN.sub(" ", trimmed(text))
+    return _RUN.sub(lambda run: run[0] if set(run[0]).isdisjoint(_BREAKS) else " ", trimmed(text))
 
 
 def is_writable(text: str) -> bool:
@@ -49,7 +64,7 @@ def is_writable(text: str) -> bool:
 
 def is_visible(text: str) -> bool:
     """Whether each character of a text can be seen, or is the space."""
-    return text.isprintable()
+    return not _HIDDEN.search(text)
 
 
 def is_nothing(text: str) -> bool:
@@ -65,7 +80,7 @@ def is_float(text: str) -> bool:
 def shown(text: str) -> str:
     """`text` as a message shows it: cut, with code points for characters that cannot be seen."""
     cut = text[:_SHOWN_CHARACTERS]
-    told = "".join(char if char.isprintable() else f"<U+{ord(char):04X}>" for char in cut)
+    told = "".join(char if is_visible(char) else f"<U+{ord(char):04X}>" for char in cut)
     return told if cut == text else f"{told}…"
 
 
@@ -85,8 +100,8 @@ def has_lone_surrogate_sql(json: str) -> str:
 
 
 def trimmed_sql(text: str) -> str:
-    """`trimmed` of a text of Spark SQL."""
-    return rf"regexp_replace({text}, '^{_BLANK_CLASS}+|{_BLANK_CLASS}+\\z', '')"
+    """`trimmed` of a text of Spark SQL, in linear time: no run is looked at from each of its characters."""
+    return rf"regexp_replace({text}, '^{_BLANK_CLASS}+|(?<!{_BLANK_CLASS}){_BLANK_CLASS}++\\z', '')"
 
 
 def is_nothing_sql(text: str) -> str:
@@ -101,7 +116,8 @@ def is_float_sql(text: str) -> str:
 
 def is_visible_sql(text: str) -> str:
     """`is_visible` as a condition of Spark SQL."""
-    return rf"NOT {text} RLIKE '[\\p{{C}}\\p{{Zl}}\\p{{Zp}}[\\p{{Zs}}&&[^ ]]]'"
+    spans = "".join(rf"\\x{{{start}}}-\\x{{{end or start}}}" for start, end in _UNSEEN_RANGES)
+    return f"NOT {text} RLIKE '[{spans}]'"
 
 
 def let(value: str, name: str, expression: str) -> str:

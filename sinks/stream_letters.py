@@ -76,9 +76,10 @@ def _letter(chunk: Sequence[RejectedRecord], position: str) -> Rejected:
     for record in chunk:
         raw = record.raw or b""
         digest.update(f"{record.position} {len(raw)} ".encode() + raw)
-        # In a topic that was made anew the same place may hold the same value of another key.
+        # In a topic that was made anew the same place may hold the same value, of this key or another.
         digest.update(record.key or b"")
     first, last = chunk[0], chunk[-1]
+    digest.update((first.note or "").encode())
     document: dict[str, Any] = {
         "_id": f"{first.source}:{first.position}-{last.position}:{digest.hexdigest()}",
         "source": first.source,

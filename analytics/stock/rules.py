@@ -28,6 +28,8 @@ SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
 _CLOCK_SKEW = timedelta(days=1)
 # Clocks differ by less, and no producer sets this time ahead on purpose.
 _KAFKA_SKEW = timedelta(minutes=5)
+# A document of MongoDB may have 16 MB, and takes about one and a half times as many bytes as the JSON.
+_MAX_RECORD_BYTES = 8_000_000
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 Record = Sale | Product | Client
@@ -42,6 +44,8 @@ def judge(row: Mapping[str, Any], now: datetime) -> Record | str:
     kind = row["kind"]
     if kind is None:
         return "unknown_topic"
+    if len(row["value"] or b"") > _MAX_RECORD_BYTES:
+        return "record_too_long"
     fields = read_object(row["value"])
     if fields is None:
         return CORRUPT

@@ -11,7 +11,7 @@ from contracts.ecommerce import EVENT_COLUMNS
 from monitoring.logs import get_logger
 from pipelines.ecommerce.batch import TakenEvents
 from pipelines.ecommerce.passed_over import telling_whole_files
-from pipelines.engine.letters_again import Place, place_of, try_records_again
+from pipelines.engine.letters_again import Identity, identity_of, try_records_again
 from pipelines.engine.records_again import RecordsAgain
 from pipelines.engine.stream_batch import StreamBatch
 from sinks.dead_letters import Letter, RetryOutcome
@@ -38,15 +38,15 @@ class EventLetters:
         queue = self._batch.reporting.letters
         return try_records_again(queue, letters, _RECORDS_AT_ONCE, self._refused_again)
 
-    def _refused_again(self, found: Sequence[RejectedRecord]) -> set[Place]:
+    def _refused_again(self, found: Sequence[RejectedRecord]) -> set[Identity]:
         files = sorted({record.source for record in found if record.position == WHOLE_FILE})
         single = [record for record in found if record.position != WHOLE_FILE]
         refused = self._records.refused_again(single) if single else set()
         return refused | self._read_again(files) if files else refused
 
-    def _read_again(self, files: Sequence[str]) -> set[Place]:
+    def _read_again(self, files: Sequence[str]) -> set[Identity]:
         """Files that could not be read; what is refused of one that now can gets letters of its own."""
-        store, unreadable = self._batch.keeper("retry"), set[Place]()
+        store, unreadable = self._batch.keeper("retry"), set[Identity]()
 
         def keep(found: Iterable[RejectedRecord]) -> int:
             return store(telling_whole_files(_readable(found, unreadable)))
@@ -70,10 +70,10 @@ class EventLetters:
         return self._spark.createDataFrame(table)
 
 
-def _readable(found: Iterable[RejectedRecord], unreadable: set[Place]) -> Iterator[RejectedRecord]:
+def _readable(found: Iterable[RejectedRecord], unreadable: set[Identity]) -> Iterator[RejectedRecord]:
     """The records of files that can be read; the others go to `unreadable`."""
     for record in found:
         if record.position == WHOLE_FILE:
-            unreadable.add(place_of(record))
+            unreadable.add(identity_of(record))
         else:
             yield record

@@ -17,8 +17,8 @@ from sinks.stream_letters import RejectedRecord, records_of
 
 logger = get_logger(__name__)
 
-# Source and position of a record.
-Place = tuple[str, int]
+# Source and position of a record, its bytes and its key: where a topic was made anew, two have one place.
+Identity = tuple[str, int, bytes | None, bytes | None]
 
 
 def _utc_now() -> datetime:
@@ -60,9 +60,9 @@ def try_records_again(
     queue: DeadLetters,
     letters: Sequence[Letter],
     records_at_once: int,
-    refused_again: Callable[[Sequence[RejectedRecord]], Collection[Place]],
+    refused_again: Callable[[Sequence[RejectedRecord]], Collection[Identity]],
 ) -> RetryOutcome:
-    """Try `letters` of a stream by their records; `refused_again` gives the places of those refused again.
+    """Try `letters` of a stream by their records; `refused_again` gives those refused again.
 
     It is never called without records. A letter with one such record is kept, and so is one that cannot be
     read back as records: a person can only look at it.
@@ -75,15 +75,15 @@ def try_records_again(
         return {
             letter_id
             for letter_id, some in found.items()
-            if some and not any(place_of(record) in refused for record in some)
+            if some and not any(identity_of(record) in refused for record in some)
         }
 
     return try_again(queue, pieces(letters, records_at_once), mended)
 
 
-def place_of(record: RejectedRecord) -> Place:
+def identity_of(record: RejectedRecord) -> Identity:
     """What tells a record from all others of its pipeline."""
-    return record.source, record.position
+    return record.source, record.position, record.raw, record.key
 
 
 def told_others(queue: DeadLetters) -> str | None:

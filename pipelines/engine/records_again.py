@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic
 
 from monitoring.logs import get_logger
-from pipelines.engine.letters_again import Place, place_of, try_records_again
+from pipelines.engine.letters_again import Identity, identity_of, try_records_again
 from pipelines.engine.stream_batch import Done, Rows, StreamBatch
 from sinks.dead_letters import Letter, RetryOutcome
 from sinks.stream_letters import RejectedRecord
@@ -31,14 +31,14 @@ class RecordsAgain(Generic[Rows, Done]):
         """Try `letters` again. Raises UnavailableError when a server stayed away; nothing is lost by it."""
         return try_records_again(self.batch.reporting.letters, letters, self.at_once, self.refused_again)
 
-    def refused_again(self, records: Sequence[RejectedRecord]) -> set[Place]:
-        """Take in `records`; the places of those that are refused again."""
-        refused: set[Place] = set()
+    def refused_again(self, records: Sequence[RejectedRecord]) -> set[Identity]:
+        """Take in `records`; those that are refused again."""
+        refused: set[Identity] = set()
 
         def keep(again: Iterable[RejectedRecord]) -> int:
-            places = [place_of(record) for record in again]
-            refused.update(places)
-            return len(places)
+            found = [identity_of(record) for record in again]
+            refused.update(found)
+            return len(found)
 
         taken = self.batch.try_again(self.rows_of(records), keep)
         logger.info(

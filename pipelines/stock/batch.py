@@ -157,10 +157,8 @@ class _Prepared:
         return self.judged.intake.rejected
 
     def commit(self, _keep: Keep, steps: Steps) -> StockTaken:
-        if not self.records.rows:
-            # Offsets without records, of a compacted topic for example: what is stored stays as it is.
-            return StockTaken(lost=self.records.lost)
-        if self.work.archive and self.key:
+        # A batch may have offsets and no records, of a compacted topic for example.
+        if self.work.archive and self.key and self.records.rows:
             self.work.archive.store(str(self.key), self.records.rows, self.records.topic_ids)
             steps.done("cold")
         return self.work.writer.write(self.judged, self.records.lost, steps.done)

@@ -63,7 +63,11 @@ class StockWriter:
 
     def take_over(self) -> None:
         """Become the only process that writes, and finish what the last one left open."""
-        self.ledger.take_over(self.sales.last_number)
+        if self.ledger.take_over(self.sales.last_number):
+            logger.warning(
+                "🧾 stock_ledger was older than the invoices, as after a restored backup: it goes on from "
+                "the newest of them. The next recount (RECONCILE_INTERVAL_HOURS) mends totals that are wrong."
+            )
         self._may_move = self.sales.may_move()
         if not self._may_move:
             logger.warning(

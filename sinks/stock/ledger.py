@@ -94,19 +94,26 @@ class StockLedger:
         self._documents = database[COLLECTION]
         self._fence = secrets.token_hex(8)
 
-    def take_over(self, last_number: Callable[[], int]) -> None:
-        """Become the only process that may write; a new ledger goes on from `last_number`."""
-        mine = {"fence": self._fence}
-        found = self._documents.find_one(_KEY)
-        if found is not None:
-            before = {**_KEY, "fence": found["fence"]}
-            if self._documents.update_one(before, {"$set": mine}).matched_count == 0:
-                raise StaleReadError("another process took over in this moment")
-            return
-        try:
-            self._documents.insert_one({**_KEY, **mine, "number": last_number(), "first": 0, "open": False})
-        except DuplicateKeyError as error:
-            raise StaleReadError("the ledger was made in this moment") from error
+    def take_over(self, last_number: Callable[[], int]) -> bool:
+        """Become the only process that may write; a new ledger goes on from `last_number`.
+
+        So does one that is older than the invoices, as after a restored backup: returns True then.
+        """
+        mine: dict[str, Any] = {"fence": self._fence}
+        found, last = self._documents.find_one(_KEY), last_number()
+        if found is None:
+            try:
+                self._documents.insert_one({**_KEY, **mine, "number": last, "first": 0, "open": False})
+            except DuplicateKeyError as error:
+                raise StaleReadError("the ledger was made in this moment") from error
+            return False
+        is_older = last > int(found["number"])
+        if is_older:
+            mine |= {"number": last, "open": False}
+        before = {**_KEY, "fence": found["fence"]}
+        if self._documents.update_one(before, {"$set": mine}).matched_count == 0:
+            raise StaleReadError("another process took over in this moment")
+        return is_older
 
     def read(self) -> OpenBatch | SealedBatch | Settled:
         """Returns the batch that was left open, or `Settled` when none is: the only way to it."""

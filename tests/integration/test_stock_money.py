@@ -275,11 +275,20 @@ def test_without_the_right_to_move_invoices_everything_else_goes_on(
     assert_totals_are_the_sum_of_the_invoices(store)
 
 
-def test_a_ledger_that_is_gone_lets_no_batch_go_uncounted(store: Database[dict[str, Any]]) -> None:
-    """Its numbers go on from the invoices, not from 1, which every total has had."""
+@pytest.mark.parametrize("kept", [None, 0, 1, 2])
+def test_a_ledger_that_is_gone_or_older_lets_no_batch_go_uncounted(
+    store: Database[dict[str, Any]], kept: int | None
+) -> None:
+    """Its numbers go on from the invoices, not from those which the totals have had; after each batch."""
     writer = _start(store)
+    before: list[dict[str, Any]] = []
     for number in range(3):
         _write(writer, number, [sale(f"I{number}", P1=1)])
+        before += store["stock_ledger"].find({})
     store["stock_ledger"].delete_many({})
-    _write(_start(store), 0, [sale("J", P1=4)])
-    assert_totals_are_the_sum_of_the_invoices(store)
+    if kept is not None:
+        store["stock_ledger"].insert_one(before[kept])
+    writer = _start(store)
+    for number in range(3, 6):
+        _write(writer, number, [sale(f"I{number}", P1=4)])
+        assert_totals_are_the_sum_of_the_invoices(store)

@@ -118,3 +118,13 @@ def test_what_kafka_would_not_understand_is_told_at_the_start(name: str, value: 
     """By the name of the setting."""
     with pytest.raises(ConfigurationError, match=name.upper()):
         load(env_file=None, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["kafka_topic_players", "kafka_topic_inventory", "kafka_topic_clients"])
+def test_two_kinds_of_records_in_one_topic_are_told_at_the_start(name: str) -> None:
+    """An invoice would be judged as a client without a name; a default counts as any other."""
+    other = "kafka_topic_matches" if name.endswith("players") else "kafka_topic_sales"
+    with pytest.raises(ConfigurationError, match=f"{name.upper()}.*{other.upper()}"):
+        load(env_file=None, **{name: "a", other: "a"})
+    with pytest.raises(ConfigurationError, match=name.upper()):
+        load(env_file=None, **{other: type(load(env_file=None)).model_fields[name].default})

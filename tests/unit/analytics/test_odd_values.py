@@ -86,6 +86,7 @@ def ecommerce(spark: SparkSession, events: Sequence[dict[str, str]]) -> list[dic
 
 _SCALARS = [
     *("null", "true", "0", "-0", "12", "12.0", "1.10", "1e5", "1e999", "9" * 30, "+1", "01", "NaN", "'x'"),
+    *(f"0.{'1234567890' * 5}", f'"0.{"1234567890" * 5}"', '"NaN"', '"a b"', '"T1\u200b"', "false", '"true"'),
     *("[]", '{"a": 1}', '""', '" "', '"M1"', '" M1"', '"17.0"', '"1e5"', '"é"', '"live"', '"over"'),
     *('"\\ud83d\\ude00"', '"\\ud83d"', '"2026-01-31"', '"2026-01-31T17:00:00Z"', '"2026-01-31T17:00"'),
     *('"2026-02-30"', '"0001-01-01"'),
@@ -310,11 +311,45 @@ def test_white_space_around_a_text_means_nothing(as_configured: SparkSession, te
         )
 
 
+def test_a_run_of_blanks_of_any_length_holds_nothing_up(as_configured: SparkSession) -> None:
+    """What costs the square of a text's length would take hours for one of these."""
+    long = f"a{' ' * 100_000}b"
+    values: list[dict[str, Any]] = [
+        {"match_id": "M", name: value}
+        for name in ("status", "tournament_name", "game_id", "started_at", "team_1_kills")
+        for value in (long, f" {long}", f"{long} ")
+    ]
+    for judge in (analytics.esports.rules.judge, analytics.esports.rules.judge_usual):
+        assert len(esports(as_configured, values, MATCHES, judge)) == len(values)
+        assert esports(as_configured, [{"player_id": "P", "role": long}], PLAYERS, judge)
+    assert stock("inventory", [product("P", name=long)]) == ["name_too_long"]
+    events = ecommerce(as_configured, [{"product_name": f" {long[:60_000]}b"}])
+    assert events[0]["reason"] == "product_name_too_long"
+
+
+def test_other_ids_are_ids_too(as_configured: SparkSession) -> None:
+    """Esports compares them with each other: whatever differs in what nobody sees would be another team."""
+    sent = ["T1", " T1 ", "NaN", "None", "", "T1\u200b", "\u3164", "T 1", "ü"]
+    rows = esports(as_configured, [{"match_id": "M", "winner_id": value} for value in sent])
+    assert [row["winner_id"] for row in rows if not row["reason"]] == [
+        "T1",
+        "T1",
+        None,
+        None,
+        None,
+        "T 1",
+        "ü",
+    ]
+    assert [row["reason"] for row in rows if row["reason"]] == ["invalid_winner_id"] * 2
+    truths = [row["reason"] for row in esports(as_configured, [{"match_id": True}, {"match_id": "false"}])]
+    assert truths == ["invalid_match_id"] * 2
+
+
 def test_what_no_text_may_hold_is_refused_by_name(as_configured: SparkSession) -> None:
     """Control characters in names, and in ids whatever cannot be seen, for it would look like another id."""
     for name in ("Tea\0", "T\x1bea", "T\x7fea"):
         assert stock("inventory", [product("P", name=name)]) == ["invalid_name"]
-    odd = ["a\nb", "a\0b", "a\u200bb", "a\u00a0b", "a\u202eb"]
+    odd = [f"a{char}b" for char in "\n\0\u200b\u00a0\u202e\u034f\u115f\u2800\u3164\ufe0f\uffa0\U000e0101"]
     records = [{"match_id": value} for value in odd]
     assert [row["reason"] for row in esports(as_configured, records)] == ["invalid_match_id"] * len(odd)
     assert stock("sales", [sale("I", value) for value in odd]) == ["invalid_client_id"] * len(odd)

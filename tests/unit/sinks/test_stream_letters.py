@@ -70,14 +70,15 @@ _BYTES = st.none() | st.binary(max_size=20)
 _MADE = st.none() | st.integers(-(2**63), 2**63 - 1)
 
 
-def test_the_same_value_of_another_key_is_another_letter(tmp_path: Path) -> None:
+def test_the_same_value_of_another_key_or_topic_is_another_letter(tmp_path: Path) -> None:
     """A topic that was made anew has other records at the same offsets, perhaps with the same values."""
-    first, second = (RejectedRecord("corrupt", "sales/0", 3, None, key=key) for key in (b"1", b"2"))
+    made = [(b"1", None), (b"2", None), (b"1", "id of the old topic"), (b"1", "id of the new one")]
     letters = DeadLetters(tmp_path, "stock_dlq")
-    for record in (first, second, second):
+    for key, note in (*made, *made):
+        record = RejectedRecord("corrupt", "sales/0", 3, None, note, key=key)
         letters.store(list(as_letters([record], "offset")), "stock 7", NOW)
-    kept = [record.key for letter in letters.list() for record in records_of(letter.record, letter.reason)]
-    assert sorted(kept, key=str) == [b"1", b"2"]
+    found = [record for letter in letters.list() for record in records_of(letter.record, letter.reason)]
+    assert sorted(((record.key, record.note) for record in found), key=str) == sorted(made, key=str)
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**12), _BYTES, _BYTES, _MADE), min_size=1, max_size=5))

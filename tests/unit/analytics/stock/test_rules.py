@@ -115,6 +115,13 @@ def test_what_is_wrong_with_a_product_has_a_name(changes: dict[str, Any], reason
     assert _judged({**product("P1"), **changes}) == reason
 
 
+def test_what_no_document_could_hold_is_refused() -> None:
+    """Otherwise MongoDB would refuse the whole batch, again and again."""
+    items = [{"product_id": "P", "quantity": 1}] * 250_000
+    assert _judged({**sale("I"), "items": items}) == "record_too_long"
+    assert isinstance(_judged({**sale("I"), "items": items[:200_000]}), Sale)
+
+
 def test_what_is_no_json_of_this_shape_is_corrupt() -> None:
     """One object in UTF-8, and nothing behind it; and a topic that is none of ours has no kind."""
     good = row(sale("I1"), 1)
