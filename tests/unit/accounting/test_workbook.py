@@ -212,6 +212,27 @@ def test_an_invoice_waits_for_a_row_that_may_be_its_own(
     assert odd.verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("name", "same", "other"),
+    [
+        ("Products", _PRODUCT, ("P1", "Coffee", *_PRODUCT[2:])),
+        ("Clients", ("C1", "Shop"), ("C1", "Shop", None, None, 7)),
+        ("Products", _PRODUCT, ("P1", *_PRODUCT[1:3], 2.5, *_PRODUCT[4:])),
+    ],
+)
+def test_a_record_that_is_there_twice_counts_only_where_both_say_the_same(
+    file: BooksDatabase, name: str, same: Any, other: Any
+) -> None:
+    """Nobody can tell which of them is meant; a faulty one may be."""
+    report = upload(_book({name: [("X", *same[1:]), same, same]}), Books(file))
+    assert _states(report) == [ACCEPTED, ACCEPTED, ALREADY_THERE]
+    report = upload(_book({name: [("X", *same[1:]), same, other, (), (None, *same[1:])]}), Books(file))
+    assert _states(report) == [ALREADY_THERE, REJECTED, REJECTED, REJECTED]
+    differ = f"{COLUMNS[name][0]} {same[0]} is in the rows 3, 4, which differ."
+    assert report.rows[1].verdict.reason == differ
+    assert report.rows[2].verdict.reason in (differ, "quantity must be a whole number.")
+
+
 def _altered(
     name: str, change: Callable[[str], str], made: bytes | None = None, encoding: str = "utf-8"
 ) -> bytes:
