@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, Final
 
 from openpyxl.utils.datetime import from_excel
+from openpyxl.utils.escape import unescape
 
 from analytics.texts import is_float, trimmed
 
@@ -17,14 +19,21 @@ FORMULA: Final = (
 )
 _DATES: Final = ("timestamp", "last_movement", "expiry_date")
 _NUMBERS: Final = ("quantity", "total_amount", "buy_price", "sell_price", "total_revenue_generated")
-# Excel keeps 15 digits of a number.
+# Excel keeps and shows 15 digits of a number.
 _MOST_DIGITS: Final = 10**15
+# A format has at most 255 characters: no number of 15 digits has more digits in it than these.
+_ROUNDING: Final = Context(prec=300, rounding=ROUND_HALF_UP)
 _GENERAL: Final = ("General", "@", "")
 _ZEROS: Final = re.compile(r"0+")
 # Grouping and decimals alone: it is known what such a format shows.
 _PLAIN: Final = re.compile(r"[#0,]*[#0](?:[.]([0#?]+))?")
-# Parts beside the digits: texts in quotes, colours and currencies, escaped characters, spaces.
-_BESIDE: Final = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.|_.|\*.|[-$€£¥ +()]')
+# Parts beside the digits: texts in quotes, colours and currencies, escaped characters, spaces; none of them
+# shows a digit of its own.
+_BESIDE: Final = re.compile(
+    r'"[^"0-9]*"|\[(?:[A-Za-z]+[0-9]*|\$[^]0-9-]*(?:-[^]]*)?)\]|\\[^0-9]|_.|\*[^0-9]|[-$€£¥ +()]'
+)
+# Such as `[<100]`: another format counts then.
+_CONDITION: Final = re.compile(r"\[[<>=]")
 _ERROR: Final = "e"
 
 
@@ -39,7 +48,17 @@ class Cell:
 
 def is_blank(value: Any) -> bool:
     """Whether nothing can be seen in a cell of this value."""
-    return value is None or (isinstance(value, str) and not trimmed(value))
+    return value is None or (isinstance(value, str) and not written(value))
+
+
+def written(text: str) -> str:
+    """A text of the file as a person wrote it: `_x000D_` is a control character, the ends are trimmed."""
+    return trimmed(unescape(text))
+
+
+def bare(text: str) -> str:
+    """The letters and digits of a text without case: texts that look the same have the same ones."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
 
 
 def read_cell(cell: Any, column: str, epoch: datetime) -> Cell:
@@ -50,7 +69,7 @@ def read_cell(cell: Any, column: str, epoch: datetime) -> Cell:
     if cell.data_type == _ERROR:
         return Cell(str(value), f"{column} holds Excel's error {value}.")
     if isinstance(value, str):
-        return _text(trimmed(value), column)
+        return _text(written(value), column)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(value, column, str(cell.number_format), epoch)
     if isinstance(value, date | time | timedelta) and column not in (*_DATES, *_NUMBERS):
@@ -83,14 +102,15 @@ def _serial(value: float, column: str, epoch: datetime) -> Cell:
 
 def _amount(value: float, column: str, number_format: str) -> Cell:
     """Read an amount as it is shown where that is rounding to cents; refuse it where the two differ more."""
-    exact, held = Decimal(repr(value)), _plain(value)
-    if number_format in _GENERAL:
+    held = _plain(value)
+    # Numbers that are too large break the rules of each amount.
+    if number_format in _GENERAL or not abs(value) < _MOST_DIGITS:
         return Cell(held)
     plain = _PLAIN.fullmatch(_BESIDE.sub("", number_format.split(";", maxsplit=1)[0]))
-    if plain is None:
+    if plain is None or _CONDITION.search(number_format):
         return Cell(held, f"{column} holds {held}, but its format {number_format} may show another amount.")
-    seen = exact.quantize(Decimal(1).scaleb(-len(plain[1] or "")), ROUND_HALF_UP)
-    if abs(seen - exact) < Decimal("0.00000001"):
+    seen = _rounded(held, plain)
+    if abs(seen - Decimal(held)) < Decimal("0.00000001"):
         return Cell(held)
     if len(plain[1] or "") < 2:
         return Cell(held, f"{column} shows {seen}, but holds {held}: show two decimal places.")
@@ -100,18 +120,23 @@ def _amount(value: float, column: str, number_format: str) -> Cell:
 def _name(value: float, column: str, number_format: str) -> Cell:
     """Read a number where a text belongs, such as an id of digits, as its format shows it."""
     held = _plain(value)
-    if abs(value) >= _MOST_DIGITS:
+    if not abs(value) < _MOST_DIGITS:
         return Cell(held, f"{column} has more digits than the 15 that Excel keeps; enter it as a text.")
     if number_format in _GENERAL:
         return Cell(held)
-    if _ZEROS.fullmatch(number_format) and float(value).is_integer():
+    if _ZEROS.fullmatch(number_format) and held.lstrip("-").isdigit():
         return Cell(held.zfill(len(number_format)) if value >= 0 else held)
     plain = _PLAIN.fullmatch(number_format)
     if plain is None:
         return Cell(
             held, f"{column} is a number in the format {number_format}; enter it as a text, as it shows."
         )
-    return Cell(str(Decimal(repr(value)).quantize(Decimal(1).scaleb(-len(plain[1] or "")), ROUND_HALF_UP)))
+    return Cell(str(_rounded(held, plain)))
+
+
+def _rounded(held: str, plain: re.Match[str]) -> Decimal:
+    """The number with the decimals of its format, which _PLAIN matched."""
+    return Decimal(held).quantize(Decimal(1).scaleb(-len(plain[1] or "")), context=_ROUNDING)
 
 
 def _plain(value: Any) -> str:
@@ -122,6 +147,6 @@ def _plain(value: Any) -> str:
         return value.isoformat(timespec="milliseconds")
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, float) and value.is_integer() and abs(value) < _MOST_DIGITS:
-        return str(int(value))
+    if isinstance(value, float) and abs(value) < _MOST_DIGITS:
+        return f"{value:.15g}"
     return trimmed(str(value))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from accounting.books import REJECTED, Books, Verdict
-from accounting.cells import FORMULA
+from accounting.cells import FORMULA, bare
 from accounting.entries import Entry, EntryError, read_client, read_item, read_product, read_sale
 from accounting.workbook import CLIENTS, COLUMNS, DETAILS, INVOICES, PRODUCTS, Row, Sheet, read_workbook
-from analytics.texts import is_float
+from analytics.texts import is_visible, shown
 
 _BLANK = "is missing."
+# 17.0 and 1.10 are 17 and 1.1 where Excel takes them for numbers, 007 is 7.
+_DECIMALS = re.compile(r"([0-9]+)[.]([0-9]*?)0*")
+_LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,8 @@ class _Judged:
 def upload(content: bytes, books: Books) -> UploadReport:
     """Store the rows of the workbook `content`; the same workbook again changes nothing.
 
-    A row with a fault is left out, an invoice with all of its rows. Raises WorkbookError when the file cannot
-    be used at all, BooksError when nothing could be stored.
+    A row with a fault is left out, an invoice with all of its rows, and rows of one id that differ. Raises
+    WorkbookError when the file cannot be used at all, BooksError when nothing could be stored.
     """
     sheets = read_workbook(content)
     judged = _Judged()
@@ -94,12 +98,25 @@ def _remarks(sheets: Mapping[str, Sheet]) -> list[str]:
 def _judge_records(
     judged: _Judged, name: str, sheet: Sheet, read: Callable[[Mapping[str, str]], Entry]
 ) -> None:
+    same_id: dict[str, list[Row]] = defaultdict(list)
     for row in sheet.rows:
-        entry, reason = _attempt(row, read)
-        if entry is None:
-            judged.reject(name, row, reason)
-        else:
-            judged.entries.append((entry, [(name, row)]))
+        same_id[_id(name, row)].append(row)
+    for rows in same_id.values():
+        differ = _contradiction(name, rows)
+        for row in rows:
+            entry, reason = _attempt(row, read)
+            if entry is None or differ:
+                judged.reject(name, row, reason or differ)
+            else:
+                judged.entries.append((entry, [(name, row)]))
+
+
+def _contradiction(name: str, rows: Sequence[Row]) -> str:
+    """Returns that `rows`, which are of one id, say different things; empty when they say the same."""
+    if all(row.values == rows[0].values for row in rows):
+        return ""
+    numbers = _listed([row.number for row in rows])
+    return f"{COLUMNS[name][0]} {_key(name, rows[0])} is in the rows {numbers}, which differ."
 
 
 def _attempt(row: Row, read: Callable[[Mapping[str, str]], Entry]) -> tuple[Entry | None, str]:
@@ -126,7 +143,7 @@ def _judge_invoices(judged: _Judged, invoices: Sheet, details: Sheet) -> None:
         _judge_invoice(judged, rows, lines.pop(invoice_id, []), doubts.about(invoice_id))
     for invoice_id, rows in lines.items():
         for row in rows:
-            judged.reject(DETAILS, row, f"invoice_id {invoice_id} is not in {INVOICES}.")
+            judged.reject(DETAILS, row, f"invoice_id {shown(invoice_id)} is not in {INVOICES}.")
     for row in details.rows:
         if row.number in doubts.rows:
             judged.reject(DETAILS, row, doubts.rows[row.number])
@@ -156,10 +173,15 @@ class _Doubts:
             elif not given:
                 self._nameless[above].append(row.number)
                 self.rows[row.number] = f"invoice_id {FORMULA}"
-            elif given not in invoice_ids and (meant := alike[_loosely(given)]):
+            # An id that cannot be seen whole is refused in Invoices, too; the row may be of its twin there.
+            elif (given not in invoice_ids or not is_visible(given)) and (
+                meant := [found for found in alike[_loosely(given)] if found != given]
+            ):
                 for invoice_id in meant:
                     self._alike[invoice_id].append(row.number)
-                self.rows[row.number] = f"invoice_id {given} is not in {INVOICES}, but {meant[0]} is."
+                self.rows[row.number] = (
+                    f"invoice_id {shown(given)} is almost {shown(meant[0])}, which is in {INVOICES}."
+                )
             above = given or above
 
     def about(self, invoice_id: str) -> str:
@@ -178,15 +200,14 @@ class _Doubts:
 
 
 def _loosely(invoice_id: str) -> str:
-    """Returns a form that is the same for ids that differ by case, white space, or floating point."""
-    whole = invoice_id[:-2] if is_float(invoice_id) else invoice_id
-    return "".join(whole.split()).casefold()
+    """Returns a form that is the same for ids that differ by case, signs, or what Excel does to numbers."""
+    number = _DECIMALS.fullmatch("".join(filter(str.isprintable, invoice_id)))
+    return _LEADING_ZEROS.sub("", bare("".join(number.groups()) if number else invoice_id))
 
 
 def _judge_invoice(judged: _Judged, rows: list[Row], lines: list[Row], doubt: str) -> None:
     """Judge an invoice: its first row counts with all of its lines or none; each further row is rejected."""
     invoice, faults = rows[0], {line.number: reason for line in lines if (reason := _line_fault(line))}
-    invoice_id, numbers = invoice.values["invoice_id"], [row.number for row in rows]
     items = [(line.values["product_id"], line.values["quantity"]) for line in lines]
     entry, reason = _attempt(invoice, lambda fields: read_sale(fields, items))
     if faults or doubt:
@@ -195,12 +216,12 @@ def _judge_invoice(judged: _Judged, rows: list[Row], lines: list[Row], doubt: st
         if faults:
             reason += f" {DETAILS} has faults in row {_listed(list(faults))}."
         reason += doubt
-    if any(row.values != invoice.values for row in rows):
-        reason = f"invoice_id {invoice_id} is in the rows {_listed(numbers)}, which differ."
+    if differ := _contradiction(INVOICES, rows):
+        reason = differ
     elif entry is not None and not reason:
         judged.entries.append((entry, [(INVOICES, invoice), *((DETAILS, line) for line in lines)]))
     for row in rows[1:]:
-        judged.reject(INVOICES, row, f"invoice_id {invoice_id} is in row {invoice.number} already.")
+        judged.reject(INVOICES, row, f"invoice_id {_key(INVOICES, row)} is in row {invoice.number} already.")
     if reason:
         judged.reject(INVOICES, invoice, reason.strip())
         for line in lines:
@@ -217,5 +238,9 @@ def _line_fault(line: Row) -> str:
     return " ".join(faults[: 1 if line.faults else None]).replace(_BLANK, FORMULA)
 
 
-def _key(sheet: str, row: Row) -> str:
+def _id(sheet: str, row: Row) -> str:
     return row.values[COLUMNS[sheet][0]]
+
+
+def _key(sheet: str, row: Row) -> str:
+    return shown(_id(sheet, row))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +13,9 @@ from typing import Any, Final
 from openpyxl import load_workbook
 from openpyxl.utils.cell import get_column_letter
 
-from accounting.cells import FORMULA, is_blank, read_cell
+from accounting.cells import FORMULA, bare, is_blank, read_cell, written
 from accounting.sheet_marks import Marks, Merged, read_marks
+from analytics.texts import shown
 
 PRODUCTS, CLIENTS, INVOICES, DETAILS = "Products", "Clients", "Invoices", "Invoice_Details"
 # Sheet: columns that it must have.
@@ -40,7 +40,10 @@ MAX_ROWS: Final = 50_000
 _MAX_UNPACKED_BYTES: Final = 250_000_000
 # More columns than these are not looked at.
 _MAX_COLUMNS: Final = 60
-_EMPTY_ROWS_IN_A_ROW: Final = 100_000
+# The last one that Excel has.
+_LAST_ROW: Final = 1_048_576
+# How a file begins that is encrypted, or of Excel 2003 and before.
+_COMPOUND_FILE: Final = bytes.fromhex("D0CF11E0A1B11AE1")
 # In these a merged range counts for each of its rows: it names what several rows belong to.
 _FILLED: Final[Mapping[str, tuple[str, ...]]] = {
     DETAILS: ("invoice_id", "product_id"),
@@ -83,7 +86,7 @@ class Sheet:
 def read_workbook(content: bytes) -> dict[str, Sheet]:
     """All sheets of COLUMNS by name; a sheet or column that is missing is a fault of its sheet.
 
-    Names are compared without case, spaces and underscores. Raises WorkbookError.
+    Names are compared by their letters and digits, without case. Raises WorkbookError.
     """
     _check_size(content)
     try:
@@ -94,7 +97,7 @@ def read_workbook(content: bytes) -> dict[str, Sheet]:
         left = MAX_ROWS
         sheets = {}
         for name in COLUMNS:
-            sheets[name] = _only_sheet(name, by_name[_plain(name)], content, left)
+            sheets[name] = _only_sheet(name, by_name[_plain(name)], left)
             left -= len(sheets[name].rows)
     except WorkbookError:
         raise
@@ -110,6 +113,11 @@ def read_workbook(content: bytes) -> dict[str, Sheet]:
 def _check_size(content: bytes) -> None:
     if len(content) > MAX_BYTES:
         raise WorkbookError(f"The file is larger than {MAX_BYTES // 10**6} MB: divide it.")
+    if content.startswith(_COMPOUND_FILE):
+        raise WorkbookError(
+            "The file has a password, or is an old .xls: open it in Excel, remove the password and save it "
+            "as .xlsx."
+        )
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as parts:
             unpacked = sum(part.file_size for part in parts.infolist())
@@ -121,20 +129,22 @@ def _check_size(content: bytes) -> None:
         raise WorkbookError(f"The file unpacks to {unpacked // 10**6} MB, which is too much: divide it.")
 
 
-def _only_sheet(name: str, found: Sequence[Any], content: bytes, limit: int) -> Sheet:
+def _only_sheet(name: str, found: Sequence[Any], limit: int) -> Sheet:
     if not found:
         return Sheet(fault=f"The sheet {name} is missing.")
     if len(found) > 1:
-        titles = ", ".join(f'"{sheet.title}"' for sheet in found)
+        titles = ", ".join(f'"{shown(sheet.title)}"' for sheet in found)
         return Sheet(fault=f"Several sheets are called {name}: {titles}; leave one.")
     sheet = found[0]
-    with zipfile.ZipFile(io.BytesIO(content)) as parts:
-        marks = read_marks(parts.read(sheet._worksheet_path.removeprefix("/")))
-    if marks.too_many:
-        return Sheet(fault=f"The sheet {name} has too many merged cells: unmerge them.")
+    with sheet._get_source() as part:
+        marks = read_marks(part)
+    if marks.fault:
+        return Sheet(fault=f"The sheet {name} {marks.fault}")
+    is_wide = (sheet.max_column or 0) > _MAX_COLUMNS
     # What the file says of its own size may be wrong.
     sheet.reset_dimensions()
-    read = _SheetReader(name, sheet.parent.epoch, marks).read(_filled_rows(sheet), limit)
+    rows = _filled_rows(sheet, marks.last_row)
+    read = _SheetReader(name, sheet.parent.epoch, marks, is_wide).read(rows, limit)
     hidden = [f"row {number}" for number in sorted(marks.hidden_rows & {row.number for row in read.rows})[:5]]
     hidden += ["columns"] * marks.has_hidden_columns + ["the sheet"] * (sheet.sheet_state != "visible")
     read.hidden = ", ".join(hidden)
@@ -142,13 +152,17 @@ def _only_sheet(name: str, found: Sequence[Any], content: bytes, limit: int) -> 
 
 
 class _SheetReader:
-    """Reads the rows of one sheet; `epoch` is where the workbook counts days from."""
+    """Reads the rows of one sheet; `epoch` is where the workbook counts days from.
 
-    def __init__(self, name: str, epoch: datetime, marks: Marks) -> None:
+    `is_wide`: there may be columns that are not looked at.
+    """
+
+    def __init__(self, name: str, epoch: datetime, marks: Marks, is_wide: bool) -> None:
         self._name = name
         self._columns = COLUMNS[name]
         self._epoch = epoch
         self._marks = marks
+        self._within = f", within the first {_MAX_COLUMNS} columns" if is_wide else ""
         self._header = 0
         self._places: dict[str, int] = {}
         # The texts of merged ranges, which only their first cells hold.
@@ -161,7 +175,7 @@ class _SheetReader:
         if found.fault:
             return found
         found.ignored = [
-            str(cell.value)
+            shown(str(cell.value))
             for index, cell in enumerate(header)
             if cell.value is not None and index not in self._places.values()
         ]
@@ -183,7 +197,7 @@ class _SheetReader:
         found = {column: named[_plain(column)] for column in self._columns}
         missing = [column for column, indexes in found.items() if not indexes]
         if missing:
-            return f"Columns are missing in {where} of {self._name}: {', '.join(missing)}."
+            return f"Columns are missing in {where} of {self._name}{self._within}: {', '.join(missing)}."
         twice = [
             f"{column} ({', '.join(map(get_column_letter, (index + 1 for index in indexes)))})"
             for column, indexes in found.items()
@@ -234,18 +248,19 @@ class _SheetReader:
         return []
 
 
-def _filled_rows(sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
-    """Yield the rows of `sheet` that hold anything, with their numbers; end after many empty ones."""
-    empty = 0
-    for number, cells in enumerate(sheet.iter_rows(max_col=_MAX_COLUMNS), start=1):
-        if all(is_blank(cell.value) for cell in cells):
-            empty += 1
-            if empty > _EMPTY_ROWS_IN_A_ROW:
-                return
+def _filled_rows(sheet: Any, last: int) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Yield the rows of `sheet` up to `last` that hold anything, with their numbers."""
+    gap: Sequence[Any] = ()
+    rows = sheet.iter_rows(max_row=min(max(last, 1), _LAST_ROW), max_col=_MAX_COLUMNS)
+    for number, cells in enumerate(rows, start=1):
+        # Rows that the file does not have are all one object, and there may be a million.
+        if cells is gap:
             continue
-        empty = 0
-        yield number, cells
+        if all(is_blank(cell.value) for cell in cells):
+            gap = cells
+        else:
+            yield number, cells
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[\s_]+", "", name).casefold()
+    return bare(written(name))

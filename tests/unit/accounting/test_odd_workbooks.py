@@ -40,7 +40,7 @@ def _upload(content: bytes) -> tuple[list[Sale], UploadReport]:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(books())
 def test_an_invoice_enters_as_a_person_sees_it_or_not_at_all(book: Book) -> None:
-    """Merged cells, pivots, formulas, formats, date systems, errors, totals, hidden and far cells."""
+    """Merged cells, pivots, formulas, formats, date systems, errors, totals, hidden, far cells, ids alike."""
     found, report = _upload(book.content)
     seen = {sale.invoice_id: sale for sale in found}
     assert len(seen) == len(found)
@@ -98,6 +98,18 @@ def test_what_is_taken_otherwise_than_it_is_held_is_told() -> None:
         "total_amount 14.388 was taken as 14.39, as the cell shows it.",
     )
     assert "Of Invoice_Details what is hidden was read like the rest: row 2." in report.remarks
+
+
+@pytest.mark.parametrize("odd", ["I1\u200b", "i1\u200b"])
+def test_an_id_that_cannot_be_seen_whole_takes_no_line_from_its_twin(odd: str) -> None:
+    """It is refused in Invoices; the lines that have it may be of the other."""
+    rows = [*_INVOICES[1], (odd, "C1", "2026-02-01", 5)]
+    found, report = _upload(book_of((INVOICES, rows), (DETAILS, [*_LINES, (odd, "P2", 9)])))
+    assert found == []
+    shown = odd.replace("\u200b", "<U+200B>")
+    assert [(row.key, row.verdict.state) for row in report.rows] == [("I1", REJECTED), (shown, REJECTED)] * 2
+    assert report.rows[0].verdict.reason == ("Invoice_Details has rows with almost the same invoice_id: 3.")
+    assert report.rows[3].verdict.reason == (f"invoice_id {shown} is almost I1, which is in Invoices.")
 
 
 @pytest.mark.parametrize("amount", [5, 6])

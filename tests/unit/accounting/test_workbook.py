@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from accounting.database import BooksDatabase
 from accounting.outbox import WAITING, Outbox
 from accounting.sample import sample_workbook
 from accounting.upload import UploadReport, upload
-from accounting.workbook import COLUMNS, DETAILS, INVOICES, WorkbookError, read_workbook
+from accounting.workbook import CLIENTS, COLUMNS, DETAILS, INVOICES, WorkbookError, read_workbook
 from tests.support.odd_workbooks import book_of
 
 _NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -211,16 +212,39 @@ def test_an_invoice_waits_for_a_row_that_may_be_its_own(
     assert odd.verdict.reason
 
 
-def _altered(name: str, change: Callable[[str], str]) -> bytes:
-    """The sample with one of its parts changed, or added."""
+@pytest.mark.parametrize(
+    ("name", "same", "other"),
+    [
+        ("Products", _PRODUCT, ("P1", "Coffee", *_PRODUCT[2:])),
+        ("Clients", ("C1", "Shop"), ("C1", "Shop", None, None, 7)),
+        ("Products", _PRODUCT, ("P1", *_PRODUCT[1:3], 2.5, *_PRODUCT[4:])),
+    ],
+)
+def test_a_record_that_is_there_twice_counts_only_where_both_say_the_same(
+    file: BooksDatabase, name: str, same: Any, other: Any
+) -> None:
+    """Nobody can tell which of them is meant; a faulty one may be."""
+    report = upload(_book({name: [("X", *same[1:]), same, same]}), Books(file))
+    assert _states(report) == [ACCEPTED, ACCEPTED, ALREADY_THERE]
+    report = upload(_book({name: [("X", *same[1:]), same, other, (), (None, *same[1:])]}), Books(file))
+    assert _states(report) == [ALREADY_THERE, REJECTED, REJECTED, REJECTED]
+    differ = f"{COLUMNS[name][0]} {same[0]} is in the rows 3, 4, which differ."
+    assert report.rows[1].verdict.reason == differ
+    assert report.rows[2].verdict.reason in (differ, "quantity must be a whole number.")
+
+
+def _altered(
+    name: str, change: Callable[[str], str], made: bytes | None = None, encoding: str = "utf-8"
+) -> bytes:
+    """The sample, or the workbook `made`, with one of its parts changed, or added."""
     content = io.BytesIO()
     with (
-        zipfile.ZipFile(io.BytesIO(sample_workbook(_NOW))) as parts,
+        zipfile.ZipFile(io.BytesIO(made or sample_workbook(_NOW))) as parts,
         zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as changed,
     ):
         for part in parts.namelist():
             text = parts.read(part).decode()
-            changed.writestr(part, change(text) if part == name else text)
+            changed.writestr(part, change(text).encode(encoding) if part == name else text)
         if name not in parts.namelist():
             changed.writestr(name, change(""))
     return content.getvalue()
@@ -237,7 +261,62 @@ def _outside(text: str) -> str:
     return f'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>{text.replace("Green tea", "&a;")}'
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "hidden"),
+    [
+        ('<row r="2"', '<row ht="0" customHeight="1" r="2"', "row 2"),
+        ('<row r="2"', '<row ht="15" customHeight="1" r="2"', ""),
+        ('<row r="3"', '<row hidden="true" r="3"', "row 3"),
+        ("<col ", '<col hidden="1" ', "columns"),
+        ('width="14"', 'width="0"', "columns"),
+    ],
+)
+def test_what_is_hidden_is_told_however_it_is_hidden(before: str, after: str, hidden: str) -> None:
+    """By its mark, or by a size of nothing."""
+    content = _altered(_SHEET, lambda text: text.replace(before, after, 1))
+    assert read_workbook(content)["Products"].hidden == hidden
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: re.sub(' r="[A-Z]+[0-9]+"', "", text),
+        lambda text: re.sub(' r="[A-Z]*[0-9]+"', "", text),
+        lambda text: text.replace('encoding="UTF-8"', "").replace("<f>1+1</f>", "<f><![CDATA[1+1]]></f>"),
+        lambda text: text.replace("<f>", "<!-- a sum --><f>"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_formula_without_a_value_is_told_however_its_cell_is_written(
+    change: Callable[[str], str], encoding: str
+) -> None:
+    """Cells without names, other encodings, comments: a client's balance is not taken for none."""
+    content = book_of((CLIENTS, [COLUMNS[CLIENTS], ("C1", "Shop", "mail", "1", "=1+1")]))
+    (row,) = read_workbook(_altered(_SHEET, change, content, encoding))[CLIENTS].rows
+    assert row.unclear == ["total_revenue_generated"]
+
+
+def _swapped(text: str) -> str:
+    return re.sub("(<row .*?</row>)(<row .*?</row>)", r"\2\1", text, count=1)
+
+
+def test_rows_out_of_order_refuse_their_sheet() -> None:
+    """Otherwise some of them would be passed over."""
+    assert read_workbook(_altered(_SHEET, _swapped))["Products"].fault == (
+        "The sheet Products has its rows out of order: open it in Excel and save it as .xlsx."
+    )
+
+
+def test_columns_that_lie_too_far_right_are_told_as_such() -> None:
+    """A person sees them there."""
+    content = book_of((CLIENTS, [[*COLUMNS[CLIENTS][1:], *[None] * 57, "client_id"]]))
+    assert read_workbook(content)[CLIENTS].fault == (
+        "Columns are missing in row 1 of Clients, within the first 60 columns: client_id."
+    )
+
+
 _BROKEN: dict[str, Callable[[], bytes]] = {
+    "password": lambda: bytes.fromhex("D0CF11E0A1B11AE1") + bytes(2000),
     "nothing": lambda: b"",
     "text": lambda: b"hello",
     "cut": lambda: sample_workbook(_NOW)[:3000],
@@ -277,4 +356,15 @@ def test_large_workbooks_are_bounded(monkeypatch: pytest.MonkeyPatch, file: Book
     made.active.cell(1_048_576, 16_384, "far away")
     content = io.BytesIO()
     made.save(content)
-    assert [row.number for row in read_workbook(content.getvalue())["Products"].rows] == [2]
+    made.active.cell(1_048_575, 1, "P2")
+    content = io.BytesIO()
+    made.save(content)
+    started = time.monotonic()
+    assert [row.number for row in read_workbook(content.getvalue())["Products"].rows] == [2, 1_048_575]
+    assert time.monotonic() - started < 10
+
+
+def test_a_file_with_a_password_is_told_as_such() -> None:
+    """Excel opens it as any other, so the remedy is to remove the password."""
+    with pytest.raises(WorkbookError, match=r"has a password, or is an old \.xls: .* remove the password"):
+        read_workbook(_BROKEN["password"]())
