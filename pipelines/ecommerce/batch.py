@@ -56,13 +56,14 @@ class StagedEvents:
     started_at: datetime
     place: Callable[[], Staged]
     commit_now: Callable[[], None]
+    unreadable: set[str]
 
     def refused(self) -> Iterable[RejectedRecord]:
         """The records that broke a rule; files that cannot be read as a whole are named in the log."""
         if self.staged.by_reason.keys() <= {None}:
             return ()
         found = refused_records(self.insertion.connection, self.staged)
-        return found if self.key is None else telling_whole_files(found)
+        return found if self.key is None else telling_whole_files(found, self.unreadable)
 
     def commit(self, keep: Keep, steps: Steps) -> TakenEvents:
         """Insert the events, in one transaction with the row of the ledger."""
@@ -77,12 +78,14 @@ class StagedEvents:
 class EventsWork(BatchWork[DataFrame, TakenEvents]):
     """Takes files of events into the PostgreSQL of `dsn`.
 
-    Spark notes in `checkpoint`, the folder of the stream, which files a batch is about.
+    Spark notes in `checkpoint`, the folder of the stream, which files a batch is about. The paths of files
+    that cannot be read to their end go to `unreadable`.
     """
 
     dsn: str
     checkpoint: Path
     latency: EventLatency
+    unreadable: set[str] = field(default_factory=set)
     position = "line"
 
     def known(self, key: BatchKey) -> TakenEvents | None:
@@ -119,7 +122,9 @@ class EventsWork(BatchWork[DataFrame, TakenEvents]):
                         create_table(connection, placed_of(table))
                         return stage(judged, self.dsn, placed_of(table), placed=True)
 
-                    yield StagedEvents(insertion, staged, key, start, place, open_transaction.close)
+                    yield StagedEvents(
+                        insertion, staged, key, start, place, open_transaction.close, self.unreadable
+                    )
             finally:
                 if not connection.closed:
                     drop_table(connection, table)

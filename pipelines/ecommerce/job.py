@@ -38,6 +38,7 @@ from sinks.ecommerce.insertion import LATENCY_BOUNDS
 from sinks.ecommerce.needs import column_fault, missing_grants, place_fault
 from sinks.ecommerce.schema import ensure_tables
 from sources.ecommerce import csv_reader, csv_records
+from sources.ecommerce.changed_files import ChangedFiles
 from sources.ecommerce.csv_files import new_files
 
 STREAM = "events"
@@ -77,11 +78,12 @@ def _opened(settings: Settings, streaming: bool) -> Iterator[SparkSession]:
 
 def assemble(settings: Settings, spark: SparkSession) -> StreamJob:
     """Wire the parts; tests come in through this door with their own session and database."""
-    reporting, batch = _batch(settings, spark)
+    reporting, work, batch = _batch(settings, spark)
     folder, interval_seconds = settings.ecommerce_input_path, settings.ecommerce_interval_seconds
     files = partial(new_files, spark, folder, settings.ecommerce_max_files_per_trigger)
     jvm: Any = spark._jvm
     encoding = str(jvm.java.lang.System.getProperty("sun.jnu.encoding"))
+    changed = ChangedFiles(folder, work.checkpoint)
     return StreamJob(
         spark=spark,
         streams=[Stream(batch, files, _stream_address(settings))],
@@ -91,19 +93,19 @@ def assemble(settings: Settings, spark: SparkSession) -> StreamJob:
         reads=str(folder),
         watch=QueryWatch(StreamFlow(reporting.metrics, [STREAM])),
         pings={"PostgreSQL": partial(_ping, settings.postgres_dsn.get_secret_value())},
-        companions=[PassedOver(folder, encoding, interval_seconds)],
+        companions=[PassedOver(folder, encoding, interval_seconds, changed, work.unreadable)],
     )
 
 
 def assemble_retry(settings: Settings, spark: SparkSession) -> EventLetters:
     """Wire what tries dead letters again; tests come in through this door."""
-    _, batch = _batch(settings, spark)
+    _, _, batch = _batch(settings, spark)
     return EventLetters(spark, batch)
 
 
 def _batch(
     settings: Settings, spark: SparkSession
-) -> tuple[StreamReporting, StreamBatch[DataFrame, TakenEvents]]:
+) -> tuple[StreamReporting, EventsWork, StreamBatch[DataFrame, TakenEvents]]:
     ship_code(csv_reader, csv_records, postgres_client, postgres_staging)
     for name, value in SPARK_CONF.items():
         spark.conf.set(name, value)
@@ -113,7 +115,7 @@ def _batch(
     latency = EventLatency(reporting.metrics, LATENCY_BOUNDS)
     work = EventsWork(settings.postgres_dsn.get_secret_value(), checkpoint, latency)
     retry = retry_policy(settings, partial(_tell_retry, reporting))
-    return reporting, StreamBatch(STREAM, work, reporting, retry, Faults(settings.fault))
+    return reporting, work, StreamBatch(STREAM, work, reporting, retry, Faults(settings.fault))
 
 
 def _ping(dsn: str) -> None:
