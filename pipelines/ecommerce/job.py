@@ -37,6 +37,7 @@ from sinks.ecommerce.connection import session, wait_for_server
 from sinks.ecommerce.insertion import LATENCY_BOUNDS
 from sinks.ecommerce.needs import column_fault, missing_grants, place_fault
 from sinks.ecommerce.schema import ensure_tables
+from sinks.ecommerce.trial import write_fault
 from sources.ecommerce import csv_reader, csv_records
 from sources.ecommerce.changed_files import ChangedFiles
 from sources.ecommerce.csv_files import new_files
@@ -127,7 +128,7 @@ def prepare_database(settings: Settings) -> None:
     """Wait until PostgreSQL answers, then make the tables that are missing.
 
     Raises ConfigurationError that names POSTGRES_DSN and the remedy: no server, a foreign table with
-    the same name, a right that is missing.
+    the same name, a right that is missing, a table that takes no row.
     """
     dsn = settings.postgres_dsn.get_secret_value()
     wait_for_server(dsn, settings.postgres_wait_seconds, logger.warning)
@@ -140,6 +141,7 @@ def prepare_database(settings: Settings) -> None:
             if fault is None:
                 ensure_tables(connection)
                 missing = missing_grants(connection)
+                unfit = None if missing else write_fault(connection)
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError(
             f"The user of POSTGRES_DSN may not make tables ({error.diag.message_primary}). Let it: "
@@ -154,6 +156,8 @@ def prepare_database(settings: Settings) -> None:
         raise ConfigurationError(
             f"The user of POSTGRES_DSN may not do all that a batch does. Let it: {'; '.join(missing)}"
         )
+    if unfit is not None:
+        raise ConfigurationError(unfit)
 
 
 def _tell_retry(reporting: StreamReporting, error: BaseException) -> None:
