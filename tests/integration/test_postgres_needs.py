@@ -19,7 +19,8 @@ from pipelines.ecommerce.job import prepare_database
 from settings import load
 from sinks.ecommerce import connection as postgres_client
 from sinks.ecommerce.schema import ensure_tables
-from tests.support.postgres_servers import fresh_role
+from tests.support.postgres_servers import fresh_database, fresh_role
+from tests.support.refusing_server import refusing_server
 from tests.support.shop import Shop, events
 from tests.support.toxiproxy import free_port
 
@@ -55,6 +56,54 @@ def test_a_server_that_stays_away_is_one_clear_error_after_the_wait(
     told = capsys.readouterr().out
     assert told.count("is not ready, retrying in 0.2s") >= 3
     assert "hunter2" not in refusal + told
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER ROLE {role} NOLOGIN",
+        "REVOKE CONNECT ON DATABASE {database} FROM PUBLIC",
+        "ALTER DATABASE {database} ALLOW_CONNECTIONS false",
+    ],
+)
+def test_a_server_that_refuses_the_user_or_database_is_told_at_once(postgres_dsn: str, change: str) -> None:
+    """It answers, so nobody has to start it."""
+    with fresh_database(postgres_dsn) as dsn, fresh_role(dsn) as stranger:
+        parts = psycopg.conninfo.conninfo_to_dict(stranger)
+        with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+            connection.execute(change.format(role=parts["user"], database=parts["dbname"]))
+            before = time.monotonic()
+            refusal = _refusal(stranger, postgres_wait_seconds=60)
+            connection.execute(f"ALTER DATABASE {parts['dbname']} ALLOW_CONNECTIONS true")
+    assert time.monotonic() - before < 30
+    assert "refuses the connection (" in refusal
+    assert "Start it" not in refusal
+
+
+@pytest.mark.parametrize(
+    ("severity", "sqlstate", "message"),
+    [
+        ("FATAL", "28P01", "Passwort-Authentifizierung für Benutzer »app« fehlgeschlagen"),
+        ("ВАЖНО", "28000", 'для роли "app" вход запрещён'),
+        ("致命错误", "3D000", '数据库 "shop" 不存在'),
+        ("FATAL", "57P03", "das Datenbanksystem startet"),
+        ("FATAL", "53300", "sorry, too many clients already"),
+        ("FATAL", "57P03", "the database system is starting up"),
+    ],
+)
+def test_a_server_that_answers_in_any_language_refuses(
+    monkeypatch: pytest.MonkeyPatch, severity: str, sqlstate: str, message: str
+) -> None:
+    """After the wait, because it may just be starting; nobody is told to start it."""
+    monkeypatch.setattr(postgres_client, "_WAIT_SECONDS", 0.1)
+    with refusing_server(severity, sqlstate, message) as dsn:
+        before = time.monotonic()
+        refusal = _refusal(dsn, postgres_wait_seconds=0.5)
+    assert time.monotonic() - before >= 0.5
+    assert f"refuses the connection ({severity}:  {message})" in refusal
+    assert "Do what it says" in refusal
+    assert "Start it" not in refusal
+    assert "hunter2" not in refusal
 
 
 def test_by_default_the_wait_is_30_times_2_seconds() -> None:
