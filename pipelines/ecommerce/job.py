@@ -37,6 +37,7 @@ from sinks.ecommerce.connection import session, wait_for_server
 from sinks.ecommerce.insertion import LATENCY_BOUNDS
 from sinks.ecommerce.needs import column_fault, missing_grants, place_fault
 from sinks.ecommerce.schema import ensure_tables
+from sinks.ecommerce.staging import LostRowsError
 from sinks.ecommerce.trial import write_fault
 from sources.ecommerce import csv_reader, csv_records
 from sources.ecommerce.changed_files import ChangedFiles
@@ -162,7 +163,9 @@ def prepare_database(settings: Settings) -> None:
 
 def _tell_retry(reporting: StreamReporting, error: BaseException) -> None:
     reporting.metrics.retried(error)
-    logger.warning(f"🔁 PostgreSQL does not answer ({type(error).__name__}); the batch is tried again")
+    lost = isinstance(error, LostRowsError)
+    told = f"{error}" if lost else f"PostgreSQL does not answer ({type(error).__name__})"
+    logger.warning(f"🔁 {told}; the batch is tried again")
 
 
 def _stream_address(settings: Settings) -> str:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from pipelines.ecommerce import batch
 from pipelines.engine.stop_flag import StopFlag
-from sinks.ecommerce.staging import PIECE_ROWS
+from sinks.ecommerce.staging import PIECE_ROWS, Staged, stage
 from sources.ecommerce.csv_files import files_of_batch
 from tests.support.compiled import assert_later_batches_need_no_code
 from tests.support.shop import HEADER, Shop, as_csv, event, events
@@ -155,6 +157,70 @@ def test_the_same_file_and_the_same_events_again_change_nothing(shop: Shop) -> N
     assert shop.run()
     assert shop.ids() == sorted(one["event_id"] for one in sent)
     assert (shop.total("records_processed"), shop.total("duplicates")) == (150, 100)
+
+
+@pytest.mark.parametrize("growing", ["between the readings", "all the time"])
+def test_a_file_that_grows_does_not_hold_up_a_batch_with_a_conflict(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], growing: str
+) -> None:
+    """It reads its files twice; each event of the others is stored, and the counts add up."""
+    one, others = event(), events(50)
+    shop.put([one, {**one, "user_id": "other"}], "conflict.csv")
+    shop.put(others, "good.csv")
+    path = shop.put(events(50), "grows.csv")
+    lines = as_csv(events(30)).partition("\n")[2]
+    ended = threading.Event()
+
+    def grow() -> None:
+        with path.open("a") as file:
+            file.write(lines)
+
+    def grow_on() -> None:
+        while not ended.wait(0.02):
+            grow()
+
+    def staging(judged: DataFrame, dsn: str, table: str, placed: bool = False) -> Staged:
+        if placed and growing == "between the readings":
+            grow()
+        return stage(judged, dsn, table, placed)
+
+    monkeypatch.setattr(batch, "stage", staging)
+    with ThreadPoolExecutor(1) as pool:
+        if growing == "all the time":
+            pool.submit(grow_on)
+        try:
+            assert shop.run()
+        finally:
+            ended.set()
+    assert len(shop.log()) == 1
+    assert {one["event_id"], *(other["event_id"] for other in others)} <= set(shop.ids())
+    assert ("conflict.csv", 3) in shop.dead_lines()
+    shop.assert_accounted(shop.total("records_processed"))
+    told = capsys.readouterr().out
+    assert (
+        told.count("Changed after it was read: grows.csv") + told.count("grows.csv: the file could not") == 1
+    )
+
+
+def test_a_file_that_loses_records_while_its_batch_reads_it_twice_is_told(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As what it is; the batch is tried again, and takes what is there then."""
+    one = event()
+    shop.put([one, {**one, "user_id": "other"}], "a.csv")
+    path = shop.put(events(3), "b.csv")
+
+    def staging(judged: DataFrame, dsn: str, table: str, placed: bool = False) -> Staged:
+        if placed:
+            path.write_text(HEADER)
+        return stage(judged, dsn, table, placed)
+
+    monkeypatch.setattr(batch, "stage", staging)
+    assert shop.run()
+    told = capsys.readouterr().out
+    assert "files had 5 valid records, and a moment later 2; the batch is tried again" in told
+    assert "does not answer" not in told
+    assert shop.ids() == [one["event_id"]]
 
 
 _CHANGES: dict[str, Callable[[Path], object]] = {
