@@ -6,7 +6,7 @@ Inserting begins while other rows are still staged; the transaction that ends wi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -105,29 +105,33 @@ class EventsWork(BatchWork[DataFrame, TakenEvents]):
     def prepare(self, rows: DataFrame, key: BatchKey | None, steps: Steps) -> Iterator[StagedEvents]:
         """Judge and stage records; without a `key` they are no batch of the ledger."""
         table = new_table()
+        try:
+            with ExitStack() as open_transaction:
+                inserting = open_transaction.enter_context(session(self.dsn))
+                # PostgreSQL's clock decides what is in the future.
+                start = server_time(inserting)
+                insertion = Insertion(inserting, table)
+                self._create(table)
+                judged = judge(rows, start)
+                with inserting_early(insertion):
+                    staged = stage(judged, self.dsn, table)
+                steps.done("stage")
+
+                def place() -> Staged:
+                    self._create(placed_of(table))
+                    return stage(judged, self.dsn, placed_of(table), placed=True)
+
+                commit_now = open_transaction.close
+                yield StagedEvents(insertion, staged, key, start, place, commit_now, self.unreadable)
+        finally:
+            # A server that is away: the next batch drops what is left.
+            with suppress(psycopg.OperationalError), connect(self.dsn) as connection:
+                drop_table(connection, table)
+
+    def _create(self, table: str) -> None:
+        # A connection of its own: a server may end one that does nothing while the rows are staged.
         with connect(self.dsn) as connection:
-            try:
-                with ExitStack() as open_transaction:
-                    inserting = open_transaction.enter_context(session(self.dsn))
-                    # PostgreSQL's clock decides what is in the future.
-                    start = server_time(inserting)
-                    insertion = Insertion(inserting, table)
-                    create_table(connection, table)
-                    judged = judge(rows, start)
-                    with inserting_early(insertion):
-                        staged = stage(judged, self.dsn, table)
-                    steps.done("stage")
-
-                    def place() -> Staged:
-                        create_table(connection, placed_of(table))
-                        return stage(judged, self.dsn, placed_of(table), placed=True)
-
-                    yield StagedEvents(
-                        insertion, staged, key, start, place, open_transaction.close, self.unreadable
-                    )
-            finally:
-                if not connection.closed:
-                    drop_table(connection, table)
+            create_table(connection, table)
 
     def is_transient(self, error: BaseException) -> bool:
         """Whether the batch may succeed when it is simply done again."""

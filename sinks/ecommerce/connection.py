@@ -47,10 +47,10 @@ _DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
 )
 _WAIT_SECONDS = 2.0
-# Connection exceptions, the server stopping or starting, too many connections, deadlock, serialization, and a
-# server that may only be read: a replica that is to be promoted, a disk that is full.
+# Connection exceptions, the server stopping or starting, an idle session that it ended, too many connections,
+# deadlock, serialization, and a server that may only be read: a replica that is to be promoted, a full disk.
 _TRANSIENT_CLASSES = ("08",)
-_TRANSIENT_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "40P01", "40001", "25006"})
+_TRANSIENT_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "53300", "40P01", "40001", "25006"})
 # Wrong password, unknown role, unknown database, no right to connect.
 _REFUSED_STATES = frozenset({"28P01", "28000", "3D000", "42501"})
 _REFUSED_TEXTS = (
