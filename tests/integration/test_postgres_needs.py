@@ -346,12 +346,13 @@ def test_check_tells_what_the_pipeline_needs(
     (tmp_path / "incoming").mkdir()
     for name in ("a.csv", ".tmp_b.csv", "c.txt"):
         (tmp_path / "incoming" / name).write_text("")
+    (tmp_path / "incoming" / "loop").symlink_to("loop")
     with fresh_role(events_dsn, *LEAST) as worker:
         code, rows = _check(monkeypatch, worker, tmp_path)
         assert code == 0, rows
         names = ("PostgreSQL", "Tables", "Rights", "ECOMMERCE_INPUT_PATH")
         assert [rows[name]["status"] for name in names] == ["ok"] * 4
-        assert "1 files" in rows["ECOMMERCE_INPUT_PATH"]["detail"]
+        assert "1 files; 2 names are passed over" in rows["ECOMMERCE_INPUT_PATH"]["detail"]
     with fresh_role(events_dsn, *LEAST[:2]) as worker:
         code, rows = _check(monkeypatch, worker, tmp_path)
         assert (code, rows["Rights"]["status"]) == (2, "failed")
