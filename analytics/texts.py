@@ -36,8 +36,8 @@ _SHOWN_CHARACTERS = 60
 # Why a record with half of a surrogate pair is refused.
 LONE_SURROGATE = "lone_surrogate"
 
-# As patterns of Spark SQL's texts.
-_BLANK_CLASS = "[{}]".format("".join(f"\\\\x{{{ord(char):x}}}" for char in BLANKS))
+# As patterns of Spark SQL's texts: white space of any kind, for one.
+BLANK_CLASS = "[{}]".format("".join(f"\\\\x{{{ord(char):x}}}" for char in BLANKS))
 # Most ids are like this, and each character of it can be seen. A class of characters is looked up at once,
 # one of ranges is not.
 _PLAIN = "[0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.:-]"
@@ -101,7 +101,7 @@ def has_lone_surrogate_sql(json: str) -> str:
 
 def trimmed_sql(text: str) -> str:
     """`trimmed` of a text of Spark SQL, in linear time: no run is looked at from each of its characters."""
-    return rf"regexp_replace({text}, '^{_BLANK_CLASS}+|(?<!{_BLANK_CLASS}){_BLANK_CLASS}++\\z', '')"
+    return rf"regexp_replace({text}, '^{BLANK_CLASS}+|(?<!{BLANK_CLASS}){BLANK_CLASS}++\\z', '')"
 
 
 def is_nothing_sql(text: str) -> str:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from analytics.texts import PLAIN_ID, is_float_sql, is_nothing_sql, is_visible_sql, trimmed_sql
+from analytics.texts import BLANK_CLASS, PLAIN_ID, is_float_sql, is_nothing_sql, is_visible_sql, trimmed_sql
 from analytics.times import time_sql
 from contracts import CORRUPT
 from contracts.ecommerce import EVENT_COLUMNS, MAX_RECORD_BYTES
@@ -45,9 +45,10 @@ MAX_TEXT_LENGTH = 500
 _UUID = "(?d)^{8}-{4}-{4}-{4}-{12}$".replace("{", "[0123456789abcdefABCDEF]{")
 _NUMBER = "(?d)^[+-]?([0-9]{1,50}[.]?[0-9]{0,50}|[.][0-9]{1,50})([eE][+-]?[0-9]{1,3})?$"
 # RFC 4180: a field that begins with a quote ends with one, and those within are doubled. Otherwise the parser
-# takes the field as it is, with its quotes: where they are escaped by a backslash, or blanks are before them.
-# Java repeats a group with *+ without using the stack.
-_FIELD = r'(?:"[^"]*+(?:""[^"]*+)*+"[ \\t\\r\\n]*+|(?![ \\t]*+")[^,]*+)'
+# takes the field as it is, with its quotes: where they are escaped by a backslash, or blanks or characters
+# without width are before them. Java repeats a group with *+ without using the stack.
+_BEFORE = rf"[{BLANK_CLASS}\\p{{Cf}}]*+"
+_FIELD = rf'(?:"[^"]*+(?:""[^"]*+)*+"[ \\t\\r\\n]*+|(?!{_BEFORE}")[^,]*+)'
 _QUOTED_WELL = rf"^{_FIELD}(?:,{_FIELD})*+\\z"
 _LONGEST = len("2026-01-01T00:00:00.000000Z")
 # Most are such texts already, and making one takes half as long as parsing a whole record.

@@ -15,6 +15,7 @@ from settings import Settings
 from sinks.ecommerce.connection import session, wait_for_server
 from sinks.ecommerce.needs import OLDEST_SERVER, column_fault, missing_grants, place_fault
 from sinks.ecommerce.schema import EVENTS
+from sinks.ecommerce.trial import write_fault
 from sources.ecommerce.csv_files import passed_over
 
 _COUNTED_FILES = 1_000
@@ -47,6 +48,9 @@ def tables(settings: Settings) -> CheckResult:
             return failed("Tables", fault, "Rename that table, or choose another database in POSTGRES_DSN.")
         if connection.execute("SELECT to_regclass(%s)", [EVENTS]).fetchone() == (None,):
             return ok("Tables", "not there yet: the first start makes them")
+        unfit = None if missing_grants(connection) else write_fault(connection)
+        if unfit is not None:
+            return failed("Tables", "no batch can be written", unfit)
         return ok("Tables", f"{EVENTS} and its ledger have the columns that are needed")
 
 

@@ -6,7 +6,7 @@ Inserting begins while other rows are still staged; the transaction that ends wi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -56,13 +56,14 @@ class StagedEvents:
     started_at: datetime
     place: Callable[[], Staged]
     commit_now: Callable[[], None]
+    unreadable: set[str]
 
     def refused(self) -> Iterable[RejectedRecord]:
         """The records that broke a rule; files that cannot be read as a whole are named in the log."""
         if self.staged.by_reason.keys() <= {None}:
             return ()
         found = refused_records(self.insertion.connection, self.staged)
-        return found if self.key is None else telling_whole_files(found)
+        return found if self.key is None else telling_whole_files(found, self.unreadable)
 
     def commit(self, keep: Keep, steps: Steps) -> TakenEvents:
         """Insert the events, in one transaction with the row of the ledger."""
@@ -77,12 +78,14 @@ class StagedEvents:
 class EventsWork(BatchWork[DataFrame, TakenEvents]):
     """Takes files of events into the PostgreSQL of `dsn`.
 
-    Spark notes in `checkpoint`, the folder of the stream, which files a batch is about.
+    Spark notes in `checkpoint`, the folder of the stream, which files a batch is about. The paths of files
+    that cannot be read to their end go to `unreadable`.
     """
 
     dsn: str
     checkpoint: Path
     latency: EventLatency
+    unreadable: set[str] = field(default_factory=set)
     position = "line"
 
     def known(self, key: BatchKey) -> TakenEvents | None:
@@ -102,27 +105,33 @@ class EventsWork(BatchWork[DataFrame, TakenEvents]):
     def prepare(self, rows: DataFrame, key: BatchKey | None, steps: Steps) -> Iterator[StagedEvents]:
         """Judge and stage records; without a `key` they are no batch of the ledger."""
         table = new_table()
+        try:
+            with ExitStack() as open_transaction:
+                inserting = open_transaction.enter_context(session(self.dsn))
+                # PostgreSQL's clock decides what is in the future.
+                start = server_time(inserting)
+                insertion = Insertion(inserting, table)
+                self._create(table)
+                judged = judge(rows, start)
+                with inserting_early(insertion):
+                    staged = stage(judged, self.dsn, table)
+                steps.done("stage")
+
+                def place() -> Staged:
+                    self._create(placed_of(table))
+                    return stage(judged, self.dsn, placed_of(table), placed=True)
+
+                commit_now = open_transaction.close
+                yield StagedEvents(insertion, staged, key, start, place, commit_now, self.unreadable)
+        finally:
+            # A server that is away: the next batch drops what is left.
+            with suppress(psycopg.OperationalError), connect(self.dsn) as connection:
+                drop_table(connection, table)
+
+    def _create(self, table: str) -> None:
+        # A connection of its own: a server may end one that does nothing while the rows are staged.
         with connect(self.dsn) as connection:
-            try:
-                with ExitStack() as open_transaction:
-                    inserting = open_transaction.enter_context(session(self.dsn))
-                    # PostgreSQL's clock decides what is in the future.
-                    start = server_time(inserting)
-                    insertion = Insertion(inserting, table)
-                    create_table(connection, table)
-                    judged = judge(rows, start)
-                    with inserting_early(insertion):
-                        staged = stage(judged, self.dsn, table)
-                    steps.done("stage")
-
-                    def place() -> Staged:
-                        create_table(connection, placed_of(table))
-                        return stage(judged, self.dsn, placed_of(table), placed=True)
-
-                    yield StagedEvents(insertion, staged, key, start, place, open_transaction.close)
-            finally:
-                if not connection.closed:
-                    drop_table(connection, table)
+            create_table(connection, table)
 
     def is_transient(self, error: BaseException) -> bool:
         """Whether the batch may succeed when it is simply done again."""

@@ -37,7 +37,10 @@ from sinks.ecommerce.connection import session, wait_for_server
 from sinks.ecommerce.insertion import LATENCY_BOUNDS
 from sinks.ecommerce.needs import column_fault, missing_grants, place_fault
 from sinks.ecommerce.schema import ensure_tables
+from sinks.ecommerce.staging import LostRowsError
+from sinks.ecommerce.trial import write_fault
 from sources.ecommerce import csv_reader, csv_records
+from sources.ecommerce.changed_files import ChangedFiles
 from sources.ecommerce.csv_files import new_files
 
 STREAM = "events"
@@ -77,11 +80,12 @@ def _opened(settings: Settings, streaming: bool) -> Iterator[SparkSession]:
 
 def assemble(settings: Settings, spark: SparkSession) -> StreamJob:
     """Wire the parts; tests come in through this door with their own session and database."""
-    reporting, batch = _batch(settings, spark)
+    reporting, work, batch = _batch(settings, spark)
     folder, interval_seconds = settings.ecommerce_input_path, settings.ecommerce_interval_seconds
     files = partial(new_files, spark, folder, settings.ecommerce_max_files_per_trigger)
     jvm: Any = spark._jvm
     encoding = str(jvm.java.lang.System.getProperty("sun.jnu.encoding"))
+    changed = ChangedFiles(folder, work.checkpoint)
     return StreamJob(
         spark=spark,
         streams=[Stream(batch, files, _stream_address(settings))],
@@ -91,19 +95,19 @@ def assemble(settings: Settings, spark: SparkSession) -> StreamJob:
         reads=str(folder),
         watch=QueryWatch(StreamFlow(reporting.metrics, [STREAM])),
         pings={"PostgreSQL": partial(_ping, settings.postgres_dsn.get_secret_value())},
-        companions=[PassedOver(folder, encoding, interval_seconds)],
+        companions=[PassedOver(folder, encoding, interval_seconds, changed, work.unreadable)],
     )
 
 
 def assemble_retry(settings: Settings, spark: SparkSession) -> EventLetters:
     """Wire what tries dead letters again; tests come in through this door."""
-    _, batch = _batch(settings, spark)
+    _, _, batch = _batch(settings, spark)
     return EventLetters(spark, batch)
 
 
 def _batch(
     settings: Settings, spark: SparkSession
-) -> tuple[StreamReporting, StreamBatch[DataFrame, TakenEvents]]:
+) -> tuple[StreamReporting, EventsWork, StreamBatch[DataFrame, TakenEvents]]:
     ship_code(csv_reader, csv_records, postgres_client, postgres_staging)
     for name, value in SPARK_CONF.items():
         spark.conf.set(name, value)
@@ -113,7 +117,7 @@ def _batch(
     latency = EventLatency(reporting.metrics, LATENCY_BOUNDS)
     work = EventsWork(settings.postgres_dsn.get_secret_value(), checkpoint, latency)
     retry = retry_policy(settings, partial(_tell_retry, reporting))
-    return reporting, StreamBatch(STREAM, work, reporting, retry, Faults(settings.fault))
+    return reporting, work, StreamBatch(STREAM, work, reporting, retry, Faults(settings.fault))
 
 
 def _ping(dsn: str) -> None:
@@ -125,7 +129,7 @@ def prepare_database(settings: Settings) -> None:
     """Wait until PostgreSQL answers, then make the tables that are missing.
 
     Raises ConfigurationError that names POSTGRES_DSN and the remedy: no server, a foreign table with
-    the same name, a right that is missing.
+    the same name, a right that is missing, a table that takes no row.
     """
     dsn = settings.postgres_dsn.get_secret_value()
     wait_for_server(dsn, settings.postgres_wait_seconds, logger.warning)
@@ -138,6 +142,7 @@ def prepare_database(settings: Settings) -> None:
             if fault is None:
                 ensure_tables(connection)
                 missing = missing_grants(connection)
+                unfit = None if missing else write_fault(connection)
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError(
             f"The user of POSTGRES_DSN may not make tables ({error.diag.message_primary}). Let it: "
@@ -152,11 +157,15 @@ def prepare_database(settings: Settings) -> None:
         raise ConfigurationError(
             f"The user of POSTGRES_DSN may not do all that a batch does. Let it: {'; '.join(missing)}"
         )
+    if unfit is not None:
+        raise ConfigurationError(unfit)
 
 
 def _tell_retry(reporting: StreamReporting, error: BaseException) -> None:
     reporting.metrics.retried(error)
-    logger.warning(f"🔁 PostgreSQL does not answer ({type(error).__name__}); the batch is tried again")
+    lost = isinstance(error, LostRowsError)
+    told = f"{error}" if lost else f"PostgreSQL does not answer ({type(error).__name__})"
+    logger.warning(f"🔁 {told}; the batch is tried again")
 
 
 def _stream_address(settings: Settings) -> str:

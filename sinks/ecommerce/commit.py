@@ -41,6 +41,10 @@ _REFUSED = (
 _CONFLICTS = f"SELECT '{CONFLICT}', file, line, raw, header {_CONFLICTING} ORDER BY file, line"
 
 
+class ChangedFilesError(LostRowsError):
+    """Files lost records while their batch read them twice; repeat the batch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a batch's records: records_in = inserted + duplicates + the sum of `rejected`.
@@ -99,8 +103,9 @@ def complete_batch(
 
     `keep` gets the events that are refused as a `conflict`, because another event has their id, and must have
     stored them when it returns; `place` stages the events that count once more, with their files and lines,
-    and is only called when there is such an event. Raises LostRowsError and whatever the functions and
-    PostgreSQL raise; then nothing may be committed.
+    and is only called when there is such an event. What it finds counts: a file may have grown. Raises
+    ChangedFilesError when that is less than before, and whatever the functions and PostgreSQL raise; then
+    nothing may be committed.
     """
     connection = insertion.connection
     insertion.begin_again_unless(staged.writers)
@@ -109,11 +114,11 @@ def complete_batch(
     insertion.insert_rest(staged.writers)
     conflicts = _count_conflicts(connection, staged.table, insertion.incomplete)
     if conflicts:
-        conflicts = _insert_in_order(insertion, valid, place, keep)
+        valid, conflicts = _insert_in_order(insertion, valid, place, keep)
         rejected[CONFLICT] = conflicts
     duplicates = valid - insertion.inserted - conflicts
     outcome = Outcome(
-        sum(staged.by_reason.values()),
+        insertion.inserted + duplicates + sum(rejected.values()),
         insertion.inserted,
         duplicates,
         rejected,
@@ -132,15 +137,19 @@ def _insert_in_order(
     valid: int,
     place: Callable[[], Staged],
     keep: Callable[[Iterator[RejectedRecord]], object],
-) -> int:
-    """Once more, so that the first of a file's events with the same id counts; the number of the others."""
+) -> tuple[int, int]:
+    """Once more, so that the first of a file's events with the same id counts.
+
+    Returns how many events there are, and how many of them are others. A file that grew since has more.
+    """
     placed = place()
-    if placed.by_reason.get(None, 0) != valid:
-        raise LostRowsError("the files were changed while their batch ran")
+    found = placed.by_reason.get(None, 0)
+    if found < valid:
+        raise ChangedFilesError(f"the batch's files had {valid} valid records, and a moment later {found}")
     insertion.begin_again(placed.table)
     insertion.insert(placed.writers, "event_id, file, line")
     keep(_records(insertion.connection, _CONFLICTS, placed))
-    return _count_conflicts(insertion.connection, placed.table, placed.writers)
+    return found, _count_conflicts(insertion.connection, placed.table, placed.writers)
 
 
 def _note(connection: psycopg.Connection[Any], key: BatchKey, outcome: Outcome) -> None:

@@ -7,6 +7,7 @@ which ends with the transaction: a pooler may hand the server's connection to an
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,18 +47,24 @@ _DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
 )
 _WAIT_SECONDS = 2.0
-# Connection exceptions, the server stopping or starting, too many connections, deadlock, serialization, and a
-# server that may only be read: a replica that is to be promoted, a disk that is full.
+# Connection exceptions, the server stopping or starting, an idle session that it ended, too many connections,
+# deadlock, serialization, and a server that may only be read: a replica that is to be promoted, a full disk.
 _TRANSIENT_CLASSES = ("08",)
-_TRANSIENT_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "40P01", "40001", "25006"})
+_TRANSIENT_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "53300", "40P01", "40001", "25006"})
 # Wrong password, unknown role, unknown database, no right to connect.
 _REFUSED_STATES = frozenset({"28P01", "28000", "3D000", "42501"})
 _REFUSED_TEXTS = (
-    "password authentication failed",
+    "authentication failed",
     "no password supplied",
     "does not exist",
     "no pg_hba.conf",
+    "pg_hba.conf rejects",
+    "is not permitted to log in",
+    "permission denied for database",
+    "is not currently accepting connections",
 )
+# What a server says, whatever its language, and no other error has: its severity, and two spaces.
+_OF_THE_SERVER = re.compile(r"[^\s:]+:  \S.*")
 
 
 def connect(dsn: str, read_only: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
@@ -119,7 +126,8 @@ def wait_for_server(
     """Return when PostgreSQL answers; asks every 2 seconds, for `seconds` in all.
 
     Raises ConfigurationError that names POSTGRES_DSN and the address: at once when the server refuses the
-    user, the password or the database, or the DSN cannot be read; after the time when none answers.
+    user, the password or the database, or the DSN cannot be read; after the time when none answers, or it
+    refuses in words that are not known here: it may be starting, or speak another language.
     """
     address = _address(dsn)
     ends = monotonic() + seconds
@@ -134,6 +142,11 @@ def wait_for_server(
                     "Correct user, password and database in POSTGRES_DSN, or create them."
                 ) from None
             if monotonic() >= ends:
+                if words := _OF_THE_SERVER.search(str(error)):
+                    raise ConfigurationError(
+                        f"PostgreSQL at {address} refuses the connection ({words[0][:200]}). "
+                        "Do what it says, or correct POSTGRES_DSN."
+                    ) from None
                 within = f" within {seconds:g} seconds" if seconds else ""
                 raise ConfigurationError(
                     f"PostgreSQL at {address} did not answer{within} ({_first_line(error)}). "

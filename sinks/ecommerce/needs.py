@@ -50,12 +50,14 @@ _FOUND_COLUMNS = """
     SELECT attname, format_type(atttypid, atttypmod), attnotnull AND NOT atthasdef AND attidentity = ''
     FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
-# Only a plain unique index is one that ON CONFLICT finds by these columns.
+# ON CONFLICT finds an index on these columns alone, of all rows, and not one that is checked later. What an
+# index only includes is behind its keys.
 _HAS_KEY = """
     SELECT EXISTS (
         SELECT FROM pg_index WHERE indrelid = to_regclass(%s) AND indisunique AND indpred IS NULL
+        AND indexprs IS NULL AND indimmediate AND indisvalid
         AND (SELECT array_agg(attname::text ORDER BY attname) FROM pg_attribute
-             WHERE attrelid = indrelid AND attnum = ANY(indkey)) = %s
+             WHERE attrelid = indrelid AND attnum = ANY(indkey[0:indnkeyatts - 1])) = %s
     )
 """
 
@@ -114,7 +116,7 @@ def _key_fault(connection: psycopg.Connection[Any], table: str) -> str | None:
     key = _KEYS[table]
     if connection.execute(_HAS_KEY, [table, sorted(key)]).fetchone() == (True,):
         return None
-    return f"has no unique index on {', '.join(key)}"
+    return f"has no unique index on {', '.join(key)} alone that is valid and not deferrable"
 
 
 def missing_grants(connection: psycopg.Connection[Any]) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
@@ -27,8 +28,8 @@ def new_files(spark: SparkSession, folder: Path, max_files: int) -> DataFrame:
     """A stream of files `*.csv` of `folder`, in any case, each once, the oldest first.
 
     `files_of_batch` gives the files of a batch; the rows of the batch must not be read. Names that begin with
-    a dot or an underscore are left alone: they are being written. A file that is written again under the same
-    name is not read again.
+    a dot or an underscore are left alone. A file that is written again under the same name is not read again;
+    changed_files finds it.
     """
     # Spark takes the folder's name for a pattern.
     location = re.sub(r"([\\*?\[\]{}])", r"\\\1", str(folder.absolute()))
@@ -42,17 +43,23 @@ def files_of_batch(checkpoint: Path, number: int) -> list[str]:
 
     It includes files that are gone by now. Raises OSError when the checkpoint cannot be read.
     """
-    before = _offset(checkpoint, number - 1) if number else -1
+    before = offset_of_batch(checkpoint, number - 1) if number else -1
     found = []
-    for offset in range(before + 1, _offset(checkpoint, number) + 1):
+    for offset in range(before + 1, offset_of_batch(checkpoint, number) + 1):
         for line in _log(checkpoint / "sources" / "0", offset):
             entry = json.loads(line)
             if entry["batchId"] == offset:
-                found.append(re.sub("^file:(//)?", "", unquote(entry["path"])))
+                found.append(path_of(entry))
     return found
 
 
-def _offset(checkpoint: Path, number: int) -> int:
+def path_of(entry: Mapping[str, Any]) -> str:
+    """The path of a file that Spark noted."""
+    return re.sub("^file:(//)?", "", unquote(entry["path"]))
+
+
+def offset_of_batch(checkpoint: Path, number: int) -> int:
+    """Up to where a batch reads Spark's notes. Raises OSError."""
     # The version, the batch's settings, and one line a source.
     lines = (checkpoint / "offsets" / str(number)).read_text(encoding="utf-8").splitlines()
     return int(json.loads(lines[2])["logOffset"])
@@ -75,26 +82,33 @@ def records(spark: SparkSession, paths: Sequence[str], columns: Sequence[str]) -
 
 
 def passed_over(folder: Path, encoding: str) -> Iterator[tuple[str, str]]:
-    """Returns name and reason of each entry of `folder` that is never read, but for files being written.
+    """Returns name and reason of each entry of `folder` that is never read.
 
-    `encoding` is that of file names in Java (its property sun.jnu.encoding). Raises OSError.
+    Names that begin with a dot are left out: they are being written. `encoding` is that of file names in
+    Java (its property sun.jnu.encoding). Raises OSError.
     """
     with os.scandir(folder) as entries:
         for entry in entries:
-            if not entry.name.startswith((".", "_")):
+            if not entry.name.startswith("."):
                 reason = _why_passed_over(entry, encoding)
                 if reason is not None:
                     yield entry.name, reason
 
 
 def _why_passed_over(entry: os.DirEntry[str], encoding: str) -> str | None:
-    if entry.is_dir():
+    try:
+        is_folder, is_file = entry.is_dir(), entry.is_file()
+    except OSError as error:
+        return f"the link cannot be followed: {error.strerror}"
+    if is_folder:
         hides = "; one with = in its name hides the files beside it" if "=" in entry.name else ""
         return f"files in folders below are not read{hides}"
     if not entry.name.lower().endswith(_ENDING):
         return f"the name does not end in {_ENDING}"
-    if not entry.is_file():
-        return "a link to nothing, or no regular file"
+    if entry.name.startswith("_") or not is_file:
+        return (
+            "a link to nothing, or no regular file" if not is_file else "the name begins with an underscore"
+        )
     try:
         entry.name.encode(encoding)
     except (UnicodeError, LookupError):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import dropwhile
 from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
+from contracts.texts import BLANKS
 from sources.ecommerce.csv_records import LINE_ENDS, Records, records_of
 
 SCHEMA = "file STRING, line BIGINT, raw BINARY, header STRING"
@@ -95,8 +98,7 @@ def _rows(name: str, pieces: Iterator[Records], columns: Sequence[str]) -> Itera
         count = len(piece.lines) - first
         raw = pa.Array.from_buffers(pa.binary(), count, [None, offsets, pa.py_buffer(piece.data)])
         rows = _batch(name, raw, piece.lines[first:], header)
-        lengths = np.diff(piece.starts[first:])
-        rows = _without_blanks(rows, piece.data, lengths, piece.starts[first:-1])
+        rows = _without_blanks(rows, piece.data, piece.starts[first:])
         found = found or rows.num_rows > 0
         yield rows
     if header is not None and not found and first_line.strip():
@@ -111,19 +113,21 @@ def _batch(name: str, raw: Any, lines: Any, header: str | None) -> pa.RecordBatc
     return pa.RecordBatch.from_arrays(arrays, ["file", "line", "raw", "header"])
 
 
-def _without_blanks(rows: pa.RecordBatch, data: bytes, lengths: Any, starts: Any) -> pa.RecordBatch:
-    """Returns `rows` without lines that hold nothing but a line end: those are no records."""
-    short = np.flatnonzero(lengths <= 2)
-    if not len(short):
+def _without_blanks(rows: pa.RecordBatch, data: bytes, starts: Any) -> pa.RecordBatch:
+    """Returns `rows` without lines that hold nothing but line ends (CR CR LF too): those are no records."""
+    blank = np.isin(np.frombuffer(data, dtype=np.uint8)[starts[:-1]], (10, 13))
+    if not blank.any():
         return rows
-    keep = np.ones(len(lengths), dtype=bool)
-    for index in short:
-        keep[index] = data[starts[index] : starts[index] + lengths[index]].strip(b"\r\n") != b""
-    return rows.filter(pa.array(keep))
+    for index in np.flatnonzero(blank):
+        blank[index] = not data[starts[index] : starts[index + 1]].strip(b"\r\n")
+    return rows.filter(pa.array(~blank))
 
 
 def wrong_header(line: bytes, columns: Sequence[str]) -> str | None:
-    """None when `line` names the `columns` in their order (any case, blanks around); else the line's text."""
+    """None when `line` names the `columns` in their order; else the line's text.
+
+    Case does not count, nor do blanks and characters without width around a name.
+    """
     text = line.removeprefix(_BOM).decode("utf-8", "replace").rstrip("\r\n")
     # PostgreSQL, where refused records wait to be set aside, has no NUL in a text.
     return None if _names(text) == list(columns) else text[:_SHOWN_HEADER].replace("\0", "\ufffd")
@@ -137,7 +141,17 @@ def _is_header(text: str, columns: Sequence[str]) -> bool:
 
 def _names(text: str) -> list[str]:
     try:
-        return [name.strip().lower() for name in next(csv.reader([text]), [])]
+        return [_bare(name).lower() for name in next(csv.reader([_bare(text)]), [])]
     except csv.Error:
         # A line break or NUL, or a field longer than any name.
         return []
+
+
+def _bare(text: str) -> str:
+    """`text` without blanks and characters without width, a byte-order mark for example, around it."""
+    backwards = "".join(dropwhile(_is_unseen, reversed(text)))
+    return "".join(dropwhile(_is_unseen, reversed(backwards)))
+
+
+def _is_unseen(char: str) -> bool:
+    return char in BLANKS or unicodedata.category(char) == "Cf"

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-from sinks.ecommerce.staging import PIECE_ROWS
+from pipelines.ecommerce import batch
+from pipelines.engine.stop_flag import StopFlag
+from sinks.ecommerce.staging import PIECE_ROWS, Staged, stage
+from sources.ecommerce.csv_files import files_of_batch
 from tests.support.compiled import assert_later_batches_need_no_code
 from tests.support.shop import HEADER, Shop, as_csv, event, events
 
@@ -90,11 +96,11 @@ def test_what_an_earlier_version_trimmed_less_is_the_same_event(shop: Shop) -> N
 def test_a_batch_needs_no_code_that_the_one_before_had_not(shop: Shop, spark: SparkSession) -> None:
     """Java has compiled it by the second."""
 
-    def batch(_number: int) -> None:
+    def take(_number: int) -> None:
         shop.put(events(3))
         assert shop.run()
 
-    assert_later_batches_need_no_code(spark, batch)
+    assert_later_batches_need_no_code(spark, take)
 
 
 def test_an_id_that_went_through_a_float_is_stored_and_told(shop: Shop) -> None:
@@ -151,6 +157,136 @@ def test_the_same_file_and_the_same_events_again_change_nothing(shop: Shop) -> N
     assert shop.run()
     assert shop.ids() == sorted(one["event_id"] for one in sent)
     assert (shop.total("records_processed"), shop.total("duplicates")) == (150, 100)
+
+
+@pytest.mark.parametrize("growing", ["between the readings", "all the time"])
+def test_a_file_that_grows_does_not_hold_up_a_batch_with_a_conflict(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], growing: str
+) -> None:
+    """It reads its files twice; each event of the others is stored, and the counts add up."""
+    one, others = event(), events(50)
+    shop.put([one, {**one, "user_id": "other"}], "conflict.csv")
+    shop.put(others, "good.csv")
+    path = shop.put(events(50), "grows.csv")
+    lines = as_csv(events(30)).partition("\n")[2]
+    ended = threading.Event()
+
+    def grow() -> None:
+        with path.open("a") as file:
+            file.write(lines)
+
+    def grow_on() -> None:
+        while not ended.wait(0.02):
+            grow()
+
+    def staging(judged: DataFrame, dsn: str, table: str, placed: bool = False) -> Staged:
+        if placed and growing == "between the readings":
+            grow()
+        return stage(judged, dsn, table, placed)
+
+    monkeypatch.setattr(batch, "stage", staging)
+    with ThreadPoolExecutor(1) as pool:
+        if growing == "all the time":
+            pool.submit(grow_on)
+        try:
+            assert shop.run()
+        finally:
+            ended.set()
+    assert len(shop.log()) == 1
+    assert {one["event_id"], *(other["event_id"] for other in others)} <= set(shop.ids())
+    assert ("conflict.csv", 3) in shop.dead_lines()
+    shop.assert_accounted(shop.total("records_processed"))
+    told = capsys.readouterr().out
+    assert (
+        told.count("Changed after it was read: grows.csv") + told.count("grows.csv: the file could not") == 1
+    )
+
+
+def test_a_file_that_loses_records_while_its_batch_reads_it_twice_is_told(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As what it is; the batch is tried again, and takes what is there then."""
+    one = event()
+    shop.put([one, {**one, "user_id": "other"}], "a.csv")
+    path = shop.put(events(3), "b.csv")
+
+    def staging(judged: DataFrame, dsn: str, table: str, placed: bool = False) -> Staged:
+        if placed:
+            path.write_text(HEADER)
+        return stage(judged, dsn, table, placed)
+
+    monkeypatch.setattr(batch, "stage", staging)
+    assert shop.run()
+    told = capsys.readouterr().out
+    assert "files had 5 valid records, and a moment later 2; the batch is tried again" in told
+    assert "does not answer" not in told
+    assert shop.ids() == [one["event_id"]]
+
+
+_CHANGES: dict[str, Callable[[Path], object]] = {
+    "overwritten": lambda path: path.write_text(as_csv(events(5))),
+    "appended": lambda path: path.write_text(path.read_text() + as_csv(events(1)).partition("\n")[2]),
+    "replaced by an older one": lambda path: _older(path.with_name(".new")).rename(path),
+    "made anew": lambda path: path.rename(path.with_name(".old")).with_name(path.name).write_text(HEADER),
+}
+
+
+def _older(path: Path) -> Path:
+    path.write_text(as_csv(events(5)))
+    os.utime(path, (1_600_000_000, 1_600_000_000))
+    return path
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("change", _CHANGES)
+def test_a_file_that_changes_after_it_was_read_is_told(
+    shop: Shop, capsys: pytest.CaptureFixture[str], change: str, restarted: bool
+) -> None:
+    """Once a change, by name; its records are not read, so nothing else would say so. Others are not told."""
+    paths = {name: shop.put(events(2), f"{name} %20+é.csv") for name in ("a", "b")}
+    told = f"Changed after it was read: {paths['a'].name}. Nothing"
+    job = shop.pipeline()
+    assert job.once(StopFlag())
+    assert "Changed after" not in capsys.readouterr().out
+    _CHANGES[change](paths["a"])
+    shop.put(events(1), "to be read.csv")
+    (looking,) = job.companions
+    if restarted:
+        (looking,) = shop.pipeline().companions
+        looking.start()
+    looking.look(at_once=True)
+    looking.look(at_once=True)
+    assert capsys.readouterr().out.count(told) == 1
+    with paths["a"].open("a") as file:
+        file.write(as_csv(events(1)).partition("\n")[2])
+    looking.look(at_once=True)
+    assert capsys.readouterr().out.count(told) == 1
+    assert shop.run()
+    assert len(shop.ids()) == 5
+
+
+def test_what_is_written_before_the_batch_reads_it_or_read_again_later_is_no_change(
+    shop: Shop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first was read whole, `dlq retry` reads the other."""
+    late, gone = shop.put(events(2), "late.csv"), shop.put(events(2), "gone.csv")
+
+    def read(checkpoint: Path, number: int) -> list[str]:
+        with late.open("a") as file:
+            file.write(as_csv(events(1)).partition("\n")[2])
+        gone.unlink()
+        # Files are written before Spark notes them, or while it does.
+        os.utime(checkpoint / "sources" / "0" / str(number))
+        return files_of_batch(checkpoint, number)
+
+    monkeypatch.setattr(batch, "files_of_batch", read)
+    job = shop.pipeline()
+    assert job.once(StopFlag())
+    assert len(shop.ids()) == 3
+    shop.put(events(1), gone.name)
+    (looking,) = job.companions
+    looking.look(at_once=True)
+    assert "Changed after" not in capsys.readouterr().out
 
 
 def test_a_time_in_any_form_is_the_moment_it_names(shop: Shop) -> None:

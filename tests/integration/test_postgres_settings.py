@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -19,11 +20,12 @@ from contracts import ConfigurationError
 from contracts.ecommerce import EVENT_COLUMNS
 from dashboard.data.shop import ShopData
 from main import app
+from pipelines.ecommerce import batch
 from pipelines.ecommerce.figures import load_figures
 from pipelines.ecommerce.job import prepare_database
 from settings import load
 from sinks.ecommerce.connection import connect, transaction
-from sinks.ecommerce.staging import _copy, create_table, new_table
+from sinks.ecommerce.staging import Staged, _copy, create_table, new_table, stage
 from tests.support.job import environment_of
 from tests.support.pgbouncer import POOL_SIZE, pgbouncer
 from tests.support.postgres_servers import fresh_database, fresh_role
@@ -194,6 +196,30 @@ def test_a_user_whose_settings_forbid_a_batch_is_told_so_at_the_start(
             connection.execute(f"ALTER ROLE {role} SET {setting}")
         with pytest.raises(ConfigurationError, match=told):
             prepare_database(load(env_file=None, postgres_dsn=dsn))
+
+
+def test_a_server_that_ends_idle_sessions_ends_no_batch(
+    tmp_path: Path, events_dsn: str, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the rows are staged, once or twice; what was made for them is dropped."""
+    shop = Shop(tmp_path, events_dsn, spark, retry_attempts=1)
+    with psycopg.connect(events_dsn) as connection:
+        if connection.info.server_version < 140_000:
+            pytest.skip("PostgreSQL before 14 ends no idle sessions")
+        shop.pipeline()
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} SET idle_session_timeout = '500ms'")
+
+    def slowly(*args: Any, **kwargs: Any) -> Staged:
+        time.sleep(1)
+        return stage(*args, **kwargs)
+
+    monkeypatch.setattr(batch, "stage", slowly)
+    one = event()
+    shop.put([one, {**one, "user_id": "other"}, *events(3)])
+    assert shop.run()
+    shop.assert_accounted(5)
+    assert len(shop.log()) == 1
+    assert shop.query("SELECT relname FROM pg_class WHERE relname LIKE 'ecommerce_staging%'") == []
 
 
 def test_a_schema_whose_name_needs_quotes_is_one(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.ecommerce import EVENT_COLUMNS
+from contracts.texts import BLANKS
 from tests.support.shop import HEADER, event
 
 Row = Mapping[str, str]
@@ -64,6 +65,8 @@ class OddFolder:
             if "folder" in name:
                 path.mkdir()
                 (path / "inside.csv").write_text(HEADER)
+            elif "loop" in name:
+                path.symlink_to(path)
             elif "link" in name:
                 path.symlink_to(folder / "nothing")
             else:
@@ -76,7 +79,17 @@ def odd_folder(chance: random.Random, rounds: int) -> OddFolder:
     chance.shuffle(files)
     for number, file in enumerate(files):
         file.name = chance.choice(_NAMES).format(f"{number:03d} {file.kind}")
-    beside = ["a.csv.gz", "b.tsv", "c.txt", "d.json", "folder.csv", "archive folder", "link.csv"]
+    beside = [
+        "a.csv.gz",
+        "b.tsv",
+        "c.txt",
+        "d.json",
+        "folder.csv",
+        "archive folder",
+        "link.csv",
+        "loop.csv",
+        "_day.csv",
+    ]
     return OddFolder(files, beside)
 
 
@@ -110,15 +123,16 @@ def _lines(
 def _plain(chance: random.Random) -> OddFile:
     """Any line end, quoting and byte-order mark, the last line end or none."""
     rows = _events(chance)
-    end = chance.choice(["\n", "\r\n", "\r"])
+    end = chance.choice(["\n", "\r\n", "\r", "\r\r\n"])
     quoting = chance.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
     header = chance.choice(
         [HEADER, HEADER.upper(), ", ".join(EVENT_COLUMNS), f'"{HEADER}"'.replace(",", '","')]
+        + [blank.join(f"{HEADER}".partition("user_id")) for blank in ("\ufeff", "\u200b", "\u3000")]
     )
     text = _lines(rows, end, header, quoting)
-    text = chance.choice([text, text.removesuffix(end), text + end * 3])
-    mark = chance.choice([b"", b"\xef\xbb\xbf"])
-    return OddFile("plain", mark + text.encode(), written=rows)
+    text = chance.choice([text, text.removesuffix(end), text + end * 3, text + "\r\r\n"])
+    mark = chance.choice(["", "\ufeff", "\ufeff\ufeff", "\u200b", "\u00a0\u2060"])
+    return OddFile("plain", (mark + text).encode(), written=rows)
 
 
 def _mixed_ends(chance: random.Random) -> OddFile:
@@ -187,9 +201,10 @@ def _other_header(chance: random.Random) -> OddFile:
 
 
 def _quoted_otherwise(chance: random.Random) -> OddFile:
-    """Escaped by a backslash, blanks before the quote, text after it, never closed."""
+    """Escaped by a backslash, blanks of any kind before the quote, text after it, never closed."""
     good, bad = event(), event(product_name="@")
     name = chance.choice([r'"19\" screen"', ' "abc"', '"abc"x', '"a""b"c', '"never closed', r'"5\" x 6\""'])
+    name = chance.choice([name, chance.choice([*BLANKS.replace("\n", ""), "\u200b"]) + '"abc"'])
     content = _lines([bad, good]).replace("@", name)
     reasons = frozenset({"broken_quotes", "corrupt"})
     return OddFile("quotes", content.encode(), written=[good], refused=[bad], reasons=reasons)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -16,6 +17,7 @@ from pyspark.sql import functions as F
 
 from analytics.ecommerce.rules import RULES, SPARK_CONF, judge
 from contracts.ecommerce import EVENT_COLUMNS, MAX_RECORD_BYTES
+from contracts.texts import BLANKS
 from sinks.ecommerce.staging import staged_columns
 from sources.ecommerce.csv_reader import SCHEMA
 
@@ -171,6 +173,22 @@ def test_a_field_with_quotes_in_another_style_is_refused(judged: Any, field: str
     line = _line({"product_name": "@"})
     rows = judged([line.replace(b"@", field.encode()), line.replace(b"@", b'5" nail'), line])
     assert [row.reason for row in rows] == ["broken_quotes", None, None]
+
+
+def test_no_blank_before_a_quote_makes_the_quotes_text(judged: Any) -> None:
+    """Of whatever kind, or a character without width; in the middle of a text both are text."""
+    blanks = [*BLANKS.replace("\n", ""), "\u200b", "\u2060", " \u00a0 \v"]
+    lines = [_line({"product_name": "@"}).replace(b"@", f'{blank}"a"'.encode()) for blank in blanks]
+    lines += [_line({"product_name": f'x{blank}"a"'}) for blank in ("\u00a0", "\u200b")]
+    assert [row.reason for row in judged(lines)] == ["broken_quotes"] * len(blanks) + [None, None]
+
+
+def test_looking_for_quotes_takes_no_longer_than_the_text(judged: Any) -> None:
+    """Blanks before no quote, as many as a record may have."""
+    before = time.monotonic()
+    (row,) = judged([_line({"product_name": "@"}).replace(b"@", "\u00a0".encode() * 30_000 + b'x"')])
+    assert (row.reason, row.product_name) == (None, 'x"')
+    assert time.monotonic() - before < 10
 
 
 def test_every_rule_has_a_row_that_breaks_it() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.ecommerce import MAX_RECORD_BYTES
+from contracts.texts import BLANKS
 from sources.ecommerce.csv_reader import WHOLE_FILE, _whole, read_file, wrong_header
 from sources.ecommerce.csv_records import CHUNK_BYTES, records_of
 
@@ -101,6 +102,8 @@ def test_the_header_and_empty_lines_are_no_records(tmp_path: Path) -> None:
     """Whatever the line ends; a line of blanks is a record, because it holds something."""
     text = b"\xef\xbb\xbfa,b,c\r\n\r\n1,2,3\r\n\n   \n4,5,6\n\n"
     assert _read(tmp_path, text) == [(3, b"1,2,3\r\n", None), (5, b"   \n", None), (6, b"4,5,6\n", None)]
+    text = b"a,b,c\r\r\n\r\r\n1,2,3\r\r\n\r\r\r\r\n\r x\n"
+    assert _read(tmp_path, text) == [(3, b"1,2,3\r\r\n", None), (5, b"\r x\n", None)]
 
 
 @pytest.mark.parametrize("text", [b"", b"a,b,c", b"a,b,c\n", b"\n\n\n"])
@@ -124,11 +127,17 @@ def test_every_record_of_a_file_with_another_header_says_so(tmp_path: Path) -> N
     assert all(header is not None for _, _, header in _read(tmp_path, utf16))
 
 
+_UNSEEN = (*BLANKS.replace("\n", "").replace("\r", ""), "\u200b", "\u2060", "\xad")
+
+
 @pytest.mark.parametrize(
     ("line", "good"),
     [
         (b"a,b,c\n", True),
         (b'\xef\xbb\xbf"A", b ,C\r\n', True),
+        *[(f'{char}{char}"A",{char} b ,C{char}\r\r\n'.encode(), True) for char in _UNSEEN],
+        ("a,b\u200bb,c".encode(), False),
+        ("\u200b".encode(), False),
         (b"a,c,b\n", False),
         (b"a,b\n", False),
         (b"a,b,c,d\n", False),
