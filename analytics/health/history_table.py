@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from analytics.health.bson_order import sort_key
 from analytics.health.superseded import Superseded
 from analytics.health.validation import LIMITS, DayRules, check_value, from_phone, metrics_of, place
 from contracts import Document
+from contracts.bson_order import sort_key
 
 HISTORY_SCHEMA: Final = pa.schema(
     [

@@ -21,7 +21,7 @@ from commands.common import mongo_fault
 from contracts import ConfigurationError
 from contracts.health import SOURCE_COLLECTION
 from settings import Settings
-from sinks.health.indexes import duplicate_keys, missing_indexes
+from sinks.health.indexes import duplicate_keys, missing_indexes, obstacle
 from sinks.mongo_errors import is_unauthorized
 from sources.health.inspection import has_index_on
 from sources.health.poll import MongoPoll
@@ -161,9 +161,10 @@ def _refused(name: str, error: OperationFailure, remedy: str) -> CheckResult:
 def result_indexes(database: Database) -> CheckResult:
     """Check the unique and the TTL index of the results, and whether a missing one can be created."""
     target, name = database.target, f"Indexes of {database.target.name}"
-    missing = missing_indexes(target)
-    if not missing:
+    if not (missing := missing_indexes(target)):
         return ok(name, "unique key and TTL are there")
+    if found := obstacle(target):
+        return failed(name, *found)
     if "analytics_unique_key" in missing and (twice := duplicate_keys(target)):
         return warning(
             name,

@@ -21,11 +21,24 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DocumentTooLarge, InvalidOperation
 
 from contracts import EXAMPLES_EACH, Clock, Document, FailedWrite, UnavailableError, WriteResult
-from sinks.health.stored_results import KEY, delete_obsolete, key_of, outdated, wrong_dates
+from contracts.bson_order import SortKey
+from sinks.health.stored_results import (
+    ARRAYS_IN_KEY,
+    KEY,
+    Stored,
+    delete_arrays,
+    delete_obsolete,
+    key_of,
+    outdated,
+    stored_under,
+)
 from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write, write_errors
 
 _TRIES = 6
 _WAIT_SECONDS = 0.05
+_OTHER_INDEX = f"another unique index refuses it (code {DUPLICATE_KEY})"
+# What an upsert must not take for the result of its key; and a `createdAt` that only an update can mend.
+_ODD = [*ARRAYS_IN_KEY, {"createdAt": {"$exists": True, "$not": {"$type": "date"}}}]
 _Documents = Sequence[Document]
 _Operation = Callable[[Document], UpdateOne]
 
@@ -84,34 +97,70 @@ class _Writer:
         result, refused = self._send(documents, self._operation)
         if not refused:
             return result
-        # 11000 is not yet a skip: another writer may have inserted an older document after our look, or what
-        # is stored is dated after now.
-        wrong = wrong_dates(self._collection, refused, self._calculated_at, self._clock)
-        again, impossible = self._send(refused, partial(self._update_only, wrong))
-        skipped = len(refused) - again.updated - len(again.failed) - len(impossible)
-        failed = tuple(FailedWrite(document, "duplicate key") for document in impossible)
-        # Which of several were skipped is not in the answer, but all of them is.
-        examples = {"skip": tuple(refused[:EXAMPLES_EACH])} if skipped == len(refused) > 0 else {}
-        return result + again + WriteResult(skipped=skipped, failed=failed, examples=examples)
+        settled, absent = self._settle(refused)
+        if absent:
+            settled += self._insert_again(absent)
+        return result + settled
+
+    def _settle(self, refused: _Documents) -> tuple[WriteResult, list[Document]]:
+        """Update what is older; returns the counts, and the documents with nothing under their own key.
+
+        11000 is not yet a skip: another writer may have inserted an older document after our look, what is
+        stored may be dated after now, or another unique index may have refused it.
+        """
+        if not refused:
+            return WriteResult(), []
+        stored = self._stored(refused)
+        absent = [document for document in refused if key_of(document) not in stored]
+        there = [(document, stored[key_of(document)]) for document in refused if key_of(document) in stored]
+        older = [document for document, found in there if found.gives_way]
+        newer = tuple(document for document, found in there if not found.gives_way)
+        again, impossible = self._send(older, partial(self._update_only, stored))
+        unmatched = len(older) - again.updated - len(again.failed) - len(impossible)
+        if unmatched:
+            # Another writer came between: it has stored a newer one, or removed what was there.
+            stored = self._stored(older)
+            gone = [document for document in older if key_of(document) not in stored][:unmatched]
+            absent += gone
+            unmatched -= len(gone)
+        failed = tuple(FailedWrite(document, _OTHER_INDEX) for document in impossible)
+        examples = {"skip": newer[:EXAMPLES_EACH]} if newer else {}
+        skipped = WriteResult(skipped=len(newer) + unmatched, failed=failed, examples=examples)
+        return again + skipped, absent
+
+    def _stored(self, documents: _Documents) -> dict[SortKey, Stored]:
+        return stored_under(self._collection, documents, self._calculated_at, self._clock)
+
+    def _insert_again(self, absent: _Documents) -> WriteResult:
+        """Insert what was refused and is not stored, once what answers to its key with an array is gone."""
+        removed = delete_arrays(self._collection, absent)
+        result, refused = self._send(absent, self._operation)
+        settled, lost = self._settle(refused)
+        failed = tuple(FailedWrite(document, _OTHER_INDEX) for document in lost)
+        return result + settled + WriteResult(deleted=removed, failed=failed)
 
     def _operation(self, document: Document) -> UpdateOne:
-        return UpdateOne(self._filter(document), self._change(document, insert=True), upsert=True)
+        change = {**self._change(document), "$setOnInsert": {"createdAt": self._calculated_at}}
+        return UpdateOne(self._filter(document, _ODD, self._outdated), change, upsert=True)
 
-    def _update_only(self, wrong: Mapping[str, Any], document: Document) -> UpdateOne:
-        """Update `document` without inserting it; `wrong` has by key the later dates that may be replaced."""
-        date = wrong.get(key_of(document)) if wrong else None
-        also = () if date is None else ({"calculatedAt": date},)
-        return UpdateOne(self._filter(document, *also), self._change(document, insert=False))
+    def _update_only(self, stored: Mapping[SortKey, Stored], document: Document) -> UpdateOne:
+        """Update `document` without inserting it, also where a wrong date that is `stored` still stands."""
+        found = stored[key_of(document)]
+        outdated_or_wrong = [*self._outdated, {"calculatedAt": {"$eq": found.date}}]
+        change = self._change(document)
+        if found.created:
+            change["$set"]["createdAt"] = found.created
+        return UpdateOne(self._filter(document, ARRAYS_IN_KEY, outdated_or_wrong), change)
 
-    def _filter(self, document: Document, *also: Document) -> dict[str, Any]:
-        return {**{name: document[name] for name in KEY}, "$or": [*self._outdated, *also]}
+    def _filter(self, document: Document, nor: Sequence[Any], any_of: Sequence[Any]) -> dict[str, Any]:
+        return {**{name: document[name] for name in KEY}, "$or": any_of, "$nor": nor}
 
-    def _change(self, document: Document, insert: bool) -> dict[str, Any]:
+    def _change(self, document: Document) -> dict[str, Any]:
         values = {name: value for name, value in document.items() if name not in KEY}
+        # An older program kept the figures beside `analytics` too; the client would count them once more.
+        twins = {name: "" for name in document.get("analytics", ()) if name not in values}
         change: dict[str, Any] = {"$set": {**values, "updatedAt": self._calculated_at}}
-        if insert:
-            change["$setOnInsert"] = {"createdAt": self._calculated_at}
-        return change
+        return {**change, "$unset": twins} if twins else change
 
     def _send(self, documents: _Documents, operation: _Operation) -> tuple[WriteResult, list[Document]]:
         """Send `documents`; returns the counts, and the documents that a duplicate key refused."""
@@ -132,7 +181,8 @@ class _Writer:
             except (BSONError, DocumentTooLarge, InvalidOperation, OverflowError) as error:
                 result, refused = self._bisect(pending, operation, error)
                 return total + result, duplicates + refused
-            examples = _examples(pending, answer.upserted_ids or {})
+            all_done = answer.upserted_count + answer.matched_count == len(pending)
+            examples = _examples(pending, answer.upserted_ids or {}) if all_done else {}
             counts = WriteResult(answer.upserted_count, answer.matched_count, examples=examples)
             return total + counts, duplicates
         if pending:
@@ -169,9 +219,7 @@ def _sort_out(
     again, duplicates, failed = [], [], []
     for entry in write_errors(error):
         document = documents[entry["index"]]
-        # If another program's index refused it (newer servers say which), it would be refused each time.
-        ours = set(entry.get("keyPattern", KEY)) == set(KEY)
-        if entry.get("code") == DUPLICATE_KEY and ours:
+        if entry.get("code") == DUPLICATE_KEY:
             duplicates.append(document)
         elif is_transient_write(entry):
             again.append(document)

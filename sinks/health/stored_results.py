@@ -10,7 +10,8 @@ Collections come from sources.mongo_client: no stored date or text stops a read,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +20,28 @@ from bson.datetime_ms import DatetimeMS
 from pymongo.collection import Collection
 
 from contracts import Clock, Document
+from contracts.bson_order import SortKey, sort_key
 
 KEY = ("userId", "timeRange", "metricType")
 # Comparisons need the key and the date alone.
 KEY_AND_DATE = dict.fromkeys((*KEY, "calculatedAt"), 1)
+# A document that lacks a part of the key (null is absent to an index) is no result: it is never removed.
+HAS_KEY: Mapping[str, Any] = {name: {"$ne": None} for name in KEY}
+# No result has an array there, yet the document answers to each value of it, in a filter and in an index.
+ARRAYS_IN_KEY = [{name: {"$type": "array"}} for name in KEY]
 _USERS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What stands under a key: its `calculatedAt`, and whether that is older or wrong and so gives way.
+
+    `created` is set if `createdAt` is there and no date: the time at which the document was made.
+    """
+
+    date: Any
+    gives_way: bool
+    created: datetime | None
 
 
 def outdated(calculated_at: datetime) -> list[dict[str, Any]]:
@@ -31,22 +49,38 @@ def outdated(calculated_at: datetime) -> list[dict[str, Any]]:
     return [{"calculatedAt": {"$lt": calculated_at}}, {"calculatedAt": {"$not": {"$type": "date"}}}]
 
 
-def key_of(document: Document) -> str:
-    """The key of any document, as something that can be compared: a stored one may hold any types."""
-    return repr([document.get(name) for name in KEY])
+def key_of(document: Document) -> SortKey:
+    """The key of any document, equal to another's where the server takes them for equal (1 and 1.0)."""
+    return tuple(sort_key(document.get(name)) for name in KEY)
 
 
-def wrong_dates(
+def stored_under(
     collection: Collection[dict[str, Any]],
     documents: Sequence[Document],
     calculated_at: datetime,
     clock: Clock,
-) -> dict[str, Any]:
-    """Returns by key the stored dates of the users of `documents` that lie after the now of `clock`."""
-    users = sorted({document["userId"] for document in documents})
-    later = {"userId": {"$in": users}, "calculatedAt": {"$gt": calculated_at}}
-    stored = collection.find(later, KEY_AND_DATE)
-    return {key_of(one): one["calculatedAt"] for one in _wrong(stored, calculated_at, clock)}
+) -> dict[SortKey, Stored]:
+    """Returns by key what is stored under the keys of `documents`."""
+    keys = {key_of(document) for document in documents}
+    found = collection.find(_near(documents), {**KEY_AND_DATE, "createdAt": 1})
+    stored = {key: one for one in found if (key := key_of(one)) in keys}
+    wrong = {key_of(one) for one in _wrong(stored.values(), calculated_at, clock)}
+    return {
+        key: Stored(date, key in wrong or _is_older(date, calculated_at), _created(one, calculated_at))
+        for key, one in stored.items()
+        for date in [one.get("calculatedAt")]
+    }
+
+
+def delete_arrays(collection: Collection[dict[str, Any]], documents: Sequence[Document]) -> int:
+    """Remove what answers to the keys of `documents` with an array; returns how many."""
+    return collection.delete_many({**_near(documents), "$or": ARRAYS_IN_KEY}).deleted_count
+
+
+def delete_strangers(collection: Collection[dict[str, Any]]) -> int:
+    """Remove results of what is no user id, and those with an array in their key; returns how many."""
+    no_user = {"userId": {"$not": {"$type": "objectId"}}}
+    return collection.delete_many({**HAS_KEY, "$or": [no_user, *ARRAYS_IN_KEY]}).deleted_count
 
 
 def delete_obsolete(
@@ -63,7 +97,7 @@ def delete_obsolete(
     keep = {"$nor": [{name: document[name] for name in KEY} for document in kept]} if kept else {}
     deleted = 0
     for start in range(0, len(user_ids), _USERS_AT_ONCE):
-        mine = {"userId": {"$in": list(user_ids[start : start + _USERS_AT_ONCE])}, **keep}
+        mine = {**HAS_KEY, "userId": {"$in": list(user_ids[start : start + _USERS_AT_ONCE])}, **keep}
         deleted += collection.delete_many({**mine, "$or": outdated(calculated_at)}).deleted_count
         later = collection.find({**mine, "calculatedAt": {"$gt": calculated_at}}, KEY_AND_DATE)
         wrong = _wrong(later, calculated_at, clock)
@@ -86,6 +120,18 @@ def stored_of(
     return inserted, collection.count_documents(mine) - inserted
 
 
+def _near(documents: Sequence[Document]) -> dict[str, Any]:
+    """A filter that finds the keys of `documents`, and others of the same users, ranges and metrics."""
+    return {name: {"$in": sorted({document[name] for document in documents})} for name in KEY}
+
+
+def _created(stored: Document, calculated_at: datetime) -> datetime | None:
+    if isinstance(stored.get("createdAt", calculated_at), datetime | DatetimeMS):
+        return None
+    identity = stored["_id"]
+    return identity.generation_time if isinstance(identity, ObjectId) else calculated_at
+
+
 def _wrong(stored: Iterable[Document], calculated_at: datetime, clock: Clock) -> list[Document]:
     """Returns those of `stored` without a date or with one after now; asks `clock` after they were read."""
     later = [one for one in stored if not _is_before(one.get("calculatedAt"), calculated_at)]
@@ -93,6 +139,10 @@ def _wrong(stored: Iterable[Document], calculated_at: datetime, clock: Clock) ->
         return []
     now = clock.now()
     return [one for one in later if not _is_before(one.get("calculatedAt"), now)]
+
+
+def _is_older(date: Any, moment: datetime) -> bool:
+    return _is_before(date, moment) and date != moment
 
 
 def _is_before(date: Any, moment: datetime) -> bool:

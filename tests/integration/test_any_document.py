@@ -18,9 +18,9 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 from pyspark.sql import SparkSession
 
-from analytics.health.bson_order import sort_key
 from analytics.health.validation import DayRules, check_document
 from contracts import FailedWrite
+from contracts.bson_order import sort_key
 from contracts.health import METRICS
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.recompute.isolation import COMPUTATION_FAILED

@@ -113,6 +113,16 @@ def test_duplicates_in_the_way_of_the_unique_index_are_named(opened: checks.Data
     assert "drop" not in result.remedy.lower()
 
 
+def test_what_keeps_an_index_of_the_results_from_being_made_is_a_failure(opened: checks.Database) -> None:
+    """Documents of another program, and an index of our name that holds for some results alone."""
+    opened.target.insert_many([{"event": "login"}, {"event": "logout"}])
+    assert checks.result_indexes(opened).status == "failed"
+    assert "holds documents that are no results" in checks.result_indexes(opened).detail
+    opened.target.create_index("expiresAt", name="analytics_ttl")
+    assert checks.result_indexes(opened).status == "failed"
+    assert "dropIndex('analytics_ttl')" in checks.result_indexes(opened).remedy
+
+
 def test_an_empty_source_is_a_warning(opened: checks.Database) -> None:
     """A wrong MONGO_DB_NAME looks like this."""
     opened.source.drop()

@@ -167,6 +167,17 @@ def test_a_newer_calculation_is_not_overwritten(
     assert (outcome["inserted"], outcome["updated"], outcome["skipped"]) == (0, 0, len(before))
 
 
+def test_what_has_an_array_in_its_key_makes_way_and_is_counted(
+    spark: SparkSession, settings: Settings, database: Database[dict[str, Any]], users: list[ObjectId]
+) -> None:
+    """As on the driver."""
+    work = _work(settings, sorted(users), _clock(database).next())
+    odd = {"userId": [min(users)], "metricType": "steps", "timeRange": "7day"}
+    database["analytics"].insert_one({**odd, "calculatedAt": work.calculated_at})
+    outcome = next(write_partition(work, {}, iter(_results(spark, work)))).to_pylist()[0]
+    assert (outcome["inserted"], outcome["skipped"], outcome["deleted"]) == (outcome["computed"], 0, 1)
+
+
 def test_failed_documents_come_back_up_to_a_bound(
     spark: SparkSession, settings: Settings, database: Database[dict[str, Any]], users: list[ObjectId]
 ) -> None:

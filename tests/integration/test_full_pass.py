@@ -24,6 +24,7 @@ from sources.mongo_client import MonotonicClock, ServerClock
 
 _USERS = 10
 _PIECE = 3
+_KEY = {"metricType": "steps", "timeRange": "7day"}
 _OLD = datetime(2020, 1, 1, tzinfo=timezone.utc)
 
 
@@ -69,7 +70,7 @@ class Bench:
             {"userId": user, "day": n} for user in self.users for n in (1, 2)
         )
         database["analytics"].insert_many(
-            {"userId": user, "calculatedAt": _OLD} for user in [*self.users, self.gone]
+            {**_KEY, "userId": user, "calculatedAt": _OLD} for user in [*self.users, self.gone]
         )
 
     def start(self, dies_at: int = 0) -> tuple[FullPass, Recording]:
@@ -95,7 +96,7 @@ class Bench:
         def aggregate(*arguments: Any, **options: Any) -> Any:
             listed = real.aggregate(*arguments, **options)
             real.insert_one({"userId": user, "day": 1})
-            target.insert_one({"userId": user, "calculatedAt": clock.now()})
+            target.insert_one({**_KEY, "userId": user, "calculatedAt": clock.now()})
             return listed
 
         self._source = SimpleNamespace(aggregate=aggregate)

@@ -7,9 +7,11 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import bson
 import pytest
-from bson import ObjectId
+from bson import Decimal128, ObjectId
 from bson.datetime_ms import DatetimeMS
+from bson.raw_bson import RawBSONDocument
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
@@ -17,6 +19,7 @@ from pyspark.sql import SparkSession
 
 import pipelines.health.upkeep.indexes
 import sinks.health.indexes
+from contracts import ConfigurationError
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.metrics import Metrics
 from pipelines.engine import due
@@ -42,43 +45,91 @@ def _rank(document: dict[str, Any]) -> tuple[bool, int, Any]:
     return isinstance(date, DatetimeMS), int(date) if isinstance(date, DatetimeMS) else 0, document["_id"]
 
 
-_USER, _SPAN = st.sampled_from([*USERS, "text"]), st.sampled_from(["7day", None])
+# The server takes 1 and 1.0 for equal, and texts with other broken bytes (see `_raw`) for different.
+_ONES: list[Any] = [1, 1.0, Decimal128("1.0")]
+_USER = st.sampled_from([*USERS, "text", None, "caf1", "caf2", *_ONES])
+_SPAN = st.sampled_from(["7day", "30day", None])
 _STORED = st.tuples(_USER, _SPAN, st.sampled_from(_DATES))
 _CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 def _key(document: dict[str, Any]) -> tuple[Any, ...]:
-    return (str(document["userId"]), document.get("timeRange"))
+    user = document.get("userId")
+    return 1 if user in _ONES else user, document.get("timeRange")
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=_CHECKS)
+def _raw(document: dict[str, Any]) -> RawBSONDocument:
+    """Two of the user ids are text that is no UTF-8."""
+    encoded = bson.encode(document)
+    return RawBSONDocument(encoded.replace(b"caf1", b"caf\xff").replace(b"caf2", b"caf\xfe"))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=_CHECKS)
 @given(stored=st.lists(_STORED, max_size=25))
 def test_of_each_key_the_newest_stays_and_the_unique_index_is_there(
     database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, stored: list[tuple[Any, ...]]
 ) -> None:
-    """Whatever stands there, in any number; among equals always the same one."""
+    """Whatever stands there, in any number; among equals always the same one.
+
+    What lacks a part of the key is no result and stays; two of them that the index takes for equal are told.
+    """
     monkeypatch.setattr(sinks.health.indexes, "_AT_ONCE", 2)
     database["analytics"].drop()
     documents: list[dict[str, Any]] = [
-        {"userId": user, "metricType": "steps", "timeRange": span, "calculatedAt": date}
-        for user, span, date in stored
+        {"_id": number, "userId": user, "metricType": "steps", "timeRange": span, "calculatedAt": date}
+        for number, (user, span, date) in enumerate(stored)
     ]
     # Null and absent are one to an index.
     for document in documents[::2]:
         for name in [name for name, value in document.items() if value is None]:
             del document[name]
     if documents:
-        database["analytics"].insert_many(documents)
-    mended = ensure_indexes(for_reading(database["analytics"]))
-    assert missing_indexes(database["analytics"]) == []
-    left = list(for_reading(database["analytics"]).find())
+        database["analytics"].insert_many(map(_raw, documents))
     by_key: dict[Any, list[dict[str, Any]]] = {}
     for document in documents:
         by_key.setdefault(_key(document), []).append(document)
-    assert mended.duplicates == len(documents) - len(by_key)
-    assert {_key(one): one["_id"] for one in left} == {
-        key: max(same, key=_rank)["_id"] for key, same in by_key.items() if _is_dated(same)
-    } | {_key(one): one["_id"] for one in left if not _is_dated(by_key[_key(one)])}
+    foreign = [same for key, same in by_key.items() if None in key]
+    results = [same for key, same in by_key.items() if None not in key]
+    if any(len(same) > 1 for same in foreign):
+        with pytest.raises(ConfigurationError, match="holds documents that are no results"):
+            ensure_indexes(for_reading(database["analytics"]))
+    else:
+        mended = ensure_indexes(for_reading(database["analytics"]))
+        assert missing_indexes(database["analytics"]) == []
+        assert mended.duplicates == sum(len(same) - 1 for same in results)
+    left = {one["_id"] for one in for_reading(database["analytics"]).find()}
+    assert {one["_id"] for same in foreign for one in same} <= left
+    for same in results:
+        kept = left & {one["_id"] for one in same}
+        assert len(kept) == 1
+        assert not _is_dated(same) or kept == {max(same, key=_rank)["_id"]}
+
+
+def test_an_index_that_the_server_refuses_for_any_reason_is_one_sentence(
+    database: Database[dict[str, Any]],
+) -> None:
+    """Here duplicates that no filter can name, because their ids are broken text: both stay."""
+    key = {"userId": USERS[0], "metricType": "steps", "timeRange": "7day"}
+    database["analytics"].insert_many(_raw({"_id": name, **key}) for name in ("caf1", "caf2"))
+    with pytest.raises(ConfigurationError, match="refuses the unique index analytics_unique_key"):
+        ensure_indexes(for_reading(database["analytics"]))
+    assert database["analytics"].count_documents({}) == 2
+
+
+@pytest.mark.parametrize("option", [{"sparse": True}, {"partialFilterExpression": {"metricType": "weight"}}])
+def test_an_index_that_holds_for_some_results_is_not_ours(
+    database: Database[dict[str, Any]], option: dict[str, Any]
+) -> None:
+    """Ours is made beside it, unless it has our name: then a person drops it."""
+    target = database["analytics"]
+    fields = [(name, 1) for name in ("userId", "timeRange", "metricType")]
+    target.create_index(fields, unique=True, name="another", **option)
+    assert ensure_indexes(target).made == ("analytics_unique_key", "analytics_ttl")
+    assert missing_indexes(target) == []
+    target.drop_indexes()
+    target.create_index(fields, unique=True, name="analytics_unique_key", **option)
+    with pytest.raises(ConfigurationError, match="an index analytics_unique_key that does not hold for all"):
+        ensure_indexes(target)
 
 
 def _is_dated(documents: list[dict[str, Any]]) -> bool:

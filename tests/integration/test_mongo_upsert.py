@@ -5,19 +5,25 @@ from __future__ import annotations
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
+import bson
 import pytest
 from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from contracts import WriteResult
 from sinks.health.indexes import ensure_indexes
 from sinks.health.mongo_upsert import upsert_newer
-from sources.mongo_client import ServerClock
+from sources.mongo_client import ServerClock, for_reading
 
 T = datetime(2026, 1, 1, tzinfo=timezone.utc)
 NOW = T + timedelta(days=1)
@@ -77,6 +83,83 @@ def test_a_document_that_cannot_be_encoded_fails_alone_and_keeps_its_old_version
     assert [failure.document["userId"] for failure in result.failed] == [_USERS[40]]
     assert result.updated == len(_USERS) - 1
     assert analytics.count_documents({}) == len(_USERS)
+
+
+# What may stand at a key before: nothing, a result of a date, one of an older program, a document that
+# answers to the key with an array in that field.
+_HOUR = timedelta(hours=1)
+_TWINS = {"rollingAverage": 9, "trend": "up", "anomalyDetected": True}
+_BEFORE: dict[str, dict[str, Any]] = {
+    "older": {"calculatedAt": T - _HOUR, "createdAt": T - 2 * _HOUR},
+    "newer": {"calculatedAt": T + _HOUR},
+    "ahead": {"calculatedAt": _FAR, "createdAt": None},
+    "odd": {"calculatedAt": "2025-01-01", "createdAt": "2025-01-01", **_TWINS},
+    "document": {"calculatedAt": {"$oid": 1}, "createdAt": {"$date": 1}},
+    "userId": {"calculatedAt": T - _HOUR},
+    "metricType": {"calculatedAt": T + _HOUR, "createdAt": 7},
+    "timeRange": {"calculatedAt": _FAR},
+}
+_KEYS = [
+    {"userId": user, "metricType": metric, "timeRange": span}
+    for user in _USERS[:2]
+    for metric in ("steps", "weight")
+    for span in ("7day", "30day")
+]
+
+
+def _store(analytics: Collection[dict[str, Any]], before: list[str]) -> set[int]:
+    """Returns the numbers of the keys at which something stands now; an index may refuse some."""
+    stored = set()
+    for number, (key, kind) in enumerate(zip(_KEYS, before, strict=True)):
+        if kind != "nothing":
+            array = {kind: [key[kind]]} if kind in key else {}
+            with suppress(DuplicateKeyError):
+                analytics.insert_one(RawBSONDocument(bson.encode({**key, **array, **_BEFORE[kind]})))
+                stored.add(number)
+    return stored
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=st.lists(st.sampled_from(["nothing", *_BEFORE]), min_size=len(_KEYS), max_size=len(_KEYS)),
+    refuses=st.booleans(),
+)
+def test_each_result_is_stored_under_its_key_or_told_as_failed_whatever_stood_there(
+    analytics: Collection[dict[str, Any]], before: list[str], refuses: bool
+) -> None:
+    """Also where a unique index of somebody else's `refuses` some; counts and examples are true."""
+    analytics.delete_many({})
+    analytics.drop_indexes()
+    ensure_indexes(analytics)
+    if refuses:
+        analytics.create_index([("userId", 1), ("metricType", 1)], unique=True)
+    stored = _store(analytics, before)
+    figures = dict.fromkeys(_TWINS, 0)
+    documents = [{**key, "calculatedAt": T, "analytics": figures} for key in _KEYS]
+    result = _write(analytics, T, *documents)
+    kinds = [kind if number in stored else "nothing" for number, kind in enumerate(before)]
+    assert result.skipped == kinds.count("newer")
+    assert result.updated == sum(kinds.count(kind) for kind in ("older", "ahead", "odd", "document"))
+    failed = [failure.document for failure in result.failed]
+    assert result.inserted == len(_KEYS) - result.skipped - result.updated - len(failed)
+    assert refuses or not failed
+    assert {failure.reason for failure in result.failed} <= {"another unique index refuses it (code 11000)"}
+    after = list(for_reading(analytics).find())
+    for document, kind in zip(documents, kinds, strict=True):
+        found = [one for one in after if all(one[name] == document[name] for name in _KEYS[0])]
+        assert len(found) == (document not in failed)
+        for one in found:
+            assert one["calculatedAt"] == (T + _HOUR if kind == "newer" else T)
+            assert kind == "newer" or (
+                isinstance(one["createdAt"], datetime) and not _TWINS.keys() & one.keys()
+            )
+            assert kind != "older" or one["createdAt"] == T - 2 * _HOUR
+    for outcome, shown in result.examples.items():
+        shown_keys = [{name: one[name] for name in _KEYS[0]} for one in shown]
+        assert set(analytics.distinct("calculatedAt", {"$or": shown_keys})) == {
+            T + _HOUR if outcome == "skip" else T
+        }
+    assert refuses or not any(isinstance(value, list) for one in after for value in one.values())
 
 
 class _Watcher(threading.Thread):

@@ -40,6 +40,13 @@ from tests.support.turns import Turns
 USERS = sorted(ObjectId() for _ in range(3))
 # No documents are theirs: of the first not any more, of the others never.
 GONE = ObjectId()
+# Documents of another program, which are no results.
+FOREIGN: list[dict[str, Any]] = [
+    {},
+    {"userId": USERS[0]},
+    {"userId": GONE, "timeRange": "7day"},
+    {"userId": "a"},
+]
 STRANGERS: list[Any] = ["text", 7, uuid.UUID(int=7), {"$oid": "0" * 24}, [ObjectId(), ObjectId()]]
 _COMMON, _SOMETIMES = ("steps", "calories"), "weight"
 Kept = dict[tuple[Any, ...], Any]
@@ -85,12 +92,13 @@ class Race:
         for name in ("analytics", "healthmetrics"):
             self._database[name].delete_many({})
         self._database["healthmetrics"].insert_many({"userId": user} for user in USERS)
+        self._database["analytics"].insert_many({**foreign, "event": "login"} for foreign in FOREIGN)
         if stored is not None:
             dated = {} if stored == "absent" else {"calculatedAt": stored}
             self._database["analytics"].insert_many(
                 {"userId": user, "metricType": metric, "timeRange": "7day", **dated}
                 for user in [*USERS, GONE, *STRANGERS]
-                for metric in (*_COMMON, _SOMETIMES, "of an older program")
+                for metric in (*_COMMON, _SOMETIMES, "of an older program", ["in an array"])
             )
         self._seen = self._dates()
 
@@ -127,7 +135,12 @@ class Race:
 
     def stored(self) -> dict[tuple[Any, ...], dict[str, Any]]:
         """The results by key."""
-        return {(str(one["userId"]), one["metricType"]): one for one in self._target.find()}
+        found = self._target.find({"event": None})
+        return {(str(one["userId"]), str(one["metricType"])): one for one in found}
+
+    def foreign(self) -> int:
+        """How many documents of the other program there are."""
+        return self._target.count_documents({"event": "login"})
 
     def _dates(self) -> Kept:
         return {key: one.get("calculatedAt") for key, one in self.stored().items()}
@@ -248,7 +261,7 @@ def test_whatever_the_interleaving_each_key_ends_with_the_latest_calculation(
     """Starts and lengths differ, and any writer may stand still for as long as it likes, at any command.
 
     A result never goes back to an older calculation, not even for a moment; of what was there without a date,
-    or with one in the future, nothing stays.
+    or with one in the future, nothing stays. What another program keeps there does.
     """
     race.seed(stored)
     for kind, metrics in writers:
@@ -256,6 +269,7 @@ def test_whatever_the_interleaving_each_key_ends_with_the_latest_calculation(
     for number in schedule:
         race.step(number % len(writers))
     race.finish(last)
+    assert race.foreign() == len(FOREIGN)
     newest = max(race.calculated)
     found = race.stored()
     users = {str(user) for user in USERS}

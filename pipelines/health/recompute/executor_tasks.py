@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -156,18 +156,18 @@ class _PartitionWriter:
         if beyond:
             letters = DeadLetters(work.plan.dlq_directory, owner=work.plan.dlq_owner)
             letters.store(beyond, work.batch_id, self._clock.now())
-        self._total += WriteResult(done.inserted, done.updated, done.skipped, failed=done.failed[:room])
+        self._total += replace(done, failed=done.failed[:room], examples={})
 
     def outcome(self) -> pa.RecordBatch:
         work, total = self._work, self._total
         numbers = sorted(self._numbers)
         users = [work.users[number] for number in numbers]
-        deleted = delete_obsolete(self._target, users, work.calculated_at, self._keys, self._clock)
+        obsolete = delete_obsolete(self._target, users, work.calculated_at, self._keys, self._clock)
         inserted, updated, skipped = total.inserted, total.updated, total.skipped
         if skipped:
             inserted, updated = stored_of(self._target, users, work.calculated_at)
             skipped = self._computed - inserted - updated - len(self._keys)
-        counts = [self._computed, inserted, updated, skipped, deleted, self._stored]
+        counts = [self._computed, inserted, updated, skipped, total.deleted + obsolete, self._stored]
         failed = [_encoded(failure) for failure in total.failed]
         columns = [
             *(pa.array([count], pa.int32()) for count in counts),

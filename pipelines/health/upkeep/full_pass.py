@@ -16,7 +16,7 @@ from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.recompute.on_driver import Recompute
 from pipelines.health.upkeep.pass_progress import PassProgress, UserIds
 from sinks.dead_letters import DeadLetters
-from sinks.health.stored_results import delete_obsolete
+from sinks.health.stored_results import delete_obsolete, delete_strangers
 from sources.health.history import all_user_ids
 from sources.mongo_client import MonotonicClock
 
@@ -90,9 +90,7 @@ class FullPass:
         )
 
     def _remove_gone(self, seen: UserIds, started: datetime) -> int:
-        # An array of ids counts as of their type, so it is named too.
-        strangers = [{"userId": {"$not": {"$type": "objectId"}}}, {"userId": {"$type": "array"}}]
-        removed = self.target.delete_many({"$or": strangers}).deleted_count
+        removed = delete_strangers(self.target)
         gone = [user for user in all_user_ids(self.target) if user not in seen]
         # Results that are newer than this pass's begin stay: a user may have arrived while it ran.
         return removed + delete_obsolete(self.target, gone, started, (), self.clock)

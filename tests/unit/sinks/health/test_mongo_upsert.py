@@ -117,6 +117,20 @@ def test_a_duplicate_key_is_no_skip_before_a_second_look() -> None:
     assert server.documents.count_documents({"calculatedAt": T}) == len(USERS)
 
 
+def test_what_is_removed_between_two_looks_is_stored_again() -> None:
+    """By an older calculation that found the date wrong, for example: nothing may vanish as skipped."""
+
+    def code(bulk: int, _key: dict[str, Any]) -> int | None:
+        if bulk == 1:
+            server.documents.delete_many({})
+        return None if bulk else DUPLICATE
+
+    server = Server(code)
+    server.documents.insert_many(documents(T - timedelta(days=1)))
+    assert write(server) == WriteResult(inserted=len(USERS))
+    assert server.documents.count_documents({"calculatedAt": T}) == len(USERS)
+
+
 @pytest.mark.parametrize(
     ("stored", "stays"),
     [
@@ -136,7 +150,10 @@ def test_newer_wins_in_the_embedded_store_too(stored: Any, stays: bool) -> None:
     extra = {"userId": USERS[0], "metricType": "weight", "timeRange": "7day", "calculatedAt": stored}
     server.documents.insert_one(extra)
     expected = WriteResult(skipped=len(USERS)) if stays else WriteResult(updated=len(USERS), deleted=1)
-    assert write(server) == expected
+    done = write(server)
+    assert done == expected
+    # What is told at LOG_LEVEL=DEBUG.
+    assert set(done.examples) == {"skip" if stays else "update"}
     dates = {document["calculatedAt"] for document in server.documents.find()}
     assert dates == {stored if stays else T}
 

@@ -22,7 +22,7 @@ from bson import (
     Timestamp,
 )
 
-from analytics.health.bson_order import sort_key
+from contracts.bson_order import sort_key
 
 utc = timezone.utc
 
