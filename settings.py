@@ -23,14 +23,18 @@ from contracts import ConfigurationError
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
 from contracts.spark import SparkStart
 
-Positive = Annotated[int, Field(gt=0)]
-PositiveSeconds = Annotated[float, Field(gt=0)]
+# No limit of MongoDB, Spark or a calendar lies below these bounds.
+Positive = Annotated[int, Field(gt=0, le=10**9)]
+Days = Annotated[int, Field(ge=0, le=10**5)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=10**6)]
+NotNegative = Annotated[float, Field(ge=0, le=10**6)]
 # Money, to the cent.
 Amount = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=2)]
 
 # Options of an address whose values are secret, e.g. tlsCertificateKeyFilePassword and AWS_SESSION_TOKEN.
 _SECRET_OPTION = re.compile("password|token|secret", re.IGNORECASE)
 _NAME = re.compile("[A-Z][A-Z0-9_]*")
+_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]*)?")
 _PROPERTIES = "authmechanismproperties"
 # KAFKA_OPTION_SSL_KEY_PASSWORD is Kafka's ssl.key.password.
 _KAFKA_OPTION = "KAFKA_OPTION_"
@@ -80,7 +84,7 @@ def _postgres_dsn(value: SecretStr) -> SecretStr:
 
 
 def _host_ports(value: str) -> str:
-    if not all(re.fullmatch(r"[^\s,/@]+:[0-9]+", part.strip()) for part in value.split(",")):
+    if not all(re.fullmatch(r"[^\s,/@%]+:[0-9]+", part.strip()) for part in value.split(",")):
         raise ValueError("must be host:port, several separated by commas")
     return value
 
@@ -106,7 +110,7 @@ def _header_value(value: SecretStr) -> SecretStr:
 class Settings(BaseSettings):
     """The values of all settings, frozen; `.env.example` explains each."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
     mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] = SecretStr("mongodb://localhost:27017")
     mongo_db_name: str = "health-metrics"
@@ -121,14 +125,14 @@ class Settings(BaseSettings):
     checkpoint_location: Path = Path("./spark-checkpoints")
     cursor_store: Literal["file", "mongo"] = "file"
     cursor_lease_seconds: PositiveSeconds = 30.0
-    poll_overlap_seconds: Annotated[int, Field(ge=0)] = 60
+    poll_overlap_seconds: Annotated[int, Field(ge=0, le=10**9)] = 60
     max_batch_documents: Positive = 10_000
     max_users_per_piece: Positive = 1_000
     executors_from_users: Positive = 2_000
     executor_partition_users: Positive = 200
     executors_wait_seconds: PositiveSeconds = 600.0
-    full_users_per_second: Annotated[float, Field(ge=0)] = 0.0
-    default_lookback_days: Positive = 30
+    full_users_per_second: NotNegative = 0.0
+    default_lookback_days: Annotated[int, Field(gt=0, le=10**6)] = 30
     max_batch_failures: Positive = 5
     analytics_timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     phone_sources: Annotated[str, AfterValidator(_source_names)] = ",".join(PHONE_SOURCES)
@@ -140,8 +144,8 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_json: bool = False
     metrics_directory: Path = Path("./metrics")
-    sweep_interval_hours: Annotated[float, Field(ge=0)] = 0.0
-    reconcile_interval_hours: Annotated[float, Field(ge=0)] = 24.0
+    sweep_interval_hours: NotNegative = 0.0
+    reconcile_interval_hours: NotNegative = 24.0
 
     retry_attempts: Positive = 5
     retry_base_seconds: PositiveSeconds = 0.5
@@ -157,7 +161,7 @@ class Settings(BaseSettings):
     postgres_dsn: Annotated[SecretStr, AfterValidator(_postgres_dsn)] = SecretStr(
         "postgresql://localhost:5432/ecommerce"
     )
-    postgres_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
+    postgres_wait_seconds: NotNegative = 60.0
     ecommerce_input_path: Path = Path("./data/incoming")
     ecommerce_interval_seconds: PositiveSeconds = 10.0
     ecommerce_max_files_per_trigger: Positive = 5
@@ -165,7 +169,7 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: Annotated[str, AfterValidator(_host_ports)] = "localhost:9092"
     kafka_starting_offsets: Literal["earliest", "latest"] = "earliest"
     kafka_max_offsets_per_trigger: Positive = 200_000
-    kafka_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
+    kafka_wait_seconds: NotNegative = 60.0
     kafka_connector_path: Path = Path("./data/kafka-connector")
     kafka_topic_matches: Annotated[str, AfterValidator(_topic)] = "esports-matches"
     kafka_topic_players: Annotated[str, AfterValidator(_topic)] = "esports-players"
@@ -179,8 +183,8 @@ class Settings(BaseSettings):
     stock_cold_path: Path = Path("./data/stock")
     stock_interval_seconds: PositiveSeconds = 5.0
     stock_max_offsets_per_trigger: Positive = 20_000
-    expiry_risk_days: Annotated[int, Field(ge=0)] = 7
-    dead_stock_days: Annotated[int, Field(ge=0)] = 30
+    expiry_risk_days: Days = 7
+    dead_stock_days: Days = 30
     revenue_threshold_promo: Amount = Decimal(10_000)
     revenue_threshold_silver: Amount = Decimal(10_000)
     revenue_threshold_gold: Amount = Decimal(20_000)
@@ -224,10 +228,16 @@ def _secrets_in_address(address: str) -> Iterator[str]:
     """`user:password`, the password, and the values of options that hold one.
 
     A password that ought to be percent-encoded and is not may hold any character, so each `@` may be its end.
+    Where the `@` itself is encoded, or forgotten, what follows a colon and is no port is a password.
     """
     rest = address.split("://", 1)[1]
-    for at in re.finditer("@", rest):
-        credentials = rest[: at.start()]
+    found = [rest[: at.start()] for at in re.finditer("@", rest)]
+    if "@" not in rest.partition("?")[0]:
+        authority = re.split("[/?#]", rest, maxsplit=1)[0]
+        found += [authority[: at.start()] for at in re.finditer("%40", authority)]
+        no_hosts = [part for part in authority.split(",") if not _HOST_AND_PORT.fullmatch(part)]
+        found += [authority, *no_hosts] if no_hosts else []
+    for credentials in found:
         yield credentials
         yield credentials.partition(":")[2]
     for name, value in parse_qsl(rest.rpartition("?")[2]):
@@ -259,6 +269,8 @@ def secret_kafka_options(options: Mapping[str, str]) -> Iterator[str]:
         if _SECRET_KAFKA_OPTION.search(name):
             yield value
             yield from re.findall(r"""=\s*["']([^"']+)["']""", value)
+        elif "://" in value:
+            yield from _secrets_in_address(value)
 
 
 def _given_kafka_options(env_file: str | Path | None) -> dict[str, str]:
