@@ -128,7 +128,18 @@ def test_no_start_lies_before_the_year_1(database: Database[dict[str, Any]]) -> 
     assert cursor.read(NOW).timestamp == datetime.min.replace(tzinfo=timezone.utc)
 
 
-_OF_A_LEASE = ("y", None, [], {}, True, 1.5, float("nan"), 2**63 - 1, [{"fence": 1}], MaxKey())
+_OF_A_LEASE: tuple[Any, ...] = (
+    "y",
+    None,
+    [],
+    {},
+    True,
+    1.5,
+    float("nan"),
+    2**63 - 1,
+    [{"fence": 1}],
+    MaxKey(),
+)
 
 
 @pytest.mark.parametrize("lease", [*_OF_A_LEASE, *({"until": odd, "fence": odd} for odd in _OF_A_LEASE)])

@@ -89,7 +89,9 @@ def test_what_can_be_no_address_and_no_header_is_told_at_the_start() -> None:
 
 def test_harmless_parts_of_an_address_are_no_secrets() -> None:
     """Or the logs would be masked to uselessness: `mongodb` is a common service name."""
-    uri = "mongodb://[::1]:1,host,other:27017/db?authMechanismProperties=SERVICE_NAME:mongodb&authSource=admin"
+    uri = (
+        "mongodb://[::1]:1,host,other:27017/db?authMechanismProperties=SERVICE_NAME:mongodb&authSource=admin"
+    )
     dsn = "postgresql://%2Fvar%2Frun/shop?connect_timeout=9"
     assert load(env_file=None, mongo_uri=uri, postgres_dsn=dsn).secrets() == []
 
