@@ -8,11 +8,10 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
@@ -21,9 +20,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts import ConfigurationError
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
+from contracts.secret_values import secret_kafka_options, secrets_in_address
 from contracts.spark import SparkStart
 
-# No limit of MongoDB, Spark or a calendar lies below these bounds.
+# MongoDB, Spark and the calendar take numbers up to these bounds.
 Positive = Annotated[int, Field(gt=0, le=10**9)]
 Days = Annotated[int, Field(ge=0, le=10**5)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=10**6)]
@@ -31,14 +31,9 @@ NotNegative = Annotated[float, Field(ge=0, le=10**6)]
 # Money, to the cent.
 Amount = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=2)]
 
-# Options of an address whose values are secret, e.g. tlsCertificateKeyFilePassword and AWS_SESSION_TOKEN.
-_SECRET_OPTION = re.compile("password|token|secret", re.IGNORECASE)
 _NAME = re.compile("[A-Z][A-Z0-9_]*")
-_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]*)?")
-_PROPERTIES = "authmechanismproperties"
 # KAFKA_OPTION_SSL_KEY_PASSWORD is Kafka's ssl.key.password.
 _KAFKA_OPTION = "KAFKA_OPTION_"
-_SECRET_KAFKA_OPTION = re.compile(r"password|token|secret|jaas|assertion|\bkey$", re.IGNORECASE)
 
 
 def _known_zone(name: str) -> str:
@@ -217,33 +212,11 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             if "://" in text:
-                found += _secrets_in_address(text)
+                found += secrets_in_address(text)
             elif isinstance(value, SecretStr):
                 found.append(text)
         found += secret_kafka_options(self._kafka_options)
         return [secret for secret in found if secret]
-
-
-def _secrets_in_address(address: str) -> Iterator[str]:
-    """`user:password`, the password, and the values of options that hold one.
-
-    A password that ought to be percent-encoded and is not may hold any character, so each `@` may be its end.
-    Where the `@` itself is encoded, or forgotten, what follows a colon and is no port is a password.
-    """
-    rest = address.split("://", 1)[1]
-    found = [rest[: at.start()] for at in re.finditer("@", rest)]
-    if "@" not in rest.partition("?")[0]:
-        authority = re.split("[/?#]", rest, maxsplit=1)[0]
-        found += [authority[: at.start()] for at in re.finditer("%40", authority)]
-        no_hosts = [part for part in authority.split(",") if not _HOST_AND_PORT.fullmatch(part)]
-        found += [authority, *no_hosts] if no_hosts else []
-    for credentials in found:
-        yield credentials
-        yield credentials.partition(":")[2]
-    for name, value in parse_qsl(rest.rpartition("?")[2]):
-        # authMechanismProperties=NAME:value,NAME:value holds options of its own.
-        inner = [part.partition(":")[::2] for part in value.split(",")] if name.lower() == _PROPERTIES else []
-        yield from (text for option, text in [(name, value), *inner] if _SECRET_OPTION.search(option))
 
 
 def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
@@ -261,16 +234,6 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
         ) from None
     settings._kafka_options = _given_kafka_options(env_file) if options is None else options
     return settings
-
-
-def secret_kafka_options(options: Mapping[str, str]) -> Iterator[str]:
-    """The values that must not be shown, and the passwords quoted inside them."""
-    for name, value in options.items():
-        if _SECRET_KAFKA_OPTION.search(name):
-            yield value
-            yield from re.findall(r"""=\s*["']([^"']+)["']""", value)
-        elif "://" in value:
-            yield from _secrets_in_address(value)
 
 
 def _given_kafka_options(env_file: str | Path | None) -> dict[str, str]:
