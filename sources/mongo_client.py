@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any, cast
 
 import pymongo
+from bson import ObjectId
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import MongoClient, ReadPreference
@@ -165,6 +166,15 @@ def for_reading(collection: Collection[dict[str, Any]]) -> Collection[dict[str, 
     if is_mongomock(collection):
         return collection.with_options(codec_options=CodecOptions(tz_aware=True))
     return collection.with_options(codec_options=_TOLERANT, read_preference=ReadPreference.PRIMARY)
+
+
+def is_asked_for(document_id: Any) -> bool:
+    """Whether a query for `document_id`, as `connect` reads it, finds its document.
+
+    Text that was broken UTF-8 is another one now, and a DBPointer was read as a DBRef.
+    """
+    told = "" if type(document_id) is ObjectId else repr(document_id)
+    return "\ufffd" not in told and "DBRef(" not in told
 
 
 class ServerClock:
