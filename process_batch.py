@@ -43,9 +43,11 @@ def run(
         began = job.clock.next()
         with stop.on_signals(), progress("Recomputing", lambda: job.reporting.history.totals().records):
             succeeded = _full(job, stop, say) if full else job.once(stop, start)
-        if not settings.log_json:
-            print_results(first_users(job, began), console())
-        job.finish(say)
+        try:
+            if not settings.log_json:
+                print_results(first_users(job, began), console())
+        finally:
+            job.finish(say)
     if not succeeded:
         raise typer.Exit(1)
     say("✅ BATCH PROCESSING COMPLETED")
@@ -59,9 +61,11 @@ def _full(job: HealthPipeline, stop: StopFlag, say: Callable[[str], None]) -> bo
 
 def first_users(job: HealthPipeline, began: datetime) -> list[dict[str, Any]]:
     """The results of a few users that this run wrote, whatever another program dated so."""
+    from analytics.health.documents import is_result
+
     recent = job.target.find({"calculatedAt": {"$gte": began}}).sort("calculatedAt", -1)
     users: dict[Any, list[dict[str, Any]]] = {}
-    for document in recent.limit(24 * _SHOWN_USERS):
+    for document in filter(is_result, recent.limit(24 * _SHOWN_USERS)):
         users.setdefault(document["userId"], []).append(document)
     return [document for group in list(users.values())[:_SHOWN_USERS] for document in group]
 

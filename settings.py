@@ -8,11 +8,10 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
@@ -29,20 +28,20 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts import ConfigurationError
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
+from contracts.secret_values import secret_kafka_options, secrets_in_address
 from contracts.spark import SparkStart
 
-Positive = Annotated[int, Field(gt=0)]
-PositiveSeconds = Annotated[float, Field(gt=0)]
+# MongoDB, Spark and the calendar take numbers up to these bounds.
+Positive = Annotated[int, Field(gt=0, le=10**9)]
+Days = Annotated[int, Field(ge=0, le=10**5)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=10**6)]
+NotNegative = Annotated[float, Field(ge=0, le=10**6)]
 # Money, to the cent.
 Amount = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=2)]
 
-# Options of an address whose values are secret, e.g. tlsCertificateKeyFilePassword and AWS_SESSION_TOKEN.
-_SECRET_OPTION = re.compile("password|token|secret", re.IGNORECASE)
 _NAME = re.compile("[A-Z][A-Z0-9_]*")
-_PROPERTIES = "authmechanismproperties"
 # KAFKA_OPTION_SSL_KEY_PASSWORD is Kafka's ssl.key.password.
 _KAFKA_OPTION = "KAFKA_OPTION_"
-_SECRET_KAFKA_OPTION = re.compile(r"password|token|secret|jaas|assertion|\bkey$", re.IGNORECASE)
 
 
 def _known_zone(name: str) -> str:
@@ -88,7 +87,7 @@ def _postgres_dsn(value: SecretStr) -> SecretStr:
 
 
 def _host_ports(value: str) -> str:
-    if not all(re.fullmatch(r"[^\s,/@]+:[0-9]+", part.strip()) for part in value.split(",")):
+    if not all(re.fullmatch(r"[^\s,/@%]+:[0-9]+", part.strip()) for part in value.split(",")):
         raise ValueError("must be host:port, several separated by commas")
     return value
 
@@ -114,7 +113,7 @@ def _header_value(value: SecretStr) -> SecretStr:
 class Settings(BaseSettings):
     """The values of all settings, frozen; `.env.example` explains each."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
     mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] = SecretStr("mongodb://localhost:27017")
     mongo_db_name: str = "health-metrics"
@@ -129,14 +128,14 @@ class Settings(BaseSettings):
     checkpoint_location: Path = Path("./spark-checkpoints")
     cursor_store: Literal["file", "mongo"] = "file"
     cursor_lease_seconds: PositiveSeconds = 30.0
-    poll_overlap_seconds: Annotated[int, Field(ge=0)] = 60
+    poll_overlap_seconds: Annotated[int, Field(ge=0, le=10**9)] = 60
     max_batch_documents: Positive = 10_000
     max_users_per_piece: Positive = 1_000
     executors_from_users: Positive = 2_000
     executor_partition_users: Positive = 200
     executors_wait_seconds: PositiveSeconds = 600.0
-    full_users_per_second: Annotated[float, Field(ge=0)] = 0.0
-    default_lookback_days: Positive = 30
+    full_users_per_second: NotNegative = 0.0
+    default_lookback_days: Annotated[int, Field(gt=0, le=10**6)] = 30
     max_batch_failures: Positive = 5
     analytics_timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     phone_sources: Annotated[str, AfterValidator(_source_names)] = ",".join(PHONE_SOURCES)
@@ -148,8 +147,8 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_json: bool = False
     metrics_directory: Path = Path("./metrics")
-    sweep_interval_hours: Annotated[float, Field(ge=0)] = 0.0
-    reconcile_interval_hours: Annotated[float, Field(ge=0)] = 24.0
+    sweep_interval_hours: NotNegative = 0.0
+    reconcile_interval_hours: NotNegative = 24.0
 
     retry_attempts: Positive = 5
     retry_base_seconds: PositiveSeconds = 0.5
@@ -165,7 +164,7 @@ class Settings(BaseSettings):
     postgres_dsn: Annotated[SecretStr, AfterValidator(_postgres_dsn)] = SecretStr(
         "postgresql://localhost:5432/ecommerce"
     )
-    postgres_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
+    postgres_wait_seconds: NotNegative = 60.0
     ecommerce_input_path: Path = Path("./data/incoming")
     ecommerce_interval_seconds: PositiveSeconds = 10.0
     ecommerce_max_files_per_trigger: Positive = 5
@@ -173,7 +172,7 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: Annotated[str, AfterValidator(_host_ports)] = "localhost:9092"
     kafka_starting_offsets: Literal["earliest", "latest"] = "earliest"
     kafka_max_offsets_per_trigger: Positive = 200_000
-    kafka_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
+    kafka_wait_seconds: NotNegative = 60.0
     kafka_connector_path: Path = Path("./data/kafka-connector")
     kafka_topic_matches: Annotated[str, AfterValidator(_topic)] = "esports-matches"
     kafka_topic_players: Annotated[str, AfterValidator(_topic)] = "esports-players"
@@ -187,8 +186,8 @@ class Settings(BaseSettings):
     stock_cold_path: Path = Path("./data/stock")
     stock_interval_seconds: PositiveSeconds = 5.0
     stock_max_offsets_per_trigger: Positive = 20_000
-    expiry_risk_days: Annotated[int, Field(ge=0)] = 7
-    dead_stock_days: Annotated[int, Field(ge=0)] = 30
+    expiry_risk_days: Days = 7
+    dead_stock_days: Days = 30
     revenue_threshold_promo: Amount = Decimal(10_000)
     revenue_threshold_silver: Amount = Decimal(10_000)
     revenue_threshold_gold: Amount = Decimal(20_000)
@@ -231,27 +230,11 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             if "://" in text:
-                found += _secrets_in_address(text)
+                found += secrets_in_address(text)
             elif isinstance(value, SecretStr):
                 found.append(text)
         found += secret_kafka_options(self._kafka_options)
         return [secret for secret in found if secret]
-
-
-def _secrets_in_address(address: str) -> Iterator[str]:
-    """`user:password`, the password, and the values of options that hold one.
-
-    A password that ought to be percent-encoded and is not may hold any character, so each `@` may be its end.
-    """
-    rest = address.split("://", 1)[1]
-    for at in re.finditer("@", rest):
-        credentials = rest[: at.start()]
-        yield credentials
-        yield credentials.partition(":")[2]
-    for name, value in parse_qsl(rest.rpartition("?")[2]):
-        # authMechanismProperties=NAME:value,NAME:value holds options of its own.
-        inner = [part.partition(":")[::2] for part in value.split(",")] if name.lower() == _PROPERTIES else []
-        yield from (text for option, text in [(name, value), *inner] if _SECRET_OPTION.search(option))
 
 
 def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
@@ -269,14 +252,6 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
         ) from None
     settings._kafka_options = _given_kafka_options(env_file) if options is None else options
     return settings
-
-
-def secret_kafka_options(options: Mapping[str, str]) -> Iterator[str]:
-    """The values that must not be shown, and the passwords quoted inside them."""
-    for name, value in options.items():
-        if _SECRET_KAFKA_OPTION.search(name):
-            yield value
-            yield from re.findall(r"""=\s*["']([^"']+)["']""", value)
 
 
 def _given_kafka_options(env_file: str | Path | None) -> dict[str, str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace as replace_fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from checkpoint.lock import hold
-from checkpoint.store import ATTEMPTS, CursorState, checked
+from checkpoint.store import ATTEMPTS, CursorState, checked, default_start
 from checkpoint.timestamp_text import decode_timestamp, format_timestamp
 from contracts import ConfigurationError, ServiceError
 from durable import read_file, replace, sync_folder, write_atomically
@@ -40,14 +41,23 @@ class FileCursor:
         Unreadable content is set aside as `*.corrupt-<time>` and the previous generation takes its place.
         Raises ConfigurationError when the file system refuses to read or replace the file.
         """
+        return self._read(now, recover=True)
+
+    def peek(self, now: datetime) -> CursorState:
+        """What `read` would return; changes nothing. Raises ConfigurationError like it."""
+        return self._read(now, recover=False)
+
+    def _read(self, now: datetime, recover: bool) -> CursorState:
         try:
             raw = self._content(self._file)
             if raw is None:
-                return CursorState(now - self._default_age, "default", None)
+                return CursorState(default_start(now, self._default_age), "default", None)
             try:
                 timestamp = decode_timestamp(raw)
             except ValueError as error:
-                return self._recover(raw, str(error), now)
+                if recover:
+                    return self._recover(raw, str(error), now)
+                return self._damaged(f"is unreadable ({error})", now)
             return checked(timestamp, self._previous_timestamp(), "file", raw, now)
         except OSError as error:
             raise ConfigurationError(
@@ -116,25 +126,29 @@ class FileCursor:
 
     def _recover(self, raw: bytes, reason: str, now: datetime) -> CursorState:
         aside = self._file_aside(now)
-        fault = f"The cursor file was unreadable ({reason}) and is now {aside.name}"
-        previous = self._previous_timestamp()
+        state = self._damaged(f"was unreadable ({reason}) and is now {aside.name}", now)
         if self._content(self._file) != raw:
             return self.read(now)  # a person has just mended it
-        if previous is None:
+        if state.raw is None:
             replace(self._file, aside)
-            timestamp = now - self._default_age
-            warning = (
-                f"{fault}; without a valid previous generation, going on from {format_timestamp(timestamp)}"
-            )
-            return CursorState(timestamp, "default", None, (warning,))
+            return state
         # Copied, then replaced: at no moment is the file absent, which would mean "from the default".
         write_atomically(aside, raw)
-        restored = _encode(previous)
-        if not write_atomically(self._file, restored, lambda: self._content(self._file) == raw):
+        if not write_atomically(self._file, state.raw, lambda: self._content(self._file) == raw):
             return self.read(now)
+        return state
+
+    def _damaged(self, fault: str, now: datetime) -> CursorState:
+        """The state that takes the place of an unreadable one."""
+        fault = f"The cursor file {fault}"
+        previous = self._previous_timestamp()
+        if previous is None:
+            start = default_start(now, self._default_age)
+            warning = f"{fault}; without a valid previous generation, going on from {format_timestamp(start)}"
+            return CursorState(start, "default", None, (warning,))
         warning = f"{fault}; going on from the previous generation, {format_timestamp(previous)}"
-        state = checked(previous, previous, "previous", restored, now)
-        return CursorState(state.timestamp, "previous", restored, (warning, *state.warnings))
+        state = checked(previous, previous, "previous", _encode(previous), now)
+        return replace_fields(state, warnings=(warning, *state.warnings))
 
     def _file_aside(self, now: datetime) -> Path:
         stem = f"{FILE_NAME}.corrupt-{now:%Y%m%dT%H%M%S}"

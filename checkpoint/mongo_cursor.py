@@ -27,7 +27,7 @@ from pymongo import ReadPreference, ReturnDocument, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from checkpoint.store import ATTEMPTS, CursorState, checked
+from checkpoint.store import ATTEMPTS, CursorState, checked, default_start
 from checkpoint.timestamp_text import format_timestamp, parse_timestamp
 from contracts import AlreadyRunningError
 
@@ -35,7 +35,12 @@ _OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True, tzinfo=timezone.utc, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_FREE = {"$lte": [{"$ifNull": ["$lease.until", _LONG_AGO]}, "$$NOW"]}
+# A person may have left anything in the lease; what is no date and no number counts as absent.
+_UNTIL = {"$cond": [{"$eq": [{"$type": "$lease.until"}, "date"]}, "$lease.until", _LONG_AGO]}
+_FREE = {"$lte": [_UNTIL, "$$NOW"]}
+_IS_NUMBER = {"$in": [{"$type": "$lease.fence"}, ["int", "long"]]}
+# A number near the end of 64 bits would no longer grow by one.
+_FENCE = {"$cond": [{"$and": [_IS_NUMBER, {"$lt": ["$lease.fence", 2**62]}]}, "$lease.fence", 0]}
 
 
 class MongoCursor:
@@ -80,15 +85,28 @@ class MongoCursor:
         place. Raises AlreadyRunningError when another instance has taken over.
         """
         document = self._collection.find_one(self._key) or {}
-        if self._fence is not None and document.get("lease", {}).get("fence") != self._fence:
+        if self._fence is not None and _lease(document).get("fence") != self._fence:
             self._take_back()
             document = self._collection.find_one(self._key) or {}
+        return self._state(document, now, recover=True)
+
+    def peek(self, now: datetime) -> CursorState:
+        """What `read` would return; changes nothing."""
+        return self._state(self._collection.find_one(self._key) or {}, now, recover=False)
+
+    def _state(self, document: Mapping[str, Any], now: datetime, recover: bool) -> CursorState:
         if document.get("timestamp") is None:
-            return CursorState(now - self._default_age, "default", None)
+            return CursorState(default_start(now, self._default_age), "default", None)
         value, previous = document["timestamp"], _moment(document.get("previous"))
         timestamp = _moment(value)
         if timestamp is None:
-            return self._recover(value, previous, now)
+            if recover:
+                self._set_aside(value, previous)
+            return self._damaged(
+                previous,
+                now,
+                "was not a time and is now in its field `corrupt`" if recover else "is not a time",
+            )
         return checked(timestamp, previous, "mongo", _raw(value), now)
 
     def save(self, timestamp: datetime, expected: CursorState, now: datetime) -> CursorState | None:
@@ -141,9 +159,7 @@ class MongoCursor:
     def _mine(self) -> dict[str, Any]:
         return {**self._key, "lease.fence": self._fence}
 
-    def _recover(self, value: Any, previous: datetime | None, now: datetime) -> CursorState:
-        timestamp = previous or now - self._default_age
-        origin: Literal["previous", "default"] = "previous" if previous else "default"
+    def _set_aside(self, value: Any, previous: datetime | None) -> None:
         change: dict[str, Any] = {"$set": {"corrupt": value}}
         if previous:
             change["$set"]["timestamp"] = previous
@@ -151,10 +167,15 @@ class MongoCursor:
             change["$unset"] = {"timestamp": ""}
         # A person who has just mended it wins.
         self._collection.update_one({**self._key, "timestamp": {"$eq": value}}, change)
+
+    def _damaged(self, previous: datetime | None, now: datetime, fault: str) -> CursorState:
+        """The state that takes the place of something that is no time."""
+        timestamp = previous or default_start(now, self._default_age)
+        origin: Literal["previous", "default"] = "previous" if previous else "default"
         source = "the previous generation, " if previous else "the default, "
         warning = (
-            f"The cursor in {self._collection.name} was not a time and is now in its field `corrupt`; going "
-            f"on from {source}{format_timestamp(timestamp)}"
+            f"The cursor in {self._collection.name} {fault}; going on from "
+            f"{source}{format_timestamp(timestamp)}"
         )
         state = checked(timestamp, None, origin, _raw(previous) if previous else None, now)
         return CursorState(state.timestamp, origin, state.raw, (warning, *state.warnings))
@@ -164,8 +185,8 @@ class MongoCursor:
             self._collection.insert_one(dict(self._key))
         first: Any = None
         # Whether a lease has ended says the server's clock, which an update with a pipeline knows.
-        while not self._take(_FREE, {"$add": [{"$ifNull": ["$lease.fence", 0]}, 1]}):
-            lease = (self._collection.find_one(self._key) or {}).get("lease", {})
+        while not self._take(_FREE, {"$add": [_FENCE, 1]}):
+            lease = _lease(self._collection.find_one(self._key) or {})
             until = lease.get("until")
             if first is not None and until != first:
                 raise AlreadyRunningError(
@@ -179,7 +200,8 @@ class MongoCursor:
         lease = {"owner": {"$literal": self._owner}, "fence": fence, "until": self._end()}
         document = self._collection.find_one_and_update(
             {**self._key, "$expr": condition},
-            [{"$set": {"lease": lease}}],
+            # Merged, because an array in the lease's place would keep its elements.
+            [{"$set": {"lease": {"$mergeObjects": [lease]}}}],
             return_document=ReturnDocument.AFTER,
         )
         if document is not None:
@@ -208,7 +230,7 @@ class MongoCursor:
             raise self._taken_over()
         with suppress(DuplicateKeyError):
             self._collection.insert_one(dict(self._key))
-        older = {"$lt": [{"$ifNull": ["$lease.fence", 0]}, self._fence]}
+        older = {"$lt": [_FENCE, self._fence]}
         taken = self._take({"$and": [_FREE, older]}, {"$literal": self._fence})
         # The thread that renews the lease may have been quicker.
         if not taken and self._collection.count_documents(self._mine(), limit=1) == 0:
@@ -229,6 +251,11 @@ def _moment(value: Any) -> datetime | None:
         return parse_timestamp(value) if isinstance(value, str) else None
     except ValueError:
         return None
+
+
+def _lease(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    lease = document.get("lease")
+    return lease if isinstance(lease, dict) else {}
 
 
 def _raw(value: Any) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any, Literal, Protocol
 
 from checkpoint.timestamp_text import format_timestamp
@@ -13,6 +13,9 @@ from checkpoint.timestamp_text import format_timestamp
 # What notes can be about: attempts at computing users, and how far a full pass is.
 ATTEMPTS = "attempts"
 FULL = "full_pass"
+
+
+_EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,11 @@ class CursorState:
     origin: Literal["file", "mongo", "default", "previous"]
     raw: bytes | None
     warnings: tuple[str, ...] = ()
+
+
+def default_start(now: datetime, age: timedelta) -> datetime:
+    """Where a store without a position begins: `age` before `now`, but not before the year 1."""
+    return now - age if now - _EARLIEST > age else _EARLIEST
 
 
 def checked(
@@ -61,7 +69,11 @@ class CheckpointStore(Protocol):
         ...
 
     def read(self, now: datetime) -> CursorState:
-        """The position to go on from, never after `now`."""
+        """The position to go on from, never after `now`; mends what is damaged."""
+        ...
+
+    def peek(self, now: datetime) -> CursorState:
+        """What `read` would return, with the same warnings; changes nothing."""
         ...
 
     def save(self, timestamp: datetime, expected: CursorState, now: datetime) -> CursorState | None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from checkpoint.store import default_start
 from checkpoint.timestamp_text import format_timestamp
 from commands.common import AsJson, parse_time, prepare
 from commands.terminal import print_json, progress
 from contracts.health import SOURCE_COLLECTION
 
 if TYPE_CHECKING:
-    from checkpoint.store import CheckpointStore
+    from checkpoint.store import CheckpointStore, CursorState
     from settings import Settings
     from sources.health.inspection import Changes
 
@@ -61,12 +62,16 @@ def _cursor(settings: Settings) -> CheckpointStore:
 
 
 def _show(settings: Settings, as_json: bool = False) -> None:
-    state = _cursor(settings).read(_local_now())
+    state = _cursor(settings).peek(_local_now())
     shown = format_timestamp(state.timestamp)
     if as_json:
         print_json({"timestamp": shown, "origin": state.origin, "warnings": state.warnings})
         return
     typer.echo(f"{shown} ({state.origin})")
+    _warn(state)
+
+
+def _warn(state: CursorState) -> None:
     for warning in state.warnings:
         typer.echo(f"⚠️  {warning}", err=True)
 
@@ -79,8 +84,9 @@ def _say_effect(settings: Settings, moment: datetime | None) -> None:
 
     client = connect_to(settings)
     now = ServerClock(client).now()
-    current = _cursor(settings).read(now).timestamp
-    target = min(moment or now - timedelta(days=settings.default_lookback_days), now)
+    state = _cursor(settings).peek(now)
+    current = state.timestamp
+    target = min(moment or default_start(now, timedelta(days=settings.default_lookback_days)), now)
     source = client[settings.mongo_db_name][SOURCE_COLLECTION]
     with progress("Counting"):
         changes = count_changes(source, min(target, current), max(target, current))
@@ -88,6 +94,7 @@ def _say_effect(settings: Settings, moment: datetime | None) -> None:
     what = "processed again" if target <= current else "SKIPPED if they were not processed yet"
     typer.echo(f"{_counted(changes)} changed between the two would be {what}.")
     typer.echo("Nothing was changed (--dry-run).")
+    _warn(state)
 
 
 def _counted(changes: Changes) -> str:

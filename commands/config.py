@@ -10,13 +10,14 @@ from rich.text import Text
 
 from commands.common import AsJson
 from commands.terminal import console, print_json, table
+from contracts.secret_values import secret_kafka_options
 from monitoring import logs
 from monitoring.redaction import MASK
 
 
 def config(as_json: AsJson = False) -> None:
     """Every setting, its value (secrets masked) and its origin: default, .env or environment."""
-    from settings import Settings, load, origins, secret_kafka_options, unknown_keys
+    from settings import Settings, load, origins, unknown_keys
 
     settings = load()
     logs.configure(settings.log_level, settings.secrets(), settings.log_json, sys.stderr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -15,6 +14,7 @@ from commands.common import PipelineOption, prepare
 from commands.terminal import console, print_json, progress, table
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from sinks.dead_letters import DeadLetters, Letter, Owner
+from sinks.letter_files import fields_of
 from sinks.stream_letters import RejectedRecord, records_of
 
 app = typer.Typer(help="The dead letters: list, show, retry and purge them.")
@@ -32,7 +32,7 @@ def dlq_list(
     letters = queue.list()
     _tell_of_others(queue)
     if as_json:
-        print_json([{**asdict(replace(letter, record={})), "record": None} for letter in letters])
+        print_json([{**fields_of(letter), "record": None} for letter in letters])
         return
     about = "user, reason" if PIPELINES[pipeline].letters_are_of_users else "source, records, reason"
     # Ids are there to be copied, also from a narrow terminal; in a pipe each letter is one line.
@@ -111,5 +111,5 @@ def dlq_purge(
     if chosen and not yes:
         typer.confirm(f"Delete {len(chosen)} dead letters for good?", abort=True)
     for letter in chosen:
-        letters.delete(letter.id)
+        letters.delete(letter)
     typer.echo(f"{len(chosen)} letters deleted.")

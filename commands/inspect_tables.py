@@ -73,7 +73,8 @@ def _print_newest(facts: Mapping[str, Any], screen: Console) -> None:
     )
     for each in facts["newest_results"]:
         cells = [str(each.get(name)) for name in ("userId", "metricType", "timeRange")]
-        number = _number(each.get("analytics", {}).get("rollingAverage"))
+        analytics = each.get("analytics")
+        number = _number(analytics.get("rollingAverage")) if isinstance(analytics, Mapping) else ""
         rows.add_row(*cells, number, _moment(each.get("calculatedAt")))
     if facts["newest_results"]:
         screen.print(rows)

@@ -11,9 +11,8 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from analytics.health.documents import midnight
+from analytics.health.documents import is_result, midnight
 from analytics.health.history_table import history_table
-from analytics.health.schemas import RANGES
 from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules, check_document
 from contracts.health import METRICS
@@ -22,8 +21,7 @@ from sources.health.history import read_history
 from sources.mongo_client import for_reading
 
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
-# Lists, because a stored value that is looked for in them may have no hash.
-_METRICS, _RANGES = list(METRICS), list(RANGES)
+_FIRST_DAY = (_EARLIEST - datetime.fromtimestamp(0, timezone.utc)).days
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def view_user(
     piece.settle(set(), superseded)
     last = table[-1]["day"] if table else rules.last_day - 1
     by_day = {row["day"]: row for row in table}
-    shown = range(last - days + 1, last + 1)
+    shown = range(max(last - days + 1, _FIRST_DAY), last + 1)
     changes = [document.get("updatedAt") for document in documents]
     results = for_reading(target).find({"userId": user})
     return UserView(
@@ -83,14 +81,7 @@ def view_user(
         newest_change=max((change for change in changes if isinstance(change, datetime)), default=None),
         days=[midnight(day) for day in shown],
         values={name: [by_day.get(day, {}).get(name) for day in shown] for name in METRICS},
-        results={
-            (each["metricType"], each["timeRange"]): each
-            for each in results
-            # Documents of another program are of no use here, and may hold anything.
-            if isinstance(each.get("analytics"), dict)
-            and each.get("metricType") in _METRICS
-            and each.get("timeRange") in _RANGES
-        },
+        results={(each["metricType"], each["timeRange"]): each for each in results if is_result(each)},
         ends=piece.ends,
         reasons=piece.left_out + Counter(each.reason for each in piece.rejected),
     )

@@ -16,7 +16,7 @@ MASK = "***"
 # up to the last `@` of the word goes, unless a port follows the host (http://host:5000/a@b): then only what
 # the grammar allows as a password (RFC 3986, 3.2.1). The match starts at `://`, not at the scheme: long
 # words without it then cost linear time.
-_USER_AND_PASSWORD = re.compile(r"://[^\s:/]*:(?:(?!\d{1,5}(?:[/?#,]|\s|$))\S*|[^\s/?#@]*)@")
+_USER_AND_PASSWORD = re.compile(r"://[^\s:/]*:(?:(?!\d{1,5}(?:[/?#,]|\s|$))\S*|[^\s/?#@]*)(?:@|%40)")
 _USER_ALONE = re.compile(r"://[^\s:/?#@]+@")
 
 # Deeper structures are shown by their repr; it also ends structures that contain themselves.

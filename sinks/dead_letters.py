@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -124,9 +124,8 @@ class DeadLetters:
     def waiting(self) -> tuple[int, datetime | None]:
         """Returns the number of letters and when the oldest was stored; looks at their names alone."""
         names = [path.name for path in self._paths()]
-        times = (_NAME.search(name) for name in names[:1])
-        oldest = [datetime.strptime(f"{found[1]}+0000", "%Y%m%d_%H%M%S%z") for found in times if found]
-        return len(names), oldest[0] if oldest else None
+        times = (moment for name in names if (moment := _time_in(name)) is not None)
+        return len(names), next(times, None)
 
     def get(self, letter_id: str, of_anybody: bool = False) -> Letter:
         """The letter whose id begins with `letter_id`. Raises ConfigurationError unless it is exactly one.
@@ -147,40 +146,39 @@ class DeadLetters:
             )
         return found[0]
 
-    def record_attempt(self, letter_id: str, now: datetime) -> Letter:
-        """Count a retry that did not help; after `max_attempts` the letter is parked.
+    def record_attempt(self, letter: Letter, now: datetime) -> Letter:
+        """Count a retry that did not help, in the file of `letter`; after `max_attempts` it is parked.
 
         Raises ConfigurationError when it was deleted meanwhile.
         """
-        letter = self._find(letter_id)
-        if letter is None:
-            raise ConfigurationError(f"The letter {letter_id} is gone.")
-        attempts = letter.attempts + 1
+        path = self._path(letter)
+        found = read_letter(path)
+        if found is None or found.id != letter.id:
+            raise ConfigurationError(f"The letter {letter.id} is gone.")
+        attempts = found.attempts + 1
         parked = attempts >= self._max_attempts
-        tried = replace(letter, attempts=attempts, last_attempt=now, parked=parked)
-        self._write(self._path(letter), tried)
+        tried = replace(found, attempts=attempts, last_attempt=now, parked=parked)
+        self._write(path, tried)
         return tried
 
-    def delete(self, letter_id: str) -> None:
-        """Remove a letter for good; one that is gone already is fine."""
-        letter = self._find(letter_id)
-        if letter is not None:
-            self._path(letter).unlink(missing_ok=True)
-
-    def _find(self, letter_id: str) -> Letter | None:
-        """The letter with this whole id."""
-        return next((letter for letter in self._found(letter_id) if letter.id == letter_id), None)
+    def delete(self, letter: Letter) -> None:
+        """Remove the file of `letter` for good; one that is gone already is fine."""
+        self._path(letter).unlink(missing_ok=True)
 
     def _found(self, letter_id: str) -> Sequence[Letter]:
-        """Every letter, of any owner, whose id begins with `letter_id`; reads only files with such names."""
+        """Every letter, of any owner, whose id begins with `letter_id`.
+
+        Reads only files with such names, and all of them when none has it: a person may have renamed one.
+        """
         if not LETTER_ID.fullmatch(letter_id):
             raise ConfigurationError(f"{letter_id!r} is not a letter's id; `main.py dlq list` shows them.")
         begins = letter_id[:_SHOWN_ID]
-        paths = (path for path in self._all_paths(begins) if _id_in(path).startswith(begins))
-        letters = (letter for path in paths if (letter := read_letter(path)) is not None)
-        return [letter for letter in letters if letter.id.startswith(letter_id)]
+        named = (path for path in self._all_paths(begins) if _id_in(path).startswith(begins))
+        return _beginning(letter_id, named) or _beginning(letter_id, self._all_paths())
 
     def _path(self, letter: Letter) -> Path:
+        if letter.path is not None:
+            return letter.path
         tag = f"{Owner.parse(letter.owner).tag}_" if letter.owner else ""
         name = f"{self._prefix}_{letter.time:%Y%m%d_%H%M%S}_{tag}{letter.id[:_SHOWN_ID]}.json"
         return self._directory / name
@@ -203,6 +201,20 @@ class DeadLetters:
     def _write(self, path: Path, letter: Letter) -> None:
         # `store` syncs the folder once for all letters.
         write_atomically(path, as_text(letter).encode("utf-8", "backslashreplace"), sync_name=False)
+
+
+def _beginning(letter_id: str, paths: Iterable[Path]) -> Sequence[Letter]:
+    letters = (letter for path in paths if (letter := read_letter(path)) is not None)
+    return [letter for letter in letters if letter.id.startswith(letter_id)]
+
+
+def _time_in(name: str) -> datetime | None:
+    """The time in a file's name; None where a person gave it a name without one."""
+    found = _NAME.search(name)
+    try:
+        return datetime.strptime(f"{found[1]}+0000", "%Y%m%d_%H%M%S%z") if found else None
+    except ValueError:
+        return None
 
 
 def _id_in(path: Path) -> str:

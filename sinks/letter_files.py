@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from dataclasses import field as dataclass_field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ class Letter:
 
     `record` is the whole document, or `{_id, sha256, bytes}` of one that is too long (see DeadLetters), or
     the names and the text of one that Extended JSON cannot hold. `owner` is an Owner as text; None in letters
-    of earlier versions.
+    of earlier versions. `path` is the file it was read from: a person may have copied, renamed or edited it.
     """
 
     id: str
@@ -83,6 +84,7 @@ class Letter:
     last_attempt: datetime | None = None
     parked: bool = False
     owner: str | None = None
+    path: Path | None = dataclass_field(default=None, compare=False)
 
 
 def letter_of(
@@ -134,9 +136,16 @@ def _dumps(value: Any) -> str:
         return repr(value)
 
 
+def fields_of(letter: Letter) -> dict[str, Any]:
+    """The fields of a letter without the values of its record."""
+    fields = asdict(replace(letter, record={}))
+    del fields["path"]
+    return fields
+
+
 def as_text(letter: Letter) -> str:
     """What the file of a letter holds."""
-    fields = asdict(replace(letter, record={}))
+    fields = fields_of(letter)
     fields["record"] = letter.record if _has_json(letter.record) else _as_text(letter.record)
     for name in ("time", "last_attempt"):
         fields[name] = fields[name] and fields[name].isoformat().replace("+00:00", "Z")
@@ -146,16 +155,21 @@ def as_text(letter: Letter) -> str:
 def _has_json(record: Document) -> bool:
     """Whether Extended JSON gives the record back: a field named `$oid` would be taken for a type."""
     try:
-        json_util.dumps(record, json_options=_JSON)
-    except (TypeError, ValueError, OverflowError):
+        text = json_util.dumps(record, json_options=_JSON)
+        return _same(record, json_util.loads(text, json_options=_JSON))
+    except Exception:  # noqa: BLE001 - the boundary: a record may hold anything
         return False
-    return not _has_dollar(record)
 
 
-def _has_dollar(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(str(name).startswith("$") or _has_dollar(inner) for name, inner in value.items())
-    return isinstance(value, list) and any(_has_dollar(inner) for inner in value)
+def _same(before: Any, after: Any) -> bool:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return list(before) == list(after) and all(_same(before[name], after[name]) for name in before)
+    if isinstance(before, list | tuple) and isinstance(after, list):
+        return len(before) == len(after) and all(map(_same, before, after))
+    if isinstance(before, datetime):
+        return isinstance(after, datetime)  # BSON has no microseconds
+    # NaN does not equal itself.
+    return bool(before == after) or repr(before) == repr(after)
 
 
 def _as_text(record: Document) -> dict[str, Any]:
@@ -170,7 +184,7 @@ def read_letter(path: Path) -> Letter | None:
         fields = json_util.loads(path.read_text(encoding="utf-8"), json_options=_JSON)
         for name in ("time", "last_attempt"):
             fields[name] = fields[name] and datetime.fromisoformat(fields[name].replace("Z", "+00:00"))
-        letter = Letter(**fields)
+        letter = Letter(**fields, path=path)
         return letter if _is_whole(letter) else None
     except Exception:  # noqa: BLE001 - the boundary: no file may hide the letters beside it
         return None

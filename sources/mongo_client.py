@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any, cast
 
 import pymongo
+from bson import ObjectId
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import MongoClient, ReadPreference
@@ -42,6 +43,9 @@ PROJECTION = dict.fromkeys(CONTRACT_FIELDS, 1)
 # For the few commands that look at a whole collection, where `connect`'s bound would be too tight.
 WHOLE_COLLECTION_SECONDS = 3_600.0
 _MILLISECOND = timedelta(milliseconds=1)
+# `name:password` without its @ looks like a host with a port, until a port has to be a number.
+_HOST = r"(?:\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?"
+_ONLY_HOSTS = re.compile(rf"[a-z+]+://{_HOST}(?:,{_HOST})*(?:[/?][^@]*)?", re.IGNORECASE)
 # No stored value may stop a read: a date outside Python's years comes as a DatetimeMS, broken UTF-8 is
 # replaced, and a UUID comes as the Binary that it is, since one of a wrong length cannot be a UUID.
 _TOLERANT: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -98,7 +102,7 @@ def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
         ) from None
     except (InvalidURI, PymongoConfigurationError, ValueError) as error:
         # pymongo quotes parts of a malformed address, and a part of it may be the password.
-        detail = f": {error}" if "@" not in uri else f" ({type(error).__name__}; details hidden)"
+        detail = f": {error}" if _ONLY_HOSTS.fullmatch(uri) else f" ({type(error).__name__}; details hidden)"
         raise ConfigurationError(
             f"MONGO_URI is not a usable MongoDB address{detail}. Expected "
             "mongodb://[user:password@]host:port/?options; percent-encode special characters in the password."
@@ -141,7 +145,8 @@ def _option_fault(name: str, value: Any) -> str | None:
     except (PymongoConfigurationError, ValueError, TypeError) as error:
         reason = str(error).partition(". Did you mean")[0]
         # Validators tell the rule; should one tell the value, that may be a password.
-        return reason if str(value) not in reason else name
+        given = value if isinstance(value, list) else [value]
+        return reason if not any(str(each) in reason for each in given) else name
     return None
 
 
@@ -161,6 +166,15 @@ def for_reading(collection: Collection[dict[str, Any]]) -> Collection[dict[str, 
     if is_mongomock(collection):
         return collection.with_options(codec_options=CodecOptions(tz_aware=True))
     return collection.with_options(codec_options=_TOLERANT, read_preference=ReadPreference.PRIMARY)
+
+
+def is_asked_for(document_id: Any) -> bool:
+    """Whether a query for `document_id`, as `connect` reads it, finds its document.
+
+    Text that was broken UTF-8 is another one now, and a DBPointer was read as a DBRef.
+    """
+    told = "" if type(document_id) is ObjectId else repr(document_id)
+    return "\ufffd" not in told and "DBRef(" not in told
 
 
 class ServerClock:

@@ -24,6 +24,18 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _Row = Mapping[str, Any]
 
 
+def is_result(document: _Row) -> bool:
+    """Whether `document` can be one of these; those of another program may hold anything."""
+    metric, time_range = document.get("metricType"), document.get("timeRange")
+    return (
+        isinstance(document.get("userId"), ObjectId)
+        and isinstance(document.get("analytics"), Mapping)
+        # In lists, because a stored value may have no hash.
+        and metric in list(METRICS)
+        and time_range in list(RANGES)
+    )
+
+
 def build_documents(
     result: pa.Table, users: Sequence[ObjectId], calculated_at: datetime, metadata: Mapping[str, Any]
 ) -> list[dict[str, Any]]:

@@ -114,7 +114,7 @@ def pieces(letters: Sequence[Letter], records_at_once: int) -> list[list[Letter]
 def settle(queue: DeadLetters, letter: Letter, mended: bool, outcome: RetryOutcome, now: datetime) -> None:
     """Remove a letter that is mended, or count the attempt."""
     if mended:
-        queue.delete(letter.id)
+        queue.delete(letter)
         outcome.resolved.append(letter.id)
     else:
         count_attempt(queue, letter, now)
@@ -124,7 +124,7 @@ def settle(queue: DeadLetters, letter: Letter, mended: bool, outcome: RetryOutco
 def count_attempt(queue: DeadLetters, letter: Letter, now: datetime) -> None:
     """Count a try of `letter`, which may have been deleted meanwhile."""
     with suppress(ConfigurationError):
-        queue.record_attempt(letter.id, now)
+        queue.record_attempt(letter, now)
 
 
 def is_of_a_letter(error: Exception) -> bool:

@@ -20,6 +20,7 @@ from pipelines.engine.due import Due
 from pipelines.engine.letters_again import count_attempt, try_again
 from pipelines.health.recompute.isolation import COMPUTATION_FAILED, Isolation, is_of_the_data
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
+from sources.mongo_client import is_asked_for
 
 logger = get_logger(__name__)
 
@@ -70,7 +71,7 @@ class LetterRetry:
             if self._fails_alone(letter):
                 outcome.kept.append(letter.id)
             else:
-                self.letters.delete(letter.id)
+                self.letters.delete(letter)
                 outcome.resolved.append(letter.id)
         others = [letter for letter in letters if not _stands_for_user(letter)]
         tried = try_again(self.letters, _pieces(others), self._mended, self.clock.now)
@@ -82,9 +83,13 @@ class LetterRetry:
         The attempt is counted before, since it may kill the process.
         """
         count_attempt(self.letters, letter, self.clock.now())
+        user = _user(letter)
+        if user is None:
+            logger.warning("The letter of a user names none", letter=letter.id[:12])
+            return True
         batch_id = self.next_batch_id()
         try:
-            done = self.recompute.run_set_aside(ObjectId(letter.user_id), batch_id)
+            done = self.recompute.run_set_aside(user, batch_id)
         except Exception as error:
             if not is_of_the_data(error):
                 raise
@@ -114,7 +119,7 @@ class LetterRetry:
             return False  # what it stands for cannot be looked up
         current = self.source.find_one({"_id": {"$eq": record["_id"]}})
         if current is None:
-            return self.letters.owns(letter)
+            return self.letters.owns(letter) and is_asked_for(record["_id"])
         rejections = check_document(current, self.recompute.rules(self.clock.now())).rejections
         return all((again.reason, again.field) != (letter.reason, letter.field) for again in rejections)
 

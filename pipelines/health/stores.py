@@ -67,4 +67,4 @@ def connect_to(settings: Settings) -> Any:
 
 
 def _timeout_ms(settings: Settings) -> int:
-    return round(settings.mongo_timeout_seconds * 1000)
+    return max(1, round(settings.mongo_timeout_seconds * 1000))

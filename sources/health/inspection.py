@@ -145,6 +145,7 @@ def newest_calculations(target: _Documents, users: Sequence[ObjectId]) -> dict[O
             {"$group": {"_id": "$userId", "newest": {"$max": "$calculatedAt"}}},
         ]
         for group in for_reading(target).aggregate(pipeline):
-            if isinstance(group["newest"], datetime):
+            # An array with the id in it is found, too.
+            if isinstance(group["newest"], datetime) and isinstance(group["_id"], ObjectId):
                 found[group["_id"]] = group["newest"]
     return found

@@ -21,7 +21,13 @@ from bson.codec_options import CodecOptions
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout
 
-from sources.mongo_client import PROJECTION, WHOLE_COLLECTION_SECONDS, for_reading, is_mongomock
+from sources.mongo_client import (
+    PROJECTION,
+    WHOLE_COLLECTION_SECONDS,
+    for_reading,
+    is_asked_for,
+    is_mongomock,
+)
 
 _KEYS = {"_id": 1, "updatedAt": 1}
 _ORDER = [("updatedAt", 1), ("_id", 1)]
@@ -40,6 +46,8 @@ _STANDARD_UUID: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=
 # A list of dates matches a range on dates; as a page full of them could not say where the next begins, the
 # server leaves them out where the number counts. They belong to the documents a census must find.
 _NO_ARRAY = {"$not": {"$type": "array"}}
+# An `_id` with its updatedAt.
+_Version = tuple[Any, datetime]
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
 
 
@@ -175,7 +183,7 @@ class MongoPoll:
                 length = (upper - position) / _FACTOR
             else:
                 # More than a page at one moment.
-                group = [key["_id"] for key in self._keys({"$eq": upper})]
+                group = [(key["_id"], upper) for key in self._keys({"$eq": upper})]
                 yield from self._by_ids(group, upper, upper)
                 position = upper
 
@@ -187,8 +195,8 @@ class MongoPoll:
         with query as found:
             yield from _dated(found)
 
-    def _few_changes(self, lower: datetime, until: datetime) -> list[Any] | None:
-        """The ids of all versions up to `until` that were not processed, or None when they exceed a page.
+    def _few_changes(self, lower: datetime, until: datetime) -> list[_Version] | None:
+        """All versions up to `until` that were not processed, or None when they exceed a page.
 
         Keys only, so that the index answers alone: all that an idle poll asks. More than a page has to go
         in the order of time, because the cursor is saved after each.
@@ -200,11 +208,12 @@ class MongoPoll:
         changed = self._not_known(keys)
         return changed if len(keys) <= limit and len(changed) <= self._page_size else None
 
-    def _not_known(self, keys: Iterable[dict[str, Any]]) -> list[Any]:
-        return [key["_id"] for key in keys if self._known.get(_hashable(key["_id"])) != key["updatedAt"]]
+    def _not_known(self, keys: Iterable[dict[str, Any]]) -> list[_Version]:
+        versions = ((key["_id"], key["updatedAt"]) for key in keys)
+        return [each for each in versions if self._known.get(_hashable(each[0])) != each[1]]
 
-    def _unknown(self, lower: datetime, upper: datetime) -> list[Any]:
-        """The ids of the zone's versions that were not processed."""
+    def _unknown(self, lower: datetime, upper: datetime) -> list[_Version]:
+        """The zone's versions that were not processed."""
         return self._not_known(self._keys({"$gte": lower, "$lte": upper})) if lower <= upper else []
 
     def _keys(self, condition: dict[str, Any], limit: int = 0) -> Iterator[dict[str, Any]]:
@@ -213,13 +222,15 @@ class MongoPoll:
         with query.batch_size(_KEYS_PER_REPLY) as found:
             yield from _dated(found)
 
-    def _by_ids(self, ids: list[Any], lower: datetime, upper: datetime) -> Iterator[list[dict[str, Any]]]:
+    def _by_ids(
+        self, versions: list[_Version], lower: datetime, upper: datetime
+    ) -> Iterator[list[dict[str, Any]]]:
         """Pages of the documents with these ids that are still dated from `lower` to `upper`.
 
         One that was changed since its key was read is dated later now, so the scan that follows meets it.
         """
         step = min(self._page_size, _IDS_PER_QUERY)
-        pieces = (ids[start : start + step] for start in range(0, len(ids), step))
+        pieces = (versions[start : start + step] for start in range(0, len(versions), step))
         page: list[dict[str, Any]] = []
         for document in chain.from_iterable(map(self._with_ids, pieces)):
             if lower <= document["updatedAt"] <= upper:
@@ -230,9 +241,17 @@ class MongoPoll:
         if page:
             yield page
 
-    def _with_ids(self, ids: list[Any]) -> Iterator[dict[str, Any]]:
-        with self._collection.find({"_id": {"$in": ids}}, PROJECTION, batch_size=len(ids)) as found:
-            yield from _dated(found)
+    def _with_ids(self, versions: list[_Version]) -> Iterator[dict[str, Any]]:
+        ids = [document_id for document_id, _ in versions if is_asked_for(document_id)]
+        if ids:
+            with self._collection.find({"_id": {"$in": ids}}, PROJECTION, batch_size=len(ids)) as found:
+                yield from _dated(found)
+        others = [version for version in versions if not is_asked_for(version[0])]
+        if others:
+            # Their documents are found by their dates alone.
+            wanted, dates = {_hashable(each) for each, _ in others}, {updated for _, updated in others}
+            with self._collection.find({"updatedAt": {"$in": list(dates)}}, PROJECTION) as found:
+                yield from (each for each in _dated(found) if _hashable(each["_id"]) in wanted)
 
 
 def _page(documents: list[dict[str, Any]], read_to: datetime | None) -> PollPage:

@@ -77,7 +77,8 @@ def _aggregate(
     pipeline: list[dict[str, Any]] = [_OF_A_USER, {"$group": group}, {"$sort": {"_id": 1}}]
     options: dict[str, Any] = {"allowDiskUse": True, "maxTimeMS": round(seconds * 1000)}
     with for_reading(collection).aggregate(pipeline, **options) as found:
-        yield from found
+        # `$type` also finds an array of ids, which is no user's id.
+        yield from (each for each in found if isinstance(each["_id"], ObjectId))
 
 
 def _date(value: Any) -> datetime | None:

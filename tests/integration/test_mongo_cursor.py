@@ -5,18 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from bson import MaxKey
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from typer.testing import CliRunner
 
+from checkpoint.cursor import FILE_NAME
 from checkpoint.mongo_cursor import MongoCursor
 from checkpoint.store import CursorState
 from contracts import AlreadyRunningError
@@ -104,7 +106,11 @@ def test_what_is_no_time_falls_back_to_the_previous_generation(
     assert first is not None
     cursor.save(NOW - DAY, first, NOW)
     _edit(database, timestamp=value)
+    stored = _stored(database)
+    peeked = cursor.peek(NOW)
+    assert (_stored(database), len(peeked.warnings)) == (stored, 1)
     state = cursor.read(NOW)
+    assert (peeked.timestamp, peeked.origin, peeked.raw) == (state.timestamp, state.origin, state.raw)
     assert (state.timestamp, state.origin) == (NOW - 2 * DAY, "previous")
     assert "corrupt" in state.warnings[0]
     assert _stored(database)["corrupt"] == value
@@ -114,6 +120,69 @@ def test_what_is_no_time_falls_back_to_the_previous_generation(
     lost = cursor.read(NOW)
     assert (lost.origin, lost.timestamp) == ("default", NOW - 30 * DAY)
     assert lost.warnings
+
+
+def test_no_start_lies_before_the_year_1(database: Database[dict[str, Any]]) -> None:
+    """Who wants everything sets as many days as the setting takes."""
+    cursor = MongoCursor(database["analytics_checkpoints"], "x", 10**6, 60.0)
+    assert cursor.read(NOW).timestamp == datetime.min.replace(tzinfo=timezone.utc)
+
+
+_OF_A_LEASE: tuple[Any, ...] = (
+    "y",
+    None,
+    [],
+    {},
+    True,
+    1.5,
+    float("nan"),
+    2**63 - 1,
+    [{"fence": 1}],
+    MaxKey(),
+)
+
+
+@pytest.mark.parametrize("lease", [*_OF_A_LEASE, *({"until": odd, "fence": odd} for odd in _OF_A_LEASE)])
+def test_a_lease_that_is_none_is_absent(database: Database[dict[str, Any]], lease: Any) -> None:
+    """A person edited it: it is taken like a free one, by one after the other, and the position stays."""
+    database["analytics_checkpoints"].insert_one({**NAME, "lease": lease, "timestamp": NOW - DAY})
+    fences = []
+    for _ in range(2):
+        cursor = _cursor(database)
+        with cursor.lock():
+            fences.append(_stored(database)["lease"]["fence"])
+            assert cursor.save(NOW - DAY, cursor.read(NOW), NOW) is not None
+            _edit(database, lease=lease)
+            with suppress(AlreadyRunningError):
+                cursor.read(NOW)
+        _edit(database, lease={"fence": fences[-1]})
+    assert fences[0] < fences[1]
+
+
+@pytest.mark.parametrize("store", ["file", "mongo"])
+@pytest.mark.parametrize("arguments", ["show", "set 2020-01-01 --dry-run", "reset --dry-run"])
+def test_commands_that_only_look_change_nothing(
+    mongo_uri: str,
+    database: Database[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store: str,
+    arguments: str,
+) -> None:
+    """The cursor is damaged: they tell so and leave it to the next run, which tells it too."""
+    settings = {"MONGO_URI": mongo_uri, "MONGO_DB_NAME": database.name, "CURSOR_STORE": store}
+    for name, value in {**settings, "CHECKPOINT_LOCATION": str(tmp_path / "cursor")}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cursor").mkdir()
+    (tmp_path / "cursor" / FILE_NAME).write_text("garbage")
+    database["analytics_checkpoints"].insert_one({**NAME, "timestamp": "garbage"})
+    stored = _stored(database)
+    result = CliRunner().invoke(app, ["checkpoint", *arguments.split()])
+    assert (result.exit_code, result.exception) == (0, None)
+    assert ("is unreadable" if store == "file" else "is not a time") in result.stderr
+    assert _stored(database) == stored
+    assert [path.read_text() for path in (tmp_path / "cursor").iterdir()] == ["garbage"]
 
 
 def test_odd_but_valid_positions_are_told(database: Database[dict[str, Any]], cursor: MongoCursor) -> None:

@@ -9,9 +9,11 @@ from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
 
+import bson
 import pytest
 from bson import Binary, Decimal128, ObjectId
 from bson.datetime_ms import DatetimeMS
+from bson.raw_bson import RawBSONDocument
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient, monitoring
@@ -20,7 +22,7 @@ from pymongo.database import Database
 
 from sources.health.history import read_history
 from sources.health.poll import MongoPoll, PollPage
-from sources.mongo_client import MonotonicClock, ServerClock
+from sources.mongo_client import MonotonicClock, ServerClock, for_reading
 from tests.support.poll_schedules import Action, Service, key_of, schedules
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -157,6 +159,25 @@ def test_five_thousand_documents_at_one_timestamp(source: Collection[dict[str, A
         assert len(keys(pages)) == len(set(keys(pages))) == 5001
         assert max(len(page.keys) for page in pages) == 1000
         assert max(page.newest for page in pages if page.newest) == NOW
+
+
+@pytest.mark.parametrize("page_size", [1, 3, 100])
+def test_an_id_of_broken_text_hides_no_document(source: Collection[dict[str, Any]], page_size: int) -> None:
+    """It is read as another text, by which nothing is found; so its date is asked for."""
+    for number in range(6):
+        document = {"_id": f"abcX{number // 2}", "userId": ObjectId(), "updatedAt": NOW + number // 3 * MS}
+        broken = bson.encode(document).replace(b"X", bytes([0xF0 + number]))
+        source.insert_one(RawBSONDocument(broken))
+    source.insert_many({"_id": each, "userId": ObjectId(), "updatedAt": NOW} for each in (1, "a", {"b": "c"}))
+    poll = MongoPoll(source, 60, page_size)
+    found = [each["userId"] for page in poll.begin(NOW - HOUR, NOW + HOUR) for each in page.documents]
+    assert set(found) == {each["userId"] for each in for_reading(source).find()}
+    assert len(set(found)) == 9
+    # One is gone before it can be fetched.
+    pages = MongoPoll(source, 60, 1).begin(NOW - HOUR, NOW + HOUR)
+    next(pages)
+    source.delete_many({})
+    assert len(list(pages)) <= 8
 
 
 def test_an_idle_poll_is_one_command_and_no_documents(

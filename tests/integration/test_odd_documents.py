@@ -6,8 +6,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
+from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
@@ -17,7 +20,11 @@ from pyspark.sql import SparkSession
 from rich.console import Console
 from typer.testing import CliRunner
 
+from analytics.health.validation import DayRules
 from commands.batch_results import print_results
+from commands.inspect_database import overview
+from commands.inspect_tables import print_overview, print_user
+from commands.user_view import view_user
 from contracts.health import PHONE_SOURCES
 from dashboard.data.recent import read_recent
 from dashboard.data.user import read_user
@@ -25,6 +32,7 @@ from main import app
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline
 from pipelines.health.selftest import run_selftest
+from pipelines.health.upkeep.audit import Audit
 from process_batch import first_users
 from sinks.health.indexes import ensure_indexes
 from sources.health.poll import MongoPoll
@@ -45,6 +53,8 @@ ODD: tuple[Any, ...] = (
     *(Binary(b"short", 4), Binary(b"", 3), Binary(uuid.UUID(int=7).bytes, 4), Binary(b"x", 128)),
     *(Regex("a*", "i"), Code("x"), Timestamp(2**32 - 1, 1), MinKey(), MaxKey(), None, True, "[/b] [red"),
     *([DatetimeMS(2**62)], {"date": DatetimeMS(-(2**62))}, {}, []),
+    # An array with an id is found wherever that id, or any id, is asked for.
+    *([USER], [ObjectId()], [{}], [{"date": TODAY, "value": "x"}], {"detectedAt": 5}),
 )
 DAY = {"userId": USER, "date": TODAY, "updatedAt": NOW, "source": "manual", "metrics": {"steps": 5_000}}
 RESULT: dict[str, Any] = {
@@ -82,12 +92,20 @@ def odd(database: Database[dict[str, Any]]) -> Database[dict[str, Any]]:
         "heartRate",
     ]
     _insert(database["healthmetrics"], _variants({**DAY, "extra": 0, "heartRate": None}, fields))
-    nested = [f"analytics.{name}" for name in RESULT["analytics"]]
-    _insert(database["analytics"], _variants(RESULT, [*RESULT, "_id", "extra", *nested]))
+    _insert(database["analytics"], _results())
     MongoPoll(database["healthmetrics"], 60, 10).ensure_index()
     database["analytics"].create_index([("userId", 1), ("timeRange", 1), ("metricType", 1)])
     database["analytics"].create_index("expiresAt")
     return database
+
+
+def _results() -> Iterator[dict[str, Any]]:
+    """Odd results of every range; those of the longest tell an anomaly."""
+    nested = [f"analytics.{name}" for name in RESULT["analytics"]]
+    for time_range, found in (("7day", False), ("30day", False), ("90day", True)):
+        analytics = {**RESULT["analytics"], "anomalyDetected": found}
+        document = {**RESULT, "timeRange": time_range, "analytics": analytics}
+        yield from _variants(document, [*RESULT, "_id", "extra", *nested])
 
 
 def _insert(collection: Any, documents: Iterator[dict[str, Any]]) -> None:
@@ -122,12 +140,54 @@ def test_every_command_comes_through(
     assert ("steps", "7day") in read_user(results, str(USER))
 
 
+def test_whatever_is_newest_is_shown(odd: Database[dict[str, Any]], mongo_uri: str) -> None:
+    """By `inspect`, and at the end of a one-shot run."""
+    database, screen = connect(mongo_uri)[odd.name], Console(quiet=True, markup=False)
+    source, results = database["healthmetrics"], database["analytics"]
+    facts = overview(source, results, NOW + timedelta(hours=1), PHONE_SOURCES)
+    dated = [each for each in source.find() if isinstance(each.get("updatedAt"), datetime)]
+    print_overview({**facts, "newest_documents": dated, "newest_results": list(results.find())}, screen)
+    documents = list(_results())
+    for start in range(0, len(documents), 100):
+        results.delete_many({})
+        _insert(results, iter(documents[start : start + 100]))
+        print_results(first_users(SimpleNamespace(target=results), NOW - timedelta(days=1)), screen)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("days", [0, 1, 28, 29, 40])
+def test_a_user_of_the_year_1_is_shown(mongo_uri: str, database: Database[dict[str, Any]], days: int) -> None:
+    """The days before the newest may lie before the calendar."""
+    day = datetime(1, 1, 1, tzinfo=timezone.utc) + timedelta(days=days)
+    database["healthmetrics"].insert_one({**DAY, "date": day})
+    read = connect(mongo_uri)[database.name]
+    view = view_user(read["healthmetrics"], read["analytics"], USER, DayRules.at(NOW), 30)
+    assert view.days[-1] == day
+    assert len(view.days) == min(30, days + 1)
+    print_user(view, Console(quiet=True, markup=False))
+
+
+def test_the_audit_sees_the_users_beside_them(odd: Database[dict[str, Any]], mongo_uri: str) -> None:
+    """Users with one odd result, and a sound one whose analytics are missing."""
+    database, metrics = connect(mongo_uri)[odd.name], Mock(last=0.0)
+    odd["healthmetrics"].insert_one({**DAY, "userId": ObjectId()})
+    audit = Audit(database["healthmetrics"], database["analytics"], metrics, "UTC", 1.0, ("manual",))
+    audit.run(NOW + timedelta(hours=1))
+    # No odd date of a change may keep the user out of the sample.
+    odd["healthmetrics"].delete_many({"userId": USER})
+    odd["healthmetrics"].insert_one({**DAY})
+    audit.run(NOW + timedelta(hours=1))
+    users, drift = metrics.reconciled.call_args.args[:2]
+    assert users["analytics"] >= 1
+    assert drift["missing"] == 1
+
+
 def _job(spark: SparkSession, database: Database[dict[str, Any]], folder: Path) -> HealthPipeline:
     # Odd results would keep the unique index from being made, which is another story.
     database["analytics"].delete_many({})
     database["analytics"].drop_indexes()
     ensure_indexes(database["analytics"])
-    _insert(database["analytics"], _variants(RESULT, ["calculatedAt"]))
+    of_others = ({**each, "userId": ObjectId()} for each in _results() if each.get("userId") == USER)
+    _insert(database["analytics"], chain(_variants(RESULT, ["userId"]), of_others))
     job = pipeline(spark, database, folder)
     job.cursor.set(NOW - timedelta(days=1), NOW)
     return job

@@ -148,7 +148,7 @@ def test_a_forged_letter_leads_nowhere(tmp_path: Path) -> None:
     file.write_text(forged)
     assert letters.list() == []
     with pytest.raises(ConfigurationError):
-        letters.delete("../outside")
+        letters.get("../outside")
     assert outside.exists()
 
 

@@ -34,6 +34,17 @@ def test_all_faults_are_reported_in_one_error(monkeypatch: pytest.MonkeyPatch) -
     assert "hunter2" not in message
 
 
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e300", str(10**30)])
+def test_no_number_is_beyond_all_bounds(value: str) -> None:
+    """Each would end in an error of the first calculation with it."""
+    names = [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)]
+    assert len(names) > 30
+    with pytest.raises(ConfigurationError) as caught:
+        load(env_file=None, **dict.fromkeys(names, value))
+    told = str(caught.value).splitlines()[1:]
+    assert [line.split(":")[0].strip() for line in told] == [name.upper() for name in names]
+
+
 def test_the_password_is_a_secret_and_never_shown() -> None:
     """Neither repr nor str of the settings shows the URI or the token."""
     settings = load(env_file=None, mongo_uri="mongodb://app:hunter2@localhost", service_token="t0ken")  # noqa: S106
@@ -49,13 +60,22 @@ def test_the_password_is_a_secret_and_never_shown() -> None:
         ("mongodb://u:p@ss@host:1,other:2/?tls=true", "p@ss"),
         ("mongodb://u:p/a?s@host/?tls=true", "p/a?s"),
         ("mongodb+srv://u:p%40ss@host/", "p%40ss"),
+        ("mongodb://u:pass%40host:1/db", "pass"),
+        ("mongodb://u:pass%40host:1/db?appName=a@b", "pass"),
+        ("mongodb://u:pass", "pass"),
+        ("mongodb://host:1,u:pass/db", "pass"),
         ("mongodb://host/?tls=true&tlsCertificateKeyFilePassword=key%2Fpass", "key/pass"),
         ("mongodb://host/?authMechanismProperties=A:b,AWS_SESSION_TOKEN:session", "session"),
     ],
 )
 def test_every_secret_of_an_address_is_known(address: str, secret: str) -> None:
-    """Passwords with and without percent-encoding, and those that are options."""
+    """Passwords with and without percent-encoding, and those that are options; in every kind of address."""
     assert secret in load(env_file=None, mongo_uri=address).secrets()
+    rest = address.partition("://")[2]
+    assert secret in load(env_file=None, postgres_dsn=f"postgresql://{rest}").secrets()
+    assert secret in load(env_file=None, backend_api_url=f"http://{rest}").secrets()
+    options = {"sasl.oauthbearer.jwks.endpoint.url": f"https://{rest}"}
+    assert secret in load(env_file=None, kafka_options=options).secrets()
 
 
 def test_what_can_be_no_address_and_no_header_is_told_at_the_start() -> None:
@@ -69,8 +89,11 @@ def test_what_can_be_no_address_and_no_header_is_told_at_the_start() -> None:
 
 def test_harmless_parts_of_an_address_are_no_secrets() -> None:
     """Or the logs would be masked to uselessness: `mongodb` is a common service name."""
-    uri = "mongodb://host:1/db?authMechanismProperties=SERVICE_NAME:mongodb&authSource=admin"
-    assert load(env_file=None, mongo_uri=uri).secrets() == []
+    uri = (
+        "mongodb://[::1]:1,host,other:27017/db?authMechanismProperties=SERVICE_NAME:mongodb&authSource=admin"
+    )
+    dsn = "postgresql://%2Fvar%2Frun/shop?connect_timeout=9"
+    assert load(env_file=None, mongo_uri=uri, postgres_dsn=dsn).secrets() == []
 
 
 def test_the_rest_of_a_broken_password_is_not_repeated(tmp_path: Path) -> None:
@@ -110,6 +133,7 @@ def test_options_of_kafka_pass_under_kafkas_names(tmp_path: Path, monkeypatch: p
     [
         ("kafka_bootstrap_servers", "kafka"),
         ("kafka_bootstrap_servers", "user:secret@kafka:9092"),
+        ("kafka_bootstrap_servers", "user:secret%40kafka:9092"),
         ("kafka_topic_matches", "a/b"),
         ("kafka_starting_offsets", "newest"),
     ],

@@ -6,7 +6,6 @@ a result.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -134,12 +133,20 @@ def _read(stored: dict[str, Any]) -> _Notes:
     """Read `stored`; notes of another form are dropped, and nothing is lost without them."""
     try:
         notes = _Notes(**stored)
-        for user in [*notes.trying, *notes.failures, *notes.culprits, *itertools.chain(*notes.pending)]:
-            ObjectId(user)
-        notes.failures = {user: int(number) for user, number in notes.failures.items()}
-    except (TypeError, ValueError, AttributeError, InvalidId):
+        return _Notes(
+            trying=_users(notes.trying),
+            failures=dict(zip(_users(notes.failures), map(int, notes.failures.values()), strict=True)),
+            searching=bool(notes.searching),
+            pending=[_users(group) for group in notes.pending],
+            culprits=dict(zip(_users(notes.culprits), map(str, notes.culprits.values()), strict=True)),
+        )
+    except (TypeError, ValueError, AttributeError, ArithmeticError, InvalidId):
         return _Notes()
-    return notes
+
+
+def _users(found: Iterable[str]) -> list[str]:
+    # The text of each: an ObjectId of None would be a new one.
+    return [str(ObjectId(str(user))) for user in found]
 
 
 def _halves(group: Sequence[str]) -> list[list[str]]:

@@ -189,7 +189,11 @@ class Audit:
         wanted = {"userId": {"$in": list(users)}, "timeRange": "90day"}
         fields = {"userId": 1, "metricType": 1, "historicalData.date": 1}
         for document in self.target.find(wanted, fields):
-            dates = [point.get("date") for point in document.get("historicalData") or []]
+            if not isinstance(document["userId"], ObjectId):
+                continue  # an array with the id in it
+            points = document.get("historicalData")
+            found = points if isinstance(points, list) else []
+            dates = [point.get("date") for point in found if isinstance(point, dict)]
             days = frozenset(date.toordinal() - _EPOCH_DAY for date in dates if isinstance(date, datetime))
             result[document["userId"]][str(document.get("metricType"))] = days
         return result

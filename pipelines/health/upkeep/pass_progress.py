@@ -123,7 +123,8 @@ class PassProgress:
 def _position(notes: dict[str, Any], now: datetime) -> tuple[datetime, ObjectId] | None:
     """Returns when the pass was begun and its last user; None when it is not worth going on with."""
     try:
-        started, last = parse_timestamp(notes["started"]), ObjectId(notes["last_user"])
-    except (KeyError, TypeError, ValueError, InvalidId):
+        # The text of each: an ObjectId of None would be a new one.
+        started, last = parse_timestamp(str(notes["started"])), ObjectId(str(notes["last_user"]))
+    except (KeyError, ValueError, InvalidId):
         return None
     return (started, last) if timedelta(0) <= now - started < _RESUME_WITHIN else None

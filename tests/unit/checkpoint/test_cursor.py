@@ -114,9 +114,19 @@ def test_absent_means_the_default(tmp_path: Path) -> None:
     """No folder or no file: 30 days ago, or as set; a deleted file is an order, whatever else remains."""
     assert FileCursor(tmp_path / "none").read(NOW) == CursorState(NOW - 30 * DAY, "default", None)
     assert FileCursor(tmp_path, default_days=7).read(NOW).timestamp == NOW - 7 * DAY
+    assert FileCursor(tmp_path, default_days=999_999).read(NOW).timestamp == utc(1, 1, 1)
     with_generations(tmp_path)
     (tmp_path / FILE).unlink()
     assert FileCursor(tmp_path).read(NOW) == CursorState(NOW - 30 * DAY, "default", None)
+
+
+def _peek(cursor: FileCursor, folder: Path) -> CursorState:
+    """The state as a command sees it, who changes nothing and is told what is wrong."""
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    state = cursor.peek(NOW)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert "is unreadable" in state.warnings[0]
+    return state
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\xff\xfe\xff", b"\x80", b"\x00" * 24, b"2026-13-01"])
@@ -125,7 +135,9 @@ def test_unreadable_content_falls_back_to_the_previous_generation(tmp_path: Path
     with_generations(tmp_path)
     (tmp_path / FILE).write_bytes(content)
     cursor = FileCursor(tmp_path)
+    peeked = _peek(cursor, tmp_path)
     state = cursor.read(NOW)
+    assert (peeked.timestamp, peeked.origin, peeked.raw) == (state.timestamp, state.origin, state.raw)
     assert (state.timestamp, state.origin) == (NOW - 2 * DAY, "previous")
     assert "unreadable" in state.warnings[0]
     assert (tmp_path / f"{FILE}.corrupt-20260701T120000").read_bytes() == content
@@ -145,9 +157,9 @@ def test_without_a_valid_previous_generation_the_default_is_used_loudly(
     (tmp_path / FILE).write_bytes(b"garbage")
     if previous is not None:
         (tmp_path / PREVIOUS).write_bytes(previous)
-    state = FileCursor(tmp_path).read(NOW)
-    assert (state.timestamp, state.origin, state.raw) == (NOW - 30 * DAY, "default", None)
-    assert "without a valid previous" in state.warnings[0]
+    for state in (_peek(FileCursor(tmp_path), tmp_path), FileCursor(tmp_path).read(NOW)):
+        assert (state.timestamp, state.origin, state.raw) == (NOW - 30 * DAY, "default", None)
+        assert "without a valid previous" in state.warnings[0]
     assert not (tmp_path / FILE).exists()
 
 

@@ -49,6 +49,16 @@ def test_of_an_address_only_the_credentials_are_hidden(monkeypatch: pytest.Monke
         assert "mongodb://***@db.example:27017/?replicaSet=rs0" in text
 
 
+@pytest.mark.parametrize("rest", ["app:hunter2%40db:27017/x", "app:hunter2", "db:27017,app:hunter2/x"])
+def test_credentials_without_an_at_are_hidden_too(rest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The @ was percent-encoded with the password, or forgotten."""
+    monkeypatch.setenv("MONGO_URI", f"mongodb://{rest}")
+    monkeypatch.setenv("POSTGRES_DSN", f"postgresql://{rest}")
+    monkeypatch.setenv("BACKEND_API_URL", f"http://{rest}")
+    monkeypatch.setenv("KAFKA_OPTION_SASL_OAUTHBEARER_JWKS_ENDPOINT_URL", f"http://{rest}")
+    assert "hunter2" not in _config() + _config("--json")
+
+
 def test_unknown_keys_are_told_with_the_nearest_name(folder: Path) -> None:
     """In the table and in the JSON."""
     (folder / ".env").write_text("MONGO_URL=x\n")

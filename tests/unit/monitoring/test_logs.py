@@ -134,6 +134,8 @@ def test_a_library_record_with_wrong_arguments_is_still_logged() -> None:
         ("mongodb://me@firm.com:pw@host", "mongodb://***:***@host"),
         ("mongodb://app:12345@host", "mongodb://***:***@host"),
         ("mongodb://app:12345,6@host", "mongodb://***:***@host"),
+        ("mongodb://app:pw%40host", "mongodb://***:***@host"),
+        ("http://localhost:5000/api/users/a%40b.de", "http://localhost:5000/api/users/a%40b.de"),
         ("redis://:pw@host", "redis://***:***@host"),
         ("https://token@host/path", "https://***@host/path"),
         ("('amqp://u:pa'ss@h', 1)", "('amqp://***:***@h', 1)"),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import Decimal128, ObjectId
+from bson import Binary, Code, DBRef, Decimal128, Int64, MinKey, ObjectId, Regex, Timestamp
 from bson.datetime_ms import DatetimeMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,11 +76,11 @@ def test_retries_are_counted_and_park_the_letter(tmp_path: Path) -> None:
     """After `max_attempts` automatic retries leave it alone."""
     letters = DeadLetters(tmp_path, max_attempts=2)
     letters.store([REJECTED], "batch_1", NOW)
-    letter_id = letters.list()[0].id
-    assert not letters.record_attempt(letter_id, NOW).parked
-    assert letters.record_attempt(letter_id, NOW).parked
+    (letter,) = letters.list()
+    assert not letters.record_attempt(letter, NOW).parked
+    assert letters.record_attempt(letter, NOW).parked
     assert letters.list()[0].attempts == 2
-    letters.delete(letter_id)
+    letters.delete(letter)
     assert letters.list() == []
 
 
@@ -112,6 +112,60 @@ def test_a_field_that_looks_like_a_type_of_json_stops_no_letter(tmp_path: Path) 
     found = {letter.record["_id"]: letter.record for letter in letters.list()}
     assert len(found) == 2
     assert found[odd["_id"]] == {"_id": odd["_id"], "updatedAt": NOW, "text": repr(odd)}
+
+
+_HEX = "ab" * 12
+_LIKE_A_TYPE: tuple[Any, ...] = (
+    *(DBRef("c", value) for value in ({"$oid": 1}, {"$oid": _HEX}, ObjectId())),
+    *(Code("x", scope) for scope in ({"$oid": "abc"}, {"$oid": _HEX}, {"a": 1})),
+    *(DBRef("c", 1, x={"$date": 1}), {"$oid": _HEX}, [[{"$a": 1}]]),
+    *({"$ref": "c", "$id": 1}, Regex("a(", "xu"), float("nan"), Decimal128("sNaN"), DatetimeMS(2**61)),
+    *(Binary(b"1", 4), MinKey(), Timestamp(2**32 - 1, 1), "a\0b", {"": 1}, "abc\ufffd", object(), Int64(5)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", _LIKE_A_TYPE, ids=repr)
+@pytest.mark.parametrize("place", ["_id", "userId", "updatedAt", "extra"])
+def test_what_is_counted_is_listed(tmp_path: Path, place: str, value: Any) -> None:
+    """A record comes back as it is, or as text; never as another one."""
+    letters = DeadLetters(tmp_path)
+    record = {**DOCUMENT, place: value}
+    letters.store([Rejected(record, "odd")], "b", NOW)
+    (letter,) = letters.list()
+    assert letters.count() == 1
+    assert letter.record.get("text") == repr(record) or repr(letter.record) == repr(record)
+
+
+NAMES = (
+    "{} (copy).json",
+    "{}.copy.json",
+    "copy of it.json",
+    "20261399_999999_abcdef.json",
+    "00000000_0_a.json",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("time", [NOW, datetime(2020, 1, 1, tzinfo=timezone.utc)])
+def test_a_letter_is_the_file_it_was_read_from(tmp_path: Path, name: str, time: datetime) -> None:
+    """A person copied it or edited its time: each file is counted, tried and removed by itself."""
+    letters = DeadLetters(tmp_path)
+    letters.store([REJECTED], "b", NOW)
+    (path,) = tmp_path.iterdir()
+    copy = tmp_path / ("analytics_dlq_" + name.format(path.stem.removeprefix("analytics_dlq_")))
+    copy.write_text(path.read_text().replace("2026-11-23", f"{time:%Y-%m-%d}"))
+    assert letters.waiting()[0] == letters.count() == len(letters.list()) == 2
+    assert letters.waiting()[1] == NOW
+    for letter in letters.list():
+        letters.record_attempt(letter, NOW)
+    assert [letter.attempts for letter in letters.list()] == [1, 1]
+    path.unlink()
+    (left,) = letters.list()
+    assert letters.get(left.id[:12]) == left
+    letters.delete(left)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ConfigurationError, match="gone"):
+        letters.record_attempt(left, NOW)
 
 
 _JSON = st.recursive(
@@ -150,7 +204,7 @@ def test_no_file_hides_the_letters_beside_it(
     for letter in found:
         assert letter.id == good.id or letter.time.tzinfo is not None
         with suppress(ConfigurationError):
-            queue.record_attempt(letter.id, NOW)
+            queue.record_attempt(letter, NOW)
         assert records_of(letter.record, letter.reason) == []
 
 
@@ -191,7 +245,7 @@ def test_two_deployments_in_one_folder_have_a_queue_each(tmp_path: Path) -> None
         assert queue.owns(letter)
         assert [one.id for one in queue.newest(9)] == [letter.id]
     assert here.others() == {"other.analytics": 1}
-    here.delete(here.list()[0].id)
+    here.delete(here.list()[0])
     assert here.known([REJECTED]) == [False]
     assert there.count() == 1
 
@@ -207,7 +261,7 @@ def test_a_letter_of_another_database_can_be_shown_and_nothing_else(tmp_path: Pa
         there.get(letter.id)
     assert moved.get(letter.id) == letter
     assert not moved.owns(letter)
-    tried = moved.record_attempt(letter.id, NOW)
+    tried = moved.record_attempt(letter, NOW)
     assert here.list() == [tried]
 
 
@@ -221,9 +275,9 @@ def test_letters_of_earlier_versions_stay_in_the_queue(tmp_path: Path) -> None:
     assert not here.owns(letter)
     assert here.known([REJECTED]) == [True]
     assert here.others() == {}
-    here.record_attempt(letter.id, NOW)
+    here.record_attempt(letter, NOW)
     assert here.get(letter.id).attempts == 1
-    here.delete(letter.id)
+    here.delete(letter)
     assert here.count() == 0
 
 

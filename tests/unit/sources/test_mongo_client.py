@@ -40,6 +40,9 @@ class FixedClock:
         "mongodb://robert:ssphrase@@host",
         "mongodb://robert:ssphrase@host:port",
         "mongodb://robert:%ssphrase@host",
+        "mongodb://robert:ssphrase%40host:27017/db",
+        "mongodb://robert:ssphrase",
+        "mongodb://host:1,robert:ssphrase/",
         "postgres://robert:ssphrase@host",
     ],
 )
@@ -60,6 +63,7 @@ def test_a_wrong_address_is_one_clear_error_without_credentials(uri: str) -> Non
         ("tls=true&tlsCAfiel=ca.pem", "tlscafiel"),
         ("tlsCAFile=/not/there", "/not/there"),
         ("authMechanism=PLAINN", "authmechanism must be"),
+        ("readPreferenceTags=hunter2", "readpreferencetags"),
         ("authMechanismProperties=AWS_SESSION_TOKEN:hunter2,x", "auth mechanism properties"),
     ],
 )

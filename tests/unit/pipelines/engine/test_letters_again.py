@@ -101,7 +101,7 @@ def test_a_letter_that_somebody_deletes_meanwhile_stops_none_behind_it(tmp_path:
 
     def attempt(group: Sequence[Letter]) -> set[str]:
         for letter in letters[:2]:
-            queue.delete(letter.id)
+            queue.delete(letter)
         return {letters[0].id}
 
     outcome = try_again(queue, [letters], attempt, lambda: NOW)

@@ -130,7 +130,7 @@ def test_dlq_tells_numbers_and_reasons_but_nobodys_data(bench: Bench) -> None:
     bench.letters.store([Rejected(document, "not_a_number", "steps") for document in documents], "b", NOW)
     later = NOW.replace(hour=13)
     bench.letters.store([Rejected(document, "out_of_range") for document in documents[:50]], "b", later)
-    bench.letters.record_attempt(bench.letters.list()[-1].id, later)
+    bench.letters.record_attempt(bench.letters.list()[-1], later)
     fresh = Bench(Path(bench.letters._directory).parent)
     status, body = fresh.ask("/health/dlq")
     assert status == 200

@@ -197,6 +197,26 @@ def test_the_attempt_counts_before_it_is_made(bench: Bench, error: BaseException
     assert bench.letters.list()[0].parked
 
 
+@pytest.mark.parametrize("user_id", ["null", '"nobody"', '""'])
+def test_a_letter_that_names_no_user_is_kept(bench: Bench, tmp_path: Path, user_id: str) -> None:
+    """Somebody edited it: no other user is computed in his place, and the letters behind it are tried."""
+    user = _set_aside(bench)
+    (path,) = tmp_path.rglob("*.json")
+    path.write_text(path.read_text().replace(f'"user_id": "{user}"', f'"user_id": {user_id}'))
+    other = _set_aside(bench)
+    outcome = bench.retry.run(bench.letters.list())
+    assert (len(outcome.resolved), len(outcome.kept)) == (1, 1)
+    assert bench.recompute.users == [other]
+    assert [letter.attempts for letter in bench.letters.list()] == [1]
+
+
+def test_a_document_that_cannot_be_asked_for_is_not_taken_for_gone(bench: Bench) -> None:
+    """Its id was broken text, so nothing is found by the id that the letter has."""
+    document = {"_id": "abc\ufffd", "userId": ObjectId(), "updatedAt": NOW, "metrics": {"steps": "many"}}
+    bench.letters.store([Rejected(document, "not_a_number", "metrics.steps")], "batch_1", NOW)
+    assert len(bench.retry.run(bench.letters.list()).kept) == 1
+
+
 def test_a_server_that_is_away_keeps_the_letter(bench: Bench) -> None:
     """The outage is no answer; automatic retries go on later."""
     _set_aside(bench)
@@ -226,7 +246,7 @@ def _every_kind(bench: Bench) -> list[dict[str, Any]]:
     documents are there."""
     documents = [bench.bad_document() for _ in range(3)]
     for letter in bench.letters.list()[1:]:
-        bench.letters.delete(letter.id)
+        bench.letters.delete(letter)
     (left,) = bench.letters.list()
     documents.sort(key=lambda document: document["_id"] != left.record["_id"])
     failed = [FailedWrite({**WRITE, "userId": documents[1]["userId"]}, "refused by the server (code 121)")]

@@ -135,7 +135,7 @@ def test_who_is_set_aside_stays_out_until_his_letter_is_gone(bench: Bench) -> No
     assert bench.computed == users[1:]
     assert len(result.writes.failed) == 1
     bench.poison.clear()
-    bench.letters.delete(bench.letters.list()[0].id)
+    bench.letters.delete(bench.letters.list()[0])
     bench.run(users[:1])
     assert bench.computed == [*users[1:], users[0]]
 
@@ -247,8 +247,28 @@ def test_java_that_died_is_nobodys_fault_but_his_who_killed_it(bench: Bench) -> 
     assert set(bench.computed) == {*users} - {users[3], users[5]}
 
 
+_HEX = "6b0a6f857f5a34404908ebc1"
+_ODD_NOTES: tuple[Any, ...] = (
+    5,
+    None,
+    "x",
+    [],
+    {},
+    ["x"],
+    [None],
+    [_HEX],
+    [[_HEX]],
+    [[None]],
+    {"a": 1},
+    {_HEX: None},
+)
+_NOTES = ("trying", "failures", "searching", "pending", "culprits", "foreign")
+
+
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"trying": 5}', '{"trying": ["x"]}', '{"failures": {"a": 1}}']
+    "content",
+    ["", "{", "[]", f'{{"failures": {{"{_HEX}": 1e999}}}}']
+    + [json.dumps({name: value}) for name in _NOTES for value in _ODD_NOTES],
 )
 def test_damaged_notes_are_worth_nothing_and_harm_nothing(bench: Bench, content: str) -> None:
     """They only save time; losing them costs some more failures."""

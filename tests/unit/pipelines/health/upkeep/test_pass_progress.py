@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from checkpoint.cursor import FileCursor
+from checkpoint.store import FULL
+from checkpoint.timestamp_text import format_timestamp
 from pipelines.health.upkeep import pass_progress
 from pipelines.health.upkeep.pass_progress import PassProgress, UserIds
 from tests.support.clock import Clock
@@ -51,6 +54,17 @@ class Bench:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Nothing is done yet."""
     return Bench(tmp_path, Clock(monkeypatch, pass_progress))
+
+
+@pytest.mark.parametrize("name", ["started", "last_user"])
+@pytest.mark.parametrize("value", [5, None, "x", [], ["2026"], {}, True, 1e300])
+def test_an_odd_position_is_none(tmp_path: Path, bench: Bench, name: str, value: Any) -> None:
+    """The pass begins anew; nobody is passed over."""
+    ids, store = _ids(8), FileCursor(tmp_path)
+    store.write_notes({"started": format_timestamp(NOW), "last_user": str(ids[3]), name: value}, FULL)
+    progress = bench.progress()
+    progress.begin(UserIds(ids), NOW)
+    assert bench.work(progress) == ids
 
 
 def test_ids_are_held_in_twelve_bytes_and_found_again() -> None:

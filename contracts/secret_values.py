@@ -1,0 +1,45 @@
+"""What is secret in an address and in the options of Kafka, so that it can be masked wherever it is shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qsl
+
+# Options of an address whose values are secret, e.g. tlsCertificateKeyFilePassword and AWS_SESSION_TOKEN.
+_SECRET_OPTION = re.compile("password|token|secret", re.IGNORECASE)
+_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]*)?")
+_PROPERTIES = "authmechanismproperties"
+_SECRET_KAFKA_OPTION = re.compile(r"password|token|secret|jaas|assertion|\bkey$", re.IGNORECASE)
+
+
+def secrets_in_address(address: str) -> Iterator[str]:
+    """`user:password`, the password, and the values of options that hold one.
+
+    A password that ought to be percent-encoded and is not may hold any character, so each `@` may be its end.
+    Where the `@` itself is encoded, or forgotten, what follows a colon and is no port is a password.
+    """
+    rest = address.split("://", 1)[1]
+    found = [rest[: at.start()] for at in re.finditer("@", rest)]
+    if "@" not in rest.partition("?")[0]:
+        authority = re.split("[/?#]", rest, maxsplit=1)[0]
+        found += [authority[: at.start()] for at in re.finditer("%40", authority)]
+        no_hosts = [part for part in authority.split(",") if not _HOST_AND_PORT.fullmatch(part)]
+        found += [authority, *no_hosts] if no_hosts else []
+    for credentials in found:
+        yield credentials
+        yield credentials.partition(":")[2]
+    for name, value in parse_qsl(rest.rpartition("?")[2]):
+        # authMechanismProperties=NAME:value,NAME:value holds options of its own.
+        inner = [part.partition(":")[::2] for part in value.split(",")] if name.lower() == _PROPERTIES else []
+        yield from (text for option, text in [(name, value), *inner] if _SECRET_OPTION.search(option))
+
+
+def secret_kafka_options(options: Mapping[str, str]) -> Iterator[str]:
+    """The values that must not be shown, and the passwords quoted inside them."""
+    for name, value in options.items():
+        if _SECRET_KAFKA_OPTION.search(name):
+            yield value
+            yield from re.findall(r"""=\s*["']([^"']+)["']""", value)
+        elif "://" in value:
+            yield from secrets_in_address(value)
