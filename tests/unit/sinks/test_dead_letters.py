@@ -124,7 +124,7 @@ _LIKE_A_TYPE: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("value", _LIKE_A_TYPE, ids=repr)
+@pytest.mark.parametrize("value", _LIKE_A_TYPE, ids=range(len(_LIKE_A_TYPE)))
 @pytest.mark.parametrize("place", ["_id", "userId", "updatedAt", "extra"])
 def test_what_is_counted_is_listed(tmp_path: Path, place: str, value: Any) -> None:
     """A record comes back as it is, or as text; never as another one."""
