@@ -25,7 +25,7 @@ from analytics.health.documents import build_documents
 from analytics.health.history_table import history_table
 from analytics.health.validation import DayRules, check_document
 from analytics.health.compute import compute
-from commands.user_view import _METRICS
+from commands.user_view import METRICS
 from dashboard.health.names import metric_name, unit
 from pipelines.health.recompute.executor_tasks import HISTORY_DDL
 from session import build_session
@@ -58,7 +58,7 @@ print(json.dumps({
     "mean": week["analytics"]["rollingAverage"],
     "documents": sorted({each["metricType"] for each in documents}),
     "improvement": week["analytics"]["comparisonToPrevious"]["isImprovement"],
-    "shown": [metric_name("mood"), unit("mood"), "mood" in _METRICS],
+    "shown": [metric_name("mood"), unit("mood"), "mood" in METRICS],
     "executors": "mood double" in HISTORY_DDL,
 }))
 """
