@@ -12,7 +12,7 @@ from typing import Any, Final
 from openpyxl.utils.datetime import from_excel
 from openpyxl.utils.escape import unescape
 
-from analytics.texts import is_float, trimmed
+from analytics.texts import is_float, is_visible, trimmed
 
 FORMULA: Final = (
     "is missing; if the cell holds a formula, save the workbook in Excel once and upload it again."
@@ -58,7 +58,9 @@ def written(text: str) -> str:
 
 def bare(text: str) -> str:
     """The letters and digits of a text without case: texts that look the same have the same ones."""
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    # Unicode counts fillers among the letters.
+    return "".join(char for char in plain if char.isalnum() and is_visible(char))
 
 
 def read_cell(cell: Any, column: str, epoch: datetime) -> Cell:

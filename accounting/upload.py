@@ -201,7 +201,7 @@ class _Doubts:
 
 def _loosely(invoice_id: str) -> str:
     """Returns a form that is the same for ids that differ by case, signs, or what Excel does to numbers."""
-    number = _DECIMALS.fullmatch("".join(filter(str.isprintable, invoice_id)))
+    number = _DECIMALS.fullmatch("".join(filter(is_visible, invoice_id)))
     return _LEADING_ZEROS.sub("", bare("".join(number.groups()) if number else invoice_id))
 
 

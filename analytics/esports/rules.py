@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 
 from analytics.esports.match_status import UNKNOWN, status_sql
 from analytics.kafka_json import is_sound, parsed
-from analytics.odd_json import is_odd, mended
+from analytics.odd_json import is_id, is_odd, mended
 from analytics.texts import is_float_sql, is_nothing_sql, trimmed_sql
 from analytics.times import time_sql, usual_time_sql
 
@@ -214,7 +214,7 @@ def _reason(dataset: Dataset, is_odd_time: str) -> str:
 
 def _noted(dataset: Dataset) -> str:
     """The column `noted`: it tells a status that is not known, and ids that went through floating point."""
-    noted = {f"'{name} as a float'": is_float_sql(name) for name in dataset.fields if name.endswith("_id")}
+    noted = {f"'{name} as a float'": is_float_sql(name) for name in dataset.fields if is_id(name)}
     if dataset is MATCHES:
         # On one line, whatever it holds.
         seen = r"regexp_replace(left(status, 40), '[\\s\\p{Cntrl}\\p{Zl}\\p{Zp}]+', ' ')"

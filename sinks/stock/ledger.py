@@ -107,10 +107,12 @@ class StockLedger:
             except DuplicateKeyError as error:
                 raise StaleReadError("the ledger was made in this moment") from error
             return False
+        before = {**_KEY, "fence": found["fence"]}
         is_older = last > int(found["number"])
         if is_older:
             mine |= {"number": last, "open": False}
-        before = {**_KEY, "fence": found["fence"]}
+            # Else it is no older one: its process has opened the next batch in this moment.
+            before["number"] = found["number"]
         if self._documents.update_one(before, {"$set": mine}).matched_count == 0:
             raise StaleReadError("another process took over in this moment")
         return is_older

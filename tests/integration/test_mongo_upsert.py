@@ -127,7 +127,7 @@ def _store(analytics: Collection[dict[str, Any]], before: list[str]) -> set[int]
 def test_each_result_is_stored_under_its_key_or_told_as_failed_whatever_stood_there(
     analytics: Collection[dict[str, Any]], before: list[str], refuses: bool
 ) -> None:
-    """Also where a unique index of somebody else's `refuses` some; counts and examples are true."""
+    """Also where a unique index of another program `refuses` some; counts and examples are true."""
     analytics.delete_many({})
     analytics.drop_indexes()
     ensure_indexes(analytics)

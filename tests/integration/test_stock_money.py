@@ -292,3 +292,24 @@ def test_a_ledger_that_is_gone_or_older_lets_no_batch_go_uncounted(
     for number in range(3, 6):
         _write(writer, number, [sale(f"I{number}", P1=4)])
         assert_totals_are_the_sum_of_the_invoices(store)
+
+
+def test_a_batch_that_is_opened_during_a_take_over_is_not_taken_for_a_restored_ledger(
+    store: Database[dict[str, Any]],
+) -> None:
+    """It is open, with invoices that no total has: who took its number for the newest would lose them."""
+    writer = _start(store)
+    _write(writer, 0, [sale("I0", P1=1)])
+    taken = StockWriter(store, FORMULAS, FixedClock())
+
+    def last_number() -> int:
+        if taken.sales.find(["I1"]) == {}:
+            with pytest.raises(CrashError):
+                _write(writer, 1, [sale("I1", P1=2)], _die_with_the_invoices_stored)
+        return taken.sales.last_number()
+
+    with pytest.raises(StaleReadError):
+        taken.ledger.take_over(last_number)
+    assert taken.ledger.take_over(last_number) is False
+    taken.settle()
+    assert_totals_are_the_sum_of_the_invoices(store)

@@ -131,7 +131,7 @@ def _twins(number: int) -> list[tuple[str, Any]]:
     """Ids of an invoice, each with another that a person may take for it."""
     return [
         (f"I{number}", f"I{number}\u200b"), (f"I{number}", f"i{number}"),
-        (f"I{number}", f"I\u00ad00{number}"),
+        (f"I{number}", f"I\u00ad00{number}"), (f"I{number}", f"I{number}\u3164"),
         (f"I-{number}", f"I\u2013{number}"), (f"I {number}", f"I_{number}"),
         (f"I{number}", f"\uff29{number}"),
         (f"\u00c9{number}", f"E\u0301{number}"), (f"00{number}", number), (f"{number}.0", number),

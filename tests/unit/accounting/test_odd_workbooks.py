@@ -100,13 +100,13 @@ def test_what_is_taken_otherwise_than_it_is_held_is_told() -> None:
     assert "Of Invoice_Details what is hidden was read like the rest: row 2." in report.remarks
 
 
-@pytest.mark.parametrize("odd", ["I1\u200b", "i1\u200b"])
+@pytest.mark.parametrize("odd", ["I1\u200b", "i1\u200b", "I1\u3164"])
 def test_an_id_that_cannot_be_seen_whole_takes_no_line_from_its_twin(odd: str) -> None:
     """It is refused in Invoices; the lines that have it may be of the other."""
     rows = [*_INVOICES[1], (odd, "C1", "2026-02-01", 5)]
     found, report = _upload(book_of((INVOICES, rows), (DETAILS, [*_LINES, (odd, "P2", 9)])))
     assert found == []
-    shown = odd.replace("\u200b", "<U+200B>")
+    shown = f"{odd[:2]}<U+{ord(odd[2]):04X}>"
     assert [(row.key, row.verdict.state) for row in report.rows] == [("I1", REJECTED), (shown, REJECTED)] * 2
     assert report.rows[0].verdict.reason == ("Invoice_Details has rows with almost the same invoice_id: 3.")
     assert report.rows[3].verdict.reason == (f"invoice_id {shown} is almost I1, which is in Invoices.")

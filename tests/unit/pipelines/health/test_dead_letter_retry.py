@@ -199,7 +199,7 @@ def test_the_attempt_counts_before_it_is_made(bench: Bench, error: BaseException
 
 @pytest.mark.parametrize("user_id", ["null", '"nobody"', '""'])
 def test_a_letter_that_names_no_user_is_kept(bench: Bench, tmp_path: Path, user_id: str) -> None:
-    """Somebody edited it: no other user is computed in his place, and the letters behind it are tried."""
+    """A person edited it: no other user is computed in his place, and the letters behind it are tried."""
     user = _set_aside(bench)
     (path,) = tmp_path.rglob("*.json")
     path.write_text(path.read_text().replace(f'"user_id": "{user}"', f'"user_id": {user_id}'))
