@@ -12,7 +12,7 @@ from typing import Any
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
-from analytics.esports.rules import ODD, ORIGIN_FIELDS, Dataset
+from analytics.esports.rules import ODD, ORIGIN_FIELDS, Dataset, published
 from contracts import ServiceError, most
 from sources.kafka_stream import MAX_AHEAD_MS, Span
 
@@ -62,8 +62,7 @@ def write_good(
     # generated code, which Java would have to compile for every batch.
     latest = f"{now_ms + MAX_AHEAD_MS}BD"
     time_of = f"IF(CAST(unix_millis(timestamp) AS DECIMAL(18,0)) <= {latest}, timestamp, NULL)"
-    # What follows is not moved before the counting, so each record is parsed once. Without the value a row is
-    # half as long to be copied from step to step.
+    # What follows is not moved before the counting, so each record is parsed once.
     observed = judged.drop("value").observe(
         observation,
         F.count(F.lit(1)).alias("records"),
@@ -79,8 +78,7 @@ def write_good(
     )
     kafka = ("topic", "partition", "offset", time_of)
     origin = [f"{column} AS {name}" for column, name in zip(kafka, ORIGIN_FIELDS, strict=True)]
-    plain = [name for name in dataset.fields if name not in dataset.partitions]
-    good = observed.where(_GOOD).selectExpr(*plain, *origin, *dataset.partitions)
+    good = observed.where(_GOOD).selectExpr(*published(dataset), *origin, *dataset.partitions)
     writer = good.coalesce(tasks).write.mode("append").partitionBy(*dataset.partitions)
     # As text, not as a URI: Hadoop does not decode it.
     writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false").parquet(f"file://{folder}")

@@ -19,7 +19,7 @@ import analytics.ecommerce.rules
 import analytics.esports.rules
 import analytics.stock.rules
 from accounting.entries import EntryError, read_client, read_product, read_sale
-from analytics.esports.rules import KAFKA_SCHEMA, MATCHES, ODD, PLAYERS, Dataset
+from analytics.esports.rules import KAFKA_SCHEMA, MATCHES, ODD, PLAYERS, Dataset, published
 from analytics.texts import has_lone_surrogate, has_lone_surrogate_sql
 from analytics.times import read_time, time_sql
 from contracts import CORRUPT
@@ -59,7 +59,8 @@ def esports(
     """What the esports pipeline makes of records, in their order."""
     rows = [(_json(value), "t", 0, offset, None) for offset, value in enumerate(values)]
     judged = judge(spark.createDataFrame(rows, KAFKA_SCHEMA), dataset)
-    return judged.coalesce(1).orderBy("offset").toArrow().to_pylist()  # type: ignore[no-any-return]
+    columns = ("offset", "reason", "noted", *published(dataset), *dataset.partitions)
+    return judged.coalesce(1).selectExpr(*columns).orderBy("offset").toArrow().to_pylist()  # type: ignore[no-any-return]
 
 
 def stock(kind: str, values: Sequence[Any]) -> list[Any]:
