@@ -80,6 +80,7 @@ def render(books: Books, kind: _Kind) -> None:
             st.text_input(label, key=filling.key(field))
         st.form_submit_button(
             f"Save the {kind.name}",
+            type="primary",
             on_click=lambda: save(
                 filling, books, lambda: _read(filling, kind), _what(filling, kind), kind.labels
             ),
