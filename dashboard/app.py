@@ -1,7 +1,7 @@
 """The dashboard: `streamlit run dashboard/app.py`, or `script/dashboard`, which sets it up first.
 
 `streamlit run dashboard/app.py -- --demo` shows simulated people instead of an installation's data, with
-`--pipeline stock` a simulated shop.
+`--pipeline stock` a simulated shop, with `--pipeline esports` a simulated season.
 """
 
 from __future__ import annotations

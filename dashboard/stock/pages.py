@@ -47,10 +47,11 @@ def pages(settings: Settings) -> list[Page]:
 
 def demo_pages() -> list[Page]:
     """Those of a simulated shop that trades meanwhile."""
-    from dashboard.demo import start_stock_demo
+    from dashboard.background import run_demo
+    from dashboard.stock.demo import trade
 
     fault = "The demo has no Kafka to which this page could send."
-    return _pages(open_data(start_stock_demo()), AccountantData(fault=fault))
+    return _pages(open_data(run_demo(trade)), AccountantData(fault=fault))
 
 
 def _pages(data: StockData, desk: AccountantData) -> list[Page]:

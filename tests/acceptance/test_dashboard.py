@@ -370,17 +370,35 @@ def test_what_the_accountant_enters_arrives_in_kafka_once(
         topics.remove()
 
 
-def test_the_stock_demo_needs_no_server(browser: Browser, tmp_path: Path) -> None:
-    """Its shop trades while somebody looks; the Administrator's page shows it without being opened again."""
-    environment = {
+@pytest.fixture
+def no_server() -> dict[str, str]:
+    """The environment of a demo: nothing answers where servers would be."""
+    return {
         "MONGO_URI": "mongodb://127.0.0.1:9",
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
         **java_environment(),
     }
+
+
+def test_the_esports_demo_needs_no_server(
+    browser: Browser, no_server: dict[str, str], tmp_path: Path
+) -> None:
+    """There are matches and players when it opens, and matches end while somebody looks."""
     with (
-        _dashboard(tmp_path, environment, "--demo", "--pipeline", "stock") as address,
+        _dashboard(tmp_path, no_server, "--demo", "--pipeline", "esports") as address,
+        _visit(browser, address) as visit,
+    ):
+        page = visit.open("", 2)
+        page.get_by_role("heading", name="Latest results").wait_for()
+        assert visit.open("players", 0).locator("table tr").count() > 10
+
+
+def test_the_stock_demo_needs_no_server(browser: Browser, no_server: dict[str, str], tmp_path: Path) -> None:
+    """Its shop trades while somebody looks; the Administrator's page shows it without being opened again."""
+    with (
+        _dashboard(tmp_path, no_server, "--demo", "--pipeline", "stock") as address,
         _visit(browser, address) as visit,
     ):
         page = visit.open("", 2)
