@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from accounting.database import BooksDatabase
 from accounting.entries import Entry
-from accounting.events import key_of, kind_of, payload, time_text
+from accounting.messages import key_of, kind_of, payload, time_text
 from contracts.stock import Client, Product, Sale
 
 Record = TypeVar("Record", bound=Product | Client)

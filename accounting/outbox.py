@@ -10,7 +10,7 @@ from typing import Final
 
 from accounting.books import utc_now
 from accounting.database import BooksDatabase
-from accounting.events import time_text
+from accounting.messages import time_text
 
 WAITING, SENT, FAILED = "waiting", "sent", "failed"
 _RECENT: Final = 20

@@ -25,7 +25,7 @@ def open_accountant(settings: Settings) -> AccountantData:
     """Open the desk; a fault of its books is told on its page, and the other pages do without."""
     from accounting.database import BooksError
     from accounting.desk import Post, open_desk
-    from accounting.events import CLIENTS, INVENTORY, SALES
+    from accounting.messages import CLIENTS, INVENTORY, SALES
 
     topics = {
         SALES: settings.kafka_topic_sales,

@@ -10,7 +10,7 @@ import streamlit as st
 
 from accounting.books import Books
 from accounting.entries import Entry, read_client, read_product
-from accounting.events import fields_of
+from accounting.messages import fields_of
 from contracts.stock import Client, Product
 from dashboard.stock.forms import Filling, save
 from dashboard.text import plain

@@ -11,7 +11,7 @@ import streamlit as st
 
 from accounting.books import Books
 from accounting.entries import MAX_ITEMS, read_item, read_sale
-from accounting.events import money_text
+from accounting.messages import money_text
 from contracts.stock import Product, Sale
 from dashboard.stock.forms import Filling, save
 from dashboard.text import plain

@@ -16,7 +16,7 @@ from monitoring.health.backend_metrics import EventMetrics
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient
-from sinks.health.backend_events import MAX_WAITING_USERS, BackendEvents
+from sinks.health.backend_notices import MAX_WAITING_USERS, BackendEvents
 from sinks.health.circuit_breaker import CircuitBreaker
 
 # The end of a run waits at most this long for notices: a stream was asked to stop, a one-shot run has time.

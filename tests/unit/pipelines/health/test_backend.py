@@ -18,7 +18,7 @@ from pipelines.health.backend import Backend
 from tests.support.fake_backend import TOKEN, FakeBackend
 from tests.support.waiting import wait_for
 from tests.unit.monitoring.test_metrics import samples
-from tests.unit.sinks.health.test_backend_events import THEN
+from tests.unit.sinks.health.test_backend_notices import THEN
 from tests.unit.sinks.health.test_backend_payloads import document
 
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from pymongo.errors import ServerSelectionTimeoutError
 
 from sinks.health.backend_client import BackendClient
-from sinks.health.backend_events import BackendEvents
+from sinks.health.backend_notices import BackendEvents
 from sinks.health.circuit_breaker import CircuitBreaker
 from tests.support.fake_backend import TOKEN, FakeBackend
 from tests.support.waiting import wait_for
