@@ -40,6 +40,8 @@ NotNegative = Annotated[float, Field(ge=0, le=10**6)]
 Amount = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=2)]
 
 _NAME = re.compile("[A-Z][A-Z0-9_]*")
+# What settings were called before; the old names go with the next release.
+EARLIER_NAMES = {"EVENTS_PER_SECOND": "NOTICES_PER_SECOND"}
 # KAFKA_OPTION_SSL_KEY_PASSWORD is Kafka's ssl.key.password.
 _KAFKA_OPTION = "KAFKA_OPTION_"
 
@@ -156,7 +158,7 @@ class Settings(BaseSettings):
 
     backend_api_url: Annotated[str, AfterValidator(_http_address)] = "http://localhost:5000/api"
     service_token: Annotated[SecretStr, AfterValidator(_header_value)] = SecretStr("")
-    events_per_second: PositiveSeconds = 20.0
+    notices_per_second: PositiveSeconds = 20.0
 
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65_535)] = 5001
@@ -244,7 +246,7 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     """
     options = overrides.pop("kafka_options", None)
     try:
-        settings = Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
+        settings = Settings(_env_file=env_file, **{**_by_earlier_names(env_file), **overrides})  # type: ignore[call-arg]
     except ValidationError as error:
         faults = [f"  {str(item['loc'][0]).upper()}: {_remedy(item)}" for item in error.errors()]
         raise ConfigurationError(
@@ -252,6 +254,17 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
         ) from None
     settings._kafka_options = _given_kafka_options(env_file) if options is None else options
     return settings
+
+
+def _by_earlier_names(env_file: str | Path | None) -> dict[str, Any]:
+    """Values under an earlier name that neither the same place nor a nearer one has under the new one."""
+    places = (os.environ, dotenv_values(env_file) if env_file else {})
+    found: dict[str, Any] = {}
+    for earlier, name in EARLIER_NAMES.items():
+        nearest = next((place for place in places if place.get(earlier) or place.get(name)), {})
+        if not nearest.get(name) and nearest.get(earlier):
+            found[name.lower()] = nearest[earlier]
+    return found
 
 
 def _given_kafka_options(env_file: str | Path | None) -> dict[str, str]:
@@ -269,12 +282,18 @@ def _remedy(item: Any) -> str:
 
 
 def unknown_keys(env_file: str | Path = ".env") -> list[str]:
-    """One line for each key of `env_file` that no setting has, with the nearest known name."""
-    if not Path(env_file).is_file():
-        return []
-    known = [name.upper() for name in Settings.model_fields]
-    lines = []
-    for key, value in dotenv_values(env_file).items():
+    """One line for each key of `env_file` that no setting has, with the nearest known name.
+
+    Likewise for each earlier name, there or in the environment, with the new one.
+    """
+    in_file = dotenv_values(env_file) if Path(env_file).is_file() else {}
+    lines = [
+        f"{name} is called {EARLIER_NAMES[name]} now; the old name works until the next release"
+        for name in dict.fromkeys([*in_file, *os.environ])
+        if name in EARLIER_NAMES and (in_file.get(name) or os.environ.get(name))
+    ]
+    known = [*(name.upper() for name in Settings.model_fields), *EARLIER_NAMES]
+    for key, value in in_file.items():
         if key.upper() in known or key.upper().startswith(_KAFKA_OPTION):
             continue
         near = difflib.get_close_matches(key.upper(), known, n=1)
@@ -291,9 +310,14 @@ def origins(env_file: str | Path = ".env") -> dict[str, str]:
 
     An empty variable counts as none, as it does for `load`.
     """
-    given = {name.lower() for name, value in os.environ.items() if value}
-    in_file = {name.lower() for name, value in dotenv_values(env_file).items() if value}
+    given = _set_names(os.environ)
+    in_file = _set_names(dotenv_values(env_file))
     return {
         name: "environment" if name in given else ".env" if name in in_file else "default"
         for name in Settings.model_fields
     }
+
+
+def _set_names(values: Mapping[str, str | None]) -> set[str]:
+    names = (name.upper() for name, value in values.items() if value)
+    return {EARLIER_NAMES.get(name, name).lower() for name in names}
