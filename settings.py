@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -39,9 +38,10 @@ NotNegative = Annotated[float, Field(ge=0, le=10**6)]
 # Money, to the cent.
 Amount = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=2)]
 
-_NAME = re.compile("[A-Z][A-Z0-9_]*")
+# What settings were called before; the old names go with the next release.
+EARLIER_NAMES = {"EVENTS_PER_SECOND": "NOTICES_PER_SECOND"}
 # KAFKA_OPTION_SSL_KEY_PASSWORD is Kafka's ssl.key.password.
-_KAFKA_OPTION = "KAFKA_OPTION_"
+KAFKA_OPTION = "KAFKA_OPTION_"
 
 
 def _known_zone(name: str) -> str:
@@ -156,7 +156,7 @@ class Settings(BaseSettings):
 
     backend_api_url: Annotated[str, AfterValidator(_http_address)] = "http://localhost:5000/api"
     service_token: Annotated[SecretStr, AfterValidator(_header_value)] = SecretStr("")
-    events_per_second: PositiveSeconds = 20.0
+    notices_per_second: PositiveSeconds = 20.0
 
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65_535)] = 5001
@@ -244,7 +244,7 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     """
     options = overrides.pop("kafka_options", None)
     try:
-        settings = Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
+        settings = Settings(_env_file=env_file, **{**_by_earlier_names(env_file), **overrides})  # type: ignore[call-arg]
     except ValidationError as error:
         faults = [f"  {str(item['loc'][0]).upper()}: {_remedy(item)}" for item in error.errors()]
         raise ConfigurationError(
@@ -254,46 +254,26 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     return settings
 
 
+def _by_earlier_names(env_file: str | Path | None) -> dict[str, Any]:
+    """Values under an earlier name that neither the same place nor a nearer one has under the new one."""
+    places = (os.environ, dotenv_values(env_file) if env_file else {})
+    found: dict[str, Any] = {}
+    for earlier, name in EARLIER_NAMES.items():
+        nearest = next((place for place in places if place.get(earlier) or place.get(name)), {})
+        if not nearest.get(name) and nearest.get(earlier):
+            found[name.lower()] = nearest[earlier]
+    return found
+
+
 def _given_kafka_options(env_file: str | Path | None) -> dict[str, str]:
     given = {**(dotenv_values(env_file) if env_file else {}), **os.environ}
     return {
-        name[len(_KAFKA_OPTION) :].lower().replace("_", "."): value
+        name[len(KAFKA_OPTION) :].lower().replace("_", "."): value
         for name, value in given.items()
-        if name.upper().startswith(_KAFKA_OPTION) and value
+        if name.upper().startswith(KAFKA_OPTION) and value
     }
 
 
 def _remedy(item: Any) -> str:
     # The faulty value itself may be a secret, so only the rule is told.
     return str(item["msg"]).removeprefix("Value error, ")
-
-
-def unknown_keys(env_file: str | Path = ".env") -> list[str]:
-    """One line for each key of `env_file` that no setting has, with the nearest known name."""
-    if not Path(env_file).is_file():
-        return []
-    known = [name.upper() for name in Settings.model_fields]
-    lines = []
-    for key, value in dotenv_values(env_file).items():
-        if key.upper() in known or key.upper().startswith(_KAFKA_OPTION):
-            continue
-        near = difflib.get_close_matches(key.upper(), known, n=1)
-        # What does not look like a setting may be the rest of a password that was broken over two lines.
-        shown = key if near or (value is not None and _NAME.fullmatch(key)) else "A line"
-        lines.append(
-            f"{shown} in {env_file} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
-        )
-    return lines
-
-
-def origins(env_file: str | Path = ".env") -> dict[str, str]:
-    """Where each setting's value comes from: `environment`, `.env` or `default`, by the field's name.
-
-    An empty variable counts as none, as it does for `load`.
-    """
-    given = {name.lower() for name, value in os.environ.items() if value}
-    in_file = {name.lower() for name, value in dotenv_values(env_file).items() if value}
-    return {
-        name: "environment" if name in given else ".env" if name in in_file else "default"
-        for name in Settings.model_fields
-    }

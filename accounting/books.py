@@ -1,4 +1,4 @@
-"""Sales, products and clients as entered, each stored in one transaction with its event in the outbox."""
+"""Sales, products and clients as entered, each stored in one transaction with its message in the outbox."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from accounting.database import BooksDatabase
 from accounting.entries import Entry
-from accounting.events import key_of, kind_of, payload, time_text
+from accounting.messages import key_of, kind_of, payload, time_text
 from contracts.stock import Client, Product, Sale
 
 Record = TypeVar("Record", bound=Product | Client)
@@ -46,7 +46,7 @@ class Books:
         self._now = now
 
     def save(self, entries: Sequence[Entry]) -> list[Verdict]:
-        """Store entries with their events, all in one transaction; a verdict for each.
+        """Store entries with their messages, all in one transaction; a verdict for each.
 
         The same entry again is already there and is not sent again. An invoice is never changed; a product
         or client is replaced.

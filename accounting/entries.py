@@ -152,7 +152,7 @@ def read_item(product_id: str, pieces: str) -> tuple[tuple[str, int], list[str]]
 
 
 def read_product(fields: Mapping[str, str]) -> Product:
-    """A product from texts by the names of its event's fields. Raises EntryError."""
+    """A product from texts by the names of its message's fields. Raises EntryError."""
     form = _Form(fields)
     product = Product(
         product_id=form.read(_id, "product_id", ""),
@@ -171,7 +171,7 @@ def read_product(fields: Mapping[str, str]) -> Product:
 
 
 def read_client(fields: Mapping[str, str]) -> Client:
-    """A client from texts by the names of its event's fields; no opening balance is 0. Raises EntryError."""
+    """A client from texts by the fields of its message; no opening balance is 0. Raises EntryError."""
     form = _Form(
         {**fields, "total_revenue_generated": trimmed(fields.get("total_revenue_generated", "")) or "0"}
     )

@@ -10,7 +10,7 @@ from typing import Final
 
 from accounting.books import utc_now
 from accounting.database import BooksDatabase
-from accounting.events import time_text
+from accounting.messages import time_text
 
 WAITING, SENT, FAILED = "waiting", "sent", "failed"
 _RECENT: Final = 20
@@ -18,7 +18,7 @@ _RECENT: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An event to send: `number` is its row in the outbox, and the order in which things were entered."""
+    """A message to send: `number` is its row in the outbox, and the order in which things were entered."""
 
     number: int
     kind: str
@@ -97,7 +97,7 @@ class Outbox:
             return OutboxState(counts, fault["fault"], fault["since"], letters)
 
     def count_between(self, first: date | None, last: date | None) -> int:
-        """Count the events entered from `first` to `last`, days of UTC, both included; None is open."""
+        """Count the messages entered from `first` to `last`, days of UTC, both included; None is open."""
         with self._database.read() as connection:
             found = connection.execute(
                 "SELECT count(*) FROM events WHERE entered_at >= ? AND entered_at < ?", _span(first, last)
@@ -105,9 +105,9 @@ class Outbox:
             return int(found.fetchone()[0])
 
     def resend(self, first: date | None, last: date | None) -> int:
-        """Queue the events of the UTC days `first` to `last` again, in their order; returns how many.
+        """Queue the messages of the UTC days `first` to `last` again, in their order; returns how many.
 
-        Events that still wait are not queued twice.
+        Messages that still wait are not queued twice.
         """
         with self._database.write() as connection:
             added = connection.execute(

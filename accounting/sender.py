@@ -103,7 +103,7 @@ class OutboxSender:
         """Returns the sentence for people; `reason` is the broker's own, None when it does not answer."""
         cause = reason or self._last_error or "no acknowledgement"
         return (
-            f"Kafka at KAFKA_BOOTSTRAP_SERVERS={self._servers} does not take the events ({cause}). Nothing "
+            f"Kafka at KAFKA_BOOTSTRAP_SERVERS={self._servers} does not take the messages ({cause}). Nothing "
             "is lost: they wait here and are sent as soon as it does."
         )
 

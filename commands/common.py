@@ -42,7 +42,8 @@ def prepare(logs_to: TextIO | None = None, json_logs: bool = False) -> Settings:
 
     Commands whose standard output is an answer send their logs to standard error (`logs_to`).
     """
-    from settings import load, unknown_keys
+    from commands.setting_names import unknown_keys
+    from settings import load
 
     settings = load(log_json=True) if json_logs else load()
     logs.configure(settings.log_level, settings.secrets(), settings.log_json, logs_to)

@@ -17,7 +17,8 @@ from monitoring.redaction import MASK
 
 def config(as_json: AsJson = False) -> None:
     """Every setting, its value (secrets masked) and its origin: default, .env or environment."""
-    from settings import Settings, load, origins, unknown_keys
+    from commands.setting_names import origins, unknown_keys
+    from settings import Settings, load
 
     settings = load()
     logs.configure(settings.log_level, settings.secrets(), settings.log_json, sys.stderr)

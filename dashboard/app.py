@@ -1,7 +1,7 @@
 """The dashboard: `streamlit run dashboard/app.py`, or `script/dashboard`, which sets it up first.
 
 `streamlit run dashboard/app.py -- --demo` shows simulated people instead of an installation's data, with
-`--pipeline stock` a simulated shop.
+`--pipeline stock` a simulated shop, with `--pipeline esports` a simulated season.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> None:
     from dashboard.setup import open_pages
     from dashboard.text import plain
 
-    st.set_page_config(page_title="Health analytics", layout="wide")
+    st.set_page_config(layout="wide")
     named = arguments[-1] if "--pipeline" in arguments[:-1] else None
     try:
         pages = open_pages("--demo" in arguments, named)

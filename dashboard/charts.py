@@ -56,7 +56,14 @@ def readable(drawing: Drawing) -> Drawing:
 
 def daily_values(frame: pd.DataFrame, unit: str, from_zero: bool) -> alt.LayerChart:
     """Draw `frame` (columns of data.user.daily_frame): points of values, lines of averages, anomalies."""
-    color = coded(alt.Color, "series", _SERIES, _LEGEND)
+    there = (
+        True,
+        *(frame[name].notna().any() for name in ("average_7", "average_30")),
+        frame["is_anomaly"].any(),
+    )
+    drawn = [name for name, is_there in zip(_SERIES, there, strict=True) if is_there]
+    # A layer without marks would be an image without a name to screen readers.
+    color = coded(alt.Color, "series", {name: _SERIES[name] for name in drawn}, _LEGEND)
     tooltip = [
         alt.Tooltip("label:N", title="Day"),
         alt.Tooltip("value:Q", title="Value", format=",.2~f"),
@@ -66,21 +73,17 @@ def daily_values(frame: pd.DataFrame, unit: str, from_zero: bool) -> alt.LayerCh
     axis = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=from_zero), axis=alt.Axis(tickCount=5))
     base = alt.Chart(_with_days(frame)).encode(x=_day_axis(), color=color)
 
-    def layer(series: str) -> alt.Chart:
-        return base.transform_calculate(series=f"'{series}'")
-
-    point, week, month, anomaly = map(layer, _SERIES)
-    layers = [point.mark_point(filled=True, size=28, opacity=0.9).encode(y=axis, tooltip=tooltip)]
-    # A layer without marks would be an image without a name to screen readers.
-    if frame["average_7"].notna().any():
-        layers.append(week.mark_line(strokeWidth=2.5).encode(y="average_7:Q"))
-    if frame["average_30"].notna().any():
-        layers.append(month.mark_line(strokeWidth=2.5, strokeDash=[6, 4]).encode(y="average_30:Q"))
-    if frame["is_anomaly"].any():
-        marked = anomaly.transform_filter("datum.is_anomaly")
-        diamond = marked.mark_point(shape="diamond", size=180, strokeWidth=2.5, filled=False, opacity=1)
-        layers.append(diamond.encode(y="value:Q", tooltip=tooltip))
-    return alt.LayerChart(layer=layers, height=_HEIGHT)
+    point, week, month, anomaly = (base.transform_calculate(series=f"'{name}'") for name in _SERIES)
+    marked = anomaly.transform_filter("datum.is_anomaly")
+    layers = {
+        "Daily value": point.mark_point(filled=True, size=28, opacity=0.9).encode(y=axis, tooltip=tooltip),
+        "7-day average": week.mark_line(strokeWidth=2.5).encode(y="average_7:Q"),
+        "30-day average": month.mark_line(strokeWidth=2.5, strokeDash=[6, 4]).encode(y="average_30:Q"),
+        "Anomaly": marked.mark_point(
+            shape="diamond", size=180, strokeWidth=2.5, filled=False, opacity=1
+        ).encode(y="value:Q", tooltip=tooltip),
+    }
+    return alt.LayerChart(layer=[layers[name] for name in drawn], height=_HEIGHT)
 
 
 def streak_calendar(frame: pd.DataFrame) -> alt.LayerChart:
@@ -109,7 +112,10 @@ def streak_calendar(frame: pd.DataFrame) -> alt.LayerChart:
             alt.Tooltip("kind:N", title="Streak"),
         ],
     )
-    color = coded(alt.Color, "kind", _STREAK, _LEGEND_OF_THREE)
+    legend = alt.Legend(
+        orient="bottom", title=None, columns=3, symbolType="square", symbolSize=150, symbolStrokeWidth=1
+    )
+    color = coded(alt.Color, "kind", _STREAK, legend)
     cells = base.mark_rect(stroke=GRAY, strokeWidth=1, cornerRadius=3).encode(color=color)
     marks = base.mark_text(color="white", fontWeight="bold").encode(text="mark:N")
     return alt.LayerChart(layer=[cells, marks], height=290)
@@ -134,6 +140,8 @@ def anomalies_by_day(frame: pd.DataFrame) -> alt.Chart:
 
 def batch_durations(frame: pd.DataFrame) -> alt.Chart:
     """Draw each batch of `frame` at its end: `end` (aware), `seconds` (above 0), `status`, `changes`."""
+    is_one_day = frame["end"].max() - frame["end"].min() < pd.Timedelta(days=1)
+    ticks = "%H:%M" if is_one_day else "%d %b %H:%M"
     shown = frame.assign(label=frame["end"].dt.strftime("%Y-%m-%d %H:%M:%S UTC"))
     chart: alt.Chart = (
         alt.Chart(shown, height=320)
@@ -142,7 +150,9 @@ def batch_durations(frame: pd.DataFrame) -> alt.Chart:
             x=alt.X(
                 "end:T",
                 scale=alt.Scale(type="utc", nice=True),
-                axis=alt.Axis(title="end (UTC)", labelOverlap="greedy", tickCount=6, grid=False),
+                axis=alt.Axis(
+                    title="end (UTC)", format=ticks, labelOverlap="greedy", tickCount=6, grid=False
+                ),
             ),
             y=alt.Y(
                 "seconds:Q",
@@ -162,10 +172,15 @@ def batch_durations(frame: pd.DataFrame) -> alt.Chart:
     return chart
 
 
+def bars_height(bars: int) -> int:
+    """Returns the height of a chart of so many horizontal `bars` with an axis and no legend."""
+    return bars * 30 + 80
+
+
 def horizontal_bars(frame: pd.DataFrame, name: str, value: str, title: str) -> alt.Chart:
     """Draw a bar for each row of `frame`, in its order: column `name` labels it, `value` is its length."""
     labels = alt.Axis(title=None, labelLimit=160, labelOverlap=False, ticks=False, domain=False)
-    base = alt.Chart(frame, height=len(frame) * 30 + 80).mark_bar(color=BLUE)
+    base = alt.Chart(frame, height=bars_height(len(frame))).mark_bar(color=BLUE)
     chart: alt.Chart = base.encode(
         x=alt.X(f"{value}:Q", title=title, axis=alt.Axis(tickCount=4)),
         y=alt.Y(f"{name}:N", sort=None, axis=labels),

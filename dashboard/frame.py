@@ -32,10 +32,10 @@ def section(title: str) -> None:
 
 
 def age(what: str, loaded: Loaded[T]) -> T | None:
-    """Returns the value, after telling when `what` was read, and why it is not newer if it is not."""
+    """Returns the value, after telling when `what` was read, and why not since if it was not."""
     as_of = loaded.as_of
     if as_of is not None:
-        st.markdown(f"{what} as of **{utc(as_of)}** ({ago(as_of, datetime.now(timezone.utc))}).")
+        st.markdown(f"{what}, read at **{utc(as_of)}** ({ago(as_of, datetime.now(timezone.utc))}).")
     if loaded.fault is not None:
         kept = "What is shown is the last state that could be read." if as_of else "Nothing was read yet."
         st.error(f"{plain(loaded.fault)} {kept}", icon=":material/cloud_off:")

@@ -13,13 +13,16 @@ from dashboard.page import Page
 def run(groups: Mapping[str, Sequence[Page]]) -> None:
     """Draw the navigation and the chosen page, which refreshes itself unless that is switched off.
 
-    `groups` has the pages by the group's title; the first of all is shown at the address without a path.
+    `groups` has the pages by the group's title; the address without a path leads to the first of all.
     """
     listed = {
         title: [st.Page(partial(_draw, page), title=page.title, url_path=page.address) for page in pages]
         for title, pages in groups.items()
     }
-    chosen = st.navigation(listed, expanded=True)
+    group, (first, *_) = next(iter(listed.items()))
+    # Streamlit's default page answers at no path but the empty one, and each page is to keep its own.
+    door = st.Page(partial(st.switch_page, first), title=first.title, default=True, visibility="hidden")
+    chosen = st.navigation({**listed, group: [door, *listed[group]]}, expanded=True)
     st.sidebar.toggle("Refresh by itself", value=True, key="refresh")
     chosen.run()
 

@@ -32,7 +32,7 @@ MAY_PRINT = ("main.py", "process_batch.py", "pipelines/", "commands/")
 # What wires the parts reads the settings, and hands values to them.
 MAY_READ_SETTINGS = (
     "commands/*.py",
-    "dashboard/demo.py",
+    "dashboard/*/demo.py",
     "dashboard/*/pages.py",
     "dashboard/setup.py",
     "pipelines/*/demo*.py",

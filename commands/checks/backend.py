@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from commands.checks.result import CheckResult, failed, ok, skipped, warning
 from settings import Settings
-from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient, EventError
+from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient, NoticeError
 from sinks.health.circuit_breaker import CircuitBreaker
 
 _NAME = "Backend"
@@ -28,12 +28,12 @@ _REMEDIES = {
 
 
 def answers(settings: Settings) -> CheckResult:
-    """Check that the backend answers and takes the token, by an event for a user who cannot exist.
+    """Check that the backend answers and takes the token, by a notice for a user who cannot exist.
 
     The backend answers with 0 notified connections and stores nothing.
     """
     if not settings.service_token.get_secret_value():
-        return skipped(_NAME, "SERVICE_TOKEN is not set, so no events are sent")
+        return skipped(_NAME, "SERVICE_TOKEN is not set, so no notices are sent")
     # Set from the start: one try is enough here.
     closing = threading.Event()
     closing.set()
@@ -41,8 +41,8 @@ def answers(settings: Settings) -> CheckResult:
         settings.backend_api_url, settings.service_token, CircuitBreaker(), closing, TIMEOUT_SECONDS
     )
     try:
-        client.send(_event())
-    except EventError as error:
+        client.send(_notice())
+    except NoticeError as error:
         remedy = _REMEDIES.get(error.reason, "See the backend's log.")
         judge = failed if error.reason in _WRONG_SETTINGS else warning
         return judge(_NAME, f"{settings.backend_api_url}: {error.reason}", remedy)
@@ -51,7 +51,7 @@ def answers(settings: Settings) -> CheckResult:
     return ok(_NAME, f"{settings.backend_api_url} answers and takes the token")
 
 
-def _event() -> bytes:
+def _notice() -> bytes:
     # The id's first four bytes are its time: of 1970 no user can be.
     user = ObjectId(bytes(4) + secrets.token_bytes(8))
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,11 +8,12 @@ from functools import partial
 
 from commands.checks import kafka, machine
 from commands.checks.result import CheckResult, bounded, failed, ok, warning
+from commands.setting_names import unknown_keys
 from contracts import ConfigurationError
 from monitoring import logs
 from pipelines.catalog import PIPELINES, topics_by_setting
 from pipelines.engine.letters_again import told_others
-from settings import load, unknown_keys
+from settings import load
 
 
 def run_checks(of: str) -> Iterator[CheckResult]:

@@ -76,12 +76,13 @@ def read_user(collection: AnalyticsCollection, user: str) -> UserResults:
     return {(result.metric, result.time_range): result for result in results}
 
 
-def daily_frame(history: pd.Series) -> pd.DataFrame:
+def daily_frame(history: pd.Series, latest: date | None = None) -> pd.DataFrame:
     """The chart's rows: `day`, `value`, `average_7`, `average_30` (calendar days, as the service counts) and
     `is_anomaly`.
 
     An average is missing where its window begins before the history does, and so is the judgement on a day
-    whose 30 days before are not all known: the formulas are those of the service, see `analytics/`.
+    whose 30 days before are not all known: the formulas are those of the service, see `analytics/`. The
+    `latest` anomaly is marked wherever it lies, because the service has found it.
     """
     frame = pd.DataFrame({"day": history.index, "value": history.to_numpy()})
     if history.empty:
@@ -97,7 +98,7 @@ def daily_frame(history: pd.Series) -> pd.DataFrame:
         (history - mean).abs() > SIGMAS * (1 + RELATIVE_TOLERANCE) * sigma
     )
     known = history.index >= first + pd.Timedelta(days=BASELINE_DAYS)
-    frame["is_anomaly"] = (is_anomaly & known).to_numpy()
+    frame["is_anomaly"] = (is_anomaly & known).to_numpy() | (history.index == pd.Timestamp(latest))
     return frame
 
 

@@ -20,8 +20,8 @@ _SPANS = {
 }
 # The name of a category may be any text of a file.
 _NAME = 60
-_OUTCOMES = {"inserted": "inserted", "duplicates": "duplicates", "rejected": "rejected"}
-_LATENCIES = {"latency_avg": "average", "latency_max": "greatest"}
+_OUTCOMES = {"inserted": "inserted", "duplicates": "duplicates", "rejected": "refused"}
+_LATENCIES = {"latency_avg": "average", "latency_max": "maximum"}
 
 
 def render(data: ShopData) -> None:
@@ -43,7 +43,7 @@ def render(data: ShopData) -> None:
     _categories(shop.categories)
     _funnel(shop.funnel)
     _latency(shop)
-    _rejected(shop)
+    _refused(shop)
 
 
 def _empty() -> None:
@@ -71,7 +71,7 @@ def _stream_figures(figures: EventFigures) -> dict[str, tuple[str, str | None]]:
             figure(None if rate is None else rate * 100, "%", 1),
             f"{figures.duplicates:,} of {figures.inserted + figures.duplicates:,} valid records were there.",
         ),
-        "Rejected": (f"{sum(figures.rejected.values()):,}", f"Of {figures.records_in:,} records."),
+        "Refused": (f"{sum(figures.rejected.values()):,}", f"Of {figures.records_in:,} records."),
         "Last batch": (ago(last, figures.now) if last else "–", "By PostgreSQL's clock."),
     }
 
@@ -79,7 +79,7 @@ def _stream_figures(figures: EventFigures) -> dict[str, tuple[str, str | None]]:
 def _spread(spread: Spread) -> str:
     return (
         f"average {figure(spread.avg, 's', 2)}, half within {figure(spread.p50, 's', 2)}, "
-        f"greatest {figure(spread.max, 's', 2)}"
+        f"maximum {figure(spread.max, 's', 2)}"
     )
 
 
@@ -173,7 +173,7 @@ def _latency(shop: Shop) -> None:
         st.markdown("Nothing was inserted in this span.")
         return
     alternative = (
-        f"Seconds from an event to its insertion, {_range(measured)}: the greatest was "
+        f"Seconds from an event to its insertion, {_range(measured)}: the maximum was "
         f"{measured['latency_max'].max():,.1f}, the last average {measured['latency_avg'].iloc[-1]:,.1f}."
     )
     frame.chart(
@@ -181,8 +181,8 @@ def _latency(shop: Shop) -> None:
     )
 
 
-def _rejected(shop: Shop) -> None:
-    frame.section("Rejected by rule")
+def _refused(shop: Shop) -> None:
+    frame.section("Refused by rule")
     if not shop.rejected:
         st.markdown("Nothing, in this span.")
         return

@@ -15,3 +15,11 @@ def pages(settings: Settings) -> list[Page]:
         Page("Matches", "matches", matches.render, data),
         Page("Players", "players", players.render, data),
     ]
+
+
+def demo_pages() -> list[Page]:
+    """Those of a simulated season that goes on meanwhile."""
+    from dashboard.background import run_demo
+    from dashboard.esports.demo import play
+
+    return pages(run_demo(play))

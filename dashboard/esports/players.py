@@ -76,7 +76,7 @@ def _table(shown: pd.DataFrame) -> None:
             "Role": [text(role) for role in shown["role"]],
             "Status": [STATUSES.get(status, status) for status in shown["status"]],
             "Games": [figure(games) for games in shown["total_games"]],
-            "Won": [figure(rate * 100, "%") for rate in shown["win_rate"]],
+            "Won": [figure(rate * 100, "%", 1) for rate in shown["win_rate"]],
             "KDA": [figure(ratio, digits=2) for ratio in shown["kda_ratio"]],
             "Form": [text(form) for form in shown["recent_form"]],
         },

@@ -13,8 +13,8 @@ from dashboard import frame
 from dashboard.data.health_data import HealthData
 from dashboard.data.recent import LOOK_AT, Recent
 from dashboard.health.names import SEVERITIES, metric_name
-from dashboard.health.tables import anomaly_chart, anomaly_table
-from dashboard.text import day_text
+from dashboard.health.tables import anomaly_chart, anomaly_table, standstill
+from dashboard.text import ago, day_text
 
 _SHOWN = 50
 _SPANS = {"Today": 1, "7 days": 7, "30 days": 30, "90 days": 90}
@@ -27,12 +27,15 @@ def render(data: HealthData) -> None:
         "Values more than two standard deviations away from the person's 30 days before. For each person and "
         "metric the service keeps the latest one of the last 90 days.",
     )
+    standstill(data)
     recent = frame.age("Results from MongoDB", data.recent())
     if recent is None:
         return
     if not recent.documents:
         frame.empty_collection()
         return
+    if recent.newest:
+        st.markdown(f"The newest result was calculated {ago(recent.newest, recent.now)}.")
     _completeness(recent, data.timezone)
     found = _filtered(recent.anomalies, data.timezone)
     frame.section(f"{len(found):,} found")

@@ -13,7 +13,7 @@ from dashboard.data.batch_logs import MAX_BATCHES, BatchLog
 from dashboard.data.health_data import HealthData
 from dashboard.data.recent import LOOK_AT, Recent
 from dashboard.data.remembered import Loaded
-from dashboard.health.tables import anomaly_chart, anomaly_table, batch_table
+from dashboard.health.tables import anomaly_chart, anomaly_table, batch_table, standstill
 from dashboard.text import ago
 
 _SHOWN = 5
@@ -24,6 +24,7 @@ _Figures = dict[str, tuple[str, str | None]]
 def render(data: HealthData) -> None:
     """Draw the page."""
     frame.heading("Overview", "Is everything computed, is it fresh, and does anything stand out?")
+    standstill(data)
     log, recent = data.batch_log(), frame.age("Results from MongoDB", data.recent())
     if recent is not None and not recent.documents:
         frame.empty_collection()

@@ -34,6 +34,7 @@ def pages(settings: Settings) -> list[Page]:
 
 def demo_pages() -> list[Page]:
     """Those of simulated people, whom the real pipeline recomputes meanwhile."""
-    from dashboard.demo import start_health_demo
+    from dashboard.background import run_demo
+    from dashboard.health.demo import live
 
-    return pages(start_health_demo())
+    return pages(run_demo(live))

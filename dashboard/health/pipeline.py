@@ -14,7 +14,7 @@ from dashboard.data.health_data import HealthData
 from dashboard.data.metrics_file import ServiceMetrics
 from dashboard.data.remembered import Loaded
 from dashboard.health.names import STATUSES
-from dashboard.health.tables import batch_table
+from dashboard.health.tables import batch_table, standstill
 from dashboard.text import ago, figure, short_time, utc
 
 _SHOWN_BATCHES = 20
@@ -24,6 +24,7 @@ _SHOWN_ERRORS = 20
 def render(data: HealthData) -> None:
     """Draw the page."""
     frame.heading("Pipeline", "Does the service keep up, and what does it set aside?")
+    standstill(data)
     metrics = data.metrics()
     frame.age("Metrics file", metrics)
     frame.figures(_service_figures(metrics))
@@ -64,8 +65,8 @@ def _service_figures(metrics: Loaded[ServiceMetrics | None]) -> dict[str, tuple[
             figure(values.get("health_dlq_letters")),
             "Records that wait in the queue; python main.py dlq list shows them.",
         ),
-        "Batches in all": (figure(values.get("batches_processed_total")), None),
-        "Failed in all": (figure(values.get("batches_failed_total")), None),
+        "Batches, all time": (figure(values.get("batches_processed_total")), None),
+        "Failed, all time": (figure(values.get("batches_failed_total")), None),
     }
 
 
@@ -78,7 +79,7 @@ def _durations(log: BatchLog) -> None:
     frame.figures(
         {
             "Median": (figure(float(seconds.median()), "s", 2), None),
-            "95 % within": (figure(float(seconds.quantile(0.95)), "s", 2), None),
+            "95th percentile": (figure(float(seconds.quantile(0.95)), "s", 2), None),
             "Succeeded": (f"{succeeded:,} of {len(batches):,}", "Of the batches shown."),
         }
     )

@@ -11,6 +11,7 @@ from dashboard.data.health_data import HealthData
 from dashboard.data.recent import Recent
 from dashboard.data.user import Result, UserResults, daily_frame, streak_calendar
 from dashboard.health.names import RANGES, SEVERITIES, TRENDS, metric_name, unit
+from dashboard.health.tables import standstill
 from dashboard.text import NBSP, ago, day_text, figure, plain, signed
 
 _OFFERED_USERS = 200
@@ -21,6 +22,7 @@ _OWN_SCALE = ("weight", "sleepHours")
 def render(data: HealthData) -> None:
     """Draw the page."""
     frame.heading("User", "What the service computed for one person.")
+    standstill(data)
     recent = data.recent()
     user = _choose(recent.value)
     if user is None:
@@ -70,23 +72,22 @@ def _metric(results: UserResults, metric: str) -> None:
     result = results.get((metric, time_range or "7day"))
     if result is not None:
         _figures(result)
-    history = results[metric, "90day"].history
-    if history.empty:
+    latest = results[metric, "90day"]
+    if latest.history.empty:
         st.markdown("There are no values in the last 90 days.")
         return
-    values = daily_frame(history)
+    values = daily_frame(latest.history, latest.anomaly_day)
     frame.chart(
         charts.daily_values(values, unit(metric), metric not in _OWN_SCALE),
         _described(values, metric),
         _value_table(values, metric),
     )
-    latest = results[metric, "90day"]
     if latest.anomaly_day is not None:
         severity = plain(SEVERITIES.get(latest.anomaly_severity, latest.anomaly_severity))
         st.markdown(f"**Latest anomaly** ({severity}): {plain(latest.anomaly_message)}")
     st.markdown(
-        "Averages are over calendar days and begin when their window is full. Anomalies can be marked from "
-        "the 31st day of the chart on, because each needs the 30 days before it."
+        "Averages are over calendar days and begin when their window is full. Earlier anomalies are marked "
+        "from the 31st day of the chart on, because each needs the 30 days before it."
     )
 
 

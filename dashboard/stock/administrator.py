@@ -28,11 +28,13 @@ def render(data: StockData) -> None:
         return
     if standing.is_empty:
         frame.hint(
-            "There is no data yet. Start the pipeline with `python main.py --pipeline stock` and enter a "
-            "sale on the Accountant's page. If it runs already, compare its MONGO_URI and STOCK_DB_NAME "
-            "with the dashboard's."
+            "There is no data yet; the first batch fills this page. Start the pipeline with "
+            "`python main.py --pipeline stock` and enter a sale on the Accountant's page. If it runs "
+            "already, compare its MONGO_URI and STOCK_DB_NAME with the dashboard's."
         )
     _status(standing)
+    if standing.is_empty:
+        return
     _winners(standing.winners, standing.winners_at)
     _risks(standing.risks, standing.risks_at)
     _clients(standing.clients)
@@ -58,11 +60,7 @@ def _status(standing: Standing) -> None:
 
 def _since(at: datetime | None) -> None:
     if at is not None:
-        st.markdown(
-            f"Unchanged since {ago(at, datetime.now(timezone.utc))}.".replace(
-                "since just now", "for a moment"
-            )
-        )
+        st.markdown(f"Last changed {ago(at, datetime.now(timezone.utc))}.")
 
 
 def _winners(winners: Sequence[Winner], at: datetime | None) -> None:

@@ -1,4 +1,4 @@
-"""Shows the outbox: waiting, sent and refused events; lets them be sent again."""
+"""Shows the outbox: waiting, sent and refused messages; lets them be sent again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MARKS: Final = {WAITING: "…\xa0waiting", SENT: "✓\xa0sent", FAILED: "✗\xa
 
 @st.fragment(run_every=_EVERY_SECONDS)
 def summary(outbox: Outbox) -> None:
-    """Draw how many events wait, were sent, were refused, and why sending does not go on."""
+    """Draw how many messages wait, were sent, were refused, and why sending does not go on."""
     state = _state(outbox)
     if state is None:
         return
@@ -44,9 +44,9 @@ def render(outbox: Outbox) -> None:
     if told:
         st.success(told, icon=":material/check_circle:")
     st.button(
-        "Try refused events again",
+        "Try refused messages again",
         key="outbox_retry",
-        on_click=lambda: _do(outbox.retry_failed, "{:,} refused events wait to be sent again."),
+        on_click=lambda: _do(outbox.retry_failed, "{:,} refused messages wait to be sent again."),
     )
     frame.section("Send again")
     st.markdown(
@@ -58,7 +58,7 @@ def render(outbox: Outbox) -> None:
         last = st.date_input("Entered until (UTC)", value=None, key="resend_last", width=200)
     count = outbox.count_between(first, last)
     st.button(
-        f"Send {count:,} {'event' if count == 1 else 'events'} again",
+        f"Send {count:,} {'message' if count == 1 else 'messages'} again",
         key="outbox_resend",
         disabled=count == 0,
         on_click=lambda: _resend(outbox, first, last),
@@ -82,7 +82,7 @@ def _newest(outbox: Outbox) -> None:
         "Reason": [letter.reason or "–" for letter in state.letters],
     }
     height = 420 if len(state.letters) > _UNSCROLLED else None
-    frame.table(shown, "Events in the outbox, refused ones first, then the newest", height)
+    frame.table(shown, "Messages in the outbox, refused ones first, then the newest", height)
 
 
 def _state(outbox: Outbox) -> OutboxState | None:
@@ -100,7 +100,7 @@ def _do(change: Callable[[], int], told: str) -> None:
 def _resend(outbox: Outbox, first: date | None, last: date | None) -> None:
     _do(
         lambda: outbox.resend(first, last),
-        "{:,} events wait to be sent again; those that still waited are as before.",
+        "{:,} messages wait to be sent again; those that still waited are as before.",
     )
 
 

@@ -25,7 +25,7 @@ def open_accountant(settings: Settings) -> AccountantData:
     """Open the desk; a fault of its books is told on its page, and the other pages do without."""
     from accounting.database import BooksError
     from accounting.desk import Post, open_desk
-    from accounting.events import CLIENTS, INVENTORY, SALES
+    from accounting.messages import CLIENTS, INVENTORY, SALES
 
     topics = {
         SALES: settings.kafka_topic_sales,
@@ -47,10 +47,11 @@ def pages(settings: Settings) -> list[Page]:
 
 def demo_pages() -> list[Page]:
     """Those of a simulated shop that trades meanwhile."""
-    from dashboard.demo import start_stock_demo
+    from dashboard.background import run_demo
+    from dashboard.stock.demo import trade
 
     fault = "The demo has no Kafka to which this page could send."
-    return _pages(open_data(start_stock_demo()), AccountantData(fault=fault))
+    return _pages(open_data(run_demo(trade)), AccountantData(fault=fault))
 
 
 def _pages(data: StockData, desk: AccountantData) -> list[Page]:

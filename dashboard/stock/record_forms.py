@@ -10,7 +10,7 @@ import streamlit as st
 
 from accounting.books import Books
 from accounting.entries import Entry, read_client, read_product
-from accounting.events import fields_of
+from accounting.messages import fields_of
 from contracts.stock import Client, Product
 from dashboard.stock.forms import Filling, save
 from dashboard.text import plain
@@ -80,6 +80,7 @@ def render(books: Books, kind: _Kind) -> None:
             st.text_input(label, key=filling.key(field))
         st.form_submit_button(
             f"Save the {kind.name}",
+            type="primary",
             on_click=lambda: save(
                 filling, books, lambda: _read(filling, kind), _what(filling, kind), kind.labels
             ),

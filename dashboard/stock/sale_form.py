@@ -11,7 +11,7 @@ import streamlit as st
 
 from accounting.books import Books
 from accounting.entries import MAX_ITEMS, read_item, read_sale
-from accounting.events import money_text
+from accounting.messages import money_text
 from contracts.stock import Product, Sale
 from dashboard.stock.forms import Filling, save
 from dashboard.text import plain
@@ -24,6 +24,7 @@ _LABELS: Final = {
     "product_id": "Product",
     "quantity": "Quantity",
 }
+_PLACEHOLDER: Final = "Choose one, or type a new id"
 # Without digits and letters that are mistaken for one another.
 _ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
@@ -45,6 +46,7 @@ def render(books: Books) -> None:
             f"{client_id} · {names[client_id]}" if names.get(client_id) else client_id
         ),
         accept_new_options=True,
+        placeholder=_PLACEHOLDER,
         key=filling.key("client_id"),
         width=420,
     )
@@ -60,6 +62,7 @@ def render(books: Books) -> None:
     )
     st.button(
         "Save the sale",
+        type="primary",
         key=filling.key("save"),
         on_click=lambda: save(filling, books, lambda: _read(filling, products), _what(filling), _LABELS),
     )
@@ -90,7 +93,7 @@ def _items(filling: Filling, products: Mapping[str, Product]) -> None:
                 index=None,
                 format_func=label,
                 accept_new_options=True,
-                placeholder="Choose one, or type a new id",
+                placeholder=_PLACEHOLDER,
                 key=filling.key(f"product_{row}"),
                 width=420,
             )

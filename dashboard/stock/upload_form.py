@@ -20,7 +20,7 @@ from dashboard.text import plain
 _REPORT: Final = "upload_report"
 _XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _SHOWN: Final = 100
-_MARKS: Final = {ACCEPTED: "✓\xa0accepted", ALREADY_THERE: "=\xa0already there", REJECTED: "✗\xa0rejected"}
+_MARKS: Final = {ACCEPTED: "✓\xa0accepted", ALREADY_THERE: "=\xa0already there", REJECTED: "✗\xa0refused"}
 
 
 def render(books: Books) -> None:
@@ -37,7 +37,7 @@ def render(books: Books) -> None:
     file = st.file_uploader(
         "Excel workbook (.xlsx)", type="xlsx", max_upload_size=MAX_BYTES // 10**6, key=filling.key("file")
     )
-    if st.button("Store the workbook", key=filling.key("store"), disabled=file is None):
+    if st.button("Store the workbook", type="primary", key=filling.key("store"), disabled=file is None):
         with st.spinner("Reading and storing"):
             _store(filling, books, file.getvalue() if file else b"")
         st.rerun()
@@ -57,7 +57,7 @@ def _store(filling: Filling, books: Books, content: bytes) -> None:
     accepted = sum(count[ACCEPTED] for count in counts.values())
     rejected = sum(count[REJECTED] for count in counts.values())
     known = len(report.rows) - accepted - rejected
-    rows = f"{accepted:,} rows accepted, {known:,} already there, {rejected:,} rejected."
+    rows = f"{accepted:,} rows accepted, {known:,} already there, {rejected:,} refused."
     filling.tell("error" if rejected or report.remarks else "success", rows)
     st.session_state[_REPORT] = report
     filling.next()
@@ -82,8 +82,8 @@ def _show(report: UploadReport) -> None:
         }
     )
     if len(rows) > _SHOWN:
-        st.markdown(f"{_SHOWN} rows are shown, rejected ones first; the download holds all {len(rows):,}.")
+        st.markdown(f"{_SHOWN} rows are shown, refused ones first; the download holds all {len(rows):,}.")
     frame.table(
-        shown.head(_SHOWN), "Rows of the workbook, rejected ones first", 420 if len(rows) > 12 else None
+        shown.head(_SHOWN), "Rows of the workbook, refused ones first", 420 if len(rows) > 12 else None
     )
     frame.download("Download the report", shown, "report.csv")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from monitoring.metrics import Metrics
 
 
-class EventMetrics:
+class NoticeMetrics:
     """Fills metrics of `metrics`, which writes them with the next batch or poll."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._registry = registry = metrics.registry
         text = "Notices to the backend, or users without one, by outcome: sent, or why not"
-        self._events = registry.counter("backend_events_total", text, ["outcome"])
-        self._events.labels("sent")
-        text = "Open client connections that events reached, as the backend answered"
+        self._notices = registry.counter("backend_events_total", text, ["outcome"])
+        self._notices.labels("sent")
+        text = "Open client connections that notices reached, as the backend answered"
         self._notified = registry.counter("backend_connections_notified_total", text)
         text = "1 while the backend is left alone because it failed several times in a row"
         self._open = registry.gauge("backend_circuit_open", text)
@@ -22,7 +22,7 @@ class EventMetrics:
 
     def count(self, outcome: str, amount: int, notified: int) -> None:
         """Count `amount` notices of one `outcome` that reached `notified` connections."""
-        self._registry.count(self._events, outcome, amount)
+        self._registry.count(self._notices, outcome, amount)
         self._notified.inc(notified)
 
     def show(self, waiting: int, circuit_open: bool) -> None:

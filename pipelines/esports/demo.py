@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -36,10 +37,7 @@ def run_demo(keep_running: bool, console: Console) -> None:
     """Play a season for some time, or until Ctrl+C with `keep_running`; then show what came of it."""
     logs.configure("INFO")
     folder = Path("demo") / f"esports-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
-    settings = _settings(folder)
-    feeder = Feeder(folder / "feed")
-    with locked(settings, DATASETS), spark_session(settings.spark, True) as spark:
-        job = assemble(settings, spark, lambda topic, *_: FileInput(spark, feeder.folder, [topic]))
+    with open_demo(demo_settings(folder), folder) as (job, feeder):
         stop = StopFlag()
         with stop.on_signals():
             console.print(
@@ -52,6 +50,14 @@ def run_demo(keep_running: bool, console: Console) -> None:
             job.stream(stop)
             thread.join()
         _show(job, feeder.records, folder, console)
+
+
+@contextmanager
+def open_demo(settings: Settings, folder: Path) -> Iterator[tuple[StreamJob, Feeder]]:
+    """The job of `settings`, made by `demo_settings`, and the feeder of what it reads, in `folder`."""
+    feeder = Feeder(folder / "feed")
+    with locked(settings, DATASETS), spark_session(settings.spark, True) as spark:
+        yield assemble(settings, spark, lambda topic, *_: FileInput(spark, feeder.folder, [topic])), feeder
 
 
 def _feed(feeder: Feeder, job: StreamJob, stop: StopFlag, keep_running: bool, console: Console) -> None:
@@ -103,7 +109,8 @@ class Feeder:
             self.records += content.count(b"\n")
 
 
-def _settings(folder: Path) -> Settings:
+def demo_settings(folder: Path) -> Settings:
+    """Everything in `folder`."""
     return load(
         env_file=None,
         kafka_topic_matches="matches",

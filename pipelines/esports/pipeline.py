@@ -35,5 +35,6 @@ ESPORTS = Pipeline(
     parts=("matches", "players"),
     parquet=Parquet("ESPORTS_OUTPUT_PATH", ("matches", "players")),
     pages=later("dashboard.esports.pages:pages"),
+    demo_pages=later("dashboard.esports.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.esports", ("kafka",)),
 )

@@ -1,4 +1,4 @@
-"""The backend's side of a run: sends the events, counts them and says when they fail."""
+"""The backend's side of a run: sends the notices, counts them and says when they fail."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bson import ObjectId
 from pydantic import SecretStr
 from pymongo.collection import Collection
 
-from monitoring.health.backend_metrics import EventMetrics
+from monitoring.health.backend_metrics import NoticeMetrics
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient
-from sinks.health.backend_events import MAX_WAITING_USERS, BackendEvents
+from sinks.health.backend_notices import MAX_WAITING_USERS, BackendNotices
 from sinks.health.circuit_breaker import CircuitBreaker
 
 # The end of a run waits at most this long for notices: a stream was asked to stop, a one-shot run has time.
@@ -27,14 +27,14 @@ _GO_ON = "Batches go on; clients see the new analytics when they next load them"
 _WARNINGS = {
     "unauthorized": f"The backend refuses SERVICE_TOKEN (401 or 403): give both the same one. {_GO_ON}",
     "not_found": f"The backend has no /events/emit (404): check BACKEND_API_URL. {_GO_ON}",
-    "server_error": f"The backend answers events with errors (5xx): its log says why. {_GO_ON}",
-    "timeout": f"The backend does not answer events within {TIMEOUT_SECONDS:g} s. {_GO_ON}",
+    "server_error": f"The backend answers notices with errors (5xx): its log says why. {_GO_ON}",
+    "timeout": f"The backend does not answer notices within {TIMEOUT_SECONDS:g} s. {_GO_ON}",
     "unreachable": f"The backend cannot be reached at BACKEND_API_URL. {_GO_ON}",
     "unexpected_answer": f"What answers at BACKEND_API_URL is not the backend. {_GO_ON}",
-    "bad_request": "The backend refused an event as malformed (400): its version may not fit this one's",
-    "not_encodable": "Stored analytics hold a value that no event can carry",
-    "database_error": "Analytics could not be read for an event",
-    "queue_full": f"More than {MAX_WAITING_USERS} users wait for their events: the oldest are dropped",
+    "bad_request": "The backend refused a notice as malformed (400): its version may not fit this one's",
+    "not_encodable": "Stored analytics hold a value that no notice can carry",
+    "database_error": "Analytics could not be read for a notice",
+    "queue_full": f"More than {MAX_WAITING_USERS} users wait for their notices: the oldest are dropped",
 }
 # These concern single notices and are logged once a run; the others again after notices got through.
 _ONCE = {"bad_request", "not_encodable", "database_error"}
@@ -43,7 +43,7 @@ logger = get_logger(__name__)
 
 
 class Backend:
-    """Events to the backend at `url`, at most `per_second`; without a `token` it does nothing."""
+    """Notices to the backend at `url`, at most `per_second`; without a `token` it does nothing."""
 
     def __init__(
         self,
@@ -57,34 +57,34 @@ class Backend:
         self._notified = 0
         self._warned: set[str] = set()
         self._metrics = metrics
-        self._events: BackendEvents | None = None
+        self._notices: BackendNotices | None = None
         if token.get_secret_value():
-            self._measured = EventMetrics(metrics)
+            self._measured = NoticeMetrics(metrics)
             self._breaker, closing = CircuitBreaker(), threading.Event()
             client = BackendClient(url, token, self._breaker, closing)
-            self._events = BackendEvents(analytics, client, self._breaker, closing, per_second, self._note)
+            self._notices = BackendNotices(analytics, client, self._breaker, closing, per_second, self._note)
             metrics.add_probe(self._show)
-            self._events.start()
+            self._notices.start()
 
     def publish(self, users: Sequence[ObjectId], calculated_at: datetime) -> None:
         """Queue a notice for each of `users`, with analytics of `calculated_at`; never waits or raises."""
-        if self._events is not None:
-            self._events.publish(users, calculated_at)
+        if self._notices is not None:
+            self._notices.publish(users, calculated_at)
 
     def close(self, seconds: float) -> None:
         """Send what still waits, for at most `seconds`; a second call does nothing."""
-        if self._events is not None:
-            self._events.close(seconds)
+        if self._notices is not None:
+            self._notices.close(seconds)
             self._metrics.write()
 
     def status(self) -> dict[str, Any]:
         """The fields that `/health/detailed` shows."""
-        if self._events is None:
+        if self._notices is None:
             return {"enabled": False}
         return {
             "enabled": True,
             "circuit": "open" if self._breaker.is_open else "closed",
-            "users_waiting": self._events.waiting,
+            "users_waiting": self._notices.waiting,
             "outcomes": dict(self._counts),
             "connections_notified": self._notified,
         }
@@ -94,11 +94,11 @@ class Backend:
         if not self._counts:
             return None
         counted = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self._counts.items()))
-        return f"📣 Backend events: {counted}; {self._notified} open connections reached"
+        return f"📣 Backend notices: {counted}; {self._notified} open connections reached"
 
     def _show(self) -> None:
-        if self._events is not None:
-            self._measured.show(self._events.waiting, self._breaker.is_open)
+        if self._notices is not None:
+            self._measured.show(self._notices.waiting, self._breaker.is_open)
 
     def _note(self, outcome: str, amount: int, notified: int) -> None:
         self._counts[outcome] += amount
@@ -108,7 +108,7 @@ class Backend:
         self._show()
         if outcome == "sent":
             if self._warned - _ONCE:
-                logger.info("The backend takes events again")
+                logger.info("The backend takes notices again")
             self._warned &= _ONCE
         elif outcome in _WARNINGS and outcome not in self._warned:
             self._warned.add(outcome)

@@ -217,7 +217,11 @@ def _measure(
     JvmMetrics(reporting.metrics, spark)
     poll_metrics = PollMetrics(reporting.metrics, settings.poll_overlap_seconds)
     url, token = settings.backend_api_url, settings.service_token
-    return reporting, poll_metrics, Backend(url, token, settings.events_per_second, target, reporting.metrics)
+    return (
+        reporting,
+        poll_metrics,
+        Backend(url, token, settings.notices_per_second, target, reporting.metrics),
+    )
 
 
 def _written(state: RunState, backend: Backend, users: Sequence[ObjectId], calculated_at: datetime) -> None:

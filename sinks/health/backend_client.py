@@ -1,4 +1,4 @@
-"""One event to the backend: `POST /api/events/emit` with a bearer token, its time-outs and its retries."""
+"""One notice to the backend: `POST /api/events/emit` with a bearer token, its time-outs and its retries."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _REASONS: dict[int, str] = {
 }
 
 
-class EventError(Exception):
-    """The backend did not take an event; `reason` is one of a few words."""
+class NoticeError(Exception):
+    """The backend did not take a notice; `reason` is one of a few words."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -58,17 +58,17 @@ class BackendClient:
         self._retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_when_event_set(closing),
             wait=tenacity.wait_exponential(multiplier=first_wait_seconds, max=MAX_WAIT_SECONDS),
-            # An open breaker ends the tries of this event too.
+            # An open breaker ends the tries of this notice too.
             retry=tenacity.retry_if_exception(lambda e: _is_retried(e) and not breaker.is_open),
             sleep=tenacity.sleep_using_event(closing),
             reraise=True,
         )
 
     def send(self, body: bytes) -> int:
-        """Deliver one event and return how many of the user's open connections were told (0 is normal).
+        """Deliver one notice and return how many of the user's open connections were told (0 is normal).
 
         Server errors, time-outs and refused connections are tried 3 times, everything else once.
-        Raises EventError.
+        Raises NoticeError.
         """
         notified: int = self._retrying(self._post_once, body)
         return notified
@@ -80,8 +80,8 @@ class BackendClient:
     def _post_once(self, body: bytes) -> int:
         try:
             notified = self._post(body)
-        except EventError as error:
-            # 400 is about this one event; everything else will meet the next one too.
+        except NoticeError as error:
+            # 400 is about this one notice; everything else will meet the next one too.
             if error.reason == "bad_request":
                 self._breaker.succeeded()
             else:
@@ -99,14 +99,14 @@ class BackendClient:
                 self._url, data=body, auth=self._sign, timeout=self._timeout, allow_redirects=False
             )
         except requests.Timeout:
-            raise EventError("timeout") from None
+            raise NoticeError("timeout") from None
         except requests.RequestException:
-            raise EventError("unreachable") from None
+            raise NoticeError("unreachable") from None
         if answer.status_code == HTTPStatus.OK:
             return _notified(answer)
         if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise EventError("server_error")
-        raise EventError(_REASONS.get(answer.status_code, "unexpected_answer"))
+            raise NoticeError("server_error")
+        raise NoticeError(_REASONS.get(answer.status_code, "unexpected_answer"))
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Set the token as `auth`: requests would replace a plain header by the host's entry in ~/.netrc."""
@@ -116,17 +116,17 @@ class BackendClient:
 
 
 def emit_url(address: str) -> str:
-    """The address of events below `address`, which is BACKEND_API_URL with or without `/api` at its end."""
+    """The address of notices below `address`, which is BACKEND_API_URL with or without `/api` at its end."""
     base = address.rstrip("/")
     return f"{base if base.endswith('/api') else base + '/api'}/events/emit"
 
 
 def _is_retried(error: BaseException) -> bool:
-    return isinstance(error, EventError) and error.reason in _RETRIED
+    return isinstance(error, NoticeError) and error.reason in _RETRIED
 
 
 def _notified(answer: requests.Response) -> int:
-    """The connections that `answer` counts; 0 for an odd answer, since the event was taken all the same."""
+    """The connections that `answer` counts; 0 for an odd answer, since the notice was taken all the same."""
     try:
         content: Any = answer.json()
     except ValueError:

@@ -1,4 +1,4 @@
-"""The bodies of `analytics:batch_update` events, as the backend's contract has them.
+"""The bodies of `analytics:batch_update` notices, as the backend's contract has them.
 
 The client replaces its whole entry for a metric and range by the item it is sent, so an item carries all that
 a card shows. It has no `anomalyDetected` beside the one in `analytics`: the client would count it twice.
@@ -51,8 +51,8 @@ def batch_updates(
                     "isBatch": True,
                     "totalCount": len(documents),
                     "userId": str(user),
-                    # The client drops a second event of the same id and second: each body has its own id, and
-                    # one that is sent again because its answer was lost has the same.
+                    # The client drops a second notice of the same id and second: each body has its own id,
+                    # and one that is sent again because its answer was lost has the same.
                     "documentId": f"{user}-{round(calculated_at.timestamp() * 1000)}-{index}",
                     "timestamp": _iso(now),
                 },

@@ -47,7 +47,7 @@ ROOT = Path(__file__).parents[2]
 _WAIT_MS = 300_000
 # Address: how many charts the page has.
 _PAGES = {
-    "": 2,
+    "overview": 2,
     "user": 2,
     "anomalies": 1,
     "pipeline": 2,
@@ -58,6 +58,14 @@ _PAGES = {
     "accountant": 0,
     "products": 0,
 }
+# The labels of an axis that are drawn over the next one.
+_OVERPRINTED = """() => [...document.querySelectorAll('.role-axis-label')].flatMap(axis => {
+    const shown = [...axis.querySelectorAll('text')].filter(text => text.getAttribute('opacity') !== '0');
+    const boxes = shown.map(text => text.getBoundingClientRect());
+    const over = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+        && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
+    return shown.filter((text, at) => at && over(boxes[at - 1], boxes[at])).map(text => text.textContent);
+})"""
 # On an address below the root Streamlit looks for its server there first, and the browser reports that.
 _PROBES = ("/_stcore/health", "/_stcore/host-config")
 # Streamlit's own: a group's heading within the list of pages; the role of the field for files; and tables
@@ -213,10 +221,16 @@ def _visit(browser: Browser, base: str, width: int = 1280, scheme: Any = "light"
 def test_pages_are_drawn_accessible_and_ask_nobody_else(
     browser: Browser, base: str, width: int, scheme: str
 ) -> None:
-    """Charts with a name, no error, no request elsewhere, no sideways scrolling, nothing axe objects to."""
+    """Charts with a name and legible labels, no error, no request elsewhere, no sideways scrolling.
+
+    Each has an address and a title of its own, and nothing that axe objects to.
+    """
+    titles = []
     with _visit(browser, base, width, scheme) as visit:
         for address, charts in _PAGES.items():
             page = visit.open(address, charts)
+            assert page.url == f"{base}/{address}"
+            titles.append(page.title())
             assert page.locator("h1").count() == 1
             for chart in page.locator('[data-testid="stVegaLiteChart"]').all():
                 assert len(chart.get_attribute("aria-label") or "") > 20
@@ -224,7 +238,11 @@ def test_pages_are_drawn_accessible_and_ask_nobody_else(
             widths = page.evaluate("""() => [document.documentElement, document.querySelector(
                 '[data-testid="stMain"]')].map(element => element.scrollWidth)""")
             assert max(widths) <= width, address
+            assert page.evaluate(_OVERPRINTED) == [], address
             assert _violations(page) == [], address
+        assert len(set(titles)) == len(_PAGES)
+        page.goto(base)
+        page.wait_for_url(f"{base}/overview")
 
 
 def _violations(page: Page) -> list[Any]:
@@ -352,17 +370,35 @@ def test_what_the_accountant_enters_arrives_in_kafka_once(
         topics.remove()
 
 
-def test_the_stock_demo_needs_no_server(browser: Browser, tmp_path: Path) -> None:
-    """Its shop trades while somebody looks; the Administrator's page shows it without being opened again."""
-    environment = {
+@pytest.fixture
+def no_server() -> dict[str, str]:
+    """The environment of a demo: nothing answers where servers would be."""
+    return {
         "MONGO_URI": "mongodb://127.0.0.1:9",
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
         **java_environment(),
     }
+
+
+def test_the_esports_demo_needs_no_server(
+    browser: Browser, no_server: dict[str, str], tmp_path: Path
+) -> None:
+    """There are matches and players when it opens, and matches end while somebody looks."""
     with (
-        _dashboard(tmp_path, environment, "--demo", "--pipeline", "stock") as address,
+        _dashboard(tmp_path, no_server, "--demo", "--pipeline", "esports") as address,
+        _visit(browser, address) as visit,
+    ):
+        page = visit.open("", 2)
+        page.get_by_role("heading", name="Latest results").wait_for()
+        assert visit.open("players", 0).locator("table tr").count() > 10
+
+
+def test_the_stock_demo_needs_no_server(browser: Browser, no_server: dict[str, str], tmp_path: Path) -> None:
+    """Its shop trades while somebody looks; the Administrator's page shows it without being opened again."""
+    with (
+        _dashboard(tmp_path, no_server, "--demo", "--pipeline", "stock") as address,
         _visit(browser, address) as visit,
     ):
         page = visit.open("", 2)

@@ -31,7 +31,7 @@ def _cursor(job: HealthJob) -> str:
 
 
 def _with_events(backend: FakeBackend) -> dict[str, str]:
-    return {"BACKEND_API_URL": backend.address, "SERVICE_TOKEN": TOKEN, "EVENTS_PER_SECOND": "1000"}
+    return {"BACKEND_API_URL": backend.address, "SERVICE_TOKEN": TOKEN, "NOTICES_PER_SECOND": "1000"}
 
 
 def test_each_kind_of_run_equals_the_reference(

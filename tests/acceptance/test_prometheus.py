@@ -7,18 +7,17 @@ import signal
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from pipelines.health.pipeline import HEALTH
 from tests.support.documents import ROOT
 from tests.support.job import HealthJob
 from tests.support.monitoring_stack import (
-    FOREIGN,
     Server,
-    alerts,
-    dashboard_queries,
     exported,
-    metrics_in,
+    lacking_metrics,
     node_exporter,
     prometheus,
     promtool,
+    queries_of,
 )
 from tests.support.toxiproxy import free_port
 from tests.support.waiting import wait_for
@@ -64,11 +63,8 @@ def _what_is_named_exists(server: Server, port: int) -> None:
     assert page is not None
     checked = promtool("check", "metrics", content=page.content)
     assert {line.split()[0] for line in checked.stdout.splitlines()} <= {"average_processing_time_ms"}
+    assert lacking_metrics(HEALTH, page.text) == {}
     names = exported(page.text)
-    rules = [rule for rule in alerts() if rule["alert"].startswith("Health")]
-    queries = [(rule["alert"], rule["expr"]) for rule in rules] + list(dashboard_queries())
-    missing = [(name, metrics_in(query) - names - FOREIGN) for name, query in queries]
-    assert [(name, lacking) for name, lacking in missing if lacking] == []
     said = {
         word
         for file in (ROOT / "docs").glob("*.md")
@@ -76,7 +72,7 @@ def _what_is_named_exists(server: Server, port: int) -> None:
     }
     # People name a histogram without _bucket, _count or _sum.
     assert said - names - {name.removesuffix("_count") for name in names} == set()
-    for _, query in queries:
+    for _, query in queries_of(HEALTH):
         server.query(query)
 
 

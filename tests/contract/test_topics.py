@@ -128,7 +128,7 @@ def test_records_that_expired_before_they_were_read_are_counted(
     lost = {value for name, value in system.metrics().items() if name.startswith("offsets_lost_total")}
     assert lost == {7.0}
     page = (system.settings().metrics_directory / system.metrics_file).read_text()
-    assert lacking_metrics(PIPELINES[system.name].title, page) == {}
+    assert lacking_metrics(PIPELINES[system.name], page) == {}
     checked = promtool("check", "metrics", content=page.encode())
     # promtool names the seed's one abbreviated unit, and nothing else.
     named = {line.split()[0] for line in checked.stdout.splitlines()}

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from contracts import ConfigurationError
 from main import app
 from pipelines.ecommerce.figures import load_figures
+from pipelines.ecommerce.pipeline import ECOMMERCE
 from settings import load
 from sinks.ecommerce.schema import ensure_tables
 from sources.ecommerce import figures as event_figures
@@ -154,7 +155,7 @@ def test_prometheus_gets_the_same_figures(tmp_path: Path, events_dsn: str, spark
     complaints = [line for line in checked.stdout.splitlines() if "average_processing_time_ms" not in line]
     # promtool names the seed's one abbreviated unit, and nothing else.
     assert complaints == [], checked.stdout
-    assert lacking_metrics("Ecommerce", content.decode()) == {}
+    assert lacking_metrics(ECOMMERCE, content.decode()) == {}
 
 
 def _assert_same(figures: EventFigures, samples: dict[str, float]) -> None:

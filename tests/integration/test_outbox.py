@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from accounting.books import Books
 from accounting.database import BooksDatabase
-from accounting.events import CLIENTS, INVENTORY, SALES
+from accounting.messages import CLIENTS, INVENTORY, SALES
 from accounting.outbox import FAILED, SENT, WAITING, Outbox
 from accounting.producer import make_producer
 from contracts import ConfigurationError

@@ -58,12 +58,12 @@ def test_the_page_shows_the_numbers_of_the_rows(connection: psycopg.Connection[A
     figures = _figures(page)
     assert figures["Revenue"] == "15.50"
     assert (figures["Purchases"], figures["Views"]) == ("2", "5")
-    assert (figures["Duplicates"], figures["Rejected"]) == ("50.0 %", "1")
+    assert (figures["Duplicates"], figures["Refused"]) == ("50.0 %", "1")
     assert figures["Latency (95 %)"] == "19.5 s"
     assert figures["Batch time (95 %)"] == "4.00 s"
     told = "\n".join(charts(page))
     assert "5 active, 5 viewed a product, 1 bought one after their first view" in told
-    assert "in all 6 inserted, 3 duplicates, 3 rejected" in told
+    assert "in all 6 inserted, 3 duplicates, 3 refused" in told
     assert "Toys 10.00, Books 5.50" in told
     assert "20.0%" in texts(page).replace("\\", "")
     (rules,) = [table for table in page.table if "rule" in table.proto.alt]
@@ -81,7 +81,7 @@ def test_charts_are_described_and_have_their_values_as_tables(
     assert len(page.title) == 1
     assert len(charts(page)) == len(page.expander) == 5
     assert all(len(alternative) > 20 for alternative in charts(page))
-    assert "as of" in texts(page)
+    assert "read at" in texts(page)
 
 
 def test_the_span_can_be_chosen(connection: psycopg.Connection[Any], events_dsn: str) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
+from commands.setting_names import unknown_keys
 from contracts import ConfigurationError
-from settings import Settings, load, unknown_keys
+from settings import Settings, load
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,20 +95,6 @@ def test_harmless_parts_of_an_address_are_no_secrets() -> None:
     )
     dsn = "postgresql://%2Fvar%2Frun/shop?connect_timeout=9"
     assert load(env_file=None, mongo_uri=uri, postgres_dsn=dsn).secrets() == []
-
-
-def test_the_rest_of_a_broken_password_is_not_repeated(tmp_path: Path) -> None:
-    """A secret with a line end in `.env` continues as if it were a key of its own."""
-    (tmp_path / ".env").write_text("SERVICE_TOKEN=abc\nc4nary\nc4naryBase64==\n")
-    assert unknown_keys(tmp_path / ".env") == [f"A line in {tmp_path / '.env'} is not a setting"] * 2
-
-
-def test_an_unknown_key_is_told_with_the_nearest_name(tmp_path: Path) -> None:
-    """A misspelt key would otherwise be ignored in silence."""
-    (tmp_path / ".env").write_text("MONGO_URL=mongodb://x\nLOG_LEVEL=INFO\n")
-    assert unknown_keys(tmp_path / ".env") == [
-        f"MONGO_URL in {tmp_path / '.env'} is not a setting; did you mean MONGO_URI?"
-    ]
 
 
 def test_options_of_kafka_pass_under_kafkas_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounting.entries import Entry, EntryError, read_client, read_product, read_sale
-from accounting.events import payload
+from accounting.messages import payload
 from analytics.stock.rules import judge
 from contracts.stock import Client, Product, Sale
 from tests.support.stock_events import row

@@ -43,7 +43,7 @@ def test_the_pages_that_a_pipeline_declares_are_a_group_of_its_title(every: int 
     assert page.title[0].value == "Numbers there are"
 
 
-@pytest.mark.parametrize("named", ["esports", "nothing"])
+@pytest.mark.parametrize("named", ["ecommerce", "nothing"])
 def test_a_pipeline_without_a_demo_in_the_dashboard_is_told(named: str) -> None:
     """By name, with the page that tells how to see it all the same."""
     with pytest.raises(

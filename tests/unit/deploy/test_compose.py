@@ -14,22 +14,34 @@ import typer
 import yaml
 
 from main import app
-from simulation.ecommerce import events as event_generator
-from tests.support.deployment import DEPLOY, PROJECT_VERSION, last, stages, unknown_variables, validator
+from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
+from simulation.ecommerce import events
+from simulation.esports import messages
+from simulation.stock import shop
+from tests.support.deployment import (
+    DEPLOY,
+    PROJECT_VERSION,
+    last,
+    stages,
+    unknown_variables,
+    validator,
+    variables,
+)
 from tests.support.documents import ROOT, blocks
 from tests.support.monitoring_stack import RULES, promtool
 
 _FILE = DEPLOY / "compose.yaml"
 _PASSWORDS = sorted(set(re.findall(r"\$\{(\w+)", _FILE.read_text())))
+# Beside the service of its name: what each pipeline's profile brings.
+_BESIDE = {"ecommerce": {"postgres", "events"}, "esports": {"kafka", "season"}, "stock": {"kafka", "sales"}}
 _OURS = re.compile(r"health-analytics(-dashboard)?:")
 
 
 def _compose(*arguments: str, without: str = "") -> subprocess.CompletedProcess[str]:
     """Docker compose with a password of each name but one."""
     given = {name: f"of-{name}" for name in _PASSWORDS if name != without}
-    return validator(
-        "docker-compose", "--file", str(_FILE), "--profile", "ecommerce", "config", *arguments, **given
-    )
+    profiles = [word for name in _BESIDE for word in ("--profile", name)]
+    return validator("docker-compose", "--file", str(_FILE), *profiles, "config", *arguments, **given)
 
 
 @cache
@@ -53,12 +65,16 @@ def _has_health_check(name: str) -> bool:
 
 
 def test_docker_compose_accepts_it() -> None:
-    """Without a warning; the services that were promised are there, the shop only with its profile."""
+    """Without a warning; each pipeline is there, and what it needs, the sisters only with their profiles."""
     run = _compose("--quiet")
     assert (run.returncode, run.stderr) == (0, "")
-    shop = {name for name, service in _services().items() if service.get("profiles") == ["ecommerce"]}
-    assert shop == {"postgres", "shop", "events"}
-    assert set(_services()) - shop == {"mongo", "job", "dashboard", "prometheus", "grafana"}
+    profiles = {name: set(service.get("profiles", [])) for name, service in _services().items()}
+    always = {"mongo", "job", "dashboard", "prometheus", "grafana"}
+    assert {name for name, of in profiles.items() if not of} == always
+    assert {DEFAULT_PIPELINE, *_BESIDE} == set(PIPELINES)
+    for pipeline, beside in _BESIDE.items():
+        assert {name for name, of in profiles.items() if pipeline in of} == {pipeline, *beside}
+        assert _services()[pipeline]["command"] == ["python", "main.py", "--pipeline", pipeline]
 
 
 @pytest.mark.parametrize("password", _PASSWORDS)
@@ -83,9 +99,10 @@ def test_the_documented_command_makes_the_passwords(tmp_path: Path) -> None:
 
 def test_what_our_services_are_given_exists() -> None:
     """Variables are settings, commands are known with their options, targets are stages."""
-    generator = typer.Typer()
-    generator.command()(event_generator.main)
-    known = {"main.py": app, "simulation.ecommerce.events": generator}
+    known = {"main.py": app}
+    for module in (events, messages, shop):
+        known[module.__name__] = typer.Typer()
+        known[module.__name__].command()(module.main)
     for name, service in _ours().items():
         assert unknown_variables(service.get("environment", {})) == set(), name
         assert service["build"]["target"] in stages()
@@ -108,9 +125,13 @@ def test_what_is_mounted_exists() -> None:
                 assert mount["read_only"], (name, mount)
             else:
                 assert mount["type"] == "volume"
-    writers = [_services()[name] for name in ("job", "shop", "events")]
+    writers = [_services()[name] for name in ("job", "events", *_BESIDE)]
     assert {writer["volumes"][0]["target"] for writer in writers} == {last("job", "VOLUME")}
-    assert _services()["dashboard"]["volumes"][0]["read_only"]
+    dashboard = _services()["dashboard"]
+    assert all(mount["read_only"] for mount in dashboard["volumes"])
+    places = {mount["source"]: mount["target"] for mount in dashboard["volumes"]}
+    written = str(variables("job")["ESPORTS_OUTPUT_PATH"]).removeprefix(last("job", "VOLUME"))
+    assert dashboard["environment"]["ESPORTS_OUTPUT_PATH"] == places["esports"] + written
 
 
 def test_versions_are_pinned_and_ours_is_that_of_the_project() -> None:
@@ -124,7 +145,7 @@ def test_versions_are_pinned_and_ours_is_that_of_the_project() -> None:
 def test_every_service_is_watched_and_limited() -> None:
     """A health check, a limit of memory, a restart; whoever is waited for can tell that it is healthy."""
     for name, service in _services().items():
-        assert _has_health_check(name) or name == "events"
+        assert _has_health_check(name) or name in ("events", "season", "sales")
         assert service["restart"] == "unless-stopped"
         assert int(service["mem_limit"]) <= 3 * 2**30
         for other, how in service.get("depends_on", {}).items():
@@ -138,7 +159,8 @@ def test_a_job_has_time_to_finish_its_batch() -> None:
     """As much as systemd gives it."""
     unit = (DEPLOY / "systemd" / "health-analytics.service").read_text()
     seconds = int(re.findall(r"TimeoutStopSec=(\d+)", unit)[0])
-    assert _services()["job"]["stop_grace_period"] == f"{seconds // 60}m{seconds % 60}s"
+    for name in ("job", *_BESIDE):
+        assert _services()[name]["stop_grace_period"] == f"{seconds // 60}m{seconds % 60}s"
 
 
 def test_the_users_of_mongodb_are_those_of_the_addresses() -> None:
@@ -151,6 +173,7 @@ def test_the_users_of_mongodb_are_those_of_the_addresses() -> None:
         _services()["job"]["environment"]["MONGO_URI"],
         _services()["dashboard"]["environment"]["DASHBOARD_MONGO_URI"],
     ]
+    assert _services()["stock"]["environment"]["MONGO_URI"] == addresses[0]
     found = [
         re.findall(r"mongodb://(.+):of-(.+)@(.+):(\d+)/\?authSource=admin", address)[0]
         for address in addresses
@@ -158,6 +181,21 @@ def test_the_users_of_mongodb_are_those_of_the_addresses() -> None:
     assert [(user, password) for user, password, _, _ in found] == list(made.items())
     assert {(host, port) for _, _, host, port in found} == {("mongo", "27017")}
     assert set(made.values()) <= set(_services()["mongo"]["environment"])
+
+
+def test_programs_are_given_the_brokers_own_addresses() -> None:
+    """Those inside by the service's name; the one for this machine is published there."""
+    broker = _services()["kafka"]
+    advertised = dict(
+        each.split("://") for each in broker["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")
+    )
+    settings = {service.get("environment", {}).get("KAFKA_BOOTSTRAP_SERVERS") for service in _ours().values()}
+    assert settings - {None} == {advertised["INSIDE"]}
+    assert advertised["INSIDE"].startswith("kafka:")
+    (port,) = broker["ports"]
+    assert advertised["OUTSIDE"] == f"localhost:{port['published']}"
+    opened = {each.rpartition(":")[2] for each in broker["environment"]["KAFKA_LISTENERS"].split(",")}
+    assert {each.rpartition(":")[2] for each in advertised.values()} <= opened
 
 
 def test_prometheus_reads_our_rules_and_asks_our_services() -> None:
@@ -170,11 +208,14 @@ def test_prometheus_reads_our_rules_and_asks_our_services() -> None:
         for name in ("compose.yml", "prometheus.yml")
     )
     assert here["global"] == alone["global"]
-    health, shop = here["scrape_configs"]
+    health, *sisters = here["scrape_configs"]
     assert health["job_name"] == alone["scrape_configs"][0]["job_name"]
     assert health["static_configs"] == [{"targets": [f"job:{last('job', 'EXPOSE')}"]}]
-    assert shop["dns_sd_configs"] == [{"names": ["shop"], "type": "A", "port": int(last("job", "EXPOSE"))}]
-    assert {"job", "shop"} <= set(_ours())
+    assert {sister["job_name"] for sister in sisters} == set(_BESIDE)
+    for sister in sisters:
+        found = {"names": [sister["job_name"]], "type": "A", "port": int(last("job", "EXPOSE"))}
+        assert sister["dns_sd_configs"] == [found]
+    assert {"job", *_BESIDE} <= set(_ours())
     mount = _services()["prometheus"]["volumes"][0]
     assert mount["source"] == str(DEPLOY / "prometheus")
     assert f"--config.file={mount['target']}/compose.yml" in _services()["prometheus"]["command"]

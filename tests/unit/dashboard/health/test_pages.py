@@ -78,7 +78,7 @@ def test_pages_have_one_title_and_describe_their_charts(full: _Installation, ren
     assert len(charts(page)) == len(page.expander) >= 1
     assert all(len(alternative) > 20 for alternative in charts(page))
     assert all(table.proto.alt for table in page.table)
-    assert "as of" in texts(page)
+    assert "read at" in texts(page)
 
 
 def test_the_overview_tells_the_state(full: _Installation) -> None:
@@ -139,11 +139,28 @@ def test_the_pipeline_shows_batches_and_what_was_refused(full: _Installation) ->
     """Figures of the metrics file, durations, reasons, errors."""
     page = show(pipeline.render, full.data)
     shown = figures(page)
-    assert shown["Batches in all"] == "2"
+    assert shown["Batches, all time"] == "2"
     assert shown["Median"].startswith("1.7") or shown["Median"].startswith("1.8")
     tables = [table.value for table in page.table]
     assert any("not" in str(table.get("Reason")) for table in tables)
     assert any("metrics" in str(table.get("Error")) for table in tables)
+
+
+@pytest.mark.parametrize("render", _PAGES)
+@pytest.mark.parametrize(
+    ("interval", "silent", "is_told"),
+    [(60, 290, False), (60, 310, True), (600, 310, False), (None, 9000, False)],
+)
+def test_a_stream_that_stands_still_is_told_on_every_page(
+    full: _Installation, render: Render, interval: float | None, silent: float, is_told: bool
+) -> None:
+    """Three intervals, at least five minutes, after its last poll; a one-shot run is no stream."""
+    metrics = Metrics(full.folder)
+    if interval:
+        metrics.streams_every(interval)
+    metrics.idle(datetime.now(timezone.utc) - timedelta(seconds=silent))
+    told = [warning.value for warning in show(render, full.data).warning]
+    assert ["5\xa0min ago" in warning for warning in told] == [True] * is_told
 
 
 @pytest.mark.parametrize("render", _RESULT_PAGES)

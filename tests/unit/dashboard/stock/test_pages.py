@@ -307,7 +307,7 @@ def test_a_workbook_is_stored_with_a_report(desk: Desk) -> None:
     page.run()
     page.button(key="upload_0_store").click().run()
     assert not page.exception
-    assert any("11 rows accepted, 0 already there, 0 rejected" in message.value for message in page.success)
+    assert any("11 rows accepted, 0 already there, 0 refused" in message.value for message in page.success)
     assert desk.outbox.state().counts[WAITING] == 7
     page.file_uploader[0].set_value(("damaged.xlsx", b"PK nonsense", ""))
     page.run()
@@ -317,9 +317,9 @@ def test_a_workbook_is_stored_with_a_report(desk: Desk) -> None:
 
 
 def test_history_is_sent_again_on_request(desk: Desk) -> None:
-    """All that was entered, or the days chosen; refused events can wait again."""
+    """All that was entered, or the days chosen; refused messages can wait again."""
     page = _inside(desk)
-    assert page.button(key="outbox_resend").label == "Send 2 events again"
+    assert page.button(key="outbox_resend").label == "Send 2 messages again"
     page.button(key="outbox_resend").click().run()
     assert [event.get("product_id") for event in _sent(desk)] == ["P1", None]
     desk.outbox.settle([3], {4: "too large"}, None)

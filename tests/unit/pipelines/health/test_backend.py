@@ -18,7 +18,7 @@ from pipelines.health.backend import Backend
 from tests.support.fake_backend import TOKEN, FakeBackend
 from tests.support.waiting import wait_for
 from tests.unit.monitoring.test_metrics import samples
-from tests.unit.sinks.health.test_backend_events import THEN
+from tests.unit.sinks.health.test_backend_notices import THEN
 from tests.unit.sinks.health.test_backend_payloads import document
 
 
@@ -63,7 +63,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 
 
 def test_without_a_token_nothing_is_sent_and_nothing_measured(make: Callable[..., Bench]) -> None:
-    """Events are off; no thread and no metric says otherwise."""
+    """Notices are off; no thread and no metric says otherwise."""
     bench = make(token="")
     bench.write()
     bench.backend.close(5)
@@ -90,7 +90,7 @@ def test_everything_is_counted_in_the_metrics_and_the_summary(make: Callable[...
     assert found["health_backend_connections_notified_total"] == 3
     assert found["health_backend_circuit_open"] == 0
     assert found["health_backend_users_waiting"] == 0
-    assert bench.backend.summary() == "📣 Backend events: 1 bad_request, 2 sent; 3 open connections reached"
+    assert bench.backend.summary() == "📣 Backend notices: 1 bad_request, 2 sent; 3 open connections reached"
     assert bench.server.violations == []
 
 
@@ -105,7 +105,7 @@ def logged() -> Iterator[list[Any]]:
 
 
 def test_an_outage_is_told_once_and_its_end_too(make: Callable[..., Bench], logged: list[Any]) -> None:
-    """Not once an event; the address and the token are in no line."""
+    """Not once a notice; the address and the token are in no line."""
     bench = make()
     bench.server.broken = 403
     for _ in range(3):
@@ -118,7 +118,7 @@ def test_an_outage_is_told_once_and_its_end_too(make: Callable[..., Bench], logg
     lines = [line["event"] for line in logged]
     assert len(lines) == 2
     assert "SERVICE_TOKEN" in lines[0]
-    assert lines[1] == "The backend takes events again"
+    assert lines[1] == "The backend takes notices again"
     assert TOKEN not in str(logged)
 
 

@@ -1,4 +1,4 @@
-"""Sending one event: the address, the token, what is tried again and what is not, what the breaker counts."""
+"""Sending one notice: the address, the token, what is tried again and what not, what the breaker counts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from sinks.health.backend_client import BackendClient, EventError, emit_url
+from sinks.health.backend_client import BackendClient, NoticeError, emit_url
 from sinks.health.circuit_breaker import CircuitBreaker
 from tests.support.fake_backend import TOKEN, FakeBackend
 
@@ -45,8 +45,8 @@ class Bench:
         )
 
     def reason(self) -> str:
-        """Why an event was not taken."""
-        with pytest.raises(EventError) as caught:
+        """Why a notice was not taken."""
+        with pytest.raises(NoticeError) as caught:
             self.client.send(BODY)
         return caught.value.reason
 
@@ -122,7 +122,7 @@ def test_a_slow_backend_is_a_time_out_and_one_that_is_away_unreachable(backend: 
 
 
 def test_the_breaker_opens_in_the_middle_of_the_tries(backend: FakeBackend) -> None:
-    """Five failures in a row are five requests, not five events of three tries each."""
+    """Five failures in a row are five requests, not five notices of three tries each."""
     backend.broken = 500
     bench = Bench(backend.address, failures=5)
     assert [bench.reason(), bench.reason()] == ["server_error", "server_error"]
@@ -131,7 +131,7 @@ def test_the_breaker_opens_in_the_middle_of_the_tries(backend: FakeBackend) -> N
 
 
 def test_a_bad_request_shows_a_living_backend_but_a_wrong_token_does_not(backend: FakeBackend) -> None:
-    """400 is about one event; 401, 403 and 404 will meet every event until somebody mends them."""
+    """400 is about one notice; 401, 403 and 404 will meet every notice until somebody mends them."""
     bench = Bench(backend.address, failures=3)
     backend.broken = 400
     for _ in range(5):

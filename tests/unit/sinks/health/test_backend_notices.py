@@ -1,4 +1,4 @@
-"""The queue of events: what is told is what is stored, nobody waits for it, and everything is counted."""
+"""The queue of notices: what is told is what is stored, nobody waits for it, and everything is counted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from pymongo.errors import ServerSelectionTimeoutError
 
 from sinks.health.backend_client import BackendClient
-from sinks.health.backend_events import BackendEvents
+from sinks.health.backend_notices import BackendNotices
 from sinks.health.circuit_breaker import CircuitBreaker
 from tests.support.fake_backend import TOKEN, FakeBackend
 from tests.support.waiting import wait_for
@@ -49,7 +49,7 @@ class Bench:
             timeout_seconds,
             first_wait_seconds=0.01,
         )
-        self.events = BackendEvents(
+        self.notices = BackendNotices(
             self.analytics, client, self.breaker, self.closing, per_second, self._note, max_waiting
         )
 
@@ -62,12 +62,12 @@ class Bench:
         for number in range(documents):
             stored = document(userId=user, calculatedAt=calculated_at)
             self.analytics.insert_one({**stored, "metricType": f"m{number}"})
-        self.events.publish([user], calculated_at)
+        self.notices.publish([user], calculated_at)
         return user
 
     def told(self) -> list[str]:
-        """The users of the events that were taken."""
-        return [event["userId"] for event in self.backend.events]
+        """The users of the notices that were taken."""
+        return [notice["userId"] for notice in self.backend.events]
 
     def wait(self, condition: Callable[[], bool]) -> None:
         """Until it holds."""
@@ -86,7 +86,7 @@ def make() -> Iterator[Callable[..., Bench]]:
     yield one
     for bench in made:
         bench.backend.released.set()
-        bench.events.close(5)
+        bench.notices.close(5)
         bench.backend.down()
 
 
@@ -95,26 +95,26 @@ def test_a_written_user_is_told_once_in_events_of_50(make: Callable[..., Bench])
     bench = make()
     user = ObjectId()
     bench.backend.connections[str(user)] = 2
-    bench.events.start()
+    bench.notices.start()
     bench.write(user, documents=60)
     bench.wait(lambda: bench.counts["sent"] == 2)
-    assert [event["data"]["count"] for event in bench.backend.events] == [50, 10]
-    assert [event["data"]["batchIndex"] for event in bench.backend.events] == [1, 2]
+    assert [notice["data"]["count"] for notice in bench.backend.events] == [50, 10]
+    assert [notice["data"]["batchIndex"] for notice in bench.backend.events] == [1, 2]
     assert bench.counts["notified"] == 4
-    items = [item for event in bench.backend.events for item in event["data"]["analytics"]]
+    items = [item for notice in bench.backend.events for item in notice["data"]["analytics"]]
     assert all(item["period"] == "week" and item["historicalData"] for item in items)
 
 
 def test_only_what_the_batch_really_wrote_is_told(make: Callable[..., Bench]) -> None:
-    """Documents that a newer writer holds are left out, and a user who has only such ones gets no event."""
+    """Documents that a newer writer holds are left out, and a user who has only such ones gets no notice."""
     bench = make()
     mixed, superseded = ObjectId(), ObjectId()
     bench.write(mixed)
     later = document("weight", userId=mixed, calculatedAt=THEN + timedelta(seconds=1))
     bench.analytics.insert_one(later)
     bench.write(superseded, THEN + timedelta(seconds=5))
-    bench.events.publish([superseded], THEN)
-    bench.events.start()
+    bench.notices.publish([superseded], THEN)
+    bench.notices.start()
     bench.wait(lambda: bench.counts.total() >= 2)
     assert bench.told() == [str(mixed)]
     assert bench.backend.events[0]["data"]["count"] == 1
@@ -125,10 +125,10 @@ def test_a_user_who_is_recomputed_while_waiting_gets_one_event(make: Callable[..
     """The newest, at the place where the user stood."""
     bench = make()
     first, second = ObjectId(), ObjectId()
-    bench.events.publish([first], THEN - timedelta(seconds=9))
+    bench.notices.publish([first], THEN - timedelta(seconds=9))
     bench.write(second)
     bench.write(first)
-    bench.events.start()
+    bench.notices.start()
     bench.wait(lambda: bench.counts["sent"] == 2)
     assert bench.told() == [str(first), str(second)]
 
@@ -137,14 +137,14 @@ def test_publishing_never_waits(make: Callable[..., Bench]) -> None:
     """10 000 users while the backend hangs: done before it answers, the oldest dropped and counted."""
     bench = make(max_waiting=100)
     bench.backend.delay_seconds = 3_600.0
-    bench.events.start()
+    bench.notices.start()
     bench.write(ObjectId())
     bench.wait(lambda: bool(bench.backend.requests))
     users = [ObjectId() for _ in range(10_000)]
     started = time.monotonic()
-    bench.events.publish(users, THEN)
+    bench.notices.publish(users, THEN)
     assert time.monotonic() - started < 30
-    assert bench.events.waiting == 100
+    assert bench.notices.waiting == 100
     assert bench.counts["queue_full"] == 9_900
 
 
@@ -152,19 +152,19 @@ def test_the_newest_are_kept(make: Callable[..., Bench]) -> None:
     """Who was recomputed last is most likely to be looking."""
     bench = make(max_waiting=2)
     users = [bench.write(ObjectId()) for _ in range(4)]
-    bench.events.start()
+    bench.notices.start()
     bench.wait(lambda: bench.counts["sent"] == 2)
     assert bench.told() == [str(user) for user in users[2:]]
     assert bench.counts["queue_full"] == 2
 
 
 def test_the_rate_is_kept(make: Callable[..., Bench]) -> None:
-    """Requests are at least 1/EVENTS_PER_SECOND apart."""
+    """Requests are at least 1/NOTICES_PER_SECOND apart."""
     bench = make(per_second=20)
     for _ in range(5):
         bench.write(ObjectId())
     started = time.monotonic()
-    bench.events.start()
+    bench.notices.start()
     bench.wait(lambda: bench.counts["sent"] == 5)
     assert time.monotonic() - started >= 4 / 20
 
@@ -175,7 +175,7 @@ def test_users_wait_while_the_backend_is_away_and_are_told_when_it_is_back(
     """The open breaker keeps them; after the probe succeeded everybody is told."""
     bench = make()
     bench.backend.down()
-    bench.events.start()
+    bench.notices.start()
     lost = bench.write(ObjectId())
     # The breaker opens a moment before the user is counted.
     bench.wait(lambda: bench.counts["unreachable"] == 1)
@@ -192,7 +192,7 @@ def test_a_failing_probe_costs_one_event_and_opens_it_again(make: Callable[..., 
     """One request per opening, not one per user."""
     bench = make(open_seconds=0.2)
     bench.backend.broken = 500
-    bench.events.start()
+    bench.notices.start()
     for _ in range(10):
         bench.write(ObjectId())
     bench.wait(lambda: bench.counts["server_error"] == 3)
@@ -201,10 +201,10 @@ def test_a_failing_probe_costs_one_event_and_opens_it_again(make: Callable[..., 
 
 
 def test_a_bad_request_stops_nobody_else(make: Callable[..., Bench]) -> None:
-    """It is about one event: counted, the next is sent."""
+    """It is about one notice: counted, the next is sent."""
     bench = make()
     bench.backend.broken = 400
-    bench.events.start()
+    bench.notices.start()
     for _ in range(5):
         bench.write(ObjectId())
     bench.wait(lambda: bench.counts["bad_request"] == 5)
@@ -222,8 +222,8 @@ def test_what_cannot_be_read_or_encoded_is_counted_and_stops_nobody(
     bench.analytics.insert_one(
         document(userId=odd, calculatedAt=THEN, analytics={"rollingAverage": float("nan")})
     )
-    bench.events.publish([odd], THEN)
-    bench.events.start()
+    bench.notices.publish([odd], THEN)
+    bench.notices.start()
     bench.wait(lambda: bench.counts["not_encodable"] == 1)
 
     def away(*_: Any, **__: Any) -> Any:
@@ -242,8 +242,8 @@ def test_even_a_bug_does_not_end_the_thread(make: Callable[..., Bench]) -> None:
     bench = make()
     foreign = ObjectId()
     bench.analytics.insert_one({"userId": foreign, "calculatedAt": THEN})
-    bench.events.publish([foreign], THEN)
-    bench.events.start()
+    bench.notices.publish([foreign], THEN)
+    bench.notices.start()
     bench.write(ObjectId())
     bench.wait(lambda: bench.counts["sent"] == 1)
     assert bench.counts["error"] == 1
@@ -252,11 +252,11 @@ def test_even_a_bug_does_not_end_the_thread(make: Callable[..., Bench]) -> None:
 def test_closing_sends_what_waits(make: Callable[..., Bench]) -> None:
     """A healthy backend gets everything before the end; a second close changes nothing."""
     bench = make()
-    bench.events.start()
+    bench.notices.start()
     for _ in range(20):
         bench.write(ObjectId())
-    bench.events.close(WAIT_SECONDS)
-    bench.events.close(WAIT_SECONDS)
+    bench.notices.close(WAIT_SECONDS)
+    bench.notices.close(WAIT_SECONDS)
     assert bench.counts["sent"] == 20
     assert bench.counts["shutdown"] == 0
 
@@ -269,25 +269,25 @@ def test_closing_does_not_wait_for_a_backend_in_trouble(make: Callable[..., Benc
         bench.backend.delay_seconds = 3_600.0
     else:
         bench.backend.down()
-    bench.events.start()
+    bench.notices.start()
     bench.write(ObjectId())
     if trouble == "open":
         bench.wait(lambda: bench.breaker.is_open)
     for _ in range(50):
         bench.write(ObjectId())
     started = time.monotonic()
-    bench.events.close(1.0)
+    bench.notices.close(1.0)
     # The time it was given, not that of the backend.
     assert time.monotonic() - started < 30
     assert bench.counts["shutdown"] >= 40
-    assert bench.events.waiting == 0
+    assert bench.notices.waiting == 0
 
 
 def test_a_queue_that_never_started_can_be_closed(make: Callable[..., Bench]) -> None:
     """A run that failed at its start closes what it made."""
     bench = make()
     bench.write(ObjectId())
-    bench.events.close(1.0)
+    bench.notices.close(1.0)
     assert bench.counts["shutdown"] == 1
 
 
@@ -295,9 +295,9 @@ def test_closing_ends_at_the_first_failure(make: Callable[..., Bench]) -> None:
     """A one-shot run may wait long for a backend that works, but not for one that fails slowly."""
     bench = make(timeout_seconds=0.5)
     bench.backend.delay_seconds = 60.0
-    bench.events.start()
+    bench.notices.start()
     for _ in range(20):
         bench.write(ObjectId())
-    bench.events.close(WAIT_SECONDS)
+    bench.notices.close(WAIT_SECONDS)
     assert bench.counts["timeout"] == 1
     assert bench.counts["shutdown"] == 19

@@ -1,8 +1,8 @@
 """Tells the backend whose analytics are new: best effort, from a thread of its own, never in the batch's way.
 
 A batch only leaves the ids of the users it wrote. The thread reads what is stored for them just before it
-sends, so that an event tells the truth at that moment: documents that a newer writer kept from being written
-are not in it, a user who was recomputed again meanwhile gets one event instead of two, and waiting costs
+sends, so that a notice tells the truth at that moment: documents that a newer writer kept from being written
+are not in it, a user who was recomputed again meanwhile gets one notice instead of two, and waiting costs
 100 bytes a user. While the backend is away users wait here, the oldest are dropped when there are too many.
 """
 
@@ -20,7 +20,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
-from sinks.health.backend_client import BackendClient, EventError
+from sinks.health.backend_client import BackendClient, NoticeError
 from sinks.health.backend_payloads import PayloadError, batch_updates
 from sinks.health.circuit_breaker import CircuitBreaker
 
@@ -31,12 +31,12 @@ _FIELDS = (
 )  # fmt: skip
 _ORDER = [("timeRange", pymongo.ASCENDING), ("metricType", pymongo.ASCENDING)]
 
-# Told once for every event, or with a number for users that never became one: what became of it (`sent`, or
+# Told once for every notice, or with a number for users that never became one: what became of it (`sent`, or
 # why not) and how many open connections heard it.
 Outcome = Callable[[str, int, int], None]
 
 
-class BackendEvents:
+class BackendNotices:
     """The waiting users and the thread that tells the backend about them."""
 
     def __init__(
@@ -59,7 +59,7 @@ class BackendEvents:
         self._waiting: OrderedDict[ObjectId, datetime] = OrderedDict()
         self._changed = threading.Condition()
         self._give_up = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="backend-events", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="backend-notices", daemon=True)
 
     def start(self) -> None:
         """Start sending."""
@@ -128,7 +128,7 @@ class BackendEvents:
             self._on_outcome("database_error", 1, 0)
         except PayloadError:
             self._on_outcome("not_encodable", 1, 0)
-        except Exception:  # noqa: BLE001 - the boundary: a thread that died would end all events unseen
+        except Exception:  # noqa: BLE001 - the boundary: a thread that died would end all notices unseen
             self._on_outcome("error", 1, 0)
 
     def _stored(self, user: ObjectId, calculated_at: datetime) -> list[dict[str, Any]]:
@@ -144,10 +144,10 @@ class BackendEvents:
             started = time.monotonic()
             try:
                 notified = self._client.send(body)
-            except EventError as error:
+            except NoticeError as error:
                 self._on_outcome(error.reason, 1, 0)
                 if self._closing.is_set():
-                    # The process wants to end, and the next event would take as long to fail.
+                    # The process wants to end, and the next notice would take as long to fail.
                     self._give_up.set()
                     return
             else:
@@ -156,5 +156,5 @@ class BackendEvents:
                 self._rest(started)
 
     def _rest(self, started: float) -> None:
-        """Wait until the next event is due, counted from `started`: the rate holds for reading, too."""
+        """Wait until the next notice is due, counted from `started`: the rate holds for reading, too."""
         self._give_up.wait(max(0.0, started + self._pause - time.monotonic()))

@@ -11,7 +11,7 @@ from typing import Any, Final
 from accounting.entries import Entry
 from contracts.stock import Client, Product, Sale
 
-# Which topic an event goes to, by the setting's name.
+# Which topic a message goes to, by the setting's name.
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
 KINDS: Final = (SALES, INVENTORY, CLIENTS)
 _AMOUNTS: Final = ("buy_price", "sell_price", "total_revenue_generated")
@@ -23,16 +23,16 @@ def kind_of(entry: Entry) -> str:
 
 
 def key_of(entry: Entry) -> str:
-    """What makes two events belong together, and Kafka keep their order."""
+    """What makes two messages belong together, and Kafka keep their order."""
     if isinstance(entry, Sale):
         return entry.invoice_id
     return entry.product_id if isinstance(entry, Product) else entry.client_id
 
 
 def payload(entry: Entry, updated_at: str) -> str:
-    """The event's JSON text; sales have no `updated_at`, for the first content of an invoice counts."""
+    """The message's JSON text; sales have no `updated_at`, for the first content of an invoice counts."""
     if isinstance(entry, Sale):
-        event = {
+        message = {
             "invoice_id": entry.invoice_id,
             "client_id": entry.client_id,
             "timestamp": time_text(entry.time),
@@ -40,12 +40,12 @@ def payload(entry: Entry, updated_at: str) -> str:
             "items": [{"product_id": product, "quantity": pieces} for product, pieces in entry.items],
         }
     else:
-        event = {**fields_of(entry), "updated_at": updated_at}
-    return json.dumps(event, default=_json, ensure_ascii=False, separators=(",", ":"))
+        message = {**fields_of(entry), "updated_at": updated_at}
+    return json.dumps(message, default=_json, ensure_ascii=False, separators=(",", ":"))
 
 
 def fields_of(record: Product | Client) -> dict[str, Any]:
-    """The fields of a record by the names of its event, without `updated_at`; amounts are decimals."""
+    """The fields of a record by the names of its message, without `updated_at`; amounts are decimals."""
     found = {
         ("total_revenue_generated" if name == "opening" else name): value
         for name, value in asdict(record).items()
