@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
 
 import tenacity
 
@@ -19,17 +19,40 @@ def _nothing(_error: BaseException) -> None:
     pass
 
 
+def _never() -> bool:
+    return False
+
+
+class Stop(Protocol):
+    """What asks a run to stop."""
+
+    def __call__(self) -> bool:
+        """Whether it did."""
+        ...
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but no longer than until it does."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """`attempts` tries; between them a random wait up to base · 2ⁿ seconds, at most `max_seconds`.
 
-    `call` passes each error to `on_retry` before it waits for its next try.
+    `call` passes each error to `on_retry` before it waits for its next try. Nothing is tried again once
+    `give_up` says so.
     """
 
     attempts: int = 5
     base_seconds: float = 0.5
     max_seconds: float = 10.0
     on_retry: Callable[[BaseException], None] = field(default=_nothing, compare=False)
+    sleep: Callable[[float], object] = field(default=time.sleep, compare=False)
+    give_up: Callable[[], bool] = field(default=_never, compare=False)
+
+    def until(self, stop: Stop) -> RetryPolicy:
+        """The same policy for a run that may be stopped, which ends its waits."""
+        return replace(self, sleep=stop.wait, give_up=stop)
 
     def pause(self, failures: int) -> float:
         """Returns the seconds to wait after `failures` in a row: random, at least half of the bound."""
@@ -41,13 +64,14 @@ class RetryPolicy:
         self,
         work: Callable[[], T],
         is_transient: Callable[[BaseException], bool],
-        sleep: Callable[[float], object] = time.sleep,
-        give_up: Callable[[], bool] = lambda: False,
+        sleep: Callable[[float], object] | None = None,
     ) -> T:
         """Returns the result of `work`, tried again while it fails transiently and `give_up` says no.
 
         Raises UnavailableError when every try failed; an error that is not transient passes at once.
         """
+
+        sleep, give_up = sleep or self.sleep, self.give_up
 
         def not_again(state: tenacity.RetryCallState) -> None:
             # A stop that was asked for during the pause is not made to wait for one more time-out.

@@ -16,6 +16,16 @@ from contracts import AccessDeniedError, ConfigurationError, UnavailableError
 _ANSWER_MS = 5_000
 _MISSING = "UnknownTopicOrPartitionException"
 _REFUSED = ("Authentication", "Authorization")
+_REQUEST, _CALL = "request.timeout.ms", "default.api.timeout.ms"
+# What a batch waits for Kafka within one call; a KAFKA_OPTION_… may be shorter, neither longer nor endless.
+LONGEST_MS = 60_000
+_BOUNDED = (
+    _REQUEST,
+    _CALL,
+    "socket.connection.setup.timeout.ms",
+    "socket.connection.setup.timeout.max.ms",
+    "reconnect.backoff.max.ms",
+)
 ISOLATION = "isolation.level"
 # What an aborted transaction wrote never happened.
 COMMITTED = "read_committed"
@@ -46,10 +56,11 @@ class KafkaBroker:
         self._reading = jvm.org.apache.kafka.clients.admin.ListOffsetsOptions(_isolation(jvm, options))
         self._known: dict[Place, Any] = {}
         properties = jvm.java.util.Properties()
+        # Whatever the options say: every question is to be answered in a few seconds.
         given = {
-            "request.timeout.ms": str(_ANSWER_MS // 2),
-            "default.api.timeout.ms": str(_ANSWER_MS),
             **options,
+            _REQUEST: str(_ANSWER_MS // 2),
+            _CALL: str(_ANSWER_MS),
             "bootstrap.servers": servers,
         }
         for name, value in given.items():
@@ -134,6 +145,21 @@ class KafkaBroker:
                 f"No Kafka broker answers at KAFKA_BOOTSTRAP_SERVERS={self._servers} "
                 f"({names[-1].rpartition('.')[2]}); nothing was lost."
             ) from None
+
+
+def bounded_options(options: Mapping[str, str]) -> dict[str, str]:
+    """Returns Kafka's `options` with time-outs of at most LONGEST_MS; one that is no positive number is none.
+
+    Java's clients refuse one call that is shorter than one request, so that is shortened with it.
+    """
+    bounds = {
+        name: str(min(int(value), LONGEST_MS))
+        for name in _BOUNDED
+        if (value := options.get(name, "").strip()).isdecimal() and int(value)
+    }
+    if _CALL in bounds:
+        bounds[_REQUEST] = str(min(int(bounds[_CALL]), int(bounds.get(_REQUEST, LONGEST_MS // 2))))
+    return {name: value for name, value in options.items() if name not in _BOUNDED} | bounds
 
 
 def _isolation(jvm: Any, options: Mapping[str, str]) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sources.kafka_broker import COMMITTED, ISOLATION, Place
+from sources.kafka_broker import COMMITTED, ISOLATION, LONGEST_MS, Place, bounded_options
 
 # Place → offset.
 Offsets = Mapping[Place, int]
@@ -37,7 +37,7 @@ def read_topics(
     `latest` or what `starting_offsets` returns. Records that expired before they were read do not stop the
     query: the caller reports them.
     """
-    given = {ISOLATION: COMMITTED, **options}
+    given = {ISOLATION: COMMITTED, **bounded_options(options)}
     connector = {
         **{f"kafka.{name}": value for name, value in given.items()},
         "kafka.bootstrap.servers": servers,
@@ -45,6 +45,7 @@ def read_topics(
         "startingOffsets": starting,
         "maxOffsetsPerTrigger": str(at_most),
         "failOnDataLoss": "false",
+        "kafkaConsumer.pollTimeoutMs": str(LONGEST_MS),
     }
     return spark.readStream.format("kafka").options(**connector).load()
 

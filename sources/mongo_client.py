@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from importlib import import_module
@@ -40,8 +40,14 @@ CONTRACT_FIELDS = (
     "bloodOxygen",
 )
 PROJECTION = dict.fromkeys(CONTRACT_FIELDS, 1)
-# For the few commands that look at a whole collection, where `connect`'s bound would be too tight.
-WHOLE_COLLECTION_SECONDS = 3_600.0
+# The last is that of a whole operation; the others hold for what the driver does beside it.
+_TIMEOUTS = (
+    "serverSelectionTimeoutMS",
+    "connectTimeoutMS",
+    "socketTimeoutMS",
+    "waitQueueTimeoutMS",
+    "timeoutMS",
+)
 _MILLISECOND = timedelta(milliseconds=1)
 # `name:password` without its @ looks like a host with a port, until a port has to be a number.
 _HOST = r"(?:\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?"
@@ -79,23 +85,19 @@ def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
     behind it, for good; so this is the one way to a collection, for every pipeline and command.
     `timeout_ms` bounds every command, from finding the server to its answer, and the server is told to give
     up by then too (maxTimeMS), so that what was abandoned does not go on beside its repetition. Each reply of
-    a cursor has that time anew. Options in the URI go before it, but not before how documents are read.
+    a cursor has that time anew. Time-outs in the URI may be shorter, but neither longer nor off; its other
+    options go before ours, but not before how documents are read.
     Raises ConfigurationError, without any part of the credentials, when the URI cannot be used.
     """
     if uri.startswith(EMBEDDED_SCHEME):
         return _embedded(uri)
-    options: dict[str, Any] = {
-        "serverSelectionTimeoutMS": timeout_ms,
-        "connectTimeoutMS": timeout_ms,
-        "timeoutMS": timeout_ms,
-    }
-    given = uri.lower()
-    chosen = {name: value for name, value in options.items() if f"{name.lower()}=" not in given}
     try:
         with warnings.catch_warnings():
             # What pymongo warns of here is an error below.
             warnings.simplefilter("ignore")
-            client: MongoClient[dict[str, Any]] = MongoClient(uri, **chosen, **_TOLERANT_CLIENT)
+            given = _given_options(uri)
+            bounds: dict[str, Any] = {name: _shorter(given.get(name), timeout_ms) for name in _TIMEOUTS}
+            client: MongoClient[dict[str, Any]] = MongoClient(uri, **bounds, **_TOLERANT_CLIENT)
     except OSError as error:
         raise ConfigurationError(
             f"MONGO_URI names a file that cannot be read: {error.filename} ({error.strerror})."
@@ -107,7 +109,7 @@ def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
             f"MONGO_URI is not a usable MongoDB address{detail}. Expected "
             "mongodb://[user:password@]host:port/?options; percent-encode special characters in the password."
         ) from None
-    if faults := _option_faults(uri):
+    if faults := [fault for name, value in given.items() if (fault := _option_fault(name, value))]:
         client.close()
         raise ConfigurationError(f"MONGO_URI has options that mean nothing: {'; '.join(faults)}.")
     return client
@@ -129,17 +131,26 @@ def shared_client(uri: str, timeout_ms: int) -> MongoClient[dict[str, Any]]:
     return connect(uri, timeout_ms)
 
 
-def _option_faults(uri: str) -> list[str]:
-    """Returns a sentence for each option of `uri`, a well-formed address, that is wrong.
-
-    pymongo would only warn and go on without them: `tls=ture` would send passwords as plain text.
-    """
+def _given_options(uri: str) -> MutableMapping[str, Any]:
+    """Returns the options of an address as the driver reads them: names of any case, values as text."""
     query = uri.partition("?")[2]
-    options = split_options(query, validate=False) if query else {}
-    return [fault for name, value in options.items() if (fault := _option_fault(name, value))]
+    return split_options(query, validate=False) if query else {}
+
+
+def _shorter(given: Any, bound_ms: int) -> float:
+    """Returns the address's time-out, in milliseconds, unless it is none, off, or beyond `bound_ms`."""
+    try:
+        wanted = float(given)
+    except (TypeError, ValueError):
+        return bound_ms
+    return wanted if 0 < wanted < bound_ms else bound_ms
 
 
 def _option_fault(name: str, value: Any) -> str | None:
+    """Returns a sentence when an option is wrong.
+
+    pymongo would only warn and go on without it: `tls=ture` would send passwords as plain text.
+    """
     try:
         validate_options({name: value})
     except (PymongoConfigurationError, ValueError, TypeError) as error:

@@ -34,7 +34,9 @@ def reading(dsn: str) -> Iterator[psycopg.Connection[Any]]:
     The user of `dsn` needs SELECT on user_events and user_event_batches, and no more.
     """
     bounded = psycopg.conninfo.make_conninfo(dsn, **_OPTIONS)
-    with session(bounded, read_only=True, statement_timeout=str(_STATEMENT_MILLISECONDS)) as connection:
+    patience = _STATEMENT_MILLISECONDS / 1000 + _CONNECT_SECONDS
+    limits = {"statement_timeout": str(_STATEMENT_MILLISECONDS)}
+    with session(bounded, read_only=True, quiet_seconds=patience, asks=False, **limits) as connection:
         yield connection
 
 

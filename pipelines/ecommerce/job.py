@@ -31,6 +31,7 @@ from pipelines.engine.stream_batch import StreamBatch
 from pipelines.engine.stream_job import Stream, StreamJob
 from session import spark_session
 from settings import Settings
+from sinks.ecommerce import bounded
 from sinks.ecommerce import connection as postgres_client
 from sinks.ecommerce import staging as postgres_staging
 from sinks.ecommerce.connection import session, wait_for_server
@@ -44,6 +45,7 @@ from sources.ecommerce.changed_files import ChangedFiles
 from sources.ecommerce.csv_files import new_files
 
 STREAM = "events"
+_PING_SECONDS = 2.0
 
 logger = get_logger(__name__)
 
@@ -108,7 +110,7 @@ def assemble_retry(settings: Settings, spark: SparkSession) -> EventLetters:
 def _batch(
     settings: Settings, spark: SparkSession
 ) -> tuple[StreamReporting, EventsWork, StreamBatch[DataFrame, TakenEvents]]:
-    ship_code(csv_reader, csv_records, postgres_client, postgres_staging)
+    ship_code(csv_reader, csv_records, bounded, postgres_client, postgres_staging)
     for name, value in SPARK_CONF.items():
         spark.conf.set(name, value)
     reporting = StreamReporting(ECOMMERCE, settings, settings.ecommerce_interval_seconds)
@@ -121,7 +123,7 @@ def _batch(
 
 
 def _ping(dsn: str) -> None:
-    with session(dsn) as connection:
+    with session(dsn, quiet_seconds=_PING_SECONDS, asks=False) as connection:
         connection.execute("SELECT 1")
 
 

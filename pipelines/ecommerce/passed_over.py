@@ -8,6 +8,7 @@ from pathlib import Path
 
 from analytics.ecommerce.rules import WHOLE_FILES
 from monitoring.logs import get_logger
+from pipelines.engine.stop_flag import StopFlag
 from sinks.stream_letters import RejectedRecord
 from sources.ecommerce.changed_files import ChangedFiles
 from sources.ecommerce.csv_files import passed_over
@@ -38,7 +39,7 @@ class PassedOver:
         self._next = float("-inf")
         self._known: set[str] = set()
 
-    def start(self) -> None:
+    def start(self, _stop: StopFlag | None = None) -> None:
         """Before the first batch."""
         self.look()
 

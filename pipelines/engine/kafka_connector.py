@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -84,10 +86,13 @@ def wait_for_broker(broker: Pingable, settings: Settings) -> None:
     def tell(_error: BaseException) -> None:
         logger.warning(f"⏳ Kafka at {where} does not answer yet; asking again")
 
-    tries = max(1, round(settings.kafka_wait_seconds / _ASK_SECONDS))
-    policy = RetryPolicy(tries, _ASK_SECONDS, _ASK_SECONDS, tell)
+    # An answer that does not come takes its time too.
+    ends = time.monotonic() + settings.kafka_wait_seconds
+    policy = RetryPolicy(sys.maxsize, _ASK_SECONDS, _ASK_SECONDS, tell)
     try:
-        policy.call(broker.ping, lambda error: isinstance(error, UnavailableError))
+        policy.call(
+            broker.ping, lambda error: isinstance(error, UnavailableError) and time.monotonic() < ends
+        )
     except UnavailableError:
         raise ConfigurationError(
             f"No Kafka broker answered at {where} within {settings.kafka_wait_seconds:g} seconds. Start it, "

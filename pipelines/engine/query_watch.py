@@ -11,6 +11,7 @@ from contracts import ServiceError, UnavailableError
 from monitoring.query_progress import StreamingMetrics, monitor_query_health
 from monitoring.stream_flow import KafkaFlow, StreamFlow
 from pipelines.engine.due import Due
+from pipelines.engine.outage import Outage
 
 # Kafka is asked for its end offsets no more often.
 _BACKLOG_SECONDS = 10.0
@@ -30,6 +31,8 @@ class QueryWatch:
         self._alive = dict.fromkeys(flow.streams, False)
         self._due = {name: Due(_BACKLOG_SECONDS) for name in waiting}
         self._flow = flow
+        # Spark itself says nothing for minutes. One cluster has all topics.
+        self._outage = Outage("Kafka")
 
     def look(self, stream: str, query: StreamingQuery) -> None:
         """The query runs: note its progress, and now and then its backlog."""
@@ -62,9 +65,10 @@ class QueryWatch:
             return None
         try:
             waiting = self.waiting(stream)
-        except UnavailableError:
-            # The health endpoints tell that Kafka is away.
+        except UnavailableError as error:
+            self._outage.away(error)
             return None
+        self._outage.back()
         if isinstance(self._flow, KafkaFlow):
             self._flow.waiting(stream, waiting)
         return waiting

@@ -23,7 +23,7 @@ from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
 from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.steps import Steps
-from retry import RetryPolicy
+from retry import RetryPolicy, Stop
 from sinks.stream_letters import RejectedRecord, as_letters
 
 logger = get_logger(__name__)
@@ -165,6 +165,10 @@ class StreamBatch(Generic[Rows, Done]):
             self._told.add(key)
             self.faults.reach("report")
             self._note_report(key)
+
+    def until(self, stop: Stop) -> StreamBatch[Rows, Done]:
+        """The same for a run that may be stopped, which ends the tries of its batches."""
+        return replace(self, retry=self.retry.until(stop))
 
     def try_again(self, rows: Rows, keep: Keep) -> Done:
         """Take in records that were refused before; `keep` gets those refused again, anew with each try.

@@ -27,7 +27,7 @@ logger = get_logger(__name__)
 class Companion(Protocol):
     """Work beside the batches; every method is called by the thread that runs the job."""
 
-    def start(self) -> None:
+    def start(self, stop: StopFlag) -> None:
         """Before the first batch. What it raises ends the job."""
         ...
 
@@ -94,9 +94,9 @@ class StreamJob:
 
     def _run(self, stop: StopFlag, once: bool) -> bool:
         for companion in self.companions:
-            companion.start()
+            companion.start(stop)
         streams = [
-            BatchStream(stream.batch.stream, stream.batch.process, partial(self._start, stream))
+            BatchStream(stream.batch.stream, stream.batch.until(stop).process, partial(self._start, stream))
             for stream in self.streams
         ]
         supervisor = Supervisor(streams, self.retry, self._failed, self._idle, self._look)

@@ -73,9 +73,7 @@ class HealthBatch:
         self._recomputed, self._began = set(), None
         self.superseded.clear()
         try:
-            return self.retry.call(
-                lambda: self._drain_once(stop, since), is_transient_mongo, sleep=stop.wait, give_up=stop
-            )
+            return self.retry.until(stop).call(lambda: self._drain_once(stop, since), is_transient_mongo)
         except Exception as error:
             refusal = denial(error)
             if refusal is not None:

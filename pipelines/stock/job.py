@@ -58,6 +58,7 @@ def open_job(settings: Settings, streaming: bool, _part: str) -> Iterator[Stream
     """
     with locked(settings):
         logger.info(f"🚀 Starting the stock pipeline; 📂 checkpoint location: {_checkpoint(settings)}")
+        logger.info(f"📡 Connecting to MongoDB Database: {settings.stock_db_name}")
         database = open_database(settings)
         logger.info(f"✅ Successfully connected to MongoDB, database {database.name}")
         with spark_session(settings.spark, streaming, connector_conf(settings)) as spark:

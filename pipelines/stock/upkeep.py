@@ -11,6 +11,7 @@ from analytics.stock.rules import newest_possible
 from contracts import AlreadyRunningError, UnavailableError
 from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
+from pipelines.engine.stop_flag import StopFlag
 from pipelines.stock.batch import StockWork, is_transient
 from retry import RetryPolicy
 from sinks.stock.ledger import Settled
@@ -39,14 +40,15 @@ class Upkeep:
     _look_at: float = float("-inf")
     _risks_of: date | None = None
 
-    def start(self) -> None:
+    def start(self, stop: StopFlag | None = None) -> None:
         """Finish what the last process left open, and publish what is true now.
 
         Raises UnavailableError when MongoDB stayed away.
         """
+        retry = self.retry.until(stop) if stop else self.retry
         with self.work.turn():
-            self.retry.call(self.work.writer.take_over, is_transient)
-            self.retry.call(self._refresh, is_transient)
+            retry.call(self.work.writer.take_over, is_transient)
+            retry.call(self._refresh, is_transient)
 
     def _refresh(self) -> None:
         work = self.work

@@ -7,7 +7,6 @@ which ends with the transaction: a pooler may hand the server's connection to an
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,19 +16,20 @@ from typing import Any, cast
 import psycopg
 
 from contracts import ConfigurationError
+from sinks.ecommerce.bounded import ANSWER_SECONDS, OF_THE_SERVER, QUIET_SECONDS, BoundedConnection
 
-# A peer that has vanished is noticed within a minute, while a long statement may take its time.
-_OPTIONS: dict[str, Any] = {
+# A peer that has vanished is noticed within a minute, while a long statement may take its time. A DSN may
+# have smaller ones, neither greater nor 0, which is endless.
+_BOUNDS = {
     "connect_timeout": 10,
     "keepalives_idle": 20,
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
-    "application_name": "ecommerce",
 }
 # What is sent is UTF-8, whatever a DSN, a role or PGCLIENTENCODING says; poolers know this option. A pooler
 # would not know a statement again that was prepared on another connection of the server.
-_ALWAYS: dict[str, Any] = {"client_encoding": "UTF8", "prepare_threshold": None}
+_ALWAYS: dict[str, Any] = {"client_encoding": "UTF8", "prepare_threshold": None, "keepalives": 1}
 _FIXED = {
     "DateStyle": "'ISO, YMD'",
     "TimeZone": "'UTC'",
@@ -63,18 +63,23 @@ _REFUSED_TEXTS = (
     "permission denied for database",
     "is not currently accepting connections",
 )
-# What a server says, whatever its language, and no other error has: its severity, and two spaces.
-_OF_THE_SERVER = re.compile(r"[^\s:]+:  \S.*")
 
 
-def connect(dsn: str, read_only: bool = False) -> psycopg.Connection[tuple[Any, ...]]:
+def connect(
+    dsn: str, read_only: bool = False, quiet_seconds: float = QUIET_SECONDS, asks: bool = True
+) -> BoundedConnection:
     """A connection in autocommit, whose statements belong into a `transaction`; raises psycopg's errors.
 
-    Options in the DSN go before ours. A `read_only` connection sees one snapshot in each transaction.
+    Options in the DSN go before ours, but do not switch a bound off. A `read_only` connection sees one
+    snapshot in each transaction. A statement may take its time, but once it was quiet for `quiet_seconds` it
+    goes on only if the server, asked on another connection (`asks`), answers.
     """
     given = psycopg.conninfo.conninfo_to_dict(dsn)
-    chosen = {name: value for name, value in _OPTIONS.items() if name not in given}
-    connection = psycopg.connect(dsn, **chosen, **_ALWAYS, autocommit=True)
+    bounds: dict[str, Any] = {name: _smaller(given.get(name), most) for name, most in _BOUNDS.items()}
+    bounds["application_name"] = given.get("application_name") or "ecommerce"
+    connection = BoundedConnection.connect(dsn, **bounds, **_ALWAYS, autocommit=True)
+    connection.quiet_seconds = quiet_seconds
+    connection.conninfo = psycopg.conninfo.make_conninfo(dsn, **bounds) if asks else ""
     level = psycopg.IsolationLevel
     connection.isolation_level = level.REPEATABLE_READ if read_only else level.READ_COMMITTED
     connection.read_only = read_only or None
@@ -96,9 +101,18 @@ def transaction(connection: psycopg.Connection[Any], **settings: str) -> Iterato
 
 
 @contextmanager
-def session(dsn: str, read_only: bool = False, **settings: str) -> Iterator[psycopg.Connection[Any]]:
+def session(
+    dsn: str,
+    read_only: bool = False,
+    quiet_seconds: float = QUIET_SECONDS,
+    asks: bool = True,
+    **settings: str,
+) -> Iterator[psycopg.Connection[Any]]:
     """A connection for one transaction, as `connect` and `transaction` tell."""
-    with connect(dsn, read_only) as connection, transaction(connection, **settings):
+    with (
+        connect(dsn, read_only, quiet_seconds, asks) as connection,
+        transaction(connection, **settings),
+    ):
         yield connection
 
 
@@ -133,7 +147,7 @@ def wait_for_server(
     ends = monotonic() + seconds
     while True:
         try:
-            with session(dsn) as connection:
+            with session(dsn, quiet_seconds=ANSWER_SECONDS, asks=False) as connection:
                 connection.execute("SELECT 1")
         except psycopg.OperationalError as error:
             if _is_refused(error):
@@ -142,7 +156,7 @@ def wait_for_server(
                     "Correct user, password and database in POSTGRES_DSN, or create them."
                 ) from None
             if monotonic() >= ends:
-                if words := _OF_THE_SERVER.search(str(error)):
+                if words := OF_THE_SERVER.search(str(error)):
                     raise ConfigurationError(
                         f"PostgreSQL at {address} refuses the connection ({words[0][:200]}). "
                         "Do what it says, or correct POSTGRES_DSN."
@@ -162,6 +176,12 @@ def server_time(connection: psycopg.Connection[Any]) -> datetime:
     """PostgreSQL's clock, UTC."""
     ((now,),) = connection.execute("SELECT clock_timestamp()").fetchall()
     return cast(datetime, now).astimezone(timezone.utc)
+
+
+def _smaller(given: Any, most: int) -> int:
+    """Returns a DSN's number unless it is none, 0 or negative, or greater than `most`."""
+    text = str(given)
+    return min(int(text), most) if text.isdecimal() and int(text) else most
 
 
 def _address(dsn: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import bson
-import pymongo
 from bson.codec_options import CodecOptions
 from bson.datetime_ms import DatetimeMS
 from bson.errors import BSONError
@@ -17,6 +17,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from contracts import ConfigurationError, Document, UnavailableError
+from mongo_patience import while_it_answers
 from sinks.health.stored_results import ARRAYS_IN_KEY, HAS_KEY, KEY, KEY_AND_DATE, key_of
 from sinks.mongo_errors import is_transient_mongo, is_unauthorized
 
@@ -28,8 +29,6 @@ _PARTIAL = "partialFilterExpression"
 UNIQUE_NAME, TTL_NAME = "analytics_unique_key", "analytics_ttl"
 _SHOWN = 5
 _AT_ONCE, _ROUNDS = 1_000, 5
-# Far above the client's bound for a command: an index over a large collection takes its time.
-_BUILD_SECONDS = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,9 @@ def ensure_indexes(collection: Collection[dict[str, Any]]) -> Mended:
     missing = _missing(present)
     if taken := _taken(collection, present):
         raise ConfigurationError(" ".join(taken))
-    duplicates = 0
-    with pymongo.timeout(_BUILD_SECONDS):
-        if UNIQUE_NAME in missing:
-            duplicates = _create_unique(collection)
-        if TTL_NAME in missing:
-            _create(collection, TTL_KEY, name=TTL_NAME, expireAfterSeconds=0)
+    duplicates = _create_unique(collection) if UNIQUE_NAME in missing else 0
+    if TTL_NAME in missing:
+        _create(collection, TTL_KEY, name=TTL_NAME, expireAfterSeconds=0)
     return Mended(tuple(missing), duplicates)
 
 
@@ -165,7 +161,8 @@ def remove_duplicates(collection: Collection[dict[str, Any]]) -> int:
     alone. An array in a key, which no result has, would block the index as well: such documents go too. What
     lacks a part of the key is no result and stays.
     """
-    removed = collection.delete_many({**HAS_KEY, "$or": ARRAYS_IN_KEY}).deleted_count
+    patient = partial(while_it_answers, collection.database, what=f"the duplicates of {collection.name}")
+    removed = patient(lambda: collection.delete_many({**HAS_KEY, "$or": ARRAYS_IN_KEY})).deleted_count
     losers: list[DeleteOne] = []
     for loser in filter(_can_be_named, _losers(_exact(collection))):
         unchanged = {"_id": loser["_id"], "calculatedAt": {"$eq": loser.get("calculatedAt")}}
@@ -182,7 +179,8 @@ def _losers(collection: Collection[dict[str, Any]]) -> Iterator[Document]:
     order = dict.fromkeys((*KEY, "calculatedAt", "_id"), ASCENDING)
     pipeline: list[dict[str, Any]] = [{"$match": HAS_KEY}, {"$project": KEY_AND_DATE}, {"$sort": order}]
     best: Document | None = None
-    for document in collection.aggregate(pipeline, allowDiskUse=True, batchSize=_AT_ONCE):
+    sort = partial(collection.aggregate, pipeline, allowDiskUse=True, batchSize=_AT_ONCE)
+    for document in while_it_answers(collection.database, sort, f"the duplicates of {collection.name}"):
         if best is None or key_of(best) != key_of(document):
             best = document
         elif _is_dated(document) or not _is_dated(best):
@@ -214,8 +212,9 @@ def _is_dated(document: Document) -> bool:
 
 
 def _create(collection: Collection[dict[str, Any]], keys: list[tuple[str, int]], **options: Any) -> None:
+    build = partial(collection.create_index, keys, **options)
     try:
-        collection.create_index(keys, **options)
+        while_it_answers(collection.database, build, f"the index {options['name']} of {collection.name}")
     except OperationFailure as error:
         # IndexOptionsConflict and IndexKeySpecsConflict.
         if error.code not in (85, 86):

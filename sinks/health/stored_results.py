@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
@@ -21,6 +22,7 @@ from pymongo.collection import Collection
 
 from contracts import Clock, Document
 from contracts.bson_order import SortKey, sort_key
+from mongo_patience import while_it_answers
 
 KEY = ("userId", "timeRange", "metricType")
 # Comparisons need the key and the date alone.
@@ -80,7 +82,9 @@ def delete_arrays(collection: Collection[dict[str, Any]], documents: Sequence[Do
 def delete_strangers(collection: Collection[dict[str, Any]]) -> int:
     """Remove results of what is no user id, and those with an array in their key; returns how many."""
     no_user = {"userId": {"$not": {"$type": "objectId"}}}
-    return collection.delete_many({**HAS_KEY, "$or": [no_user, *ARRAYS_IN_KEY]}).deleted_count
+    delete = partial(collection.delete_many, {**HAS_KEY, "$or": [no_user, *ARRAYS_IN_KEY]})
+    what = f"the results of nobody in {collection.name}"
+    return while_it_answers(collection.database, delete, what).deleted_count
 
 
 def delete_obsolete(

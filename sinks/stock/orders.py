@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-import pymongo
 from pymongo.database import Database
 
+from mongo_patience import while_it_answers
 from sinks.stock.totals import CLIENTS, INVENTORY
-
-_SECONDS = 3_600.0
 
 
 def forget_orders(database: Database[dict[str, Any]], newest_possible: str) -> int:
@@ -17,9 +16,10 @@ def forget_orders(database: Database[dict[str, Any]], newest_possible: str) -> i
 
     Costs one pass over the products and clients, in the server. pymongo's errors pass.
     """
-    with pymongo.timeout(_SECONDS):
-        answers = [
-            database[name].update_many({"order": {"$gt": newest_possible}}, {"$set": {"order": ""}})
-            for name in (INVENTORY, CLIENTS)
-        ]
-    return sum(answer.modified_count for answer in answers)
+    ahead, anew = {"order": {"$gt": newest_possible}}, {"$set": {"order": ""}}
+    return sum(
+        while_it_answers(
+            database, partial(database[name].update_many, ahead, anew), f"orders in {name}"
+        ).modified_count
+        for name in (INVENTORY, CLIENTS)
+    )

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-import pymongo
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 
+from mongo_patience import while_it_answers
 from sinks.stock.ledger import SealedBatch, Settled, StockLedger
 from sinks.stock.sales import COLLECTION as SALES
 from sinks.stock.sales import Sums, pieces
 from sinks.stock.totals import WATCHED, StockTotals, find, send, storable, swap
 
 _AT_ONCE = 5_000
-_SECONDS = 3_600.0
 _JUDGED = ("order", "applied", "eligible_promo", "loyalty_tier")
 
 
@@ -41,11 +41,9 @@ class Recount:
 
         Costs one pass over all invoices, in the server. `mark` is called between products and clients.
         """
-        # Far above the client's bound for a command.
-        with pymongo.timeout(_SECONDS):
-            self._products()
-            mark("recount")
-            self._clients()
+        self._products()
+        mark("recount")
+        self._clients()
         return self._wrong
 
     def _products(self) -> None:
@@ -111,5 +109,6 @@ class Recount:
         """Sums over the invoices that are in the totals: late ones are counted with a number to come."""
         late = sorted(self.settled.given_up)
         matched: list[dict[str, Any]] = [{"$match": {"batch": {"$nin": late}}}] if late else []
-        found = self.database[SALES].aggregate([*matched, *pipeline], allowDiskUse=True)
+        count = partial(self.database[SALES].aggregate, [*matched, *pipeline], allowDiskUse=True)
+        found = while_it_answers(self.database, count, f"the sums of {SALES}")
         return Counter({group["_id"]: storable(int(group["sum"])) for group in found})

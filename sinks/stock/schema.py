@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-import pymongo
 from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
 
+from mongo_patience import while_it_answers
 from sinks.stock.sales import COLLECTION as SALES
 from sinks.stock.totals import CLIENTS, INVENTORY, TOTALS
 
 WINNERS, RISKS = "product_winners", "loss_risk_products"
-_BUILD_SECONDS = 3_600.0
 BEST_FIRST = [("profit_cents", DESCENDING), ("_id", ASCENDING)]
 _INDEXES = [
     (SALES, [("batch", ASCENDING)]),
@@ -27,7 +27,6 @@ _INDEXES = [
 
 def ensure_indexes(database: Database[dict[str, Any]]) -> None:
     """Create the indexes that are missing, and with them the collections. pymongo's errors pass through."""
-    # An index over a large collection takes its time.
-    with pymongo.timeout(_BUILD_SECONDS):
-        for collection, keys in _INDEXES:
-            database[collection].create_index(keys)
+    for collection, keys in _INDEXES:
+        build = partial(database[collection].create_index, keys)
+        while_it_answers(database, build, f"an index of {collection}")

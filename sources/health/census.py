@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import pymongo
 from bson import ObjectId
 from pymongo.collection import Collection
 from pymongo.cursor import Cursor
-from pymongo.errors import ExecutionTimeout
 
+from mongo_patience import TOOK_TOO_LONG
 from sources.health.inspection import newest_calculations
 from sources.mongo_client import for_reading, is_mongomock
 
@@ -136,8 +137,9 @@ def read_bounded(
 ) -> tuple[list[dict[str, Any]], bool]:
     """Returns at most `limit` documents of `query` and whether these are all; none after `seconds`."""
     try:
-        found = list(query.max_time_ms(round(seconds * 1000)))
-    except ExecutionTimeout:
+        with pymongo.timeout(seconds):
+            found = list(query)
+    except TOOK_TOO_LONG:
         return [], False
     return found[:limit], len(found) <= limit
 

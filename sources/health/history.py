@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import pymongo
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from sources.mongo_client import PROJECTION, WHOLE_COLLECTION_SECONDS, for_reading
+from mongo_patience import while_it_answers
+from sources.mongo_client import PROJECTION, for_reading
 
 _MAX_USERS_PER_QUERY = 100
 # A reply ends at 16 MB anyway; a small batch size would cost a round trip per 101 documents at first.
@@ -36,16 +36,25 @@ def read_history(
             yield from cursor
 
 
-def all_user_ids(collection: Collection[dict[str, Any]]) -> Iterator[ObjectId]:
-    """Every distinct userId of type ObjectId, sorted; pymongo's errors pass through."""
+def all_user_ids(
+    collection: Collection[dict[str, Any]], give_up: Callable[[], bool] = lambda: False
+) -> Iterator[ObjectId]:
+    """Every distinct userId of type ObjectId, sorted. Raises UnavailableError once `give_up` says so.
+
+    pymongo's errors pass through.
+    """
     pipeline: list[dict[str, Any]] = [
         {"$match": {"userId": {"$type": "objectId"}}},
         {"$group": {"_id": "$userId"}},
         {"$sort": {"_id": 1}},
     ]
     # The server answers once it has seen every document; what follows comes quickly.
-    with pymongo.timeout(WHOLE_COLLECTION_SECONDS):
-        groups = collection.aggregate(pipeline, allowDiskUse=True)
+    groups = while_it_answers(
+        collection.database,
+        lambda: collection.aggregate(pipeline, allowDiskUse=True),
+        f"the users of {collection.name}",
+        give_up,
+    )
     with groups as found:
         for group in found:
             # `$type` also finds an array of ids, which is no user's id.

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pymongo
 from bson import ObjectId
 from pymongo.collection import Collection
-from pymongo.errors import ExecutionTimeout
 
-from sources.mongo_client import for_reading, is_mongomock
+from mongo_patience import TOOK_TOO_LONG
+from sources.mongo_client import for_reading
 
 _SECONDS = 5
 _USERS_PER_QUERY = 500
@@ -99,12 +100,11 @@ def _end(source: _Documents, field: str, direction: int) -> datetime | None:
 def newest(collection: _Documents, field: str, number: int, direction: int = -1) -> list[dict[str, Any]]:
     """The documents with the latest dates in `field`, read by its index; none after five seconds."""
     query = for_reading(collection).find({field: {"$type": "date", **_NO_ARRAY}}).sort(field, direction)
-    if not is_mongomock(collection):
-        query = query.max_time_ms(_SECONDS * 1000)
     try:
-        # A date beyond Python's years comes as another type.
-        return [document for document in query.limit(number) if isinstance(document[field], datetime)]
-    except ExecutionTimeout:
+        with pymongo.timeout(_SECONDS):
+            # A date beyond Python's years comes as another type.
+            return [document for document in query.limit(number) if isinstance(document[field], datetime)]
+    except TOOK_TOO_LONG:
         return []
 
 

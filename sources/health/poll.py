@@ -19,15 +19,9 @@ from bson import ObjectId
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from pymongo.collection import Collection
-from pymongo.errors import ExecutionTimeout
 
-from sources.mongo_client import (
-    PROJECTION,
-    WHOLE_COLLECTION_SECONDS,
-    for_reading,
-    is_asked_for,
-    is_mongomock,
-)
+from mongo_patience import TOOK_TOO_LONG, while_it_answers
+from sources.mongo_client import PROJECTION, for_reading, is_asked_for
 
 _KEYS = {"_id": 1, "updatedAt": 1}
 _ORDER = [("updatedAt", 1), ("_id", 1)]
@@ -41,7 +35,7 @@ _FACTOR = 8.0
 _MILLISECOND = timedelta(milliseconds=1)
 _PRUNE_AT_LEAST = 10_000
 _COUNT_LIMIT = 100_000
-_COUNT_MS = 5_000
+_COUNT_SECONDS = 5.0
 _STANDARD_UUID: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 # A list of dates matches a range on dates; as a page full of them could not say where the next begins, the
 # server leaves them out where the number counts. They belong to the documents a census must find.
@@ -82,7 +76,6 @@ class MongoPoll:
         self._collection = for_reading(collection)
         self._overlap = timedelta(seconds=overlap_seconds)
         self._page_size = page_size
-        self._embedded = is_mongomock(collection)
         # The version last processed of each document inside the overlap.
         self._known: dict[Any, datetime] = {}
         self._floor = _EARLIEST
@@ -94,8 +87,11 @@ class MongoPoll:
         """Create the index the poll reads by, unless it is there. pymongo's errors pass through."""
         # Looking first: a user who may only read may not create an index, not even one that is there.
         if not self.has_index():
-            with pymongo.timeout(WHOLE_COLLECTION_SECONDS):
-                self._collection.create_index(_ORDER)
+            while_it_answers(
+                self._collection.database,
+                lambda: self._collection.create_index(_ORDER),
+                f"the poll's index of {self._collection.name}",
+            )
 
     def has_index(self) -> bool:
         """Whether that index, or a longer one that begins like it, is there; pymongo's errors pass."""
@@ -127,10 +123,10 @@ class MongoPoll:
         pymongo's other errors pass through.
         """
         condition = {"updatedAt": {"$gt": moment, "$lte": until}}
-        options: dict[str, Any] = {} if self._embedded else {"maxTimeMS": _COUNT_MS}
         try:
-            return self._collection.count_documents(condition, limit=_COUNT_LIMIT, **options)
-        except ExecutionTimeout:
+            with pymongo.timeout(_COUNT_SECONDS):
+                return self._collection.count_documents(condition, limit=_COUNT_LIMIT)
+        except TOOK_TOO_LONG:
             return None
 
     def mark_done(self, page: PollPage) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pymongo
 from bson import ObjectId
 from pymongo.collection import Collection
 
@@ -75,8 +76,10 @@ def _aggregate(
     collection: Collection[dict[str, Any]], group: dict[str, Any], seconds: float
 ) -> Iterator[dict[str, Any]]:
     pipeline: list[dict[str, Any]] = [_OF_A_USER, {"$group": group}, {"$sort": {"_id": 1}}]
-    options: dict[str, Any] = {"allowDiskUse": True, "maxTimeMS": round(seconds * 1000)}
-    with for_reading(collection).aggregate(pipeline, **options) as found:
+    # The server answers once it has seen every document; what follows comes quickly.
+    with pymongo.timeout(seconds):
+        groups = for_reading(collection).aggregate(pipeline, allowDiskUse=True)
+    with groups as found:
         # `$type` also finds an array of ids, which is no user's id.
         yield from (each for each in found if isinstance(each["_id"], ObjectId))
 

@@ -253,7 +253,7 @@ def test_a_file_that_changes_after_it_was_read_is_told(
     (looking,) = job.companions
     if restarted:
         (looking,) = shop.pipeline().companions
-        looking.start()
+        looking.start(StopFlag())
     looking.look(at_once=True)
     looking.look(at_once=True)
     assert capsys.readouterr().out.count(told) == 1

@@ -14,7 +14,7 @@ from pipelines.engine.kafka_connector import wait_for_broker
 from pipelines.esports.batch import TopicWork
 from sources.kafka_broker import KafkaBroker
 from tests.support.arena import Arena, Topics, match, player
-from tests.support.kafka_servers import OwnBroker
+from tests.support.kafka_servers import OwnBroker, assert_outage_is_told
 from tests.support.odd_kafka import made_anew
 from tests.support.waiting import streaming, wait_for
 
@@ -102,9 +102,9 @@ def test_an_address_without_a_broker_is_one_sentence(arena: Arena, spark: SparkS
 
 
 def test_a_broker_that_is_killed_and_away_costs_nothing(
-    own_kafka: OwnBroker, tmp_path: Path, spark: SparkSession
+    own_kafka: OwnBroker, tmp_path: Path, spark: SparkSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The stream lives, says that Kafka is away, and after a minute goes on with every record."""
+    """The stream lives, says once that Kafka is away and is back, and after a minute has every record."""
     topics = Topics(own_kafka.servers)
     topics.create(topics.matches)
     arena = Arena(tmp_path, topics, spark, esports_interval_seconds=0.5)
@@ -118,6 +118,7 @@ def test_a_broker_that_is_killed_and_away_costs_nothing(
         own_kafka.run("start")
         topics.send(topics.matches, [match(number) for number in range(10, 30)])
         wait_for(lambda: len(arena.ids("matches")) >= 30, "thirty matches")
+        assert_outage_is_told("Kafka", capsys)
     assert arena.ids("matches") == sorted(f"M{number}" for number in range(30))
     assert arena.run(MATCHES)
     assert len(arena.ids("matches")) == 30

@@ -99,7 +99,7 @@ class Bench:
             target.insert_one({**_KEY, "userId": user, "calculatedAt": clock.now()})
             return listed
 
-        self._source = SimpleNamespace(aggregate=aggregate)
+        self._source = SimpleNamespace(aggregate=aggregate, database=real.database, name=real.name)
         return user
 
     def delete(self, user: ObjectId) -> None:

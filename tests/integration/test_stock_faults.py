@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
@@ -17,7 +18,7 @@ from accounting.outbox import WAITING, Outbox
 from contracts.stock import Sale
 from dashboard.data.stock_data import StockData
 from tests.support.kafka_records import arrived
-from tests.support.kafka_servers import OwnBroker
+from tests.support.kafka_servers import OwnBroker, assert_outage_is_told
 from tests.support.outbox import sending
 from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, product, sale
 from tests.support.stock_shop import StockShop, StockTopics
@@ -30,6 +31,7 @@ def test_a_minute_without_kafka_loses_and_doubles_nothing(
     mongo_uri: str,
     database: Database[dict[str, Any]],
     spark: SparkSession,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A hundred sales are entered meanwhile: each is one record of Kafka, counts once, and is on the page.
 
@@ -52,6 +54,7 @@ def test_a_minute_without_kafka_loses_and_doubles_nothing(
         assert _profit(page) == Decimal("2.00")
         own_kafka.run("start")
         wait_for(lambda: _profit(page) == Decimal("202.00"), "the profit of all sales")
+        assert_outage_is_told("Kafka", capsys)
     assert len(arrived(own_kafka.servers, shop.topics.names["sales"])) == 101
     assert shop.revenue() == {"C1": "10.00", "C2": "250.00"}
     assert_totals_are_the_sum_of_the_invoices(database)

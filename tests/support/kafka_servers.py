@@ -11,6 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from tests.support.waiting import wait_for
+
 _SCRIPT = Path(__file__).parents[2] / "script" / "kafka-server"
 # The connector is fetched once for all test runs of this machine.
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
@@ -68,3 +72,16 @@ def _free_ports() -> int:
                 return port
         except OSError:
             continue
+
+
+def assert_outage_is_told(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The log says once that `server` was away, and, now or soon, once that it is back, after how long."""
+    told = ""
+
+    def is_back() -> bool:
+        nonlocal told
+        told += capsys.readouterr().out
+        return f"{server} is back after " in told
+
+    wait_for(is_back, f"the line that {server} is back")
+    assert (told.count(f"{server} is away"), told.count(f"{server} is back")) == (1, 1)

@@ -1,4 +1,4 @@
-"""A door to a MongoDB server that answers chosen commands with an error of the server's own.
+"""A door to a MongoDB server that answers chosen commands with an error of the server's own, or never.
 
 Networks are Toxiproxy's to break; this is for what a server says: not primary, shutting down, not authorized.
 It understands OP_MSG just well enough to see a command's name; everything else passes through unchanged.
@@ -17,6 +17,8 @@ import bson
 
 _OP_MSG = 2013
 _HEADER = struct.Struct("<iiii")
+# What a driver asks by itself; the first one is no OP_MSG.
+_GREETINGS = ("", "hello", "isMaster", "ismaster")
 
 
 class Answers:
@@ -28,16 +30,39 @@ class Answers:
         self.seen: Counter[str] = Counter()
         self._rules: dict[str, list[tuple[int, str]]] = {}
         self._lock = threading.Lock()
+        self._stalls: tuple[frozenset[str], bool] | None = None
+        self._healed = threading.Event()
 
     def refuse(self, command: str, code: int, message: str, times: int = 1) -> None:
         """Answer the next `times` commands of that name with the error."""
         with self._lock:
             self._rules[command] = [(code, message)] * times
 
+    def hang(self, *commands: str, in_reply: bool = False) -> None:
+        """Swallow `commands`, or all but greetings, until `heal`; with `in_reply` half of each answer comes.
+
+        The driver's own look at the server goes on finding it well.
+        """
+        with self._lock:
+            self._healed.clear()
+            self._stalls = frozenset(commands), in_reply
+
     def heal(self) -> None:
-        """Let everything pass."""
+        """Let everything pass. Connections that hang are closed."""
         with self._lock:
             self._rules.clear()
+            self._stalls = None
+            self._healed.set()
+
+    def stalls(self, command: str) -> bool | None:
+        """None when the command passes; else whether half of its answer comes."""
+        with self._lock:
+            chosen, in_reply = self._stalls or (frozenset({"none"}), False)
+            return in_reply if (command in chosen if chosen else command not in _GREETINGS) else None
+
+    def wait(self) -> None:
+        """Return when it is healed."""
+        self._healed.wait()
 
     def take(self, command: str) -> tuple[int, str] | None:
         """The error for a command that has come, if it is to get one."""
@@ -56,6 +81,7 @@ def answering(upstream: str) -> Iterator[Answers]:
         accept = threading.Thread(target=_accept, args=(listener, (host, int(port)), answers), daemon=True)
         accept.start()
         yield answers
+        answers.heal()
         # Closing alone does not wake the thread that waits in accept().
         listener.shutdown(socket.SHUT_RDWR)
         accept.join()
@@ -73,7 +99,15 @@ def _serve(client: socket.socket, upstream: tuple[str, int], answers: Answers) -
     with suppress(OSError, EOFError), client, socket.create_connection(upstream) as server:
         while True:
             request = _message(client)
-            error = answers.take(_command(request))
+            command = _command(request)
+            stalled, error = answers.stalls(command), answers.take(command)
+            if stalled is not None:
+                if stalled:
+                    server.sendall(request)
+                    reply = _message(server)
+                    client.sendall(reply[: len(reply) // 2])
+                answers.wait()
+                return
             if error is None:
                 server.sendall(request)
                 client.sendall(_message(server))

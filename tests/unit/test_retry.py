@@ -6,6 +6,7 @@ import pytest
 
 from contracts import UnavailableError
 from pipelines.engine.retry_policy import retry_policy
+from pipelines.engine.stop_flag import StopFlag
 from retry import RetryPolicy
 from settings import load
 
@@ -66,7 +67,21 @@ def test_who_gives_up_waits_for_no_further_try(asked_after: int) -> None:
         asked.append(True)
 
     with pytest.raises(UnavailableError, match="after 1 try "):
-        RetryPolicy(attempts=9).call(work, lambda _: True, sleep, lambda: bool(asked))
+        RetryPolicy(attempts=9, give_up=lambda: bool(asked)).call(work, lambda _: True, sleep)
+    assert len(tries) == 1
+
+
+def test_a_stop_ends_the_pause_and_the_tries_of_a_policy() -> None:
+    """Of any pipeline's batch: it does not wait for all the time-outs of a server that is away."""
+    stop, tries = StopFlag(), list[int]()
+
+    def work() -> None:
+        tries.append(1)
+        stop.set()
+        raise ConnectionError("away")
+
+    with pytest.raises(UnavailableError, match="after 1 try "):
+        RetryPolicy(attempts=9, base_seconds=60).until(stop).call(work, lambda _: True)
     assert len(tries) == 1
 
 

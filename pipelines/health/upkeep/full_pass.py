@@ -46,7 +46,7 @@ class FullPass:
         """
         # Before the ids are listed: a user who arrives meanwhile may be missing, but has later results.
         started = self.clock.next()
-        ids = UserIds(all_user_ids(self.source))
+        ids = UserIds(all_user_ids(self.source, stop))
         self.progress.begin(ids, started)
         while users := self.progress.piece():
             if stop():
@@ -54,7 +54,7 @@ class FullPass:
             self._piece(users)
             self.progress.advance(users, stop.wait)
             between()
-        removed = self._remove_gone(ids, started)
+        removed = self._remove_gone(ids, started, stop)
         self.progress.end()
         return removed
 
@@ -89,8 +89,8 @@ class FullPass:
             )
         )
 
-    def _remove_gone(self, seen: UserIds, started: datetime) -> int:
+    def _remove_gone(self, seen: UserIds, started: datetime, stop: StopFlag) -> int:
         removed = delete_strangers(self.target)
-        gone = [user for user in all_user_ids(self.target) if user not in seen]
+        gone = [user for user in all_user_ids(self.target, stop) if user not in seen]
         # Results that are newer than this pass's begin stay: a user may have arrived while it ran.
         return removed + delete_obsolete(self.target, gone, started, (), self.clock)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -84,12 +85,39 @@ def test_an_unreachable_server_is_named_without_credentials() -> None:
     client.close()
 
 
-def test_options_in_the_address_go_before_ours() -> None:
-    """Who writes a time-out into MONGO_URI gets that one."""
-    client = connect("mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=123", timeout_ms=5000)
-    assert client.options.server_selection_timeout == pytest.approx(0.123)
-    assert client.options.pool_options.connect_timeout == pytest.approx(5.0)
-    client.close()
+_TIMEOUTS = (
+    "timeoutMS",
+    "connectTimeoutMS",
+    "socketTimeoutMS",
+    "serverSelectionTimeoutMS",
+    "waitQueueTimeoutMS",
+)
+
+
+@pytest.mark.parametrize("separator", ["&", ";"])
+@pytest.mark.parametrize("spell", [str, str.lower, str.upper, str.swapcase])
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("0", 5.0), ("1", 0.001), ("1234", 1.234), ("5001", 5.0), ("3600000", 5.0)]
+)
+def test_an_address_can_make_each_wait_shorter_and_none_longer_or_endless(
+    value: str, seconds: float, spell: Callable[[str], str], separator: str
+) -> None:
+    """Each alone and all together, however they are written: the bound of MONGO_TIMEOUT_SECONDS holds."""
+    allowed = [name for name in _TIMEOUTS if not (name == "waitQueueTimeoutMS" and value == "0")]
+    for names in (*([name] for name in allowed), allowed):
+        options = separator.join(f"{spell(name)}={value}" for name in names)
+        client = connect(f"mongodb://127.0.0.1:9/?{options}", timeout_ms=5000)
+        found, pool = client.options, client.options.pool_options
+        bounds = {
+            "timeoutMS": found.timeout,
+            "connectTimeoutMS": pool.connect_timeout,
+            "socketTimeoutMS": pool.socket_timeout,
+            "serverSelectionTimeoutMS": found.server_selection_timeout,
+            "waitQueueTimeoutMS": pool.wait_queue_timeout,
+        }
+        client.close()
+        expected = {name: seconds if name in names else 5.0 for name in _TIMEOUTS}
+        assert bounds == pytest.approx(expected), options
 
 
 def test_a_server_that_accepts_and_says_nothing_is_given_up_in_time() -> None:

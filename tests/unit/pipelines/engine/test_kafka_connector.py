@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pyspark
 import pytest
 
-from contracts import ConfigurationError
-from pipelines.engine.kafka_connector import connector_conf, connector_folder, connector_version
+from contracts import ConfigurationError, UnavailableError
+from pipelines.engine.kafka_connector import (
+    connector_conf,
+    connector_folder,
+    connector_version,
+    wait_for_broker,
+)
 from settings import load
 
 
@@ -65,3 +71,25 @@ def test_a_spark_without_a_connector_is_one_sentence(monkeypatch: pytest.MonkeyP
 
 def _never(*_arguments: Any, **_options: Any) -> Any:
     raise AssertionError("a program was started")
+
+
+@pytest.mark.parametrize("seconds", [0, 0.3])
+def test_a_broker_is_waited_for_as_long_as_the_setting_says(
+    seconds: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the time in which no answer came: 60 seconds were three minutes. Each try is told."""
+
+    class Silent:
+        asked = 0
+
+        def ping(self) -> None:
+            self.asked += 1
+            time.sleep(0.2)
+            raise UnavailableError("no answer")
+
+    broker, began = Silent(), time.monotonic()
+    with pytest.raises(ConfigurationError, match="KAFKA_BOOTSTRAP_SERVERS"):
+        wait_for_broker(broker, load(env_file=None, kafka_wait_seconds=seconds))
+    assert broker.asked == (2 if seconds else 1)
+    assert time.monotonic() - began < 10
+    assert capsys.readouterr().out.count("does not answer yet") == broker.asked - 1
