@@ -13,6 +13,7 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from analytics.stock.rankings import LoyaltyRules, RiskRules, profit
+from checkpoint.known_topics import FROM_THE_BEGINNING
 from checkpoint.lock import hold
 from contracts import ConfigurationError
 from monitoring.logs import get_logger
@@ -132,7 +133,7 @@ def assemble(
     address = f"file://{_events(settings).absolute()}"
     return StreamJob(
         spark=spark,
-        streams=[Stream(batch, source.frame, address, source.missing)],
+        streams=[Stream(batch, source.frame, address, source.missing, FROM_THE_BEGINNING)],
         reporting=reporting,
         retry=retry_policy(settings),
         interval_seconds=settings.stock_interval_seconds,

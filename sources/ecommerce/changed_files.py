@@ -52,6 +52,9 @@ class ChangedFiles:
     def _note_taken(self) -> None:
         ended = [int(file.name) for file in (self._checkpoint / "commits").glob("[0-9]*")]
         last = offset_of_batch(self._checkpoint, max(ended)) if ended else -1
+        if last < self._offset:
+            # A checkpoint that was begun anew.
+            self._offset = -1
         if last <= self._offset:
             return
         taken: dict[str, tuple[int, float]] = {}
