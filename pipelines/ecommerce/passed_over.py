@@ -50,6 +50,9 @@ class PassedOver:
         self._tell_others()
         self._tell_changed()
 
+    def end(self) -> None:
+        """What came since is told by the next start."""
+
     def _tell_others(self) -> None:
         try:
             found = dict(passed_over(self._folder, self._encoding))

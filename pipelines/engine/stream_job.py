@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -33,6 +34,10 @@ class Companion(Protocol):
 
     def look(self, at_once: bool = False) -> None:
         """Again and again: do what is due, or, `at_once` after the last batch of a bounded run, all of it."""
+        ...
+
+    def end(self) -> None:
+        """After the last batch, whatever ended the run."""
         ...
 
 
@@ -101,17 +106,19 @@ class StreamJob:
         self.reporting.finish(out)
 
     def _run(self, stop: StopFlag, once: bool) -> bool:
-        for companion in self.companions:
-            companion.start()
         streams = [
             BatchStream(stream.batch.stream, stream.batch.process, partial(self._start, stream))
             for stream in self.streams
         ]
         supervisor = Supervisor(streams, self.retry, self._failed, self._idle, self._look)
-        with measured_queries(self.spark, self.queries):
-            done = supervisor.run(stop, once)
-        for companion in self.companions:
-            companion.look(at_once=once)
+        with ExitStack() as ends:
+            for companion in self.companions:
+                ends.callback(companion.end)
+                companion.start()
+            with measured_queries(self.spark, self.queries):
+                done = supervisor.run(stop, once)
+            for companion in self.companions:
+                companion.look(at_once=once)
         return done
 
     def _start(self, stream: Stream, batch: BatchFunction, once: bool) -> StreamingQuery:

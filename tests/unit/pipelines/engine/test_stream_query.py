@@ -13,6 +13,7 @@ from checkpoint.stream_folder import damage
 from pipelines.engine.stream_query import QueryFolder, start_query
 from pipelines.engine.supervisor import StartAnewError
 from tests.support.damage import DAMAGES
+from tests.support.waiting import TIMEOUT_SECONDS
 
 _FILES = 13
 
@@ -43,7 +44,7 @@ class Lines:
         frame = self._spark.readStream.option("maxFilesPerTrigger", at_once).text(str(self._folder))
         query = start_query("lines", frame, keep, address, 1.0, once=True)
         try:
-            assert query.awaitTermination(60)
+            assert query.awaitTermination(TIMEOUT_SECONDS)
         finally:
             query.stop()
         return found
