@@ -44,7 +44,7 @@ class Lines:
         frame = self._spark.readStream.option("maxFilesPerTrigger", at_once).text(str(self._folder))
         query = start_query("lines", frame, keep, address, 1.0, once=True)
         try:
-            assert query.awaitTermination(TIMEOUT_SECONDS)
+            assert query.awaitTermination(round(TIMEOUT_SECONDS))
         finally:
             query.stop()
         return found
