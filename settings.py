@@ -168,6 +168,7 @@ class Settings(BaseSettings):
     ecommerce_input_path: Path = Path("./data/incoming")
     ecommerce_interval_seconds: PositiveSeconds = 10.0
     ecommerce_max_files_per_trigger: Positive = 5
+    ecommerce_read_files: Literal["keep", "archive", "delete"] = "keep"
 
     kafka_bootstrap_servers: Annotated[str, AfterValidator(_host_ports)] = "localhost:9092"
     kafka_starting_offsets: Literal["earliest", "latest"] = "earliest"

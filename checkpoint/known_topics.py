@@ -8,11 +8,11 @@ the next start finds the old state or the new one.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from checkpoint.stream_folder import begin_anew, next_folder
 from durable import read_file, replace, write_atomically
 
 _FILE = "topics.json"
@@ -34,14 +34,13 @@ class KnownTopics:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._next = folder.with_name(f"{folder.name}.next")
-        self._before = folder.with_name(f"{folder.name}.before")
 
     def load(self) -> Known | None:
         """Returns what was saved; None without a file, and when it cannot be read."""
-        if self._next.exists() and not self._folder.exists():
-            # Killed between the two renames below.
-            replace(self._next, self._folder)
+        made = next_folder(self._folder)
+        if made.exists() and not self._folder.exists():
+            # Killed in the middle of `begin_anew`.
+            replace(made, self._folder)
         try:
             found = json.loads(read_file(self._folder / _FILE))
             start = found["start"]
@@ -55,19 +54,18 @@ class KnownTopics:
     def save(self, known: Known) -> None:
         """Write `known` beside the offsets."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        _write(self._folder, known)
+        write_atomically(self._folder / _FILE, _content(known))
 
     def begin_anew(self, known: Known) -> None:
         """Begin without offsets: make a folder with only `known`, and keep the present one beside it."""
-        shutil.rmtree(self._next, ignore_errors=True)
-        self._next.mkdir(parents=True)
-        _write(self._next, known)
-        shutil.rmtree(self._before, ignore_errors=True)
-        replace(self._folder, self._before)
-        replace(self._next, self._folder)
+        begin_anew(self._folder, {_FILE: _content(known)})
 
 
-def _write(folder: Path, known: Known) -> None:
+def _content(known: Known) -> bytes:
     start = None if known.start is None else [[*place, offset] for place, offset in known.start.items()]
     content = {"version": 1, "ids": dict(known.ids), "start": start}
-    write_atomically(folder / _FILE, (json.dumps(content, indent=1) + "\n").encode())
+    return (json.dumps(content, indent=1) + "\n").encode()
+
+
+# Files of a folder whose query reads every topic from its beginning, whatever the settings say.
+FROM_THE_BEGINNING = {_FILE: _content(Known({}, {}))}

@@ -67,10 +67,11 @@ _IDS = ("user_id", "product_id")
 _TEXTS = ("user_id", "product_id", "product_name", "product_category")
 _REQUIRED = tuple(name for name in EVENT_COLUMNS if name != "price")
 
+UNREADABLE = "unreadable_file"
 # The first that holds names the refusal. The columns are trimmed texts, empty where there is none; `amount`
 # is the price as NUMERIC(10,2) holds it, null when it is too large; `moment` the time, null when it is none.
 RULES: dict[str, str] = {
-    "unreadable_file": "line = 0",
+    UNREADABLE: "line = 0",
     "wrong_header": "header IS NOT NULL",
     "record_too_long": f"octet_length(raw) > {MAX_RECORD_BYTES}",
     "invalid_utf8": "NOT is_valid_utf8(CAST(raw AS STRING))",
@@ -97,7 +98,7 @@ RULES: dict[str, str] = {
 }
 # Refusals of a whole file, in the words of the log.
 WHOLE_FILES = {
-    "unreadable_file": "the file could not be read to its end; `dlq retry` reads it again",
+    UNREADABLE: "the file could not be read to its end; `dlq retry` reads it again",
     "wrong_header": f"its first line is not {','.join(EVENT_COLUMNS)}, so all its records are refused",
 }
 

@@ -11,15 +11,16 @@ from typing import Any
 import psycopg
 from pyspark.sql import DataFrame, SparkSession
 
-from analytics.ecommerce.rules import SPARK_CONF
+from analytics.ecommerce.rules import SPARK_CONF, UNREADABLE
 from checkpoint.lock import hold
+from checkpoint.stream_folder import begin_anew
 from contracts import ConfigurationError
 from monitoring.ecommerce.latency_metrics import EventLatency
 from monitoring.logs import get_logger
 from monitoring.stream_flow import StreamFlow
 from pipelines.ecommerce.batch import EventsWork, TakenEvents
 from pipelines.ecommerce.letters import EventLetters
-from pipelines.ecommerce.passed_over import PassedOver
+from pipelines.ecommerce.passed_over import KEEP, MAX_NOTED, PassedOver
 from pipelines.ecommerce.pipeline import ECOMMERCE
 from pipelines.engine.executors import ship_code
 from pipelines.engine.faults import Faults
@@ -41,8 +42,8 @@ from sinks.ecommerce.schema import ensure_tables
 from sinks.ecommerce.staging import LostRowsError
 from sinks.ecommerce.trial import write_fault
 from sources.ecommerce import csv_reader, csv_records
-from sources.ecommerce.changed_files import ChangedFiles
-from sources.ecommerce.csv_files import new_files
+from sources.ecommerce.csv_files import new_files, noted_files
+from sources.ecommerce.read_files import ReadFiles
 
 STREAM = "events"
 _PING_SECONDS = 2.0
@@ -84,10 +85,23 @@ def assemble(settings: Settings, spark: SparkSession) -> StreamJob:
     """Wire the parts; tests come in through this door with their own session and database."""
     reporting, work, batch = _batch(settings, spark)
     folder, interval_seconds = settings.ecommerce_input_path, settings.ecommerce_interval_seconds
-    files = partial(new_files, spark, folder, settings.ecommerce_max_files_per_trigger)
+    how = settings.ecommerce_read_files
     jvm: Any = spark._jvm
     encoding = str(jvm.java.lang.System.getProperty("sun.jnu.encoding"))
-    changed = ChangedFiles(folder, work.checkpoint)
+    if how != KEEP:
+        # These are read again by `dlq retry`.
+        letters = reporting.letters.list()
+        work.unreadable.update(one.record["source"] for one in letters if one.reason == UNREADABLE)
+
+    def files() -> DataFrame:
+        if how != KEEP and noted_files(work.checkpoint) > MAX_NOTED:
+            logger.info(f"🗂️ Spark's list of read files begins anew after more than {MAX_NOTED:,}")
+            begin_anew(work.checkpoint, {})
+        return new_files(spark, folder, settings.ecommerce_max_files_per_trigger)
+
+    passed_over = PassedOver(
+        folder, encoding, interval_seconds, ReadFiles(folder, work.checkpoint), how, work.unreadable
+    )
     return StreamJob(
         spark=spark,
         streams=[Stream(batch, files, _stream_address(settings))],
@@ -97,7 +111,7 @@ def assemble(settings: Settings, spark: SparkSession) -> StreamJob:
         reads=str(folder),
         watch=QueryWatch(StreamFlow(reporting.metrics, [STREAM])),
         pings={"PostgreSQL": partial(_ping, settings.postgres_dsn.get_secret_value())},
-        companions=[PassedOver(folder, encoding, interval_seconds, changed, work.unreadable)],
+        companions=[passed_over],
     )
 
 

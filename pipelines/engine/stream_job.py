@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from pipelines.engine.query_watch import QueryWatch
 from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_batch import StreamBatch
-from pipelines.engine.stream_query import start_query
+from pipelines.engine.stream_query import QueryFolder, start_query
 from pipelines.engine.supervisor import BatchFunction, BatchStream, Supervisor
 from retry import RetryPolicy
 
@@ -35,18 +36,24 @@ class Companion(Protocol):
         """Again and again: do what is due, or, `at_once` after the last batch of a bounded run, all of it."""
         ...
 
+    def end(self) -> None:
+        """After the last batch, whatever ended the run."""
+        ...
+
 
 @dataclass(frozen=True)
 class Stream:
     """One query: the frame that it reads, what takes its batches, and the address of its checkpoint.
 
-    `missing` is a sentence about what is not there to be read, None when all is.
+    `missing` is a sentence about what is not there to be read, None when all is. `beginning` are the files of
+    a checkpoint that is begun anew because it was damaged.
     """
 
     batch: StreamBatch[Any, Any]
     frame: Callable[[], DataFrame]
     checkpoint: str
     missing: Callable[[], str | None] = lambda: None
+    beginning: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,16 @@ class StreamJob:
     companions: Sequence[Companion] = field(default=())
     on_idle: Callable[[], None] = lambda: None
     queries: QueryMetrics = field(init=False)
+    _folders: dict[str, QueryFolder] = field(init=False)
 
     def __post_init__(self) -> None:
         # Once: a demo runs the stream, and then what is left.
         object.__setattr__(self, "queries", QueryMetrics(self.reporting.metrics))
+        folders = {
+            one.batch.stream: QueryFolder(one.batch.stream, one.checkpoint, one.beginning)
+            for one in self.streams
+        }
+        object.__setattr__(self, "_folders", folders)
 
     def once(self, stop: StopFlag) -> bool:
         """Process what is there now; False when a batch failed again and again.
@@ -93,26 +106,30 @@ class StreamJob:
         self.reporting.finish(out)
 
     def _run(self, stop: StopFlag, once: bool) -> bool:
-        for companion in self.companions:
-            companion.start(stop)
         streams = [
             BatchStream(stream.batch.stream, stream.batch.until(stop).process, partial(self._start, stream))
             for stream in self.streams
         ]
         supervisor = Supervisor(streams, self.retry, self._failed, self._idle, self._look)
-        with measured_queries(self.spark, self.queries):
-            done = supervisor.run(stop, once)
-        for companion in self.companions:
-            companion.look(at_once=once)
+        with ExitStack() as ends:
+            for companion in self.companions:
+                ends.callback(companion.end)
+                companion.start(stop)
+            with measured_queries(self.spark, self.queries):
+                done = supervisor.run(stop, once)
+            for companion in self.companions:
+                companion.look(at_once=once)
         return done
 
     def _start(self, stream: Stream, batch: BatchFunction, once: bool) -> StreamingQuery:
+        self._folders[stream.batch.stream].prepare()
         return start_query(
             stream.batch.stream, stream.frame(), batch, stream.checkpoint, self.interval_seconds, once
         )
 
     def _look(self, stream: str, query: StreamingQuery) -> None:
         self.watch.look(stream, query)
+        self._folders[stream].look()
         for companion in self.companions:
             companion.look()
 

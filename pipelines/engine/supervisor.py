@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
+from checkpoint.lock import hold_again
 from contracts import AlreadyRunningError, ConfigurationError, ServiceError
 from executor_wait import explained
 from monitoring.logs import get_logger
@@ -68,12 +69,15 @@ class Supervisor:
         A running batch is finished first. With `once` a stream that failed `retry.attempts` times in a row
         is given up, and the answer is False; otherwise it is restarted for ever. A ConfigurationError or
         AlreadyRunningError of a batch or a start ends all streams and is raised: waiting would not mend it.
+        So is that of a process which took a folder that was removed under this one.
         """
         # Spark's bridge prints the traceback of whatever a batch raises; `on_failure` tells and masks it.
         logging.getLogger("py4j.clientserver").setLevel(logging.CRITICAL)
         running = [_Running(stream, once, stop, self.retry) for stream in self.streams]
         try:
             while not stop() and not all(one.finished for one in running):
+                for sentence in hold_again():
+                    logger.warning(f"📂 {sentence}")
                 for one in running:
                     self._look_after(one)
                 stop.wait(_ONCE_WAIT_SECONDS if once else _WAIT_SECONDS)

@@ -10,6 +10,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from analytics.esports.rules import DATASETS, SPARK_CONF, Dataset
+from checkpoint.known_topics import FROM_THE_BEGINNING
 from checkpoint.lock import hold
 from monitoring.logs import get_logger
 from monitoring.stream_flow import KafkaFlow
@@ -85,7 +86,8 @@ def assemble(
         source = open_input(topic, checkpoint, store)
         work = TopicWork(dataset, topic, store, source, checkpoint, partial(flow.lost, name))
         batch = StreamBatch(name, work, reporting, retry, Faults(settings.fault), label=name)
-        streams.append(Stream(batch, source.frame, f"file://{checkpoint.absolute()}", source.missing))
+        address = f"file://{checkpoint.absolute()}"
+        streams.append(Stream(batch, source.frame, address, source.missing, FROM_THE_BEGINNING))
         sources[name] = source
     return StreamJob(
         spark=spark,

@@ -13,6 +13,7 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 from analytics.stock.rankings import LoyaltyRules, RiskRules, profit
+from checkpoint.known_topics import FROM_THE_BEGINNING
 from checkpoint.lock import hold
 from contracts import ConfigurationError
 from monitoring.logs import get_logger
@@ -83,7 +84,11 @@ def open_retry(settings: Settings) -> Iterator[Retry]:
     Raises ConfigurationError or AlreadyRunningError with the remedy before anything is tried.
     """
     with locked(settings):
-        yield assemble_retry(settings, open_database(settings)).retry
+        again, upkeep = _retrying(settings, open_database(settings))
+        try:
+            yield again.retry
+        finally:
+            upkeep.end()
 
 
 def open_database(settings: Settings) -> Database[dict[str, Any]]:
@@ -133,7 +138,7 @@ def assemble(
     address = f"file://{_events(settings).absolute()}"
     return StreamJob(
         spark=spark,
-        streams=[Stream(batch, source.frame, address, source.missing)],
+        streams=[Stream(batch, source.frame, address, source.missing, FROM_THE_BEGINNING)],
         reporting=reporting,
         retry=retry_policy(settings),
         interval_seconds=settings.stock_interval_seconds,
@@ -149,15 +154,22 @@ def assemble_retry(
     settings: Settings, database: Database[dict[str, Any]]
 ) -> RecordsAgain[Records, StockTaken]:
     """Wire what tries dead letters again; tests come in through this door."""
+    return _retrying(settings, database)[0]
+
+
+def _retrying(
+    settings: Settings, database: Database[dict[str, Any]]
+) -> tuple[RecordsAgain[Records, StockTaken], Upkeep]:
     reporting = StreamReporting(STOCK, settings, settings.stock_interval_seconds)
     work = StockWork(_kinds(settings), _writer(settings, database), _rankings(settings, database))
     batch = _batch(settings, work, reporting)
-    Upkeep(work, batch.retry, batch.faults, 0, repr(_loyalty(settings))).start()
+    upkeep = Upkeep(work, batch.retry, batch.faults, 0, repr(_loyalty(settings)))
+    upkeep.start()
 
     def again(records: Sequence[RejectedRecord]) -> Records:
         return Records(work.rows_of(letters_table(records)))
 
-    return RecordsAgain(batch, again, _RECORDS_AT_ONCE)
+    return RecordsAgain(batch, again, _RECORDS_AT_ONCE), upkeep
 
 
 class _IdleNote:

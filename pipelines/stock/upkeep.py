@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from analytics.stock.rules import newest_possible
@@ -39,6 +40,7 @@ class Upkeep:
     on_mended: Callable[[int], None] = lambda _totals: None
     _look_at: float = float("-inf")
     _risks_of: date | None = None
+    _hold: ExitStack = field(default_factory=ExitStack)
 
     def start(self, stop: StopFlag | None = None) -> None:
         """Finish what the last process left open, and publish what is true now.
@@ -47,6 +49,7 @@ class Upkeep:
         """
         retry = self.retry.until(stop) if stop else self.retry
         with self.work.turn():
+            self._hold.enter_context(self.work.writer.ledger.held())
             retry.call(self.work.writer.take_over, is_transient)
             retry.call(self._refresh, is_transient)
 
@@ -90,6 +93,10 @@ class Upkeep:
         finally:
             self._look_at = time.monotonic() + pause
             self.work.writing.release()
+
+    def end(self) -> None:
+        """Let another process write."""
+        self._hold.close()
 
     def _do_what_is_due(self) -> None:
         work = self.work

@@ -11,20 +11,25 @@ such a number; its invoices, early or late, are moved to a new one, and counted 
 the ledger settled, and only with a `Settled` can a process open a batch or recount.
 
 `fence` names the process that may write. A process puts its own there when it starts; from then on any other
-is refused as soon as it opens, seals or closes a batch.
+is refused as soon as it opens, seals or closes a batch. One that starts while the `holder` of the fence
+lives, which `beats` tell, is refused itself.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import pymongo
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from contracts import AlreadyRunningError, BatchKey
+from sinks.stock.holder import BEAT_SECONDS, SILENT_SECONDS, beating, has_ended, this_process
 
 COLLECTION = "stock_ledger"
 _KEY = {"_id": "ledger"}
@@ -97,10 +102,12 @@ class StockLedger:
     def take_over(self, last_number: Callable[[], int]) -> bool:
         """Become the only process that may write; a new ledger goes on from `last_number`.
 
-        So does one that is older than the invoices, as after a restored backup: returns True then.
+        So does one that is older than the invoices, as after a restored backup: returns True then. Waits
+        until it is known whether the process that held it lives, and raises AlreadyRunningError if it does.
         """
-        mine: dict[str, Any] = {"fence": self._fence}
-        found, last = self._documents.find_one(_KEY), last_number()
+        mine: dict[str, Any] = {"fence": self._fence, "holder": this_process(), "beats": 0}
+        found = self._listen()
+        last = last_number()
         if found is None:
             try:
                 self._documents.insert_one({**_KEY, **mine, "number": last, "first": 0, "open": False})
@@ -116,6 +123,36 @@ class StockLedger:
         if self._documents.update_one(before, {"$set": mine}).matched_count == 0:
             raise StaleReadError("another process took over in this moment")
         return is_older
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Tell others that the holder lives, inside the block; after it the next one need not wait."""
+        mine = {**_KEY, "fence": self._fence}
+        with beating(lambda: self._documents.update_one(mine, {"$inc": {"beats": 1}}), BEAT_SECONDS):
+            yield
+        with suppress(PyMongoError), pymongo.timeout(BEAT_SECONDS):
+            self._documents.update_one(mine, {"$unset": {"holder": ""}})
+
+    def _listen(self) -> Mapping[str, Any] | None:
+        """The ledger, once its holder has ended or was silent."""
+        found = self._documents.find_one(_KEY)
+        before = found or {}
+        ends = time.monotonic() + SILENT_SECONDS
+        while found is not None and self._may_live(found) and time.monotonic() < ends:
+            if (found["fence"], found.get("beats")) != (before["fence"], before.get("beats")):
+                holder = found["holder"]
+                raise AlreadyRunningError(
+                    f"Another stock pipeline runs on this database, process {holder.get('pid')} on "
+                    f"{holder.get('host')}. Stop it first, or give this one another STOCK_DB_NAME."
+                )
+            time.sleep(BEAT_SECONDS / 4)
+            found = self._documents.find_one(_KEY)
+        return found
+
+    def _may_live(self, found: Mapping[str, Any]) -> bool:
+        # A program before this one did not beat.
+        holder = found.get("holder")
+        return found["fence"] != self._fence and isinstance(holder, Mapping) and not has_ended(holder)
 
     def read(self) -> OpenBatch | SealedBatch | Settled:
         """Returns the batch that was left open, or `Settled` when none is: the only way to it."""

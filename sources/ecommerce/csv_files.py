@@ -29,7 +29,7 @@ def new_files(spark: SparkSession, folder: Path, max_files: int) -> DataFrame:
 
     `files_of_batch` gives the files of a batch; the rows of the batch must not be read. Names that begin with
     a dot or an underscore are left alone. A file that is written again under the same name is not read again;
-    changed_files finds it.
+    read_files finds it.
     """
     # Spark takes the folder's name for a pattern.
     location = re.sub(r"([\\*?\[\]{}])", r"\\\1", str(folder.absolute()))
@@ -51,6 +51,14 @@ def files_of_batch(checkpoint: Path, number: int) -> list[str]:
             if entry["batchId"] == offset:
                 found.append(path_of(entry))
     return found
+
+
+def noted_files(checkpoint: Path) -> int:
+    """How many files Spark has noted as read in the stream's checkpoint, or some more. Raises OSError."""
+    notes = checkpoint / "sources" / "0"
+    newest = max(notes.glob("[0-9]*.compact"), key=lambda file: int(file.stem), default=None)
+    files = [file for file in notes.glob("[0-9]*") if file.name.isdecimal()] + ([newest] if newest else [])
+    return sum(max(0, file.read_bytes().count(b"\n")) for file in files)
 
 
 def path_of(entry: Mapping[str, Any]) -> str:

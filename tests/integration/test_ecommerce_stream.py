@@ -265,6 +265,22 @@ def test_a_file_that_changes_after_it_was_read_is_told(
     assert len(shop.ids()) == 5
 
 
+def test_what_was_read_is_archived_and_the_list_of_it_begins_anew(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each event counts once all the same, and no file is read twice."""
+    monkeypatch.setattr("pipelines.ecommerce.job.MAX_NOTED", 3)
+    archiving = Shop(shop.incoming.parent, shop.dsn, shop.spark, ecommerce_read_files="archive")
+    for turn in range(2):
+        for number in range(4):
+            archiving.put(events(1), f"{turn} {number}.csv")
+        assert archiving.run()
+        assert [path.name for path in shop.incoming.iterdir()] == [".read"]
+    assert "begins anew" in capsys.readouterr().out
+    archiving.assert_accounted(8)
+    assert archiving.total("duplicates") == 0
+
+
 def test_what_is_written_before_the_batch_reads_it_or_read_again_later_is_no_change(
     shop: Shop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

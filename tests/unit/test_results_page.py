@@ -33,7 +33,7 @@ from tests.unit.analytics.health.test_documents import ROW
 
 PAGE = ROOT / "docs" / "results.md"
 # What is in them is for the pipeline alone.
-_OPAQUE = ("outcome", "notes")
+_OPAQUE = ("outcome", "notes", "holder")
 
 Fields = dict[str, set[str]]
 

@@ -1,0 +1,102 @@
+"""A query goes on, or begins anew, whatever became of its folder."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from checkpoint.stream_folder import damage
+from pipelines.engine.stream_query import QueryFolder, start_query
+from pipelines.engine.supervisor import StartAnewError
+from tests.support.damage import DAMAGES
+from tests.support.waiting import TIMEOUT_SECONDS
+
+_FILES = 13
+
+
+class Lines:
+    """A folder of files of a line each, as the source of queries."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self._spark = spark
+        self._folder = folder
+        self.sent = 0
+        folder.mkdir()
+
+    def send(self) -> None:
+        """One more file."""
+        (self._folder / f"{self.sent}.txt").write_text(f"{self.sent}")
+        self.sent += 1
+
+    def taken(self, checkpoint: Path, at_once: int = 100) -> list[int]:
+        """What a run on `checkpoint` reads."""
+        found: list[int] = []
+
+        def keep(frame: DataFrame, _number: int) -> None:
+            found.extend(int(row.value) for row in frame.collect())
+
+        address = f"file://{checkpoint}"
+        QueryFolder("lines", address, {}).prepare()
+        frame = self._spark.readStream.option("maxFilesPerTrigger", at_once).text(str(self._folder))
+        query = start_query("lines", frame, keep, address, 1.0, once=True)
+        try:
+            assert query.awaitTermination(round(TIMEOUT_SECONDS))
+        finally:
+            query.stop()
+        return found
+
+
+@pytest.fixture
+def lines(spark: SparkSession, tmp_path: Path) -> Lines:
+    """One that a query has read to the end, in `whole`, with a compacted note."""
+    made = Lines(spark, tmp_path / "in")
+    for _ in range(_FILES):
+        made.send()
+    assert len(made.taken(tmp_path / "whole", at_once=1)) == _FILES
+    return made
+
+
+def test_whatever_is_damaged_every_record_is_read_and_the_query_goes_on(
+    lines: Lines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file or folder removed, emptied, cut short, overwritten, with its checksum and without."""
+    seed = random.getrandbits(32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    for number, harm in enumerate(DAMAGES):
+        checkpoint = tmp_path / f"damaged {number}"
+        shutil.copytree(tmp_path / "whole", checkpoint)
+        harm(checkpoint, chance)
+        capsys.readouterr()
+        lines.send()
+        found = lines.taken(checkpoint)
+        # A folder that is gone is a new one, of which nothing is told.
+        told = capsys.readouterr().out.count("was damaged")
+        assert told <= 1
+        assert set(found) >= {lines.sent - 1}
+        if told:
+            assert sorted(found) == list(range(lines.sent))
+        assert damage(checkpoint) is None
+
+
+def test_a_folder_that_is_removed_under_a_query_is_noticed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And begun from the beginning, although there is nothing left of it."""
+    checkpoint = tmp_path / "events"
+    folder = QueryFolder("events", f"file://{checkpoint}", {"topics.json": b"{}"})
+    folder.prepare()
+    assert not checkpoint.exists()
+    checkpoint.mkdir()
+    (checkpoint / "metadata").write_text('{"id":"1"}')
+    folder.look()
+    shutil.rmtree(checkpoint)
+    with pytest.raises(StartAnewError, match="removed"):
+        folder.look()
+    folder.prepare()
+    assert "it was removed under the query" in capsys.readouterr().out
+    assert [file.name for file in checkpoint.iterdir()] == ["topics.json"]
