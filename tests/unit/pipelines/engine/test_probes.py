@@ -131,7 +131,7 @@ def test_dlq_tells_numbers_and_reasons_but_nobodys_data(bench: Bench) -> None:
     later = NOW.replace(hour=13)
     bench.letters.store([Rejected(document, "out_of_range") for document in documents[:50]], "b", later)
     bench.letters.record_attempt(bench.letters.list()[-1], later)
-    fresh = Bench(Path(bench.letters._directory).parent)
+    fresh = Bench(Path(bench.letters.directory).parent)
     status, body = fresh.ask("/health/dlq")
     assert status == 200
     assert body == {
