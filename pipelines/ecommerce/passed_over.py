@@ -24,7 +24,7 @@ class PassedOver:
     """Looks into `folder` when it is called, but not more often than every `seconds`.
 
     `changed` finds files that changed after they were read. Of `unreadable`, which others fill, nothing more
-    is told: `dlq retry` reads those again.
+    is told: `dlq retry --pipeline ecommerce` reads those again.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class PassedOver:
         if names:
             logger.warning(
                 f"📂 Changed after it was read: {_shown_names(names)}. Nothing of the change was taken, "
-                "unless by `dlq retry`. Give it another name."
+                "unless by `dlq retry --pipeline ecommerce`. Give it another name."
             )
 
 
@@ -97,7 +97,10 @@ def telling_whole_files(
             unreadable.add(record.source)
         if record.reason in WHOLE_FILES and file not in told and len(told) < _FILES_TOLD:
             told.add(file)
-            logger.warning(f"📄 {shown_name(record.source)}: {WHOLE_FILES[record.reason]}; see `dlq list`")
+            logger.warning(
+                f"📄 {shown_name(record.source)}: {WHOLE_FILES[record.reason]}; "
+                "see `dlq list --pipeline ecommerce`"
+            )
         yield record
 
 
