@@ -105,6 +105,6 @@ class RetryPolicy:
 def _unavailable(tries: int, cause: str) -> UnavailableError:
     # Drivers' messages quote addresses and topology; the type is what helps, the log has the rest.
     return UnavailableError(
-        f"No answer after {tries} {'try' if tries == 1 else 'tries'} ({cause}); nothing was lost, the cursor "
-        "stays and the next trigger tries again."
+        f"No answer after {tries} {'try' if tries == 1 else 'tries'} ({cause}); nothing was lost, and the "
+        "next trigger or run does it again."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -13,13 +13,18 @@ from rich.table import Column
 from commands.common import PipelineOption, prepare
 from commands.terminal import console, print_json, progress, table
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
-from sinks.dead_letters import DeadLetters, Letter, Owner
+from pipelines.engine.stop_flag import StopFlag
+from settings import Settings
+from sinks.dead_letters import DamagedLetter, DeadLetters, Letter, Owner
 from sinks.letter_files import fields_of
+from sinks.letter_folder import LetterFolder
 from sinks.stream_letters import RejectedRecord, records_of
 
 app = typer.Typer(help="The dead letters: list, show, retry and purge them.")
 
 LetterId = Annotated[str, typer.Argument(help="The letter's id, or its beginning, as `dlq list` shows it.")]
+_NAMES_SHOWN = 5
+_STOPPED = 3
 
 
 @app.command("list")
@@ -27,13 +32,20 @@ def dlq_list(
     pipeline: PipelineOption = DEFAULT_PIPELINE,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts, without the records.")] = False,
 ) -> None:
-    """List all letters, oldest first."""
-    queue = PIPELINES[pipeline].open_letters(prepare(sys.stderr))
-    letters = queue.list()
-    _tell_of_others(queue)
+    """List all letters, oldest first; exit code 1 when some files cannot be read."""
+    settings = prepare(sys.stderr)
+    queue = _open(pipeline, settings)
+    damaged: list[DamagedLetter] = []
+    letters = _readable(queue.read(), damaged)
     if as_json:
         print_json([{**fields_of(letter), "record": None} for letter in letters])
-        return
+    else:
+        _print_table(pipeline, letters, queue)
+        _tell_of_other_pipelines(pipeline, settings)
+    _tell_damaged(pipeline, damaged)
+
+
+def _print_table(pipeline: str, letters: Iterator[Letter], queue: DeadLetters) -> None:
     about = "user, reason" if PIPELINES[pipeline].letters_are_of_users else "source, records, reason"
     # Ids are there to be copied, also from a narrow terminal; in a pipe each letter is one line.
     name, tries = Column("id", no_wrap=True, min_width=12), Column("tries", min_width=5)
@@ -41,20 +53,71 @@ def dlq_list(
     for letter in letters:
         tried = f"{letter.attempts}{', parked' if letter.parked else ''}"
         rows.add_row(letter.id[:12], f"{letter.time:%Y-%m-%d %H:%M}", _about(letter, pipeline), tried)
-    console().print(rows if letters else "The dead-letter queue is empty.")
+    empty = f"The dead-letter queue of {pipeline} in {queue.directory.absolute()} is empty."
+    console().print(rows if rows.row_count else empty)
 
 
-def _tell_of_others(queue: DeadLetters) -> None:
+def _open(pipeline: str, settings: Settings) -> DeadLetters:
+    """The queue; say whether there is a folder, and letters of others. Raises DeadLetterError."""
     from pipelines.engine.letters_again import told_others
 
-    if others := told_others(queue):
+    queue = PIPELINES[pipeline].open_letters(settings)
+    if not queue.is_there():
+        typer.echo(
+            f"There is no folder {queue.directory.absolute()}: no letter was ever stored there, or "
+            "DLQ_DIRECTORY names another one.",
+            err=True,
+        )
+    elif others := told_others(queue):
         typer.echo(others, err=True)
+    return queue
+
+
+def _tell_of_other_pipelines(pipeline: str, settings: Settings) -> None:
+    for other in PIPELINES.values():
+        prefix = "analytics" if other.letters_are_of_users else other.name
+        if other.name != pipeline and (
+            count := len(LetterFolder(settings.dlq_directory, f"{prefix}_dlq").files())
+        ):
+            command = f"main.py dlq list{_option(other.name)}"
+            typer.echo(f"{count} letters of {other.name} lie there too: `{command}` shows them.", err=True)
+
+
+def _option(pipeline: str) -> str:
+    """What a command of this module needs to be about `pipeline`."""
+    return "" if pipeline == DEFAULT_PIPELINE else f" --pipeline {pipeline}"
+
+
+def _readable(found: Iterable[Letter | DamagedLetter], damaged: list[DamagedLetter]) -> Iterator[Letter]:
+    """Pass the letters on one after another, and put what is damaged into `damaged`."""
+    for each in found:
+        if isinstance(each, Letter):
+            yield each
+        else:
+            damaged.append(each)
+
+
+def _tell_damaged(pipeline: str, damaged: Sequence[DamagedLetter]) -> None:
+    """Name the damaged files and what can be done; raise typer.Exit with 1 when there are some."""
+    if not damaged:
+        return
+    names = "; ".join(f"{one.path.name} ({one.reason})" for one in damaged[:_NAMES_SHOWN])
+    more = f"; and {len(damaged) - _NAMES_SHOWN} more" if len(damaged) > _NAMES_SHOWN else ""
+    typer.echo(
+        f"❌ {len(damaged)} files in {damaged[0].path.parent.absolute()} are no readable letters: {names}"
+        f"{more}. "
+        f"`main.py dlq show NAME{_option(pipeline)}` shows what is there, `dlq purge NAME"
+        f"{_option(pipeline)}` removes it.",
+        err=True,
+    )
+    raise typer.Exit(1)
 
 
 def _about(letter: Letter, pipeline: str) -> str:
+    again = f", {letter.times} times until {letter.last_seen:%Y-%m-%d %H:%M}" if letter.last_seen else ""
     if PIPELINES[pipeline].letters_are_of_users:
-        return f"{letter.user_id or 'nobody'} {letter.reason} {letter.field or ''}"
-    return f"{letter.record.get('source', '')} {len(_records(letter))} {letter.reason}"
+        return f"{letter.user_id or 'nobody'} {letter.reason} {letter.field or ''}".rstrip() + again
+    return f"{letter.record.get('source', '')} {len(_records(letter))} {letter.reason}{again}"
 
 
 def _records(letter: Letter) -> Sequence[RejectedRecord]:
@@ -63,12 +126,25 @@ def _records(letter: Letter) -> Sequence[RejectedRecord]:
 
 @app.command("show")
 def dlq_show(letter_id: LetterId, pipeline: PipelineOption = DEFAULT_PIPELINE) -> None:
-    """Show one letter with its whole record, as canonical Extended JSON."""
-    letter = PIPELINES[pipeline].open_letters(prepare(sys.stderr)).get(letter_id, of_anybody=True)
-    whose = f", of {Owner.parse(letter.owner).name}" if letter.owner else ""
-    origin = f"batch {letter.batch_id}, {letter.time.isoformat()}{whose}"
-    typer.echo(f"{letter.id}: {letter.reason} {letter.field or ''} ({origin})")
-    typer.echo(json_util.dumps(letter.record, indent=2, json_options=json_util.CANONICAL_JSON_OPTIONS))
+    """Show one letter, and copies of it, with the whole record as canonical Extended JSON."""
+    damaged: list[DamagedLetter] = []
+    found = _open(pipeline, prepare(sys.stderr)).named(letter_id, of_anybody=True)
+    for letter in _readable(found, damaged):
+        whose = f", of {Owner.parse(letter.owner).name}" if letter.owner else ""
+        again = f", {letter.times} times until {letter.last_seen.isoformat()}" if letter.last_seen else ""
+        origin = f"batch {letter.batch_id}, {letter.time.isoformat()}{again}{whose}"
+        typer.echo(f"{letter.id}: {letter.reason} {letter.field or ''} ({origin})")
+        typer.echo(json_util.dumps(letter.record, indent=2, json_options=json_util.CANONICAL_JSON_OPTIONS))
+    for each in damaged:
+        typer.echo(f"{each.path.name}: {each.reason}\n{_text_of(each)}")
+    _tell_damaged(pipeline, damaged)
+
+
+def _text_of(damaged: DamagedLetter) -> str:
+    try:
+        return damaged.path.read_text(encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        return ""
 
 
 @app.command("retry")
@@ -79,37 +155,56 @@ def dlq_retry(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be retried.")] = False,
     pipeline: PipelineOption = DEFAULT_PIPELINE,
 ) -> None:
-    """Recompute the letters' users, or judge their records again; remove letters whose reason is gone."""
+    """Compute the letters' users, or judge their records again; remove letters whose reason is gone.
+
+    Ctrl+C or SIGTERM finish the running piece; then the exit code is 3.
+    """
     settings = prepare()
-    letters = PIPELINES[pipeline].open_letters(settings)
-    chosen = [letters.get(letter_id)] if letter_id else letters.list()
-    _tell_of_others(letters)
-    if dry_run or not chosen:
-        typer.echo(f"{len(chosen)} letters {_of_whom(chosen, pipeline)} would be retried.")
-        return
-    with PIPELINES[pipeline].open_retry(settings) as retry, progress("Retrying"):
-        outcome = retry(chosen)
-    typer.echo(f"{len(outcome.resolved)} resolved, {len(outcome.kept)} kept.")
+    queue = _open(pipeline, settings)
+    damaged: list[DamagedLetter] = []
+    letters = _readable(queue.named(letter_id) if letter_id else queue.read(), damaged)
+    if dry_run or not queue.count():
+        typer.echo(f"{_counted(letters, pipeline)} would be retried.")
+    else:
+        stop = StopFlag()
+        with PIPELINES[pipeline].open_retry(settings) as retry, progress("Retrying"), stop.on_signals():
+            outcome = retry(letters, stop)
+        typer.echo(f"{len(outcome.resolved)} resolved, {len(outcome.kept)} kept.")
+        if outcome.stopped:
+            typer.echo("Stopped before the end; the other letters are kept for the next retry.", err=True)
+            raise typer.Exit(_STOPPED)
+    _tell_damaged(pipeline, damaged)
 
 
-def _of_whom(letters: Sequence[Letter], pipeline: str) -> str:
-    if PIPELINES[pipeline].letters_are_of_users:
-        return f"of {len({letter.user_id for letter in letters})} users"
-    return f"with {sum(len(_records(letter)) for letter in letters)} records"
+def _counted(letters: Iterator[Letter], pipeline: str) -> str:
+    of_users = PIPELINES[pipeline].letters_are_of_users
+    count, records, users = 0, 0, set()
+    for letter in letters:
+        count += 1
+        users.add(letter.user_id)
+        records += len(_records(letter))
+    return f"{count} letters of {len(users)} users" if of_users else f"{count} letters with {records} records"
 
 
 @app.command("purge")
 def dlq_purge(
-    letter_id: Annotated[str | None, typer.Argument(help="One letter; without it, all.")] = None,
+    letter_id: Annotated[
+        str | None, typer.Argument(help="One letter with its copies, or a file's name; without it, all.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     pipeline: PipelineOption = DEFAULT_PIPELINE,
 ) -> None:
-    """Delete letters for good."""
-    letters = PIPELINES[pipeline].open_letters(prepare(sys.stderr))
-    chosen = [letters.get(letter_id)] if letter_id else letters.list()
-    _tell_of_others(letters)
-    if chosen and not yes:
-        typer.confirm(f"Delete {len(chosen)} dead letters for good?", abort=True)
-    for letter in chosen:
-        letters.delete(letter)
-    typer.echo(f"{len(chosen)} letters deleted.")
+    """Delete letters for good, damaged ones too."""
+    queue = _open(pipeline, prepare(sys.stderr))
+    named = queue.named(letter_id) if letter_id else None
+    count = queue.count() if named is None else len(named)
+    if count and not yes:
+        typer.confirm(f"Delete {count} dead letters for good?", abort=True)
+    if named is not None:
+        queue.delete(*named)
+    stop = StopFlag()
+    with stop.on_signals():
+        done = queue.purge(stop) if named is None else count
+    typer.echo(f"{done} letters deleted.")
+    if done < count:
+        raise typer.Exit(_STOPPED)

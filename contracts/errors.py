@@ -20,7 +20,7 @@ class AlreadyRunningError(ServiceError):
 
 
 class UnavailableError(ServiceError):
-    """A server stayed away for the whole retry policy; the cursor did not move."""
+    """A server stayed away for the whole retry policy; nothing was lost."""
 
 
 class DeadLetterError(ServiceError):

@@ -159,9 +159,12 @@ class Metrics:
         """Note that this process is a stream with an interval of `seconds`; else it is a one-shot run."""
         self._interval.set(seconds)
 
-    def dead_letters(self, waiting: int, oldest: datetime | None) -> None:
-        """Set how many letters wait, and since when the oldest; written with the next batch or poll."""
-        self._letters.set(waiting)
+    def dead_letters(self, waiting: int | None, oldest: datetime | None) -> None:
+        """Set how many letters wait, and since when the oldest; written with the next batch or poll.
+
+        None where it is not known.
+        """
+        self._letters.set(math.nan if waiting is None else waiting)
         if oldest is None:
             clear(self._oldest_letter)
         else:

@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 from contracts import ConfigurationError, DeadLetterError, FailedWrite, Rejected
 from durable import sync_folder, write_atomically
-from sinks.letter_files import LETTER_ID, Letter, Owner, as_text, id_of, letter_of, read_letter
+from sinks.letter_files import (
+    DamagedLetter,
+    Letter,
+    Owner,
+    as_text,
+    bounded,
+    id_of,
+    id_today,
+    letter_of,
+    read_letter,
+    version_of,
+)
+from sinks.letter_folder import SHOWN_ID
+from sinks.stored_letters import DIGITS, StoredLetters, letters_in
 
-__all__ = ["DeadLetters", "Letter", "Owner", "RetryOutcome"]
+__all__ = ["DamagedLetter", "DeadLetters", "Letter", "Owner", "RetryOutcome"]
 
 _MAX_RECORD_BYTES = 1_000_000
-_SHOWN_ID = 12
-# The time, the owner's tag, and the beginning of the id; letters of earlier versions have no tag.
-_NAME = re.compile(r"_(\d{8}_\d{6})_(?:([0-9a-f]{8})_)?[0-9a-f]+\.json$")
+# A disk syncs some files at once in hardly more time than one.
+_AT_ONCE = 8
+# Letters that are removed between two looks whether to stop.
+_PIECE = 200
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class RetryOutcome:
-    """The ids of letters that were tried again, by the result of the retry."""
+    """The ids of letters that were tried again, by the result of the retry; `stopped`: not all were tried."""
 
     resolved: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    stopped: bool = False
 
 
-class DeadLetters:
+class DeadLetters(StoredLetters):
     """A folder of letters, mode 0600 in a folder of mode 0700, because they hold people's health data.
 
-    A letter's id is a hash of `(_id, updatedAt, reason, field)` and its owner: a repeated batch stores none
-    twice. Letters of another owner are left alone; only `get` can show them. Letters of earlier versions
-    have no owner and may be of any deployment that uses the folder: they are listed and tried like one's own.
+    A letter's id is a hash of `(_id, reason, field)` and its owner: a repeated batch, or another version of a
+    document that is refused for the same reason, stores no second one.
     """
 
     def __init__(
@@ -44,107 +62,52 @@ class DeadLetters:
         max_attempts: int = 5,
         max_record_bytes: int = _MAX_RECORD_BYTES,
         owner: Owner | None = None,
+        listed_by: str = "dlq list",
     ) -> None:
-        """Keep only a hash of a record whose JSON is longer than `max_record_bytes`.
-
-        Without an `owner` every letter counts as one's own.
-        """
-        self._owner = owner
+        """Keep only a hash of a record whose JSON is longer than `max_record_bytes`; see StoredLetters."""
+        super().__init__(directory, prefix, owner, listed_by)
         self._max_record_bytes = max_record_bytes
-        self._directory = Path(directory)
         self._prefix = prefix
         self._max_attempts = max_attempts
 
     def store(self, records: Sequence[Rejected | FailedWrite], batch_id: str, now: datetime) -> int:
         """Store a letter for each record that has none yet; returns how many are new.
 
+        The letter of a record that has one counts each further version of it, and keeps the last.
         Raises DeadLetterError when one cannot be stored: its batch must not be marked done.
         """
         if not records:
             return 0
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            known, stored = self._ids(), 0
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            known = self._by_id()
+            new: dict[str, Letter] = {}
+            again: dict[Path, Rejected | FailedWrite] = {}
+            merged: list[Letter] = []
             for record in records:
-                if not self._is_known(record, known):
-                    letter = letter_of(record, batch_id, now, self._max_record_bytes, self._owner)
-                    known.add(letter.id[:_SHOWN_ID])
-                    self._write(self._path(letter), letter)
-                    stored += 1
-            if stored:
-                sync_folder(self._directory)
+                if (found := self._known(record, known)) is not None:
+                    again[found] = record
+                    continue
+                letter = letter_of(record, batch_id, now, self._max_record_bytes, self._owner)
+                if letter.id not in new:
+                    new[letter.id], earlier = self._with_earlier(letter)
+                    merged += earlier
+            in_parallel(lambda letter: self._write(self._path(letter), letter), new.values())
+            in_parallel(lambda found: self._count_version(*found, now), again.items())
+            if new:
+                sync_folder(self.directory)
+            self.delete(*merged)
         except OSError as error:
             raise DeadLetterError(
-                f"A dead letter cannot be stored in {self._directory} ({error.strerror}); the batch is held. "
+                f"A dead letter cannot be stored in {self.directory} ({error.strerror}); the batch is held. "
                 "Make the folder writable, free space, or change DLQ_DIRECTORY."
             ) from error
-        return stored
+        return len(new)
 
     def known(self, records: Sequence[Rejected | FailedWrite]) -> list[bool]:
         """For each record, whether its letter lies in the queue."""
-        ids = self._ids()
-        return [self._is_known(record, ids) for record in records]
-
-    def _is_known(self, record: Rejected | FailedWrite, ids: set[str]) -> bool:
-        """Whether `ids` has the letter of `record`, by its id of today or of before there were owners."""
-        # Most queues are empty, and an id is a hash over the whole record.
-        return bool(ids) and any(id_of(record, owner)[:_SHOWN_ID] in ids for owner in {self._owner, None})
-
-    def owns(self, letter: Letter) -> bool:
-        """Whether `letter` is known to be of this owner, so that its record can be looked up here."""
-        return self._owner is None or letter.owner == str(self._owner)
-
-    def others(self) -> Mapping[str, int]:
-        """How many letters of others lie in the folder, by the name of their owner."""
-        counts: Counter[str] = Counter()
-        names: dict[str, str] = {}
-        for path in self._all_paths():
-            tag = _tag_of(path)
-            if not self._is_mine(path) and tag is not None:
-                if tag not in names:
-                    letter = read_letter(path)
-                    names[tag] = Owner.parse(letter.owner).name if letter and letter.owner else tag
-                counts[names[tag]] += 1
-        return counts
-
-    def list(self) -> list[Letter]:
-        """Returns all readable letters of this owner, oldest first; passes over other and damaged files."""
-        letters = [letter for path in self._paths() if (letter := read_letter(path)) is not None]
-        return sorted(letters, key=lambda letter: (letter.time, letter.id))
-
-    def newest(self, limit: int) -> Sequence[Letter]:
-        """Returns those of the newest `limit` letters that can be read, oldest first."""
-        paths = list(self._paths())[-limit:]
-        return [letter for path in paths if (letter := read_letter(path)) is not None]
-
-    def count(self) -> int:
-        """How many letters there are, without reading them."""
-        return sum(1 for _ in self._paths())
-
-    def waiting(self) -> tuple[int, datetime | None]:
-        """Returns the number of letters and when the oldest was stored; looks at their names alone."""
-        names = [path.name for path in self._paths()]
-        times = (moment for name in names if (moment := _time_in(name)) is not None)
-        return len(names), next(times, None)
-
-    def get(self, letter_id: str, of_anybody: bool = False) -> Letter:
-        """The letter whose id begins with `letter_id`. Raises ConfigurationError unless it is exactly one.
-
-        Raises it for a letter of another database too, because there it must be retried or purged, unless
-        `of_anybody`. Owners of one name at two addresses count as one, since servers are moved and renamed.
-        """
-        found = self._found(letter_id)
-        if len(found) != 1:
-            raise ConfigurationError(
-                f"{len(found)} letters begin with {letter_id}; `main.py dlq list` shows all."
-            )
-        owner = found[0].owner and Owner.parse(found[0].owner)
-        if owner and self._owner and owner.name != self._owner.name and not of_anybody:
-            raise ConfigurationError(
-                f"The letter {letter_id} belongs to {owner.name}, and the settings name {self._owner.name}: "
-                "it is left alone. Retry or purge it with the settings of its own database or folder."
-            )
-        return found[0]
+        files = self._by_id()
+        return [self._known(record, files) is not None for record in records]
 
     def record_attempt(self, letter: Letter, now: datetime) -> Letter:
         """Count a retry that did not help, in the file of `letter`; after `max_attempts` it is parked.
@@ -153,7 +116,7 @@ class DeadLetters:
         """
         path = self._path(letter)
         found = read_letter(path)
-        if found is None or found.id != letter.id:
+        if not isinstance(found, Letter) or found.id != letter.id:
             raise ConfigurationError(f"The letter {letter.id} is gone.")
         attempts = found.attempts + 1
         parked = attempts >= self._max_attempts
@@ -161,66 +124,94 @@ class DeadLetters:
         self._write(path, tried)
         return tried
 
-    def delete(self, letter: Letter) -> None:
-        """Remove the file of `letter` for good; one that is gone already is fine."""
-        self._path(letter).unlink(missing_ok=True)
+    def count_attempts(self, letters: Iterable[Letter], now: datetime) -> None:
+        """Count a retry of each letter, which may have been deleted meanwhile."""
 
-    def _found(self, letter_id: str) -> Sequence[Letter]:
-        """Every letter, of any owner, whose id begins with `letter_id`.
+        def count(letter: Letter) -> None:
+            with suppress(ConfigurationError):
+                self.record_attempt(letter, now)
 
-        Reads only files with such names, and all of them when none has it: a person may have renamed one.
-        """
-        if not LETTER_ID.fullmatch(letter_id):
-            raise ConfigurationError(f"{letter_id!r} is not a letter's id; `main.py dlq list` shows them.")
-        begins = letter_id[:_SHOWN_ID]
-        named = (path for path in self._all_paths(begins) if _id_in(path).startswith(begins))
-        return _beginning(letter_id, named) or _beginning(letter_id, self._all_paths())
+        in_parallel(count, letters)
 
-    def _path(self, letter: Letter) -> Path:
-        if letter.path is not None:
+    def delete(self, *letters: Letter | DamagedLetter) -> None:
+        """Remove `letters` for good; one that is gone already is fine. Raises DeadLetterError."""
+        self._remove(self._path(each) for each in letters)
+
+    def purge(self, stop: Callable[[], bool] = lambda: False) -> int:
+        """Remove all of this owner's letters for good, damaged ones too, until `stop`; returns how many."""
+        paths = [file.path for file in self._files()]
+        for start in range(0, len(paths), _PIECE):
+            if stop():
+                return start
+            self._remove(paths[start : start + _PIECE])
+        return len(paths)
+
+    def _remove(self, paths: Iterable[Path]) -> None:
+        try:
+            in_parallel(partial(Path.unlink, missing_ok=True), paths)
+        except OSError as error:
+            raise DeadLetterError(
+                f"A dead letter cannot be removed from {self.directory} ({error.strerror})."
+            ) from error
+
+    def _by_id(self) -> dict[str, Path]:
+        return {file.id[:SHOWN_ID]: file.path for file in self._files()}
+
+    def _known(self, record: Rejected | FailedWrite, files: Mapping[str, Path]) -> Path | None:
+        """The file in `files` of the letter of `record`, by its id of today or of an earlier version."""
+        # Most queues are empty, and an id is a hash over the whole record.
+        if not files:
+            return None
+        versions = [None] + ([record.document["updatedAt"]] if "updatedAt" in record.document else [])
+        ids = (id_of(record, owner, version) for version in versions for owner in {self._owner, None})
+        return next((files[each[:SHOWN_ID]] for each in ids if each[:SHOWN_ID] in files), None)
+
+    def _with_earlier(self, letter: Letter) -> tuple[Letter, Sequence[Letter]]:
+        """A new letter as one with those that earlier versions of this service stored; and these."""
+        earlier = self._earlier.pop(letter.id, ()) if version_of(letter.record) else ()
+        if not earlier:
+            return letter, ()
+        first = min(each.time for each in earlier)
+        return replace(letter, time=first, last_seen=letter.time, times=len(earlier) + 1), earlier
+
+    @cached_property
+    def _earlier(self) -> dict[str, Sequence[Letter]]:
+        """The letters that earlier versions of this service stored, by the id that they have today."""
+        found: dict[str, list[Letter]] = {}
+        for letter in letters_in(file for file in self._files() if len(file.id) == SHOWN_ID):
+            found.setdefault(id_today(letter), []).append(letter)
+        return dict(found)
+
+    def _count_version(self, path: Path, record: Rejected | FailedWrite, now: datetime) -> None:
+        """Count in the file `path` the version of its document that `record` has, unless it is known."""
+        version = version_of(record.document)
+        letter = read_letter(path) if version else None
+        if isinstance(letter, Letter) and version_of(letter.record) != version:
+            kept = bounded(record.document, self._max_record_bytes)
+            self._write(path, replace(letter, record=kept, times=letter.times + 1, last_seen=now))
+
+    def _path(self, letter: Letter | DamagedLetter) -> Path:
+        if isinstance(letter, DamagedLetter):
             return letter.path
+        return letter.path or self._path_of_new(letter)
+
+    def _path_of_new(self, letter: Letter) -> Path:
         tag = f"{Owner.parse(letter.owner).tag}_" if letter.owner else ""
-        name = f"{self._prefix}_{letter.time:%Y%m%d_%H%M%S}_{tag}{letter.id[:_SHOWN_ID]}.json"
-        return self._directory / name
-
-    def _ids(self) -> set[str]:
-        return {_id_in(path) for path in self._paths()}
-
-    def _paths(self) -> Iterator[Path]:
-        return filter(self._is_mine, self._all_paths())
-
-    def _is_mine(self, path: Path) -> bool:
-        return self._owner is None or _tag_of(path) in (None, self._owner.tag)
-
-    def _all_paths(self, id_begins: str = "") -> Iterator[Path]:
-        names = f"*{id_begins}*" if id_begins else "*"
-        for path in sorted(self._directory.glob(f"{self._prefix}_{names}.json")):
-            if path.is_file() and not path.is_symlink():
-                yield path
+        name = f"{self._prefix}_{letter.time:%Y%m%d_%H%M%S}_{tag}{letter.id[:DIGITS]}.json"
+        return self.directory / name
 
     def _write(self, path: Path, letter: Letter) -> None:
         # `store` syncs the folder once for all letters.
         write_atomically(path, as_text(letter).encode("utf-8", "backslashreplace"), sync_name=False)
 
 
-def _beginning(letter_id: str, paths: Iterable[Path]) -> Sequence[Letter]:
-    letters = (letter for path in paths if (letter := read_letter(path)) is not None)
-    return [letter for letter in letters if letter.id.startswith(letter_id)]
-
-
-def _time_in(name: str) -> datetime | None:
-    """The time in a file's name; None where a person gave it a name without one."""
-    found = _NAME.search(name)
-    try:
-        return datetime.strptime(f"{found[1]}+0000", "%Y%m%d_%H%M%S%z") if found else None
-    except ValueError:
-        return None
-
-
-def _id_in(path: Path) -> str:
-    return path.stem.rpartition("_")[2]
-
-
-def _tag_of(path: Path) -> str | None:
-    found = _NAME.search(path.name)
-    return found[2] if found else None
+def in_parallel(work: Callable[[T], object], items: Iterable[T]) -> None:
+    """Call `work` with each item; some at once where they are many."""
+    some = list(items)
+    if len(some) <= _AT_ONCE:
+        for item in some:
+            work(item)
+        return
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for _ in pool.map(work, some):
+            pass

@@ -27,6 +27,7 @@ _JSON = JSONOptions(
 LETTER_ID = re.compile(r"[0-9a-f]{6,64}")
 # A retry needs these fields of a document, or of one to be written.
 _NAMES = ("_id", "updatedAt", "userId", "metricType", "timeRange")
+_TIMES = ("time", "last_attempt", "last_seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,11 @@ def _short_hash(text: str) -> str:
 class Letter:
     """One dead letter.
 
-    `record` is the whole document, or `{_id, sha256, bytes}` of one that is too long (see DeadLetters), or
+    `record` is the whole document, or the names and the hash of one that is too long (see DeadLetters), or
     the names and the text of one that Extended JSON cannot hold. `owner` is an Owner as text; None in letters
     of earlier versions. `path` is the file it was read from: a person may have copied, renamed or edited it.
+    `time` is when it was stored, `times` how many versions of its document were refused, `last_seen` when the
+    last one was, if more than one.
     """
 
     id: str
@@ -84,7 +87,17 @@ class Letter:
     last_attempt: datetime | None = None
     parked: bool = False
     owner: str | None = None
+    times: int = 1
+    last_seen: datetime | None = None
     path: Path | None = dataclass_field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedLetter:
+    """A file among the letters that holds none, or that cannot be read, with the reason for people."""
+
+    path: Path
+    reason: str
 
 
 def letter_of(
@@ -94,7 +107,7 @@ def letter_of(
     document = record.document
     user = document.get("userId")
     user_id = None if user is None else str(user)[:100]
-    kept = _bounded(document, max_bytes)
+    kept = bounded(document, max_bytes)
     of_whom = None if owner is None else str(owner)
     letter_id, field = id_of(record, owner), _field(record)
     return Letter(letter_id, now, batch_id, record.reason, field, user_id, kept, owner=of_whom)
@@ -104,13 +117,31 @@ def _field(record: Rejected | FailedWrite) -> str | None:
     return record.field if isinstance(record, Rejected) else None
 
 
-def id_of(record: Rejected | FailedWrite, owner: Owner | None) -> str:
-    """A hash of `(_id, updatedAt, reason, field)` and the owner; before there were owners, without one."""
-    document = record.document
-    identity = [_identity(document), document.get("updatedAt"), record.reason, _field(record)]
-    if owner is not None:
-        identity.append(str(owner))
-    return hashlib.sha256(_dumps(identity).encode("utf-8", "backslashreplace")).hexdigest()
+def id_of(record: Rejected | FailedWrite, owner: Owner | None, version: Any = None) -> str:
+    """A hash of `(_id, reason, field)` and the owner; before there were owners, without one.
+
+    Earlier versions of this service made another letter for each `version` (`updatedAt`) of a document.
+    """
+    of_whom = None if owner is None else str(owner)
+    return _hash(_identity(record.document), version, record.reason, _field(record), of_whom)
+
+
+def id_today(letter: Letter) -> str:
+    """The id that a letter of an earlier version has by `id_of`; its own if it names no document."""
+    if "text" in letter.record and "_id" not in letter.record:
+        return letter.id
+    return _hash(_identity(letter.record), None, letter.reason, letter.field, letter.owner)
+
+
+def _hash(identity: Any, version: Any, reason: str, field: str | None, owner: str | None) -> str:
+    parts = [identity, version, reason, field] + ([] if owner is None else [owner])
+    return hashlib.sha256(_dumps(parts).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def version_of(document: Document) -> str | None:
+    """What tells a version of `document` from its other ones, as text; None where there is one only."""
+    moment = document.get("updatedAt", document.get("calculatedAt"))
+    return None if moment is None else _dumps(moment)
 
 
 def _identity(document: Document) -> Any:
@@ -120,12 +151,13 @@ def _identity(document: Document) -> Any:
     return [document.get(name) for name in ("userId", "timeRange", "metricType")]
 
 
-def _bounded(document: Document, max_bytes: int) -> dict[str, Any]:
+def bounded(document: Document, max_bytes: int) -> dict[str, Any]:
+    """What a letter keeps of `document`: all of it, or its name and hash where its JSON is longer."""
     text = _dumps(dict(document)).encode("utf-8", "backslashreplace")
     if len(text) <= max_bytes:
         return dict(document)
-    digest = hashlib.sha256(text).hexdigest()
-    return {"_id": document.get("_id"), "sha256": digest, "bytes": len(text)}
+    names = {name: document[name] for name in ("_id", "updatedAt") if name in document}
+    return {**names, "sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)}
 
 
 def _dumps(value: Any) -> str:
@@ -134,6 +166,12 @@ def _dumps(value: Any) -> str:
         return json_util.dumps(value, json_options=_JSON)
     except (TypeError, ValueError, OverflowError):
         return repr(value)
+
+
+def without_content(letter: Letter) -> Letter:
+    """A letter with no more of its record than names the document; its file keeps the rest."""
+    record = letter.record
+    return replace(letter, record={name: record[name] for name in _NAMES if name in record})
 
 
 def fields_of(letter: Letter) -> dict[str, Any]:
@@ -147,7 +185,7 @@ def as_text(letter: Letter) -> str:
     """What the file of a letter holds."""
     fields = fields_of(letter)
     fields["record"] = letter.record if _has_json(letter.record) else _as_text(letter.record)
-    for name in ("time", "last_attempt"):
+    for name in _TIMES:
         fields[name] = fields[name] and fields[name].isoformat().replace("+00:00", "Z")
     return json_util.dumps(fields, indent=2, json_options=_JSON) + "\n"
 
@@ -178,27 +216,31 @@ def _as_text(record: Document) -> dict[str, Any]:
     return {**names, "text": repr(record)}
 
 
-def read_letter(path: Path) -> Letter | None:
-    """Returns the letter in the file `path`; None where the file holds anything else."""
+def read_letter(path: Path) -> Letter | DamagedLetter | None:
+    """Returns the letter in the file `path`, or why that holds none; None where the file is gone."""
     try:
         fields = json_util.loads(path.read_text(encoding="utf-8"), json_options=_JSON)
-        for name in ("time", "last_attempt"):
-            fields[name] = fields[name] and datetime.fromisoformat(fields[name].replace("Z", "+00:00"))
+        for name in _TIMES:
+            fields[name] = (text := fields.get(name)) and datetime.fromisoformat(text.replace("Z", "+00:00"))
         letter = Letter(**fields, path=path)
-        return letter if _is_whole(letter) else None
-    except Exception:  # noqa: BLE001 - the boundary: no file may hide the letters beside it
+        return letter if _is_whole(letter) else DamagedLetter(path, "its fields are no letter's")
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        return DamagedLetter(path, f"it cannot be read: {error.strerror}")
+    except Exception:  # noqa: BLE001 - the boundary: no file may hide the letters beside it
+        return DamagedLetter(path, "it holds no letter")
 
 
 def _is_whole(letter: Letter) -> bool:
     """Whether each field of `letter` has its type; an edited file may hold other ones."""
-    times = [letter.time] if letter.last_attempt is None else [letter.time, letter.last_attempt]
+    times = [letter.time, *(time for time in (letter.last_attempt, letter.last_seen) if time is not None)]
     return (
         all(isinstance(text, str) for text in (letter.id, letter.batch_id, letter.reason))
         and all(isinstance(text, str | None) for text in (letter.field, letter.user_id, letter.owner))
         and all(isinstance(time, datetime) and time.tzinfo is not None for time in times)
         and isinstance(letter.record, dict)
-        and isinstance(letter.attempts, int)
+        and all(isinstance(count, int) for count in (letter.attempts, letter.times))
         and isinstance(letter.parked, bool)
         and LETTER_ID.fullmatch(letter.id) is not None
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -11,7 +11,7 @@ from contracts.ecommerce import EVENT_COLUMNS
 from monitoring.logs import get_logger
 from pipelines.ecommerce.batch import TakenEvents
 from pipelines.ecommerce.passed_over import telling_whole_files
-from pipelines.engine.letters_again import Identity, identity_of, try_records_again
+from pipelines.engine.letters_again import Identity, identity_of, never, try_records_again
 from pipelines.engine.records_again import RecordsAgain
 from pipelines.engine.stream_batch import StreamBatch
 from sinks.dead_letters import Letter, RetryOutcome
@@ -33,10 +33,13 @@ class EventLetters:
         self._batch = batch
         self._records = RecordsAgain(batch, self._frame, _RECORDS_AT_ONCE)
 
-    def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
-        """Try `letters` again. Raises UnavailableError when PostgreSQL stayed away; nothing is lost by it."""
+    def retry(self, letters: Iterable[Letter], stop: Callable[[], bool] = never) -> RetryOutcome:
+        """Try `letters` again until `stop`.
+
+        Raises UnavailableError when PostgreSQL stayed away; nothing is lost by it.
+        """
         queue = self._batch.reporting.letters
-        return try_records_again(queue, letters, _RECORDS_AT_ONCE, self._refused_again)
+        return try_records_again(queue, letters, _RECORDS_AT_ONCE, self._refused_again, stop)
 
     def _refused_again(self, found: Sequence[RejectedRecord]) -> set[Identity]:
         files = sorted({record.source for record in found if record.position == WHOLE_FILE})

@@ -38,7 +38,7 @@ class PassedOver:
     """Looks into `folder` when it is called, but not more often than every `seconds`.
 
     `read` finds files that were read, which are kept, moved to the archive or deleted, as `how` says. Those
-    in `unreadable`, which others fill, are left alone: `dlq retry` reads them again.
+    in `unreadable`, which others fill, are left alone: `dlq retry --pipeline ecommerce` reads them again.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class PassedOver:
         if names:
             logger.warning(
                 f"📂 Changed after it was read: {_shown_names(names)}. Nothing of the change was taken, "
-                "unless by `dlq retry`. Give it another name."
+                "unless by `dlq retry --pipeline ecommerce`. Give it another name."
             )
         settled = {name: state for name, state in found.settled.items() if name not in unreadable}
         if self._how != KEEP:
@@ -150,7 +150,10 @@ def telling_whole_files(
             unreadable.add(record.source)
         if record.reason in WHOLE_FILES and file not in told and len(told) < _FILES_TOLD:
             told.add(file)
-            logger.warning(f"📄 {shown_name(record.source)}: {WHOLE_FILES[record.reason]}; see `dlq list`")
+            logger.warning(
+                f"📄 {shown_name(record.source)}: {WHOLE_FILES[record.reason]}; "
+                "see `dlq list --pipeline ecommerce`"
+            )
         yield record
 
 

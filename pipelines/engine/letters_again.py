@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from py4j.protocol import Py4JError, Py4JJavaError
 from pymongo.errors import OperationFailure, PyMongoError
 
-from contracts import ConfigurationError, ServiceError
+from contracts import DeadLetterError, ServiceError
 from monitoring.logs import get_logger
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.mongo_errors import denial, is_transient_mongo
 from sinks.stream_letters import RejectedRecord, records_of
 
 logger = get_logger(__name__)
+
+# Of records, in memory at once.
+_BYTES_AT_ONCE = 100_000_000
 
 # Source and position of a record, its bytes and its key: where a topic was made anew, two have one place.
 Identity = tuple[str, int, bytes | None, bytes | None]
@@ -25,42 +29,55 @@ def _utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
+def never() -> bool:
+    """Say that nobody asked to stop."""
+    return False
+
+
 def try_again(
     queue: DeadLetters,
-    groups: Sequence[Sequence[Letter]],
+    groups: Iterable[Sequence[Letter]],
     attempt: Callable[[Sequence[Letter]], Collection[str]],
     now: Callable[[], datetime] = _utc_now,
+    stop: Callable[[], bool] = never,
+    between: Callable[[], object] = lambda: None,
 ) -> RetryOutcome:
     """Let `attempt` try each group of letters, and remove those whose ids it returns; the others are counted.
 
     Where it raises, the halves of the group are tried, down to the one letter that is the cause. An error
     that no letter causes (a server that is away, a full disk) passes through; what was not tried is kept.
+    `stop` is asked before each group, and `between` is called after it.
     """
     outcome = RetryOutcome()
-    waiting = [list(group) for group in reversed(groups) if group]
-    while waiting:
-        group = waiting.pop()
-        try:
-            mended = attempt(group)
-        except Exception as error:
-            if not is_of_a_letter(error):
-                raise
-            if len(group) > 1:
-                middle = len(group) // 2
-                waiting += [group[middle:], group[:middle]]
-                continue
-            logger.warning("The letter cannot be tried", letter=group[0].id[:12], reason=type(error).__name__)
-            mended = ()
-        for letter in group:
-            settle(queue, letter, letter.id in mended, outcome, now())
+    for whole in groups:
+        waiting = [whole] if whole else []
+        while waiting:
+            if stop():
+                return replace(outcome, stopped=True)
+            group = waiting.pop()
+            try:
+                mended = attempt(group)
+            except Exception as error:
+                if not is_of_a_letter(error):
+                    raise
+                if len(group) > 1:
+                    middle = len(group) // 2
+                    waiting += [group[middle:], group[:middle]]
+                    continue
+                name = type(error).__name__
+                logger.warning("The letter cannot be tried", letter=group[0].id[:12], reason=name)
+                mended = ()
+            _settle(queue, group, mended, outcome, now())
+            between()
     return outcome
 
 
 def try_records_again(
     queue: DeadLetters,
-    letters: Sequence[Letter],
+    letters: Iterable[Letter],
     records_at_once: int,
     refused_again: Callable[[Sequence[RejectedRecord]], Collection[Identity]],
+    stop: Callable[[], bool] = never,
 ) -> RetryOutcome:
     """Try `letters` of a stream by their records; `refused_again` gives those refused again.
 
@@ -78,7 +95,7 @@ def try_records_again(
             if some and not any(identity_of(record) in refused for record in some)
         }
 
-    return try_again(queue, pieces(letters, records_at_once), mended)
+    return try_again(queue, pieces(letters, records_at_once), mended, stop=stop)
 
 
 def identity_of(record: RejectedRecord) -> Identity:
@@ -87,8 +104,14 @@ def identity_of(record: RejectedRecord) -> Identity:
 
 
 def told_others(queue: DeadLetters) -> str | None:
-    """One sentence about the letters of other deployments in the same folder; None without any."""
-    others = queue.others()
+    """One sentence about the letters of other deployments in the same folder, or that it cannot be read.
+
+    None without any.
+    """
+    try:
+        others = queue.others()
+    except DeadLetterError as error:
+        return str(error)
     if not others:
         return None
     names = ", ".join(f"{count} of {name}" for name, count in sorted(others.items()))
@@ -98,33 +121,35 @@ def told_others(queue: DeadLetters) -> str | None:
     )
 
 
-def pieces(letters: Sequence[Letter], records_at_once: int) -> list[list[Letter]]:
-    """`letters` of a stream in groups; a group ends with the letter that brings it to `records_at_once`."""
-    found: list[list[Letter]] = []
-    size = records_at_once
+def pieces(letters: Iterable[Letter], records_at_once: int = sys.maxsize) -> Iterator[list[Letter]]:
+    """`letters` of a stream in groups, read one after another.
+
+    A group ends with the letter that brings it to `records_at_once` or to 100 MB.
+    """
+    group: list[Letter] = []
+    records = size = 0
     for letter in letters:
-        if size >= records_at_once:
-            found.append([])
-            size = 0
-        found[-1].append(letter)
-        size += len(records_of(letter.record, letter.reason))
-    return found
+        found = records_of(letter.record, letter.reason)
+        group.append(letter)
+        records += len(found)
+        size += sum(len(record.raw or b"") for record in found)
+        if records >= records_at_once or size >= _BYTES_AT_ONCE:
+            yield group
+            group, records, size = [], 0, 0
+    if group:
+        yield group
 
 
-def settle(queue: DeadLetters, letter: Letter, mended: bool, outcome: RetryOutcome, now: datetime) -> None:
-    """Remove a letter that is mended, or count the attempt."""
-    if mended:
-        queue.delete(letter)
-        outcome.resolved.append(letter.id)
-    else:
-        count_attempt(queue, letter, now)
-        outcome.kept.append(letter.id)
-
-
-def count_attempt(queue: DeadLetters, letter: Letter, now: datetime) -> None:
-    """Count a try of `letter`, which may have been deleted meanwhile."""
-    with suppress(ConfigurationError):
-        queue.record_attempt(letter, now)
+def _settle(
+    queue: DeadLetters, group: Sequence[Letter], mended: Collection[str], outcome: RetryOutcome, now: datetime
+) -> None:
+    """Remove the letters that are mended, and count the attempt of the others."""
+    gone = [letter for letter in group if letter.id in mended]
+    left = [letter for letter in group if letter.id not in mended]
+    queue.delete(*gone)
+    queue.count_attempts(left, now)
+    outcome.resolved.extend(letter.id for letter in gone)
+    outcome.kept.extend(letter.id for letter in left)
 
 
 def is_of_a_letter(error: Exception) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     from settings import Settings
     from sinks.dead_letters import DeadLetters, Letter, Owner, RetryOutcome
 
-Retry = Callable[[Sequence["Letter"]], "RetryOutcome"]
 ALL_PARTS = "all"
+
+
+class Retry(Protocol):
+    """Tries dead letters again."""
+
+    def __call__(self, letters: Iterable[Letter], stop: Callable[[], bool] = ...) -> RetryOutcome:
+        """Try `letters` one piece after another, until there is none left or `stop`."""
+        ...
 
 
 class Job(Protocol):

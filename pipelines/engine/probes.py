@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
+from contracts import DeadLetterError
 from monitoring.batch_history import BatchHistory
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
@@ -125,8 +126,12 @@ class HealthEndpoints:
         return [*self.state.stall_reasons(), *self.state.stale_reasons(), *away]
 
     def _examine_letters(self) -> dict[str, Any]:
-        waiting, oldest = self.letters.waiting()
-        letters = self.letters.newest(EXAMINED_LETTERS)
+        try:
+            waiting, oldest = self.letters.waiting()
+            letters = self.letters.newest(EXAMINED_LETTERS)
+        except DeadLetterError:
+            return {"letters": None, "reason": "the folder of the dead letters cannot be read"}
+        damaged = min(waiting, EXAMINED_LETTERS) - len(letters)
         return {
             "letters": waiting,
             "oldest": oldest,
@@ -134,6 +139,7 @@ class HealthEndpoints:
             "examined": len(letters),
             "parked": sum(letter.parked for letter in letters),
             "by_reason": dict(Counter(letter.reason for letter in letters).most_common()),
+            **({"damaged": damaged} if damaged else {}),
         }
 
 

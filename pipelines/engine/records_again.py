@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic
 
 from monitoring.logs import get_logger
-from pipelines.engine.letters_again import Identity, identity_of, try_records_again
+from pipelines.engine.letters_again import Identity, identity_of, never, try_records_again
 from pipelines.engine.stream_batch import Done, Rows, StreamBatch
 from sinks.dead_letters import Letter, RetryOutcome
 from sinks.stream_letters import RejectedRecord
@@ -27,9 +27,13 @@ class RecordsAgain(Generic[Rows, Done]):
     rows_of: Callable[[Sequence[RejectedRecord]], Rows]
     at_once: int
 
-    def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
-        """Try `letters` again. Raises UnavailableError when a server stayed away; nothing is lost by it."""
-        return try_records_again(self.batch.reporting.letters, letters, self.at_once, self.refused_again)
+    def retry(self, letters: Iterable[Letter], stop: Callable[[], bool] = never) -> RetryOutcome:
+        """Try `letters` again until `stop`.
+
+        Raises UnavailableError when a server stayed away; nothing is lost by it.
+        """
+        queue = self.batch.reporting.letters
+        return try_records_again(queue, letters, self.at_once, self.refused_again, stop)
 
     def refused_again(self, records: Sequence[RejectedRecord]) -> set[Identity]:
         """Take in `records`; those that are refused again."""

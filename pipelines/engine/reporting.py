@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from contracts import BatchReport, Rejected, ServiceError
+from contracts import BatchReport, DeadLetterError, Rejected, ServiceError
 from monitoring.batch_history import BatchHistory
 from monitoring.batch_words import batch_line, stream_line
 from monitoring.logs import get_logger
@@ -31,7 +31,8 @@ def open_letters(pipeline: Pipeline, settings: Settings) -> DeadLetters:
     folder, attempts, owner = settings.dlq_directory, settings.dlq_max_attempts, pipeline.owner(settings)
     if pipeline.letters_are_of_users:
         return DeadLetters(folder, max_attempts=attempts, owner=owner)
-    return DeadLetters(folder, f"{pipeline.name}_dlq", attempts, _MAX_LETTER_BYTES, owner=owner)
+    name, listed_by = f"{pipeline.name}_dlq", f"dlq list --pipeline {pipeline.name}"
+    return DeadLetters(folder, name, attempts, _MAX_LETTER_BYTES, owner=owner, listed_by=listed_by)
 
 
 class StreamReporting:
@@ -52,11 +53,22 @@ class StreamReporting:
         self._interval_seconds = interval_seconds
         self._began: dict[str, tuple[str, datetime]] = {}
         self._idle_since: datetime | None = None
-        self.metrics.add_probe(lambda: self.metrics.dead_letters(*self.letters.waiting()))
+        self._letters_readable = True
+        self.metrics.add_probe(self._count_letters)
         if others := told_others(self.letters):
             logger.warning(others)
         # Before the first batch, so that Prometheus sees counters rise from what they were.
         self.metrics.write()
+
+    def _count_letters(self) -> None:
+        try:
+            self.metrics.dead_letters(*self.letters.waiting())
+            self._letters_readable = True
+        except DeadLetterError as error:
+            self.metrics.dead_letters(None, None)
+            if self._letters_readable:
+                self._letters_readable = False
+                logger.warning(str(error))
 
     def begin(self, stream: str, batch_id: str) -> datetime:
         """A batch of `stream` begins; when that is."""

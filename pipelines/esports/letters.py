@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from analytics.esports.rules import Dataset, judge
 from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
-from pipelines.engine.letters_again import try_again
+from pipelines.engine.letters_again import never, pieces, try_again
 from pipelines.engine.topics import letters_table
 from pipelines.esports.rows import write_good
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
@@ -23,7 +23,6 @@ logger = get_logger(__name__)
 
 # Partition of a topic, and offset.
 Place = tuple[Key, int]
-_BYTES_AT_ONCE = 100_000_000
 
 
 class RecordLetters:
@@ -46,9 +45,12 @@ class RecordLetters:
         self._datasets = datasets
         self._faults = faults
 
-    def retry(self, letters: Sequence[Letter]) -> RetryOutcome:
-        """Try `letters` again. Raises OSError when a dataset cannot be written; nothing is lost by it."""
-        return try_again(self._letters, _pieces(letters), self._mended)
+    def retry(self, letters: Iterable[Letter], stop: Callable[[], bool] = never) -> RetryOutcome:
+        """Try `letters` again until `stop`.
+
+        Raises OSError when a dataset cannot be written; nothing is lost by it.
+        """
+        return try_again(self._letters, pieces(letters), self._mended, stop=stop)
 
     def _mended(self, letters: Sequence[Letter]) -> set[str]:
         found = {letter.id: _records(letter) for letter in letters}
@@ -100,17 +102,3 @@ def _records(letter: Letter) -> dict[Place, RejectedRecord]:
             return {}
         found[(topic, record.note, int(partition)), record.position] = record
     return found
-
-
-def _pieces(letters: Sequence[Letter]) -> list[list[Letter]]:
-    """Divide `letters` into pieces whose records take a bounded amount of memory."""
-    pieces: list[list[Letter]] = []
-    size = _BYTES_AT_ONCE
-    for letter in letters:
-        length = sum(len(record.raw or b"") for record in records_of(letter.record, letter.reason))
-        if size + length > _BYTES_AT_ONCE:
-            pieces.append([])
-            size = 0
-        pieces[-1].append(letter)
-        size += length
-    return pieces

@@ -22,7 +22,7 @@ from pipelines.engine.faults import Faults
 from pipelines.engine.steps import Steps
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.page_work import Piece
-from pipelines.health.recompute.isolation import COMPUTATION_FAILED
+from pipelines.health.recompute.brake import COMPUTATION_FAILED, require_few_refused
 from pipelines.health.recompute.on_driver import Recompute
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
@@ -163,6 +163,7 @@ class HealthBatch:
         set_aside: set[ObjectId] = set()
         for users in _chunks(piece.users, self._at_once(len(piece.users))):
             done = self.recompute.run(users, piece.batch_id, steps.done)
+            require_few_refused(done.writes.failed, len(users))
             aside = {
                 each.document["userId"] for each in done.writes.failed if each.reason == COMPUTATION_FAILED
             }

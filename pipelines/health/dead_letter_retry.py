@@ -5,31 +5,34 @@ Writing the record itself could revive what has expired or been deleted since.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from analytics.health.validation import check_document
-from contracts import Clock
+from analytics.health.validation import DayRules, check_document
+from contracts import Clock, ServiceError
 from monitoring.logs import get_logger
 from pipelines.engine.due import Due
-from pipelines.engine.letters_again import count_attempt, try_again
-from pipelines.health.recompute.isolation import COMPUTATION_FAILED, Isolation, is_of_the_data
+from pipelines.engine.letters_again import never, try_again
+from pipelines.health.recompute.brake import COMPUTATION_FAILED, require_few_refused
+from pipelines.health.recompute.isolation import Isolation, is_of_the_data
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
-from sources.mongo_client import is_asked_for
+from sinks.letter_files import without_content
+from sources.mongo_client import PROJECTION, is_asked_for
 
 logger = get_logger(__name__)
 
 _USERS_PER_PIECE = 200
+_IDS_PER_QUERY = 1_000
 
 
 @dataclass
 class LetterRetry:
-    """Recomputes the users of open letters and removes the letters whose reason is gone."""
+    """Recomputes the users of open letters that may be mended; removes those whose reason is gone."""
 
     letters: DeadLetters
     source: Collection[dict[str, Any]]
@@ -41,48 +44,66 @@ class LetterRetry:
     def __post_init__(self) -> None:
         self._is_due = Due(self.every_minutes * 60)
 
-    def run_due(self) -> None:
+    def run_due(
+        self,
+        stop: Callable[[], bool] = never,
+        stored_before: datetime | None = None,
+        between: Callable[[], object] = lambda: None,
+    ) -> None:
         """Retry all open letters when the time has come (at start, then every `DLQ_RETRY_MINUTES`).
 
         A retry that fails is logged and never fails the batch: its letters are still there. A user who was
-        set aside may kill the process again, so that letter is not retried at each start.
+        set aside may kill the process again, so that letter is not retried at each start. Letters that were
+        not `stored_before` have their turn next time. `stop` and `between` are those of `try_again`.
         """
-        if not self._is_due():
+        if stop() or not self._is_due():
             return
         try:
             before = self.clock.now() - timedelta(minutes=self.every_minutes)
-            outcome = self.run(
-                [
-                    letter
-                    for letter in self.letters.list()
-                    if not letter.parked and (not _stands_for_user(letter) or _last(letter) <= before)
-                ]
+            due = (
+                letter
+                for letter in self.letters.each()
+                if not letter.parked
+                and (not _stands_for_user(letter) or _last(letter) <= before)
+                and (stored_before is None or (letter.last_seen or letter.time) < stored_before)
             )
+            outcome = self.run(due, stop, between)
         except Exception as error:  # noqa: BLE001 - the boundary: reported, and nothing is lost
-            logger.warning("Retrying dead letters failed; they are kept", reason=type(error).__name__)
+            cause = str(error) if isinstance(error, ServiceError) else type(error).__name__
+            logger.warning("Retrying dead letters failed; they are kept", reason=cause)
             return
         if outcome.resolved or outcome.kept:
             logger.info(f"📬 Dead letters: {len(outcome.resolved)} resolved, {len(outcome.kept)} kept")
 
-    def run(self, letters: Sequence[Letter]) -> RetryOutcome:
+    def run(
+        self,
+        letters: Iterable[Letter],
+        stop: Callable[[], bool] = never,
+        between: Callable[[], object] = lambda: None,
+    ) -> RetryOutcome:
         """Retry `letters` now. Raises pymongo's and Spark's errors unchanged; nothing is lost by them."""
+        # Records may be large, and the files keep them.
+        found = [without_content(letter) for letter in letters]
         outcome = RetryOutcome()
-        for letter in filter(_stands_for_user, letters):
+        for letter in filter(_stands_for_user, found):
+            if stop():
+                return replace(outcome, stopped=True)
             if self._fails_alone(letter):
                 outcome.kept.append(letter.id)
             else:
                 self.letters.delete(letter)
                 outcome.resolved.append(letter.id)
-        others = [letter for letter in letters if not _stands_for_user(letter)]
-        tried = try_again(self.letters, _pieces(others), self._mended, self.clock.now)
-        return RetryOutcome(outcome.resolved + tried.resolved, outcome.kept + tried.kept)
+            between()
+        groups = _pieces([letter for letter in found if not _stands_for_user(letter)])
+        tried = try_again(self.letters, groups, self._mended, self.clock.now, stop, between)
+        return RetryOutcome(outcome.resolved + tried.resolved, outcome.kept + tried.kept, tried.stopped)
 
     def _fails_alone(self, letter: Letter) -> bool:
         """Recompute the user whom `letter` sets aside; returns whether the letter has to stay.
 
         The attempt is counted before, since it may kill the process.
         """
-        count_attempt(self.letters, letter, self.clock.now())
+        self.letters.count_attempts([letter], self.clock.now())
         user = _user(letter)
         if user is None:
             logger.warning("The letter of a user names none", letter=letter.id[:12])
@@ -99,28 +120,57 @@ class LetterRetry:
         return self._may_be_elsewhere(letter)
 
     def _mended(self, letters: Sequence[Letter]) -> set[str]:
-        """Recompute the users of `letters`; returns the ids of those whose reason is gone."""
-        users = sorted({user for letter in letters if (user := _user(letter)) is not None})
+        """Recompute the users of letters that may be mended; returns the ids of those whose reason is gone.
+
+        A document that is refused as before changes nothing for its user.
+        """
+        results = [letter for letter in letters if "metricType" in letter.record]
+        mended = self._of_good_documents([letter for letter in letters if "metricType" not in letter.record])
         failed: set[tuple[Any, ...]] = set()
+        users = _users(results) | _users(letter for letter in letters if letter.id in mended)
         if users:
             batch_id = self.next_batch_id()
-            done = self.recompute.run(users, batch_id, lambda _step: None)
+            done = self.recompute.run(sorted(users), batch_id, lambda _step: None)
+            # Who has such letters is here because results of theirs were refused.
+            known = _users(results)
+            strangers = [write for write in done.writes.failed if write.document["userId"] not in known]
+            require_few_refused(strangers, len(users))
             # Also results that no letter was about: they are refused now, and no later batch may bring them.
             self.letters.store(done.writes.failed, batch_id, self.clock.now())
             failed = {(*_key(failure.document), failure.reason) for failure in done.writes.failed}
-        return {letter.id for letter in letters if self._is_mended(letter, failed)}
+        return mended | {
+            letter.id
+            for letter in results
+            if (*_key(letter.record), letter.reason) not in failed and not self._may_be_elsewhere(letter)
+        }
 
-    def _is_mended(self, letter: Letter, failed_keys: set[tuple[Any, ...]]) -> bool:
-        record = letter.record
-        if "metricType" in record:
-            is_refused = (*_key(record), letter.reason) in failed_keys
-            return not is_refused and not self._may_be_elsewhere(letter)
-        if "_id" not in record:
-            return False  # what it stands for cannot be looked up
-        current = self.source.find_one({"_id": {"$eq": record["_id"]}})
-        if current is None:
-            return self.letters.owns(letter) and is_asked_for(record["_id"])
-        rejections = check_document(current, self.recompute.rules(self.clock.now())).rejections
+    def _of_good_documents(self, letters: Sequence[Letter]) -> set[str]:
+        """The ids of `letters` whose document is refused no more for their reason, or is gone."""
+        rules = self.recompute.rules(self.clock.now())
+        waiting: dict[ObjectId, list[Letter]] = {}
+        mended = set()
+        for letter in letters:
+            # What a letter stands for that names no document cannot be looked up.
+            if type(document_id := letter.record.get("_id")) is ObjectId:
+                waiting.setdefault(document_id, []).append(letter)
+            elif "_id" in letter.record and self._is_mended(letter, self._document(document_id), rules):
+                mended.add(letter.id)
+        ids = list(waiting)
+        for start in range(0, len(ids), _IDS_PER_QUERY):
+            asked = {"_id": {"$in": ids[start : start + _IDS_PER_QUERY]}}
+            for document in self.source.find(asked, PROJECTION):
+                some = waiting.pop(document["_id"], ())
+                mended |= {letter.id for letter in some if self._is_mended(letter, document, rules)}
+        gone = (letter for some in waiting.values() for letter in some)
+        return mended | {letter.id for letter in gone if self._is_mended(letter, None, rules)}
+
+    def _document(self, document_id: Any) -> dict[str, Any] | None:
+        return self.source.find_one({"_id": {"$eq": document_id}}, PROJECTION)
+
+    def _is_mended(self, letter: Letter, document: dict[str, Any] | None, rules: DayRules) -> bool:
+        if document is None:
+            return self.letters.owns(letter) and is_asked_for(letter.record["_id"])
+        rejections = check_document(document, rules).rejections
         return all((again.reason, again.field) != (letter.reason, letter.field) for again in rejections)
 
     def _may_be_elsewhere(self, letter: Letter) -> bool:
@@ -129,6 +179,10 @@ class LetterRetry:
             return False
         user = _user(letter)
         return user is None or self.source.find_one({"userId": user}, {"_id": 1}) is None
+
+
+def _users(letters: Iterable[Letter]) -> set[ObjectId]:
+    return {user for letter in letters if (user := _user(letter)) is not None}
 
 
 def _pieces(letters: Sequence[Letter]) -> list[list[Letter]]:

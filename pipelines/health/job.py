@@ -74,14 +74,21 @@ class HealthPipeline:
     indexes: IndexUpkeep
     clocks: WritersClocks
 
-    def once(self, stop: StopFlag, since: datetime | None = None) -> bool:
+    def once(
+        self, stop: StopFlag, since: datetime | None = None, between: Callable[[], object] = lambda: None
+    ) -> bool:
         """One bounded pass over what changed; False when it failed and may be tried again.
 
-        Raises ConfigurationError or AlreadyRunningError when only a person can mend what is wrong.
+        Letters that are due follow, piece by piece, with `between` after each. Raises ConfigurationError or
+        AlreadyRunningError when only a person can mend what is wrong.
         """
+        polled_at = self._poll(stop, since)
+        self.letters.run_due(stop, polled_at, between)
+        return polled_at is not None
+
+    def _poll(self, stop: StopFlag, since: datetime | None = None) -> datetime | None:
         self.reporting.state.begin()
         self.indexes.run_due()
-        self.letters.run_due()
         polled_at = self.batch.drain(stop, since)
         # A pass that was stopped half-way leaves a backlog behind, and says nothing about the data.
         if polled_at is not None and not stop():
@@ -90,33 +97,29 @@ class HealthPipeline:
             self.poll_metrics.idle(polled_at)
             self.reporting.metrics.idle(polled_at)
         self.reporting.state.end(polled_at is not None)
-        return polled_at is not None
+        return polled_at
 
     def stream(self, stop: StopFlag) -> bool:
         """Poll at every trigger until `stop`; True, because failed batches were reported and retried.
 
         Raises what `once` raises, and ServiceError when the JVM ended.
         """
-        logger.info(
-            f"🔄 Polling for new health metrics every {self.settings.batch_interval_seconds:g} seconds; "
-            "press Ctrl+C to stop"
-        )
-        folder = self.settings.checkpoint_location / "ticker"
+        seconds = self.settings.batch_interval_seconds
+        logger.info(f"🔄 Polling for new health metrics every {seconds:g} seconds; press Ctrl+C to stop")
         sweep_seconds = self.settings.sweep_interval_hours * 3600
         is_due = Due(sweep_seconds, sweep_seconds)
 
         def work() -> None:
-            self.once(stop)
+            # What changes while letters are retried, or a sweep runs, does not wait for their end.
+            self.once(stop, between=partial(self._poll, stop))
             if sweep_seconds and is_due():
-                # What changes while a sweep runs does not wait for its end.
                 self.full.sweep(stop, between=lambda: self.batch.drain(stop))
 
         pings = {"MongoDB": lambda: ping(self.target.database)}
         measured = measured_queries(self.spark, QueryMetrics(self.reporting.metrics))
         with self.reporting.serving(pings, self.backend.status), measured:
-            # The rate source's first trigger has no rows: without this the first poll came an interval late.
-            self.once(stop)
-            Ticker(self.spark, folder, self.settings.batch_interval_seconds, work).run(stop)
+            work()  # the rate source's first trigger has no rows, and so would come an interval late
+            Ticker(self.spark, self.settings.checkpoint_location / "ticker", seconds, work).run(stop)
             self.backend.close(STREAM_FLUSH_SECONDS)
         return True
 

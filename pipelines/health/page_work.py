@@ -11,7 +11,7 @@ from bson import ObjectId
 from analytics.health.superseded import Superseded
 from analytics.health.validation import Checked
 from contracts import BatchReport, Document, Rejected, WriteResult, ends
-from pipelines.health.recompute.isolation import COMPUTATION_FAILED
+from pipelines.health.recompute.brake import COMPUTATION_FAILED
 
 # A writer that puts an id into `source` must not make the log grow.
 _REASONS = 20

@@ -54,9 +54,6 @@ def task_plan(settings: Settings) -> TaskPlan:
         timeout_ms=_timeout_ms(settings),
         timezone=settings.analytics_timezone,
         sources=settings.sources_of_phones,
-        # An executor works in a folder of its own, which Spark removes.
-        dlq_directory=str(settings.dlq_directory.resolve()),
-        dlq_owner=owner(settings),
         partition_users=settings.executor_partition_users,
     )
 

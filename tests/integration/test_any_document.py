@@ -23,7 +23,7 @@ from contracts import FailedWrite
 from contracts.bson_order import sort_key
 from contracts.health import METRICS
 from pipelines.engine.stop_flag import StopFlag
-from pipelines.health.recompute.isolation import COMPUTATION_FAILED
+from pipelines.health.recompute.brake import COMPUTATION_FAILED
 from sinks.dead_letters import DeadLetters
 from sources.health.census import take_census
 from sources.mongo_client import for_reading

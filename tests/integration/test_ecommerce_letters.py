@@ -51,7 +51,7 @@ def test_a_file_that_is_gone_when_it_is_read_is_told_and_read_again_once_it_is_b
     (letter,) = shop.letters()
     assert (letter.reason, letter.record["source"]) == ("unreadable_file", str(vanishing))
     assert "FileNotFoundError" in letter.record["note"]
-    assert f"{vanishing}: the file could not be read" in capsys.readouterr().out
+    assert f"{vanishing}: it could not be read" in capsys.readouterr().out
     shop.assert_accounted(6)
     assert shop.retrying().retry([letter]).kept == [letter.id]
     vanishing.write_bytes(back)

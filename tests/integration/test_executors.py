@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +15,9 @@ from pymongo.errors import AutoReconnect
 from pyspark.sql import SparkSession
 
 from analytics.health.compute import compute
+from contracts import ServiceError
 from contracts.health import PHONE_SOURCES
+from pipelines.health.recompute import on_executors
 from pipelines.health.recompute.executor_tasks import (
     Calculation,
     failed_writes,
@@ -30,7 +31,6 @@ from pipelines.health.recompute.task_plan import TaskPlan
 from pipelines.health.stores import task_plan
 from settings import Settings, load
 from simulation.health.population import Population
-from sinks.dead_letters import DeadLetters, Owner
 from sinks.health.indexes import ensure_indexes
 from sinks.mongo_errors import is_transient_mongo
 from sources.mongo_client import MonotonicClock, ServerClock
@@ -116,8 +116,6 @@ def _work(settings: Settings, users: Sequence[ObjectId], now: datetime) -> Calcu
             timeout_ms=30_000,
             timezone="UTC",
             sources=PHONE_SOURCES,
-            dlq_directory=str(settings.dlq_directory),
-            dlq_owner=Owner.of("health.analytics", ["a"]),
             partition_users=len(users),
         ),
         database=settings.mongo_db_name,
@@ -178,10 +176,10 @@ def test_what_has_an_array_in_its_key_makes_way_and_is_counted(
     assert (outcome["inserted"], outcome["skipped"], outcome["deleted"]) == (outcome["computed"], 0, 1)
 
 
-def test_failed_documents_come_back_up_to_a_bound(
+def test_failed_documents_come_back_with_the_number_of_their_users(
     spark: SparkSession, settings: Settings, database: Database[dict[str, Any]], users: list[ObjectId]
 ) -> None:
-    """The driver gets some, the dead-letter folder the others; their users' older documents stay."""
+    """A task stores no letter: it cannot know how many others have failed. Older documents stay."""
     target = database["analytics"]
     users = sorted(users)
     work = _work(settings, users, _clock(database).next())
@@ -191,12 +189,32 @@ def test_failed_documents_come_back_up_to_a_bound(
     # No document with this number can be encoded.
     outcome = next(write_partition(work, {"dataPointsProcessed": 2**70}, iter(batches))).to_pylist()[0]
     back = failed_writes(outcome["failed"])
-    letters = DeadLetters(settings.dlq_directory)
-    assert len(back) == 100
+    assert len(back) == outcome["computed"]
     assert all("cannot be encoded" in failed.reason for failed in back)
-    assert outcome["stored"] == letters.count() == outcome["computed"] - len(back)
+    assert outcome["refused"] == len({failed.document["userId"] for failed in back}) == _USERS
     assert (outcome["inserted"], outcome["updated"], outcome["skipped"]) == (0, 0, 0)
     assert [document["userId"] for document in target.find()] == [users[0]]
+
+
+@pytest.mark.parametrize("held", [0, 1_000])
+def test_what_the_driver_cannot_hold_fails_the_batch_and_all_else_comes_back(
+    spark: SparkSession,
+    settings: Settings,
+    database: Database[dict[str, Any]],
+    users: list[ObjectId],
+    monkeypatch: pytest.MonkeyPatch,
+    held: int,
+) -> None:
+    """Twenty-three of twenty-five users are too many to be set aside."""
+    monkeypatch.setattr(on_executors, "run_metadata", lambda *_: {"dataPointsProcessed": 2**70})
+    monkeypatch.setattr(on_executors, "_REFUSED_USERS", held)
+    executors = _executors(spark, settings, database)
+    if held:
+        failed = executors.run(users, "batch_1", _step).writes.failed
+        assert len({write.document["userId"] for write in failed}) == _USERS
+    else:
+        with pytest.raises(ServiceError, match=r"Results of 23 of 25 users cannot be stored \(cannot be enc"):
+            executors.run(users, "batch_1", _step)
 
 
 def test_a_server_that_is_away_is_no_fault_of_the_data(
@@ -232,9 +250,3 @@ def test_a_user_with_a_very_long_history_does_not_stall_a_batch(
     assert done.history_rows > 10_000
     expected = reference_analytics(list(source.find()), "UTC", now.date())
     assert_same_analytics(list(database["analytics"].find()), expected)
-
-
-def test_the_executors_letters_do_not_lie_in_their_working_folders(settings: Settings) -> None:
-    """Spark removes those folders; `./dlq` means the driver's."""
-    relative = settings.model_copy(update={"dlq_directory": Path("dlq")})
-    assert task_plan(relative).dlq_directory == str(Path.cwd() / "dlq")

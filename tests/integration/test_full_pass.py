@@ -14,7 +14,7 @@ from pymongo.database import Database
 
 from analytics.health.validation import DayRules
 from checkpoint.cursor import FileCursor
-from contracts import BatchReport, FailedWrite, WriteResult
+from contracts import BatchReport, FailedWrite, ServiceError, WriteResult
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.recompute.on_driver import Recomputed, Step
 from pipelines.health.upkeep.full_pass import FullPass
@@ -179,3 +179,14 @@ def test_results_that_a_full_pass_cannot_write_become_dead_letters(bench: Bench)
     (letter,) = bench.letters.list()
     assert (letter.user_id, letter.reason) == (str(bench.users[0]), "refused by the server (code 121)")
     assert {report.status for report in bench.reports} == {"completed_with_errors"}
+
+
+def test_a_full_pass_whose_results_are_refused_for_many_is_not_done(bench: Bench) -> None:
+    """No letter, no user counted as done; the next pass goes on there."""
+    full, recording = bench.start()
+    names = [{"userId": ObjectId(), "metricType": "steps", "timeRange": "7day"} for _ in range(11)]
+    recording.refused = tuple(FailedWrite(each, "refused by the server (code 121)") for each in names)
+    with pytest.raises(ServiceError, match="code 121"):
+        full.run(StopFlag())
+    assert bench.letters.count() == 0
+    assert bench.reports == []

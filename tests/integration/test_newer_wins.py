@@ -31,7 +31,7 @@ from pipelines.health.recompute.on_driver import UserRecompute
 from pipelines.health.recompute.task_plan import TaskPlan
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.pass_progress import PassProgress
-from sinks.dead_letters import DeadLetters, Owner
+from sinks.dead_letters import DeadLetters
 from sinks.health.indexes import ensure_indexes
 from sinks.health.mongo_upsert import upsert_newer
 from sources.mongo_client import MonotonicClock, ServerClock, for_reading
@@ -178,8 +178,7 @@ class Race:
     def _executors(self, metrics: tuple[str, ...], turns: Turns) -> None:
         at = turns.call(self._clock.now)
         results = _results(metrics, self._noted(at))
-        owner = Owner.of("health.analytics", ["a"])
-        plan = TaskPlan("", 1, "UTC", PHONE_SOURCES, str(self._folder), owner, partition_users=9)
+        plan = TaskPlan("", 1, "UTC", PHONE_SOURCES, partition_users=9)
         work = _Work(plan, self._database.name, "healthmetrics", "analytics", "batch", at, USERS)
         object.__setattr__(work, "door", turns.collection(self._target))
         list(write_partition(work, {}, iter(results.to_batches(max_chunksize=4))))

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from contracts import AccessDeniedError
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline
-from pipelines.health.recompute.isolation import COMPUTATION_FAILED
+from pipelines.health.recompute.brake import COMPUTATION_FAILED
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import connect
 from tests.integration.test_any_cutting import pipeline

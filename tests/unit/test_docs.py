@@ -189,3 +189,15 @@ def test_every_guarantee_names_tests_that_exist() -> None:
     defined = set(re.findall(r"^def (test_\w+)\(", code, re.MULTILINE))
     assert named
     assert named - defined == set()
+
+
+@pytest.mark.parametrize("pipeline", ["stock", "esports", "ecommerce"])
+def test_what_a_pipeline_says_of_its_dead_letters_names_it(pipeline: str) -> None:
+    """Without `--pipeline` the commands are about the health pipeline's letters."""
+    rooms = [path for path in ROOT.glob(f"*/{pipeline}/**/*.py") if path.parts[-3] != "tests"]
+    texts = [path.read_text() for path in (ROOT / "docs" / f"{pipeline}.md", *rooms)]
+    found = [
+        hint for text in texts for hint in re.findall(r"`[^`\n]*\bdlq (?:list|retry|purge)[^`\n]*`", text)
+    ]
+    assert found
+    assert [hint for hint in found if f"--pipeline {pipeline}" not in hint] == []

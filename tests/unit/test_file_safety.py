@@ -134,7 +134,7 @@ def test_only_an_id_is_taken_for_an_id(text: str) -> None:
     """No path and no pattern gets from the command line to the file system."""
     if not (6 <= len(text) <= 64 and set(text) <= set("0123456789abcdef")):
         with pytest.raises(ConfigurationError, match="is not a letter's id"):
-            DeadLetters("/nonexistent").get(text)
+            DeadLetters("/nonexistent").named(text)
 
 
 def test_a_forged_letter_leads_nowhere(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_forged_letter_leads_nowhere(tmp_path: Path) -> None:
     file.write_text(forged)
     assert letters.list() == []
     with pytest.raises(ConfigurationError):
-        letters.get("../outside")
+        letters.named("../outside")
     assert outside.exists()
 
 

@@ -36,6 +36,9 @@ def test_after_the_last_try_the_error_says_that_nothing_is_lost() -> None:
     with pytest.raises(UnavailableError, match="ConnectionError") as caught:
         RetryPolicy(attempts=2).call(work, lambda _: True, lambda _: None)
     assert "hunter2" not in str(caught.value)
+    assert "nothing was lost" in str(caught.value)
+    # Only one pipeline has one.
+    assert "cursor" not in str(caught.value)
 
 
 def test_an_error_that_is_not_transient_passes_at_once() -> None:

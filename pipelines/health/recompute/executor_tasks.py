@@ -28,7 +28,6 @@ from analytics.health.validation import DayRules
 from contracts import FailedWrite, ServiceError, WriteResult
 from contracts.health import METRICS
 from pipelines.health.recompute.task_plan import TaskPlan
-from sinks.dead_letters import DeadLetters
 from sinks.health.mongo_upsert import upsert_newer
 from sinks.health.stored_results import KEY, delete_obsolete, stored_of
 from sinks.mongo_errors import denial, is_transient_mongo
@@ -39,14 +38,12 @@ HISTORY_DDL: Final = ", ".join(["user int", "day int", *(f"{name} double" for na
 # Some first rows have here the documents that lost their day (Superseded.packed), where they are asked for.
 SUPERSEDED: Final = "superseded"
 OUTCOME_DDL: Final = (
-    "computed int, inserted int, updated int, skipped int, deleted int, stored int, users array<int>,"
+    "computed int, inserted int, updated int, skipped int, deleted int, refused int, users array<int>,"
     " failed array<binary>"
 )
 # The most that a task holds at once: users with their documents, and results.
 _USERS_PER_READ = 50
 _ROWS_PER_WRITE = 1_200
-# More go to the dead-letter queue from the executor, so that no driver has to hold them.
-_FAILED_PER_PARTITION = 100
 
 
 class TaskError(Exception):
@@ -141,7 +138,6 @@ class _PartitionWriter:
         self._computed = 0
         self._total = WriteResult()
         self._keys: list[Any] = []
-        self._stored = 0
 
     def write(self, rows: pa.Table) -> None:
         work = self._work
@@ -150,13 +146,7 @@ class _PartitionWriter:
         self._numbers.update(rows.column("user").to_pylist())
         self._computed += len(documents)
         self._keys += [failed.document for failed in done.failed]
-        room = max(0, _FAILED_PER_PARTITION - len(self._total.failed))
-        beyond = done.failed[room:]
-        self._stored += len(beyond)
-        if beyond:
-            letters = DeadLetters(work.plan.dlq_directory, owner=work.plan.dlq_owner)
-            letters.store(beyond, work.batch_id, self._clock.now())
-        self._total += replace(done, failed=done.failed[:room], examples={})
+        self._total += replace(done, examples={})
 
     def outcome(self) -> pa.RecordBatch:
         work, total = self._work, self._total
@@ -167,7 +157,8 @@ class _PartitionWriter:
         if skipped:
             inserted, updated = stored_of(self._target, users, work.calculated_at)
             skipped = self._computed - inserted - updated - len(self._keys)
-        counts = [self._computed, inserted, updated, skipped, total.deleted + obsolete, self._stored]
+        refused = len({key["userId"] for key in self._keys})
+        counts = [self._computed, inserted, updated, skipped, total.deleted + obsolete, refused]
         failed = [_encoded(failure) for failure in total.failed]
         columns = [
             *(pa.array([count], pa.int32()) for count in counts),

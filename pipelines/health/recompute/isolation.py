@@ -20,6 +20,7 @@ from analytics.health.validation import DayRules
 from contracts import FailedWrite, ServiceError
 from monitoring.logs import get_logger, redact
 from pipelines.engine.faults import Faults
+from pipelines.health.recompute.brake import COMPUTATION_FAILED, most_set_aside
 from pipelines.health.recompute.failures import Failures
 from pipelines.health.recompute.on_driver import Recompute, Recomputed, Step, combined
 from sinks.dead_letters import DeadLetters
@@ -27,10 +28,6 @@ from sources.mongo_client import MonotonicClock
 
 logger = get_logger(__name__)
 
-# The reason of the letter that stands for a user who was set aside.
-COMPUTATION_FAILED = "computation_failed"
-_FEW = 10
-_SHARE = 0.01
 _CAUSE_LENGTH = 300
 
 _Attempt = Callable[[Sequence[ObjectId]], Recomputed]
@@ -66,7 +63,7 @@ class Isolation:
         results: list[Recomputed] = []
         done: set[ObjectId] = set()
         if suspects or self.failures.searching:
-            limit = max(_FEW, round(len(users) * _SHARE))
+            limit = most_set_aside(len(users))
             for group, result in self._search(suspects, limit, attempt):
                 done.update(group)
                 results.append(result)

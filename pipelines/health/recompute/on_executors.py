@@ -26,9 +26,10 @@ from pyspark.sql import functions as F
 from analytics.health.compute import analytics_of
 from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules
-from contracts import AccessDeniedError, ServiceError, WriteResult
+from contracts import AccessDeniedError, FailedWrite, ServiceError, WriteResult
 from monitoring.logs import get_logger
 from pipelines.engine.executors import send_code
+from pipelines.health.recompute.brake import most_set_aside, too_many_refused
 from pipelines.health.recompute.executor_tasks import (
     OUTCOME_DDL,
     SUPERSEDED,
@@ -44,6 +45,8 @@ from sources.mongo_client import MonotonicClock
 
 logger = get_logger(__name__)
 
+# Whatever the brake says, the driver holds the refused results of this many users: a retry asks for a few.
+_REFUSED_USERS = 1_000
 _TASK_ERROR = re.compile(r"TaskError: \[(\w+)\] (.*)")
 
 
@@ -119,22 +122,35 @@ class ExecutorRecompute:
     ) -> tuple[int, WriteResult]:
         """Write the results of `history`; returns how many were computed, and the result of their writes."""
         results = analytics_of(history.drop(SUPERSEDED).repartition(partitions, "user"))
-        rows = results.mapInArrow(partial(write_partition, work, metadata), OUTCOME_DDL).collect()
-        computed, total, served = 0, WriteResult(), set[int]()
+        outcome = results.mapInArrow(partial(write_partition, work, metadata), OUTCOME_DDL)
+        # On disk, so that what was refused is fetched only where the driver can hold it.
+        outcome.persist(StorageLevel.DISK_ONLY)
+        try:
+            rows = outcome.drop("failed").collect()
+            failed = _refused(outcome, sum(row.refused for row in rows), len(work.users))
+        finally:
+            outcome.unpersist()
+        computed, total, served = 0, WriteResult(failed=failed), set[int]()
         for row in rows:
             computed += row.computed
             served.update(row.users)
-            failed = failed_writes([bytes(item) for item in row.failed])
-            total += WriteResult(row.inserted, row.updated, row.skipped, row.deleted, tuple(failed))
-            if row.stored:
-                logger.error(
-                    f"{row.stored} more documents of a partition were refused; its executor has stored them "
-                    f"in its DLQ_DIRECTORY ({work.plan.dlq_directory})"
-                )
+            total += WriteResult(row.inserted, row.updated, row.skipped, row.deleted)
         # A user without any usable document has no row either, and no result of theirs may be left.
         without = [user for number, user in enumerate(work.users) if number not in served]
         deleted = delete_obsolete(self.target, without, work.calculated_at, (), self.clock)
         return computed, total + WriteResult(deleted=deleted)
+
+
+def _refused(outcome: DataFrame, refused: int, users: int) -> tuple[FailedWrite, ...]:
+    """The refused results, which are of `refused` users. Raises ServiceError when those are too many."""
+    if not refused:
+        return ()
+    found = outcome.select("failed").where(F.size("failed") > 0)
+    if refused > max(most_set_aside(users), _REFUSED_USERS):
+        (example,) = failed_writes([bytes(row.failed[0]) for row in found.take(1)])
+        raise too_many_refused(refused, users, example.reason)
+    rows = found.toLocalIterator()
+    return tuple(write for row in rows for write in failed_writes([bytes(item) for item in row.failed]))
 
 
 @contextmanager

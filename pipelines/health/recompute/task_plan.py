@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sinks.dead_letters import Owner
-
 
 @dataclass(frozen=True)
 class TaskPlan:
-    """How a task reaches MongoDB and the dead letters, and which documents count on which day.
+    """How a task reaches MongoDB, and which documents count on which day.
 
     A task has `partition_users` users. `timezone` and `sources` are those of DayRules. `uri` may hold a
     password: it is kept from every text and never is a setting of Spark's.
@@ -19,6 +17,4 @@ class TaskPlan:
     timeout_ms: int
     timezone: str
     sources: tuple[str, ...]
-    dlq_directory: str
-    dlq_owner: Owner
     partition_users: int

@@ -13,6 +13,7 @@ from pymongo.collection import Collection
 from contracts import BatchReport, ends
 from monitoring.logs import get_logger
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.recompute.brake import require_few_refused
 from pipelines.health.recompute.on_driver import Recompute
 from pipelines.health.upkeep.pass_progress import PassProgress, UserIds
 from sinks.dead_letters import DeadLetters
@@ -74,6 +75,7 @@ class FullPass:
     def _piece(self, users: list[ObjectId]) -> None:
         batch_id, start = self.next_batch_id(), self.clock.now()
         done = self.recompute.run(users, batch_id, lambda _step: None)
+        require_few_refused(done.writes.failed, len(users))
         self.letters.store(done.writes.failed, batch_id, self.clock.now())
         self.on_report(
             BatchReport(

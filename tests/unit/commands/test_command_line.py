@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -12,7 +19,9 @@ from typer.testing import CliRunner, Result
 from commands.common import guarded, parse_time, prepare
 from contracts import ConfigurationError, Rejected
 from main import app
-from sinks.dead_letters import DeadLetters
+from pipelines.catalog import PIPELINES
+from settings import Settings, load
+from sinks.dead_letters import DeadLetters, RetryOutcome
 from tests.support.odd_letters import lay_odd_letters
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=timezone.utc)
@@ -59,7 +68,6 @@ def test_a_wrong_time_is_one_clear_error() -> None:
 
 def test_dead_letters_are_listed_and_shown() -> None:
     """The list has the beginning of the id, which is enough to show one with its whole record."""
-    assert "empty" in _run("dlq", "list").output
     first, second = _letters(2)
     listed = _run("dlq", "list").output
     assert first[:12] in listed
@@ -67,6 +75,128 @@ def test_dead_letters_are_listed_and_shown() -> None:
     shown = _run("dlq", "show", first[:8]).output
     assert '"$oid"' in shown
     assert "out_of_range metrics.steps" in shown
+
+
+def _queue_of(pipeline: str) -> DeadLetters:
+    return PIPELINES[pipeline].open_letters(load())
+
+
+def _option(pipeline: str) -> list[str]:
+    return ["--pipeline", pipeline]
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_an_empty_queue_names_its_pipeline_and_folder_and_where_letters_lie(
+    folder: Path, pipeline: str
+) -> None:
+    """A folder that is not there is another matter: DLQ_DIRECTORY may name a wrong one."""
+    for command in (["list"], ["retry"], ["purge"]):
+        told = _run("dlq", *command, *_option(pipeline)).output
+        assert f"There is no folder {folder / 'dlq'}" in told
+    other = "stock" if pipeline != "stock" else "esports"
+    lay_odd_letters(folder / "dlq", other, "topic")
+    told = _run("dlq", "list", *_option(pipeline)).output
+    assert "There is no folder" not in told
+    assert f"The dead-letter queue of {pipeline} in {folder / 'dlq'} is empty." in told
+    assert f"{_queue_of(other).count()} letters of {other} lie there too" in told
+    assert f"dlq list --pipeline {other}" in told
+
+
+@pytest.mark.parametrize("command", ["list", "list --json", "show abcdef", "retry", "purge --yes"])
+def test_a_folder_that_cannot_be_read_is_named_with_exit_code_1(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """It is not empty."""
+    (folder / "dlq").write_text("a file")
+    for pipeline in PIPELINES:
+        arguments = ["dlq", *command.split(), *_option(pipeline)]
+        assert guarded(partial(app, arguments, standalone_mode=False)) == 1
+        told = capsys.readouterr()
+        assert f"{folder.name}/dlq" in told.err or "dlq, cannot be read" in told.err
+        assert "empty" not in told.out
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_damaged_letters_are_told_shown_and_purged(folder: Path, pipeline: str) -> None:
+    """They were counted for ever, and nobody could see or remove them. The others are listed as always."""
+    queue = _queue_of(pipeline)
+    queue.store([Rejected({"_id": 1, "userId": ObjectId(), "updatedAt": NOW}, "odd")], "b", NOW)
+    (letter,) = queue.list()
+    assert letter.path
+    prefix = letter.path.name.partition("_dlq_")[0]
+    names = [f"{prefix}_dlq_20260101_000000_{'0' * 12}.json", f"{prefix}_dlq_mine.json"]
+    for name in names:
+        (folder / "dlq" / name).write_bytes(b'{"id": "\xff')
+    for command in ("list", "list --json", "retry --dry-run"):
+        done = CliRunner().invoke(app, ["dlq", *command.split(), *_option(pipeline)])
+        assert done.exit_code == 1
+        assert all(name in done.output for name in names)
+        assert f"2 files in {folder / 'dlq'}" in done.output
+        assert "dry-run" in command or letter.id[:12] in done.output
+    for name in ("0" * 8, names[1]):
+        shown = CliRunner().invoke(app, ["dlq", "show", name, *_option(pipeline)])
+        assert shown.exit_code == 1
+        assert '{"id": "\\xff' in shown.output
+        assert "1 letters deleted" in _run("dlq", "purge", name, "--yes", *_option(pipeline)).output
+    assert letter.id[:12] in _run("dlq", "list", *_option(pipeline)).output
+    for name in names:
+        (folder / "dlq" / name).write_text("")
+    assert "3 letters deleted" in _run("dlq", "purge", "--yes", *_option(pipeline)).output
+    assert list((folder / "dlq").iterdir()) == []
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_a_name_that_is_none_is_told_with_the_command_of_the_pipeline(pipeline: str) -> None:
+    """Without `--pipeline` the health pipeline's letters are shown, where nothing is to be found."""
+    command = "dlq list" if pipeline == "health" else f"dlq list --pipeline {pipeline}"
+    for name in ("abcdef", "nothing"):
+        for verb in ("show", "retry", "purge"):
+            error = CliRunner().invoke(app, ["dlq", verb, name, *_option(pipeline)]).exception
+            assert isinstance(error, ConfigurationError)
+            assert f"`main.py {command}`" in str(error)
+
+
+def test_copies_of_a_letter_are_shown_and_purged_with_it(folder: Path) -> None:
+    """A person copied it: it could be neither shown nor purged by its id."""
+    first, second = _letters(2)
+    (path,) = (path for path in (folder / "dlq").iterdir() if first[:12] in path.name)
+    shutil.copy(path, path.with_name("analytics_dlq_copy.json"))
+    assert _run("dlq", "show", first).output.count(first) == 2
+    assert "2 letters of 1 users" in _run("dlq", "retry", first, "--dry-run").output
+    assert "2 letters deleted" in _run("dlq", "purge", first, "--yes").output
+    assert [letter.id for letter in DeadLetters("dlq").list()] == [second]
+
+
+def test_a_letter_tells_how_often_its_document_came_and_when_last() -> None:
+    """In the list and when it is shown."""
+    document = {"_id": ObjectId(), "userId": ObjectId(), "metrics": {"steps": 1}}
+    for day in range(3):
+        moment = NOW + timedelta(days=day)
+        DeadLetters("dlq").store([Rejected({**document, "updatedAt": moment}, "odd")], "b", moment)
+    (letter,) = DeadLetters("dlq").list()
+    assert "3 times until 2026-11-25 10:00" in _run("dlq", "list").output
+    assert "3 times until 2026-11-25T10:00" in _run("dlq", "show", letter.id).output
+    (told,) = json.loads(_run("dlq", "list", "--json").stdout)
+    assert (told["times"], told["last_seen"][:10], told["time"][:10]) == (3, "2026-11-25", "2026-11-23")
+
+
+class _Stopped:
+    """Tries one letter; then a person has asked to stop."""
+
+    @contextmanager
+    def __call__(self, _settings: Settings) -> Iterator[Any]:
+        yield lambda letters, _stop: RetryOutcome([next(iter(letters)).id], [], stopped=True)
+
+
+def test_a_retry_that_is_stopped_says_so_with_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was done is told, and that some letters had no turn."""
+    _letters(2)
+    stopped = replace(PIPELINES["health"], open_retry=_Stopped())
+    monkeypatch.setitem(PIPELINES, "health", stopped)
+    done = CliRunner().invoke(app, ["dlq", "retry"])
+    assert done.exit_code == 3, done.output
+    assert "1 resolved, 0 kept." in done.output
+    assert "Stopped before the end" in done.output
 
 
 def test_a_damaged_letter_of_a_stream_is_listed_beside_the_others(folder: Path) -> None:

@@ -134,7 +134,7 @@ def test_a_damaged_letter_is_one_without_records(record: dict[str, Any]) -> None
         assert abs(each.position) < 2**63
         assert each.timestamp_ms is None or abs(each.timestamp_ms) < 2**63
     letter: Any = SimpleNamespace(record=record, reason="corrupt")
-    assert pieces([letter, letter], 1)
+    assert list(pieces([letter, letter], 1))
 
 
 def test_pieces_hold_about_so_many_records() -> None:
@@ -144,4 +144,4 @@ def test_pieces_hold_about_so_many_records() -> None:
         SimpleNamespace(record=one.document, reason="corrupt") for one in as_letters(rejected, "offset")
     ]
     assert [len(piece) for piece in pieces(letters, 2)] == [2, 2, 1]
-    assert pieces([], 2) == []
+    assert list(pieces([], 2)) == []

@@ -131,7 +131,7 @@ def test_dlq_tells_numbers_and_reasons_but_nobodys_data(bench: Bench) -> None:
     later = NOW.replace(hour=13)
     bench.letters.store([Rejected(document, "out_of_range") for document in documents[:50]], "b", later)
     bench.letters.record_attempt(bench.letters.list()[-1], later)
-    fresh = Bench(Path(bench.letters._directory).parent)
+    fresh = Bench(Path(bench.letters.directory).parent)
     status, body = fresh.ask("/health/dlq")
     assert status == 200
     assert body == {
@@ -203,3 +203,20 @@ def test_it_serves_inside_the_block_alone(bench: Bench) -> None:
     threads = threading.active_count()
     with serving(bench.endpoints, load(env_file=None, health_port=0)):
         assert threading.active_count() == threads
+
+
+def test_damaged_letters_and_a_folder_that_cannot_be_read_are_told(bench: Bench) -> None:
+    """Neither is an empty queue, nor an endpoint that fails."""
+    bench.letters.store([Rejected({"_id": 1}, "odd")], "b", NOW)
+    [path] = bench.letters.directory.iterdir()
+    path.write_text("{")
+    _, body = bench.ask("/health/dlq")
+    assert (body["letters"], body["examined"], body["damaged"]) == (1, 0, 1)
+    path.unlink()
+    bench.letters.directory.rmdir()
+    bench.letters.directory.write_text("a file")
+    fresh = Bench(bench.letters.directory.parent)
+    status, body = fresh.ask("/health/dlq")
+    assert (status, body["letters"]) == (200, None)
+    assert "cannot be read" in body["reason"]
+    assert fresh.ask("/health/detailed")[1]["dead_letters"] is None

@@ -158,3 +158,22 @@ def test_the_console_line_tells_the_seeds_figures() -> None:
     assert "Left out: 3 × another shop's" in full
     failed = stream_line(_report(success=False, errors=["no answer\nfrom the server"]))
     assert failed == "❌ Batch 5 failed after 0.08s: no answer"
+
+
+def test_a_folder_of_letters_that_cannot_be_read_is_told_once_and_counts_nothing(
+    reporting: StreamReporting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It said that no letter waits. Once the folder is back the number is."""
+    folder = tmp_path / "dlq_directory"
+    folder.write_text("a file")
+    for _ in range(2):
+        reporting.metrics.write()
+    assert b"\necommerce_dlq_letters " not in reporting.metrics.render()
+    told = "".join(capsys.readouterr())
+    assert told.count(f"{folder}, cannot be read") == 1
+    folder.unlink()
+    reporting.metrics.write()
+    assert b"\necommerce_dlq_letters 0" in reporting.metrics.render()
+    folder.write_text("a file")
+    reporting.metrics.write()
+    assert f"{folder}, cannot be read" in "".join(capsys.readouterr())

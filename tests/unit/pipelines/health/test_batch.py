@@ -14,7 +14,7 @@ from bson import ObjectId
 
 from analytics.health.validation import DayRules
 from checkpoint.cursor import FILE_NAME, FileCursor
-from contracts import BatchReport, WriteResult
+from contracts import BatchReport, FailedWrite, WriteResult
 from pipelines.engine.faults import Faults
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.batch import HealthBatch
@@ -38,6 +38,7 @@ class Bench:
         self.file = folder / FILE_NAME
         self.reports: list[BatchReport] = []
         self.users: list[ObjectId] = []
+        self.refused: set[ObjectId] = set()
         self.edit_at: int | None = None
         self.calls = 0
         clock: Any = SimpleNamespace(now=lambda: NOW)
@@ -58,7 +59,10 @@ class Bench:
         self.users += users
         if self.calls == self.edit_at:
             self.file.write_text("2026-06-01\n")
-        return Recomputed(NOW, len(users), WriteResult(inserted=len(users)), len(users))
+        keys = [{"userId": user, "metricType": "steps", "timeRange": "7day"} for user in users]
+        refused = [FailedWrite(key, "code 121") for key in keys if key["userId"] in self.refused]
+        writes = WriteResult(inserted=len(users) - len(refused), failed=tuple(refused))
+        return Recomputed(NOW, len(users), writes, len(users))
 
     def add(self, **fields: Any) -> ObjectId:
         """A document of a new user, which changed some minutes ago."""
@@ -115,3 +119,25 @@ def test_a_user_of_many_pages_is_recomputed_once_unless_a_change_may_have_been_m
         bench.source.insert_many({**same, "updatedAt": NOW - before * part / 5} for part in range(5, 8))
     assert bench.batch.drain(StopFlag()) == NOW
     assert bench.users == [old, fresh, fresh, fresh]
+
+
+@pytest.mark.parametrize("refused", [10, 11])
+def test_when_too_many_results_are_refused_none_is_set_aside_and_the_cursor_stays(
+    tmp_path: Path, refused: int
+) -> None:
+    """A validator of the collection refuses all: 24 letters a user, and everything counted as done."""
+    bench = Bench(tmp_path, page_size=30)
+    bench.refused = {bench.add() for _ in range(refused)}
+    for _ in range(9):
+        bench.add()
+    before = bench.file.read_text()
+    few = refused == 10
+    assert (bench.batch.drain(StopFlag()) == NOW) is few
+    assert bench.batch.letters.count() == (10 if few else 0)
+    assert (bench.file.read_text() != before) is few
+    (report,) = bench.reports
+    assert report.success is few
+    assert few or "Results of 11 of 20 users cannot be stored (code 121)" in report.errors[0]
+    bench.refused = set()
+    assert bench.batch.drain(StopFlag()) == NOW
+    assert len(set(bench.users)) == refused + 9

@@ -15,10 +15,12 @@ from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
 from analytics.health.validation import DayRules
-from contracts import FailedWrite, Rejected, WriteResult
+from contracts import FailedWrite, Rejected, ServiceError, WriteResult
 from pipelines.engine import due
+from pipelines.health import dead_letter_retry
 from pipelines.health.dead_letter_retry import LetterRetry
-from pipelines.health.recompute.isolation import COMPUTATION_FAILED, Isolation
+from pipelines.health.recompute.brake import COMPUTATION_FAILED
+from pipelines.health.recompute.isolation import Isolation
 from sinks.dead_letters import DeadLetters, Owner
 from tests.support.clock import Clock
 
@@ -63,6 +65,10 @@ class Bench:
         recompute = cast(Isolation, self.recompute)
         self.retry = LetterRetry(self.letters, self.source, recompute, clock, lambda: "batch_9", 15)
 
+    def mend(self) -> None:
+        """All documents."""
+        self.source.update_many({}, {"$set": {"metrics.steps": 5000}})
+
     def bad_document(self) -> dict[str, Any]:
         """A stored document with a letter."""
         document = {
@@ -89,7 +95,7 @@ def bench(tmp_path: Path, clock: Clock) -> Bench:
 def test_a_mended_document_resolves_its_letter(bench: Bench) -> None:
     """Its user is recomputed, whatever was stored in the letter."""
     document = bench.bad_document()
-    bench.source.update_one({"_id": document["_id"]}, {"$set": {"metrics.steps": 5000}})
+    bench.mend()
     outcome = bench.retry.run(bench.letters.list())
     assert (len(outcome.resolved), len(outcome.kept)) == (1, 0)
     assert bench.recompute.users == [document["userId"]]
@@ -130,6 +136,7 @@ def test_a_refused_write_stays_until_it_is_written(bench: Bench) -> None:
 def test_what_is_refused_while_letters_are_retried_leaves_a_letter(bench: Bench, aside: bool) -> None:
     """Whatever the retried letter was about: nobody else writes that result again. Once, however often."""
     user = _set_aside(bench) if aside else bench.bad_document()["userId"]
+    bench.mend()
     names = {"userId": user, "metricType": "weight", "timeRange": "7day"}
     bench.recompute.refused = [{**names, "calculatedAt": NOW}]
     for _ in range(2):
@@ -147,19 +154,16 @@ def test_what_is_refused_while_letters_are_retried_leaves_a_letter(bench: Bench,
 def test_it_runs_at_start_and_then_every_so_many_minutes(bench: Bench, clock: Clock) -> None:
     """Not at each trigger."""
     bench.bad_document()
-    bench.retry.run_due()
-    assert len(bench.recompute.users) == 1
-    clock.seconds = 15 * 60 - 1
-    bench.retry.run_due()
-    assert len(bench.recompute.users) == 1
-    clock.seconds = 15 * 60
-    bench.retry.run_due()
-    assert len(bench.recompute.users) == 2
+    for seconds, attempts in ((0, 1), (15 * 60 - 1, 1), (15 * 60, 2)):
+        clock.seconds = seconds
+        bench.retry.run_due()
+        assert bench.letters.list()[0].attempts == attempts
 
 
 def test_a_failing_retry_keeps_its_letters_and_raises_nothing(bench: Bench) -> None:
     """It must not fail the batch that comes after it."""
     bench.bad_document()
+    bench.mend()
     bench.recompute.error = ConnectionError("away")
     bench.retry.run_due()
     (letter,) = bench.letters.list()
@@ -181,7 +185,7 @@ def test_a_user_who_was_set_aside_is_released_when_the_computation_works_again(b
     user, other = _set_aside(bench), bench.bad_document()["userId"]
     outcome = bench.retry.run(bench.letters.list())
     assert (len(outcome.resolved), len(outcome.kept)) == (1, 1)
-    assert bench.recompute.users == [user, other]
+    assert bench.recompute.users == [user]
     assert [letter.user_id for letter in bench.letters.list()] == [str(other)]
 
 
@@ -291,5 +295,59 @@ def test_all_letters_of_a_user_cost_one_computation(bench: Bench) -> None:
     document = bench.bad_document()
     again = [Rejected({**document, "_id": number}, "not_a_number", "metrics.steps") for number in range(3)]
     bench.letters.store([*again, Rejected({"_id": 9, "userId": "x"}, "wrong_type_userId")], "batch_1", NOW)
-    bench.retry.run(bench.letters.list())
+    bench.mend()
+    assert len(bench.retry.run(bench.letters.list()).resolved) == 5
     assert bench.recompute.users == [document["userId"]]
+
+
+def test_a_document_that_is_still_bad_costs_no_computation(bench: Bench) -> None:
+    """It changes nothing for its user. Ten thousand such letters took hours, before the first poll."""
+    for _ in range(3):
+        bench.bad_document()
+    assert len(bench.retry.run(bench.letters.list()).kept) == 3
+    assert bench.recompute.users == []
+
+
+def test_a_retry_ends_within_a_piece_of_a_stop_and_lets_the_poll_have_its_turns(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The letters that had no turn are kept as they were."""
+    monkeypatch.setattr(dead_letter_retry, "_USERS_PER_PIECE", 2)
+    _set_aside(bench)
+    for _ in range(5):
+        bench.bad_document()
+    turns: list[int] = []
+    outcome = bench.retry.run(bench.letters.list(), lambda: len(turns) == 2, lambda: turns.append(1))
+    assert outcome.stopped
+    assert (len(outcome.resolved), len(outcome.kept)) == (1, 2)
+    assert sorted(letter.attempts for letter in bench.letters.list()) == [0, 0, 0, 1, 1]
+    assert not bench.retry.run(bench.letters.list()).stopped
+
+
+def test_letters_that_the_poll_has_just_stored_have_their_turn_next_time(bench: Bench, clock: Clock) -> None:
+    """Their documents were judged a moment ago; a stop that was asked for ends the retry before its begin."""
+    bench.bad_document()
+    bench.retry.run_due(lambda: True)
+    bench.retry.run_due(stored_before=NOW)
+    assert bench.letters.list()[0].attempts == 0
+    clock.seconds = 15 * 60
+    bench.retry.run_due(stored_before=NOW + timedelta(minutes=15))
+    assert bench.letters.list()[0].attempts == 1
+
+
+@pytest.mark.parametrize("refused", [10, 11])
+def test_results_of_many_that_no_letter_was_about_end_the_retry(bench: Bench, refused: int) -> None:
+    """A validator that refuses everything would leave 24 letters for each user of a mended document."""
+    users = [bench.bad_document()["userId"] for _ in range(refused)]
+    bench.mend()
+    keys = [{"userId": user, "metricType": "steps", "timeRange": "7day"} for user in users]
+    bench.recompute.refused = keys
+    if refused == 11:
+        with pytest.raises(ServiceError, match="code 121"):
+            bench.retry.run(bench.letters.list())
+        assert [letter.attempts for letter in bench.letters.list()] == [0] * refused
+        bench.letters.store([FailedWrite(key, "refused by the server (code 121)") for key in keys], "b", NOW)
+    bench.retry.run(bench.letters.list())
+    # Those who have such letters do not count: that is what is looked at.
+    assert {letter.record.get("metricType") for letter in bench.letters.list()} == {"steps"}
+    assert bench.letters.count() == refused

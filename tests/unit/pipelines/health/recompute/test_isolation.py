@@ -20,8 +20,9 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from checkpoint.cursor import FileCursor
 from contracts import ServiceError, WriteResult
 from pipelines.engine.faults import Faults
+from pipelines.health.recompute.brake import COMPUTATION_FAILED
 from pipelines.health.recompute.failures import Failures
-from pipelines.health.recompute.isolation import COMPUTATION_FAILED, Isolation
+from pipelines.health.recompute.isolation import Isolation
 from pipelines.health.recompute.on_driver import Recomputed, UserRecompute
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import MonotonicClock
