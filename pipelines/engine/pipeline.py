@@ -90,16 +90,16 @@ class Pipeline:
     letters_are_of_users: bool = False
     prefixed: bool = True
     parquet: Parquet | None = None
-    demo: Callable[[bool, Console], None] | None = None
+    demo: Callable[[bool, Console, StopFlag], None] | None = None
     pages: Callable[[Settings], Sequence[Any]] | None = None
     demo_pages: Callable[[], Sequence[Any]] | None = None
     benchmark: Benchmark | None = None
 
-    def run_demo(self, keep_running: bool, console: Console) -> None:
-        """Show the pipeline on data and stores of its own; it ends by itself unless `keep_running`."""
+    def run_demo(self, keep_running: bool, console: Console, stop: StopFlag) -> None:
+        """Show the pipeline on data and stores of its own, until `stop`; by itself unless `keep_running`."""
         if self.demo is None:
             raise ConfigurationError(f"The pipeline {self.name} has no demo.")
-        self.demo(keep_running, console)
+        self.demo(keep_running, console, stop)
 
     def open_letters(self, settings: Settings) -> DeadLetters:
         """The dead-letter queue, without starting anything else."""

@@ -8,7 +8,6 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -21,7 +20,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from analytics.health.validation import DayRules
-from commands.batch_results import print_results
+from commands.batch_results import print_results, results_since
 from commands.inspect_database import overview
 from commands.inspect_tables import print_overview, print_user
 from commands.user_view import view_user
@@ -33,7 +32,6 @@ from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline
 from pipelines.health.selftest import run_selftest
 from pipelines.health.upkeep.audit import Audit
-from process_batch import first_users
 from sinks.health.indexes import ensure_indexes
 from sources.health.poll import MongoPoll
 from sources.mongo_client import connect
@@ -151,7 +149,7 @@ def test_whatever_is_newest_is_shown(odd: Database[dict[str, Any]], mongo_uri: s
     for start in range(0, len(documents), 100):
         results.delete_many({})
         _insert(results, iter(documents[start : start + 100]))
-        print_results(first_users(SimpleNamespace(target=results), NOW - timedelta(days=1)), screen)  # type: ignore[arg-type]
+        print_results(results_since(results, NOW - timedelta(days=1)), screen)
 
 
 @pytest.mark.parametrize("days", [0, 1, 28, 29, 40])
@@ -204,7 +202,7 @@ def test_every_pass_comes_through(spark: SparkSession, odd: Database[dict[str, A
     job.full.run(StopFlag())
     selftest = run_selftest(spark, odd["healthmetrics"], odd["analytics"], job.clock, "UTC", PHONE_SOURCES)
     assert selftest.remaining == 0
-    print_results(first_users(job, NOW - timedelta(days=1)), Console(quiet=True))
+    print_results(results_since(job.target, NOW - timedelta(days=1)), Console(quiet=True))
 
 
 def test_a_letter_of_an_odd_document_is_counted_like_any_other(
