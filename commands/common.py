@@ -139,7 +139,7 @@ def _sentence(error: BaseException) -> str:
         return "Stopped before the end; what was done stays, and the same command can be started again."
     context = getattr(error, "ctx", None)
     told = error.format_message() if hasattr(error, "format_message") else str(error)
-    return f"{told} See python {context.command_path} --help." if context else told
+    return f"{told.rstrip('.')}. See python {context.command_path} --help." if context else told
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import typer
 from bson import json_util
 from rich.table import Column
 
-from commands.common import PipelineOption, prepare
+from commands.common import PipelineOption, confirm, prepare
 from commands.terminal import console, print_json, progress, table
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from sinks.dead_letters import DeadLetters, Letter, Owner
@@ -108,8 +108,8 @@ def dlq_purge(
     letters = PIPELINES[pipeline].open_letters(prepare(sys.stderr))
     chosen = [letters.get(letter_id)] if letter_id else letters.list()
     _tell_of_others(letters)
-    if chosen and not yes:
-        typer.confirm(f"Delete {len(chosen)} dead letters for good?", abort=True)
+    if chosen:
+        confirm(f"Delete {len(chosen)} dead letters for good?", yes)
     for letter in chosen:
         letters.delete(letter)
     typer.echo(f"{len(chosen)} letters deleted.")

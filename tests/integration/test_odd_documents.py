@@ -142,7 +142,7 @@ def test_whatever_is_newest_is_shown(odd: Database[dict[str, Any]], mongo_uri: s
     """By `inspect`, and at the end of a one-shot run."""
     database, screen = connect(mongo_uri)[odd.name], Console(quiet=True, markup=False)
     source, results = database["healthmetrics"], database["analytics"]
-    facts = overview(source, results, NOW + timedelta(hours=1), PHONE_SOURCES)
+    facts = overview(source, results, NOW + timedelta(hours=1), NOW, PHONE_SOURCES)
     dated = [each for each in source.find() if isinstance(each.get("updatedAt"), datetime)]
     print_overview({**facts, "newest_documents": dated, "newest_results": list(results.find())}, screen)
     documents = list(_results())
@@ -158,7 +158,7 @@ def test_a_user_of_the_year_1_is_shown(mongo_uri: str, database: Database[dict[s
     day = datetime(1, 1, 1, tzinfo=timezone.utc) + timedelta(days=days)
     database["healthmetrics"].insert_one({**DAY, "date": day})
     read = connect(mongo_uri)[database.name]
-    view = view_user(read["healthmetrics"], read["analytics"], USER, DayRules.at(NOW), 30)
+    view = view_user(read["healthmetrics"], read["analytics"], USER, DayRules.at(NOW), 30, NOW)
     assert view.days[-1] == day
     assert len(view.days) == min(30, days + 1)
     print_user(view, Console(quiet=True, markup=False))
