@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -13,12 +14,14 @@ from rich.console import Console
 
 from commands import checkpoint, dlq, metrics
 from commands.check import check
-from commands.common import PipelineOption, guarded, one_of, prepare, speaker
+from commands.common import FAILED, PipelineOption, guarded, one_of, prepare, speaker
 from commands.compaction import upkeep
 from commands.config import config
 from commands.inspect import inspect
+from commands.options_first import OptionsFirst
 from commands.selftest import selftest
 from commands.terminal import progress
+from contracts import ConfigurationError, StoppedError
 from monitoring.logs import mask_uncaught
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES, open_job
 from pipelines.engine.pipeline import ALL_PARTS, Job
@@ -26,15 +29,13 @@ from pipelines.engine.stop_flag import StopFlag
 
 _PARTS = [ALL_PARTS, *(part for one in PIPELINES.values() for part in one.parts)]
 
-app = typer.Typer(
-    add_completion=False, help="Streaming analytics for MongoDB with Spark.", no_args_is_help=False
-)
+app = typer.Typer(cls=OptionsFirst, add_completion=False, help="Streaming analytics for MongoDB with Spark.")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(metrics.app, name="metrics")
 for declared in PIPELINES.values():
     if declared.parquet:
-        app.add_typer(upkeep(declared), name=declared.name)
+        app.add_typer(upkeep(declared.name, declared.parquet), name=declared.name)
 app.command()(check)
 app.command()(config)
 app.command()(inspect)
@@ -60,17 +61,25 @@ def run(
     """Run a pipeline until it is stopped (Ctrl+C or SIGTERM finish the running batch)."""
     if context.invoked_subcommand:
         return
+    stop = StopFlag()
     if demo:
-        PIPELINES[pipeline].run_demo(keep_running, Console())
+        if once or as_json or job_name != ALL_PARTS:
+            raise ConfigurationError("--demo takes --pipeline and --keep-running, and no other option.")
+        PIPELINES[pipeline].run_demo(keep_running, Console(), stop)
+        if stop.by_signal and not keep_running:
+            raise StoppedError("The demo was stopped before its end.")
         return
+    if keep_running:
+        raise ConfigurationError("--keep-running belongs to --demo: without that the stream runs anyway.")
     settings = prepare(json_logs=as_json)
     with open_job(pipeline, settings, not once, job_name) as job:
-        stop = StopFlag()
         with stop.on_signals():
             succeeded = _once(job, stop) if once else job.stream(stop)
         job.finish(speaker(settings))
+    if once and stop.by_signal:
+        raise StoppedError("Stopped before the end; what was begun is finished, and the next run goes on.")
     if not succeeded:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _once(job: Job, stop: StopFlag) -> bool:
@@ -80,4 +89,4 @@ def _once(job: Job, stop: StopFlag) -> bool:
 
 if __name__ == "__main__":
     mask_uncaught()
-    sys.exit(guarded(app))
+    sys.exit(guarded(partial(app, standalone_mode=False)))

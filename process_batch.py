@@ -9,22 +9,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.batch_results import print_results
-from commands.common import guarded, parse_time, prepare, speaker
+from commands.common import FAILED, guarded, parse_time, prepare, speaker
 from commands.terminal import console, progress
+from contracts import ConfigurationError, StoppedError
 from monitoring.logs import mask_uncaught
 from pipelines.engine.stop_flag import StopFlag
 
 if TYPE_CHECKING:
     from pipelines.health.job import HealthPipeline
 
-_SHOWN_USERS = 5
+app = typer.Typer(add_completion=False)
 
 
+@app.command()
 def run(
     since: Annotated[
         str | None, typer.Option(help="Process what changed since then; the cursor stays.")
@@ -33,43 +35,66 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")] = False,
 ) -> None:
     """Process what changed since the cursor, once."""
+    from commands.batch_results import print_results, results_since
     from pipelines.health.job import open_pipeline
 
     start = parse_time(since) if since else None
+    if start and full:
+        raise ConfigurationError(
+            "--full recomputes every user, whenever something changed: leave out --since."
+        )
     settings = prepare(json_logs=as_json)
     say = speaker(settings)
     with open_pipeline(settings, False) as job:
         stop = StopFlag()
         began = job.clock.next()
-        with stop.on_signals(), progress("Recomputing", lambda: job.reporting.history.totals().records):
-            succeeded = _full(job, stop, say) if full else job.once(stop, start)
+        if start and start > began:
+            raise ConfigurationError(
+                f"--since {since} lies in the future: nothing can have changed since then."
+            )
+        with stop.on_signals():
+            succeeded, left = _full(job, stop, say) if full else _changed(job, stop, start)
         try:
             if not settings.log_json:
-                print_results(first_users(job, began), console())
+                print_results(results_since(job.target, began), console())
         finally:
             job.finish(say)
+    if left:
+        raise StoppedError(left)
     if not succeeded:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
     say("✅ BATCH PROCESSING COMPLETED")
 
 
-def _full(job: HealthPipeline, stop: StopFlag, say: Callable[[str], None]) -> bool:
-    removed = job.full.run(stop)
+# Whether it succeeded, and a sentence if it was stopped before its end.
+_End = tuple[bool, str | None]
+
+
+def _changed(job: HealthPipeline, stop: StopFlag, start: datetime | None) -> _End:
+    def done() -> int:
+        return job.reporting.history.totals().records
+
+    with progress("Recomputing", done):
+        succeeded = job.once(stop, start)
+    if not stop.by_signal:
+        return succeeded, None
+    after = "the same --since begins anew" if start else "the next run goes on there"
+    return succeeded, f"Stopped after {done():,} records; {after}."
+
+
+def _full(job: HealthPipeline, stop: StopFlag, say: Callable[[str], None]) -> _End:
+    with progress("Recomputing", lambda: job.full.progress.position[0]):
+        removed = job.full.run(stop)
+    done, users = job.full.progress.position
+    if done < users:
+        return (
+            True,
+            f"Stopped after {done:,} of {users:,} users; the next --full goes on there, within a day.",
+        )
     say(f"🧹 {removed} documents of users without data removed")
-    return True
-
-
-def first_users(job: HealthPipeline, began: datetime) -> list[dict[str, Any]]:
-    """The results of a few users that this run wrote, whatever another program dated so."""
-    from analytics.health.documents import is_result
-
-    recent = job.target.find({"calculatedAt": {"$gte": began}}).sort("calculatedAt", -1)
-    users: dict[Any, list[dict[str, Any]]] = {}
-    for document in filter(is_result, recent.limit(24 * _SHOWN_USERS)):
-        users.setdefault(document["userId"], []).append(document)
-    return [document for group in list(users.values())[:_SHOWN_USERS] for document in group]
+    return True, None
 
 
 if __name__ == "__main__":
     mask_uncaught()
-    sys.exit(guarded(lambda: typer.run(run)))
+    sys.exit(guarded(partial(app, standalone_mode=False)))

@@ -3,20 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pymongo
+from pymongo.collection import Collection
+from pymongo.errors import PyMongoError
 from rich.console import Console
 from rich.table import Table
 
+from contracts.health import METRICS
+
 _DAYS = 15
+_USERS = 5
+_SECONDS = 10.0
 
 
-def print_results(documents: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print the steps of the last 15 days and the anomalies in `documents` (analytics documents).
+@dataclass(frozen=True, slots=True)
+class RunResults:
+    """What a run wrote: all results of a few users (`shown`), and how many users and anomalies in all.
+
+    The numbers are None where it would take too long to count them.
+    """
+
+    shown: Sequence[dict[str, Any]]
+    users: int | None
+    anomalies: int | None
+
+
+def results_since(target: Collection[dict[str, Any]], began: datetime) -> RunResults:
+    """The results that a run has written since `began`, whatever another program dated so.
+
+    They are found by the index that lets results expire: one on their time is the backend's, if it has one.
+    """
+    from analytics.health.documents import LIFETIME, is_result
+
+    of_run, users = {"expiresAt": {"$gte": began + LIFETIME}}, dict[Any, int]()
+    shown: list[dict[str, Any]] = []
+    try:
+        with pymongo.timeout(_SECONDS):
+            for document in filter(is_result, target.find(of_run).sort("expiresAt", -1)):
+                users.setdefault(document["userId"], len(users))
+                if len(users) == _USERS:
+                    break
+            found = filter(is_result, target.find({**of_run, "userId": {"$in": list(users)}}))
+            shown = sorted(found, key=lambda document: users.get(document["userId"], _USERS))
+        with pymongo.timeout(_SECONDS):
+            return RunResults(shown, *_totals(target, of_run))
+    except PyMongoError:
+        return RunResults(shown, None, None)
+
+
+def _totals(target: Collection[dict[str, Any]], of_run: Mapping[str, Any]) -> tuple[int, int]:
+    """How many users have results of the run, and how many of these are anomalies."""
+    ours = {
+        "userId": {"$type": "objectId"},
+        "metricType": {"$in": [*METRICS]},
+        "analytics": {"$type": "object"},
+    }
+    is_anomaly = [{"$eq": ["$timeRange", "90day"]}, {"$eq": ["$analytics.anomalyDetected", True]}]
+    a_user = {"_id": "$userId", "found": {"$sum": {"$cond": [{"$and": is_anomaly}, 1, 0]}}}
+    everybody = {"_id": None, "users": {"$sum": 1}, "found": {"$sum": "$found"}}
+    rows = target.aggregate([{"$match": {**of_run, **ours}}, {"$group": a_user}, {"$group": everybody}])
+    return next(((row["users"], row["found"]) for row in rows), (0, 0))
+
+
+def print_results(results: RunResults, console: Console) -> None:
+    """Print the steps of the last 15 days and the anomalies of the users shown, and the numbers of all.
 
     A value that another program wrote is passed over where it has another type.
     """
+    documents = results.shown
     steps = [d for d in documents if d["metricType"] == "steps" and d["timeRange"] == "30day"]
     averages = {d["userId"]: d for d in documents if d["metricType"] == "steps" and d["timeRange"] == "7day"}
     for document in steps:
@@ -29,7 +87,14 @@ def print_results(documents: Sequence[dict[str, Any]], console: Console) -> None
         if isinstance(average, int | float):
             console.print(f"   7-day rolling average: {average:,.2f}")
     found = [d for d in documents if d["analytics"].get("anomalyDetected") and d["timeRange"] == "90day"]
-    console.print(f"⚠️  Detected anomalies: {len(found)}")
+    shown = len({document["userId"] for document in documents})
+    if results.users is None:
+        console.print(f"Shown: {shown} users; all of them could not be counted in {_SECONDS:g} seconds")
+    else:
+        console.print(f"Shown: {shown} of {results.users:,} users")
+        console.print(
+            f"⚠️  Detected anomalies: {results.anomalies:,}, {len(found)} of them of the users shown:"
+        )
     for document in found:
         details = document["analytics"].get("anomalyDetails")
         detected = details.get("detectedAt") if isinstance(details, Mapping) else None

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
+from typer.exceptions import TyperException
 
 from checkpoint.timestamp_text import parse_timestamp
-from contracts import AlreadyRunningError, ConfigurationError, ServiceError
+from contracts import AlreadyRunningError, ConfigurationError, ServiceError, StoppedError
 from monitoring import logs
 from monitoring.console import tolerate_any_text, write_stderr
 from pipelines.catalog import PIPELINES
@@ -20,6 +24,12 @@ if TYPE_CHECKING:
     from pymongo.errors import PyMongoError
 
     from settings import Settings
+
+
+# The exit codes of every command; docs/operations.md has them for people.
+DONE, FAILED, WRONG_USE, STOPPED = range(4)
+# What typer makes of Ctrl+C.
+_INTERRUPTED = 130
 
 
 def one_of(names: Collection[str]) -> dict[str, Any]:
@@ -67,35 +77,92 @@ def parse_time(text: str) -> datetime:
         ) from None
 
 
-def guarded(call: Callable[[], Any]) -> int:
-    """Run `call`; faults that a person can mend become one line on stderr and exit code 2.
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something is lost, unless `yes`.
 
-    Any other error is a bug: print its traceback, with secrets masked, and exit with code 1.
+    Raises StoppedError when the answer is no, ConfigurationError when there is nobody to answer.
+    """
+    if yes:
+        return
+    try:
+        answer = typer.confirm(question, err=True)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise ConfigurationError(
+            "Nobody is here to answer: repeat it with --yes. Nothing was changed."
+        ) from None
+    if not answer:
+        raise StoppedError("Nothing was changed.")
+
+
+def guarded(call: Callable[[], Any]) -> int:
+    """Run `call`, and return the exit code: what it returns if that is one, else 0 when it is done.
+
+    Wrong options and faults that a person can mend become one line on stderr and code 2, other failures code
+    1; SIGTERM and Ctrl+C end it in order, with code 3. Any other error is a bug: print its traceback, with
+    secrets masked, and return code 1.
     """
     for stream in (sys.stdout, sys.stderr):
         tolerate_any_text(stream)
     try:
-        call()
-    except (ConfigurationError, AlreadyRunningError) as error:
-        write_stderr(f"❌ {logs.redact(str(error))}")
-        return 2
-    except ServiceError as error:
-        write_stderr(f"❌ {logs.redact(str(error))}")
-        return 1
-    except Exception as error:  # noqa: BLE001 - the last boundary: typer and Python would print it unmasked
-        return _driver_or_bug(error)
-    return 0
+        with _sigterm_is_ctrl_c():
+            code = call()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last boundary: nobody else masks it
+        return _end_of(error)
+    if code == _INTERRUPTED:
+        return _end_of(KeyboardInterrupt())
+    return code if isinstance(code, int) else DONE
 
 
-def _driver_or_bug(error: Exception) -> int:
+_ENDS = (
+    ((ConfigurationError, AlreadyRunningError, TyperException), "❌", WRONG_USE),
+    ((StoppedError, KeyboardInterrupt, typer.Abort), "✋", STOPPED),
+    (ServiceError, "❌", FAILED),
+)
+
+
+def _end_of(error: BaseException) -> int:
+    for kinds, mark, code in _ENDS:
+        if isinstance(error, kinds):
+            return _told(f"{mark} {_sentence(error)}", code)
+    return _driver_or_bug(error)
+
+
+def _told(line: str, code: int) -> int:
+    write_stderr(logs.redact(line))
+    return code
+
+
+def _sentence(error: BaseException) -> str:
+    """What `error` tells a person, on one line; of wrong options also which help tells more."""
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return "Stopped before the end; what was done stays, and the same command can be started again."
+    context = getattr(error, "ctx", None)
+    told = error.format_message() if hasattr(error, "format_message") else str(error)
+    return f"{told.rstrip('.')}. See python {context.command_path} --help." if context else told
+
+
+@contextmanager
+def _sigterm_is_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt inside the block, where nothing listens to it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _driver_or_bug(error: BaseException) -> int:
     from pymongo.errors import PyMongoError
 
     if isinstance(error, PyMongoError):
-        write_stderr(f"❌ {mongo_fault(error)} Run `python main.py check`.")
-        return 2
+        return _told(f"❌ {mongo_fault(error)} Run `python main.py check`.", WRONG_USE)
     trace = "".join(traceback.format_exception(error)).rstrip()
-    write_stderr(f"{logs.redact(trace)}\n❌ This is a bug of the service: please report it.")
-    return 1
+    return _told(f"{trace}\n❌ This is a bug of the service: please report it.", FAILED)
 
 
 def mongo_fault(error: PyMongoError) -> str:

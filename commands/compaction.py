@@ -16,18 +16,17 @@ from contracts import ConfigurationError, ServiceError
 from sinks.parquet.generations import Generations
 
 if TYPE_CHECKING:
-    from pipelines.engine.pipeline import Pipeline
+    from pipelines.engine.pipeline import Parquet
     from sinks.parquet.compaction import Compaction
 
 _KEEP = "Files that were replaced stay so long for who still reads them."
 
 
-def upkeep(pipeline: Pipeline) -> typer.Typer:
-    """The commands for the Parquet that `pipeline` declares."""
-    setting, datasets = pipeline.parquet or ("", ())
+def upkeep(pipeline: str, parquet: Parquet) -> typer.Typer:
+    """The commands for the `parquet` that the pipeline of this name declares."""
     app = typer.Typer()
 
-    @app.callback(help=f"Upkeep of the {pipeline.name} pipeline's Parquet.")
+    @app.callback(help=f"Upkeep of the {pipeline} pipeline's Parquet.")
     def _upkeep() -> None:
         pass
 
@@ -37,8 +36,8 @@ def upkeep(pipeline: Pipeline) -> typer.Typer:
         as_json: AsJson = False,
     ) -> None:
         """Merge small batches into few large files; safe while the stream runs and while others read."""
-        where = setting, getattr(prepare(sys.stderr), setting.lower())
-        compact_datasets(pipeline.name, where, datasets, keep_minutes, as_json)
+        where = parquet.setting, getattr(prepare(sys.stderr), parquet.setting.lower())
+        compact_datasets(pipeline, where, parquet.datasets, keep_minutes, as_json)
 
     return app
 

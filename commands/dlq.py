@@ -10,7 +10,7 @@ import typer
 from bson import json_util
 from rich.table import Column
 
-from commands.common import PipelineOption, prepare
+from commands.common import STOPPED, PipelineOption, confirm, prepare
 from commands.terminal import console, print_json, progress, table
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.stop_flag import StopFlag
@@ -24,7 +24,6 @@ app = typer.Typer(help="The dead letters: list, show, retry and purge them.")
 
 LetterId = Annotated[str, typer.Argument(help="The letter's id, or its beginning, as `dlq list` shows it.")]
 _NAMES_SHOWN = 5
-_STOPPED = 3
 
 
 @app.command("list")
@@ -172,7 +171,7 @@ def dlq_retry(
         typer.echo(f"{len(outcome.resolved)} resolved, {len(outcome.kept)} kept.")
         if outcome.stopped:
             typer.echo("Stopped before the end; the other letters are kept for the next retry.", err=True)
-            raise typer.Exit(_STOPPED)
+            raise typer.Exit(STOPPED)
     _tell_damaged(pipeline, damaged)
 
 
@@ -198,8 +197,8 @@ def dlq_purge(
     queue = _open(pipeline, prepare(sys.stderr))
     named = queue.named(letter_id) if letter_id else None
     count = queue.count() if named is None else len(named)
-    if count and not yes:
-        typer.confirm(f"Delete {count} dead letters for good?", abort=True)
+    if count:
+        confirm(f"Delete {count} dead letters for good?", yes)
     if named is not None:
         queue.delete(*named)
     stop = StopFlag()
@@ -207,4 +206,4 @@ def dlq_purge(
         done = queue.purge(stop) if named is None else count
     typer.echo(f"{done} letters deleted.")
     if done < count:
-        raise typer.Exit(_STOPPED)
+        raise typer.Exit(STOPPED)

@@ -15,10 +15,10 @@ from commands.terminal import console, print_json, progress
 from commands.user_view import UserView, view_user
 from contracts import ConfigurationError
 from contracts.health import SOURCE_COLLECTION
-from pipelines.health.stores import connect_to
+from pipelines.health.stores import connect_to, open_cursor
 from settings import Settings
 from sources.health.census import take_census
-from sources.health.inspection import field_range, find_stale, has_index_on, newest
+from sources.health.inspection import STALE, field_range, find_stale, has_index_on, newest
 from sources.health.sample import newest_changes
 from sources.mongo_client import ServerClock
 
@@ -39,11 +39,13 @@ def inspect_database(settings: Settings, user: str | None, as_json: bool) -> Non
     database = client[settings.mongo_db_name]
     source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
     now = ServerClock(client).now()
+    cursor = open_cursor(settings).peek(now).timestamp
     if owner:
-        _show_user(settings, source, target, owner, now, as_json)
+        rules = DayRules.at(now, settings.analytics_timezone, settings.sources_of_phones)
+        _show_user(source, target, owner, rules, cursor, as_json)
         return
     with progress("Looking"):
-        facts = overview(source, target, now, settings.sources_of_phones)
+        facts = overview(source, target, now, cursor, settings.sources_of_phones)
     if as_json:
         print_json(facts)
     else:
@@ -51,7 +53,7 @@ def inspect_database(settings: Settings, user: str | None, as_json: bool) -> Non
 
 
 def overview(
-    source: _Documents, target: _Documents, now: datetime, phones: tuple[str, ...]
+    source: _Documents, target: _Documents, now: datetime, cursor: datetime, phones: tuple[str, ...]
 ) -> dict[str, Any]:
     """The facts as they are shown and written as JSON; every read goes by an index or is left out."""
     # The backend indexes calculatedAt; without it the index that expires results tells the same, 90 days on.
@@ -63,8 +65,9 @@ def overview(
     return {
         "database": source.database.name,
         "now": now,
+        "cursor": cursor,
         "collections": [asdict(each) for each in ranges],
-        "staleness": asdict(find_stale(source, target, now)) if polled else None,
+        "staleness": asdict(find_stale(source, target, now, cursor)) if polled else None,
         "sample": {"documents": len(sample), "left_out_by_reason": count_left_out(sample, phones)},
         "unseen": [asdict(each) for each in unseen if each.count],
         "newest_documents": newest(source, "updatedAt", _NEWEST) if polled else [],
@@ -79,13 +82,11 @@ def _user_id(text: str) -> ObjectId:
 
 
 def _show_user(
-    settings: Settings, source: _Documents, target: _Documents, user: ObjectId, now: datetime, as_json: bool
+    source: _Documents, target: _Documents, user: ObjectId, rules: DayRules, cursor: datetime, as_json: bool
 ) -> None:
     screen = console()
     days = _DAYS if as_json or screen.width >= _NARROW else _DAYS_WHEN_NARROW
-    view = view_user(
-        source, target, user, DayRules.at(now, settings.analytics_timezone, settings.sources_of_phones), days
-    )
+    view = view_user(source, target, user, rules, days, cursor)
     if not view.documents and not view.results:
         raise ConfigurationError(f"User {user} has neither health documents nor results in this database.")
     if as_json:
@@ -106,7 +107,8 @@ def _user_facts(view: UserView) -> dict[str, Any]:
         "reasons": dict(view.reasons),
         "newest_change": view.newest_change,
         "calculated_at": view.calculated_at,
-        "stale": view.is_stale,
+        "standing": view.standing,
+        "stale": view.standing == STALE,
         "days": days,
         "results": list(view.results.values()),
     }

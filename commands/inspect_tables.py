@@ -13,11 +13,18 @@ from rich.text import Text
 
 from commands.terminal import sparkline, table
 from sources.health.census import KINDS
+from sources.health.inspection import CURRENT, STALE, WAITING, WITHOUT
 
 if TYPE_CHECKING:
     from commands.user_view import UserView
 
 _KINDS = 5
+_STANDINGS = {
+    CURRENT: "",
+    WAITING: " (waiting: the cursor is not at the newest change yet)",
+    STALE: " (stale: the cursor is past a change that is not computed)",
+    WITHOUT: " (the cursor is past all changes: no document counts, or they are older than where it began)",
+}
 
 
 def print_overview(facts: Mapping[str, Any], screen: Console) -> None:
@@ -40,10 +47,14 @@ def _print_staleness(stale: Mapping[str, Any] | None, screen: Console) -> None:
         return
     scope = "all" if stale["complete"] else "those changed last, not all"
     screen.print(f"Users looked at: {stale['users']:,} ({scope})")
+    since = f", since {_moment(stale['waiting_since'])}" if stale["waiting"] else ""
+    screen.print(f"Waiting, the cursor is not there yet: {stale['waiting']:,}{since}")
     names = ", ".join(str(user) for user in stale["examples"])
-    more = f", waiting since {_moment(stale['waiting_since'])}, for example {names}" if names else ""
-    screen.print(f"Stale, a change is not computed yet: {stale['stale']:,}{more}")
-    screen.print(f"Without any results (their documents may not count): {stale['without']:,}\n")
+    more = f", since {_moment(stale['stale_since'])}, for example {names}" if names else ""
+    screen.print(f"Stale, the cursor is past a change that is not computed: {stale['stale']:,}{more}")
+    screen.print(
+        f"Past the cursor and without any results (their documents may not count): {stale['without']:,}\n"
+    )
 
 
 def _print_left_out(facts: Mapping[str, Any], screen: Console) -> None:
@@ -86,9 +97,8 @@ def print_user(view: UserView, screen: Console) -> None:
         f"User {view.user}: {view.documents:,} documents, newest change {_moment(view.newest_change)}"
     )
     _print_ends(view, screen)
-    state = " (stale: a change is not computed yet)" if view.is_stale else ""
     span = f"{len(view.days)} days"
-    screen.print(f"Calculated {_moment(view.calculated_at) or 'never'}{state}")
+    screen.print(f"Calculated {_moment(view.calculated_at) or 'never'}{_STANDINGS[view.standing]}")
     screen.print(f"Shown: the {span} to {view.days[-1]:%Y-%m-%d}\n")
     right: dict[str, Any] = {"justify": "right"}
     heads = [Column(name, **right) for name in ("latest", "7 days", "trend", "pct")]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column
 
 from commands.common import AsJson, prepare
 from commands.terminal import console, print_json, table
+from pipelines.catalog import PIPELINES
+
+if TYPE_CHECKING:
+    from pipelines.engine.pipeline import Figures
+    from settings import Settings
 
 app = typer.Typer(help="How a pipeline is doing: throughput, latency, batch time, duplicates.")
 
@@ -20,19 +26,22 @@ def metrics() -> None:
     """How a pipeline is doing: throughput, latency, batch time, duplicates."""
 
 
-@app.command("ecommerce")
-def metrics_ecommerce(
-    minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="How many minutes back.")] = 5.0,
-    as_json: AsJson = False,
-) -> None:
-    """The e-commerce pipeline's last minutes, from PostgreSQL."""
-    from pipelines.ecommerce.figures import as_document, load_figures, shown_figures
+def _add(name: str, title: str, figures: Callable[[Settings, timedelta], Figures]) -> None:
+    @app.command(name, help=f"The {title} pipeline's last minutes.")
+    def _metrics(
+        minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="How many minutes back.")] = 5.0,
+        as_json: AsJson = False,
+    ) -> None:
+        found = figures(prepare(sys.stderr), timedelta(minutes=minutes))
+        if as_json:
+            print_json(found.document)
+            return
+        rows = table("figure", Column("value", overflow="fold"))
+        for figure, value in found.shown.items():
+            rows.add_row(figure, value)
+        console().print(rows)
 
-    figures = load_figures(prepare(sys.stderr), timedelta(minutes=minutes))
-    if as_json:
-        print_json(as_document(figures))
-        return
-    rows = table("figure", Column("value", overflow="fold"))
-    for name, value in shown_figures(figures).items():
-        rows.add_row(name, value)
-    console().print(rows)
+
+for declared in PIPELINES.values():
+    if declared.figures:
+        _add(declared.name, declared.title, declared.figures)

@@ -18,6 +18,7 @@ from analytics.health.validation import DayRules, check_document
 from contracts.health import METRICS
 from pipelines.health.page_work import Piece
 from sources.health.history import read_history
+from sources.health.inspection import standing
 from sources.mongo_client import for_reading
 
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
@@ -41,6 +42,7 @@ class UserView:
     results: Mapping[tuple[str, str], Mapping[str, Any]]
     ends: Mapping[str, int]
     reasons: Mapping[str, int]
+    cursor: datetime
 
     @property
     def calculated_at(self) -> datetime | None:
@@ -49,10 +51,9 @@ class UserView:
         return max((time for time in times if isinstance(time, datetime)), default=None)
 
     @property
-    def is_stale(self) -> bool:
-        """Whether a change is not computed yet."""
-        calculated, changed = self.calculated_at, self.newest_change
-        return changed is not None and (calculated is None or calculated < changed)
+    def standing(self) -> str:
+        """Whether the newest change is computed, waits for the cursor, or was passed by."""
+        return standing(self.newest_change, self.calculated_at, self.cursor)
 
 
 def view_user(
@@ -61,6 +62,7 @@ def view_user(
     user: ObjectId,
     rules: DayRules,
     days: int,
+    cursor: datetime,
 ) -> UserView:
     """Read the user's history and results by their indexes; the last day shown is the newest that counts."""
     documents = list(read_history(source, [user]))
@@ -84,4 +86,5 @@ def view_user(
         results={(each["metricType"], each["timeRange"]): each for each in results if is_result(each)},
         ends=piece.ends,
         reasons=piece.left_out + Counter(each.reason for each in piece.rejected),
+        cursor=cursor,
     )

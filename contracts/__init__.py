@@ -21,6 +21,7 @@ from contracts.errors import (
     ConfigurationError,
     DeadLetterError,
     ServiceError,
+    StoppedError,
     UnavailableError,
 )
 
@@ -39,6 +40,7 @@ __all__ = [
     "FailedWrite",
     "Rejected",
     "ServiceError",
+    "StoppedError",
     "UnavailableError",
     "WriteResult",
     "end_of",

@@ -139,7 +139,8 @@ class BatchReport:
     `left_out_by_reason` is that of those left out; `noted` counts oddities of written ones by name.
     `lateness_seconds` has one number for each record that the source showed after it had been read past;
     `backlog` is the number of changed records that still wait, None when it is not known. `stream` names the
-    stream of the batch when the pipeline has several.
+    stream of the batch when the pipeline has several. `duration_ms` is by a clock that is never set; the
+    steps add up to it.
     """
 
     batch_id: str
@@ -160,11 +161,28 @@ class BatchReport:
     lateness_seconds: Sequence[float] = ()
     backlog: int | None = None
     stream: str = ""
+    duration_ms: float | None = None
 
     @property
     def processing_time_ms(self) -> int:
-        """Wall time of the batch."""
-        return round((self.end_time - self.start_time).total_seconds() * 1000)
+        """The time that the batch took, whatever its clocks said meanwhile."""
+        between = (self.end_time - self.start_time).total_seconds() * 1000
+        return round(between if self.duration_ms is None else self.duration_ms)
+
+    @property
+    def refused(self) -> int:
+        """The number of records, or single values of them, that broke a rule."""
+        return sum(self.rejected_by_reason.values())
+
+    @property
+    def failures(self) -> int:
+        """The number of results that could not be written, and the batch itself if that failed."""
+        return len(self.writes.failed) + (not self.success)
+
+    @property
+    def errors_count(self) -> int:
+        """The number of things that were refused or failed; `errors` tells them by kind."""
+        return self.refused + self.failures
 
     @property
     def unaccounted(self) -> int:

@@ -19,6 +19,10 @@ class AlreadyRunningError(ServiceError):
     """Another process holds the checkpoint. Exit code 2."""
 
 
+class StoppedError(ServiceError):
+    """A signal or a person's "no" ended a command before its end; what was done stays. Exit code 3."""
+
+
 class UnavailableError(ServiceError):
     """A server stayed away for the whole retry policy; nothing was lost."""
 

@@ -15,7 +15,7 @@ from monitoring.console import one_line
 from monitoring.logs import redact
 from monitoring.session_summary import SessionTotals
 
-# A batch may have as many errors as documents; `errors_count` tells their number, these are the examples.
+# A batch may have as many kinds of errors as documents; these are the examples.
 LOGGED_ERRORS = 100
 ERROR_LENGTH = 2_000
 _RULE = "=" * 80
@@ -32,12 +32,15 @@ def batch_line(report: BatchReport) -> str:
                 f"❌ {name} failed: {cause or 'unknown error'}",
                 f"   Records Processed: {report.records_processed}",
                 f"   Analytics Computed: {report.analytics_computed}",
-                f"   Errors: {len(report.errors)}",
+                f"   Errors: {report.errors_count}",
                 f"   Processing Time: {report.processing_time_ms}ms",
             ]
         )
     mark, outcome = ("⚠️ ", "completed with errors") if report.errors else ("✅", "completed")
-    volume = f"{report.records_processed} records → {writes.written} analytics"
+    # A full pass reads no records as they change, but the whole history of its users.
+    of_users = report.users and not report.records_processed
+    came = f"{report.users} users" if of_users else f"{report.records_processed} records"
+    volume = f"{came} → {writes.written} analytics"
     lines = [
         f"{mark} {name} {outcome}: {volume} ({report.processing_time_ms}ms)",
         f"   📥 Inserts: {writes.inserted} | 🔄 Updates: {writes.updated} | ⏭️  Skipped: {writes.skipped}",
@@ -49,7 +52,9 @@ def batch_line(report: BatchReport) -> str:
     if report.left_out_by_reason:
         lines.append(f"   Left out: {_shown_reasons(report.left_out_by_reason)}")
     if report.errors:
-        lines.append(f"   Errors: {len(report.errors)} (first: {one_line(redact(report.errors[0]), 200)})")
+        apart = f"{_apart(report.refused, report.failures)}; " if report.refused else ""
+        first = one_line(redact(report.errors[0]), 200)
+        lines.append(f"   Errors: {report.errors_count} ({apart}first: {first})")
     return "\n".join(lines)
 
 
@@ -107,7 +112,7 @@ def log_entry(report: BatchReport, of_stream: bool = False) -> dict[str, Any]:
         "processing_time_ms": report.processing_time_ms,
         "records_processed": report.records_processed,
         **(of_records if of_stream else of_health),
-        "errors_count": len(report.errors),
+        "errors_count": report.errors_count,
         "errors": errors or None,
         "success": report.success,
         "status": report.status,
@@ -160,8 +165,14 @@ def render_summary(totals: SessionTotals, duration_seconds: float, of_stream: bo
         "",
     ]
     if totals.errors:
-        lines += [f"⚠️  Errors: {totals.errors}", ""]
+        refused = totals.rejected + totals.corrupt
+        apart = f" ({_apart(refused, totals.errors - refused)})" if refused else ""
+        lines += [f"⚠️  Errors: {totals.errors}{apart}", ""]
     return "\n".join([*lines, _RULE])
+
+
+def _apart(refused: int, failed: int) -> str:
+    return f"{refused} refused, {failed} failed"
 
 
 def _not_written(totals: SessionTotals) -> str:

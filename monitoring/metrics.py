@@ -64,7 +64,7 @@ class Metrics:
         self._updated = counter(f"{results}_updated_total", f"{results} updated")
         self._skipped = counter(f"{results}_skipped_total", f"{results} skipped because the stored one stays")
         self._records = counter("records_processed_total", "source records processed, rejected ones included")
-        self._errors = counter("errors_total", "errors encountered")
+        self._errors = counter("errors_total", "records and values refused, writes and batches failed")
         gauge = self.registry.gauge
         self._seconds = gauge(
             "processing_time_seconds", "Total processing time in seconds", prefix=prefix, kept=True
@@ -124,7 +124,7 @@ class Metrics:
             (self._skipped, writes.skipped),
             (self._deleted, writes.deleted),
             (self._records, report.records_processed),
-            (self._errors, len(report.errors)),
+            (self._errors, report.errors_count),
         ):
             counter.inc(amount)
         self._seconds.inc(seconds)

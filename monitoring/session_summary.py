@@ -13,7 +13,7 @@ class SessionTotals:
     """Sums over every batch of the session; a batch that failed and is repeated counts each time.
 
     A failed batch has no records. `ends` adds up to `records`, see `contracts.ends`; `rejected` are those
-    refused by a rule; the `corrupt` ones could not even be read.
+    refused by a rule; the `corrupt` ones could not even be read. `errors` are these and what failed.
     """
 
     batches: int = 0
@@ -45,7 +45,7 @@ class SessionTotals:
             count for reason, count in report.rejected_by_reason.items() if reason != CORRUPT
         )
         self.ends = {end: count + report.records_by_outcome[end] for end, count in self.ends.items()}
-        self.errors += len(report.errors)
+        self.errors += report.errors_count
         self.time_ms += report.processing_time_ms
 
     @property

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from commands.checks.result import CheckResult, failed, ok, skipped, warning
 from contracts import ConfigurationError
-from pipelines.catalog import PIPELINES
+from pipelines.engine.pipeline import Pipeline
 from session import require_java
 from settings import Settings
 
@@ -96,14 +96,13 @@ def time_zone(settings: Settings) -> CheckResult:
     return ok("Time zone", f"{settings.analytics_timezone}, data of {source}")
 
 
-def folders(settings: Settings) -> dict[str, Path]:
-    """Check the folders to which the service writes, by the setting that names each or a file in it."""
+def folders(settings: Settings, pipeline: Pipeline) -> dict[str, Path]:
+    """The folders to which `pipeline` writes, by the setting that names each."""
     names = ["checkpoint_location", "dlq_directory", "log_directory", "metrics_directory"]
-    names += [one.parquet.setting.lower() for one in PIPELINES.values() if one.parquet]
-    names += ["kafka_connector_path"]
+    names += [pipeline.parquet.setting.lower()] if pipeline.parquet else []
+    names += ["kafka_connector_path"] if pipeline.topics else []
     return {
         **{name.upper(): Path(getattr(settings, name)) for name in names},
-        "SQLITE_DB_PATH": settings.sqlite_db_path.parent,
         "SPARK_LOCAL_DIRS": Path(os.environ.get("SPARK_LOCAL_DIRS", tempfile.gettempdir()).split(",")[0]),
     }
 

@@ -13,7 +13,8 @@ from contracts import ConfigurationError
 from monitoring import logs
 from pipelines.catalog import PIPELINES, topics_by_setting
 from pipelines.engine.letters_again import told_others
-from settings import load
+from pipelines.engine.pipeline import Pipeline
+from settings import Settings, load
 
 
 def run_checks(of: str) -> Iterator[CheckResult]:
@@ -34,13 +35,19 @@ def run_checks(of: str) -> Iterator[CheckResult]:
     logs.configure(settings.log_level, settings.secrets(), settings.log_json, sys.stderr)
     yield _settings_result()
     yield bounded("Time zone", partial(machine.time_zone, settings))
-    for name, path in machine.folders(settings).items():
+    for name, path in machine.folders(settings, pipeline).items():
         yield bounded(name, partial(machine.folder, name, path))
-    if others := told_others(pipeline.open_letters(settings)):
-        yield warning("Dead letters", others, "Give each deployment a DLQ_DIRECTORY of its own.")
+    yield bounded("Dead letters", partial(_letters, pipeline, settings))
     if topics := topics_by_setting(pipeline, settings):
         yield from kafka.run(settings, topics)
     yield from pipeline.checks(settings)
+
+
+def _letters(pipeline: Pipeline, settings: Settings) -> CheckResult:
+    name, queue = "Dead letters", pipeline.open_letters(settings)
+    if others := told_others(queue):
+        return warning(name, others, "Give each deployment a DLQ_DIRECTORY of its own.")
+    return ok(name, f"{queue.count():,} wait")
 
 
 def _settings_result() -> CheckResult:

@@ -12,6 +12,7 @@ from pymongo.errors import OperationFailure
 from accounting.database import BooksDatabase, BooksError
 from accounting.outbox import FAILED, WAITING, Outbox
 from commands.checks.database import Database, clock_skew, may, on_server
+from commands.checks.machine import folder
 from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
 from settings import Settings
 from sinks.mongo_errors import is_unauthorized
@@ -38,6 +39,8 @@ def run(settings: Settings) -> Iterator[CheckResult]:
     """Run all of these checks in order; skip those that need a server that does not answer."""
     yield from on_server(settings, (("Rights", rights), ("Clocks", clock_skew)), settings.stock_db_name)
     yield bounded("Accountant's file", partial(books, settings))
+    if settings.accountant_password.get_secret_value():
+        yield bounded("SQLITE_DB_PATH", partial(folder, "SQLITE_DB_PATH", settings.sqlite_db_path.parent))
 
 
 def rights(database: Database) -> CheckResult:

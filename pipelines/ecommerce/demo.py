@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -43,21 +42,18 @@ _SWAPPED = ",".join(reversed(EVENT_COLUMNS))
 _WHOLE_RUN = timedelta(days=1)
 
 
-def run_demo(keep_running: bool, console: Console) -> None:
+def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
     """Feed the stream for half a minute, or until Ctrl+C with `keep_running`; then show its figures.
 
     Raises ConfigurationError with the remedy when no PostgreSQL can be had.
     """
     logs.configure("INFO")
-    # Until the stream listens to it, SIGTERM is Ctrl+C, so that the server is removed on the way out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console.print("🐘 Starting a PostgreSQL for the demo alone (installed first where it is missing)")
     with local_server() as server:
         folder = Path("demo") / f"ecommerce-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
         settings = _settings(server.dsn, folder)
         feeder = Feeder(settings.ecommerce_input_path)
         with open_job(settings, True, ALL_PARTS) as job:
-            stop = StopFlag()
             with stop.on_signals():
                 console.print(f"🐘 {server.dsn}", soft_wrap=True)
                 console.print(

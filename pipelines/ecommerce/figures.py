@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from contracts import ConfigurationError
+from pipelines.engine.pipeline import Figures
 from settings import Settings
 from sinks.ecommerce.connection import session, wait_for_server
 from sources.ecommerce.figures import EventFigures, Spread, read_figures
@@ -41,6 +42,12 @@ def load_figures(settings: Settings, window: timedelta) -> EventFigures:
         raise ConfigurationError(
             f"PostgreSQL did not answer within {_PATIENCE}: ask for fewer --minutes, or see what it is doing."
         ) from None
+
+
+def figures(settings: Settings, window: timedelta) -> Figures:
+    """The figures of the last `window`. Raises what `load_figures` raises."""
+    found = load_figures(settings, window)
+    return Figures(shown_figures(found), as_document(found))
 
 
 def as_document(figures: EventFigures) -> dict[str, Any]:

@@ -19,4 +19,5 @@ ECOMMERCE = Pipeline(
     checks=later("commands.checks.postgres:run"),
     pages=later("dashboard.ecommerce.pages:pages"),
     benchmark=Benchmark("benchmarks.ecommerce", ("postgres",)),
+    figures=later("pipelines.ecommerce.figures:figures"),
 )

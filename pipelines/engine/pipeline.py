@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from contracts import ConfigurationError
@@ -65,6 +66,13 @@ class Parquet(NamedTuple):
     datasets: tuple[str, ...]
 
 
+class Figures(NamedTuple):
+    """How a pipeline is doing: each figure by name as people read it, and the same for scripts."""
+
+    shown: Mapping[str, str]
+    document: Mapping[str, Any]
+
+
 class Benchmark(NamedTuple):
     """The module that `script/bench NAME` runs, and the `servers` that it fills (script/…-server)."""
 
@@ -82,6 +90,7 @@ class Pipeline:
     at beside the machine; `letters_are_of_users`: its dead letters name a user, not a source of records.
     The names of its logs and metrics begin with `name`, unless they are not `prefixed`. `pages` lists the
     pages of an installation (`dashboard.page.Page`); `demo_pages` starts a demo and lists its pages.
+    `figures` reads from the sink how it did in a span of time until now.
     """
 
     name: str
@@ -97,16 +106,17 @@ class Pipeline:
     letters_are_of_users: bool = False
     prefixed: bool = True
     parquet: Parquet | None = None
-    demo: Callable[[bool, Console], None] | None = None
+    demo: Callable[[bool, Console, StopFlag], None] | None = None
     pages: Callable[[Settings], Sequence[Any]] | None = None
     demo_pages: Callable[[], Sequence[Any]] | None = None
     benchmark: Benchmark | None = None
+    figures: Callable[[Settings, timedelta], Figures] | None = None
 
-    def run_demo(self, keep_running: bool, console: Console) -> None:
-        """Show the pipeline on data and stores of its own; it ends by itself unless `keep_running`."""
+    def run_demo(self, keep_running: bool, console: Console, stop: StopFlag) -> None:
+        """Show the pipeline on data and stores of its own, until `stop`; by itself unless `keep_running`."""
         if self.demo is None:
             raise ConfigurationError(f"The pipeline {self.name} has no demo.")
-        self.demo(keep_running, console)
+        self.demo(keep_running, console, stop)
 
     def open_letters(self, settings: Settings) -> DeadLetters:
         """The dead-letter queue, without starting anything else."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -51,8 +52,8 @@ class StreamReporting:
         self.state = RunState(interval_seconds)
         self._settings = settings
         self._interval_seconds = interval_seconds
-        self._began: dict[str, tuple[str, datetime]] = {}
-        self._idle_since: datetime | None = None
+        self._began: dict[str, tuple[str, datetime, float]] = {}
+        self._idle_since: float | None = None
         self._letters_readable = True
         self.metrics.add_probe(self._count_letters)
         if others := told_others(self.letters):
@@ -73,7 +74,7 @@ class StreamReporting:
     def begin(self, stream: str, batch_id: str) -> datetime:
         """A batch of `stream` begins; when that is."""
         now = _now()
-        self._began[stream] = (batch_id, now)
+        self._began[stream] = (batch_id, now, time.monotonic())
         self.state.begin()
         return now
 
@@ -91,17 +92,18 @@ class StreamReporting:
         else:
             text = f"{type(error).__name__}: {error}"
             logger.error(f"{stream} failed; nothing was lost, the batch comes again", exc_info=error)
-        batch_id, began = self._began.pop(stream, (f"{stream}_start", _now()))
-        self.tell(BatchReport(batch_id, began, _now(), errors=[text], success=False))
+        batch_id, began, since = self._began.pop(stream, (f"{stream}_start", _now(), time.monotonic()))
+        took = (time.monotonic() - since) * 1000
+        self.tell(BatchReport(batch_id, began, _now(), errors=[text], success=False, duration_ms=took))
         self.state.end(False)
 
     def idle(self, _stream: str) -> None:
         """A stream has read its source to the end."""
-        now = _now()
-        if self._idle_since is None or (now - self._idle_since).total_seconds() >= _IDLE_SECONDS:
+        now = time.monotonic()
+        if self._idle_since is None or now - self._idle_since >= _IDLE_SECONDS:
             self._idle_since = now
             self.state.end(True)
-            self.metrics.idle(now)
+            self.metrics.idle(_now())
 
     def set_aside(self, records: Sequence[Rejected], batch_id: str) -> None:
         """Store dead letters. Raises DeadLetterError when one cannot be stored."""

@@ -16,7 +16,11 @@ class Steps:
     def __init__(self, faults: Faults) -> None:
         self.ms: dict[str, float] = {}
         self._faults = faults
-        self._last = time.monotonic()
+        self._began = self._last = time.monotonic()
+
+    def passed_ms(self) -> float:
+        """The milliseconds since the batch began."""
+        return (time.monotonic() - self._began) * 1000
 
     def done(self, step: str) -> None:
         """`step` has ended."""

@@ -10,10 +10,14 @@ from typing import Any
 
 
 class StopFlag:
-    """Set by SIGINT or SIGTERM; a second signal takes the default course and ends the process."""
+    """Set by SIGINT or SIGTERM; a second signal takes the default course and ends the process.
+
+    `by_signal` tells whether a signal has set it, not the program itself.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self.by_signal = False
 
     def __call__(self) -> bool:
         return self._event.is_set()
@@ -33,6 +37,7 @@ class StopFlag:
         previous = {number: signal.getsignal(number) for number in numbers}
 
         def stop(number: int, _frame: Any) -> None:
+            self.by_signal = True
             self.set()
             signal.signal(number, signal.SIG_DFL)
 

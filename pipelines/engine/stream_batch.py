@@ -160,7 +160,7 @@ class StreamBatch(Generic[Rows, Done]):
                 return
             if taken.lost:
                 work.tell_lost(taken.lost, batch)
-            self.reporting.report(self.stream, report_of(number, taken, began, steps.ms, self.label))
+            self.reporting.report(self.stream, report_of(number, taken, began, steps, self.label))
             self._told.clear()
             self._told.add(key)
             self.faults.reach("report")
@@ -216,9 +216,7 @@ class StreamBatch(Generic[Rows, Done]):
             logger.warning(f"{self.stream}: the ledger could not note a report ({error})")
 
 
-def report_of(
-    number: int, taken: Taken, began: datetime, steps_ms: Mapping[str, float], label: str = ""
-) -> BatchReport:
+def report_of(number: int, taken: Taken, began: datetime, steps: Steps, label: str = "") -> BatchReport:
     """A batch that ends now, as log and metrics get it."""
     refused = sum(taken.refused.values())
     return BatchReport(
@@ -232,7 +230,8 @@ def report_of(
         noted=taken.noted,
         records_by_outcome=ends(taken.written, taken.duplicates, taken.superseded, refused),
         errors=[f"{count} × {reason}" for reason, count in sorted(taken.refused.items())],
-        steps_ms=steps_ms,
+        steps_ms=steps.ms,
+        duration_ms=steps.passed_ms(),
     )
 
 

@@ -33,12 +33,11 @@ _MALFORMED = 0.02
 _WAIT_SECONDS = 120.0
 
 
-def run_demo(keep_running: bool, console: Console) -> None:
+def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
     """Play a season for some time, or until Ctrl+C with `keep_running`; then show what came of it."""
     logs.configure("INFO")
     folder = Path("demo") / f"esports-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
     with open_demo(demo_settings(folder), folder) as (job, feeder):
-        stop = StopFlag()
         with stop.on_signals():
             console.print(
                 f"🎮 {MATCHES} simulated matches at a time; {_MALFORMED:.0%} of the messages are malformed"

@@ -59,7 +59,11 @@ class HealthBatch:
     _began: datetime | None = field(default=None, init=False)
     _known: CursorState | None = field(default=None, init=False)
     _current: Piece | None = field(default=None, init=False)
+    _steps: Steps = field(init=False)
     _count: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._steps = Steps(self.faults)
 
     def drain(self, stop: StopFlag, since: datetime | None = None) -> datetime | None:
         """Process everything changed up to the server's now, and return that moment.
@@ -89,7 +93,8 @@ class HealthBatch:
         return f"batch_{self._count}"
 
     def _drain_once(self, stop: StopFlag, since: datetime | None) -> datetime:
-        now = self.clock.now()
+        self._steps = Steps(self.faults)
+        start = now = self.clock.now()
         self._began = self._began or now
         state = None if since else self._read_cursor(now)
         position = since or (state.timestamp if state else now)
@@ -100,15 +105,18 @@ class HealthBatch:
                 waiting = (
                     0 if page.complete else self.poll.count_after(max(position, page.newest or now), now)
                 )
-                piece = self._process(page, waiting)
+                piece = self._process(page, waiting, start)
                 moved = False
                 if state is not None:
                     state = self._save(state, page, now)
                     moved = state is None
                 if not moved:
                     self.poll.mark_done(page)
-                self.faults.reach("save")
-                self._report(piece, self._time_of_report())
+                self._steps.done("save")
+                start = self._time_of_report()
+                self._report(piece, start)
+                # The next page is polled from now on.
+                self._steps = Steps(self.faults)
                 if moved:
                     break  # a person's new position is for the next drain
             if stop():
@@ -143,17 +151,17 @@ class HealthBatch:
         self._known = saved
         return saved
 
-    def _process(self, page: PollPage, waiting: int | None) -> Piece:
-        steps = Steps(self.faults)
+    def _process(self, page: PollPage, waiting: int | None, start: datetime) -> Piece:
+        steps = self._steps
         piece = Piece(
             self.next_batch_id(),
-            self.clock.now(),
+            start,
             newest=page.newest,
             late_seconds=page.late_seconds,
             polled=len(page.keys),
             records=len(page.documents),
             waiting=waiting,
-            steps_ms=steps.ms,
+            steps=steps,
         )
         self._current = piece
         steps.done("poll")
@@ -219,7 +227,8 @@ class HealthBatch:
             )
         # The server whose clock it is may be what failed, and the report needs some time.
         now = datetime.now(timezone.utc)
-        self._report(self._current or Piece(self.next_batch_id(), now), now, failure=text)
+        piece = self._current or Piece(self.next_batch_id(), now, steps=self._steps)
+        self._report(piece, now, failure=text)
 
     def _report(self, piece: Piece, end: datetime, failure: str | None = None) -> None:
         self._current = None

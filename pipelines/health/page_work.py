@@ -11,6 +11,8 @@ from bson import ObjectId
 from analytics.health.superseded import Superseded
 from analytics.health.validation import Checked
 from contracts import BatchReport, Document, Rejected, WriteResult, ends
+from pipelines.engine.faults import Faults
+from pipelines.engine.steps import Steps
 from pipelines.health.recompute.brake import COMPUTATION_FAILED
 
 # A writer that puts an id into `source` must not make the log grow.
@@ -34,7 +36,7 @@ class Piece:
     left_out: Counter[str] = field(default_factory=Counter)
     of_set_aside: int = 0
     writes: WriteResult = field(default_factory=WriteResult)
-    steps_ms: dict[str, float] = field(default_factory=dict)
+    steps: Steps = field(default_factory=lambda: Steps(Faults()))
     newest: datetime | None = None
     late_seconds: tuple[float, ...] = ()
     polled: int = 0
@@ -53,7 +55,8 @@ class Piece:
             analytics_computed=self.computed,
             writes=self.writes,
             users=len(self.users),
-            steps_ms=self.steps_ms,
+            steps_ms=self.steps.ms,
+            duration_ms=self.steps.passed_ms(),
         )
         if failure is not None:
             backlog = None if self.waiting is None else self.waiting + self.polled

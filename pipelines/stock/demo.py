@@ -88,12 +88,11 @@ def open_demo(settings: Settings) -> Iterator[tuple[StreamJob, Trader, Database[
         yield assemble(settings, spark, database, source, open_archive(settings)), trader, database
 
 
-def run_demo(keep_running: bool, console: Console) -> None:
+def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
     """Trade for half a minute, or until Ctrl+C with `keep_running`; then show what the pipeline knows."""
     folder = Path("demo") / f"stock-{_now():%Y%m%d-%H%M%S}"
     settings = demo_settings(folder)
     logs.configure(settings.log_level, settings.secrets(), settings.log_json)
-    stop = StopFlag()
     with open_demo(settings) as (job, trader, database), stop.on_signals():
         console.print(f"🛒 A shop trades: every second {_SALES_A_FILE} sales, a new price, and some mistakes")
         thread = threading.Thread(target=trader.trade, args=(stop, keep_running), daemon=True)

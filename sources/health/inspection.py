@@ -39,17 +39,21 @@ class FieldRange:
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
-    """Those of the `users` changed last whose newest change is not computed yet, a few by name.
+    """Those of the `users` changed last whose newest change is not computed yet.
 
-    `waiting_since` is the oldest of these changes. `without` counts users without any results, as those whose
-    documents do not count must be. `complete` says that all users were looked at.
+    The changes of those who are `waiting` lie behind the cursor, the oldest at `waiting_since`. The cursor is
+    past those of the others: `stale` ones (since `stale_since`, a few as `examples`) have older results,
+    `without` counts those who have none, as those whose documents do not count must be. `complete` says that
+    all users were looked at.
     """
 
     users: int
-    stale: int
-    without: int
+    waiting: int
     waiting_since: datetime | None
+    stale: int
+    stale_since: datetime | None
     examples: tuple[ObjectId, ...]
+    without: int
     complete: bool
 
 
@@ -108,7 +112,9 @@ def newest(collection: _Documents, field: str, number: int, direction: int = -1)
         return []
 
 
-def find_stale(source: _Documents, target: _Documents, now: datetime, limit: int = 5_000) -> Staleness:
+def find_stale(
+    source: _Documents, target: _Documents, now: datetime, cursor: datetime, limit: int = 5_000
+) -> Staleness:
     """Judge the users of the `limit` newest changes up to `now`, found by the poll's index."""
     condition = {"updatedAt": {"$lte": now, **_NO_ARRAY}}
     query = for_reading(source).find(condition, {"userId": 1, "updatedAt": 1}, batch_size=limit)
@@ -118,21 +124,44 @@ def find_stale(source: _Documents, target: _Documents, now: datetime, limit: int
         read += 1
         if isinstance(document.get("userId"), ObjectId) and isinstance(document["updatedAt"], datetime):
             changed.setdefault(document["userId"], document["updatedAt"])
-    return _judge(changed, newest_calculations(target, list(changed)), complete=read < limit)
+    return _judge(changed, newest_calculations(target, list(changed)), cursor, complete=read < limit)
 
 
 def _judge(
-    changed: Mapping[ObjectId, datetime], calculated: Mapping[ObjectId, Any], complete: bool
+    changed: Mapping[ObjectId, datetime],
+    calculated: Mapping[ObjectId, datetime],
+    cursor: datetime,
+    complete: bool,
 ) -> Staleness:
-    stale = [user for user, updated in changed.items() if user in calculated and calculated[user] < updated]
+    users: dict[str, list[ObjectId]] = {standing: [] for standing in STANDINGS}
+    for user, updated in changed.items():
+        users[standing(updated, calculated.get(user), cursor)].append(user)
+
+    def since(name: str) -> datetime | None:
+        return min((changed[user] for user in users[name]), default=None)
+
     return Staleness(
         users=len(changed),
-        stale=len(stale),
-        without=len(changed.keys() - calculated.keys()),
-        waiting_since=min((changed[user] for user in stale), default=None),
-        examples=tuple(stale[:_EXAMPLES]),
+        waiting=len(users[WAITING]),
+        waiting_since=since(WAITING),
+        stale=len(users[STALE]),
+        stale_since=since(STALE),
+        examples=tuple(users[STALE][:_EXAMPLES]),
+        without=len(users[WITHOUT]),
         complete=complete,
     )
+
+
+STANDINGS = CURRENT, WAITING, STALE, WITHOUT = "current", "waiting", "stale", "without"
+
+
+def standing(changed: datetime | None, calculated: datetime | None, cursor: datetime) -> str:
+    """Returns which of STANDINGS a user has whose newest change and newest calculation these are."""
+    if changed is None or (calculated is not None and calculated >= changed):
+        return CURRENT
+    if changed > cursor:
+        return WAITING
+    return WITHOUT if calculated is None else STALE
 
 
 def newest_calculations(target: _Documents, users: Sequence[ObjectId]) -> dict[ObjectId, datetime]:

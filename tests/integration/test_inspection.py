@@ -18,6 +18,7 @@ from simulation.health.population import worked_example
 from sinks.health.indexes import ensure_indexes
 from sources.health.inspection import count_changes, field_range, find_stale, newest
 from sources.health.poll import MongoPoll
+from tests.support.command_line import run_command
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
@@ -52,21 +53,27 @@ def test_a_count_has_a_limit_and_says_so(database: Database[dict[str, Any]]) -> 
 
 
 def test_stale_users_are_those_with_a_newer_change(database: Database[dict[str, Any]]) -> None:
-    """Judged by their newest change; wrong types count as nothing; no result at all is told apart."""
+    """Judged by their newest change and the cursor; wrong types count as nothing; no result is told apart."""
     source, target = database["s"], database["t"]
-    fresh, stale, older, without, broken = (ObjectId() for _ in range(5))
+    fresh, stale, older, without, broken, new, waits = (ObjectId() for _ in range(7))
     source.insert_many(
         [_change(fresh, 9), _change(fresh, 8), _change(stale, 30), _change(stale, 3), _change(older, 7)]
     )
     source.insert_many([_change(without, 2), _change(broken, 1), _change("text", 1), _change(fresh, -60)])
     target.insert_many([_result(fresh, NOW - 8 * MINUTE), _result(stale, NOW - 4 * MINUTE)])
     target.insert_many([_result(older, NOW - 9 * MINUTE), _result(broken, "2026-11-24")])
-    found = find_stale(source, target, NOW)
-    assert (found.users, found.stale, found.without, found.complete) == (5, 2, 2, True)
+    source.insert_many([_change(new, 0.4), _change(waits, 0.2), _change(waits, 20)])
+    target.insert_one(_result(waits, NOW - 19 * MINUTE))
+    found = find_stale(source, target, NOW, NOW - 0.5 * MINUTE)
+    assert (found.users, found.waiting, found.stale, found.without) == (7, 2, 2, 2)
+    assert found.complete
     assert set(found.examples) == {stale, older}
-    assert found.waiting_since == NOW - 7 * MINUTE
-    few = find_stale(source, target, NOW, limit=3)
+    assert (found.stale_since, found.waiting_since) == (NOW - 7 * MINUTE, NOW - 0.4 * MINUTE)
+    few = find_stale(source, target, NOW, NOW, limit=3)
     assert (few.users, few.complete) == (2, False)
+    # A backlog: all that is not computed waits, and none of it is a fault.
+    backlog = find_stale(source, target, NOW, NOW - 60 * MINUTE)
+    assert (backlog.waiting, backlog.stale, backlog.without) == (6, 0, 0)
 
 
 def test_ranges_are_read_by_index_or_not_at_all(database: Database[dict[str, Any]]) -> None:
@@ -107,12 +114,14 @@ def test_a_user_is_shown_day_by_day(command: Any, database: Database[dict[str, A
     code, text = command("inspect", "--user", str(user))
     assert code == 0
     assert "▁▁▂▂▂▃▃ ▂▂▂▂█▂▂" in text
-    assert "Calculated never (stale" in text
+    assert "Calculated never (waiting" in text
     view = json.loads(command("inspect", "--user", str(user), "--json")[1])
     steps = [day["steps"] for day in view["days"]]
     assert len(steps) == 30
     assert [value for value in steps if value is not None][-3:] == [18000, 8200, 8200]
-    assert view["stale"] is True
+    assert (view["standing"], view["stale"]) == ("waiting", False)
+    command("checkpoint", "set", "2999-01-01", "--yes")
+    assert json.loads(command("inspect", "--user", str(user), "--json")[1])["standing"] == "without"
 
 
 def test_what_does_not_count_of_a_user_is_told_with_its_reason(
@@ -163,9 +172,11 @@ def test_the_overview_is_whole_on_an_empty_and_on_a_filled_database(
     database["healthmetrics"].insert_many(worked_example(user, date(2026, 11, 24)))
     database["analytics"].insert_one({**_result(user, NOW - 999_999 * MINUTE), "expiresAt": _FAR})
     code, text = command("inspect")
-    assert "not computed yet: 1, waiting since" in text
+    assert "Waiting, the cursor is not there yet: 1, since" in text
+    assert json.loads(command("inspect", "--json")[1])["staleness"]["waiting"] == 1
+    command("checkpoint", "set", "2999-01-01", "--yes")
     facts = json.loads(command("inspect", "--json")[1])
-    assert facts["staleness"]["stale"] == 1
+    assert (facts["staleness"]["waiting"], facts["staleness"]["stale"]) == (0, 1)
     assert [each["documents"] for each in facts["collections"]] == [14, 1]
     assert len(facts["newest_documents"]) == 5
     assert facts["newest_results"][0]["userId"] == str(user)
@@ -182,7 +193,7 @@ def test_a_dry_run_tells_what_moving_the_cursor_would_do(
     # Whatever lies there is counted as a document.
     odd = [{"userId": [1], "updatedAt": now - timedelta(hours=4)}, {"userId": {"oid": 1}, "updatedAt": now}]
     database["healthmetrics"].insert_many(odd)
-    command("checkpoint", "set", (now - timedelta(hours=4.5)).isoformat())
+    command("checkpoint", "set", (now - timedelta(hours=4.5)).isoformat(), "--yes")
     before = command("checkpoint", "show")
     code, text = command("checkpoint", "set", (now - timedelta(hours=8.5)).isoformat(), "--dry-run")
     assert code == 0
@@ -194,3 +205,27 @@ def test_a_dry_run_tells_what_moving_the_cursor_would_do(
     assert "6 documents of 6 users" in command("checkpoint", "reset", "--dry-run")[1]
     assert command("checkpoint", "show") == before
     assert json.loads(command("checkpoint", "show", "--json")[1])["origin"] == "file"
+
+
+@pytest.mark.parametrize(
+    ("answer", "option", "code"), [("", [], 2), ("n\n", [], 3), ("y\n", [], 0), ("", ["--yes"], 0)]
+)
+@pytest.mark.parametrize("move", [["set", "2999-01-01"], ["reset"]])
+def test_what_skips_changes_is_counted_and_confirmed(
+    command: Any,
+    database: Database[dict[str, Any]],
+    move: list[str],
+    answer: str,
+    option: list[str],
+    code: int,
+) -> None:
+    """A time in the future is told as such. Without a yes the cursor stays, with nobody to ask as well."""
+    now = datetime.now(timezone.utc)
+    database["healthmetrics"].insert_one({"userId": ObjectId(), "updatedAt": now - timedelta(days=40)})
+    assert command("checkpoint", "set", (now - timedelta(days=50)).isoformat())[0] == 0
+    before = command("checkpoint", "show")
+    ended = run_command("checkpoint", *move, *option, answer=answer)
+    assert ended.code == code, ended
+    assert "1 documents of 1 users changed between the two are SKIPPED" in ended.out
+    assert ("lies in the future" in ended.out) == (move[0] == "set")
+    assert (command("checkpoint", "show") == before) == (code != 0)

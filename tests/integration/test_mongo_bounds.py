@@ -55,7 +55,7 @@ WAITS: dict[str, Callable[[Db], object]] = {
     "users": lambda db: list(all_user_ids(db["healthmetrics"])),
     "audit": lambda db: list(user_results(db["analytics"], 1.0)),
     "orders of stock": lambda db: forget_orders(db, "2026"),
-    "stale users": lambda db: find_stale(db["healthmetrics"], db["analytics"], NOW),
+    "stale users": lambda db: find_stale(db["healthmetrics"], db["analytics"], NOW, NOW),
     "dashboard": lambda db: read_recent(db["analytics"]),
 }
 

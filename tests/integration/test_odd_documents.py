@@ -8,7 +8,6 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -21,7 +20,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from analytics.health.validation import DayRules
-from commands.batch_results import print_results
+from commands.batch_results import print_results, results_since
 from commands.inspect_database import overview
 from commands.inspect_tables import print_overview, print_user
 from commands.user_view import view_user
@@ -33,7 +32,6 @@ from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline
 from pipelines.health.selftest import run_selftest
 from pipelines.health.upkeep.audit import Audit
-from process_batch import first_users
 from sinks.health.indexes import ensure_indexes
 from sources.health.poll import MongoPoll
 from sources.mongo_client import connect
@@ -144,14 +142,14 @@ def test_whatever_is_newest_is_shown(odd: Database[dict[str, Any]], mongo_uri: s
     """By `inspect`, and at the end of a one-shot run."""
     database, screen = connect(mongo_uri)[odd.name], Console(quiet=True, markup=False)
     source, results = database["healthmetrics"], database["analytics"]
-    facts = overview(source, results, NOW + timedelta(hours=1), PHONE_SOURCES)
+    facts = overview(source, results, NOW + timedelta(hours=1), NOW, PHONE_SOURCES)
     dated = [each for each in source.find() if isinstance(each.get("updatedAt"), datetime)]
     print_overview({**facts, "newest_documents": dated, "newest_results": list(results.find())}, screen)
     documents = list(_results())
     for start in range(0, len(documents), 100):
         results.delete_many({})
         _insert(results, iter(documents[start : start + 100]))
-        print_results(first_users(SimpleNamespace(target=results), NOW - timedelta(days=1)), screen)  # type: ignore[arg-type]
+        print_results(results_since(results, NOW - timedelta(days=1)), screen)
 
 
 @pytest.mark.parametrize("days", [0, 1, 28, 29, 40])
@@ -160,7 +158,7 @@ def test_a_user_of_the_year_1_is_shown(mongo_uri: str, database: Database[dict[s
     day = datetime(1, 1, 1, tzinfo=timezone.utc) + timedelta(days=days)
     database["healthmetrics"].insert_one({**DAY, "date": day})
     read = connect(mongo_uri)[database.name]
-    view = view_user(read["healthmetrics"], read["analytics"], USER, DayRules.at(NOW), 30)
+    view = view_user(read["healthmetrics"], read["analytics"], USER, DayRules.at(NOW), 30, NOW)
     assert view.days[-1] == day
     assert len(view.days) == min(30, days + 1)
     print_user(view, Console(quiet=True, markup=False))
@@ -204,7 +202,7 @@ def test_every_pass_comes_through(spark: SparkSession, odd: Database[dict[str, A
     job.full.run(StopFlag())
     selftest = run_selftest(spark, odd["healthmetrics"], odd["analytics"], job.clock, "UTC", PHONE_SOURCES)
     assert selftest.remaining == 0
-    print_results(first_users(job, NOW - timedelta(days=1)), Console(quiet=True))
+    print_results(results_since(job.target, NOW - timedelta(days=1)), Console(quiet=True))
 
 
 def test_a_letter_of_an_odd_document_is_counted_like_any_other(

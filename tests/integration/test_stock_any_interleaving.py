@@ -18,6 +18,8 @@ from pymongo.errors import PyMongoError
 
 from analytics.stock.rankings import RiskRules
 from contracts import ENDS, AlreadyRunningError, BatchKey, UnavailableError
+from pipelines.engine.faults import Faults
+from pipelines.engine.steps import Steps
 from pipelines.engine.stream_batch import report_of
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.writer import StockTaken, StockWriter
@@ -199,7 +201,7 @@ class Log:
         keep = lambda found: self.kept.append(list(found))  # noqa: E731
         outcome = take_batch(process.writer, key, rows, keep, mark)
         assert self.takes_over == before, "a process that was overtaken closed its batch"
-        found = report_of(0, outcome, _NOW, {})
+        found = report_of(0, outcome, _NOW, Steps(Faults()))
         found.require_accounted()
         assert found.records_processed == len(rows)
         assert found.records_by_outcome.keys() == set(ENDS)

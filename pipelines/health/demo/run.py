@@ -28,7 +28,7 @@ _LIVE_SECONDS = 25.0
 _CHANGE_EVERY_SECONDS = 0.8
 
 
-def run_demo(keep_running: bool, console: Console) -> None:
+def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
     """Fill an embedded store, run the stream while users change, show what it found, write the report."""
     settings = demo_settings(_FOLDER)
     logs.configure(settings.log_level, settings.secrets(), settings.log_json)
@@ -37,7 +37,6 @@ def run_demo(keep_running: bool, console: Console) -> None:
     )
     population, source = populate(settings, _DAYS)
     with open_pipeline(settings, True) as job:
-        stop = StopFlag()
         with stop.on_signals():
             live = threading.Thread(target=_live, args=(population, source, stop, keep_running), daemon=True)
             live.start()

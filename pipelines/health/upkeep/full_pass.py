@@ -10,8 +10,10 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from contracts import BatchReport, ends
+from contracts import BatchReport
 from monitoring.logs import get_logger
+from pipelines.engine.faults import Faults
+from pipelines.engine.steps import Steps
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.recompute.brake import require_few_refused
 from pipelines.health.recompute.on_driver import Recompute
@@ -73,21 +75,24 @@ class FullPass:
         logger.info(f"🧹 Sweep: {removed} documents of users without data removed")
 
     def _piece(self, users: list[ObjectId]) -> None:
+        # A fault that a test injects is for the stream's batches.
+        steps = Steps(Faults())
         batch_id, start = self.next_batch_id(), self.clock.now()
-        done = self.recompute.run(users, batch_id, lambda _step: None)
+        done = self.recompute.run(users, batch_id, steps.done)
         require_few_refused(done.writes.failed, len(users))
         self.letters.store(done.writes.failed, batch_id, self.clock.now())
+        steps.done("dead_letters")
         self.on_report(
             BatchReport(
                 batch_id,
                 start,
                 max(start, self.clock.now()),
-                records_processed=done.history_rows,
-                records_by_outcome=ends(written=done.history_rows),
                 analytics_computed=done.computed,
                 writes=done.writes,
                 users=len(users),
                 errors=[failed.reason for failed in done.writes.failed],
+                steps_ms=steps.ms,
+                duration_ms=steps.passed_ms(),
             )
         )
 

@@ -66,7 +66,7 @@ class PassProgress:
         self._piece_size = piece_size
         self._rate = users_per_second
         self._started: datetime
-        self._ids: UserIds
+        self._ids = UserIds(())
         self._first = self._done = 0
         self._began = self._told = 0.0
 
@@ -84,6 +84,11 @@ class PassProgress:
         self._done = self._first
         self._began = self._told = time.monotonic()
         return self._started
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """How many users are done, and how many there are."""
+        return self._done, len(self._ids)
 
     def piece(self) -> list[ObjectId]:
         """The next users; empty at the end."""

@@ -16,10 +16,11 @@ from bson.datetime_ms import DatetimeMS
 from pymongo.errors import OperationFailure
 from typer.testing import CliRunner
 
-from commands.checks import database, documents, machine
+from commands.checks import database, documents, kafka, machine
 from commands.checks.result import CheckResult, bounded, ok
 from contracts import ConfigurationError
 from main import app
+from pipelines.catalog import PIPELINES
 from settings import load
 
 DAY = datetime(2026, 1, 31, tzinfo=timezone.utc)
@@ -146,8 +147,36 @@ def test_space_runs_out_with_a_warning_first(
 def test_all_folders_of_the_settings_are_looked_at() -> None:
     """Each setting that names a folder to write into has a row; a new one must be added to the check."""
     named = {name.upper() for name, value in load(env_file=None) if isinstance(value, Path)}
-    only_read = {"ECOMMERCE_INPUT_PATH"}
-    assert named - only_read <= machine.folders(load(env_file=None)).keys()
+    # The one is only read, the other is looked at where the accountant's page is on.
+    others = {"ECOMMERCE_INPUT_PATH", "SQLITE_DB_PATH"}
+    settings = load(env_file=None)
+    looked_at = {name for one in PIPELINES.values() for name in machine.folders(settings, one)}
+    assert named - others <= looked_at
+
+
+_SERVERS = {"health": ["MongoDB"], "stock": ["MongoDB"], "esports": [], "ecommerce": ["PostgreSQL"]}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_what_only_other_pipelines_need_fails_no_check(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their folders cannot be made, their servers are away, before and after the command's name."""
+    monkeypatch.setattr(kafka, "run", lambda *_: iter(()))
+    (folder / "file").write_text("")
+    paths = {one.parquet.setting: one.name for one in PIPELINES.values() if one.parquet}
+    for setting, owner in {**paths, "SQLITE_DB_PATH": "stock"}.items():
+        if owner != name:
+            monkeypatch.setenv(setting, str(folder / "file" / "below"))
+    if not PIPELINES[name].topics:
+        monkeypatch.setenv("KAFKA_CONNECTOR_PATH", str(folder / "file" / "below"))
+    before, after = (
+        CliRunner().invoke(app, arguments)
+        for arguments in (["--pipeline", name, "--json", "check"], ["check", "--pipeline", name, "--json"])
+    )
+    rows = {row["name"]: row["status"] for row in json.loads(after.stdout)["checks"]}
+    assert rows == {row["name"]: row["status"] for row in json.loads(before.stdout)["checks"]}
+    assert [row for row, status in rows.items() if status == "failed" and row not in _SERVERS[name]] == []
 
 
 def _granted(*privileges: tuple[str, str, str]) -> dict[str, Any]:

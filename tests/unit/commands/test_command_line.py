@@ -16,12 +16,13 @@ import pytest
 from bson import ObjectId
 from typer.testing import CliRunner, Result
 
-from commands.common import guarded, parse_time, prepare
+from commands.common import STOPPED, WRONG_USE, guarded, parse_time, prepare
 from contracts import ConfigurationError, Rejected
 from main import app
 from pipelines.catalog import PIPELINES
 from settings import Settings, load
 from sinks.dead_letters import DeadLetters, RetryOutcome
+from tests.support.command_line import run_command
 from tests.support.odd_letters import lay_odd_letters
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=timezone.utc)
@@ -51,8 +52,9 @@ def _letters(number: int) -> list[str]:
     return [letter.id for letter in queue.list()]
 
 
-def test_the_cursor_is_shown_set_and_reset() -> None:
+def test_the_cursor_is_shown_set_and_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     """`set` says what it stored; `reset` goes back to the default of 30 days ago."""
+    monkeypatch.setenv("MONGO_URI", "mongomock://cursor")
     assert "default" in _run("checkpoint", "show").output
     assert "2026-01-01T00:00:00" in _run("checkpoint", "set", "2026-01-01").output
     assert "2026-01-01T00:00:00" in _run("checkpoint", "show").output
@@ -211,8 +213,8 @@ def test_a_damaged_letter_of_a_stream_is_listed_beside_the_others(folder: Path) 
 def test_purge_asks_first() -> None:
     """Without --yes and with the answer no nothing is deleted."""
     first, _ = _letters(2)
-    refused = CliRunner().invoke(app, ["dlq", "purge"], input="n\n")
-    assert refused.exit_code == 1
+    assert run_command("dlq", "purge", answer="n\n").code == STOPPED
+    assert run_command("dlq", "purge").code == WRONG_USE
     assert DeadLetters("dlq").count() == 2
     assert "1 letters deleted" in _run("dlq", "purge", first, "--yes").output
     assert "1 letters deleted" in _run("dlq", "purge", "--yes").output

@@ -70,7 +70,7 @@ def report(
     success: bool = True,
     start: datetime = START,
 ) -> BatchReport:
-    """The batch of the seed's example."""
+    """The batch of the seed's example; of a success the `errors` are values that were refused."""
     return BatchReport(
         batch_id,
         start,
@@ -79,7 +79,7 @@ def report(
         analytics_computed=20,
         writes=WriteResult(inserted=15, updated=5, deleted=2),
         users=3,
-        rejected_by_reason={"steps out of range": 2},
+        rejected_by_reason={"steps out of range": len(errors)} if success and errors else {},
         records_by_outcome=ends(49, refused=1),
         errors=errors,
         success=success,
@@ -124,7 +124,7 @@ def test_a_success_with_errors_is_told_from_one_without() -> None:
     first, second, third = batch_line(report(errors=("too large", "x"))).splitlines()
     assert first == "⚠️  Batch batch_123 completed with errors: 50 records → 20 analytics (450ms)"
     assert second == SEED_SUCCESS.splitlines()[1]
-    assert third == "   Errors: 2 (first: too large)"
+    assert third == "   Errors: 2 (2 refused, 0 failed; first: too large)"
 
 
 @pytest.mark.parametrize("success", [False, True])
@@ -161,7 +161,7 @@ def test_the_log_line_has_the_seeds_keys_first(tmp_path: Path) -> None:
         "users": 3,
         "analytics_deleted": 2,
         "records_by_outcome": {"written": 47, "duplicate": 0, "superseded": 1, "refused": 1, "left_out": 1},
-        "rejected_by_reason": {"steps out of range": 2},
+        "rejected_by_reason": {},
         "left_out_by_reason": {"wearable": 1},
         "steps_ms": {"poll": 12.346, "write": None},
     }
@@ -233,7 +233,7 @@ def test_the_summary_counts_every_batch(tmp_path: Path, monkeypatch: pytest.Monk
     for line in (
         "Session Duration: 60.50 seconds", "Total: 3", "Succeeded: 2", "Failed: 1", "Success Rate: 66.7%",
         "Total Written: 60", "Inserted: 45", "Updated: 15", "Skipped: 0", "Records Processed: 150",
-        "Total Time: 1500ms", "Average Time: 500.00ms per batch", "⚠️  Errors: 3",
+        "Total Time: 1500ms", "Average Time: 500.00ms per batch", "⚠️  Errors: 3 (2 refused, 1 failed)",
     ):  # fmt: skip
         assert line in text
 

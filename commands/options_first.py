@@ -1,0 +1,31 @@
+"""Options before a command are the command's: `--pipeline stock check` is `check --pipeline stock`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from typer.core import TyperGroup
+
+
+class OptionsFirst(TyperGroup):
+    """Hands options that stand before a command on to it, which refuses those that it does not have."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command that `args` name; its options begin with those that this group was given."""
+        name, command, rest = super().resolve_command(ctx, args)
+        place, leaf = 0, command
+        while place < len(rest) and rest[place] in getattr(leaf, "commands", ()):
+            leaf = leaf.commands[rest[place]]  # type: ignore[union-attr]
+            place += 1
+        return name, command, [*rest[:place], *_given(self, ctx), *rest[place:]]
+
+
+def _given(group: TyperGroup, ctx: Any) -> Iterator[str]:
+    """The options of `group` that the command line has, as it would have them."""
+    for option in group.params:
+        source = ctx.get_parameter_source(option.name)
+        if source is not None and source.name == "COMMANDLINE":
+            yield option.opts[0]
+            if not getattr(option, "is_flag", False):
+                yield str(ctx.params[option.name])
