@@ -116,7 +116,8 @@ class HealthPipeline:
         with self.reporting.serving(pings, self.backend.status), measured:
             # The rate source's first trigger has no rows: without this the first poll came an interval late.
             self.once(stop)
-            Ticker(self.spark, folder, self.settings.batch_interval_seconds, work).run(stop)
+            every, retry = self.settings.batch_interval_seconds, retry_policy(self.settings)
+            Ticker(self.spark, folder, every, work, retry).run(stop)
             self.backend.close(STREAM_FLUSH_SECONDS)
         return True
 
@@ -178,7 +179,7 @@ def assemble(
     isolated = partial(Isolation, failures=failures, letters=letters, clock=clock, faults=faults)
     superseded = Superseded()
     recompute = isolated(recompute_of(superseded, partial(_written, reporting.state, backend)))
-    indexes = IndexUpkeep(target, poll, settings.manage_source_index, IndexMetrics(metrics))
+    indexes = IndexUpkeep(source, target, poll, settings.manage_source_index, IndexMetrics(metrics))
     on_report = partial(_report, reporting, poll_metrics, indexes)
     batch = HealthBatch(
         poll=poll,
