@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.ticker import Ticker
+from retry import RetryPolicy
 
 _INTERVAL_SECONDS = 0.25
 _WARM_UP_TICKS = 10
@@ -34,7 +35,7 @@ def idle_and_floor(spark: SparkSession, folder: Path, poll: Callable[[], object]
         if count == _WARM_UP_TICKS + _TICKS:
             stop.set()
 
-    Ticker(spark, folder, _INTERVAL_SECONDS, tick).run(stop)
+    Ticker(spark, folder, _INTERVAL_SECONDS, tick, RetryPolicy()).run(stop)
     # A trigger without new rows of the ticker runs no batch.
     durations = [progress["durationMs"] for progress in queries[0].recentProgress]
     triggers = [steps["triggerExecution"] for steps in durations if "addBatch" in steps]

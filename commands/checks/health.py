@@ -13,6 +13,7 @@ _DATABASE_CHECKS: Looks = (
     ("Read", database.can_read),
     ("Write", database.can_write),
     ("Poll index", database.poll_index),
+    ("History index", database.history_index),
     ("Result indexes", database.result_indexes),
     ("Clocks", database.clock_skew),
     ("Unseen documents", documents.unseen_documents),

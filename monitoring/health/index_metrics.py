@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from monitoring.metrics import Metrics
 
-INDEXES = ("analytics_unique_key", "analytics_ttl", "poll")
+INDEXES = ("analytics_unique_key", "analytics_ttl", "poll", "history")
 
 
 class IndexMetrics:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from py4j.protocol import Py4JError, Py4JJavaError
@@ -35,7 +35,7 @@ class Ticker:
     folder: Path
     interval_seconds: float
     work: Callable[[], None]
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: RetryPolicy
     _error: ServiceError | None = None
 
     def run(self, stop: StopFlag) -> None:

@@ -119,7 +119,8 @@ class HealthPipeline:
         measured = measured_queries(self.spark, QueryMetrics(self.reporting.metrics))
         with self.reporting.serving(pings, self.backend.status), measured:
             work()  # the rate source's first trigger has no rows, and so would come an interval late
-            Ticker(self.spark, self.settings.checkpoint_location / "ticker", seconds, work).run(stop)
+            folder, retry = self.settings.checkpoint_location / "ticker", retry_policy(self.settings)
+            Ticker(self.spark, folder, seconds, work, retry).run(stop)
             self.backend.close(STREAM_FLUSH_SECONDS)
         return True
 
@@ -181,7 +182,7 @@ def assemble(
     isolated = partial(Isolation, failures=failures, letters=letters, clock=clock, faults=faults)
     superseded = Superseded()
     recompute = isolated(recompute_of(superseded, partial(_written, reporting.state, backend)))
-    indexes = IndexUpkeep(target, poll, settings.manage_source_index, IndexMetrics(metrics))
+    indexes = IndexUpkeep(source, target, poll, settings.manage_source_index, IndexMetrics(metrics))
     on_report = partial(_report, reporting, poll_metrics, indexes)
     batch = HealthBatch(
         poll=poll,

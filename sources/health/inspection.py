@@ -92,8 +92,9 @@ def field_range(collection: _Documents, field: str) -> FieldRange:
 
 
 def has_index_on(collection: _Documents, field: str) -> bool:
-    """Whether an index begins with `field`."""
-    return any(index["key"][0][0] == field for index in collection.index_information().values())
+    """Whether an index of all documents begins with `field`."""
+    indexes = collection.index_information().values()
+    return any(one["key"][0][0] == field and "partialFilterExpression" not in one for one in indexes)
 
 
 def _end(source: _Documents, field: str, direction: int) -> datetime | None:

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# The slope of less is that of the next step up or down.
+_GROWTH_SECONDS = 900.0
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -85,12 +88,12 @@ def table(series: dict[str, Series], limits: dict[str, Limit], warm_up_seconds: 
 
 
 def beyond(series: dict[str, Series], limits: dict[str, Limit], warm_up_seconds: float) -> Sequence[str]:
-    """One sentence for each limit that is exceeded."""
+    """One sentence for each limit that is exceeded; growth counts after a quarter of an hour."""
     found = []
     for name, one in series.items():
         limit, growth = limits[name], one.growth(warm_up_seconds)
         if max(one.values) > limit.most:
             found.append(f"{name} reached {max(one.values):.1f}, the limit is {limit.most:g}")
-        if growth > limit.growth:
+        if growth > limit.growth and one.times[-1] - warm_up_seconds >= _GROWTH_SECONDS:
             found.append(f"{name} grew by {growth:.2f} an hour, the limit is {limit.growth:g}")
     return found

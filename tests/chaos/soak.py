@@ -1,4 +1,4 @@
-"""`script/soak`: the real stream for a long time, with live edits; nothing may grow and nothing may drift."""
+"""`script/soak`: the real stream for a long time, with live writers: nothing may grow, nothing may drift."""
 
 from __future__ import annotations
 
@@ -10,13 +10,7 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
-from pymongo import MongoClient
-
-from tests.chaos.health_checks import check_sink, read_cursor
-from tests.chaos.health_writer import HealthWriter
-from tests.chaos.journal import Journal
 from tests.chaos.samples import (
     Limit,
     Series,
@@ -27,18 +21,19 @@ from tests.chaos.samples import (
     process_sample,
     table,
 )
-from tests.chaos.servers import exit_in_order_on_sigterm, run_mongo_server
+from tests.chaos.servers import exit_in_order_on_sigterm
 from tests.chaos.tally import batches_of
-from tests.support.job import HealthJob, child_jvm
+from tests.chaos.workload import Workload
+from tests.chaos.workloads import WORKLOADS, opened
+from tests.support.job import child_jvm
 from tests.support.waiting import wait_for
 
 _SAMPLE_SECONDS = 10.0
 # The JVM compiles and fills its heap for so long; at most a third of the run.
 _WARM_UP_SECONDS = 1_200.0
-# Also of full collections.
+# Also of full collections, and of the commands that cron starts.
 _TELL_SECONDS = 150.0
-_USERS = (10, 4)
-_EDIT_EVERY_SECONDS = (0.1, 0.5)
+_WRITE_EVERY_SECONDS = (0.1, 0.5)
 _LIMITS = {
     # The heap may take 1 GB and is given back in steps; whether something stays in it, the live heap tells.
     "driver JVM RSS MB": Limit(1_600, 200),
@@ -49,73 +44,84 @@ _LIMITS = {
     "Python RSS MB": Limit(400, 15),
     "Python descriptors": Limit(100, 5),
     "Python threads": Limit(40, 2),
+    # The ticker's are thrown away at each start.
     "checkpoint files": Limit(200, 5),
 }
+# Of each query Spark keeps 100 batches in two folders, each file with its checksum, and removes what is older
+# some batches later.
+_STREAM_LIMITS = {**_LIMITS, "checkpoint files": Limit(1_200, 100)}
 
 
 class Soak:
     """One stream, its writers, and the samples."""
 
-    def __init__(self, folder: Path, uri: str, seed: int) -> None:
-        self._folder = folder
-        self._client = MongoClient[dict[str, Any]](uri, tz_aware=True, uuidRepresentation="standard")
-        self._database = self._client["soak"]
-        self._job = HealthJob(folder, uri, self._database)
+    def __init__(self, work: Workload) -> None:
+        self._work, self._job = work, work.job
         # The JVM as users have it; only its collections are logged.
-        self._gc_log = folder / "gc.log"
+        self._gc_log = work.around.folder / "gc.log"
         self._job.environment["JAVA_TOOL_OPTIONS"] = f"-Xlog:gc:file={self._gc_log}"
-        self._writer = HealthWriter(self._database["healthmetrics"], Journal(), seed, *_USERS)
+        self._limits = _STREAM_LIMITS if work.streams else _LIMITS
         self.series: dict[str, Series] = defaultdict(Series)
-        self.warm_up = 0.0
+        self._minutes = self._warm_up = 0.0
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, minutes: float) -> None:
         """Stream for so long. Raises AssertionError when the result differs from the reference."""
-        self.warm_up = min(_WARM_UP_SECONDS, minutes * 60 / 3)
-        self._writer.backfill()
-        process = self._process = self._job.start()
-        wait_for(lambda: read_cursor(self._folder) is not None, "the first batch", process)
+        work, self._minutes = self._work, minutes
+        self._warm_up = min(_WARM_UP_SECONDS, minutes * 60 / 3)
+        work.prepare()
+        process = self._process = self._job.start(*work.arguments)
+        wait_for(work.started, "the first batch", process)
         jvm = child_jvm(process.pid)
         assert jvm is not None, "the job has no JVM"
-        thread = self._writer.run(_EDIT_EVERY_SECONDS)
-        began = told = time.monotonic()
+        thread = work.write(_WRITE_EVERY_SECONDS)
         try:
-            while (passed := time.monotonic() - began) < minutes * 60:
-                assert process.poll() is None, f"the job ended with {process.returncode}"
-                self._sample(passed, process.pid, jvm)
-                if time.monotonic() - told >= _TELL_SECONDS:
-                    told = time.monotonic()
-                    collect_garbage(jvm)
-                    newest = {name: one.values[-1] for name, one in self.series.items()}
-                    say(f"{passed / 60:.0f} minutes: {newest}")
-                time.sleep(_SAMPLE_SECONDS)
+            self._watch(process, jvm)
         finally:
-            self._writer.stop()
+            work.stop_writing()
             thread.join()
-        mark = self._writer.mark()
-        wait_for(lambda: (read_cursor(self._folder) or mark) >= mark, "the last edit", process)
+        work.mark()
+        wait_for(work.caught_up, "the last write", process)
+        work.check_result()
         assert self._job.stop(process) == 0, "SIGTERM must end the job well"
-        check_sink(self._database)
+        work.check_end()
+
+    def _watch(self, process: subprocess.Popen[str], jvm: int) -> None:
+        began = told = time.monotonic()
+        while (passed := time.monotonic() - began) < self._minutes * 60:
+            assert process.poll() is None, f"the job ended with {process.returncode}"
+            self._sample(passed, process.pid, jvm)
+            if time.monotonic() - told >= _TELL_SECONDS:
+                told = time.monotonic()
+                self._run_commands()
+                collect_garbage(jvm)
+                newest = {name: round(one.values[-1], 1) for name, one in self.series.items()}
+                say(f"{passed / 60:.0f} minutes: {newest}")
+            time.sleep(_SAMPLE_SECONDS)
+
+    def _run_commands(self) -> None:
+        # A full pass has a checkpoint and a length of its own: the crash loops have it.
+        for name, (script, *arguments) in self._work.beside.items() if self._work.streams else ():
+            assert self._job.run(*arguments, script=script, JAVA_TOOL_OPTIONS="") == 0, name
 
     def told(self) -> list[str]:
         """The figures."""
         return [
-            f"edits   {sum(self._writer.counts.values())}",
-            f"batches {dict(batches_of(self._folder))}",
-            *table(self.series, _LIMITS, self.warm_up),
+            f"writes  {sum(self._work.counts.values())}",
+            f"batches {dict(batches_of(self._work.data))}",
+            *table(self.series, self._limits, self._warm_up),
         ]
 
     def beyond(self) -> list[str]:
         """What exceeded its limit."""
-        return list(beyond(self.series, _LIMITS, self.warm_up))
+        return list(beyond(self.series, self._limits, self._warm_up))
 
     def close(self) -> None:
         """End what still runs."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        self._writer.close()
-        self._client.close()
+        self._work.close()
 
     def _sample(self, passed: float, python: int, jvm: int) -> None:
         for owner, pid in (("driver JVM", jvm), ("Python", python)):
@@ -124,20 +130,21 @@ class Soak:
         heap = live_heap(self._gc_log)
         if heap is not None:
             self.series["live heap MB"].add(passed, heap)
-        files = count_files(self._folder / "spark-checkpoints")
+        files = count_files(self._work.around.folders["checkpoint_location"])
         self.series["checkpoint files"].add(passed, files)
 
 
 def main() -> int:
     """0 when nothing grew beyond its limit and the sink equals the reference, else 1."""
     parser = argparse.ArgumentParser(prog="script/soak", description=__doc__)
+    parser.add_argument("--pipeline", choices=WORKLOADS, default="health", help="which one (health)")
     parser.add_argument("--minutes", type=float, default=60.0, help="how long to stream (60)")
-    parser.add_argument("--seed", type=int, default=1, help="of the edits (1)")
+    parser.add_argument("--seed", type=int, default=1, help="of the writes (1)")
     arguments = parser.parse_args()
     exit_in_order_on_sigterm()
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
-    with run_mongo_server() as server:
-        soak = Soak(folder, server.uri, arguments.seed)
+    with opened(arguments.pipeline, folder, arguments.seed) as work:
+        soak = Soak(work)
         try:
             soak.run(arguments.minutes)
         finally:

@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from tests.support.job import HealthJob, child_jvm
+from tests.support.job import Job, child_jvm
 
 _JVM_SECONDS = 30.0
 _PAUSE_SECONDS = 0.3
@@ -18,18 +19,20 @@ _TAIL_LINES = 30
 class Supervisor:
     """Call `tick` often: it notices an end, tells `on_death`, and starts the job again.
 
-    `arm` gives the FAULT of the next life; `excused` says whether a start since that monotonic time may have
-    been refused because the servers were away.
+    `arguments` are the command's. `arm` gives the FAULT of the next life; `excused` says whether a start
+    since that monotonic time may have been refused because the servers were away.
     """
 
     def __init__(
         self,
-        job: HealthJob,
+        job: Job,
+        arguments: Sequence[str],
         arm: Callable[[], str],
         excused: Callable[[float], bool],
         on_death: Callable[[str], None],
     ) -> None:
         self._job = job
+        self._arguments = arguments
         self._arm = arm
         self._excused = excused
         self._on_death = on_death
@@ -45,7 +48,7 @@ class Supervisor:
         self._fault = self._arm()
         self._killed = ""
         self._began = time.monotonic()
-        self._process = self._job.start(FAULT=self._fault)
+        self._process = self._job.start(*self._arguments, FAULT=self._fault)
 
     def tick(self) -> None:
         """Look after the job once. Raises AssertionError when it ended as it must not."""
@@ -85,11 +88,28 @@ class Supervisor:
             self._process.wait()
             self._process = None
 
-    def terminate(self) -> int:
-        """SIGTERM, as an orderly stop; the exit code. Needs a running job."""
-        assert self._process is not None
-        process, self._process = self._process, None
-        return self._job.stop(process)
+    def terminate(self) -> None:
+        """SIGTERM, as an orderly stop. Raises AssertionError when it ends in another way."""
+        if self._process is not None:
+            process, self._process, self._jvm_must_end = self._process, None, None
+            code = self._job.stop(process)
+            # It may have been armed to die of something else first.
+            assert code in (0, -signal.SIGKILL), f"SIGTERM ended the job with {code}:\n{self._tail()}"
+
+    def stop(self) -> None:
+        """As `terminate`; whatever it ends of, nothing of it runs, and the next `tick` starts it again."""
+        jvm = None if self._process is None else child_jvm(self._process.pid)
+        excused = self._process is None or bool(self._killed) or self._excused(self._began)
+        try:
+            self.terminate()
+        except AssertionError:
+            if not excused:
+                raise
+        end = time.monotonic() + _JVM_SECONDS
+        while jvm is not None and _runs(jvm):
+            assert time.monotonic() < end, f"the JVM lives on {_JVM_SECONDS:g} s after its job"
+            time.sleep(_PAUSE_SECONDS)
+        self._start_at = 0.0
 
     @property
     def running(self) -> bool:
@@ -108,5 +128,15 @@ class Supervisor:
             return f"killed at {self._fault.split(':')[0]}"
         if code == 2 and self._excused(self._began):
             return "refused to start without its server"
-        tail = "\n".join(self._job.output().splitlines()[-_TAIL_LINES:])
-        raise AssertionError(f"the job ended with exit code {code}:\n{tail}")
+        raise AssertionError(f"the job ended with exit code {code}:\n{self._tail()}")
+
+    def _tail(self) -> str:
+        return "\n".join(self._job.output().splitlines()[-_TAIL_LINES:])
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"

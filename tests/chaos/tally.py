@@ -10,14 +10,14 @@ from pathlib import Path
 
 @dataclass
 class Tally:
-    """Counts of a whole run; `recoveries` in seconds from the last fault to a cursor past the last write."""
+    """Counts of a whole run; `recoveries` in seconds from the last fault until the last write was done."""
 
     loops: int = 0
     actions: Counter[str] = field(default_factory=Counter)
     deaths: Counter[str] = field(default_factory=Counter)
     writes: Counter[str] = field(default_factory=Counter)
     recoveries: list[float] = field(default_factory=list)
-    cursors_seen: int = 0
+    claims_seen: int = 0
     crash_states_checked: int = 0
 
     def lines(self, folder: Path) -> list[str]:
@@ -30,7 +30,7 @@ class Tally:
             f"ends of the job  {_told(self.deaths)}",
             f"writes           {_told(self.writes)}",
             f"batches          {_told(batches)}",
-            f"cursors checked  {self.cursors_seen} while it ran, {self.crash_states_checked} after a crash",
+            f"claims checked   {self.claims_seen} while it ran, {self.crash_states_checked} after a crash",
             f"recovery         longest {longest:.1f} s",
         ]
 
@@ -43,7 +43,7 @@ def _told(counts: Counter[str]) -> str:
 def batches_of(folder: Path) -> Counter[str]:
     """How many batches the job's log tells of, by status."""
     counts: Counter[str] = Counter()
-    for file in (folder / "logs").glob("batch_logs_*.jsonl"):
+    for file in (folder / "logs").glob("*batch_logs_*.jsonl"):
         for line in file.read_text().splitlines():
             counts[json.loads(line)["status"]] += 1
     return counts

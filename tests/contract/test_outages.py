@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.engine.faults import Faults
+from retry import RetryPolicy
 from tests.contract.systems import System
 from tests.contract.systems.running import command, opened
 from tests.support.waiting import streaming, wait_for
@@ -42,9 +43,21 @@ def test_a_sink_that_is_away_at_the_start_is_one_line_that_names_its_setting(
 def test_a_sink_that_goes_away_in_the_middle_of_a_batch_is_waited_for(
     unsteady: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stream lives and tells its failures; records that come meanwhile wait, and go in once."""
+    """The stream lives and tells its failures; records that come meanwhile wait, and go in once.
+
+    Whatever is tried again meanwhile, and the query itself, waits as RETRY_… say.
+    """
     unsteady.options = _IMPATIENT
     reach, cuts = Faults.reach, list[str]()
+    made, policies = RetryPolicy.__init__, set[tuple[float, ...]]()
+
+    def noted(policy: RetryPolicy, *given: Any, **named: Any) -> None:
+        made(policy, *given, **named)
+        # Kafka is asked at even times at the start, for as long as its own setting says.
+        if policy.base_seconds != policy.max_seconds:
+            policies.add((policy.attempts, policy.base_seconds, policy.max_seconds))
+
+    monkeypatch.setattr(RetryPolicy, "__init__", noted)
 
     def cut_once(faults: Faults, step: str) -> None:
         reach(faults, step)
@@ -67,4 +80,5 @@ def test_a_sink_that_goes_away_in_the_middle_of_a_batch_is_waited_for(
     if unsteady.knows_records:
         assert sum(entry["records_processed"] for entry in unsteady.log() if entry["success"]) == came
     assert list(unsteady.staged()) == []
+    assert policies == {(2, 0.1, 0.5)}
     unsteady.check()

@@ -55,7 +55,7 @@ class OwnBroker:
 def own_broker() -> Iterator[OwnBroker]:
     """A running broker of its own, gone after the block. Raises RuntimeError when it cannot be had."""
     with tempfile.TemporaryDirectory(prefix="kafka-") as folder:
-        broker = OwnBroker(Path(folder), _free_ports())
+        broker = OwnBroker(Path(folder), two_free_ports())
         try:
             broker.run("start")
             yield broker
@@ -63,7 +63,7 @@ def own_broker() -> Iterator[OwnBroker]:
             broker.run("kill")
 
 
-def _free_ports() -> int:
+def two_free_ports() -> int:
     """A port that is free, and so is the next one."""
     while True:
         port = random.randrange(20_000, 32_000, 2)

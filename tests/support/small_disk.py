@@ -12,7 +12,7 @@ _CHUNK = 4096
 
 
 class SmallDisk:
-    """A mounted tmpfs of 256 kB."""
+    """A mounted tmpfs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,10 +33,10 @@ class SmallDisk:
 
 
 @contextmanager
-def mounted(folder: Path) -> Iterator[SmallDisk]:
-    """Mount one at `folder`, which is created. Raises PermissionError where that is not allowed."""
+def mounted(folder: Path, size: int = _SIZE) -> Iterator[SmallDisk]:
+    """Mount one of `size` bytes at `folder`, which is created. Raises PermissionError where that is not allowed."""
     folder.mkdir(parents=True)
-    options = ["-t", "tmpfs", "-o", f"size={_SIZE}", "tmpfs", str(folder)]
+    options = ["-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     run = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
     if run.returncode:
         raise PermissionError(run.stderr.strip())

@@ -69,14 +69,14 @@ class Toxiproxy:
         self._api = api
         self._made = 0
 
-    def proxy(self, upstream: str) -> Proxy:
-        """A new door to `upstream` (host:port) on a free port."""
+    def proxy(self, upstream: str, listen: str = "127.0.0.1:0") -> Proxy:
+        """A new door to `upstream` (host:port) at `listen`, by default on a free port."""
         self._made += 1
         name = f"proxy_{self._made}"
         answer = _call(
             "POST",
             f"{self._api}/proxies",
-            {"name": name, "listen": "127.0.0.1:0", "upstream": upstream, "enabled": True},
+            {"name": name, "listen": listen, "upstream": upstream, "enabled": True},
         )
         return Proxy(self._api, name, answer["listen"])
 

@@ -71,6 +71,7 @@ def populate(settings: Settings, days: int) -> tuple[Population, Collection[dict
     """Simulate people over `days`; they and the pattern user of the worked example are in the collection."""
     source = connect(settings.mongo_uri.get_secret_value())[settings.mongo_db_name][SOURCE_COLLECTION]
     now = datetime.now(timezone.utc)
+    source.create_index([("userId", 1), ("date", 1)])
     population = Population(seed=7, users=_USERS, days=days, today=now.date())
     population.backfill(source, now)
     source.insert_many(worked_example(PATTERN_USER_ID, now.date()))

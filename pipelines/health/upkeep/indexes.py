@@ -14,19 +14,35 @@ from monitoring.logs import get_logger
 from pipelines.engine.due import Due
 from sinks.health.indexes import Mended, ensure_indexes, missing_indexes
 from sinks.mongo_errors import denial
+from sources.health.inspection import has_index_on
 from sources.health.poll import MongoPoll
 
 logger = get_logger(__name__)
 
 # A look costs two commands that read no data.
 _EVERY_SECONDS = 120.0
-POLL_INDEX = "poll"
+POLL_INDEX, HISTORY_INDEX = "poll", "history"
+# What others have to make: what its absence costs, and the command.
+_OF_OTHERS = {
+    POLL_INDEX: (
+        "The index {{updatedAt: 1, _id: 1}} of {0} is missing and MANAGE_SOURCE_INDEX is false: every poll "
+        "reads everything. mongosh: db.{0}.createIndex({{updatedAt: 1, _id: 1}})"
+    ),
+    HISTORY_INDEX: (
+        "No index of {0} begins with userId: every recomputation of a user reads everything. mongosh: "
+        "db.{0}.createIndex({{userId: 1, date: 1}}, {{unique: true}})"
+    ),
+}
 
 
 @dataclass
 class IndexUpkeep:
-    """Makes the results' indexes that are missing, and the poll's too if it `manages_source`."""
+    """Makes the results' indexes that are missing, and the poll's too if it `manages_source`.
 
+    The one by which histories are read is the backend's: its absence is told.
+    """
+
+    source: Collection[dict[str, Any]]
     target: Collection[dict[str, Any]]
     poll: MongoPoll
     manages_source: bool
@@ -50,8 +66,11 @@ class IndexUpkeep:
     def run(self) -> None:
         """Look and mend now. Raises ServiceError and pymongo's errors."""
         missing, poll_is_missing = missing_indexes(self.target), not self.poll.has_index()
+        of_others = [] if has_index_on(self.source, "userId") else [HISTORY_INDEX]
+        if poll_is_missing and not self.manages_source:
+            of_others.append(POLL_INDEX)
         # Before anything is made: that may fail, or take long.
-        self.metrics.missing([*missing, *([POLL_INDEX] if poll_is_missing else [])])
+        self.metrics.missing([*missing, *([POLL_INDEX] if poll_is_missing else []), *of_others])
         if poll_is_missing and self.manages_source:
             self.poll.ensure_index()
             self._made([POLL_INDEX])
@@ -59,16 +78,8 @@ class IndexUpkeep:
             mended = ensure_indexes(self.target)
             self._made(mended.made)
             self.removed(mended)
-        if poll_is_missing and not self.manages_source:
-            self.metrics.missing([POLL_INDEX])
-            self._tell(
-                "The index {updatedAt: 1, _id: 1} of healthmetrics is missing and MANAGE_SOURCE_INDEX is "
-                "false: every poll reads everything. mongosh: "
-                "db.healthmetrics.createIndex({updatedAt: 1, _id: 1})"
-            )
-        else:
-            self.metrics.missing([])
-            self._told = ""
+        self.metrics.missing(of_others)
+        self._tell("\n".join(_OF_OTHERS[name].format(self.source.name) for name in of_others))
 
     def _made(self, names: Sequence[str]) -> None:
         self.metrics.made(names)
@@ -84,6 +95,6 @@ class IndexUpkeep:
             )
 
     def _tell(self, text: str) -> None:
-        if text != self._told:
+        if text and text != self._told:
             logger.warning(text)
         self._told = text

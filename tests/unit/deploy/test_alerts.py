@@ -22,6 +22,7 @@ from tests.support.monitoring_stack import (
     metrics_in,
     promtool,
 )
+from tests.toy import TOY
 
 TESTS = sorted((DEPLOY / "tests").glob("*.test.yml"))
 ALERTS = alerts()
@@ -29,6 +30,18 @@ NAMES = [rule["alert"] for rule in ALERTS]
 RUNBOOKS = "docs/runbooks.md"
 # The units of Grafana that these dashboards use, by what the metric's name must say.
 UNITS = {"s": "_seconds", "bytes": "_bytes"}
+# How the metrics of a pipeline come to Prometheus, and what is left of them after a death in the 30th minute:
+# the job, `up`, the count of batches, the last poll, the interval. Any may be scraped by health's job.
+_GONE, _STAYS = "1x29 stale", "1x99"
+_POLLS = "0+60x29"
+DEATHS = {
+    "an endpoint of a known address": ("health-analytics", "1x29 0x70", _GONE, f"{_POLLS} stale", _GONE),
+    "an endpoint that was found": ("pods", _GONE, _GONE, f"{_POLLS} stale", _GONE),
+    "a file": ("node", _STAYS, _STAYS, f"{_POLLS} 1740x70", _STAYS),
+    "a file, and what reads it died too": ("node", "1x29 0x70", _GONE, f"{_POLLS} stale", _GONE),
+    "a file that was removed": ("node", _STAYS, _GONE, f"{_POLLS} stale", _GONE),
+    "pushed": ("pushgateway", _STAYS, _STAYS, f"{_POLLS} 1740x70", _STAYS),
+}
 
 
 def _cases(alert: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -125,6 +138,41 @@ def test_dashboards_are_sound(file: Path) -> None:
         for target in panel["targets"]:
             said = UNITS.get(unit, "")
             assert said in target["expr"], (panel["title"], unit)
+
+
+def _told_of(name: str, way: str) -> dict[str, Any]:
+    """A test of promtool: after a death of the pipeline `name` alerts of it, and of no other, fire."""
+    job, *values = DEATHS[way]
+    own = ("batch_duration_seconds_count", "last_poll_timestamp_seconds", "batch_interval_seconds")
+    metrics = ("up", *(f"{name}_{each}" for each in own))
+    series = [
+        {"series": f'{metric}{{instance="a",job="{job}"}}', "values": shown}
+        for metric, shown in zip(metrics, values, strict=True)
+    ]
+    mine = f'ALERTS{{alertstate="firing",severity="critical",alertname=~"{name.capitalize()}.+"}}'
+    others = f'ALERTS{{alertname!~"{name.capitalize()}.+"}}'
+    expected = {f"group({mine}) or vector(0)": 1, f"count({others}) or vector(0)": 0}
+    return {
+        "name": f"{name}: {way}",
+        "interval": "1m",
+        "input_series": series,
+        "promql_expr_test": [
+            {"expr": expr, "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": value}]}
+            for minute, samples in ((29, dict.fromkeys(expected, 0)), (50, expected))
+            for expr, value in samples.items()
+        ],
+    }
+
+
+def test_a_pipeline_that_died_is_told_however_its_metrics_come_and_no_other_is(tmp_path: Path) -> None:
+    """Who runs one pipeline hears of it, and nothing of those that are not run."""
+    names = [name for name, one in PIPELINES.items() if one is not TOY]
+    file = tmp_path / "deaths.yml"
+    tests = [_told_of(name, way) for name in names for way in DEATHS]
+    rules = [str(rule) for rule in RULES]
+    file.write_text(yaml.safe_dump({"rule_files": rules, "evaluation_interval": "1m", "tests": tests}))
+    run = promtool("test", "rules", file)
+    assert run.returncode == 0, run.stdout
 
 
 def test_metrics_of_an_expression_are_found() -> None:

@@ -27,7 +27,7 @@ def test_ticks_until_stopped_and_never_two_at_once(spark: SparkSession, tmp_path
         if len(ticks) == 3:
             stop.set()
 
-    Ticker(spark, tmp_path / "ticker", 0.1, work).run(stop)
+    Ticker(spark, tmp_path / "ticker", 0.1, work, RetryPolicy()).run(stop)
     assert len(ticks) == 3
 
 
@@ -54,7 +54,7 @@ def test_work_that_gives_up_ends_the_run_with_its_error(
         raise AccessDeniedError("refused")
 
     with pytest.raises(AccessDeniedError, match="refused"):
-        Ticker(spark, tmp_path / "ticker", 0.1, work).run(StopFlag())
+        Ticker(spark, tmp_path / "ticker", 0.1, work, RetryPolicy()).run(StopFlag())
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -64,5 +64,5 @@ def test_an_older_checkpoint_of_the_ticker_is_thrown_away(spark: SparkSession, t
     folder.mkdir()
     (folder / "metadata").write_text("not what Spark expects")
     stop = StopFlag()
-    Ticker(spark, folder, 0.1, stop.set).run(stop)
+    Ticker(spark, folder, 0.1, stop.set, RetryPolicy()).run(stop)
     assert stop()
