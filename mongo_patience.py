@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pymongo
@@ -26,6 +27,14 @@ _LOOK_SECONDS = 0.5
 _FALLBACK_SECONDS = 30.0
 
 logger = structlog.get_logger(__name__)
+
+
+@dataclass
+class _Answers:
+    number: int = 0
+
+
+_answers = _Answers()
 
 
 def while_it_answers(
@@ -49,10 +58,16 @@ def while_it_answers(
     while not _comes(done, patience, what, give_up):
         with suppress(OperationFailure), pymongo.timeout(patience):  # a refusal is an answer
             database.command("ping")
+        _answers.number += 1
         if not is_told:
             is_told = True
             logger.warning(f"⏳ MongoDB is at work on {what}; it is waited for while it answers")
     return done.result()
+
+
+def answers_so_far() -> int:
+    """The number of pings that were answered beside long commands of this process: a sign of progress."""
+    return _answers.number
 
 
 def _run(work: Callable[[], T], done: Future[T]) -> None:

@@ -10,9 +10,10 @@ from typing import Any, Literal, Protocol
 
 from checkpoint.timestamp_text import format_timestamp
 
-# What notes can be about: attempts at computing users, and how far a full pass is.
+# What notes can be about: attempts at computing users, how far a full pass is, and when the last one ended.
 ATTEMPTS = "attempts"
 FULL = "full_pass"
+FULL_ENDED = "full_pass_ended"
 
 
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)

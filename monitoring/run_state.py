@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 
 READY_INTERVALS = 3
 # Longer than any one step may take: all tries of a database that does not answer, or 1 000 users on a slow
 # machine. The process must not be restarted in the middle of work.
 STALL_SECONDS = 600.0
+# Sooner nobody looks for other signs of progress.
+_QUIET_SECONDS = 30.0
 
 
 class RunState:
@@ -24,6 +28,12 @@ class RunState:
         self._running_since: float | None = None
         self._succeeded: float | None = None
         self._failures = 0
+        self._sign: Callable[[], object] = lambda: None
+        self._seen: object = None
+
+    def watch(self, sign: Callable[[], object]) -> None:
+        """Take it for progress whenever `sign()` gives something else than before."""
+        self._sign, self._seen = sign, sign()
 
     def begin(self) -> None:
         """Note that a batch begins."""
@@ -70,5 +80,15 @@ class RunState:
 
     def stall_reasons(self) -> list[str]:
         """Returns sentences why the process ought to be restarted; none while it makes progress."""
+        if time.monotonic() - self._progress > _QUIET_SECONDS:
+            self._look()
         still, limit = time.monotonic() - self._progress, self._interval + STALL_SECONDS
         return [f"no progress for {still:.0f} s, allowed are {limit:g} s"] if still > limit else []
+
+    def _look(self) -> None:
+        # Whoever gives the sign may be what has died.
+        with suppress(Exception):
+            seen = self._sign()
+            if seen != self._seen:
+                self._seen = seen
+                self.progress()

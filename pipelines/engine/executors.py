@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 from pyspark import cloudpickle
 from pyspark.sql import SparkSession
+
+from mongo_patience import answers_so_far
 
 _ROOT = Path(__file__).resolve().parents[2]
 # What runs without a browser; the single modules beside the packages come too.
@@ -35,6 +38,18 @@ def ship_code(*modules: ModuleType) -> None:
     """
     for module in modules:
         cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
+
+
+def work_sign(spark: SparkSession) -> Callable[[], object]:
+    """Returns what changes while Spark's tasks are done, or MongoDB is at work on a long command of ours."""
+    tracker = spark.sparkContext.statusTracker()
+
+    def sign() -> object:
+        stages = ((stage, tracker.getStageInfo(stage)) for stage in tracker.getActiveStageIds())
+        done = [(stage, found.numCompletedTasks) for stage, found in stages if found is not None]
+        return done, answers_so_far()
+
+    return sign
 
 
 def write_archive(target: Path) -> None:

@@ -14,6 +14,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from contracts import ConfigurationError
 from monitoring.logs import get_logger
 from monitoring.query_metrics import QueryMetrics, measured_queries
+from pipelines.engine.executors import work_sign
 from pipelines.engine.query_watch import QueryWatch
 from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.stop_flag import StopFlag
@@ -98,6 +99,7 @@ class StreamJob:
     def stream(self, stop: StopFlag) -> bool:
         """Process records as they come until `stop`; True, because failed batches come again."""
         logger.info(f"🔄 Reading {self.reads} every {self.interval_seconds:g} seconds; press Ctrl+C to stop")
+        self.reporting.state.watch(work_sign(self.spark))
         with self.reporting.serving({**self.pings, **self.watch.pings()}):
             return self._run(stop, once=False)
 

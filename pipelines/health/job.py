@@ -25,7 +25,7 @@ from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from monitoring.query_metrics import QueryMetrics, measured_queries
 from monitoring.run_state import RunState
-from pipelines.engine.due import Due
+from pipelines.engine.executors import work_sign
 from pipelines.engine.faults import Faults
 from pipelines.engine.pipeline import Retry
 from pipelines.engine.reporting import StreamReporting
@@ -44,6 +44,7 @@ from pipelines.health.upkeep.audit import Audit
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.indexes import IndexUpkeep
 from pipelines.health.upkeep.pass_progress import PassProgress
+from pipelines.health.upkeep.sweep import Sweep
 from pipelines.health.upkeep.writers_clocks import WritersClocks
 from session import spark_session
 from settings import Settings
@@ -106,14 +107,13 @@ class HealthPipeline:
         """
         seconds = self.settings.batch_interval_seconds
         logger.info(f"🔄 Polling for new health metrics every {seconds:g} seconds; press Ctrl+C to stop")
-        sweep_seconds = self.settings.sweep_interval_hours * 3600
-        is_due = Due(sweep_seconds, sweep_seconds)
+        sweep = Sweep(self.full, self.reporting.state, self.settings.sweep_interval_hours * 3600)
+        self.reporting.state.watch(work_sign(self.spark))
 
         def work() -> None:
             # What changes while letters are retried, or a sweep runs, does not wait for their end.
             self.once(stop, between=partial(self._poll, stop))
-            if sweep_seconds and is_due():
-                self.full.sweep(stop, between=lambda: self.batch.drain(stop))
+            sweep.run_due(stop, between=lambda: self.batch.drain(stop))
 
         pings = {"MongoDB": lambda: ping(self.target.database)}
         measured = measured_queries(self.spark, QueryMetrics(self.reporting.metrics))
@@ -203,8 +203,10 @@ def assemble(
     # Without notices: the analytics of all users at once are no news.
     pieces = partial(piece_size, from_users, settings.max_users_per_piece, settings.max_batch_documents)
     progress = PassProgress(cursor, pieces, settings.full_users_per_second)
-    everybody = isolated(recompute_of(Superseded()))
-    full = FullPass(source, target, everybody, letters, clock, batch.next_batch_id, on_report, progress)
+    everybody = isolated(recompute_of(Superseded(), lambda _users, _time: reporting.state.progress()))
+    full = FullPass(
+        source, target, everybody, letters, clock, batch.next_batch_id, on_report, progress, batch.retry
+    )
     audit = _audit(settings, source, target, metrics)
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()

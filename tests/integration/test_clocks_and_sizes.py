@@ -6,12 +6,15 @@ import random
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from bson import ObjectId
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
+from monitoring.run_state import RunState
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.upkeep.sweep import Sweep
 from tests.integration.test_any_cutting import pipeline
 from tests.support.compare import assert_same_analytics
 from tests.support.reference import reference_analytics
@@ -120,6 +123,11 @@ def test_the_sweep_finds_what_was_deleted_and_changes_go_on(
     source.delete_many({"userId": gone})
     source.delete_one({"userId": shortened, "date": _last_midnights(1)[0]})
     polls: list[bool] = []
-    job.full.sweep(StopFlag(), between=lambda: polls.append(job.once(StopFlag())))
+    sweep = Sweep(job.full, job.reporting.state, 0.001)
+    with patch.object(RunState, "progress") as progress:
+        while not polls:
+            sweep.run_due(StopFlag(), between=lambda: polls.append(job.once(StopFlag())))
     assert polls == [True]
+    # Whoever restarts what makes no progress must not end a pass of many users.
+    assert progress.called
     _assert_right(database)

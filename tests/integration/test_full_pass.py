@@ -19,8 +19,11 @@ from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.recompute.on_driver import Recomputed, Step
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.pass_progress import PassProgress
+from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
-from sources.mongo_client import MonotonicClock, ServerClock
+from sources.mongo_client import MonotonicClock, ServerClock, connect
+from tests.support.mongo_answers import answering
+from tests.support.toxiproxy import host_of
 
 _USERS = 10
 _PIECE = 3
@@ -85,6 +88,7 @@ class Bench:
             lambda: "batch",
             self.reports.append,
             PassProgress(FileCursor(self._folder), lambda _users: _PIECE),
+            RetryPolicy(base_seconds=0.01),
         )
         return full, recording
 
@@ -136,6 +140,23 @@ def test_a_pass_that_died_goes_on_behind_its_last_piece(bench: Bench) -> None:
     full, again = bench.start()
     assert full.run(StopFlag()) == 0
     assert again.users == bench.users
+
+
+@pytest.mark.parametrize("command", ["aggregate", "update", "delete", "find"])
+def test_a_server_that_is_away_for_a_moment_ends_no_pass(
+    command: str, tmp_path: Path, mongo_uri: str, database: Database[dict[str, Any]]
+) -> None:
+    """Whichever command meets it, it is tried again, as in a batch; everybody is done, and the gone go."""
+    with answering(host_of(mongo_uri)) as door:
+        client = connect(f"mongodb://{door.address}/?retryWrites=false")
+        bench = Bench(tmp_path, client[database.name])
+        full, recording = bench.start()
+        # The driver itself tries a read twice.
+        door.refuse(command, 91, "the server is shutting down", times=2)
+        removed = full.run(StopFlag())
+        assert sorted(set(recording.users)) == bench.left() == bench.users
+        assert (removed, sum(report.users for report in bench.reports)) == (1, len(bench.users))
+        client.close()
 
 
 def test_a_pass_that_is_stopped_removes_nothing_and_goes_on(bench: Bench) -> None:

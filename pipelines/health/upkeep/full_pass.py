@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
 from pymongo.collection import Collection
 
 from contracts import BatchReport
-from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
 from pipelines.engine.steps import Steps
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.recompute.brake import require_few_refused
 from pipelines.health.recompute.on_driver import Recompute
 from pipelines.health.upkeep.pass_progress import PassProgress, UserIds
+from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sinks.health.stored_results import delete_obsolete, delete_strangers
+from sinks.mongo_errors import is_transient_mongo
 from sources.health.history import all_user_ids
 from sources.mongo_client import MonotonicClock
-
-logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class FullPass:
     next_batch_id: Callable[[], str]
     on_report: Callable[[BatchReport], None]
     progress: PassProgress
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def run(self, stop: StopFlag, between: Callable[[], object] = lambda: None) -> int:
         """Recompute all users; each piece is reported as a batch. Returns the documents removed.
@@ -46,33 +47,23 @@ class FullPass:
 
         A pass that is stopped half-way removes nothing: it cannot know which users are gone. The next one
         goes on where this one was stopped or killed, if that was less than a day after its begin.
+
+        Each step is tried again while MongoDB is away for a moment; UnavailableError when it stays away.
         """
+        again = partial(self.retry.until(stop).call, is_transient=is_transient_mongo)
         # Before the ids are listed: a user who arrives meanwhile may be missing, but has later results.
-        started = self.clock.next()
-        ids = UserIds(all_user_ids(self.source, stop))
-        self.progress.begin(ids, started)
+        started = again(self.clock.next)
+        ids = again(lambda: UserIds(all_user_ids(self.source, stop)))
+        again(lambda: self.progress.begin(ids, started))
         while users := self.progress.piece():
             if stop():
                 return 0
-            self._piece(users)
-            self.progress.advance(users, stop.wait)
+            again(partial(self._piece, users))
+            again(partial(self.progress.advance, users, stop.wait))
             between()
-        removed = self._remove_gone(ids, started, stop)
-        self.progress.end()
+        removed = again(lambda: self._remove_gone(ids, started, stop))
+        again(lambda: self.progress.end(self.clock.now()))
         return removed
-
-    def sweep(self, stop: StopFlag, between: Callable[[], object]) -> None:
-        """Run beside the stream, for deleted days and users.
-
-        A pass that fails gets a warning and comes again at its next time: it only repeats what is stored.
-        """
-        logger.info("🧹 Sweep: every user is computed again, for what was deleted")
-        try:
-            removed = self.run(stop, between)
-        except Exception as error:  # noqa: BLE001 - the boundary: the next drain meets whatever it is
-            logger.warning("The sweep failed; it comes again at its next time", reason=type(error).__name__)
-            return
-        logger.info(f"🧹 Sweep: {removed} documents of users without data removed")
 
     def _piece(self, users: list[ObjectId]) -> None:
         # A fault that a test injects is for the stream's batches.

@@ -11,7 +11,7 @@ from typing import Any, overload
 from bson import ObjectId
 from bson.errors import InvalidId
 
-from checkpoint.store import FULL, CheckpointStore
+from checkpoint.store import FULL, FULL_ENDED, CheckpointStore
 from checkpoint.timestamp_text import format_timestamp, parse_timestamp
 from monitoring.logs import get_logger
 
@@ -99,18 +99,30 @@ class PassProgress:
 
     def advance(self, users: Sequence[ObjectId], wait: Callable[[float], object]) -> None:
         """Note that `users` are done, for good; then `wait` for the seconds that the rate asks for."""
-        self._done += len(users)
         last = {"started": format_timestamp(self._started), "last_user": str(users[-1])}
         self._store.write_notes(last, FULL)
+        self._done += len(users)
         if self._rate:
             early = (self._done - self._first) / self._rate - (time.monotonic() - self._began)
             if early > 0:
                 wait(early)
         self._tell(time.monotonic() - self._began)
 
-    def end(self) -> None:
-        """Forget the position, so that the next pass begins anew."""
+    def end(self, now: datetime) -> None:
+        """Forget the position, so that the next pass begins anew; the sweep counts from `now`."""
+        self.note_end(now)
         self._store.write_notes({}, FULL)
+
+    def note_end(self, now: datetime) -> None:
+        """Let the last pass have ended at `now`."""
+        self._store.write_notes({"ended": format_timestamp(now)}, FULL_ENDED)
+
+    def ended(self) -> datetime | None:
+        """Returns when the last pass ended; None when that is not known."""
+        try:
+            return parse_timestamp(str(self._store.read_notes(FULL_ENDED)["ended"]))
+        except (KeyError, ValueError):
+            return None
 
     def _tell(self, passed: float) -> None:
         total = len(self._ids)

@@ -73,3 +73,24 @@ def test_stalled_when_nothing_moves(state: RunState, now: Clock) -> None:
     assert state.stall_reasons() == []
     now.seconds += STALL_SECONDS + 11
     assert state.stall_reasons() != []
+
+
+def test_signs_of_work_are_progress(state: RunState, now: Clock) -> None:
+    """Tasks of Spark that end, or a server that is at work: a batch of hours is no standstill."""
+    done = [0]
+    state.watch(lambda: done[0])
+    state.begin()
+    for _ in range(100):
+        now.seconds += 60
+        done[0] += 1
+        assert state.stall_reasons() == []
+    now.seconds += STALL_SECONDS + 11
+    assert state.stall_reasons()
+
+
+def test_a_sign_that_cannot_be_read_is_none(state: RunState, now: Clock) -> None:
+    """Java may have ended."""
+    state.watch(lambda: 0)
+    state._sign = lambda: 1 / 0
+    now.seconds += STALL_SECONDS + 11
+    assert state.stall_reasons()

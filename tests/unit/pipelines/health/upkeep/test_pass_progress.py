@@ -83,8 +83,9 @@ def test_every_user_is_done_once(bench: Bench) -> None:
     ids, progress = _ids(10), bench.progress()
     assert progress.begin(UserIds(ids), NOW) == NOW
     assert bench.work(progress) == ids
-    progress.end()
     later = NOW + timedelta(hours=1)
+    progress.end(later)
+    assert bench.progress().ended() == later
     assert bench.progress().begin(UserIds(ids), later) == later
 
 
