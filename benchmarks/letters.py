@@ -115,12 +115,14 @@ class Health:
 
 
 def _bad_documents(number: int, updated: datetime) -> Iterator[dict[str, Any]]:
+    """One document a second, so that the overlap of the next poll holds few of them."""
     for first in range(0, number, _LETTERS_PER_USER):
         user = ObjectId()
         for back in range(min(_LETTERS_PER_USER, number - first)):
             day = (updated - timedelta(days=back + 1)).replace(hour=0, minute=0, second=0, microsecond=0)
-            values = {"metrics": {"steps": "many"}, "source": "manual", "updatedAt": updated}
-            yield {"userId": user, "date": day, **values}
+            values = {"metrics": {"steps": "many"}, "source": "manual"}
+            moment = updated - timedelta(seconds=first + back)
+            yield {"userId": user, "date": day, "updatedAt": moment, **values}
 
 
 @dataclass(frozen=True)

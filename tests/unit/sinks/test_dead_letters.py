@@ -354,11 +354,13 @@ def test_no_use_of_a_queue_lists_it_again_unless_it_changed(
 
 
 def test_what_another_process_changes_is_seen_at_once(tmp_path: Path) -> None:
-    """Within the same moment of the file system's clock, too."""
+    """Within the same step of the file system's clock, too."""
     here, there = _queues(tmp_path, HERE, HERE)
-    for number in range(20):
-        assert here.count() == there.count() == number
-        here.store([Rejected({"_id": number, "updatedAt": NOW}, "odd")], "b", NOW)
+    for number in range(3):
+        assert here.count() == number
+        moment = tmp_path.stat().st_mtime_ns
+        there.store([Rejected({"_id": number, "updatedAt": NOW}, "odd")], "b", NOW)
+        os.utime(tmp_path, ns=(moment, moment))
     there.purge()
     assert here.count() == 0
 
