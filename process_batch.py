@@ -16,13 +16,15 @@ import typer
 from commands.batch_results import print_results
 from commands.common import guarded, parse_time, prepare, speaker
 from commands.terminal import console, progress
-from monitoring.logs import mask_uncaught
+from monitoring.logs import get_logger, mask_uncaught
 from pipelines.engine.stop_flag import StopFlag
 
 if TYPE_CHECKING:
     from pipelines.health.job import HealthPipeline
 
 _SHOWN_USERS = 5
+
+logger = get_logger(__name__)
 
 
 def run(
@@ -45,7 +47,7 @@ def run(
             succeeded = _full(job, stop, say) if full else job.once(stop, start)
         try:
             if not settings.log_json:
-                print_results(first_users(job, began), console())
+                _show(job, began)
         finally:
             job.finish(say)
     if not succeeded:
@@ -59,11 +61,23 @@ def _full(job: HealthPipeline, stop: StopFlag, say: Callable[[str], None]) -> bo
     return True
 
 
+def _show(job: HealthPipeline, began: datetime) -> None:
+    from pymongo.errors import PyMongoError
+
+    try:
+        print_results(first_users(job, began), console())
+    except PyMongoError as error:
+        # All work is done.
+        logger.warning(f"The results are stored, and cannot be shown ({type(error).__name__})")
+
+
 def first_users(job: HealthPipeline, began: datetime) -> list[dict[str, Any]]:
     """The results of a few users that this run wrote, whatever another program dated so."""
-    from analytics.health.documents import is_result
+    from analytics.health.documents import LIFETIME, is_result
 
-    recent = job.target.find({"calculatedAt": {"$gte": began}}).sort("calculatedAt", -1)
+    # By the index that removes results at the end of their life: none leads to when they were made.
+    recent = job.target.find({"expiresAt": {"$gte": began + LIFETIME}, "calculatedAt": {"$gte": began}})
+    recent = recent.sort("expiresAt", -1)
     users: dict[Any, list[dict[str, Any]]] = {}
     for document in filter(is_result, recent.limit(24 * _SHOWN_USERS)):
         users.setdefault(document["userId"], []).append(document)

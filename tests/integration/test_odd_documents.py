@@ -15,7 +15,7 @@ from unittest.mock import Mock
 import pytest
 from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, ExecutionTimeout
 from pyspark.sql import SparkSession
 from rich.console import Console
 from typer.testing import CliRunner
@@ -33,7 +33,7 @@ from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline
 from pipelines.health.selftest import run_selftest
 from pipelines.health.upkeep.audit import Audit
-from process_batch import first_users
+from process_batch import _show, first_users
 from sinks.health.indexes import ensure_indexes
 from sources.health.poll import MongoPoll
 from sources.mongo_client import connect
@@ -152,6 +152,27 @@ def test_whatever_is_newest_is_shown(odd: Database[dict[str, Any]], mongo_uri: s
         results.delete_many({})
         _insert(results, iter(documents[start : start + 100]))
         print_results(first_users(SimpleNamespace(target=results), NOW - timedelta(days=1)), screen)  # type: ignore[arg-type]
+
+
+def test_what_a_one_shot_run_shows_is_found_by_index_and_fails_no_run(
+    mongo_uri: str, database: Database[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All work is done by then."""
+    results = connect(mongo_uri)[database.name]["analytics"]
+    ensure_indexes(results)
+    asked: list[Any] = []
+
+    def find(condition: Any) -> Any:
+        asked.append(condition)
+        return results.find(condition)
+
+    made: Any = SimpleNamespace(target=SimpleNamespace(find=find))
+    assert first_users(made, NOW) == []
+    plan = results.find(asked[0]).sort("expiresAt", -1).explain()["queryPlanner"]
+    assert "analytics_ttl" in str(plan)
+    made.target.find = Mock(side_effect=ExecutionTimeout("too long"))
+    _show(made, NOW)
+    assert "cannot be shown" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("days", [0, 1, 28, 29, 40])
