@@ -72,7 +72,10 @@ class RiskRules:
 
 
 def risk_rows(products: Iterable[Mapping[str, Any]], rules: RiskRules, today: date) -> list[dict[str, Any]]:
-    """A row for each of `products` (documents of `inventory`) that may bring a loss, by id."""
+    """A row for each of `products` (documents of `inventory`) that may bring a loss.
+
+    The greatest value at risk comes first, then by id.
+    """
     rows = []
     for product in products:
         expiry, movement = product.get("expiry_date"), product.get("last_movement")
@@ -89,7 +92,8 @@ def risk_rows(products: Iterable[Mapping[str, Any]], rules: RiskRules, today: da
                     "value_at_risk": money(product["quantity"] * product["buy_cents"]),
                 }
             )
-    return sorted(rows, key=lambda row: str(row["product_id"]))
+    rows.sort(key=lambda row: (-row["value_at_risk"], str(row["product_id"])))
+    return [{**row, "rank": rank} for rank, row in enumerate(rows, start=1)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,12 @@ from contracts import UnavailableError
 from dashboard.data.database import FAULTS, MongoDatabase, bounded, explain
 from dashboard.data.remembered import Loaded, Remembered
 from dashboard.data.values import amount, day, from_document, moment, text, whole
-from sources.stock.published_ranking import read_published
+from sources.stock.published_ranking import read_ranking
 
 # All open pages share an answer for this time.
 _SECONDS: Final = 2.0
 MAX_CLIENTS: Final = 100
+MAX_RISKS: Final = 100
 MAX_FOUND: Final = 50
 _MAX_WORDS: Final = 6
 
@@ -87,12 +88,18 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The figures of the Administrator's page; `clients` are the MAX_CLIENTS of the greatest revenue."""
+    """The figures of the Administrator's page.
+
+    `risks` are the MAX_RISKS of the greatest value of `risk_count`, and `at_risk` is the value of all of
+    them; `clients` are the MAX_CLIENTS of the greatest revenue.
+    """
 
     winners: list[Winner]
     winners_at: datetime | None
     risks: list[Risk]
     risks_at: datetime | None
+    risk_count: int
+    at_risk: Decimal | None
     clients: list[PromoClient]
     status: Status
 
@@ -129,19 +136,25 @@ def _explain(error: Exception) -> str:
 
 def _read_standing(database: MongoDatabase) -> Standing:
     with bounded(database):
+        winners = read_ranking(database, "product_winners")
+        risks = read_ranking(database, "loss_risk_products", MAX_RISKS)
+        listed = [from_document(Risk, row) for row in risks.rows]
+        listed.sort(key=lambda risk: (-(risk.value or Decimal(0)), risk.product_id))
         return Standing(
-            winners=[from_document(Winner, row) for row in read_published(database, "product_winners")],
-            winners_at=_published_at(database, "product_winners"),
-            risks=[from_document(Risk, row) for row in read_published(database, "loss_risk_products")],
-            risks_at=_published_at(database, "loss_risk_products"),
+            winners=[from_document(Winner, row) for row in winners.rows],
+            winners_at=moment(winners.published_at),
+            risks=listed[:MAX_RISKS],
+            risks_at=moment(risks.published_at),
+            risk_count=risks.count,
+            at_risk=amount(risks.sums.get("value_at_risk")) if risks.sums else _value_of(listed),
             clients=_promo_clients(database),
             status=_status(database),
         )
 
 
-def _published_at(database: MongoDatabase, name: str) -> datetime | None:
-    pointer = database["publications"].find_one({"_id": name}, {"publishedAt": 1}) or {}
-    return moment(pointer.get("publishedAt"))
+def _value_of(risks: list[Risk]) -> Decimal:
+    """Of all rows, which a pipeline before this one had without their sum."""
+    return sum((risk.value or Decimal(0) for risk in risks), Decimal(0))
 
 
 def _promo_clients(database: MongoDatabase) -> list[PromoClient]:

@@ -16,7 +16,6 @@ from dashboard.text import ago, day_text, figure, money, printable
 
 _REASONS: Final = {"expired": "✗\xa0expired", "expiring": "!\xa0expiring", "dead_stock": "▪\xa0dead stock"}
 _BARS: Final = 10
-_RISKS: Final = 100
 _LABEL: Final = 40
 
 
@@ -36,20 +35,19 @@ def render(data: StockData) -> None:
     if standing.is_empty:
         return
     _winners(standing.winners, standing.winners_at)
-    _risks(standing.risks, standing.risks_at)
+    _risks(standing.risks, standing.risk_count, standing.risks_at)
     _clients(standing.clients)
 
 
 def _status(standing: Standing) -> None:
     status, now = standing.status, datetime.now(timezone.utc)
-    at_risk = sum((risk.value or Decimal(0) for risk in standing.risks), Decimal(0))
     documents = {name: f"{count:,}" for name, count in status.documents.items()}
     frame.figures(
         {
             "Products": (documents["inventory"], "Different products in the inventory."),
             "Sales": (documents["sales"], "Invoices, each counted once."),
             "Clients": (documents["clients"], "All clients, also those known from a sale alone."),
-            "Value at risk": (money(at_risk), "Stock that may bring a loss, at purchase prices."),
+            "Value at risk": (money(standing.at_risk), "Stock that may bring a loss, at purchase prices."),
             "Last batch": (
                 ago(status.last_batch, now) if status.last_batch else "–",
                 f"Of the last one with records, {status.records:,}, {status.refused:,} were refused.",
@@ -82,14 +80,12 @@ def _winners(winners: Sequence[Winner], at: datetime | None) -> None:
     frame.table(shown, "Products that earn most")
 
 
-def _risks(risks: Sequence[Risk], at: datetime | None) -> None:
-    frame.section(f"Products that may bring a loss: {len(risks):,}")
-    if not risks:
+def _risks(listed: Sequence[Risk], count: int, at: datetime | None) -> None:
+    frame.section(f"Products that may bring a loss: {count:,}")
+    if not listed:
         st.markdown("None: no product is past its date or near it, and all have moved lately.")
         return
     _since(at)
-    dearest = sorted(risks, key=lambda risk: (-(risk.value or Decimal(0)), risk.product_id))
-    listed = dearest[:_RISKS]
     shown = {
         "Product": [risk.product_id for risk in listed],
         "Name": [risk.name for risk in listed],
@@ -99,10 +95,10 @@ def _risks(risks: Sequence[Risk], at: datetime | None) -> None:
         "Quantity": [figure(risk.quantity) for risk in listed],
         "Value at risk": [money(risk.value) for risk in listed],
     }
-    bars = [(_label(risk.name, risk.product_id), risk.value) for risk in dearest[:_BARS]]
+    bars = [(_label(risk.name, risk.product_id), risk.value) for risk in listed[:_BARS]]
     _bars(bars, "value at risk", "Value at risk by product, the largest first")
-    if len(dearest) > _RISKS:
-        st.markdown(f"The {_RISKS} of the greatest value are shown.")
+    if count > len(listed):
+        st.markdown(f"The {len(listed)} of the greatest value are shown.")
     frame.table(shown, "Products that may bring a loss")
 
 

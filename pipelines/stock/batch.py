@@ -137,10 +137,13 @@ class StockWork(BatchWork[Records, StockTaken]):
         else:
             logger.info("📉 No new sales data - keeping previous product winners results")
         if products:
+            changed = self.rankings.publish_risks(now, at_once=False)
             logger.info(
                 "✅ Loss-risk products successfully written to MongoDB"
-                if self.rankings.publish_risks(now)
+                if changed
                 else "📉 The risks are the same - keeping previous loss-risk results"
+                if changed is False
+                else "⏳ There are many loss-risk products - they are written with those of later batches"
             )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
+import pymongo
+from pymongo.errors import PyMongoError
+
 from analytics.stock.rules import newest_possible
-from contracts import AlreadyRunningError, UnavailableError
+from contracts import AlreadyRunningError, ServiceError, UnavailableError
 from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
 from pipelines.engine.stop_flag import StopFlag
@@ -17,11 +20,13 @@ from pipelines.stock.batch import StockWork, is_transient
 from retry import RetryPolicy
 from sinks.stock.ledger import Settled
 from sinks.stock.orders import forget_orders
+from sinks.stock.publish_ranking import GRACE
 
 logger = get_logger(__name__)
 
 # Between two looks at the clock of the database.
 _LOOK_SECONDS, _RETRY_SECONDS = 5.0, 30.0
+_END_SECONDS = 2.0
 _SHOWN = 5
 
 
@@ -82,7 +87,7 @@ class Upkeep:
             return
         pause = _LOOK_SECONDS
         try:
-            self._do_what_is_due()
+            self._do_what_is_due(at_once)
         except AlreadyRunningError:
             raise
         except Exception as error:
@@ -95,10 +100,20 @@ class Upkeep:
             self.work.writing.release()
 
     def end(self) -> None:
-        """Let another process write."""
-        self._hold.close()
+        """Leave the present rankings alone, and let another process write."""
+        try:
+            # Not of a start that was refused: the rankings are another's.
+            if self._risks_of is not None:
+                self._leave_the_present_rankings()
+        finally:
+            self._hold.close()
 
-    def _do_what_is_due(self) -> None:
+    def _leave_the_present_rankings(self) -> None:
+        # Who reads an older one begins again, as after the grace time.
+        with suppress(PyMongoError, ServiceError), pymongo.timeout(_END_SECONDS):
+            self.work.rankings.tidy(self.work.writer.clock.now() + GRACE)
+
+    def _do_what_is_due(self, at_once: bool) -> None:
         work = self.work
         now = work.writer.clock.now()
         settled = work.writer.settle()
@@ -108,6 +123,8 @@ class Upkeep:
             logger.info(f"📅 {now.date()}: looking for products that became a risk")
             work.rankings.publish_risks(now)
             self._risks_of = now.date()
+        if work.rankings.risks_wait:
+            work.rankings.publish_risks(now, at_once)
         if self._is_recount_due(settled, now):
             self._recount(now)
         work.rankings.tidy(now)

@@ -21,7 +21,7 @@ _INDEXES = [
     (TOTALS, BEST_FIRST),
     (CLIENTS, [("eligible_promo", ASCENDING), ("revenue_cents", DESCENDING)]),
     (WINNERS, [("generation", ASCENDING)]),
-    (RISKS, [("generation", ASCENDING)]),
+    (RISKS, [("generation", ASCENDING), ("rank", ASCENDING)]),
 ]
 
 

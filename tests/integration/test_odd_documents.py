@@ -8,19 +8,20 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, ExecutionTimeout
 from pyspark.sql import SparkSession
 from rich.console import Console
 from typer.testing import CliRunner
 
 from analytics.health.validation import DayRules
-from commands.batch_results import print_results, results_since
+from commands.batch_results import RunResults, print_results, results_since
 from commands.inspect_database import overview
 from commands.inspect_tables import print_overview, print_user
 from commands.user_view import view_user
@@ -150,6 +151,26 @@ def test_whatever_is_newest_is_shown(odd: Database[dict[str, Any]], mongo_uri: s
         results.delete_many({})
         _insert(results, iter(documents[start : start + 100]))
         print_results(results_since(results, NOW - timedelta(days=1)), screen)
+
+
+def test_what_a_one_shot_run_shows_is_found_by_index_and_fails_no_run(
+    mongo_uri: str, database: Database[dict[str, Any]]
+) -> None:
+    """All work is done by then."""
+    results = connect(mongo_uri)[database.name]["analytics"]
+    ensure_indexes(results)
+    asked: list[Any] = []
+
+    def find(condition: Any) -> Any:
+        asked.append(condition)
+        return results.find(condition)
+
+    target: Any = SimpleNamespace(find=find, aggregate=results.aggregate)
+    assert results_since(target, NOW) == RunResults([], 0, 0)
+    plan = results.find(asked[0]).sort("expiresAt", -1).explain()["queryPlanner"]
+    assert "analytics_ttl" in str(plan)
+    target.find = Mock(side_effect=ExecutionTimeout("too long"))
+    assert results_since(target, NOW) == RunResults([], None, None)
 
 
 @pytest.mark.parametrize("days", [0, 1, 28, 29, 40])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
@@ -13,10 +13,20 @@ from bson import Decimal128, ObjectId
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect
 
+from analytics.stock.rankings import RiskRules
 from contracts import UnavailableError
+from pipelines.engine.faults import Faults
+from pipelines.stock.batch import StockWork
+from pipelines.stock.rankings import Rankings
+from pipelines.stock.upkeep import Upkeep
+from pipelines.stock.writer import StockWriter
+from retry import RetryPolicy
 from sinks.stock.publish_ranking import GRACE, Publication
-from sources.stock.published_ranking import read_published
-from tests.support.stock_events import CrashError, Crashing
+from sinks.stock.schema import ensure_indexes
+from sources.mongo_client import ServerClock
+from sources.stock.published_ranking import read_published, read_ranking
+from tests.support.stock_database import shop_events, write_events
+from tests.support.stock_events import FORMULAS, CrashError, Crashing
 from tests.support.stock_server import LATE, Fault, Server
 
 _NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -100,6 +110,64 @@ def test_old_rows_stay_for_the_grace_time_and_then_go(database: Database[dict[st
     assert database[_NAME].count_documents({}) > len(_ranking(3))
     publication.tidy(_NOW + 2 * GRACE)
     assert _version(list(database[_NAME].find().sort("rank", 1))) == 3
+
+
+def test_a_ranking_of_many_rows_is_published_and_its_head_read_by_index(
+    database: Database[dict[str, Any]],
+) -> None:
+    """More rows than a server takes in one command; the page reads a hundred, and what all are worth."""
+    ensure_indexes(database)
+    name, count = "loss_risk_products", 25_500
+    publication = Publication(database, name, ("value_at_risk",))
+    worth = Decimal128("0.10")
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for rank in range(1, count + 1):
+            yield {"product_id": f"P{rank}", "rank": rank, "value_at_risk": worth}
+
+    assert publication.publish(rows, _NOW)
+    found = read_ranking(database, name, 100)
+    assert [row["rank"] for row in found.rows] == list(range(1, 101))
+    assert (found.count, found.sums) == (count, {"value_at_risk": Decimal128("2550.00")})
+    pointer = database["publications"].find_one({"_id": name}) or {}
+    condition = {"generation": pointer["generation"], "rank": {"$lte": 100}}
+    plan = str(database[name].find(condition).explain()["queryPlanner"])
+    assert "generation_1_rank_1" in plan
+    database[name].delete_one({**condition, "rank": 7})
+    with pytest.raises(UnavailableError):
+        read_ranking(database, name, 100)
+    # Of a program before this one, which gave no sums: all rows are read, and the next one publishes anew.
+    database["publications"].update_one({}, {"$unset": {"sums": ""}, "$set": {"count": count - 1}})
+    assert len(read_ranking(database, name, 100).rows) == count - 1
+    assert publication.publish(rows, _NOW)
+
+
+def test_many_risks_take_a_part_of_the_time_and_the_end_leaves_one_generation(
+    database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that waited are published by the last look of a bounded run."""
+    monkeypatch.setattr("pipelines.stock.rankings._LONG_SECONDS", 0.0)
+    monkeypatch.setattr("pipelines.stock.rankings._REST_TIMES", 1e6)
+    events = shop_events()
+    write_events(database, events)
+    work = StockWork(
+        {}, StockWriter(database, FORMULAS, ServerClock(database.client)), Rankings(database, RiskRules())
+    )
+    upkeep = Upkeep(work, RetryPolicy(attempts=1), Faults(), 0, "rules")
+    upkeep.start()
+    assert work.rankings.publish_risks(_NOW, at_once=False) is None
+    database["inventory"].update_one({}, {"$set": {"quantity": 12_345}})
+    upkeep.look()
+    assert 12_345 not in _quantities(database)
+    upkeep.look(at_once=True)
+    assert 12_345 in _quantities(database)
+    upkeep.end()
+    for name in ("loss_risk_products", "product_winners"):
+        assert len(database[name].distinct("generation")) == 1
+
+
+def _quantities(database: Database[dict[str, Any]]) -> list[int]:
+    return [row["quantity"] for row in read_published(database, "loss_risk_products")]
 
 
 def test_who_was_overtaken_neither_publishes_older_rows_nor_removes_newer_ones(

@@ -78,6 +78,7 @@ def test_a_risk_row_tells_what_is_at_stake() -> None:
             "last_movement": None,
             "reasons": ["expired"],
             "value_at_risk": Decimal("10.50"),
+            "rank": 1,
         }
     ]
 
