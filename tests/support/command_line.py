@@ -26,4 +26,4 @@ def run_command(*arguments: str, answer: str = "", app: Callable[..., Any] = mai
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with patch("sys.stdin", io.StringIO(answer)), redirect_stdout(out), redirect_stderr(err):
         code = guarded(partial(app, list(arguments), standalone_mode=False, prog_name="main.py"))
-    return Ended(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))  # type: ignore[attr-defined]
+    return Ended(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
