@@ -10,8 +10,9 @@ import typer
 from bson import json_util
 from rich.table import Column
 
-from commands.common import STOPPED, PipelineOption, confirm, prepare
+from commands.common import PipelineOption, confirm, prepare
 from commands.terminal import console, print_json, progress, table
+from contracts import StoppedError
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.stop_flag import StopFlag
 from settings import Settings
@@ -170,8 +171,7 @@ def dlq_retry(
             outcome = retry(letters, stop)
         typer.echo(f"{len(outcome.resolved)} resolved, {len(outcome.kept)} kept.")
         if outcome.stopped:
-            typer.echo("Stopped before the end; the other letters are kept for the next retry.", err=True)
-            raise typer.Exit(STOPPED)
+            raise StoppedError("Stopped before the end; the other letters are kept for the next retry.")
     _tell_damaged(pipeline, damaged)
 
 
@@ -206,4 +206,4 @@ def dlq_purge(
         done = queue.purge(stop) if named is None else count
     typer.echo(f"{done} letters deleted.")
     if done < count:
-        raise typer.Exit(STOPPED)
+        raise StoppedError("Stopped before the end; the other letters are still there.")

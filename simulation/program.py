@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
+
+import typer
+
+from contracts import ConfigurationError, ServiceError, StoppedError
 
 
 class Message(NamedTuple):
@@ -15,6 +20,19 @@ class Message(NamedTuple):
     topic: str
     key: str
     value: bytes
+
+
+def run_program(main: Callable[..., None]) -> None:
+    """Run `main` with the options of the command line; what it raises for a person is one line.
+
+    The exit codes are those of every command (docs/operations.md).
+    """
+    try:
+        typer.run(main)
+    except ServiceError as error:
+        typer.echo(f"❌ {error}", err=True)
+        wrong_use, stopped = isinstance(error, ConfigurationError), isinstance(error, StoppedError)
+        sys.exit(2 if wrong_use else 3 if stopped else 1)
 
 
 def stop_on_signals() -> threading.Event:

@@ -12,6 +12,7 @@ from accounting.desk import Desk
 from dashboard import frame
 from dashboard.stock import outbox_view, record_forms, sale_form, upload_form
 from dashboard.text import plain
+from dashboard.visitor import visitor
 
 _INSIDE: Final = "accountant_is_in"
 
@@ -52,7 +53,7 @@ def _ask(desk: Desk) -> None:
         submitted = st.form_submit_button("Open")
     if not submitted:
         return
-    refusal = desk.door.refusal(given or "")
+    refusal = desk.door.refusal(given or "", *visitor(st.context.ip_address, st.context.headers))
     if refusal:
         st.error(refusal, icon=":material/lock:")
         return

@@ -112,8 +112,8 @@ class HealthBatch:
                     moved = state is None
                 if not moved:
                     self.poll.mark_done(page)
-                self._steps.done("save")
                 start = self._time_of_report()
+                self._steps.done("save")
                 self._report(piece, start)
                 # The next page is polled from now on.
                 self._steps = Steps(self.faults)

@@ -18,8 +18,9 @@ from typing import Annotated
 
 import typer
 
+from contracts import StoppedError
 from contracts.ecommerce import EVENT_COLUMNS
-from simulation.program import stepping_clock, stop_on_signals
+from simulation.program import run_program, stepping_clock, stop_on_signals
 
 USERS = 1_000
 PURCHASE_PROBABILITY = 0.3
@@ -158,7 +159,9 @@ def main(
     typer.echo(f"Writing {batch_size} events every {interval:g} s to {output}; Ctrl+C ends it.")
     written = generate(generator, output, batch_size, lambda: stop.wait(interval), batches, clock)
     typer.echo(f"{written} events written.")
+    if batches and written < batches * batch_size:
+        raise StoppedError("Stopped before the last of --batches.")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

@@ -6,7 +6,6 @@ present, so that no time lies in the future.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,21 +15,22 @@ from typing import Annotated, get_args
 
 import typer
 
-from contracts import ServiceError
+from contracts import ConfigurationError, StoppedError
 from settings import load
 from simulation.esports.season import Season, Topic
 from simulation.json_files import next_offset, write_files
 from simulation.kafka_sender import Send, kafka_sender
-from simulation.program import Message, stepping_clock, stop_on_signals
+from simulation.program import Message, run_program, stepping_clock, stop_on_signals
 
 SPEED = 60.0
 MATCHES = 8
+_OUTPUT = Path("data/esports-feed")
 
 
 def main(
-    output: Annotated[Path, typer.Option(help="The folder for files, one folder a topic.")] = Path(
-        "data/esports-feed"
-    ),
+    output: Annotated[
+        Path | None, typer.Option(help=f"The folder for files, one folder a topic; else {_OUTPUT}.")
+    ] = None,
     kafka: Annotated[
         bool, typer.Option("--kafka", help="Produce to KAFKA_BOOTSTRAP_SERVERS and the job's topics instead.")
     ] = False,
@@ -46,24 +46,22 @@ def main(
     ] = None,
 ) -> None:
     """Tell of invented matches and players until Ctrl+C or SIGTERM; the update under way is finished."""
-    stop, counts = stop_on_signals(), Counter[str]()
+    if kafka and output:
+        raise ConfigurationError("--kafka writes no files: leave out --output.")
+    stop, counts, output = stop_on_signals(), Counter[str](), output or _OUTPUT
     # Without a pause an update still is one of a second.
     clock = season_clock(timedelta(seconds=(interval or 1.0) * speed), start)
     season = Season(seed, MATCHES, clock(), malformed)
-    try:
-        with _kafka_of_settings() if kafka else nullcontext(_file_sender(output)) as send:
-            typer.echo(
-                f"Telling {'Kafka' if kafka else output} of {MATCHES} matches at a time; Ctrl+C ends it."
-            )
-            while not counts["updates"] or not (counts["updates"] == ticks or stop.wait(interval)):
-                now = clock()
-                messages = list(season.advance(now))
-                send(messages, now)
-                counts.update(["updates", *(message.topic for message in messages)])
-    except ServiceError as error:
-        typer.echo(f"❌ {error}", err=True)
-        sys.exit(2)
+    with _kafka_of_settings() if kafka else nullcontext(_file_sender(output)) as send:
+        typer.echo(f"Telling {'Kafka' if kafka else output} of {MATCHES} matches at a time; Ctrl+C ends it.")
+        while not counts["updates"] or not (counts["updates"] == ticks or stop.wait(interval)):
+            now = clock()
+            messages = list(season.advance(now))
+            send(messages, now)
+            counts.update(["updates", *(message.topic for message in messages)])
     typer.echo(f"{counts['matches']} match and {counts['players']} player messages written.")
+    if ticks and counts["updates"] < ticks:
+        raise StoppedError("Stopped before the last of --ticks.")
 
 
 def _kafka_of_settings() -> AbstractContextManager[Send]:
@@ -91,4 +89,4 @@ def season_clock(step: timedelta, start: datetime | None = None) -> Callable[[],
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

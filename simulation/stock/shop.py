@@ -9,16 +9,15 @@ import json
 import random
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any
 
 import typer
 
-from contracts import ServiceError
+from contracts import StoppedError
 from settings import load
 from simulation.kafka_sender import kafka_sender
-from simulation.program import Message
+from simulation.program import Message, run_program, stop_on_signals
 
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
 _CATEGORIES = ("Tea", "Coffee", "Spices", "Sweets", "Dairy", "Bakery")
@@ -121,21 +120,19 @@ def main(
         INVENTORY: settings.kafka_topic_inventory,
         CLIENTS: settings.kafka_topic_clients,
     }
-    shop, count = Shop(seed), 0
+    shop, count, stop = Shop(seed), 0, stop_on_signals()
     ends = time.monotonic() + seconds if seconds else float("inf")
-    try:
-        with kafka_sender(settings.kafka_bootstrap_servers, topics) as send, suppress(KeyboardInterrupt):
-            send(shop.master(_now()), _now())
-            while time.monotonic() < ends:
-                send([shop.sale(_now())], _now())
-                count += 1
-                if count % 20 == 0:
-                    send([shop.update(_now())], _now())
-                time.sleep(1 / per_second)
-    except ServiceError as error:
-        typer.echo(f"❌ {error}", err=True)
-        raise typer.Exit(2) from None
+    with kafka_sender(settings.kafka_bootstrap_servers, topics) as send:
+        send(shop.master(_now()), _now())
+        while time.monotonic() < ends and not stop.is_set():
+            send([shop.sale(_now())], _now())
+            count += 1
+            if count % 20 == 0:
+                send([shop.update(_now())], _now())
+            stop.wait(1 / per_second)
     typer.echo(f"{count} sales sent.")
+    if seconds and time.monotonic() < ends:
+        raise StoppedError("Stopped before --seconds had passed.")
 
 
 def _now() -> datetime:
@@ -143,4 +140,4 @@ def _now() -> datetime:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

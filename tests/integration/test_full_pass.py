@@ -127,6 +127,11 @@ def test_everybody_is_recomputed_once_and_the_gone_are_removed(bench: Bench) -> 
     assert full.run(StopFlag()) == 1
     assert recording.users == bench.left() == bench.users
     assert [report.users for report in bench.reports] == [3, 3, 3, 1]
+    # No change was polled: what counts those counts nothing.
+    assert [report.records_processed for report in bench.reports] == [0] * 4
+    assert all(
+        abs(sum(report.steps_ms.values()) - report.processing_time_ms) < 50 for report in bench.reports
+    )
 
 
 def test_a_pass_that_died_goes_on_behind_its_last_piece(bench: Bench) -> None:

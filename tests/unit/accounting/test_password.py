@@ -19,15 +19,34 @@ def test_only_the_password_opens() -> None:
     assert door.refusal("half a pair \ud800") == "The password is wrong."
 
 
-def test_guessing_is_slow() -> None:
-    """After five wrong passwords nobody gets in for half a minute, not even with the right one."""
+GUESSER, OTHERS = ("203.0.113.9", ""), [("203.0.113.8", ""), ("10.0.0.1", "203.0.113.9"), ("10.0.0.1", "")]
+
+
+@pytest.mark.parametrize("guesser", [GUESSER, *OTHERS], ids=str)
+def test_guessing_is_slow_for_the_guesser_alone(guesser: tuple[str, str]) -> None:
+    """After five wrong passwords he waits for half a minute, also with the right one; others never do."""
     seconds = [0.0]
     door = Door("correct horse", monotonic=lambda: seconds[0])
-    for _ in range(5):
-        assert door.refusal("x") == "The password is wrong."
-    assert door.refusal("correct horse") == "Too many wrong passwords. Try again in 31 seconds."
-    seconds[0] = 30.1
-    assert door.refusal("correct horse") is None
+    for _ in range(20):
+        for _ in range(5):
+            assert door.refusal("x", *guesser) == "The password is wrong."
+        assert door.refusal("correct horse", *guesser) == "Too many wrong passwords. Try again in 31 seconds."
+        for other in {GUESSER, *OTHERS} - {guesser}:
+            assert door.refusal("correct horse", *other) is None
+        seconds[0] += 30.1
+    assert door.refusal("correct horse", *guesser) is None
+
+
+def test_who_invents_visitors_behind_a_proxy_is_slowed_too() -> None:
+    """A hundred tries, then that way in is shut, and no other one; what is remembered has a bound."""
+    seconds = [0.0]
+    door = Door("correct horse", monotonic=lambda: seconds[0])
+    told = [door.refusal("x", "10.0.0.1", f"203.0.113.{number}") for number in range(120)]
+    assert told.count("The password is wrong.") == 100
+    assert door.refusal("correct horse", "10.0.0.2", "203.0.113.1") is None
+    for number in range(20_000):
+        door.refusal("x", f"2001:db8::{number:x}")
+    assert len(door._guessers) <= 10_000
 
 
 def test_a_short_password_is_refused_at_the_start_and_none_is_shown() -> None:

@@ -195,10 +195,10 @@ def test_a_retry_that_is_stopped_says_so_with_exit_code_3(monkeypatch: pytest.Mo
     _letters(2)
     stopped = replace(PIPELINES["health"], open_retry=_Stopped())
     monkeypatch.setitem(PIPELINES, "health", stopped)
-    done = CliRunner().invoke(app, ["dlq", "retry"])
-    assert done.exit_code == 3, done.output
-    assert "1 resolved, 0 kept." in done.output
-    assert "Stopped before the end" in done.output
+    done = run_command("dlq", "retry")
+    assert done.code == 3, done
+    assert "1 resolved, 0 kept." in done.out
+    assert "Stopped before the end" in done.err
 
 
 def test_a_damaged_letter_of_a_stream_is_listed_beside_the_others(folder: Path) -> None:

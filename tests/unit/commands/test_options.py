@@ -188,11 +188,12 @@ class World:
 
     @contextmanager
     def _retry(self, _settings: Any) -> Iterator[Retry]:
-        yield _resolve_all
+        def retry(letters: Iterable[Letter], stop: Callable[[], bool] = lambda: False) -> RetryOutcome:
+            read = [*letters]
+            self.did.append([letter.record["source"] for letter in read])
+            return RetryOutcome([letter.id for letter in read], [], stop())
 
-
-def _resolve_all(letters: Iterable[Letter], stop: Callable[[], bool] = lambda: False) -> RetryOutcome:
-    return RetryOutcome([letter.id for letter in letters], [], stop())
+        yield retry
 
 
 class Job:
@@ -233,9 +234,12 @@ def _fill() -> None:
     client = connect(settings.mongo_uri.get_secret_value())
     client.drop_database(settings.mongo_db_name)
     source: Collection[Any] = client[settings.mongo_db_name][SOURCE_COLLECTION]
-    changed = {"updatedAt": NOW - timedelta(days=2)}
     example = enumerate(worked_example(USER, NOW.date()))
-    source.insert_many([{**each, "_id": number, **changed} for number, each in example])
+    # One of them before the cursor's default.
+    ages = (40, *[2] * 99)
+    source.insert_many(
+        [{**each, "_id": n, "updatedAt": NOW - timedelta(days=ages[n])} for n, each in example]
+    )
     for one in PIPELINES.values():
         record = {"_id": LETTER, "userId": USER, "updatedAt": NOW, "source": one.name}
         one.open_letters(settings).store([Rejected(record, "out_of_range", "x")], "1", NOW)

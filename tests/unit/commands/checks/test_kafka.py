@@ -83,7 +83,8 @@ def test_without_any_server_the_rest_is_still_checked(
     assert "Connection refused" in rows["Kafka"]["detail"]
     assert rows["Kafka"]["remedy"].startswith("Start Kafka")
     assert rows["Topics"]["status"] == "skipped"
-    assert rows["Java"]["status"] == rows["STOCK_COLD_PATH"]["status"] == "ok"
+    folder = {"stock": "STOCK_COLD_PATH", "esports": "ESPORTS_OUTPUT_PATH"}[pipeline]
+    assert rows["Java"]["status"] == rows[folder]["status"] == "ok"
     if pipeline == "esports":
         assert not any("Mongo" in name or "Account" in name for name in rows)
     else:

@@ -13,8 +13,13 @@ import pytest
 from contracts import ENDS, BatchReport, UnavailableError, WriteResult, ends
 from monitoring.batch_words import stream_line
 from pipelines.ecommerce.pipeline import ECOMMERCE
+from pipelines.engine import reporting as engine_reporting
+from pipelines.engine import steps
+from pipelines.engine.faults import Faults
 from pipelines.engine.reporting import StreamReporting
+from pipelines.engine.stream_batch import Taken, report_of
 from settings import load
+from tests.support.clock import Clock
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -72,6 +77,21 @@ def test_a_record_of_which_nothing_is_known_is_a_bug(reporting: StreamReporting)
     """Better an error than figures that do not add up."""
     with pytest.raises(AssertionError, match="1 records of batch 5"):
         reporting.report("files", _report(records_processed=16))
+
+
+def test_a_clock_that_is_set_changes_no_duration(
+    reporting: StreamReporting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that failed, one that is told, and how long ago a stream was idle."""
+    clock = Clock(monkeypatch, engine_reporting, steps)
+    reporting.begin("files", "5")
+    passed = steps.Steps(Faults())
+    monkeypatch.setattr(engine_reporting, "_now", lambda: START + timedelta(days=9999))
+    clock.seconds += 2
+    reporting.failed("files", ValueError("x"))
+    reporting.report("files", report_of(6, Taken(), START, passed))
+    assert [entry["processing_time_ms"] for entry in _log(reporting, tmp_path)] == [2000, 2000]
+    assert "Total Time: 4000ms" in reporting.history.summary()
 
 
 def test_metrics_count_written_duplicates_and_reasons(reporting: StreamReporting) -> None:

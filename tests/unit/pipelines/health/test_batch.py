@@ -15,6 +15,7 @@ from bson import ObjectId
 from analytics.health.validation import DayRules
 from checkpoint.cursor import FILE_NAME, FileCursor
 from contracts import BatchReport, FailedWrite, WriteResult
+from pipelines.engine import steps
 from pipelines.engine.faults import Faults
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.batch import HealthBatch
@@ -22,6 +23,7 @@ from pipelines.health.recompute.on_driver import Recomputed
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sources.health.poll import MongoPoll
+from tests.support.clock import Clock
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
@@ -41,6 +43,7 @@ class Bench:
         self.refused: set[ObjectId] = set()
         self.edit_at: int | None = None
         self.calls = 0
+        self.on_run: Any = lambda _step: None
         clock: Any = SimpleNamespace(now=lambda: NOW)
         self.batch = HealthBatch(
             poll=MongoPoll(self.source, 60, page_size),
@@ -54,8 +57,9 @@ class Bench:
             overlap_seconds=60,
         )
 
-    def _run(self, users: Sequence[ObjectId], _batch: str, _step: Any) -> Recomputed:
+    def _run(self, users: Sequence[ObjectId], _batch: str, step: Any) -> Recomputed:
         self.calls += 1
+        self.on_run(step)
         self.users += users
         if self.calls == self.edit_at:
             self.file.write_text("2026-06-01\n")
@@ -141,3 +145,32 @@ def test_when_too_many_results_are_refused_none_is_set_aside_and_the_cursor_stay
     bench.refused = set()
     assert bench.batch.drain(StopFlag()) == NOW
     assert len(set(bench.users)) == refused + 9
+
+
+def test_the_steps_begin_with_the_poll_and_add_up_to_the_time_of_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each page, also one that fails, whatever the server's clock says; reading it is the first step."""
+    bench, clock = Bench(tmp_path, page_size=2), Clock(monkeypatch, steps)
+    for _ in range(5):
+        bench.add()
+    begin = bench.batch.poll.begin
+
+    def slow(*arguments: Any) -> Any:
+        for page in begin(*arguments):
+            clock.seconds += 2
+            yield page
+
+    def compute(step: Any) -> None:
+        clock.seconds += 3
+        step("compute")
+        if bench.calls == 3:
+            clock.seconds += 5
+            raise ValueError("a bug")
+
+    monkeypatch.setattr(bench.batch.poll, "begin", slow)
+    bench.on_run = compute
+    bench.batch.drain(StopFlag())
+    whole = {"poll": 2000, "validate": 0, "compute": 3000, "dead_letters": 0, "save": 0}
+    assert [dict(report.steps_ms) for report in bench.reports[:2]] == [whole] * 2
+    assert [report.processing_time_ms for report in bench.reports] == [5000, 5000, 10_000]
