@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from contracts import ConfigurationError
+from monitoring.jvm_metrics import JvmMetrics
 from monitoring.logs import get_logger
 from monitoring.query_metrics import QueryMetrics, measured_queries
 from pipelines.engine.executors import work_sign
@@ -80,6 +81,7 @@ class StreamJob:
     def __post_init__(self) -> None:
         # Once: a demo runs the stream, and then what is left.
         object.__setattr__(self, "queries", QueryMetrics(self.reporting.metrics))
+        JvmMetrics(self.reporting.metrics, self.spark)
         folders = {
             one.batch.stream: QueryFolder(one.batch.stream, one.checkpoint, one.beginning)
             for one in self.streams

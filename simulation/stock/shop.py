@@ -35,6 +35,8 @@ class Shop:
 
     def master(self, now: datetime) -> Iterator[Message]:
         """Every product and every client once; some products expire or have not moved for long."""
+        # One that opens again, with the same seed, must not invent other invoices under the same numbers.
+        self._invoices = round(now.timestamp() * 1000)
         for product_id in self._prices:
             yield self._product(product_id, now)
         for client_id in self._clients:

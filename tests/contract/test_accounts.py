@@ -20,7 +20,8 @@ _METRICS = {
     "batch_duration_seconds_sum", "batch_step_duration_seconds_bucket{le,step}",
     "batch_step_duration_seconds_count{step}", "batch_step_duration_seconds_sum{step}",
     "last_poll_timestamp_seconds", "last_success_timestamp_seconds", "dlq_letters",
-    "dlq_oldest_letter_timestamp_seconds",
+    "dlq_oldest_letter_timestamp_seconds", "jvm_gc_seconds_total", "jvm_heap_max_bytes",
+    "jvm_heap_used_bytes", "jvm_threads",
 }  # fmt: skip
 
 

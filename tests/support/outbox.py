@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 
 from accounting.database import BooksDatabase
 from accounting.outbox import WAITING, Outbox
 from accounting.producer import make_producer
 from accounting.sender import OutboxSender
-from tests.support.waiting import wait_for
+from tests.support.waiting import running, wait_for
 
 
-@contextmanager
-def sending(file: BooksDatabase, servers: str, topics: Mapping[str, str], **options: str) -> Iterator[None]:
+def sending(
+    file: BooksDatabase, servers: str, topics: Mapping[str, str], **options: str
+) -> AbstractContextManager[None]:
     """What waits in `file` is sent inside the block; `options` are of Kafka's client."""
-    stop = threading.Event()
     lock = file.path.with_suffix(".lock")
     sender = OutboxSender(Outbox(file), lock, partial(make_producer, servers, options), topics, servers)
-    thread = threading.Thread(target=sender.run, args=(stop,))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    return running(sender.run, threading.Event())
 
 
 def drain(file: BooksDatabase) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -100,48 +99,6 @@ def assert_totals_are_the_sum_of_the_invoices(database: Database[dict[str, Any]]
 
 class CrashError(BaseException):
     """The process dies here; no `except Exception` may survive it."""
-
-
-class Crashing:
-    """A database whose `commands`-th command is the last: `part` of it is done, then the process dies."""
-
-    def __init__(self, database: Database[dict[str, Any]], commands: int, part: float) -> None:
-        self._database = database
-        self._left = commands
-        self._part = part
-        self._counting = threading.Lock()
-
-    def __getitem__(self, name: str) -> Any:
-        return _CrashingCollection(self, self._database[name])
-
-    def run(self, call: Any, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
-        """One command, or the part of it that comes before the end."""
-        with self._counting:
-            self._left -= 1
-            left = self._left
-        if left > 0:
-            return call(*arguments, **options)
-        if left < 0:
-            # Another thread's; what it had sent before is done.
-            raise CrashError
-        if arguments and isinstance(arguments[0], list):
-            done = arguments[0][: round(len(arguments[0]) * self._part)]
-            if done:
-                call(done, **options)
-        elif self._part >= 0.5:
-            call(*arguments, **options)
-        raise CrashError
-
-
-class _CrashingCollection:
-    def __init__(self, owner: Crashing, collection: Any) -> None:
-        self._owner = owner
-        self._collection = collection
-        self.name = collection.name
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._collection, name)
-        return lambda *arguments, **options: self._owner.run(call, arguments, options)
 
 
 def letters_of(kept: Iterable[Sequence[Any]]) -> set[tuple[str, int, str]]:

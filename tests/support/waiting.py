@@ -6,12 +6,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeVar
 
 from pipelines.engine.pipeline import Job
 from pipelines.engine.stop_flag import StopFlag
 
+Stop = TypeVar("Stop", StopFlag, threading.Event)
 # Catches only what hangs: a loaded machine may be many times slower than a quiet one.
 TIMEOUT_SECONDS = 300.0
 
@@ -40,11 +41,15 @@ def _told(what: str | Callable[[], object]) -> str:
     return what if isinstance(what, str) else str(what())
 
 
-@contextmanager
-def streaming(job: Job) -> Iterator[None]:
+def streaming(job: Job) -> AbstractContextManager[None]:
     """The job's stream runs inside the block and is stopped in good order at its end."""
-    stop = StopFlag()
-    thread = threading.Thread(target=job.stream, args=(stop,))
+    return running(job.stream, StopFlag())
+
+
+@contextmanager
+def running(run: Callable[[Stop], object], stop: Stop) -> Iterator[None]:
+    """`run` works in a thread inside the block, until `stop` is set at its end."""
+    thread = threading.Thread(target=run, args=(stop,))
     thread.start()
     try:
         yield

@@ -40,15 +40,14 @@ class Health(System):
         "users", "analytics_computed", "analytics_written", "analytics_inserted", "analytics_updated",
         "analytics_skipped", "analytics_deleted",
     )  # fmt: skip
-    # Its poll, its audit, its indexes and its Java are measured too.
+    # Its poll, its audit and its indexes are measured too.
     own_metrics = (
         "ahead_documents", "ahead_seconds", "analytics_deleted_total", "analytics_inserted_total",
         "analytics_skipped_total", "analytics_updated_total", "analytics_written_total", "backlog_documents",
         "batch_stale_users", "commit_lateness_max_seconds", "commit_lateness_seconds_bucket{le}",
         "commit_lateness_seconds_count", "commit_lateness_seconds_sum", "cursor_recoveries_total{origin}",
         "duplicates_removed_total", "index_missing{index}", "indexes_made_total{index}",
-        "jvm_gc_seconds_total",
-        "jvm_heap_max_bytes", "jvm_heap_used_bytes", "jvm_threads", "newest_processed_timestamp_seconds",
+        "newest_processed_timestamp_seconds",
         "poll_lag_seconds", "poll_overlap_seconds", "reconciliation_drift_users{kind}",
         "reconciliation_interval_seconds", "reconciliation_sampled_dates{side}",
         "reconciliation_timestamp_seconds", "reconciliation_users{side}", "unknown_source_total",

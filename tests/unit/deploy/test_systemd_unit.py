@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.documents import ROOT
+from pipelines.catalog import PIPELINES
+from tests.support.documents import ROOT, blocks
 
 UNIT = ROOT / "deploy" / "systemd" / "health-analytics.service"
+DROP_IN = UNIT.with_name("pipeline.conf")
 PLACE = "/opt/health-analytics"
 
 
@@ -28,6 +31,25 @@ def test_it_starts_what_is_there_and_where_commands_are_run() -> None:
     assert program == f"{PLACE}/.venv/bin/python"
     assert (ROOT / script).is_file()
     assert (ROOT / settings["Documentation"].removeprefix(f"file://{PLACE}/")).is_file()
+
+
+def test_the_other_pipelines_are_started_by_the_same_unit(tmp_path: Path) -> None:
+    """The documented commands make a unit that starts the pipeline of its name, with a file for its port."""
+    dropped = [line for line in DROP_IN.read_text().splitlines() if line and not line.startswith("#")]
+    start = f"ExecStart={_settings()['ExecStart']} --pipeline %i"
+    assert dropped[:3] == ["[Service]", "ExecStart=", start]
+    assert dropped[3:] == [f"EnvironmentFile=-{PLACE}/%i.env"]
+    (block,) = [one for one in blocks(ROOT / "docs" / "operations.md") if DROP_IN.name in one.text]
+    moved = block.text.replace("sudo ", "").replace("/etc", str(tmp_path)).replace(PLACE, str(tmp_path))
+    command = moved.replace("systemctl", "true")
+    units = tmp_path / "systemd" / "system"
+    units.mkdir(parents=True)
+    subprocess.run(["bash", "-euc", command], cwd=ROOT, check=True, capture_output=True)
+    assert (units / "health-analytics@.service").read_text() == UNIT.read_text()
+    assert (units / "health-analytics@.service.d" / DROP_IN.name).read_text() == DROP_IN.read_text()
+    (instance,) = re.findall(r"health-analytics@(\w+)$", block.text, re.MULTILINE)
+    assert instance in PIPELINES
+    assert (tmp_path / f"{instance}.env").read_text().startswith("HEALTH_PORT=")
 
 
 def test_it_stops_gently_and_starts_again() -> None:

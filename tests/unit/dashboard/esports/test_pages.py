@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import threading
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -25,6 +24,7 @@ from sinks.parquet.compaction import compact
 from tests.support.clock import Clock
 from tests.support.esports_dataset import Writer, match
 from tests.support.shown import HOSTILE, charts, show, texts
+from tests.support.waiting import meanwhile
 
 _NOW = datetime.now(timezone.utc).replace(microsecond=0)
 
@@ -204,9 +204,12 @@ def test_pages_are_right_while_compactions_run(season: Path, tmp_path: Path) -> 
     writer = Writer(tmp_path)
     generations = writer.generations["matches"]
     expected = read_matches(tmp_path / "matches").rows["kafka_offset"].tolist()
-    ended = threading.Event()
+    readings: list[bool] = []
 
-    def run() -> None:
+    def read() -> None:
+        readings.append(read_matches(tmp_path / "matches").rows["kafka_offset"].tolist() == expected)
+
+    with meanwhile(read):
         for number in range(12):
             folder = generations.current() / f"batch=empty{number}"
             folder.mkdir()
@@ -214,16 +217,8 @@ def test_pages_are_right_while_compactions_run(season: Path, tmp_path: Path) -> 
                 json.dumps({"version": 1, "batches": [folder.name], "consumed": {}, "rescued": {}})
             )
             compact(generations)
-        ended.set()
-
-    compactions = threading.Thread(target=run)
-    compactions.start()
-    readings = 0
-    while not ended.is_set():
-        assert read_matches(tmp_path / "matches").rows["kafka_offset"].tolist() == expected
-        readings += 1
-    compactions.join()
-    assert readings > 0
+    assert readings
+    assert all(readings)
     assert generations.current().name == "000013"
 
 
