@@ -58,9 +58,9 @@ def test_the_three_scenarios_of_the_seed(shop: StockShop, job: Job) -> None:
     process = job.start(*_STREAM)
     with meanwhile(read, 0.01):
         wait_for(lambda: shop.winners() == [("P1", "2.00")], "the first winners", process)
-        # The best of three, without the work itself: other tests may have the machine.
+        # The worst of three, without the work itself: other tests may have the machine.
         waits = [_seconds_until_seen(shop, process, number) for number in (1, 2, 3)]
-        assert min(waits) <= 2 * _INTERVAL_SECONDS, waits
+        assert max(waits) <= 2 * _INTERVAL_SECONDS, waits
         wait_for(lambda: "No new data - keeping previous results" in job.output(), "idleness", process)
         before = list(shop.database["product_winners"].find({"product_id": "P1"}).sort("_id", -1).limit(1))
         time.sleep(2 * _INTERVAL_SECONDS)
