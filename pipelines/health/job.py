@@ -81,8 +81,9 @@ class HealthPipeline:
         Raises ConfigurationError or AlreadyRunningError when only a person can mend what is wrong.
         """
         self.reporting.state.begin()
-        self.indexes.run_due()
-        self.letters.run_due()
+        for look in (self.indexes.run_due, self.letters.run_due):
+            if not stop():
+                look()
         polled_at = self.batch.drain(stop, since)
         # A pass that was stopped half-way leaves a backlog behind, and says nothing about the data.
         if polled_at is not None and not stop():
