@@ -172,10 +172,9 @@ def assemble(
     source, target = for_reading(source), for_reading(target)
     reporting, poll_metrics, backend = _measure(settings, spark, target)
     letters, metrics = reporting.letters, reporting.metrics
-    faults = Faults(settings.fault)
+    faults, failures = Faults(settings.fault), Failures(cursor, settings.max_batch_failures)
     from_users = executors_from(settings.executors_from_users, source)
     recompute_of = partial(by_size, task_plan(settings), from_users, spark, source, target, clock)
-    failures = Failures(cursor, settings.max_batch_failures)
     isolated = partial(Isolation, failures=failures, letters=letters, clock=clock, faults=faults)
     superseded = Superseded()
     recompute = isolated(recompute_of(superseded, partial(_written, reporting.state, backend)))
@@ -201,9 +200,8 @@ def assemble(
     pieces = partial(piece_size, from_users, settings.max_users_per_piece, settings.max_batch_documents)
     progress = PassProgress(cursor, pieces, settings.full_users_per_second)
     everybody = isolated(recompute_of(Superseded(), lambda _users, _time: reporting.state.progress()))
-    full = FullPass(
-        source, target, everybody, letters, clock, batch.next_batch_id, on_report, progress, batch.retry
-    )
+    following = (batch.next_batch_id, on_report, progress, batch.retry)
+    full = FullPass(source, target, everybody, letters, clock, *following)
     audit = _audit(settings, source, target, metrics)
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()
