@@ -179,8 +179,11 @@ def prepare_database(settings: Settings) -> None:
 
 def _tell_retry(reporting: StreamReporting, error: BaseException) -> None:
     reporting.metrics.retried(error)
-    lost = isinstance(error, LostRowsError)
-    told = f"{error}" if lost else f"PostgreSQL does not answer ({type(error).__name__})"
+    told = f"PostgreSQL does not answer ({type(error).__name__})"
+    if isinstance(error, LostRowsError):
+        told = str(error)
+    elif psycopg.errors.ReadOnlySqlTransaction.__name__ in f"{type(error).__name__} {error}":
+        told = "PostgreSQL can only be read: a replica, or default_transaction_read_only"
     logger.warning(f"🔁 {told}; the batch is tried again")
 
 

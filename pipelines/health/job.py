@@ -89,7 +89,8 @@ class HealthPipeline:
 
     def _poll(self, stop: StopFlag, since: datetime | None = None) -> datetime | None:
         self.reporting.state.begin()
-        self.indexes.run_due()
+        if not stop():
+            self.indexes.run_due()
         polled_at = self.batch.drain(stop, since)
         # A pass that was stopped half-way leaves a backlog behind, and says nothing about the data.
         if polled_at is not None and not stop():
@@ -175,10 +176,9 @@ def assemble(
     source, target = for_reading(source), for_reading(target)
     reporting, poll_metrics, backend = _measure(settings, spark, target)
     letters, metrics = reporting.letters, reporting.metrics
-    faults = Faults(settings.fault)
+    faults, failures = Faults(settings.fault), Failures(cursor, settings.max_batch_failures)
     from_users = executors_from(settings.executors_from_users, source)
     recompute_of = partial(by_size, task_plan(settings), from_users, spark, source, target, clock)
-    failures = Failures(cursor, settings.max_batch_failures)
     isolated = partial(Isolation, failures=failures, letters=letters, clock=clock, faults=faults)
     superseded = Superseded()
     recompute = isolated(recompute_of(superseded, partial(_written, reporting.state, backend)))
@@ -204,9 +204,8 @@ def assemble(
     pieces = partial(piece_size, from_users, settings.max_users_per_piece, settings.max_batch_documents)
     progress = PassProgress(cursor, pieces, settings.full_users_per_second)
     everybody = isolated(recompute_of(Superseded(), lambda _users, _time: reporting.state.progress()))
-    full = FullPass(
-        source, target, everybody, letters, clock, batch.next_batch_id, on_report, progress, batch.retry
-    )
+    following = (batch.next_batch_id, on_report, progress, batch.retry)
+    full = FullPass(source, target, everybody, letters, clock, *following)
     audit = _audit(settings, source, target, metrics)
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()

@@ -66,19 +66,19 @@ _REFUSED_TEXTS = (
 
 
 def connect(
-    dsn: str, read_only: bool = False, quiet_seconds: float = QUIET_SECONDS, asks: bool = True
+    dsn: str, read_only: bool = False, quiet_seconds: float | None = None, asks: bool = True
 ) -> BoundedConnection:
     """A connection in autocommit, whose statements belong into a `transaction`; raises psycopg's errors.
 
     Options in the DSN go before ours, but do not switch a bound off. A `read_only` connection sees one
-    snapshot in each transaction. A statement may take its time, but once it was quiet for `quiet_seconds` it
-    goes on only if the server, asked on another connection (`asks`), answers.
+    snapshot in each transaction. A statement may take its time, but once it was quiet for `quiet_seconds`
+    (QUIET_SECONDS) it goes on only if the server, asked on another connection (`asks`), answers.
     """
     given = psycopg.conninfo.conninfo_to_dict(dsn)
     bounds: dict[str, Any] = {name: _smaller(given.get(name), most) for name, most in _BOUNDS.items()}
     bounds["application_name"] = given.get("application_name") or "ecommerce"
     connection = BoundedConnection.connect(dsn, **bounds, **_ALWAYS, autocommit=True)
-    connection.quiet_seconds = quiet_seconds
+    connection.quiet_seconds = quiet_seconds or QUIET_SECONDS
     connection.conninfo = psycopg.conninfo.make_conninfo(dsn, **bounds) if asks else ""
     level = psycopg.IsolationLevel
     connection.isolation_level = level.REPEATABLE_READ if read_only else level.READ_COMMITTED
@@ -104,7 +104,7 @@ def transaction(connection: psycopg.Connection[Any], **settings: str) -> Iterato
 def session(
     dsn: str,
     read_only: bool = False,
-    quiet_seconds: float = QUIET_SECONDS,
+    quiet_seconds: float | None = None,
     asks: bool = True,
     **settings: str,
 ) -> Iterator[psycopg.Connection[Any]]:

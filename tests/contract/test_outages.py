@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
 
 from pipelines.engine.faults import Faults
 from retry import RetryPolicy
+from sinks.ecommerce import bounded, connection
 from tests.contract.systems import System
 from tests.contract.systems.running import command, opened
 from tests.support.waiting import streaming, wait_for
@@ -17,6 +20,8 @@ _IMPATIENT: dict[str, Any] = {
     "retry_max_seconds": 0.5, "batch_interval_seconds": 0.5, "esports_interval_seconds": 0.5,
     "ecommerce_interval_seconds": 0.5,
 }  # fmt: skip
+# Some commands that each wait in vain for as long as they may, and what a loaded machine adds.
+_STOP_SECONDS = 90.0
 
 
 def test_a_sink_that_is_away_at_the_start_is_one_line_that_names_its_setting(
@@ -82,3 +87,33 @@ def test_a_sink_that_goes_away_in_the_middle_of_a_batch_is_waited_for(
     assert list(unsteady.staged()) == []
     assert policies == {(2, 0.1, 0.5)}
     unsteady.check()
+
+
+def test_a_stop_ends_in_time_while_the_sinks_server_hangs(
+    unsteady: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a batch: the server's side accepts everything and never answers again."""
+    if unsteady.door is None:
+        return  # a folder refuses, or answers
+    unsteady.options = {**_IMPATIENT, "retry_attempts": 100, "retry_max_seconds": 60}
+    for module in (bounded, connection):
+        monkeypatch.setattr(module, "QUIET_SECONDS", 1.0)
+    monkeypatch.setattr(bounded, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setitem(connection._BOUNDS, "connect_timeout", 2)
+    reach, hangs = Faults.reach, threading.Event()
+
+    def hang_once(faults: Faults, step: str) -> None:
+        reach(faults, step)
+        if step == "dead_letters" and not hangs.is_set() and unsteady.door is not None:
+            unsteady.door.black_hole()
+            hangs.set()
+
+    unsteady.send(range(5), [1000])
+    with opened(unsteady) as job, streaming(job):
+        wait_for(lambda: unsteady.seen() == 5, "the first batch")
+        monkeypatch.setattr(Faults, "reach", hang_once)
+        unsteady.send(range(5, 10), [1001])
+        wait_for(hangs.is_set, "the middle of a batch")
+        began = time.monotonic()
+    assert time.monotonic() - began < _STOP_SECONDS
+    unsteady.door.heal()

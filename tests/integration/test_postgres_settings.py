@@ -23,6 +23,7 @@ from main import app
 from pipelines.ecommerce import batch
 from pipelines.ecommerce.figures import load_figures
 from pipelines.ecommerce.job import prepare_database
+from pipelines.engine.stop_flag import StopFlag
 from settings import load
 from sinks.ecommerce.connection import connect, transaction
 from sinks.ecommerce.staging import Staged, _copy, create_table, new_table, stage
@@ -196,6 +197,25 @@ def test_a_user_whose_settings_forbid_a_batch_is_told_so_at_the_start(
             connection.execute(f"ALTER ROLE {role} SET {setting}")
         with pytest.raises(ConfigurationError, match=told):
             prepare_database(load(env_file=None, postgres_dsn=dsn))
+
+
+def test_a_database_that_can_only_be_read_for_a_while_is_told_in_lines_and_tried_again(
+    tmp_path: Path, events_dsn: str, spark: SparkSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under the running stream, as after a failover to a replica; no traceback, and nothing is lost."""
+    shop = Shop(tmp_path, events_dsn, spark, retry_attempts=2, retry_base_seconds=0.01)
+    job, database = shop.pipeline(), psycopg.conninfo.conninfo_to_dict(events_dsn)["dbname"]
+    shop.put(events(3))
+    with psycopg.connect(events_dsn, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+        assert not job.once(StopFlag())
+        told = capsys.readouterr().out
+        assert "PostgreSQL can only be read" in told
+        assert "Traceback" not in told
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+    assert job.once(StopFlag())
+    shop.assert_accounted(3)
 
 
 def test_a_server_that_ends_idle_sessions_ends_no_batch(

@@ -130,6 +130,22 @@ def test_once_gives_up_after_so_many_failures_in_a_row(files: Files) -> None:
     assert files.lines == ["a"]
 
 
+def test_a_batch_that_succeeds_ends_the_row_of_failures(files: Files) -> None:
+    """Each of three batches fails once less than may be in a row, and none is given up."""
+    files.add("a", "b", "c")
+    numbers: list[int] = []
+
+    def process(frame: DataFrame, number: int) -> None:
+        numbers.append(number)
+        if numbers.count(number) < FAST.attempts:
+            raise OSError("away for a moment")
+        files.keep(frame, number)
+
+    assert Supervisor([files.stream(process)], FAST, _ignore_failure).run(StopFlag(), once=True)
+    assert files.lines == ["a", "b", "c"]
+    assert numbers == [0] * FAST.attempts + [1] * FAST.attempts + [2] * FAST.attempts
+
+
 def test_one_stream_that_fails_does_not_stop_the_other(files: Files) -> None:
     """Streams of one process are independent, and without `once` none is given up."""
     files.add("a")
