@@ -34,7 +34,7 @@ def dlq_list(
 ) -> None:
     """List all letters, oldest first; exit code 1 when some files cannot be read."""
     settings = prepare(sys.stderr)
-    queue = _open(pipeline, settings)
+    queue = _open(pipeline, settings, as_json)
     damaged: list[DamagedLetter] = []
     letters = _readable(queue.read(), damaged)
     if as_json:
@@ -53,20 +53,22 @@ def _print_table(pipeline: str, letters: Iterator[Letter], queue: DeadLetters) -
     for letter in letters:
         tried = f"{letter.attempts}{', parked' if letter.parked else ''}"
         rows.add_row(letter.id[:12], f"{letter.time:%Y-%m-%d %H:%M}", _about(letter, pipeline), tried)
-    empty = f"The dead-letter queue of {pipeline} in {queue.directory.absolute()} is empty."
-    console().print(rows if rows.row_count else empty)
+    if rows.row_count:
+        console().print(rows)
+    elif queue.is_there():
+        typer.echo(f"The dead-letter queue of {pipeline} in {queue.directory.absolute()} is empty.")
 
 
-def _open(pipeline: str, settings: Settings) -> DeadLetters:
+def _open(pipeline: str, settings: Settings, as_json: bool = False) -> DeadLetters:
     """The queue; say whether there is a folder, and letters of others. Raises DeadLetterError."""
     from pipelines.engine.letters_again import told_others
 
     queue = PIPELINES[pipeline].open_letters(settings)
     if not queue.is_there():
         typer.echo(
-            f"There is no folder {queue.directory.absolute()}: no letter was ever stored there, or "
-            "DLQ_DIRECTORY names another one.",
-            err=True,
+            f"The dead-letter queue of {pipeline} is empty: there is no folder {queue.directory.absolute()}. "
+            "No letter was ever stored there, or DLQ_DIRECTORY names another folder.",
+            err=as_json,
         )
     elif others := told_others(queue):
         typer.echo(others, err=True)
@@ -162,8 +164,10 @@ def dlq_retry(
     settings = prepare()
     queue = _open(pipeline, settings)
     damaged: list[DamagedLetter] = []
-    letters = _readable(queue.named(letter_id) if letter_id else queue.read(), damaged)
-    if dry_run or not queue.count():
+    named = queue.named(letter_id) if letter_id else None
+    letters = _readable(queue.read() if named is None else named, damaged)
+    some = queue.count() if named is None else any(isinstance(each, Letter) for each in named)
+    if dry_run or not some:
         typer.echo(f"{_counted(letters, pipeline)} would be retried.")
     else:
         stop = StopFlag()

@@ -94,11 +94,11 @@ def test_an_empty_queue_names_its_pipeline_and_folder_and_where_letters_lie(
     """A folder that is not there is another matter: DLQ_DIRECTORY may name a wrong one."""
     for command in (["list"], ["retry"], ["purge"]):
         told = _run("dlq", *command, *_option(pipeline)).output
-        assert f"There is no folder {folder / 'dlq'}" in told
+        assert f"of {pipeline} is empty: there is no folder {folder / 'dlq'}" in told
     other = "stock" if pipeline != "stock" else "esports"
     lay_odd_letters(folder / "dlq", other, "topic")
     told = _run("dlq", "list", *_option(pipeline)).output
-    assert "There is no folder" not in told
+    assert "there is no folder" not in told
     assert f"The dead-letter queue of {pipeline} in {folder / 'dlq'} is empty." in told
     assert f"{_queue_of(other).count()} letters of {other} lie there too" in told
     assert f"dlq list --pipeline {other}" in told
@@ -129,6 +129,9 @@ def test_damaged_letters_are_told_shown_and_purged(folder: Path, pipeline: str) 
     names = [f"{prefix}_dlq_20260101_000000_{'0' * 12}.json", f"{prefix}_dlq_mine.json"]
     for name in names:
         (folder / "dlq" / name).write_bytes(b'{"id": "\xff')
+    done = CliRunner().invoke(app, ["dlq", "retry", names[1], *_option(pipeline)])
+    assert "0 letters" in done.output
+    assert done.exit_code == 1
     for command in ("list", "list --json", "retry --dry-run"):
         done = CliRunner().invoke(app, ["dlq", *command.split(), *_option(pipeline)])
         assert done.exit_code == 1
