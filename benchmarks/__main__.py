@@ -1,4 +1,4 @@
-"""`script/bench`: starts the servers that a pipeline's benchmark fills, then the benchmark."""
+"""`script/bench`: starts the servers that a benchmark fills, then the benchmark."""
 
 from __future__ import annotations
 
@@ -8,29 +8,34 @@ import subprocess
 import sys
 
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
+from pipelines.engine.pipeline import Benchmark
 
 ADDRESSES = {"mongo": "MONGO_TEST_URI", "postgres": "POSTGRES_TEST_DSN", "kafka": "KAFKA_TEST_SERVERS"}
+BENCHMARKS = {
+    **{one.name: one.benchmark for one in PIPELINES.values() if one.benchmark},
+    # Of several pipelines.
+    "growth": Benchmark("benchmarks.growth", ("postgres",)),
+}
 
 
 def main() -> None:
-    """Run the benchmark of the pipeline that the first argument names, with the other arguments.
+    """Run the benchmark that the first argument names, with the other arguments.
 
     A server whose address the environment has is taken as it is. Raises SystemExit, also when a server cannot
-    be started or the pipeline has no benchmark.
+    be started or there is no such benchmark.
     """
     named = len(sys.argv) > 1 and not sys.argv[1].startswith("-")
     name = sys.argv.pop(1) if named else DEFAULT_PIPELINE
-    benchmarks = {one.name: one.benchmark for one in PIPELINES.values() if one.benchmark}
-    if name not in benchmarks:
-        sys.exit(f"script/bench: {name} has no benchmark; these have one: {', '.join(benchmarks)}.")
-    for server in benchmarks[name].servers:
+    if name not in BENCHMARKS:
+        sys.exit(f"script/bench: {name} has no benchmark; these have one: {', '.join(BENCHMARKS)}.")
+    for server in BENCHMARKS[name].servers:
         if not os.environ.get(ADDRESSES[server]):
             start = [f"script/{server}-server", "start"]
             started = subprocess.run(start, stdout=subprocess.PIPE, text=True, check=False)
             if started.returncode:
                 sys.exit(started.returncode)
             os.environ[ADDRESSES[server]] = started.stdout.strip()
-    runpy.run_module(benchmarks[name].module, run_name="__main__", alter_sys=True)
+    runpy.run_module(BENCHMARKS[name].module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import ADDRESSES
-from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
+from benchmarks.__main__ import ADDRESSES, BENCHMARKS
+from pipelines.catalog import DEFAULT_PIPELINE
 from tests.support.class_archive import java_environment
 from tests.support.documents import ROOT
 
-BENCHMARKS = {one.name: one.benchmark for one in PIPELINES.values() if one.benchmark}
 _FIXTURES = {"mongo": "mongo_uri", "postgres": "postgres_dsn", "kafka": "kafka"}
 
 
@@ -63,6 +62,7 @@ def test_a_benchmark_that_does_not_exist_is_an_error_that_names_those_that_do(tm
 
 
 _TINY = {
+    "growth": "--sizes 10,20 --rounds 1",
     "stock": "--histories 20 --seed-up-to 0 --size 10 --batches 1",
     "ecommerce": "--events 50 --rounds 1 --no-jdbc --file-megabytes 0 --table-rows=",
 }
