@@ -47,7 +47,7 @@ _START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 @dataclass(frozen=True)
 class Shop:
-    """A stream whose `files` were read in as many batches; what was read is kept or archived, as `how` says."""
+    """A stream whose `files` were read in as many batches; they are kept or archived, as `how` says."""
 
     spark: SparkSession
     dsn: str
@@ -56,7 +56,7 @@ class Shop:
     files: int
 
     def measure(self, rounds: int) -> Mapping[str, float]:
-        """The seconds of the first run, which may clear away what lies there, and the median of the others."""
+        """The seconds of the first run, which may clear files away, and the median of the others."""
         settings = self._settings()
         with psycopg.connect(self.dsn) as connection:
             connection.execute(_OLD_BATCHES, [self.files])
@@ -129,11 +129,12 @@ def _ledger(number: int) -> Ledger:
     return Ledger((str(number),), consumed)
 
 
+_SIZES = "Files and batches of before; the last is held against the first."
+
+
 def main(
     dsn: Annotated[str, typer.Option(envvar="POSTGRES_TEST_DSN", help="A server to fill with test data.")],
-    sizes: Annotated[
-        str, typer.Option(help="Files and batches of before; the last against the first.")
-    ] = "10,100000",
+    sizes: Annotated[str, typer.Option(help=_SIZES)] = "10,100000",
     rounds: Annotated[int, typer.Option(help="Batches that are measured; the median counts.")] = 5,
 ) -> None:
     """Seconds of a batch after as many files and batches."""
@@ -142,6 +143,9 @@ def main(
     table, verdicts = Table("of", "before it", "first run s", "batch s"), Verdicts(out)
     spark = build_session(load(env_file=None).spark, streaming=True)
     found: dict[tuple[str, int], Mapping[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder, database(dsn) as address:
+        # Java compiles as it goes.
+        Shop(spark, address, Path(folder).resolve(), "keep", counts[0]).measure(rounds)
     for count in counts:
         for how in ("keep", "archive"):
             with tempfile.TemporaryDirectory() as folder, database(dsn) as address:
