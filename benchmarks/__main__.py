@@ -15,6 +15,7 @@ BENCHMARKS = {
     **{one.name: one.benchmark for one in PIPELINES.values() if one.benchmark},
     # Of several pipelines.
     "letters": Benchmark("benchmarks.letters", ("mongo",)),
+    "growth": Benchmark("benchmarks.growth", ("postgres",)),
 }
 
 

@@ -57,6 +57,8 @@ class KafkaInput:
     ids_read: Callable[[str], set[str]]
     explain: Callable[[str], str]
     _beyond: set[str] = field(default_factory=set)
+    # The bound of `fewer`; one that was not met yet is the last of two.
+    _bounds: list[int] = field(default_factory=list)
 
     def missing(self) -> str | None:
         """One sentence that names the topics that do not exist, with the remedy; None when all do."""
@@ -67,12 +69,18 @@ class KafkaInput:
         if missing := self.missing():
             raise UnavailableError(f"{missing} It is looked for again and again.")
         known = self._know()
+        if len(self._bounds) > 1:
+            # Spark would go on with the plan that it has noted.
+            known = Known(known.ids, self._position(known))
+            KnownTopics(self.checkpoint).begin_anew(known)
+            del self._bounds[:-1]
         places = self.broker.partitions(self.topics)
         servers, options = self.settings.kafka_bootstrap_servers, self.settings.kafka_options
         starting: str = self.settings.kafka_starting_offsets
         if known.start is not None:
             starting = starting_offsets(places, known.start)
-        return read_topics(self.spark, servers, options, self.topics, self.at_most, starting)
+        at_most = min([self.at_most, *self._bounds])
+        return read_topics(self.spark, servers, options, self.topics, at_most, starting)
 
     def open(self, frame: DataFrame, number: int) -> Reading:
         """The batch, and what of it has expired already."""
@@ -100,6 +108,14 @@ class KafkaInput:
             "such records come they are read without Spark's connector, which is slower: mend the producer."
         )
         return self._read_directly(span)
+
+    def fewer(self, records: int) -> None:
+        """Raises StartAnewError; until the process ends no batch has more."""
+        self._bounds[:] = [self.at_most, records]
+        logger.warning(
+            f"🐘 Records of {', '.join(self.topics)} are large: a batch has at most {records} from now on"
+        )
+        raise StartAnewError("the batch is planned anew, in pieces")
 
     def verify(self, reading: Reading) -> None:
         """A topic's id never comes back: if it is as before, all was read from the same topic."""

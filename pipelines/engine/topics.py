@@ -15,11 +15,17 @@ from pyspark.sql import DataFrame
 from monitoring.logs import get_logger
 from sinks.stream_letters import RejectedRecord
 from sources.kafka_direct import records_table
-from sources.kafka_stream import Span
+from sources.kafka_stream import Span, count
 
 logger = get_logger(__name__)
 
 T = TypeVar("T")
+# An eighth of the heap that Spark gives its driver by default; there are copies of it, in Python too.
+MOST_BYTES = 128 * 2**20
+# A broker takes none that is larger, by default.
+_LARGEST = 2.0**20
+# Of those before, the next records may be so large.
+_TIMES = 4
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,10 @@ class TopicInput(Protocol):
         """The batch `number`, which is `frame`."""
         ...
 
+    def fewer(self, records: int) -> None:
+        """Plan this batch and later ones anew, with at most `records` each; StartAnewError where it can."""
+        ...
+
     def verify(self, reading: Reading) -> None:
         """After the reading. Raises StartAnewError when it was another topic, ServiceError without one."""
         ...
@@ -70,6 +80,31 @@ class TopicInput(Protocol):
     def ping(self) -> None:
         """Raises ServiceError when the source does not answer."""
         ...
+
+
+@dataclass
+class Collected:
+    """Keeps the batches of one stream that are collected into the driver's memory below MOST_BYTES.
+
+    How large records are is known from the batch before; only where that may be too much it is measured.
+    """
+
+    _each: float = _LARGEST
+
+    def table(self, reading: Reading, source: TopicInput) -> pa.Table:
+        """The records of `reading`. Raises StartAnewError when they are too large, and come in pieces."""
+        known, self._each = self._each, _LARGEST
+        if count(reading.span) * known > MOST_BYTES:
+            self._require_small(reading, source)
+        found = reading.records.toArrow()
+        self._each = _TIMES * found.nbytes / max(1, found.num_rows)
+        return found
+
+    def _require_small(self, reading: Reading, source: TopicInput) -> None:
+        sizes = "count(*)", "sum(ifnull(octet_length(key), 0) + ifnull(octet_length(value), 0))"
+        ((records, size),) = reading.records.selectExpr(*sizes).collect()
+        if records > 1 and size > MOST_BYTES:
+            source.fewer(max(1, records * MOST_BYTES // size // 2))
 
 
 def read_some_way(reading: Reading, read: Callable[[Reading], T]) -> tuple[T, Reading]:

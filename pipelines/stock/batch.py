@@ -20,7 +20,7 @@ from contracts import BatchKey
 from monitoring.logs import get_logger
 from pipelines.engine.steps import Steps
 from pipelines.engine.stream_batch import BatchWork, Keep
-from pipelines.engine.topics import TopicInput, read_expired, read_some_way, tell_lost
+from pipelines.engine.topics import Collected, TopicInput, read_expired, read_some_way, tell_lost
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.writer import Judged, StockTaken, StockWriter
 from sinks.mongo_errors import is_transient_mongo
@@ -62,6 +62,7 @@ class StockWork(BatchWork[Records, StockTaken]):
     on_lost: Callable[[int], None] = lambda _records: None
     on_batch: Callable[[], None] = lambda: None
     writing: threading.Lock = field(default_factory=threading.Lock)
+    collected: Collected = field(default_factory=Collected)
 
     def known(self, key: BatchKey) -> StockTaken | None:
         """What the ledger says, after what was left open is finished."""
@@ -69,14 +70,16 @@ class StockWork(BatchWork[Records, StockTaken]):
 
     def read(self, frame: DataFrame, key: BatchKey) -> Records:
         """The records, of the topics that were meant, in the driver's memory."""
-        if self.source is None:
+        source = self.source
+        if source is None:
             raise RuntimeError("there is no source to read from")
         rows, reading = read_some_way(
-            self.source.open(frame, key.number), lambda reading: self.rows_of(reading.records.toArrow())
+            source.open(frame, key.number),
+            lambda reading: self.rows_of(self.collected.table(reading, source)),
         )
         places = [(row["topic"], row["partition"], row["offset"]) for row in rows]
-        self.source.verify(reading)
-        lost = self.source.lost(reading, len(rows), read_expired(reading, places))
+        source.verify(reading)
+        lost = source.lost(reading, len(rows), read_expired(reading, places))
         return Records(rows, dict(reading.ids), lost)
 
     @contextmanager

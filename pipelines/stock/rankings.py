@@ -16,8 +16,8 @@ from sinks.stock.schema import RISKS, WINNERS
 from sinks.stock.totals import bson_values
 
 _WINNERS = 10
-# What takes less is published with each batch that changed a product.
-_LONG_SECONDS = 1.0
+# Of fewer rows the risks are published with each batch that changed a product.
+_MANY = 1_000
 _REST_TIMES = 9
 
 
@@ -33,6 +33,7 @@ class Rankings:
         self._winners = Publication(database, WINNERS)
         self.risks_wait = False
         self._rests_until = float("-inf")
+        self._risk_count = 0
         self._risks = Publication(database, RISKS, summed=("value_at_risk",))
 
     def publish_winners(self, now: datetime) -> bool:
@@ -51,8 +52,7 @@ class Rankings:
             return None
         changed = self._risks.publish(lambda: self._risk_rows(now.date()), now)
         ended = time.monotonic()
-        if ended - began > _LONG_SECONDS:
-            self._rests_until = ended + _REST_TIMES * (ended - began)
+        self._rests_until = ended + _REST_TIMES * (ended - began) if self._risk_count > _MANY else ended
         return changed
 
     def tidy(self, now: datetime) -> None:
@@ -65,4 +65,6 @@ class Rankings:
 
     def _risk_rows(self, today: date) -> Iterator[dict[str, Any]]:
         found = possible_risks(self._database, *self._rules.bounds(today))
-        return map(bson_values, risk_rows(found, self._rules, today))
+        rows = risk_rows(found, self._rules, today)
+        self._risk_count = len(rows)
+        return map(bson_values, rows)

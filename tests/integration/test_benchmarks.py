@@ -63,6 +63,7 @@ def test_a_benchmark_that_does_not_exist_is_an_error_that_names_those_that_do(tm
 
 _TINY = {
     "letters": "--letters 31",
+    "growth": "--sizes 10,20 --rounds 1",
     "stock": "--histories 20 --seed-up-to 0 --size 10 --batches 1",
     "ecommerce": "--events 50 --rounds 1 --no-jdbc --file-megabytes 0 --table-rows=",
 }

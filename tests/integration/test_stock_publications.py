@@ -126,7 +126,7 @@ def test_many_risks_take_a_part_of_the_time_and_the_end_leaves_one_generation(
     database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that waited are published by the last look of a bounded run."""
-    monkeypatch.setattr("pipelines.stock.rankings._LONG_SECONDS", 0.0)
+    monkeypatch.setattr("pipelines.stock.rankings._MANY", 0)
     monkeypatch.setattr("pipelines.stock.rankings._REST_TIMES", 1e6)
     events = shop_events()
     write_events(database, events)

@@ -51,6 +51,25 @@ def test_events_become_collections(shop: StockShop) -> None:
     assert shop.total("records_written") == 5
 
 
+def test_large_records_come_in_pieces(
+    shop: StockShop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A batch that the driver could not hold is planned anew; each record counts once."""
+    monkeypatch.setattr("pipelines.engine.topics.MOST_BYTES", 4_000)
+    for first in (0, 40):
+        events = [sale(f"I{first + number}", P1=1) for number in range(40)]
+        shop.topics.send(*events)
+        assert len(json.dumps(events)) > 4_000
+        assert shop.run()
+    told = capsys.readouterr().out
+    assert told.count("are large") == 2
+    assert "was damaged" not in told
+    shop.assert_accounted(80)
+    batches = [entry["records_processed"] for entry in shop.log()]
+    assert max(batches) < 40
+    assert shop.total("duplicates") == 0
+
+
 def test_a_batch_needs_no_code_that_the_one_before_had_not(shop: StockShop, spark: SparkSession) -> None:
     """Java has compiled it by the second."""
 
