@@ -18,8 +18,9 @@ import pyspark
 from contracts import ConfigurationError, UnavailableError
 from monitoring.logs import get_logger
 from retry import RetryPolicy
-from session import java_command, require_java, spark_line
+from session import spark_line
 from settings import Settings
+from surroundings import java, java_command
 
 _GROUP, ARTIFACT = "org.apache.spark", "spark-sql-kafka-0-10_2.13"
 # By the first two numbers of Spark's version: the newest whose parts are all on Maven Central.
@@ -40,7 +41,7 @@ def connector_conf(settings: Settings) -> dict[str, str]:
         return {}
     folder = connector_folder(settings)
     if not list(folder.glob("*.jar")):
-        require_java()
+        java()
         logger.info(f"📦 Fetching Spark's Kafka connector {folder.name} into {folder} (once)")
         _fetch(folder)
     return {"spark.jars": ",".join(sorted(str(jar) for jar in folder.glob("*.jar")))}

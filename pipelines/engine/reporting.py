@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from contracts import BatchReport, Rejected, ServiceError
+from java_words import error_words, is_javas
 from monitoring.batch_history import BatchHistory
 from monitoring.batch_words import batch_line, stream_line
 from monitoring.logs import get_logger
@@ -76,6 +77,10 @@ class StreamReporting:
         if isinstance(error, ServiceError):
             text = str(error)
             logger.error(f"{stream}: {text}")
+        elif is_javas(error):
+            text = error_words(error)
+            logger.error(f"{stream} failed; nothing was lost, the batch comes again. Spark says: {text}")
+            logger.debug(f"{stream}: all that Spark says", exc_info=error)
         else:
             text = f"{type(error).__name__}: {error}"
             logger.error(f"{stream} failed; nothing was lost, the batch comes again", exc_info=error)

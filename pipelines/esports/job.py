@@ -29,6 +29,7 @@ from session import spark_session
 from settings import Settings
 from sinks.parquet.dataset import ParquetDataset
 from sources.kafka_broker import KafkaBroker
+from surroundings import native_code
 
 _CONF = {
     **SPARK_CONF,
@@ -122,7 +123,8 @@ def _open_store(settings: Settings, dataset: Dataset) -> ParquetDataset:
 
 @contextmanager
 def locked(settings: Settings, datasets: Sequence[Dataset]) -> Iterator[None]:
-    """The checkpoint and the datasets are ours inside the block."""
+    """The checkpoint and the datasets are ours inside the block, and Spark can write Parquet files."""
+    native_code()
     with ExitStack() as stack:
         stack.enter_context(hold(_checkpoint(settings)))
         for dataset in datasets:
