@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     Field,
@@ -30,6 +28,7 @@ from contracts import ConfigurationError
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
 from contracts.secret_values import secret_kafka_options, secrets_in_address
 from contracts.spark import SparkStart
+from env_file import read_env_file
 
 # MongoDB, Spark and the calendar take numbers up to these bounds.
 Positive = Annotated[int, Field(gt=0, le=10**9)]
@@ -39,7 +38,6 @@ NotNegative = Annotated[float, Field(ge=0, le=10**6)]
 # Money, to the cent.
 Amount = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=2)]
 
-_NAME = re.compile("[A-Z][A-Z0-9_]*")
 # KAFKA_OPTION_SSL_KEY_PASSWORD is Kafka's ssl.key.password.
 _KAFKA_OPTION = "KAFKA_OPTION_"
 
@@ -243,19 +241,31 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     Raises ConfigurationError that names every faulty variable and what it must be.
     """
     options = overrides.pop("kafka_options", None)
+    written = read_env_file(env_file).values()
+    around = _around()
+    in_file = {
+        name.lower(): value
+        for name, value in written.items()
+        if value and name.lower() in Settings.model_fields and name.lower() not in around
+    }
     try:
-        settings = Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
+        settings = Settings(**{**in_file, **overrides})
     except ValidationError as error:
         faults = [f"  {str(item['loc'][0]).upper()}: {_remedy(item)}" for item in error.errors()]
         raise ConfigurationError(
             "Settings are wrong; correct them in the environment or .env:\n" + "\n".join(faults)
         ) from None
-    settings._kafka_options = _given_kafka_options(env_file) if options is None else options
+    settings._kafka_options = _given_kafka_options(written) if options is None else options
     return settings
 
 
-def _given_kafka_options(env_file: str | Path | None) -> dict[str, str]:
-    given = {**(dotenv_values(env_file) if env_file else {}), **os.environ}
+def _around() -> set[str]:
+    """The names of the variables that are set; an empty one counts as none."""
+    return {name.lower() for name, value in os.environ.items() if value}
+
+
+def _given_kafka_options(written: Mapping[str, str | None]) -> dict[str, str]:
+    given = {**written, **os.environ}
     return {
         name[len(_KAFKA_OPTION) :].lower().replace("_", "."): value
         for name, value in given.items()
@@ -270,20 +280,23 @@ def _remedy(item: Any) -> str:
 
 def unknown_keys(env_file: str | Path = ".env") -> list[str]:
     """One line for each key of `env_file` that no setting has, with the nearest known name."""
-    if not Path(env_file).is_file():
-        return []
     known = [name.upper() for name in Settings.model_fields]
-    lines = []
-    for key, value in dotenv_values(env_file).items():
-        if key.upper() in known or key.upper().startswith(_KAFKA_OPTION):
-            continue
-        near = difflib.get_close_matches(key.upper(), known, n=1)
-        # What does not look like a setting may be the rest of a password that was broken over two lines.
-        shown = key if near or (value is not None and _NAME.fullmatch(key)) else "A line"
-        lines.append(
-            f"{shown} in {env_file} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
-        )
-    return lines
+    return list(read_env_file(env_file).unknown(known, _KAFKA_OPTION))
+
+
+def remarks(env_file: str | Path = ".env") -> list[str]:
+    """One line for each unknown key, and for each line that is read in another way than it looks."""
+    written = read_env_file(env_file)
+    return unknown_keys(env_file) + list(written.remarks(_is_setting, _is_secret))
+
+
+def _is_setting(key: str) -> bool:
+    return key.lower() in Settings.model_fields or key.startswith(_KAFKA_OPTION)
+
+
+def _is_secret(key: str) -> bool:
+    field = Settings.model_fields.get(key.lower())
+    return field is None or "SecretStr" in str(field.annotation)
 
 
 def origins(env_file: str | Path = ".env") -> dict[str, str]:
@@ -291,8 +304,8 @@ def origins(env_file: str | Path = ".env") -> dict[str, str]:
 
     An empty variable counts as none, as it does for `load`.
     """
-    given = {name.lower() for name, value in os.environ.items() if value}
-    in_file = {name.lower() for name, value in dotenv_values(env_file).items() if value}
+    given = _around()
+    in_file = {name.lower() for name, value in read_env_file(env_file).values().items() if value}
     return {
         name: "environment" if name in given else ".env" if name in in_file else "default"
         for name in Settings.model_fields

@@ -8,31 +8,19 @@ from __future__ import annotations
 import mmap
 import os
 import re
-import shlex
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
-import pyspark
+from contracts import UnfitError
+from contracts.spark import Odd
+from java_found import java
+from spark_variables import spark_variables
 
-from contracts import ConfigurationError
-from java_words import last_words
-
-_JAVA_SECONDS = 60.0
 _PYTHON_SECONDS = 60.0
-_ASK_SECONDS = 2.0
 _PROBE_BYTES = 65_536
-_INSTALL = "Install Java 17 (Debian/Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME."
-_OPTIONS = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS")
-_CONNECT = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED")
-# Options with which spark-submit does something else than start a program.
-_ENDS_AT_ONCE = {"--version", "--help", "-h", "--kill", "--status", "--usage-error"}
 # Java has the connections and all jars open: with fewer it does not start, and a stream needs some more.
 _FAILS_BELOW, _WARNS_BELOW = 400, 1024
 # What Spark's workers import with our functions.
@@ -41,28 +29,6 @@ _ASK_PYTHON = (
     "import sys, importlib.util as u; print('%d.%d' % sys.version_info[:2], "
     f"*[name for name in {_NEEDED!r} if u.find_spec(name) is None])"
 )
-
-
-class UnfitError(ConfigurationError):
-    """Spark cannot run here; `found` says why, `remedy` what to do."""
-
-    def __init__(self, found: str, remedy: str) -> None:
-        super().__init__(f"{found}. {remedy}")
-        self.found, self.remedy = found, remedy
-
-
-class Odd(NamedTuple):
-    """Spark runs, but not as somebody meant it who set this."""
-
-    found: str
-    remedy: str
-
-
-class JavaFacts(NamedTuple):
-    """The line that names the version, and Java's own folder for temporary files."""
-
-    version: str
-    temporary: str
 
 
 def require(master: str) -> list[Odd]:
@@ -83,54 +49,6 @@ def looks(master: str) -> Mapping[str, Callable[[], str | Odd]]:
         # The workers of a cluster are other machines.
         found["Python of workers"] = worker_python
     return found
-
-
-def java_command() -> str | None:
-    """The Java that Spark takes; None when there is none."""
-    home = os.environ.get("JAVA_HOME")
-    return str(Path(home) / "bin" / "java") if home else shutil.which("java")
-
-
-def java() -> JavaFacts:
-    """What a usable Java (17 to 23) tells of itself. Raises UnfitError with the remedy when there is none."""
-    command = java_command()
-    if not command:
-        raise UnfitError("Java was not found", _INSTALL)
-    settings = tuple(os.environ.get(name, "") for name in _OPTIONS)
-    return _facts(command, settings)
-
-
-@lru_cache(maxsize=4)
-def _facts(command: str, _options: tuple[str, ...]) -> JavaFacts:
-    of = "JAVA_HOME" if os.environ.get("JAVA_HOME") else "PATH"
-    try:
-        run = subprocess.run(
-            [command, "-XshowSettings:properties", "-version"],
-            capture_output=True,
-            timeout=_JAVA_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise UnfitError(
-            f"{command} ({of}) has not answered for {_JAVA_SECONDS:g} seconds", _INSTALL
-        ) from None
-    except OSError as error:
-        raise UnfitError(
-            f"{of} names a Java that cannot run, {command} ({error.strerror or error})", _INSTALL
-        ) from None
-    output = (run.stderr + run.stdout).decode(errors="replace")
-    # Variables put a line of their own before the version.
-    match = re.search(r'^.*version "(\d+).*$', output, re.MULTILINE)
-    if run.returncode or not match:
-        words = last_words(output.splitlines()) or "nothing"
-        given = [name for name in _OPTIONS if os.environ.get(name)]
-        remedy = f"Correct or unset {' and '.join(given)}, or the Java of {of}." if given else _INSTALL
-        raise UnfitError(f"{command} ({of}) does not start: {words}", remedy)
-    # Since 24 a call that Hadoop needs is gone.
-    if not 17 <= int(match[1]) < 24:
-        raise UnfitError(f"Spark 4 needs Java 17 or 21, {of} names {match[0].strip()}", _INSTALL)
-    temporary = re.search(r"^\s*java\.io\.tmpdir = (.*?)\r?$", output, re.MULTILINE)
-    return JavaFacts(match[0].strip(), temporary[1] if temporary else "")
 
 
 def user() -> str:
@@ -195,88 +113,6 @@ def native_code() -> str:
             "Name another folder: JAVA_TOOL_OPTIONS=-Djava.io.tmpdir=/FOLDER.",
         ) from None
     return folder
-
-
-def spark_variables() -> str | Odd:
-    """Variables that Spark reads start the Spark that is installed, and nothing else."""
-    other = [name for name in _CONNECT if name in os.environ]
-    other += [
-        f"{name}={v}" for name in ("SPARK_API_MODE", "SPARK_CONNECT_MODE") if (v := os.environ.get(name))
-    ]
-    if other := [name for name in other if not name.endswith(("=classic", "=0"))]:
-        raise UnfitError(
-            f"{', '.join(other)} asks for Spark Connect, which this service does not speak", "Unset it."
-        )
-    if "PYSPARK_GATEWAY_PORT" in os.environ:
-        return _submitted()
-    _require_home()
-    _require_arguments()
-    _require_address()
-    conf = os.environ.get("SPARK_CONF_DIR")
-    if conf and not Path(conf).is_dir():
-        return Odd(
-            f"SPARK_CONF_DIR={conf} is no folder, so Spark's own defaults hold", "Correct or unset it."
-        )
-    return f"Spark {pyspark.__version__} of {os.environ.get('SPARK_HOME') or Path(pyspark.__file__).parent}"
-
-
-def _submitted() -> str:
-    port = os.environ["PYSPARK_GATEWAY_PORT"]
-    try:
-        socket.create_connection(("127.0.0.1", int(port)), _ASK_SECONDS).close()
-        os.environ["PYSPARK_GATEWAY_SECRET"]
-    except (OSError, ValueError, OverflowError, KeyError):
-        raise UnfitError(
-            f"PYSPARK_GATEWAY_PORT={port} says that spark-submit started this, but its Java does not answer",
-            "Unset PYSPARK_GATEWAY_PORT and PYSPARK_GATEWAY_SECRET.",
-        ) from None
-    return f"Java of spark-submit, port {port}"
-
-
-def _require_home() -> None:
-    home = os.environ.get("SPARK_HOME")
-    if home is None:
-        return
-    script = Path(home) / "bin" / ("spark-submit.cmd" if sys.platform == "win32" else "spark-submit")
-    jars = [jar.name for jar in (Path(home) / "jars").glob("spark-core_*.jar")]
-    versions = [version for name in jars for version in re.findall(r"-(\d+\.\d+)", name)]
-    ours = ".".join(pyspark.__version__.split(".")[:2])
-    if not home or not script.is_file():
-        raise UnfitError(f"SPARK_HOME={home} has no bin/{script.name}", "Correct or unset SPARK_HOME.")
-    if versions != [ours]:
-        raise UnfitError(
-            f"SPARK_HOME={home} has Spark {', '.join(versions) or 'of no version'}, and pyspark is {ours}",
-            "Unset SPARK_HOME, or name a Spark of that version.",
-        )
-
-
-def _require_arguments() -> None:
-    given = os.environ.get("PYSPARK_SUBMIT_ARGS", "pyspark-shell")
-    try:
-        words = shlex.split(given)
-    except ValueError:
-        words = []
-    if "pyspark-shell" not in words or _ENDS_AT_ONCE & set(words[: words.index("pyspark-shell")]):
-        raise UnfitError(
-            "PYSPARK_SUBMIT_ARGS does not end with pyspark-shell, or holds what makes spark-submit do "
-            "something else than start",
-            "Unset it, or write options of spark-submit and pyspark-shell behind them.",
-        )
-
-
-def _require_address() -> None:
-    address = os.environ.get("SPARK_LOCAL_IP")
-    if not address:
-        return
-    try:
-        family = socket.getaddrinfo(address, 0)[0][0]
-        with socket.socket(family) as probe:
-            probe.bind((address, 0))
-    except OSError as error:
-        raise UnfitError(
-            f"SPARK_LOCAL_IP={address} is no address of this machine ({error.strerror or error})",
-            "Correct or unset SPARK_LOCAL_IP.",
-        ) from None
 
 
 def open_files() -> str | Odd:

@@ -22,6 +22,7 @@ from contracts.errors import (
     DeadLetterError,
     ServiceError,
     UnavailableError,
+    UnfitError,
 )
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Rejected",
     "ServiceError",
     "UnavailableError",
+    "UnfitError",
     "WriteResult",
     "end_of",
     "ends",

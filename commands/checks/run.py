@@ -14,7 +14,7 @@ from monitoring import logs
 from pipelines.catalog import PIPELINES, topics_by_setting
 from pipelines.engine.letters_again import told_others
 from session import LOCAL
-from settings import Settings, load, unknown_keys
+from settings import Settings, load, remarks
 from surroundings import looks
 
 _LOOK_SECONDS, _START_SECONDS = 60.0, 180.0
@@ -69,7 +69,6 @@ def _spark(start: SparkStart | None) -> Iterator[CheckResult]:
 
 
 def _settings_result() -> CheckResult:
-    unknown = unknown_keys()
-    if unknown:
-        return warning("Settings", "\n".join(unknown), "Rename or remove them: they have no effect.")
-    return ok("Settings", "valid, no unknown key in .env")
+    if odd := remarks():
+        return warning("Settings", "\n".join(odd), "Correct .env: it does not say what somebody meant.")
+    return ok("Settings", "valid, nothing odd in .env")

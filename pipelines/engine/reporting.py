@@ -14,6 +14,7 @@ from monitoring.batch_words import batch_line, stream_line
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from monitoring.run_state import RunState
+from pipelines.engine.due import Due
 from pipelines.engine.letters_again import told_others
 from pipelines.engine.pipeline import Pipeline
 from pipelines.engine.probes import HealthEndpoints, serving
@@ -52,7 +53,7 @@ class StreamReporting:
         self._settings = settings
         self._interval_seconds = interval_seconds
         self._began: dict[str, tuple[str, datetime]] = {}
-        self._idle_since: datetime | None = None
+        self._idle_is_due = Due(_IDLE_SECONDS)
         self.metrics.add_probe(lambda: self.metrics.dead_letters(*self.letters.waiting()))
         if others := told_others(self.letters):
             logger.warning(others)
@@ -90,11 +91,9 @@ class StreamReporting:
 
     def idle(self, _stream: str) -> None:
         """A stream has read its source to the end."""
-        now = _now()
-        if self._idle_since is None or (now - self._idle_since).total_seconds() >= _IDLE_SECONDS:
-            self._idle_since = now
+        if self._idle_is_due():
             self.state.end(True)
-            self.metrics.idle(now)
+            self.metrics.idle(_now())
 
     def set_aside(self, records: Sequence[Rejected], batch_id: str) -> None:
         """Store dead letters. Raises DeadLetterError when one cannot be stored."""

@@ -15,7 +15,7 @@ from pymongo.collection import Collection
 from monitoring.health.backend_metrics import EventMetrics
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
-from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient
+from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient, shown_to_proxy
 from sinks.health.backend_events import MAX_WAITING_USERS, BackendEvents
 from sinks.health.circuit_breaker import CircuitBreaker
 
@@ -61,6 +61,8 @@ class Backend:
         if token.get_secret_value():
             self._measured = EventMetrics(metrics)
             self._breaker, closing = CircuitBreaker(), threading.Event()
+            if shown := shown_to_proxy(url):
+                logger.warning(shown)
             client = BackendClient(url, token, self._breaker, closing)
             self._events = BackendEvents(analytics, client, self._breaker, closing, per_second, self._note)
             metrics.add_probe(self._show)

@@ -134,7 +134,7 @@ def _starts(times: int, **variables: str) -> tuple[list[str], str]:
     return found, run.stderr
 
 
-def test_check_starts_what_a_job_starts(1) -> None:
+def test_check_starts_what_a_job_starts() -> None:
     """Java and a context, in silence."""
     found, errors = _starts(1)
     assert all(detail.endswith(" starts") for detail in found)

@@ -9,7 +9,7 @@ from pyspark.errors import PySparkException, PythonException
 from java_words import error_words, is_javas
 
 _WRITE = """An error occurred while calling o95.parquet.
-: org.apache.spark.SparkException: [TASK_WRITE_FAILED] Task fails.
+: org.apache.spark.SparkException: [FAILED] A task fails.
 \tat org.apache.spark.Errors.x(Errors.scala:1)
 Caused by: org.apache.spark.SparkException: Job aborted
 \t... 21 more
@@ -31,7 +31,7 @@ ValueError: boom
     ("text", "told"),
     [
         (_WRITE, "java.lang.UnsatisfiedLinkError: /tmp/libsnappyjava.so: failed to map segment"),
-        (_WRITE.partition("Caused by")[0], "org.apache.spark.SparkException: [TASK_WRITE_FAILED] Task fails."),
+        (_WRITE.partition("Caused by")[0], "org.apache.spark.SparkException: [FAILED] A task fails."),
         (_WORKER, "ValueError: boom"),
         ("[PATH_NOT_FOUND] Path does not exist.\nsecond", "[PATH_NOT_FOUND] Path does not exist."),
         ("", "Py4JError"),

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 import surroundings
-from contracts import ConfigurationError
+from contracts import ConfigurationError, UnfitError
+from contracts.spark import Odd
+from java_found import java
 from session import LOCAL
-from surroundings import Odd, UnfitError, java, looks, native_code, require
+from surroundings import looks, native_code, require
 from tests.support.fake_java import fake_java
 
 # What a test run itself sets.

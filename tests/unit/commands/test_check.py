@@ -18,11 +18,12 @@ from typer.testing import CliRunner
 
 from commands.checks import database, documents, machine, run
 from commands.checks.result import CheckResult, bounded, ok
-from contracts import ConfigurationError
+from contracts import ConfigurationError, UnfitError
+from contracts.spark import Odd
 from main import app
 from session import LOCAL
 from settings import load
-from surroundings import Odd, UnfitError, looks
+from surroundings import looks
 
 DAY = datetime(2026, 1, 31, tzinfo=timezone.utc)
 
