@@ -135,6 +135,9 @@ def _launch(conf: Mapping[str, str], started: list[Java]) -> JavaGateway:
     """Let pyspark start Java, which is put into `started` at once."""
 
     def popen(command: list[str], **options: Any) -> Java:
+        # Python takes UTF-8 for file names there, and Java would write `?` for what is not ASCII.
+        if options["env"].get("LC_ALL") in ("C", "POSIX"):
+            options["env"]["LC_ALL"] = "C.UTF-8"
         started.append(Java(command, **options))
         return started[-1]
 

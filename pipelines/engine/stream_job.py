@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from pyspark.sql import DataFrame, SparkSession
@@ -38,14 +39,14 @@ class Companion(Protocol):
 
 @dataclass(frozen=True)
 class Stream:
-    """One query: the frame that it reads, what takes its batches, and the address of its checkpoint.
+    """One query: the frame that it reads, what takes its batches, and the folder of its checkpoint.
 
     `missing` is a sentence about what is not there to be read, None when all is.
     """
 
     batch: StreamBatch[Any, Any]
     frame: Callable[[], DataFrame]
-    checkpoint: str
+    checkpoint: Path
     missing: Callable[[], str | None] = lambda: None
 
 

@@ -86,7 +86,7 @@ def assemble(
         source = open_input(topic, checkpoint, store)
         work = TopicWork(dataset, topic, store, source, checkpoint, partial(flow.lost, name))
         batch = StreamBatch(name, work, reporting, retry, Faults(settings.fault), label=name)
-        streams.append(Stream(batch, source.frame, f"file://{checkpoint.absolute()}", source.missing))
+        streams.append(Stream(batch, source.frame, checkpoint, source.missing))
         sources[name] = source
     return StreamJob(
         spark=spark,

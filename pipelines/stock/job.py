@@ -131,10 +131,9 @@ def assemble(
     mended = reporting.metrics.registry.counter("totals_mended_total", text)
     hours, rules = settings.reconcile_interval_hours, repr(_loyalty(settings))
     upkeep = Upkeep(work, batch.retry, batch.faults, hours, rules, mended.inc)
-    address = f"file://{_events(settings).absolute()}"
     return StreamJob(
         spark=spark,
-        streams=[Stream(batch, source.frame, address, source.missing)],
+        streams=[Stream(batch, source.frame, _events(settings), source.missing)],
         reporting=reporting,
         retry=retry_policy(settings),
         interval_seconds=settings.stock_interval_seconds,
