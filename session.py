@@ -4,54 +4,71 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pyspark
+import structlog
 from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
-from contracts import ConfigurationError, ServiceError
+from contracts import ServiceError
 from contracts.spark import SparkStart
 from executor_wait import explained, watched
+from java_start import java_started
+from surroundings import require
 
 # Spark 4.1 moved it. Without it each offset and commit goes through a cluster-safe rename protocol that costs
 # 70 ms a batch; the ticker's checkpoint is disposable, so the plain file system manager is enough.
 _STREAMING = "org.apache.spark.sql.execution.streaming"
 _CHECKPOINT_MANAGER = "FileSystemBasedCheckpointFileManager"
 _JAVA_ENDS_SECONDS = 2.0
+LOCAL = "local[*]"
 _QUIET_CONF = Path(__file__).resolve().parent / "deploy" / "spark"
+_OURS = {
+    "SPARK_LOCAL_IP": "127.0.0.1",
+    "PYSPARK_PYTHON": sys.executable,
+    "PYSPARK_DRIVER_PYTHON": sys.executable,
+    "SPARK_CONF_DIR": str(_QUIET_CONF),
+}
+
+# Like monitoring.logs.get_logger, which modules beside the packages do not know.
+logger = structlog.get_logger(__name__)
 
 
 def build_session(start: SparkStart, streaming: bool, extra: Mapping[str, str] | None = None) -> SparkSession:
     """Start Spark, or join the one that spark-submit prepared; `extra` are a pipeline's own Spark settings.
 
-    Raises ConfigurationError when no usable Java is found.
+    Raises ConfigurationError, in one sentence, when something around the service keeps Spark from starting.
     """
-    require_java()
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    if not {"SPARK_HOME", "SPARK_CONF_DIR"} & os.environ.keys():
-        # Spark's own default is to warn of much that is as it should be.
-        os.environ["SPARK_CONF_DIR"] = str(_QUIET_CONF)
-    builder = SparkSession.builder.appName(start.app_name)
     master = start.master
     if not master and "PYSPARK_GATEWAY_PORT" not in os.environ:
-        master = "local[*]"
-    if master:
-        builder = builder.master(master)
+        master = LOCAL
+    for odd in require(master):
+        logger.warning(f"{odd.found}. {odd.remedy}")
+    # What is set and empty counts as unset.
+    os.environ["PYSPARK_PYTHON"] = os.environ.get("PYSPARK_PYTHON") or sys.executable
+    # It finds Spark's folder, which any other interpreter need not.
+    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    if not {"SPARK_HOME", "SPARK_CONF_DIR"} & os.environ.keys():
+        # Spark's own default is to warn of much that is as it should be.
+        os.environ["SPARK_CONF_DIR"] = _OURS["SPARK_CONF_DIR"]
     if master.startswith("local"):
         # Otherwise results over 1 MB are fetched at another interface than the one that is bound.
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    for key, value in {**conf_for(streaming), **(extra or {})}.items():
-        if not (key == "spark.ui.enabled" and _submitted_with(key)):
-            builder = builder.config(key, value)
-    session = builder.getOrCreate()
+        os.environ["SPARK_LOCAL_IP"] = os.environ.get("SPARK_LOCAL_IP") or _OURS["SPARK_LOCAL_IP"]
+    conf: dict[str, Any] = {"spark.app.name": start.app_name, **conf_for(streaming), **(extra or {})}
+    if master:
+        conf["spark.master"] = master
+    if _submitted_with("spark.ui.enabled"):
+        del conf["spark.ui.enabled"]
+    with java_started(conf, _OURS):
+        session = SparkSession.builder.config(map=conf).getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
 
@@ -62,8 +79,8 @@ def spark_session(
 ) -> Iterator[SparkSession]:
     """Spark inside the block; `extra` are a pipeline's own Spark settings.
 
-    Raises ConfigurationError when no usable Java is found, and ServiceError in place of py4j's errors when
-    Java ended inside the block or a cluster gave no executors.
+    Raises ConfigurationError like `build_session`, and ServiceError in place of py4j's errors when Java ended
+    inside the block or a cluster gave no executors.
     """
     session = build_session(start, streaming, extra)
     try:
@@ -133,32 +150,3 @@ def spark_line() -> tuple[int, int]:
     """The first two numbers of the version of Spark that is installed, or that spark-submit brought."""
     major, minor = re.findall(r"\d+", pyspark.__version__)[:2]
     return int(major), int(minor)
-
-
-def java_command() -> str | None:
-    """The Java that Spark takes; None when there is none."""
-    home = os.environ.get("JAVA_HOME")
-    return str(Path(home) / "bin" / "java") if home else shutil.which("java")
-
-
-def require_java() -> str:
-    """The version line of a usable Java (17 to 23).
-
-    Raises ConfigurationError with the remedy when there is none.
-    """
-    command = java_command()
-    remedy = "install Java 17 (Debian/Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
-    if not command:
-        raise ConfigurationError(f"Java was not found: {remedy}.")
-    try:
-        run = subprocess.run([command, "-version"], capture_output=True, text=True, timeout=30, check=False)
-    except OSError:
-        raise ConfigurationError(f"JAVA_HOME or PATH names a Java that cannot run: {remedy}.") from None
-    output = run.stderr + run.stdout
-    # JAVA_TOOL_OPTIONS puts a line of its own before the version.
-    match = re.search(r'^.*version "(\d+).*$', output, re.MULTILINE)
-    line = match.group(0) if match else output.partition("\n")[0]
-    # Since 24 a call that Hadoop needs is gone.
-    if not match or not 17 <= int(match.group(1)) < 24:
-        raise ConfigurationError(f"Spark 4 needs Java 17 or 21, found {line or 'none'}: {remedy}.")
-    return line

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     Field,
@@ -29,6 +28,7 @@ from contracts import ConfigurationError
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
 from contracts.secret_values import secret_kafka_options, secrets_in_address
 from contracts.spark import SparkStart
+from env_file import read_env_file
 
 # MongoDB, Spark and the calendar take numbers up to these bounds.
 Positive = Annotated[int, Field(gt=0, le=10**9)]
@@ -244,20 +244,27 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     Raises ConfigurationError that names every faulty variable and what it must be.
     """
     options = overrides.pop("kafka_options", None)
+    written = read_env_file(env_file).values()
+    around = {name.lower() for name, value in os.environ.items() if value}
+    in_file = {
+        name.lower(): value
+        for name, value in written.items()
+        if value and name.lower() in Settings.model_fields and name.lower() not in around
+    }
     try:
-        settings = Settings(_env_file=env_file, **{**_by_earlier_names(env_file), **overrides})  # type: ignore[call-arg]
+        settings = Settings(**{**in_file, **_by_earlier_names(written), **overrides})
     except ValidationError as error:
         faults = [f"  {str(item['loc'][0]).upper()}: {_remedy(item)}" for item in error.errors()]
         raise ConfigurationError(
             "Settings are wrong; correct them in the environment or .env:\n" + "\n".join(faults)
         ) from None
-    settings._kafka_options = _given_kafka_options(env_file) if options is None else options
+    settings._kafka_options = _given_kafka_options(written) if options is None else options
     return settings
 
 
-def _by_earlier_names(env_file: str | Path | None) -> dict[str, Any]:
+def _by_earlier_names(written: Mapping[str, str | None]) -> dict[str, Any]:
     """Values under an earlier name that neither the same place nor a nearer one has under the new one."""
-    places = (os.environ, dotenv_values(env_file) if env_file else {})
+    places = (os.environ, written)
     found: dict[str, Any] = {}
     for earlier, name in EARLIER_NAMES.items():
         nearest = next((place for place in places if place.get(earlier) or place.get(name)), {})
@@ -266,8 +273,8 @@ def _by_earlier_names(env_file: str | Path | None) -> dict[str, Any]:
     return found
 
 
-def _given_kafka_options(env_file: str | Path | None) -> dict[str, str]:
-    given = {**(dotenv_values(env_file) if env_file else {}), **os.environ}
+def _given_kafka_options(written: Mapping[str, str | None]) -> dict[str, str]:
+    given = {**written, **os.environ}
     return {
         name[len(KAFKA_OPTION) :].lower().replace("_", "."): value
         for name, value in given.items()

@@ -48,16 +48,16 @@ PipelineOption = Annotated[str, typer.Option("--pipeline", help="Which pipeline.
 
 
 def prepare(logs_to: TextIO | None = None, json_logs: bool = False) -> Settings:
-    """Settings, with logging configured and unknown keys of `.env` told.
+    """Settings, with logging configured and what is odd in `.env` told.
 
     Commands whose standard output is an answer send their logs to standard error (`logs_to`).
     """
-    from commands.setting_names import unknown_keys
+    from commands.setting_names import remarks
     from settings import load
 
     settings = load(log_json=True) if json_logs else load()
     logs.configure(settings.log_level, settings.secrets(), settings.log_json, logs_to)
-    for line in unknown_keys():
+    for line in remarks():
         logs.get_logger(__name__).warning(line)
     return settings
 

@@ -17,7 +17,7 @@ from monitoring.redaction import MASK
 
 def config(as_json: AsJson = False) -> None:
     """Every setting, its value (secrets masked) and its origin: default, .env or environment."""
-    from commands.setting_names import origins, unknown_keys
+    from commands.setting_names import origins, remarks, unknown_keys
     from settings import Settings, load
 
     settings = load()
@@ -31,13 +31,13 @@ def config(as_json: AsJson = False) -> None:
     ]
     if as_json:
         values = [dict(zip(("name", "value", "origin"), row, strict=True)) for row in rows]
-        print_json({"settings": values, "unknown": unknown_keys()})
+        print_json({"settings": values, "unknown": unknown_keys(), "remarks": remarks()})
         return
     shown = table(Column("setting", no_wrap=True), Column("value", overflow="fold"), "origin")
     for name, value, where in rows:
         shown.add_row(name, value, Text(where, "" if where == "default" else "green"))
     console().print(shown)
-    for line in unknown_keys():
+    for line in remarks():
         console().print(Text(f"⚠️  {line}", "yellow"))
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
-
+from env_file import read_env_file
 from settings import EARLIER_NAMES, KAFKA_OPTION, Settings
-
-_NAME = re.compile("[A-Z][A-Z0-9_]*")
 
 
 def unknown_keys(env_file: str | Path = ".env") -> list[str]:
@@ -20,23 +15,29 @@ def unknown_keys(env_file: str | Path = ".env") -> list[str]:
 
     Likewise for each earlier name, there or in the environment, with the new one.
     """
-    in_file = dotenv_values(env_file) if Path(env_file).is_file() else {}
+    written = read_env_file(env_file)
+    in_file = written.values()
     lines = [
         f"{name} is called {EARLIER_NAMES[name]} now; the old name works until the next release"
         for name in dict.fromkeys([*in_file, *os.environ])
         if name in EARLIER_NAMES and (in_file.get(name) or os.environ.get(name))
     ]
     known = [*(name.upper() for name in Settings.model_fields), *EARLIER_NAMES]
-    for key, value in in_file.items():
-        if key.upper() in known or key.upper().startswith(KAFKA_OPTION):
-            continue
-        near = difflib.get_close_matches(key.upper(), known, n=1)
-        # What does not look like a setting may be the rest of a password that was broken over two lines.
-        shown = key if near or (value is not None and _NAME.fullmatch(key)) else "A line"
-        lines.append(
-            f"{shown} in {env_file} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
-        )
-    return lines
+    return [*lines, *written.unknown(known, KAFKA_OPTION)]
+
+
+def remarks(env_file: str | Path = ".env") -> list[str]:
+    """`unknown_keys`, and one line for each line of `env_file` that is read in another way than it looks."""
+    return [*unknown_keys(env_file), *read_env_file(env_file).remarks(_is_setting, _is_secret)]
+
+
+def _is_setting(key: str) -> bool:
+    return EARLIER_NAMES.get(key, key).lower() in Settings.model_fields or key.startswith(KAFKA_OPTION)
+
+
+def _is_secret(key: str) -> bool:
+    field = Settings.model_fields.get(key.lower())
+    return field is None or "SecretStr" in str(field.annotation)
 
 
 def origins(env_file: str | Path = ".env") -> dict[str, str]:
@@ -44,8 +45,7 @@ def origins(env_file: str | Path = ".env") -> dict[str, str]:
 
     An empty variable counts as none, as it does for `load`.
     """
-    given = _set_names(os.environ)
-    in_file = _set_names(dotenv_values(env_file))
+    given, in_file = _set_names(os.environ), _set_names(read_env_file(env_file).values())
     return {
         name: "environment" if name in given else ".env" if name in in_file else "default"
         for name in Settings.model_fields

@@ -23,6 +23,7 @@ from contracts.errors import (
     ServiceError,
     StoppedError,
     UnavailableError,
+    UnfitError,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "ServiceError",
     "StoppedError",
     "UnavailableError",
+    "UnfitError",
     "WriteResult",
     "end_of",
     "ends",

@@ -11,6 +11,14 @@ class ConfigurationError(ServiceError):
     """A setting or the machine is wrong; nothing was started. Exit code 2."""
 
 
+class UnfitError(ConfigurationError):
+    """Spark cannot run here; `found` says why, `remedy` what to do."""
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(f"{found}. {remedy}")
+        self.found, self.remedy = found, remedy
+
+
 class AccessDeniedError(ConfigurationError):
     """A server refused the credentials or the rights while running; waiting does not mend it. Exit code 2."""
 

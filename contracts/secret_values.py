@@ -27,8 +27,11 @@ def secrets_in_address(address: str) -> Iterator[str]:
         no_hosts = [part for part in authority.split(",") if not _HOST_AND_PORT.fullmatch(part)]
         found += [authority, *no_hosts] if no_hosts else []
     for credentials in found:
-        yield credentials
-        yield credentials.partition(":")[2]
+        password = credentials.partition(":")[2]
+        # A name alone is no secret; on the web it is a token.
+        if password or address.lower().startswith("http"):
+            yield credentials
+            yield password
     for name, value in parse_qsl(rest.rpartition("?")[2]):
         # authMechanismProperties=NAME:value,NAME:value holds options of its own.
         inner = [part.partition(":")[::2] for part in value.split(",")] if name.lower() == _PROPERTIES else []

@@ -1,8 +1,9 @@
-"""What a session of Spark is started with."""
+"""What a session of Spark is started with, and what is odd around it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +16,10 @@ class SparkStart:
     app_name: str
     master: str
     executors_wait_seconds: float
+
+
+class Odd(NamedTuple):
+    """Spark runs, but not as somebody meant it who set this."""
+
+    found: str
+    remedy: str

@@ -14,10 +14,13 @@ MASK = "***"
 
 # Names and passwords that ought to be percent-encoded and are not hold `/` or `@` themselves, so everything
 # up to the last `@` of the word goes, unless a port follows the host (http://host:5000/a@b): then only what
-# the grammar allows as a password (RFC 3986, 3.2.1). The match starts at `://`, not at the scheme: long
-# words without it then cost linear time.
-_USER_AND_PASSWORD = re.compile(r"://[^\s:/]*:(?:(?!\d{1,5}(?:[/?#,]|\s|$))\S*|[^\s/?#@]*)(?:@|%40)")
-_USER_ALONE = re.compile(r"://[^\s:/?#@]+@")
+# the grammar allows as a password (RFC 3986, 3.2.1).
+_WORD = re.compile(r"\S+")
+_NAME = re.compile(r"://[^:/]*:")
+_PORT = re.compile(r"\d{1,5}(?:[/?#,]|$)")
+_PASSWORD = re.compile(r"[^/?#@]*(?:@|%40)")
+# Where a service of the web has a user without a password, that is a token. Elsewhere it is a name.
+_TOKEN_ALONE = re.compile(r"(https?)://[^\s:/?#@]+@", re.IGNORECASE)
 
 # Deeper structures are shown by their repr; it also ends structures that contain themselves.
 _MAX_DEPTH = 6
@@ -42,7 +45,7 @@ class Redactor:
             text = self._secrets.sub(MASK, text)
         if "://" not in text:
             return text
-        return _USER_ALONE.sub(f"://{MASK}@", _USER_AND_PASSWORD.sub(f"://{MASK}:{MASK}@", text))
+        return _TOKEN_ALONE.sub(rf"\1://{MASK}@", _WORD.sub(_without_passwords, text))
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """`value` as plain JSON values, secrets masked in every string of it, dictionary keys included."""
@@ -57,6 +60,25 @@ class Redactor:
     def __call__(self, _logger: Any, _method: str, event_dict: MutableMapping[str, Any]) -> dict[str, Any]:
         """Mask the values of `event_dict`; as a processor after tracebacks became text, before rendering."""
         return {self.text(str(key)): self.value(value) for key, value in event_dict.items()}
+
+
+def _without_passwords(found: re.Match[str]) -> str:
+    """The word with `***:***@` for each name and password; in linear time, however often `://` comes."""
+    word = found[0]
+    last = max(word.rfind("@"), word.rfind("%40")) if "://" in word else -1
+    parts, position = [], 0
+    for name in _NAME.finditer(word):
+        if not position <= name.start() < name.end() <= last:
+            continue
+        if not _PORT.match(word, name.end()):
+            end = last + (1 if word[last] == "@" else 3)
+        elif password := _PASSWORD.match(word, name.end()):
+            end = password.end()
+        else:
+            continue
+        parts += [word[position : name.start()], f"://{MASK}:{MASK}@"]
+        position = end
+    return "".join([*parts, word[position:]])
 
 
 def _forms(secret: str) -> list[str]:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, cast
+from urllib.parse import unquote_plus
 
 import pymongo
 from bson import ObjectId
@@ -104,10 +105,18 @@ def connect(uri: str, timeout_ms: int = 5000) -> MongoClient[dict[str, Any]]:
         ) from None
     except (InvalidURI, PymongoConfigurationError, ValueError) as error:
         # pymongo quotes parts of a malformed address, and a part of it may be the password.
+        if isinstance(error, PymongoConfigurationError) and error.__cause__ is not None:
+            # Only of a name that was looked up; nothing of it is secret.
+            said = str(error).partition("\n")[0].rstrip(".")
+            raise ConfigurationError(
+                f"The servers of MONGO_URI, {hosts_of(uri)[0]}, could not be looked up ({said}). Correct the "
+                "name, or let this machine reach a DNS server that knows it."
+            ) from None
         detail = f": {error}" if _ONLY_HOSTS.fullmatch(uri) else f" ({type(error).__name__}; details hidden)"
         raise ConfigurationError(
             f"MONGO_URI is not a usable MongoDB address{detail}. Expected "
-            "mongodb://[user:password@]host:port/?options; percent-encode special characters in the password."
+            "mongodb://host:port/?options, with the user, a colon, the password and an @ before the host if "
+            "it asks for them; percent-encode special characters in the password."
         ) from None
     if faults := [fault for name, value in given.items() if (fault := _option_fault(name, value))]:
         client.close()
@@ -123,6 +132,18 @@ def hosts_of(uri: str) -> list[str]:
     hosts = authority.lower().replace("localhost", "127.0.0.1").split(",")
     port = "" if scheme.lower() == "mongodb+srv" else ":27017"
     return [host if re.search(r":\d+$", host) else f"{host}{port}" for host in hosts]
+
+
+def passed_over(uri: str, database: str, setting: str) -> str:
+    """A sentence when the address names another database than `database`, which `setting` names; else empty.
+
+    Who logs in often names `admin`, where users are.
+    """
+    path = uri.partition("://")[2].partition("?")[0].rpartition("@")[2].partition("/")[2]
+    named = unquote_plus(path)
+    if not named or named in (database, "admin") or uri.startswith(EMBEDDED_SCHEME):
+        return ""
+    return f"MONGO_URI names the database {named}, but {setting} chooses {database}, which is used"
 
 
 @lru_cache(maxsize=4)

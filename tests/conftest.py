@@ -26,6 +26,8 @@ import structlog
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
+from commands.checks import machine
+from commands.checks.result import ok
 from contracts import ConfigurationError
 from pipelines.ecommerce.local_server import LocalServer, local_server
 from pipelines.engine.kafka_connector import connector_conf
@@ -71,6 +73,12 @@ def logs_as_at_first() -> Iterator[None]:
     structlog.reset_defaults()
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def check_without_spark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `check`, called in a test's own process, start no Java; test_java_start.py asks for it."""
+    monkeypatch.setattr(machine, "spark_starts", lambda _start: ok("Spark", "not started in a test"))
 
 
 @pytest.fixture(scope="session")

@@ -149,7 +149,7 @@ def assemble(settings: Settings, toy: ToySettings, spark: SparkSession) -> Strea
     )
     toy.toy_folder.mkdir(parents=True, exist_ok=True)
     batch = StreamBatch("lines", work, reporting, retry, Faults(settings.fault))
-    checkpoint = (settings.checkpoint_location / TOY.name / "lines").absolute().as_uri()
+    checkpoint = (settings.checkpoint_location / TOY.name / "lines").absolute()
     stream = Stream(batch, partial(_lines, spark, toy.toy_folder.absolute().as_uri()), checkpoint)
     watch, pings = (
         QueryWatch(StreamFlow(reporting.metrics, ["lines"])),

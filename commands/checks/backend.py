@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from commands.checks.result import CheckResult, failed, ok, skipped, warning
 from settings import Settings
-from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient, NoticeError
+from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient, NoticeError, shown_to_proxy
 from sinks.health.circuit_breaker import CircuitBreaker
 
 _NAME = "Backend"
@@ -48,7 +48,10 @@ def answers(settings: Settings) -> CheckResult:
         return judge(_NAME, f"{settings.backend_api_url}: {error.reason}", remedy)
     finally:
         client.close()
-    return ok(_NAME, f"{settings.backend_api_url} answers and takes the token")
+    found = f"{settings.backend_api_url} answers and takes the token"
+    if shown := shown_to_proxy(settings.backend_api_url):
+        return warning(_NAME, found, f"{shown}.")
+    return ok(_NAME, found)
 
 
 def _notice() -> bytes:

@@ -25,7 +25,7 @@ from sinks.health.indexes import duplicate_keys, missing_indexes, obstacle
 from sinks.mongo_errors import is_unauthorized
 from sources.health.inspection import has_index_on
 from sources.health.poll import MongoPoll
-from sources.mongo_client import ServerClock, connect, is_mongomock
+from sources.mongo_client import ServerClock, connect, is_mongomock, passed_over
 
 _TIMEOUT_MS = 5_000
 _AUTHENTICATION_FAILED = 18
@@ -80,6 +80,7 @@ def on_server(settings: Settings, looks: Looks, name: str = "") -> Iterator[Chec
 
 def reachable(database: Database, name: str = "") -> CheckResult:
     """Check that a server answers; tell where, and its version; `name` is the database (MONGO_DB_NAME)."""
+    setting = "STOCK_DB_NAME" if name else "MONGO_DB_NAME"
     name = name or database.settings.mongo_db_name
     if is_mongomock(database.client):
         return ok("MongoDB", "embedded store (mongomock), for trying out only")
@@ -94,7 +95,10 @@ def reachable(database: Database, name: str = "") -> CheckResult:
     version = str(information.get("version", "unknown"))
     if "ferretdb" in information:
         version += f" (FerretDB {information['ferretdb'].get('version', '')})"
-    return ok("MongoDB", f"{where} answers, version {version}, database {name}")
+    found = f"{where} answers, version {version}, database {name}"
+    if odd := passed_over(database.settings.mongo_uri.get_secret_value(), name, setting):
+        return warning("MongoDB", f"{found}. {odd}", f"Let both name the same; only {setting} counts.")
+    return ok("MongoDB", found)
 
 
 def _mongo_remedy(error: PyMongoError) -> str:

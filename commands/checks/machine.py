@@ -1,66 +1,67 @@
-"""Checks of this machine: interpreter, Java, packages, folders, time zone data. None needs a server."""
+"""Checks of this machine: interpreter, packages, surroundings, folders, time zone. None needs a server."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
+from pyspark import SparkContext
+
 from commands.checks.result import CheckResult, failed, ok, skipped, warning
-from contracts import ConfigurationError
+from contracts import ConfigurationError, UnfitError
+from contracts.spark import Odd, SparkStart
+from java_start import end_java
 from pipelines.engine.pipeline import Pipeline
-from session import require_java
+from session import build_session
 from settings import Settings
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 # The first that fits, and the first that no longer does.
 _PYSPARK = (4, 0), (4, 3)
 _PANDAS = (2, 2), (3, 0)
-_PYTHON_VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
+_SPARK = "Spark"
 _MEBIBYTE = 1024 * 1024
 FAILS_BELOW, WARNS_BELOW = 100 * _MEBIBYTE, 1024 * _MEBIBYTE
 _INSTALL = "Run script/setup, or pip install -r requirements.txt."
 
 
 def python(version: tuple[int, int] = (sys.version_info[0], sys.version_info[1])) -> CheckResult:
-    """Check the interpreter, and that Spark's workers would use the same version."""
+    """Check the interpreter."""
     shown = f"{version[0]}.{version[1]}"
     if not OLDEST_PYTHON <= version <= NEWEST_PYTHON:
         return failed(
             "Python", shown, "Use Python 3.10 to 3.13: PYTHON=python3.13 script/setup makes a .venv."
         )
-    worker = os.environ.get("PYSPARK_PYTHON", sys.executable)
-    found = _version_of(worker)
-    if found != shown:
-        return failed(
-            "Python",
-            f"{shown} here, {found or 'nothing that runs'} at PYSPARK_PYTHON={worker}",
-            f"Unset PYSPARK_PYTHON, or set it to {sys.executable}.",
-        )
     return ok("Python", f"{shown} ({sys.executable})")
 
 
-def _version_of(interpreter: str) -> str:
+def look(name: str, make: Callable[[], str | Odd]) -> CheckResult:
+    """Make one of the looks that the start makes too."""
     try:
-        run = subprocess.run(
-            [interpreter, "-c", _PYTHON_VERSION], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return run.stdout.strip()
+        found = make()
+    except UnfitError as error:
+        return failed(name, error.found, error.remedy)
+    return warning(name, *found) if isinstance(found, Odd) else ok(name, found)
 
 
-def java() -> CheckResult:
-    """Check for a Java on which this Spark runs."""
+def spark_starts(start: SparkStart) -> CheckResult:
+    """Start what a job will start: Spark's Java and a context, on this machine whatever the master."""
+    if SparkContext._active_spark_context is not None:
+        return ok(_SPARK, "runs in this process")
     try:
-        return ok("Java", require_java())
+        session = build_session(replace(start, master="local[1]"), streaming=False)
     except ConfigurationError as error:
-        found, _, remedy = str(error).partition(": ")
-        return failed("Java", found, f"{remedy[:1].upper()}{remedy[1:]}")
+        return failed(_SPARK, str(error), "Correct what it names.")
+    version = session.version
+    session.stop()
+    end_java()
+    return ok(_SPARK, f"{version} starts")
 
 
 def packages() -> CheckResult:

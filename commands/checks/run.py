@@ -7,14 +7,19 @@ from collections.abc import Iterator
 from functools import partial
 
 from commands.checks import kafka, machine
-from commands.checks.result import CheckResult, bounded, failed, ok, warning
-from commands.setting_names import unknown_keys
+from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
+from commands.setting_names import remarks
 from contracts import ConfigurationError
+from contracts.spark import SparkStart
 from monitoring import logs
 from pipelines.catalog import PIPELINES, topics_by_setting
 from pipelines.engine.letters_again import told_others
 from pipelines.engine.pipeline import Pipeline
+from session import LOCAL
 from settings import Settings, load
+from surroundings import looks
+
+_LOOK_SECONDS, _START_SECONDS = 60.0, 180.0
 
 
 def run_checks(of: str) -> Iterator[CheckResult]:
@@ -23,14 +28,15 @@ def run_checks(of: str) -> Iterator[CheckResult]:
     What depends on a failed one is skipped.
     """
     pipeline = PIPELINES[of]
+    settings = _settings()
     yield bounded("Python", machine.python)
     yield bounded("Packages", machine.packages)
-    yield bounded("Java", machine.java)
-    try:
-        settings = load()
-    except ConfigurationError as error:
+    yield from _spark(None if isinstance(settings, ConfigurationError) else settings.spark)
+    if isinstance(settings, ConfigurationError):
         logs.configure("WARNING", stream=sys.stderr)
-        yield failed("Settings", str(error), "Correct them; `python main.py config` shows them afterwards.")
+        yield failed(
+            "Settings", str(settings), "Correct them; `python main.py config` shows them afterwards."
+        )
         return
     logs.configure(settings.log_level, settings.secrets(), settings.log_json, sys.stderr)
     yield _settings_result()
@@ -50,8 +56,27 @@ def _letters(pipeline: Pipeline, settings: Settings) -> CheckResult:
     return ok(name, f"{queue.count():,} wait")
 
 
+def _settings() -> Settings | ConfigurationError:
+    try:
+        return load()
+    except ConfigurationError as error:
+        return error
+
+
+def _spark(start: SparkStart | None) -> Iterator[CheckResult]:
+    """Yield what is around Spark, and whether it starts when all of that is well and `start` is known."""
+    all_well = True
+    for name, make in looks(start.master or LOCAL if start else LOCAL).items():
+        result = bounded(name, partial(machine.look, name, make), _LOOK_SECONDS)
+        all_well = all_well and result.status != "failed"
+        yield result
+    if start and all_well:
+        yield bounded("Spark", partial(machine.spark_starts, start), _START_SECONDS)
+    else:
+        yield skipped("Spark", "not started: see above")
+
+
 def _settings_result() -> CheckResult:
-    unknown = unknown_keys()
-    if unknown:
-        return warning("Settings", "\n".join(unknown), "Rename or remove them: they have no effect.")
-    return ok("Settings", "valid, no unknown key in .env")
+    if odd := remarks():
+        return warning("Settings", "\n".join(odd), "Correct .env: it does not say what somebody meant.")
+    return ok("Settings", "valid, nothing odd in .env")

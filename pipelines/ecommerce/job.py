@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -77,6 +78,7 @@ def _opened(settings: Settings, streaming: bool) -> Iterator[SparkSession]:
         logger.info(f"🚀 Starting the e-commerce pipeline; 📂 checkpoint location: {_checkpoint(settings)}")
         prepare_database(settings)
         _prepare_folder(settings)
+        _take_over_checkpoint(_checkpoint(settings).absolute() / STREAM)
         with spark_session(settings.spark, streaming) as spark:
             yield spark
 
@@ -104,7 +106,7 @@ def assemble(settings: Settings, spark: SparkSession) -> StreamJob:
     )
     return StreamJob(
         spark=spark,
-        streams=[Stream(batch, files, _stream_address(settings))],
+        streams=[Stream(batch, files, work.checkpoint)],
         reporting=reporting,
         retry=retry_policy(settings),
         interval_seconds=interval_seconds,
@@ -128,8 +130,7 @@ def _batch(
     for name, value in SPARK_CONF.items():
         spark.conf.set(name, value)
     reporting = StreamReporting(ECOMMERCE, settings, settings.ecommerce_interval_seconds)
-    # Spark takes the address as it is, escapes and all.
-    checkpoint = Path(_stream_address(settings).removeprefix("file://"))
+    checkpoint = _checkpoint(settings).absolute() / STREAM
     latency = EventLatency(reporting.metrics, LATENCY_BOUNDS)
     work = EventsWork(settings.postgres_dsn.get_secret_value(), checkpoint, latency)
     retry = retry_policy(settings, partial(_tell_retry, reporting))
@@ -187,12 +188,16 @@ def _tell_retry(reporting: StreamReporting, error: BaseException) -> None:
     logger.warning(f"🔁 {told}; the batch is tried again")
 
 
-def _stream_address(settings: Settings) -> str:
-    return (_checkpoint(settings) / STREAM).absolute().as_uri()
-
-
 def _checkpoint(settings: Settings) -> Path:
     return settings.checkpoint_location / ECOMMERCE.name
+
+
+def _take_over_checkpoint(folder: Path) -> None:
+    """Move here what earlier versions kept in a folder with `%20` in its name for a blank, and so on."""
+    earlier = Path(folder.as_uri().removeprefix("file://"))
+    if earlier != folder and earlier.is_dir() and not folder.exists():
+        shutil.move(earlier, folder)
+        logger.info(f"📂 The stream's checkpoint was moved from {earlier} to {folder}")
 
 
 def _prepare_folder(settings: Settings) -> None:

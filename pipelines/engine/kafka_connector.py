@@ -18,9 +18,10 @@ from typing import Protocol
 import pyspark
 
 from contracts import ConfigurationError, UnavailableError
+from java_found import java, java_command
 from monitoring.logs import get_logger
 from retry import RetryPolicy
-from session import java_command, require_java, spark_line
+from session import spark_line
 from settings import Settings
 
 _GROUP, ARTIFACT = "org.apache.spark", "spark-sql-kafka-0-10_2.13"
@@ -42,7 +43,7 @@ def connector_conf(settings: Settings) -> dict[str, str]:
         return {}
     folder = connector_folder(settings)
     if not list(folder.glob("*.jar")):
-        require_java()
+        java()
         logger.info(f"📦 Fetching Spark's Kafka connector {folder.name} into {folder} (once)")
         _fetch(folder)
     return {"spark.jars": ",".join(sorted(str(jar) for jar in folder.glob("*.jar")))}

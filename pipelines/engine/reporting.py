@@ -9,11 +9,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 from contracts import BatchReport, DeadLetterError, Rejected, ServiceError
+from java_words import error_words, is_javas
 from monitoring.batch_history import BatchHistory
 from monitoring.batch_words import batch_line, stream_line
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from monitoring.run_state import RunState
+from pipelines.engine.due import Due
 from pipelines.engine.letters_again import told_others
 from pipelines.engine.pipeline import Pipeline
 from pipelines.engine.probes import HealthEndpoints, serving
@@ -53,7 +55,7 @@ class StreamReporting:
         self._settings = settings
         self._interval_seconds = interval_seconds
         self._began: dict[str, tuple[str, datetime, float]] = {}
-        self._idle_since: float | None = None
+        self._idle_is_due = Due(_IDLE_SECONDS)
         self._letters_readable = True
         self.metrics.add_probe(self._count_letters)
         if others := told_others(self.letters):
@@ -89,6 +91,10 @@ class StreamReporting:
         if isinstance(error, ServiceError):
             text = str(error)
             logger.error(f"{stream}: {text}")
+        elif is_javas(error):
+            text = error_words(error)
+            logger.error(f"{stream} failed; nothing was lost, the batch comes again. Spark says: {text}")
+            logger.debug(f"{stream}: all that Spark says", exc_info=error)
         else:
             text = f"{type(error).__name__}: {error}"
             logger.error(f"{stream} failed; nothing was lost, the batch comes again", exc_info=error)
@@ -99,9 +105,7 @@ class StreamReporting:
 
     def idle(self, _stream: str) -> None:
         """A stream has read its source to the end."""
-        now = time.monotonic()
-        if self._idle_since is None or now - self._idle_since >= _IDLE_SECONDS:
-            self._idle_since = now
+        if self._idle_is_due():
             self.state.end(True)
             self.metrics.idle(_now())
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from pyspark.sql import DataFrame, SparkSession
@@ -45,7 +46,7 @@ class Companion(Protocol):
 
 @dataclass(frozen=True)
 class Stream:
-    """One query: the frame that it reads, what takes its batches, and the address of its checkpoint.
+    """One query: the frame that it reads, what takes its batches, and the folder of its checkpoint.
 
     `missing` is a sentence about what is not there to be read, None when all is. `beginning` are the files of
     a checkpoint that is begun anew because it was damaged.
@@ -53,7 +54,7 @@ class Stream:
 
     batch: StreamBatch[Any, Any]
     frame: Callable[[], DataFrame]
-    checkpoint: str
+    checkpoint: Path
     missing: Callable[[], str | None] = lambda: None
     beginning: Mapping[str, bytes] = field(default_factory=dict)
 

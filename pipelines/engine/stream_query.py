@@ -16,28 +16,33 @@ logger = get_logger(__name__)
 
 
 def start_query(
-    name: str, frame: DataFrame, batch: BatchFunction, checkpoint: str, interval_seconds: float, once: bool
+    name: str, frame: DataFrame, batch: BatchFunction, checkpoint: Path, interval_seconds: float, once: bool
 ) -> StreamingQuery:
     """Hand each micro-batch of `frame` to `batch`, every `interval_seconds`, or `once` what is there.
 
-    `checkpoint` is the address of the query's folder, as Spark takes it.
+    `checkpoint` is the query's folder.
     """
-    writer = frame.writeStream.queryName(name).foreachBatch(batch).option("checkpointLocation", checkpoint)
+    writer = frame.writeStream.queryName(name).foreachBatch(batch)
+    writer = writer.option("checkpointLocation", address_of(checkpoint))
     if once:
         return writer.trigger(availableNow=True).start()
     return writer.trigger(processingTime=f"{round(interval_seconds * 1000)} milliseconds").start()
 
 
+def address_of(folder: Path) -> str:
+    """The address of `folder` as Spark takes it: as text, in which it decodes no escapes."""
+    return f"file:///{folder.absolute().as_posix().lstrip('/')}"
+
+
 class QueryFolder:
-    """The folder that Spark keeps for the query `name` at the address `checkpoint`.
+    """The `folder` that Spark keeps for the query `name`.
 
     A new one has `beginning`: files by their names.
     """
 
-    def __init__(self, name: str, checkpoint: str, beginning: Mapping[str, bytes]) -> None:
+    def __init__(self, name: str, folder: Path, beginning: Mapping[str, bytes]) -> None:
         self._name = name
-        # Spark takes the address as it is, escapes and all.
-        self._folder = Path(checkpoint.removeprefix("file://"))
+        self._folder = folder
         self._beginning = beginning
         self._was_begun = False
 

@@ -19,6 +19,7 @@ from checkpoint.lock import hold_again
 from contracts import AlreadyRunningError, ConfigurationError, ServiceError
 from executor_wait import explained
 from monitoring.logs import get_logger
+from pipelines.engine.set_back import SetBack
 from pipelines.engine.stop_flag import StopFlag
 from retry import RetryPolicy
 
@@ -74,10 +75,15 @@ class Supervisor:
         # Spark's bridge prints the traceback of whatever a batch raises; `on_failure` tells and masks it.
         logging.getLogger("py4j.clientserver").setLevel(logging.CRITICAL)
         running = [_Running(stream, once, stop, self.retry) for stream in self.streams]
+        set_back = SetBack()
         try:
             while not stop() and not all(one.finished for one in running):
                 for sentence in hold_again():
                     logger.warning(f"📂 {sentence}")
+                if not once and (seconds := set_back()):
+                    logger.warning(f"⏰ The clock was set back by {seconds:.0f} seconds: streams start anew")
+                    for one in running:
+                        one.anew = StartAnewError("the clock was set back")
                 for one in running:
                     self._look_after(one)
                 stop.wait(_ONCE_WAIT_SECONDS if once else _WAIT_SECONDS)
@@ -97,6 +103,8 @@ class Supervisor:
         if query is not None:
             try:
                 self.watch(one.name, query)
+                if one.anew:
+                    raise one.anew
             except StartAnewError as reason:
                 one.end(reason)
                 return
@@ -115,6 +123,8 @@ class _Running:
     _retry: RetryPolicy
     finished: bool = False
     gave_up: bool = False
+    # Why the query is to be ended as soon as no batch runs.
+    anew: StartAnewError | None = None
     _query: StreamingQuery | None = None
     _error: BaseException | None = None
     _failures: int = 0
@@ -132,6 +142,7 @@ class _Running:
             return None
         if self._query is None:
             try:
+                self.anew = None
                 self._query = self._stream.start(self._batch, self._once)
             except Exception as error:  # noqa: BLE001 - the boundary: reported, and tried again
                 return self._failed(error, now)
@@ -155,7 +166,7 @@ class _Running:
         if self._query is None or not self._busy.acquire(blocking=False):
             return
         try:
-            self._error = reason
+            self._error, self.anew = reason, None
             self._query.stop()
         finally:
             self._busy.release()
@@ -209,7 +220,7 @@ class _Running:
 
 
 class StartAnewError(ServiceError):
-    """A query's topic was made anew: no fault, the query is started again at once.
+    """A query's topic was made anew, or the clock set back: no fault, the query is started again at once.
 
     A batch raises it, and then comes again, or the function that watches the query.
     """

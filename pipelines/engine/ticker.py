@@ -62,8 +62,7 @@ class Ticker:
         # The rate source refuses to go on after a clock set back; the pipeline's own cursor is the truth.
         shutil.rmtree(self.folder, ignore_errors=True)
         rows = self.spark.readStream.format("rate").option("rowsPerSecond", _ROWS_PER_SECOND).load()
-        address = self.folder.absolute().as_uri()
-        return start_query("ticker", rows, tick, address, self.interval_seconds, once)
+        return start_query("ticker", rows, tick, self.folder, self.interval_seconds, once)
 
     def _check(self, _name: str, error: BaseException) -> None:
         # When Java has ended, no start will ever help.

@@ -30,6 +30,7 @@ from session import spark_session
 from settings import Settings
 from sinks.parquet.dataset import ParquetDataset
 from sources.kafka_broker import KafkaBroker
+from surroundings import native_code
 
 _CONF = {
     **SPARK_CONF,
@@ -86,8 +87,7 @@ def assemble(
         source = open_input(topic, checkpoint, store)
         work = TopicWork(dataset, topic, store, source, checkpoint, partial(flow.lost, name))
         batch = StreamBatch(name, work, reporting, retry, Faults(settings.fault), label=name)
-        address = f"file://{checkpoint.absolute()}"
-        streams.append(Stream(batch, source.frame, address, source.missing, FROM_THE_BEGINNING))
+        streams.append(Stream(batch, source.frame, checkpoint, source.missing, FROM_THE_BEGINNING))
         sources[name] = source
     return StreamJob(
         spark=spark,
@@ -124,7 +124,8 @@ def _open_store(settings: Settings, dataset: Dataset) -> ParquetDataset:
 
 @contextmanager
 def locked(settings: Settings, datasets: Sequence[Dataset]) -> Iterator[None]:
-    """The checkpoint and the datasets are ours inside the block."""
+    """The checkpoint and the datasets are ours inside the block, and Spark can write Parquet files."""
+    native_code()
     with ExitStack() as stack:
         stack.enter_context(hold(_checkpoint(settings)))
         for dataset in datasets:

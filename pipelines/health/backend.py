@@ -15,7 +15,7 @@ from pymongo.collection import Collection
 from monitoring.health.backend_metrics import NoticeMetrics
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
-from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient
+from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient, shown_to_proxy
 from sinks.health.backend_notices import MAX_WAITING_USERS, BackendNotices
 from sinks.health.circuit_breaker import CircuitBreaker
 
@@ -61,6 +61,8 @@ class Backend:
         if token.get_secret_value():
             self._measured = NoticeMetrics(metrics)
             self._breaker, closing = CircuitBreaker(), threading.Event()
+            if shown := shown_to_proxy(url):
+                logger.warning(shown)
             client = BackendClient(url, token, self._breaker, closing)
             self._notices = BackendNotices(analytics, client, self._breaker, closing, per_second, self._note)
             metrics.add_probe(self._show)

@@ -17,6 +17,7 @@ from analytics.health.superseded import Superseded
 from analytics.health.validation import check_document
 from checkpoint.store import CheckpointStore, CursorState
 from contracts import AccessDeniedError, AlreadyRunningError, BatchReport, Clock, FailedWrite, ServiceError
+from java_words import error_words, is_javas
 from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
 from pipelines.engine.steps import Steps
@@ -217,14 +218,17 @@ class HealthBatch:
 
     def _report_failure(self, error: Exception) -> None:
         text = str(error) if isinstance(error, ServiceError) else f"{type(error).__name__}: {error}"
+        held = "The batch failed; the cursor stays and the next trigger tries again"
         if isinstance(error, AccessDeniedError | AlreadyRunningError):
             pass  # it ends the process, which says so in one line
         elif isinstance(error, ServiceError):
             logger.error(text)
+        elif is_javas(error):
+            text = error_words(error)
+            logger.error(f"{held}. Spark says: {text}")
+            logger.debug("All that Spark says", exc_info=error)
         else:
-            logger.error(
-                "The batch failed; the cursor stays and the next trigger tries again", exc_info=error
-            )
+            logger.error(held, exc_info=error)
         # The server whose clock it is may be what failed, and the report needs some time.
         now = datetime.now(timezone.utc)
         piece = self._current or Piece(self.next_batch_id(), now, steps=self._steps)

@@ -9,15 +9,20 @@ from checkpoint.mongo_cursor import MongoCursor
 from checkpoint.store import CheckpointStore
 from contracts import ConfigurationError
 from contracts.health import CHECKPOINT_COLLECTION
+from monitoring.logs import get_logger
 from pipelines.health.recompute.task_plan import TaskPlan
 from settings import Settings
 from sinks.dead_letters import Owner
-from sources.mongo_client import MonotonicClock, ServerClock, connect, hosts_of, is_mongomock
+from sources.mongo_client import MonotonicClock, ServerClock, connect, hosts_of, is_mongomock, passed_over
+
+logger = get_logger(__name__)
 
 
 def open_database(settings: Settings) -> tuple[Any, MonotonicClock]:
     """Open the database and the server's clock, and ask that once. pymongo's errors pass."""
     client = connect_to(settings)
+    if odd := passed_over(settings.mongo_uri.get_secret_value(), settings.mongo_db_name, "MONGO_DB_NAME"):
+        logger.warning(odd)
     clock = MonotonicClock(ServerClock(client))
     clock.now()
     return client[settings.mongo_db_name], clock

@@ -42,7 +42,7 @@ from sinks.stock.schema import ensure_indexes
 from sinks.stock.totals import StockFormulas
 from sinks.stream_letters import RejectedRecord
 from sources.kafka_broker import KafkaBroker
-from sources.mongo_client import ServerClock, connect, ping
+from sources.mongo_client import ServerClock, connect, passed_over, ping
 
 # Of dead letters, in memory whatever they hold.
 _RECORDS_AT_ONCE = 20_000
@@ -94,6 +94,8 @@ def open_retry(settings: Settings) -> Iterator[Retry]:
 def open_database(settings: Settings) -> Database[dict[str, Any]]:
     """The stock database with its indexes. pymongo's errors pass through when it does not answer."""
     client = connect(settings.mongo_uri.get_secret_value(), round(settings.mongo_timeout_seconds * 1000))
+    if odd := passed_over(settings.mongo_uri.get_secret_value(), settings.stock_db_name, "STOCK_DB_NAME"):
+        logger.warning(odd)
     # Majority, so that no election takes back what was acknowledged before Kafka's offsets were noted.
     database = client.get_database(
         settings.stock_db_name, read_preference=ReadPreference.PRIMARY, write_concern=WriteConcern("majority")
@@ -135,10 +137,9 @@ def assemble(
     mended = reporting.metrics.registry.counter("totals_mended_total", text)
     hours, rules = settings.reconcile_interval_hours, repr(_loyalty(settings))
     upkeep = Upkeep(work, batch.retry, batch.faults, hours, rules, mended.inc)
-    address = f"file://{_events(settings).absolute()}"
     return StreamJob(
         spark=spark,
-        streams=[Stream(batch, source.frame, address, source.missing, FROM_THE_BEGINNING)],
+        streams=[Stream(batch, source.frame, _events(settings), source.missing, FROM_THE_BEGINNING)],
         reporting=reporting,
         retry=retry_policy(settings),
         interval_seconds=settings.stock_interval_seconds,

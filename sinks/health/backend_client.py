@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import tenacity
 from pydantic import SecretStr
@@ -51,6 +54,8 @@ class BackendClient:
         import requests
 
         self._url = emit_url(address)
+        # No proxy knows this machine by that name, and none is to see the token.
+        self._proxies = {"no_proxy": "*"} if _is_this_machine(self._url) else {}
         self._token = token
         self._breaker = breaker
         self._timeout = timeout_seconds
@@ -96,7 +101,12 @@ class BackendClient:
         try:
             # A redirect would take the token to another address.
             answer = self._session.post(
-                self._url, data=body, auth=self._sign, timeout=self._timeout, allow_redirects=False
+                self._url,
+                data=body,
+                auth=self._sign,
+                timeout=self._timeout,
+                allow_redirects=False,
+                proxies=self._proxies,
             )
         except requests.Timeout:
             raise NoticeError("timeout") from None
@@ -119,6 +129,33 @@ def emit_url(address: str) -> str:
     """The address of notices below `address`, which is BACKEND_API_URL with or without `/api` at its end."""
     base = address.rstrip("/")
     return f"{base if base.endswith('/api') else base + '/api'}/events/emit"
+
+
+def shown_to_proxy(address: str) -> str:
+    """A sentence when a proxy that the environment names gets the token unencrypted; else empty."""
+    from requests.utils import get_environ_proxies, select_proxy
+
+    url = emit_url(address)
+    if not url.lower().startswith("http://") or _is_this_machine(url):
+        return ""
+    if not select_proxy(url, get_environ_proxies(url)):
+        return ""
+    return (
+        "SERVICE_TOKEN goes unencrypted through the proxy of HTTP_PROXY or ALL_PROXY: "
+        f"use https in BACKEND_API_URL, or put {urlsplit(url).hostname} into NO_PROXY"
+    )
+
+
+def _is_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        # 127.1 is one too.
+        number = ip_address(host if ":" in host else socket.inet_aton(host))
+    except (OSError, ValueError):
+        return False
+    return number.is_loopback or number.is_unspecified
 
 
 def _is_retried(error: BaseException) -> bool:

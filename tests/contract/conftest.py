@@ -13,10 +13,19 @@ from tests.contract.systems import SYSTEMS, System
 from tests.support.toxiproxy import host_of, through
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder as people name them; nothing may be written beside it."""
+    made = tmp_path / "my data #1 50% käse"
+    made.mkdir()
+    yield made
+    assert list(tmp_path.iterdir()) == [made]
+
+
 @pytest.fixture(params=sorted(SYSTEMS))
-def system(request: pytest.FixtureRequest, tmp_path: Path, spark: SparkSession) -> Iterator[System]:
+def system(request: pytest.FixtureRequest, folder: Path, spark: SparkSession) -> Iterator[System]:
     """One with an empty source and an empty sink."""
-    with SYSTEMS[request.param].opened(request.getfixturevalue, tmp_path, spark) as made:
+    with SYSTEMS[request.param].opened(request.getfixturevalue, folder, spark) as made:
         yield made
 
 

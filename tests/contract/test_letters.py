@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -38,7 +37,7 @@ def test_letters_stay_while_they_are_refused_and_are_purged_for_good(
     assert system.written() == list(range(5))
 
 
-def test_a_mended_letter_is_written_once_and_goes(system: System, tmp_path: Path) -> None:
+def test_a_mended_letter_is_written_once_and_goes(system: System) -> None:
     """Also when the process died between writing and removing the letter, so that it is tried again.
 
     Letters that cannot even be tried lie before it, and stop it neither time.
@@ -46,7 +45,8 @@ def test_a_mended_letter_is_written_once_and_goes(system: System, tmp_path: Path
     system.send(range(5), [1000])
     assert system.run()
     (letter,) = system.mend(1000)
-    folder, kept = system.settings().dlq_directory, tmp_path / "kept"
+    folder = system.settings().dlq_directory
+    kept = folder.parent / "kept"
     odd = lay_odd_letters(folder, system.name, system.topic)
     shutil.copytree(folder, kept)
     tried = [*(one for one in system.letters() if one.id in odd), letter]

@@ -23,9 +23,9 @@ from bson import ObjectId
 from filelock import FileLock
 from pyspark import SparkContext
 
+from java_found import java
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import open_pipeline
-from session import require_java
 from settings import load
 from simulation.health.population import worked_example
 
@@ -53,7 +53,7 @@ def java_environment() -> dict[str, str]:
 def archive() -> Path:
     """The file, made if there is none; where it cannot be made it does not exist."""
     place = Path(pyspark.__file__).resolve()
-    key = hashlib.sha256(f"{require_java()} {pyspark.__version__} {place} no-conf".encode()).hexdigest()
+    key = hashlib.sha256(f"{java().version} {pyspark.__version__} {place} no-conf".encode()).hexdigest()
     file = _folder() / f"{key[:16]}.jsa"
     with FileLock(_folder() / "lock"):
         if not file.exists():

@@ -16,12 +16,15 @@ from bson.datetime_ms import DatetimeMS
 from pymongo.errors import OperationFailure
 from typer.testing import CliRunner
 
-from commands.checks import database, documents, kafka, machine
+from commands.checks import database, documents, kafka, machine, run
 from commands.checks.result import CheckResult, bounded, ok
-from contracts import ConfigurationError
+from contracts import ConfigurationError, UnfitError
+from contracts.spark import Odd
 from main import app
 from pipelines.catalog import PIPELINES
+from session import LOCAL
 from settings import load
+from surroundings import looks
 
 DAY = datetime(2026, 1, 31, tzinfo=timezone.utc)
 
@@ -77,13 +80,11 @@ def test_a_date_that_is_none_does_not_hide_the_days(monkeypatch: pytest.MonkeyPa
     assert (found.status, found.detail) == ("ok", "1 of 1 dates looked at are midnights")
 
 
-def test_python_must_be_one_that_spark_takes(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Too old and too new fail, and so does a worker interpreter of another version or none."""
+def test_python_must_be_one_that_spark_takes() -> None:
+    """Too old and too new fail."""
     assert machine.python().status == "ok"
     assert machine.python((3, 9)).status == "failed"
     assert machine.python((3, 14)).status == "failed"
-    monkeypatch.setenv("PYSPARK_PYTHON", str(folder / "nothing"))
-    assert "nothing that runs" in machine.python().detail
 
 
 def test_packages_are_the_pinned_ones() -> None:
@@ -118,7 +119,7 @@ def test_a_missing_java_tells_what_to_install(monkeypatch: pytest.MonkeyPatch, f
     """What was found is the detail, what to do the remedy."""
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(folder))
-    result = machine.java()
+    result = machine.look("Java", looks(LOCAL)["Java"])
     assert (result.status, result.detail) == ("failed", "Java was not found")
     assert result.remedy.startswith("Install Java 17")
 
@@ -226,6 +227,19 @@ def test_a_missing_right_is_told_with_the_role_to_grant(monkeypatch: pytest.Monk
 def _check(*arguments: str) -> tuple[int, str]:
     result = CliRunner().invoke(app, ["check", *arguments])
     return result.exit_code, result.stdout
+
+
+def test_each_look_of_the_start_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is odd is a warning; what keeps Spark from starting a failure, and then it is not started."""
+
+    def unfit() -> str:
+        raise UnfitError("no name", "Add one.")
+
+    monkeypatch.setattr(run, "looks", lambda _master: {"Java": lambda: Odd("old", "Mend it."), "User": unfit})
+    rows = {row["name"]: row for row in json.loads(_check("--json")[1])["checks"]}
+    assert (rows["Java"]["status"], rows["Java"]["detail"]) == ("warning", "old")
+    assert (rows["User"]["status"], rows["User"]["remedy"]) == ("failed", "Add one.")
+    assert rows["Spark"]["status"] == "skipped"
 
 
 def test_without_a_database_the_rest_is_still_checked(folder: Path) -> None:

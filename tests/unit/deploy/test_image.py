@@ -8,6 +8,8 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -106,16 +108,62 @@ def test_every_variable_is_a_setting_and_all_state_is_in_the_volume() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "address"),
-    [("job", "http://127.0.0.1:5001/health"), ("dashboard", "http://127.0.0.1:8501/_stcore/health")],
+    ("words", "setting", "variables", "path"),
+    [
+        ([], "HEALTH_PORT", {}, "/health"),
+        (["dashboard"], "STREAMLIT_SERVER_PORT", {}, "/_stcore/health"),
+        (["dashboard"], "STREAMLIT_SERVER_PORT", {"BASE_URL_PATH": "/a/b/"}, "/a/b/_stcore/health"),
+        (["dashboard"], "STREAMLIT_SERVER_PORT", {"BASE_URL_PATH": "pages"}, "/pages/_stcore/health"),
+    ],
 )
-def test_an_image_runs_as_nobody_special_and_tells_its_health(stage: str, address: str) -> None:
+def test_the_health_check_follows_the_settings_and_asks_no_proxy(
+    words: list[str], setting: str, variables: dict[str, str], path: str
+) -> None:
+    """The port and the path below which the pages are; whatever proxy the container's environment names."""
+    asked: list[str] = []
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200 if self.path == path else 404)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        around = {f"STREAMLIT_SERVER_{name}": value for name, value in variables.items()}
+        around |= {setting: str(server.server_port), "http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+        command = [sys.executable, str(DEPLOY / "healthcheck"), *words]
+        run = subprocess.run(command, env={**os.environ, **around}, check=False)
+        server.shutdown()
+    assert (run.returncode, asked) == (0, [path])
+
+
+def test_a_user_without_a_name_gets_one(tmp_path: Path) -> None:
+    """Java, which looks for it by its number, finds it in the file that the entrypoint makes."""
+    nameless = ["unshare", "--map-user=12345"]
+    if subprocess.run([*nameless, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs user namespaces")
+    around = {**os.environ, "TMPDIR": str(tmp_path), "HOME": "/data"}
+    shown = "echo $LD_PRELOAD; cat $NSS_WRAPPER_PASSWD | tail -1"
+    command = [*nameless, str(DEPLOY / "entrypoint"), "sh", "-c", shown]
+    run = subprocess.run(command, env=around, capture_output=True, text=True, check=True)
+    library, entry = run.stdout.splitlines()
+    assert library == "libnss_wrapper.so"
+    assert entry.split(":")[0::2][:2] == ["app-user", "12345"]
+    assert "libnss-wrapper" in " ".join(rest for name, rest in stages()["java"] if name == "RUN")
+    command = [str(DEPLOY / "entrypoint"), "sh", "-c", "echo ${LD_PRELOAD-none}"]
+    run = subprocess.run(command, env=around, capture_output=True, text=True, check=True)
+    assert run.stdout == "none\n"
+
+
+@pytest.mark.parametrize("stage", ["job", "dashboard"])
+def test_an_image_runs_as_nobody_special_and_tells_its_health(stage: str) -> None:
     """The user has a number, as Kubernetes wants it; the check asks the port that the program listens on."""
     number, group = last(stage, "USER").split(":")
     assert number == group != "0"
     assert any(f"--uid {number}" in rest for name, rest in stages()[stage] if name == "RUN")
-    assert address in last(stage, "HEALTHCHECK")
-    assert f":{last(stage, 'EXPOSE')}/" in address
+    assert '"deploy/healthcheck"' in last(stage, "HEALTHCHECK")
+    assert f'"{last(stage, "EXPOSE")}"' in (DEPLOY / "healthcheck").read_text()
     entrypoint = json.loads(last(stage, "ENTRYPOINT"))
     assert entrypoint[0] == "tini"
     assert all((ROOT / program).is_file() for program in entrypoint[2:])

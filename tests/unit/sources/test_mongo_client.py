@@ -18,7 +18,15 @@ from pymongo.errors import AutoReconnect, BulkWriteError, ServerSelectionTimeout
 
 from checkpoint.mongo_cursor import MongoCursor
 from contracts import ConfigurationError
-from sources.mongo_client import MonotonicClock, ServerClock, connect, for_reading, is_mongomock
+from monitoring.logs import redact
+from sources.mongo_client import (
+    MonotonicClock,
+    ServerClock,
+    connect,
+    for_reading,
+    is_mongomock,
+    passed_over,
+)
 
 MS = timedelta(milliseconds=1)
 
@@ -74,6 +82,43 @@ def test_an_option_that_means_nothing_is_an_error(options: str, told: str) -> No
         connect(f"mongodb://app:hunter2@127.0.0.1:9/?{options}")
     assert told in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_name_that_cannot_be_looked_up_is_told_as_that() -> None:
+    """The cause is DNS, not how the address is written; a machine without any DNS server is told alike."""
+    uri = "mongodb+srv://app:hunter2@cluster0.example.invalid/db"
+    with pytest.raises(
+        ConfigurationError, match=r"cluster0\.example\.invalid, could not be looked up"
+    ) as caught:
+        connect(uri, 2000)
+    assert "hunter2" not in str(caught.value)
+    assert "percent" not in str(caught.value)
+
+
+def test_the_example_of_an_address_is_shown_whole() -> None:
+    """No part of it looks like a password that the logs would mask."""
+    with pytest.raises(ConfigurationError, match="percent-encode") as caught:
+        connect("mongodb://a:b:c@host")
+    assert redact(str(caught.value)) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("", False),
+        ("/", False),
+        ("/health", False),
+        ("/admin?authSource=admin", False),
+        ("/other", True),
+        ("/other%20one?x=a@b/health", True),
+    ],
+)
+def test_a_database_in_the_address_that_is_not_used_is_told(path: str, told: bool) -> None:
+    """Only the setting counts; `admin` is where users log in."""
+    sentence = passed_over(f"mongodb://app:hun/ter2@h1,h2:27017{path}", "health", "MONGO_DB_NAME")
+    assert bool(sentence) is told
+    assert not told or "MONGO_DB_NAME chooses health" in sentence
+    assert "ter2" not in sentence
 
 
 def test_an_unreachable_server_is_named_without_credentials() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from checkpoint.stream_folder import damage
-from pipelines.engine.stream_query import QueryFolder, start_query
+from pipelines.engine.stream_query import QueryFolder, address_of, start_query
 from pipelines.engine.supervisor import StartAnewError
 from tests.support.damage import DAMAGES
 from tests.support.waiting import TIMEOUT_SECONDS
@@ -39,10 +39,9 @@ class Lines:
         def keep(frame: DataFrame, _number: int) -> None:
             found.extend(int(row.value) for row in frame.collect())
 
-        address = f"file://{checkpoint}"
-        QueryFolder("lines", address, {}).prepare()
+        QueryFolder("lines", checkpoint, {}).prepare()
         frame = self._spark.readStream.option("maxFilesPerTrigger", at_once).text(str(self._folder))
-        query = start_query("lines", frame, keep, address, 1.0, once=True)
+        query = start_query("lines", frame, keep, checkpoint, 1.0, once=True)
         try:
             assert query.awaitTermination(round(TIMEOUT_SECONDS))
         finally:
@@ -88,7 +87,7 @@ def test_a_folder_that_is_removed_under_a_query_is_noticed(
 ) -> None:
     """And begun from the beginning, although there is nothing left of it."""
     checkpoint = tmp_path / "events"
-    folder = QueryFolder("events", f"file://{checkpoint}", {"topics.json": b"{}"})
+    folder = QueryFolder("events", checkpoint, {"topics.json": b"{}"})
     folder.prepare()
     assert not checkpoint.exists()
     checkpoint.mkdir()
@@ -100,3 +99,29 @@ def test_a_folder_that_is_removed_under_a_query_is_noticed(
     folder.prepare()
     assert "it was removed under the query" in capsys.readouterr().out
     assert [file.name for file in checkpoint.iterdir()] == ["topics.json"]
+
+
+@pytest.mark.parametrize("name", ["my data #1", "50% of a%20b", "käse?x=1&y", "a+b;c", "[x] {y} *"])
+def test_nothing_is_written_beside_the_folder_of_a_query(
+    name: str, spark: SparkSession, tmp_path: Path
+) -> None:
+    """Spark decodes nothing of an address, so what would be escaped would be the name of another folder."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1").write_text("a")
+    lines: list[str] = []
+    for text in ("a", "b"):
+        (tmp_path / "in" / text).write_text(text)
+        frame = spark.readStream.text(str(tmp_path / "in"))
+        query = start_query(
+            "q", frame, lambda f, _: lines.extend(r.value for r in f.collect()), tmp_path / name, 1, True
+        )
+        query.awaitTermination()
+    assert sorted(lines) == ["a", "a", "b"]
+    assert {path.name for path in tmp_path.iterdir()} == {"in", name}
+    assert (tmp_path / name / "offsets" / "1").is_file()
+
+
+def test_an_address_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder is usually given relative to where the job starts."""
+    monkeypatch.chdir(tmp_path)
+    assert address_of(Path("a b")) == f"file://{tmp_path}/a b"

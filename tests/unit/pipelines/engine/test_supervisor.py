@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from pathlib import Path
@@ -11,6 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from contracts import ConfigurationError
+from pipelines.engine import supervisor
+from pipelines.engine.set_back import SetBack
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.supervisor import BatchFunction, BatchStream, StartAnewError, Supervisor
 from retry import RetryPolicy
@@ -71,9 +74,9 @@ def _fail_times(times: int, error: BaseException, then: BatchFunction) -> tuple[
 def test_once_processes_what_is_there_and_ends(files: Files) -> None:
     """Every file is one batch, in order, and a second run finds nothing."""
     files.add("a", "b", "c")
-    supervisor = Supervisor([files.stream()], FAST, _no_failure)
-    assert supervisor.run(StopFlag(), once=True)
-    assert supervisor.run(StopFlag(), once=True)
+    restarting = Supervisor([files.stream()], FAST, _no_failure)
+    assert restarting.run(StopFlag(), once=True)
+    assert restarting.run(StopFlag(), once=True)
     assert files.lines == ["a", "b", "c"]
 
 
@@ -106,13 +109,61 @@ def test_a_source_that_is_another_one_is_no_failure(files: Files) -> None:
     assert (files.lines, numbers) == (["a", "b"], [1, 1])
 
 
+def test_a_clock_that_was_set_back_starts_the_queries_anew(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Spark's trigger would wait until the clock has caught up; a running batch is finished first."""
+    monkeypatch.setattr(files, "every", "1 hour")
+    files.add("a")
+    told, stop = threading.Event(), StopFlag()
+    # It is set back while the first batch runs.
+    monkeypatch.setattr(
+        supervisor, "SetBack", lambda: lambda: 600.0 if files.lines and not told.is_set() else 0
+    )
+    ends = time.monotonic() + 60
+
+    def process(frame: DataFrame, number: int) -> None:
+        files.keep(frame, number)
+        if number == 0:
+            files.add("b")
+            assert told.wait(30)
+
+    def watch(_name: str, _query: StreamingQuery) -> None:
+        if files.lines:
+            told.set()
+        if files.lines == ["a", "b"] or time.monotonic() > ends:
+            stop.set()
+
+    assert Supervisor([files.stream(process)], FAST, _no_failure, watch=watch).run(stop, once=False)
+    assert files.lines == ["a", "b"]
+    assert "set back by 600 seconds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("walls", "told"),
+    [
+        ((0, 1, 2), (0, 0)),
+        ((0, 1, -599), (0, 601)),
+        ((0, 3600, 3601), (0, 0)),
+        ((0, 3600, 0), (0, 3601)),
+        ((0, 0.5, 1.0), (0, 0)),
+    ],
+)
+def test_only_a_clock_that_goes_back_is_told(walls: tuple[float, ...], told: tuple[float, ...]) -> None:
+    """Forth is what a suspended machine's does, and slowly is how clocks are corrected."""
+    times = iter(walls)
+    steady = itertools.count()
+    set_back = SetBack(lambda: next(times), lambda: next(steady))
+    assert (set_back(), set_back()) == told
+
+
 def test_a_failed_batch_comes_again_with_its_number(files: Files) -> None:
     """The stream is restarted and nothing is left out; the handler gets the batch's own exception."""
     files.add("a", "b")
     process, numbers = _fail_times(2, OSError("the sink is away"), files.keep)
     failures: list[tuple[str, BaseException]] = []
-    supervisor = Supervisor([files.stream(process)], FAST, lambda *failure: failures.append(failure))
-    assert supervisor.run(StopFlag(), once=True)
+    restarting = Supervisor([files.stream(process)], FAST, lambda *failure: failures.append(failure))
+    assert restarting.run(StopFlag(), once=True)
     assert files.lines == ["a", "b"]
     assert numbers == [0, 0, 0, 1]
     assert [(name, type(error), str(error)) for name, error in failures] == [

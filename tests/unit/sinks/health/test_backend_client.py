@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from sinks.health.backend_client import BackendClient, NoticeError, emit_url
+from sinks.health.backend_client import BackendClient, NoticeError, emit_url, shown_to_proxy
 from sinks.health.circuit_breaker import CircuitBreaker
 from tests.support.fake_backend import TOKEN, FakeBackend
 
@@ -58,6 +58,46 @@ class Bench:
 def test_the_address_may_end_in_api_or_not(address: str) -> None:
     """People write both."""
     assert emit_url(address) == "http://host:5000/api/events/emit"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "localhost"])
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
+def test_what_runs_on_this_machine_is_asked_without_a_proxy(
+    variable: str, host: str, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy would get the token, and does not know this machine by that name."""
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    address = backend.address.replace("127.0.0.1", host)
+    assert Bench(address).client.send(BODY) == 0
+    assert shown_to_proxy(address) == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "variables", "told"),
+    [
+        ("http://backend:5000", {"http_proxy": "http://a:hunter2@proxy:3128"}, True),
+        ("http://backend:5000/api", {"ALL_PROXY": "http://proxy:3128"}, True),
+        ("http://backend:5000", {"http_proxy": "http://proxy:3128", "no_proxy": "backend"}, False),
+        ("http://backend:5000", {"https_proxy": "http://proxy:3128"}, False),
+        ("https://backend:5000", {"https_proxy": "http://proxy:3128"}, False),
+        ("http://[::1]:5000", {"http_proxy": "http://proxy:3128"}, False),
+        ("http://backend:5000", {}, False),
+    ],
+)
+def test_a_token_goes_through_a_proxy_unencrypted_only_with_a_word(
+    address: str, variables: dict[str, str], told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which names the remedy, and of the proxy only where it is set."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        for each in (name, name.upper()):
+            monkeypatch.delenv(each, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    sentence = shown_to_proxy(address)
+    assert bool(sentence) is told
+    assert not told or "put backend into NO_PROXY" in sentence
+    assert "hunter2" not in sentence
 
 
 def test_an_event_that_is_taken_tells_who_heard_it(backend: FakeBackend) -> None:
