@@ -215,7 +215,12 @@ def test_a_run_that_gave_up_has_failed(ended: Callable[..., Ended], command: str
         ),
         *("main checkpoint set tuesday", "batch --since tuesday", "batch --since 2999-01-01"),
         *("batch --full --since 2026-01-01", "main --keep-running", "main --job matches --demo"),
-        *("main --pipeline stock inspect", "main --once check", "main dlq list --once"),
+        *(
+            "main --pipeline stock inspect",
+            "main --pipeline stock check --pipeline=health",
+            "main --once check",
+            "main dlq list --once",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_code_2(ended: Callable[..., Ended], command: str) -> None:
