@@ -151,6 +151,19 @@ def test_what_is_stopped_before_its_end_says_so_with_code_3(
     assert signal.getsignal(signal.SIGTERM) is not signal.default_int_handler
 
 
+def test_what_fails_while_it_is_stopped_is_no_bug(ended: Callable[..., Ended]) -> None:
+    """Java's answer is cut off, for example."""
+
+    def act() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            raise OSError("Answer from Java side is empty")
+
+    found = ended("main dlq retry", act)
+    assert (found.code, "Traceback" in found.err) == (3, False)
+
+
 @pytest.mark.parametrize(
     ("command", "told"),
     [
