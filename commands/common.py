@@ -109,7 +109,7 @@ def guarded(call: Callable[[], Any]) -> int:
         with _sigterm_is_ctrl_c():
             code = call()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last boundary: nobody else masks it
-        return _end_of(error)
+        return _end_of(KeyboardInterrupt() if _is_of_an_interrupt(error) else error)
     if code == _INTERRUPTED:
         return _end_of(KeyboardInterrupt())
     return code if isinstance(code, int) else DONE
@@ -120,6 +120,13 @@ _ENDS = (
     ((StoppedError, KeyboardInterrupt, typer.Abort), "✋", STOPPED),
     (ServiceError, "❌", FAILED),
 )
+
+
+def _is_of_an_interrupt(error: BaseException | None) -> bool:
+    """Whether `error` came of a stop: Java, for one, does not answer in the middle of a call."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _end_of(error: BaseException) -> int:

@@ -39,13 +39,14 @@ def inspect_database(settings: Settings, user: str | None, as_json: bool) -> Non
     database = client[settings.mongo_db_name]
     source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
     now = ServerClock(client).now()
-    cursor = open_cursor(settings).peek(now).timestamp
+    state = open_cursor(settings).peek(now)
     if owner:
         rules = DayRules.at(now, settings.analytics_timezone, settings.sources_of_phones)
-        _show_user(source, target, owner, rules, cursor, as_json)
+        _show_user(source, target, owner, rules, state.timestamp, as_json)
         return
     with progress("Looking"):
-        facts = overview(source, target, now, cursor, settings.sources_of_phones)
+        facts = overview(source, target, now, state.timestamp, settings.sources_of_phones)
+    facts["cursor_origin"] = state.origin
     if as_json:
         print_json(facts)
     else:

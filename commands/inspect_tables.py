@@ -34,7 +34,10 @@ def print_overview(facts: Mapping[str, Any], screen: Console) -> None:
         missing = "none" if each["indexed"] else "no index"
         ends = [_moment(each[name]) or missing for name in ("earliest", "latest")]
         rows.add_row(each["collection"], f"{each['documents']:,}", each["field"], *ends)
-    screen.print(f"Database {facts['database']}, server time {_moment(facts['now'])}\n")
+    # A checkpoint of another folder or host is not known here.
+    origin = " (none is stored: a first run begins there)" if facts["cursor_origin"] == "default" else ""
+    cursor = f"cursor {_moment(facts['cursor'])}{origin}"
+    screen.print(f"Database {facts['database']}, server time {_moment(facts['now'])}, {cursor}\n")
     screen.print(rows, "")
     _print_staleness(facts["staleness"], screen)
     _print_left_out(facts, screen)

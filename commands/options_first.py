@@ -18,14 +18,19 @@ class OptionsFirst(TyperGroup):
         while place < len(rest) and rest[place] in getattr(leaf, "commands", ()):
             leaf = leaf.commands[rest[place]]  # type: ignore[union-attr]
             place += 1
-        return name, command, [*rest[:place], *_given(self, ctx), *rest[place:]]
+        early = [token for option in _given(self, ctx, rest[place:]) for token in option]
+        return name, command, [*rest[:place], *early, *rest[place:]]
 
 
-def _given(group: TyperGroup, ctx: Any) -> Iterator[str]:
-    """The options of `group` that the command line has, as it would have them."""
+def _given(group: TyperGroup, ctx: Any, late: list[str]) -> Iterator[tuple[str, ...]]:
+    """The options of `group` that the command line has, as it would have them; none has two values."""
     for option in group.params:
-        source = ctx.get_parameter_source(option.name)
-        if source is not None and source.name == "COMMANDLINE":
-            yield option.opts[0]
-            if not getattr(option, "is_flag", False):
-                yield str(ctx.params[option.name])
+        source, name = ctx.get_parameter_source(option.name), option.opts[0]
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if getattr(option, "is_flag", False):
+            yield (name,)
+            continue
+        if any(token.partition("=")[0] == name for token in late):
+            ctx.fail(f"{name} stands before and behind the command.")
+        yield name, str(ctx.params[option.name])

@@ -6,9 +6,29 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+
+def options(arguments: Sequence[str]) -> tuple[bool, str | None]:
+    """Whether a demo is asked for, and of which pipeline.
+
+    Raises ConfigurationError for what is no option of this program.
+    """
+    from contracts import ConfigurationError
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--demo", action="store_true")
+    parser.add_argument("--pipeline")
+    try:
+        given, rest = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ConfigurationError(f"The dashboard's option {error}.") from None
+    if rest or (given.pipeline and not given.demo):
+        raise ConfigurationError("The dashboard's own options are --demo, and --pipeline NAME beside it.")
+    return given.demo, given.pipeline
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -21,9 +41,8 @@ def main(arguments: Sequence[str]) -> None:
     from dashboard.text import plain
 
     st.set_page_config(layout="wide")
-    named = arguments[-1] if "--pipeline" in arguments[:-1] else None
     try:
-        pages = open_pages("--demo" in arguments, named)
+        pages = open_pages(*options(arguments))
     except ConfigurationError as error:
         st.error(plain(error))
         st.stop()

@@ -219,6 +219,7 @@ class StreamBatch(Generic[Rows, Done]):
 def report_of(number: int, taken: Taken, began: datetime, steps: Steps, label: str = "") -> BatchReport:
     """A batch that ends now, as log and metrics get it."""
     refused = sum(taken.refused.values())
+    steps.end()
     return BatchReport(
         batch_id=str(number),
         stream=label,

@@ -41,7 +41,7 @@ class FieldRange:
 class Staleness:
     """Those of the `users` changed last whose newest change is not computed yet.
 
-    The changes of those who are `waiting` lie behind the cursor, the oldest at `waiting_since`. The cursor is
+    The cursor has not reached the changes of those who are `waiting`, the oldest at `waiting_since`. It is
     past those of the others: `stale` ones (since `stale_since`, a few as `examples`) have older results,
     `without` counts those who have none, as those whose documents do not count must be. `complete` says that
     all users were looked at.

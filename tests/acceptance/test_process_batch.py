@@ -106,7 +106,10 @@ def _run_full(job: HealthJob, backend: FakeBackend) -> None:
 
 
 def test_a_killed_full_pass_goes_on_where_it_was(job: HealthJob) -> None:
-    """It tells its progress, keeps to its rate, survives kill -9, and removes who is gone at its end."""
+    """It tells its progress, keeps to its rate, survives kill -9, and removes who is gone at its end.
+
+    Stopped, it says how far it came, and not that it is complete.
+    """
     gone = {"userId": ObjectId(), "metricType": "steps", "timeRange": "7day"}
     job.database["analytics"].insert_one({**gone, "calculatedAt": datetime(2020, 1, 1, tzinfo=timezone.utc)})
     first = job.start("--full", script="process_batch.py", FULL_USERS_PER_SECOND="2")
@@ -116,6 +119,12 @@ def test_a_killed_full_pass_goes_on_where_it_was(job: HealthJob) -> None:
     first.wait()
     done = len(job.database["analytics"].distinct("userId", {"calculatedAt": {"$gt": _YEARS_AGO}}))
     assert 0 < done < len(job.database["healthmetrics"].distinct("userId"))
+    before = notes.read_text()
+    second = job.start("--full", script="process_batch.py", FULL_USERS_PER_SECOND="2")
+    wait_for(lambda: notes.read_text() != before, "the next piece", second)
+    assert job.stop(second) == 3, job.output()
+    assert "the next --full goes on there" in job.output()
+    assert "COMPLETED" not in job.output()
     assert _run(job, "--full") == 0, job.output()
     assert "Going on with the full pass" in job.output()
     assert "users (100 %)" in job.output()

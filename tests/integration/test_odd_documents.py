@@ -145,6 +145,7 @@ def test_whatever_is_newest_is_shown(odd: Database[dict[str, Any]], mongo_uri: s
     source, results = database["healthmetrics"], database["analytics"]
     facts = overview(source, results, NOW + timedelta(hours=1), NOW, PHONE_SOURCES)
     dated = [each for each in source.find() if isinstance(each.get("updatedAt"), datetime)]
+    facts["cursor_origin"] = "file"
     print_overview({**facts, "newest_documents": dated, "newest_results": list(results.find())}, screen)
     documents = list(_results())
     for start in range(0, len(documents), 100):

@@ -72,12 +72,13 @@ class FullPass:
         done = self.recompute.run(users, batch_id, steps.done)
         require_few_refused(done.writes.failed, len(users))
         self.letters.store(done.writes.failed, batch_id, self.clock.now())
+        end = max(start, self.clock.now())
         steps.done("dead_letters")
         self.on_report(
             BatchReport(
                 batch_id,
                 start,
-                max(start, self.clock.now()),
+                end,
                 analytics_computed=done.computed,
                 writes=done.writes,
                 users=len(users),

@@ -151,6 +151,19 @@ def test_what_is_stopped_before_its_end_says_so_with_code_3(
     assert signal.getsignal(signal.SIGTERM) is not signal.default_int_handler
 
 
+def test_what_fails_while_it_is_stopped_is_no_bug(ended: Callable[..., Ended]) -> None:
+    """Java's answer is cut off, for example."""
+
+    def act() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            raise OSError("Answer from Java side is empty")
+
+    found = ended("main dlq retry", act)
+    assert (found.code, "Traceback" in found.err) == (3, False)
+
+
 @pytest.mark.parametrize(
     ("command", "told"),
     [
@@ -215,7 +228,12 @@ def test_a_run_that_gave_up_has_failed(ended: Callable[..., Ended], command: str
         ),
         *("main checkpoint set tuesday", "batch --since tuesday", "batch --since 2999-01-01"),
         *("batch --full --since 2026-01-01", "main --keep-running", "main --job matches --demo"),
-        *("main --pipeline stock inspect", "main --once check", "main dlq list --once"),
+        *(
+            "main --pipeline stock inspect",
+            "main --pipeline stock check --pipeline=health",
+            "main --once check",
+            "main dlq list --once",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_code_2(ended: Callable[..., Ended], command: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
@@ -9,9 +11,11 @@ from unittest.mock import MagicMock
 import pytest
 
 from contracts import UnavailableError
+from pipelines.engine import steps as steps_module
 from pipelines.engine.faults import Faults
 from pipelines.engine.stream_batch import StreamBatch, Taken
 from retry import RetryPolicy
+from tests.support.clock import Clock
 
 
 class _AwayError(Exception):
@@ -48,3 +52,30 @@ def test_a_server_that_stays_away_lets_the_batch_come_again() -> None:
         batch.process(_frame(), 7)
     assert work.mark_reported.call_count == 0
     assert batch.reporting.report.call_count == 0  # type: ignore[attr-defined]
+
+
+def test_the_steps_of_a_batch_add_up_also_with_what_is_tidied_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Staged rows are dropped after the commit, and a try that failed is of the step behind it."""
+    batch, work = _batch(fails=0)
+    clock = Clock(monkeypatch, steps_module)
+
+    @contextmanager
+    def prepare(_rows: Any, _key: Any, steps: steps_module.Steps) -> Iterator[Any]:
+        clock.seconds += 2
+        steps.done("stage")
+        yield SimpleNamespace(refused=list, commit=commit)
+        clock.seconds += 7
+
+    def commit(_keep: Any, steps: steps_module.Steps) -> Taken:
+        clock.seconds += 4
+        if work.prepare.call_count == 1:
+            raise _AwayError
+        steps.done("commit")
+        return Taken(written=1)
+
+    work.known.return_value = None
+    work.prepare = MagicMock(side_effect=prepare)
+    batch.process(_frame(), 7)
+    (_, report), _ = batch.reporting.report.call_args  # type: ignore[attr-defined]
+    assert report.steps_ms == {"read": 4000, "stage": 4000, "dead_letters": 0, "commit": 11_000}
+    assert report.processing_time_ms == sum(report.steps_ms.values())
