@@ -12,7 +12,7 @@ from tests.chaos.plan import NETWORK_FAULTS, Action
 from tests.chaos.supervisor import Supervisor
 from tests.chaos.workload import Workload
 
-_WAIT_SECONDS = 300.0
+_WAIT_SECONDS = 600.0
 # A job that has just started has no commits yet.
 _COMMITS_SECONDS = 15.0
 # A full pass writes beside the job: nothing of the two may be in one file.

@@ -28,7 +28,7 @@ class EcommerceWorkload(StreamWorkload):
     name = "ecommerce"
     settings = {  # noqa: RUF012
         "ECOMMERCE_INTERVAL_SECONDS": "0.5",
-        "ECOMMERCE_MAX_FILES_PER_TRIGGER": "2",
+        "ECOMMERCE_MAX_FILES_PER_TRIGGER": "6",
         "POSTGRES_WAIT_SECONDS": "5",
     }
     arguments = ("--pipeline", "ecommerce")
@@ -119,8 +119,8 @@ class EcommerceWorkload(StreamWorkload):
 
     def stored(self) -> Counter[Tag]:
         """The rows of the table by file: a file's rows are there when all of them are."""
-        rows = set(self._rows())
-        return Counter(tag for tags in self.sent.values() for tag in tags if tag is not None and tag <= rows)  # type: ignore[operator]
+        rows, files = set(self._rows()), [tag for tags in list(self.sent.values()) for tag in tags]
+        return Counter(file for file in files if isinstance(file, frozenset) and file <= rows)
 
     def _rows(self) -> Iterator[Tag]:
         with suppress(psycopg.errors.UndefinedTable):

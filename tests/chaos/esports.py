@@ -23,7 +23,7 @@ class EsportsWorkload(StreamWorkload):
     name = "esports"
     settings = {  # noqa: RUF012
         "ESPORTS_INTERVAL_SECONDS": "0.5",
-        "KAFKA_MAX_OFFSETS_PER_TRIGGER": "20",
+        "KAFKA_MAX_OFFSETS_PER_TRIGGER": "40",
     }
     arguments = ("--pipeline", "esports")
     beside = {"compact": ("main.py", "esports", "compact")}  # noqa: RUF012

@@ -37,7 +37,7 @@ class StockWorkload(StreamWorkload):
     name = "stock"
     settings = {  # noqa: RUF012
         "STOCK_INTERVAL_SECONDS": "0.5",
-        "STOCK_MAX_OFFSETS_PER_TRIGGER": "20",
+        "STOCK_MAX_OFFSETS_PER_TRIGGER": "40",
         # A recount is due whenever nothing is written.
         "RECONCILE_INTERVAL_HOURS": "0.000001",
     }
