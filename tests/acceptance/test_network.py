@@ -14,6 +14,7 @@ import pytest
 from bson import ObjectId
 
 from tests.support.job import HealthJob
+from tests.support.mongo_answers import answering
 from tests.support.mongo_doors import SecureDoor
 from tests.support.toxiproxy import Proxy, Toxiproxy, host_of, through
 from tests.support.waiting import TIMEOUT_SECONDS, wait_for
@@ -116,3 +117,26 @@ def test_a_refused_user_ends_the_job_with_exit_code_2(
     assert "Traceback" not in job.output()
     refused = [batch for batch in _batches(job) if "refuses" in str(batch["errors"])]
     assert len(refused) <= 1
+
+
+@pytest.mark.parametrize(("script", "arguments"), [("main.py", ()), ("process_batch.py", ("--full",))])
+def test_a_server_that_answers_its_greeting_alone_holds_no_stop_whatever_the_address_says(
+    job: HealthJob, mongo_uri: str, script: str, arguments: tuple[str, ...]
+) -> None:
+    """The driver finds the server well; each `…TimeoutMS` of the address once switched our bounds off."""
+    with answering(host_of(mongo_uri)) as door:
+        address = (
+            f"mongodb://{door.address}/?retryWrites=false&connectTimeoutMS=0&socketTimeoutMS=0&timeoutMS=0"
+        )
+        process = job.start(
+            *arguments, script=script, MONGO_URI=address, **{**IMPATIENT, "RETRY_ATTEMPTS": "99"}
+        )
+        # The list of users comes from one, changes from the other.
+        asked = "find" if script == "main.py" else "aggregate"
+        door.hang("aggregate", "find", "ping")
+        wait_for(lambda: door.seen[asked], "the first question", process)
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        process.wait(TIMEOUT_SECONDS)
+    # A few commands of two seconds, the end of Java, and what a loaded machine adds.
+    assert time.monotonic() - began < 60
