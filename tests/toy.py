@@ -33,6 +33,7 @@ from pipelines.engine.retry_policy import retry_policy
 from pipelines.engine.steps import Steps
 from pipelines.engine.stream_batch import BatchWork, Keep, StreamBatch, Taken
 from pipelines.engine.stream_job import Stream, StreamJob
+from pipelines.engine.stream_query import address_of
 from session import spark_session
 from settings import Settings
 from sinks.dead_letters import Owner
@@ -150,7 +151,7 @@ def assemble(settings: Settings, toy: ToySettings, spark: SparkSession) -> Strea
     toy.toy_folder.mkdir(parents=True, exist_ok=True)
     batch = StreamBatch("lines", work, reporting, retry, Faults(settings.fault))
     checkpoint = (settings.checkpoint_location / TOY.name / "lines").absolute()
-    stream = Stream(batch, partial(_lines, spark, toy.toy_folder.absolute().as_uri()), checkpoint)
+    stream = Stream(batch, partial(_lines, spark, address_of(toy.toy_folder)), checkpoint)
     watch, pings = (
         QueryWatch(StreamFlow(reporting.metrics, ["lines"])),
         {"SQLite": lambda: work.known(BatchKey("", 0))},
