@@ -160,7 +160,7 @@ def test_what_fails_while_it_is_stopped_is_no_bug(ended: Callable[..., Ended]) -
         finally:
             raise OSError("Answer from Java side is empty")
 
-    found = ended("main dlq retry", act)
+    found = ended("main esports compact", act)
     assert (found.code, "Traceback" in found.err) == (3, False)
 
 
