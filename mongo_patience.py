@@ -15,7 +15,7 @@ import structlog
 from pymongo.database import Database
 from pymongo.errors import ExecutionTimeout, NetworkTimeout, OperationFailure
 
-from contracts import UnavailableError
+from contracts import StoppedError
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ def while_it_answers(
     A ping beside it, each time that the client's bound for a command has passed, tells work from a server
     that hangs. What is given up is left to a daemon thread, and may still happen: `work` is a read, or
     harmless when it comes late. `what` names it in the one line that tells of a long wait. Raises what `work`
-    raises, pymongo's error of the ping, and UnavailableError once `give_up` says so.
+    raises, pymongo's error of the ping, and StoppedError once `give_up` says so.
     """
     if not isinstance(database, Database):  # the embedded store
         return work()
@@ -79,11 +79,11 @@ def _run(work: Callable[[], T], done: Future[T]) -> None:
 
 
 def _comes(done: Future[Any], seconds: float, what: str, give_up: Callable[[], bool]) -> bool:
-    """Whether the result comes within `seconds`. Raises UnavailableError once `give_up` says so."""
+    """Whether the result comes within `seconds`. Raises StoppedError once `give_up` says so."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         if wait([done], min(_LOOK_SECONDS, seconds)).done:
             return True
         if give_up():
-            raise UnavailableError(f"Stopped while MongoDB was at work on {what}.")
+            raise StoppedError(f"Stopped while MongoDB was at work on {what}; nothing was lost.")
     return False

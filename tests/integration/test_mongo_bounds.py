@@ -15,7 +15,7 @@ from pymongo import monitoring
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from contracts import UnavailableError
+from contracts import StoppedError
 from dashboard.data.recent import read_recent
 from mongo_patience import while_it_answers
 from pipelines.health.stores import open_database as open_health
@@ -137,7 +137,7 @@ def test_a_long_command_is_waited_for_while_the_server_answers_others(
     go_on.clear()
     stop = threading.Event()
     threading.Timer(_BOUND_SECONDS, stop.set).start()
-    with pytest.raises(UnavailableError, match="what takes long"):
+    with pytest.raises(StoppedError, match="what takes long"):
         while_it_answers(opened, long, "what takes long", stop.is_set)
     door.hang()
     with pytest.raises(PyMongoError):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from contracts import StoppedError
 from monitoring.logs import get_logger
 from monitoring.run_state import RunState
 from pipelines.engine.stop_flag import StopFlag
@@ -39,6 +40,8 @@ class Sweep:
                 self._at = time.monotonic() + self._seconds_left()
             if time.monotonic() >= self._at:
                 self._run(stop, between)
+        except StoppedError:
+            return
         except Exception as error:  # noqa: BLE001 - the boundary: the next drain meets whatever it is
             self._at = time.monotonic() + min(self.every_seconds, _AGAIN_SECONDS)
             logger.warning("The sweep failed; it goes on in a while", reason=type(error).__name__)
