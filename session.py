@@ -21,8 +21,8 @@ from pyspark.sql import SparkSession
 from contracts import ServiceError
 from contracts.spark import SparkStart
 from executor_wait import explained, watched
-from java_start import java_started
-from surroundings import require
+from surroundings.before_start import require
+from surroundings.java_start import java_started
 
 # Spark 4.1 moved it. Without it each offset and commit goes through a cluster-safe rename protocol that costs
 # 70 ms a batch; the ticker's checkpoint is disposable, so the plain file system manager is enough.

@@ -18,18 +18,24 @@ class OptionsFirst(TyperGroup):
         while place < len(rest) and rest[place] in getattr(leaf, "commands", ()):
             leaf = leaf.commands[rest[place]]  # type: ignore[union-attr]
             place += 1
-        early = [token for option in _given(self, ctx, rest[place:]) for token in option]
+        early = [token for option in _given(self, ctx, leaf, rest[place:]) for token in option]
         return name, command, [*rest[:place], *early, *rest[place:]]
 
 
-def _given(group: TyperGroup, ctx: Any, late: list[str]) -> Iterator[tuple[str, ...]]:
-    """The options of `group` that the command line has, as it would have them; none has two values."""
+def _given(group: TyperGroup, ctx: Any, leaf: Any, late: list[str]) -> Iterator[tuple[str, ...]]:
+    """The options of `group` that the command line has for `leaf`; none has two values.
+
+    One that says what is so without it is no fault of a command that does not have it.
+    """
+    has = {option.name for option in leaf.params}
     for option in group.params:
         source, name = ctx.get_parameter_source(option.name), option.opts[0]
         if source is None or source.name != "COMMANDLINE":
             continue
         if getattr(option, "is_flag", False):
             yield (name,)
+            continue
+        if option.name not in has and ctx.params[option.name] == option.default:
             continue
         if any(token.partition("=")[0] == name for token in late):
             ctx.fail(f"{name} stands before and behind the command.")

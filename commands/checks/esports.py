@@ -8,7 +8,7 @@ from functools import partial
 from commands.checks.machine import look
 from commands.checks.result import CheckResult, bounded
 from settings import Settings
-from surroundings import native_code
+from surroundings.before_start import native_code
 
 
 def run(_settings: Settings) -> Iterator[CheckResult]:

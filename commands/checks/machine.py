@@ -16,10 +16,10 @@ from pyspark import SparkContext
 from commands.checks.result import CheckResult, failed, ok, skipped, warning
 from contracts import ConfigurationError, UnfitError
 from contracts.spark import Odd, SparkStart
-from java_start import end_java
 from pipelines.engine.pipeline import Pipeline
 from session import build_session
 from settings import Settings
+from surroundings.java_start import end_java
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 # The first that fits, and the first that no longer does.

@@ -17,7 +17,7 @@ from pipelines.engine.letters_again import told_others
 from pipelines.engine.pipeline import Pipeline
 from session import LOCAL
 from settings import Settings, load
-from surroundings import looks
+from surroundings.before_start import looks
 
 _LOOK_SECONDS, _START_SECONDS = 60.0, 180.0
 

@@ -18,11 +18,11 @@ from typing import Protocol
 import pyspark
 
 from contracts import ConfigurationError, UnavailableError
-from java_found import java, java_command
 from monitoring.logs import get_logger
 from retry import RetryPolicy
 from session import spark_line
 from settings import Settings
+from surroundings.java_found import java, java_command
 
 _GROUP, ARTIFACT = "org.apache.spark", "spark-sql-kafka-0-10_2.13"
 # By the first two numbers of Spark's version: the newest whose parts are all on Maven Central.

@@ -9,7 +9,6 @@ from datetime import datetime, timezone
 from typing import Any
 
 from contracts import BatchReport, DeadLetterError, Rejected, ServiceError
-from java_words import error_words, is_javas
 from monitoring.batch_history import BatchHistory
 from monitoring.batch_words import batch_line, stream_line
 from monitoring.logs import get_logger
@@ -21,6 +20,7 @@ from pipelines.engine.pipeline import Pipeline
 from pipelines.engine.probes import HealthEndpoints, serving
 from settings import Settings
 from sinks.dead_letters import DeadLetters
+from surroundings.java_words import error_words, is_javas
 
 logger = get_logger(__name__)
 

@@ -30,7 +30,7 @@ from session import spark_session
 from settings import Settings
 from sinks.parquet.dataset import ParquetDataset
 from sources.kafka_broker import KafkaBroker
-from surroundings import native_code
+from surroundings.before_start import native_code
 
 _CONF = {
     **SPARK_CONF,

@@ -17,7 +17,6 @@ from analytics.health.superseded import Superseded
 from analytics.health.validation import check_document
 from checkpoint.store import CheckpointStore, CursorState
 from contracts import AccessDeniedError, AlreadyRunningError, BatchReport, Clock, FailedWrite, ServiceError
-from java_words import error_words, is_javas
 from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
 from pipelines.engine.steps import Steps
@@ -29,6 +28,7 @@ from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_errors import denial, is_transient_mongo
 from sources.health.poll import MongoPoll, PollPage
+from surroundings.java_words import error_words, is_javas
 
 logger = get_logger(__name__)
 

@@ -23,11 +23,11 @@ from bson import ObjectId
 from filelock import FileLock
 from pyspark import SparkContext
 
-from java_found import java
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import open_pipeline
 from settings import load
 from simulation.health.population import worked_example
+from surroundings.java_found import java
 
 # Each run is short: the second compiler would only take the cores away from the first batch.
 _SHORT_RUN = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

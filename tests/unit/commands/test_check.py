@@ -24,7 +24,7 @@ from main import app
 from pipelines.catalog import PIPELINES
 from session import LOCAL
 from settings import load
-from surroundings import looks
+from surroundings.before_start import looks
 
 DAY = datetime(2026, 1, 31, tzinfo=timezone.utc)
 

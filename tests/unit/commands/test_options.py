@@ -28,7 +28,7 @@ import sinks.parquet.compaction
 from commands.checks.result import ok
 from contracts import Rejected
 from contracts.health import SOURCE_COLLECTION
-from pipelines.catalog import PIPELINES
+from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.pipeline import Figures, Pipeline, Retry
 from pipelines.health.stores import open_cursor
 from settings import load
@@ -289,3 +289,10 @@ def test_the_table_has_all_commands() -> None:
     """The parsers are read as they are meant to be."""
     assert {str(leaf) for leaf in LEAVES} >= {"main", "main check", "main dlq retry", "main stock compact"}
     assert Option("--pipeline", ("--pipeline", "stock")) in TOP.options
+
+
+@pytest.mark.parametrize("leaf", COMMANDS, ids=str)
+def test_to_name_the_pipeline_that_is_meant_anyway_is_no_fault(world: World, leaf: Leaf) -> None:
+    """Scripts do: `--pipeline health inspect`."""
+    health = Option("--pipeline", ("--pipeline", DEFAULT_PIPELINE))
+    assert world.effect(leaf, before=(health,)) == world.effect(leaf)

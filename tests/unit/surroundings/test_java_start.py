@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from pyspark import SparkContext
 
-import java_start
 from contracts import ConfigurationError
-from java_start import java_started
+from surroundings import java_start
+from surroundings.java_start import java_started
 from tests.support.documents import ROOT
 from tests.support.fake_java import fake_java
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-import surroundings
 from contracts import ConfigurationError, UnfitError
 from contracts.spark import Odd
-from java_found import java
 from session import LOCAL
-from surroundings import looks, native_code, require
+from surroundings import before_start
+from surroundings.before_start import looks, native_code, require
+from surroundings.java_found import java
 from tests.support.fake_java import fake_java
 
 # What a test run itself sets.
@@ -153,7 +153,7 @@ def test_spark_defaults_name_the_folder_too(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "spark-defaults.conf").write_text("#x\n spark.local.dir=/proc/nobody \nspark.a b\n")
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
     with pytest.raises(UnfitError, match=f"spark.local.dir in {tmp_path}"):
-        surroundings.temporary_folders()
+        before_start.temporary_folders()
 
 
 @pytest.mark.parametrize(("limit", "kind"), [(256, UnfitError), (800, Odd), (2048, str), (-1, str)])
@@ -162,18 +162,18 @@ def test_few_open_files_are_told(limit: int, kind: type, monkeypatch: pytest.Mon
     monkeypatch.setattr("resource.getrlimit", lambda _what: (64, limit))
     found: Any
     try:
-        found = surroundings.open_files()
+        found = before_start.open_files()
     except UnfitError as error:
         found = error
     assert isinstance(found, kind)
 
 
 def _as(*command: str) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from commands.common import guarded; from surroundings import require, native_code\n"
+    code = "import sys; from commands.common import guarded; from surroundings.before_start import require, native_code\n"
     code += f"sys.exit(guarded(lambda: (require({LOCAL!r}), native_code())))"
     run = [*command, sys.executable, "-c", code]
     return subprocess.run(
-        run, capture_output=True, text=True, check=False, cwd=Path(surroundings.__file__).parent
+        run, capture_output=True, text=True, check=False, cwd=Path(before_start.__file__).parent.parent
     )
 
 

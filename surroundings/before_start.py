@@ -16,8 +16,8 @@ from pathlib import Path
 
 from contracts import UnfitError
 from contracts.spark import Odd
-from java_found import java
-from spark_variables import spark_variables
+from surroundings.java_found import java
+from surroundings.spark_variables import spark_variables
 
 _PYTHON_SECONDS = 60.0
 _PROBE_BYTES = 65_536

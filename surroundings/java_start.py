@@ -18,7 +18,7 @@ from pyspark import SparkConf, SparkContext, java_gateway
 from pyspark.errors import PySparkException
 
 from contracts import ConfigurationError
-from java_words import error_words, last_words
+from surroundings.java_words import error_words, last_words
 
 _PATIENCE_SECONDS = 300.0
 _READ_BYTES = 65_536

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from contracts import UnfitError
-from java_words import last_words
+from surroundings.java_words import last_words
 
 _JAVA_SECONDS = 60.0
 _INSTALL = "Install Java 17 (Debian/Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME."

@@ -6,7 +6,7 @@ import pytest
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException, PythonException
 
-from java_words import error_words, is_javas
+from surroundings.java_words import error_words, is_javas
 
 _WRITE = """An error occurred while calling o95.parquet.
 : org.apache.spark.SparkException: [FAILED] A task fails.
