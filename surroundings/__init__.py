@@ -1,1 +1,1 @@
-"""What is around the service and decides whether Spark starts: looked at before, and told where it does not."""
+"""What is around the service and decides whether Spark starts: looked at before, told where it does not."""
