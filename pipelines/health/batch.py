@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 from bson import ObjectId
 
@@ -21,6 +22,7 @@ from monitoring.logs import get_logger
 from pipelines.engine.faults import Faults
 from pipelines.engine.steps import Steps
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.backlog import Backlog
 from pipelines.health.page_work import Piece
 from pipelines.health.recompute.brake import COMPUTATION_FAILED, require_few_refused
 from pipelines.health.recompute.on_driver import Recompute
@@ -101,12 +103,11 @@ class HealthBatch:
         position = since or (state.timestamp if state else now)
         # Nothing older is polled in this drain.
         self.superseded.since = self.poll.before(position)
+        backlog = Backlog()
         for page in self.poll.begin(position, now):
             if page.keys:
-                waiting = (
-                    0 if page.complete else self.poll.count_after(max(position, page.newest or now), now)
-                )
-                piece = self._process(page, waiting, start)
+                behind = partial(self.poll.count_after, max(position, page.newest or now), now)
+                piece = self._process(page, backlog.after(page, behind), start)
                 moved = False
                 if state is not None:
                     state = self._save(state, page, now)
