@@ -66,10 +66,10 @@ def write_good(
     observed = judged.drop("value").observe(
         observation,
         F.count(F.lit(1)).alias("records"),
-        F.expr(f"count_if({_GOOD})").alias("written"),
-        F.expr("count_if(known)").alias("known"),
-        F.expr(f"count_if({expired})").alias("expired"),
-        F.expr(f"count_if({_GOOD} AND {time_of} IS NULL)").alias("untimed"),
+        F.expr(f"count(IF({_GOOD}, 1, NULL))").alias("written"),
+        F.expr("count(IF(known, 1, NULL))").alias("known"),
+        F.expr(f"count(IF({expired}, 1, NULL))").alias("expired"),
+        F.expr(f"count(IF({_GOOD} AND {time_of} IS NULL, 1, NULL))").alias("untimed"),
         # As text, because pyspark cannot take a list out of an observation.
         F.expr(f"to_json(collect_list(IF({_REFUSED}, struct(partition, offset, reason), NULL)))").alias(
             "refused"
