@@ -55,8 +55,8 @@ class PassedOver:
         self._has_told = False
 
     def start(self, _stop: StopFlag | None = None) -> None:
-        """Before the first batch."""
-        self.look()
+        """Before the first batch, whose query begins its list anew where that is due."""
+        self.look(at_once=True)
 
     def look(self, at_once: bool = False) -> None:
         """Warn of what came since; a folder that cannot be read is another's to tell.

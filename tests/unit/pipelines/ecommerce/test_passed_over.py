@@ -112,7 +112,10 @@ def test_the_list_of_read_files_begins_anew_where_they_are_cleared_away(
     names = [folder.put(f"{number}.csv").name for number in range(5)]
     folder.read(*names)
     assert noted_files(folder.checkpoint) >= 5
-    folder.look("keep")
+    folder.look("keep").start()
+    # No query runs yet that could be started anew.
+    read = ReadFiles(folder.files, folder.checkpoint)
+    PassedOver(folder.files, "UTF-8", 0.0, read, "delete", {*map(str, folder.files.iterdir())}).start()
     with pytest.raises(StartAnewError):
         folder.look("archive")
     assert folder.names(ARCHIVE) == names
