@@ -34,7 +34,7 @@ class SmallDisk:
 
 @contextmanager
 def mounted(folder: Path, size: int = _SIZE) -> Iterator[SmallDisk]:
-    """Mount one of `size` bytes at `folder`, which is created. Raises PermissionError where that is not allowed."""
+    """Mount one of `size` bytes at `folder`, a new one. Raises PermissionError where that is not allowed."""
     folder.mkdir(parents=True)
     options = ["-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     run = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
