@@ -15,6 +15,8 @@ from tests.chaos.workload import Workload
 _WAIT_SECONDS = 600.0
 # A job that has just started has no commits yet.
 _COMMITS_SECONDS = 15.0
+# A broker may come back before its controller has noticed that it was gone, and is refused.
+_START_TRIES = 3
 # A full pass writes beside the job: nothing of the two may be in one file.
 _OWN = ("CHECKPOINT_LOCATION", "METRICS_DIRECTORY", "DLQ_DIRECTORY", "LOG_DIRECTORY")
 
@@ -80,8 +82,11 @@ class Actions:
         self._disturbed_until = float("inf")
         killed.kill(part)
         self._wait_seconds(seconds)
-        starting = killed.start_in_background()
-        self._wait_until(lambda: starting.poll() is not None, _WAIT_SECONDS, f"{server} to start")
+        for _ in range(_START_TRIES):
+            starting = killed.start_in_background()
+            self._wait_until(lambda one=starting: one.poll() is not None, _WAIT_SECONDS, f"{server} to start")  # type: ignore[misc]
+            if starting.returncode == 0:
+                break
         assert starting.returncode == 0, f"{server} did not start again"
         self._disturbed_until = time.monotonic()
 

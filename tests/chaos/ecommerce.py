@@ -28,9 +28,9 @@ class EcommerceWorkload(StreamWorkload):
     name = "ecommerce"
     settings = {  # noqa: RUF012
         "ECOMMERCE_INTERVAL_SECONDS": "0.5",
-        "ECOMMERCE_MAX_FILES_PER_TRIGGER": "6",
         "POSTGRES_WAIT_SECONDS": "5",
     }
+    cuts = {"ECOMMERCE_MAX_FILES_PER_TRIGGER": "6"}  # noqa: RUF012
     arguments = ("--pipeline", "ecommerce")
 
     def __init__(self, around: Surroundings, seed: int) -> None:

@@ -21,10 +21,8 @@ class EsportsWorkload(StreamWorkload):
     """See `Workload`; a tag is topic, partition and offset with the values that must be there."""
 
     name = "esports"
-    settings = {  # noqa: RUF012
-        "ESPORTS_INTERVAL_SECONDS": "0.5",
-        "KAFKA_MAX_OFFSETS_PER_TRIGGER": "40",
-    }
+    settings = {"ESPORTS_INTERVAL_SECONDS": "0.5"}  # noqa: RUF012
+    cuts = {"KAFKA_MAX_OFFSETS_PER_TRIGGER": "40"}  # noqa: RUF012
     arguments = ("--pipeline", "esports")
     beside = {"compact": ("main.py", "esports", "compact")}  # noqa: RUF012
 

@@ -27,13 +27,12 @@ class HealthWorkload(Workload):
         "BATCH_INTERVAL_SECONDS": "1",
         "DEFAULT_LOOKBACK_DAYS": "3650",
         "POLL_OVERLAP_SECONDS": str(OVERLAP_SECONDS),
-        # Small, so that ties cross pages and users cross pieces.
-        "MAX_BATCH_DOCUMENTS": "20",
-        "MAX_USERS_PER_PIECE": "10",
         # Mended documents leave the queue soon, and no letter is ever given up.
         "DLQ_RETRY_MINUTES": "0.05",
         "DLQ_MAX_ATTEMPTS": "1000000",
     }
+    # Ties cross pages, and users cross pieces.
+    cuts = {"MAX_BATCH_DOCUMENTS": "20", "MAX_USERS_PER_PIECE": "10"}  # noqa: RUF012
     beside = {"full": ("process_batch.py", "--full")}  # noqa: RUF012
     streams = False
 

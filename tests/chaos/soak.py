@@ -57,7 +57,9 @@ class Soak:
 
     def __init__(self, work: Workload) -> None:
         self._work, self._job = work, work.job
-        # The JVM as users have it; only its collections are logged.
+        # Batches and JVM as users have them; only its collections are logged.
+        for name in work.cuts:
+            del self._job.environment[name]
         self._gc_log = work.around.folder / "gc.log"
         self._job.environment["JAVA_TOOL_OPTIONS"] = f"-Xlog:gc:file={self._gc_log}"
         self._limits = _STREAM_LIMITS if work.streams else _LIMITS

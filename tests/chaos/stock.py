@@ -37,10 +37,10 @@ class StockWorkload(StreamWorkload):
     name = "stock"
     settings = {  # noqa: RUF012
         "STOCK_INTERVAL_SECONDS": "0.5",
-        "STOCK_MAX_OFFSETS_PER_TRIGGER": "40",
         # A recount is due whenever nothing is written.
         "RECONCILE_INTERVAL_HOURS": "0.000001",
     }
+    cuts = {"STOCK_MAX_OFFSETS_PER_TRIGGER": "40"}  # noqa: RUF012
     arguments = ("--pipeline", "stock")
     beside = {"compact": ("main.py", "stock", "compact")}  # noqa: RUF012
 

@@ -32,6 +32,8 @@ class Workload(ABC):
     # The job's settings beside those of every pipeline, and how its command goes on.
     settings: ClassVar[Mapping[str, str]] = {}
     arguments: ClassVar[Sequence[str]] = ()
+    # Settings that cut the work into small batches, so that faults strike between them.
+    cuts: ClassVar[Mapping[str, str]] = {}
     # Commands that may run beside the job, with their arguments, of which the first is the script.
     beside: ClassVar[Mapping[str, Sequence[str]]] = {}
     streams: ClassVar[bool] = True
@@ -42,7 +44,7 @@ class Workload(ABC):
         """`addresses` are the settings by which the job finds its servers."""
         self.around, self.data = around, around.data
         folders = {name.upper(): str(path) for name, path in around.folders.items()}
-        self.job = Job(around.folder, {**_SETTINGS, **self.settings, **folders, **addresses})
+        self.job = Job(around.folder, {**_SETTINGS, **self.settings, **self.cuts, **folders, **addresses})
 
     @property
     def means(self) -> Means:
