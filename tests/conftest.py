@@ -203,10 +203,10 @@ def mongo_proxy(toxiproxy: Toxiproxy, mongo_uri: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
     """A real small file system; only root may mount one."""
     try:
-        with mounted(tmp_path / "disk") as small:
+        with mounted(tmp_path_factory.mktemp("disk") / "small") as small:
             yield small
     except PermissionError as error:
         missing(f"this machine lets nobody mount a file system for a test: {error}")

@@ -25,6 +25,7 @@ PACKAGES = (
     "simulation",
     "sinks",
     "sources",
+    "surroundings",
 )
 # The same source gives the same archive, byte for byte.
 _TIME = (1980, 1, 1, 0, 0, 0)

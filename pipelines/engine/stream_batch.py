@@ -134,8 +134,8 @@ class StreamBatch(Generic[Rows, Done]):
     retry: RetryPolicy
     faults: Faults
     label: str = ""
-    # The batch that this process told last: the ledger may have been unable to note that.
-    _told: set[BatchKey] = field(default_factory=set, init=False)
+    # The batch that this process told last, whichever copy of this: the ledger may not have noted it.
+    told: set[BatchKey] = field(default_factory=set)
 
     def process(self, frame: DataFrame, number: int) -> None:
         """The function for `foreachBatch`.
@@ -150,7 +150,7 @@ class StreamBatch(Generic[Rows, Done]):
         keep = self.keeper(f"{self.stream} {number}")
         with work.turn():
             taken = self.retry.call(lambda: self._take(rows, key, keep, steps), work.is_transient)
-            is_told = key in self._told
+            is_told = key in self.told
             taken = replace(taken, was_reported=is_told or taken.was_reported)
             self.retry.call(lambda: work.follow(taken, steps), work.is_transient)
             if taken.was_reported:
@@ -161,8 +161,8 @@ class StreamBatch(Generic[Rows, Done]):
             if taken.lost:
                 work.tell_lost(taken.lost, batch)
             self.reporting.report(self.stream, report_of(number, taken, began, steps, self.label))
-            self._told.clear()
-            self._told.add(key)
+            self.told.clear()
+            self.told.add(key)
             self.faults.reach("report")
             self._note_report(key)
 

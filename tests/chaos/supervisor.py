@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from commands.common import STOPPED
 from tests.support.job import Job, child_jvm
 
 _JVM_SECONDS = 30.0
 _PAUSE_SECONDS = 0.3
 _TAIL_LINES = 30
+# What a job says once it waits for signals itself.
+_LISTENS = "press Ctrl+C to stop"
 
 
 class Supervisor:
@@ -41,6 +44,7 @@ class Supervisor:
         self._fault = ""
         self._killed = ""
         self._start_at = 0.0
+        self._has_started, self._before = False, 0
         self._jvm_must_end: tuple[int, float] | None = None
 
     def start(self) -> None:
@@ -48,6 +52,8 @@ class Supervisor:
         self._fault = self._arm()
         self._killed = ""
         self._began = time.monotonic()
+        self._before = len(self._job.output()) if self._has_started else 0
+        self._has_started = True
         self._process = self._job.start(*self._arguments, FAULT=self._fault)
 
     def tick(self) -> None:
@@ -92,9 +98,12 @@ class Supervisor:
         """SIGTERM, as an orderly stop. Raises AssertionError when it ends in another way."""
         if self._process is not None:
             process, self._process, self._jvm_must_end = self._process, None, None
+            # Before that a stop ends it at once.
+            listened = _LISTENS in self._job.output()[self._before :]
             code = self._job.stop(process)
             # It may have been armed to die of something else first.
-            assert code in (0, -signal.SIGKILL), f"SIGTERM ended the job with {code}:\n{self._tail()}"
+            well = (0, -signal.SIGKILL, *(() if listened else (STOPPED, -signal.SIGTERM)))
+            assert code in well, f"SIGTERM ended the job with {code}:\n{self._tail()}"
 
     def stop(self) -> None:
         """As `terminate`; whatever it ends of, nothing of it runs, and the next `tick` starts it again."""
