@@ -17,6 +17,7 @@ import pytest
 import typer
 
 from main import app
+from pipelines.engine.executors import PACKAGES
 from pipelines.engine.kafka_connector import connector_version
 from settings import Settings
 from tests.support.deployment import (
@@ -189,3 +190,9 @@ def test_an_other_command_goes_through_the_entrypoint() -> None:
     command = [str(DEPLOY / "entrypoint"), "sh", "-c", 'printf %s "$1"; exit 3', "sh", "two words"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (run.stdout, run.returncode) == ("two words", 3)
+
+
+def test_all_packages_but_the_dashboard_go_to_a_cluster() -> None:
+    """One that is missing is found only where the service starts there."""
+    packages = {file.parent.name for file in ROOT.glob("*/__init__.py")}
+    assert packages - {"benchmarks", "dashboard", "tests"} == set(PACKAGES)
