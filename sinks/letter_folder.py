@@ -58,6 +58,7 @@ class LetterFolder:
     def __init__(self, directory: Path, prefix: str) -> None:
         self.directory = directory
         self._prefix = f"{prefix}_"
+        # When the folder had changed last at the listing; None where there is none that counts.
         self._changed: int | None = None
         self._files: Sequence[LetterFile] = ()
 
@@ -68,11 +69,11 @@ class LetterFolder:
         """
         try:
             changed = self.directory.stat().st_mtime_ns
-            # What changed within the same step of time as the listing would not be seen.
             settled = abs(time.time_ns() - changed) > _COARSEST_NS
             if not settled or changed != self._changed:
                 self._files = self._list()
-                self._changed = changed
+                # What changes later within the same step of time would never be seen.
+                self._changed = changed if settled else None
         except FileNotFoundError:
             self._changed, self._files = None, ()
         except OSError as error:
@@ -82,7 +83,7 @@ class LetterFolder:
     def is_there(self) -> bool:
         """Whether there is a folder. Raises DeadLetterError where it cannot be read."""
         self.files()
-        return self._changed is not None
+        return self.directory.exists()
 
     def _list(self) -> Sequence[LetterFile]:
         with os.scandir(self.directory) as entries:

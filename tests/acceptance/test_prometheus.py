@@ -103,9 +103,9 @@ def _an_old_letter_is_told(server: Server, job: HealthJob, until: Any) -> None:
     """The population has bad values, so there are letters; one is made a fortnight old, then removed."""
     assert not server.is_firing("HealthDeadLettersOld")
     letter = next((job.folder / "dlq").glob("*.json"))
-    old = letter.with_name(
-        re.sub(r"_\d{8}_", f"_{datetime.now(timezone.utc) - timedelta(days=14):%Y%m%d}_", letter.name)
-    )
+    day = f"_{datetime.now(timezone.utc) - timedelta(days=14):%Y%m%d}_"
+    # The first alone: the owner's tag after it may have eight decimal digits too.
+    old = letter.with_name(re.sub(r"_\d{8}_", day, letter.name, count=1))
     letter.rename(old)
     until(lambda: server.is_firing("HealthDeadLettersOld"), "HealthDeadLettersOld to fire")
     old.unlink()

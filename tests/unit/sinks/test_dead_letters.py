@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from bson import Binary, Code, DBRef, Decimal128, Int64, MinKey, ObjectId, Regex, Timestamp
 from bson.datetime_ms import DatetimeMS
 from hypothesis import given, settings
@@ -353,14 +354,16 @@ def test_no_use_of_a_queue_lists_it_again_unless_it_changed(
     assert reads == 80
 
 
-def test_what_another_process_changes_is_seen_at_once(tmp_path: Path) -> None:
-    """Within the same step of the file system's clock, too."""
+def test_what_another_process_changes_is_seen(tmp_path: Path) -> None:
+    """Within the same step of the file system's clock, too: at once, and by a look after that step."""
     here, there = _queues(tmp_path, HERE, HERE)
     for number in range(3):
         assert here.count() == number
         moment = tmp_path.stat().st_mtime_ns
         there.store([Rejected({"_id": number, "updatedAt": NOW}, "odd")], "b", NOW)
         os.utime(tmp_path, ns=(moment, moment))
+    with time_machine.travel(datetime.now(timezone.utc) + timedelta(minutes=1)):
+        assert here.count() == 3
     there.purge()
     assert here.count() == 0
 
