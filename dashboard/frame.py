@@ -91,4 +91,5 @@ def hint(text: str) -> None:
 
 def download(label: str, values: pd.DataFrame, name: str) -> None:
     """A button that gives `values` as the CSV file `name`."""
-    st.download_button(label, csv_bytes(values), name, "text/csv", icon=":material/download:")
+    # Made when it is asked for: a file that each run of the page replaces may be gone before it is fetched.
+    st.download_button(label, lambda: csv_bytes(values), name, "text/csv", icon=":material/download:")

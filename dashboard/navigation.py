@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Final
 
 import streamlit as st
 
 from dashboard.page import Page
+
+# Streamlit writes white on the theme's primary colour, which in the dark is a light one: it is text, too.
+_LEGIBLE: Final = """<style>
+.stApp [data-testid^="stBaseButton-primary"]:enabled,
+.stApp [data-testid="stMultiSelectTagsContainer"] [data-tag] {color: light-dark(white, black)}
+</style>"""
 
 
 def run(groups: Mapping[str, Sequence[Page]]) -> None:
@@ -15,6 +22,7 @@ def run(groups: Mapping[str, Sequence[Page]]) -> None:
 
     `groups` has the pages by the group's title; the address without a path leads to the first of all.
     """
+    st.html(_LEGIBLE)
     listed = {
         title: [st.Page(partial(_draw, page), title=page.title, url_path=page.address) for page in pages]
         for title, pages in groups.items()

@@ -30,8 +30,14 @@ def render(books: Books) -> None:
         f"{MAX_BYTES // 10**6} MB. What is right is stored at once, what is wrong is listed; uploading the "
         "same workbook again adds nothing."
     )
-    sample = sample_workbook(datetime.now(timezone.utc))
-    st.download_button("Download a sample", sample, "sample.xlsx", _XLSX, icon=":material/download:")
+    # Made when it is asked for: a file that each run of the page replaces may be gone before it is fetched.
+    st.download_button(
+        "Download a sample",
+        lambda: sample_workbook(datetime.now(timezone.utc)),
+        "sample.xlsx",
+        _XLSX,
+        icon=":material/download:",
+    )
     filling = Filling("upload")
     filling.show_told()
     file = st.file_uploader(

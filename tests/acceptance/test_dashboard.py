@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -101,7 +102,8 @@ class _Visit:
         ready = """charts => {
             const all = [...document.querySelectorAll('[data-testid="stVegaLiteChart"]')];
             return all.length >= charts && all.every(chart => chart.querySelector('svg, canvas'))
-                && !document.querySelector('[data-testid="stSkeleton"]');
+                && !document.querySelector('[data-testid="stSkeleton"]')
+                && document.querySelector('[data-testid="stApp"]').dataset.testScriptState === 'notRunning';
         }"""
         self.page.wait_for_function(ready, arg=charts, timeout=_WAIT_MS)
 
@@ -208,7 +210,8 @@ def base(installation: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
 
 @contextmanager
 def _visit(browser: Browser, base: str, width: int = 1280, scheme: Any = "light") -> Iterator[_Visit]:
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    # So high that axe, which passes over what is out of sight, sees the whole page.
+    context = browser.new_context(viewport={"width": width, "height": 5_000}, color_scheme=scheme)
     context.set_default_timeout(_WAIT_MS)
     visit = _Visit(context.new_page(), base)
     visit.watch()
@@ -243,6 +246,19 @@ def test_pages_are_drawn_accessible_and_ask_nobody_else(
         assert len(set(titles)) == len(_PAGES)
         page.goto(base)
         page.wait_for_url(f"{base}/overview")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_chosen_from_a_list_is_legible(browser: Browser, base: str, scheme: str) -> None:
+    """Its mark in the field has contrast."""
+    with _visit(browser, base, scheme=scheme) as visit:
+        page = visit.open("players", 0)
+        _choose(page, page.get_by_label("Role"), "mid")
+        page.keyboard.press("Escape")
+        page.get_by_role("listbox").wait_for(state="detached")
+        assert page.locator("[data-tag]").inner_text() == "mid"
+        visit.drawn(0)
+        assert _violations(page) == []
 
 
 def _violations(page: Page) -> list[Any]:
@@ -350,6 +366,7 @@ def test_what_the_accountant_enters_arrives_in_kafka_once(
             _enter_a_product_and_a_sale(page)
             _sent_is(page, 2)
             _tabs_are_accessible(page)
+            _the_sample_is_a_workbook(page)
             assert [trace for trace in traces(password) if trace in process_list()] == []
         assert (tmp_path / "stock_management.db").stat().st_size > 0
         assert leaks(tmp_path, {"the password": password, "what was mistaken for it": mistaken}) == []
@@ -392,7 +409,7 @@ def test_the_esports_demo_needs_no_server(
     ):
         page = visit.open("", 2)
         page.get_by_role("heading", name="Latest results").wait_for()
-        assert visit.open("players", 0).locator("table tr").count() > 10
+        visit.open("players", 0).locator("table tr").nth(10).wait_for()
 
 
 def test_the_stock_demo_needs_no_server(browser: Browser, no_server: dict[str, str], tmp_path: Path) -> None:
@@ -421,6 +438,13 @@ def _tabs_are_accessible(page: Page) -> None:
         page.get_by_role("tab", name=tab).click()
         page.get_by_role("tabpanel", name=tab).wait_for()
         assert _violations(page) == [], tab
+
+
+def _the_sample_is_a_workbook(page: Page) -> None:
+    page.get_by_role("tab", name="Workbook").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download a sample").click()
+    assert zipfile.is_zipfile(download.value.path())
 
 
 def _try_to_enter(page: Page, password: str) -> None:
