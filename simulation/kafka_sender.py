@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from contracts import ServiceError
+from contracts import ConfigurationError, ServiceError
 from simulation.program import Message
 
 _CONNECT_SECONDS = 5.0
@@ -56,7 +56,8 @@ def kafka_sender(servers: str, topics: Mapping[Any, str], partitions: int = 1) -
     try:
         _make_topics(servers, list(topics.values()), partitions)
     except KafkaException as error:
-        raise ServiceError(
+        # As at the start of a pipeline.
+        raise ConfigurationError(
             f"Kafka at {servers} does not answer as needed ({error.args[0].str()}): check "
             "KAFKA_BOOTSTRAP_SERVERS and that the broker runs (script/kafka-server start)."
         ) from error

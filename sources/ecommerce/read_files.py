@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class ReadFiles:
         # As Spark writes it.
         self._folder = Path(os.path.abspath(folder))  # noqa: PTH100 - links must stay
         self._checkpoint = checkpoint
-        self._offset = -1
+        self._of_query, self._offset = "", -1
         # By path: the time of its last change (ms) that Spark saw, and when Spark saw it (s).
         self._taken: dict[str, tuple[int, float]] = {}
         self._seen: dict[str, State] = {}
@@ -73,12 +74,18 @@ class ReadFiles:
         elif is_as_read:
             found.settled[entry.name] = state
 
+    def _query(self) -> str:
+        """What Spark calls the query of the checkpoint; empty before it began."""
+        with suppress(FileNotFoundError):
+            return (self._checkpoint / "metadata").read_text(encoding="utf-8", errors="replace")
+        return ""
+
     def _note_taken(self) -> None:
         ended = [int(file.name) for file in (self._checkpoint / "commits").glob("[0-9]*")]
         last = offset_of_batch(self._checkpoint, max(ended)) if ended else -1
-        if last < self._offset:
+        if (query := self._query()) != self._of_query:
             # A checkpoint that was begun anew.
-            self._offset = -1
+            self._of_query, self._offset = query, -1
             self._taken.clear()
         if last <= self._offset:
             return
