@@ -56,7 +56,6 @@ def kafka_sender(servers: str, topics: Mapping[Any, str], partitions: int = 1) -
     try:
         _make_topics(servers, list(topics.values()), partitions)
     except KafkaException as error:
-        # As at the start of a pipeline.
         raise ConfigurationError(
             f"Kafka at {servers} does not answer as needed ({error.args[0].str()}): check "
             "KAFKA_BOOTSTRAP_SERVERS and that the broker runs (script/kafka-server start)."
