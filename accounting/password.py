@@ -39,7 +39,7 @@ class Door:
     def refusal(self, given: str, address: str = "", behind: str = "") -> str | None:
         """Returns one sentence why `given` does not open the door; None when it does.
 
-        It comes from `address`, a proxy's where there is somebody `behind` it.
+        It comes from `address`, a proxy's where the guesser is `behind` it.
         """
         with self._lock:
             now, guessers = self._monotonic(), list(self._of(address, behind))

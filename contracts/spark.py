@@ -19,7 +19,7 @@ class SparkStart:
 
 
 class Odd(NamedTuple):
-    """Spark runs, but not as somebody meant it who set this."""
+    """Spark runs, but not as this setting was meant."""
 
     found: str
     remedy: str

@@ -173,7 +173,7 @@ def batch_durations(frame: pd.DataFrame) -> alt.Chart:
 
 
 def bars_height(bars: int) -> int:
-    """Returns the height of a chart of so many horizontal `bars` with an axis and no legend."""
+    """Returns the height of a chart of `bars` horizontal bars with an axis and no legend."""
     return bars * 30 + 80
 
 

@@ -78,5 +78,5 @@ def _spark(start: SparkStart | None) -> Iterator[CheckResult]:
 
 def _settings_result() -> CheckResult:
     if odd := remarks():
-        return warning("Settings", "\n".join(odd), "Correct .env: it does not say what somebody meant.")
+        return warning("Settings", "\n".join(odd), "Correct .env: these lines are not read as they look.")
     return ok("Settings", "valid, nothing odd in .env")

@@ -1,4 +1,4 @@
-"""A simulated season that goes on while somebody looks, through the real pipeline, from files."""
+"""A simulated season that goes on while its pages are open, through the real pipeline, from files."""
 
 from __future__ import annotations
 

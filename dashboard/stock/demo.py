@@ -1,4 +1,4 @@
-"""A simulated shop that trades while somebody looks, through the real pipeline on an embedded store."""
+"""A simulated shop that trades while its pages are open, through the real pipeline on an embedded store."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class PassedOver:
     def look(self, at_once: bool = False) -> None:
         """Warn of what came since; a folder that cannot be read is another's to tell.
 
-        Raises StartAnewError when Spark has noted so many files that its list is to begin anew.
+        Raises StartAnewError when Spark has noted more than MAX_NOTED files: its list begins anew then.
         """
         began = time.monotonic()
         if not at_once and began < self._next:

@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from contracts import BatchReport, DeadLetterError, Rejected, ServiceError
+from contracts import BatchReport, DeadLetterError, Rejected
 from monitoring.batch_history import BatchHistory
 from monitoring.batch_words import batch_line, stream_line
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
 from monitoring.run_state import RunState
 from pipelines.engine.due import Due
+from pipelines.engine.failure import tell_failure
 from pipelines.engine.letters_again import told_others
 from pipelines.engine.pipeline import Pipeline
 from pipelines.engine.probes import HealthEndpoints, serving
 from settings import Settings
 from sinks.dead_letters import DeadLetters
-from surroundings.java_words import error_words, is_javas
 
 logger = get_logger(__name__)
 
@@ -88,16 +88,8 @@ class StreamReporting:
 
     def failed(self, stream: str, error: BaseException) -> None:
         """Tell what a stream died of, in a batch or between two."""
-        if isinstance(error, ServiceError):
-            text = str(error)
-            logger.error(f"{stream}: {text}")
-        elif is_javas(error):
-            text = error_words(error)
-            logger.error(f"{stream} failed; nothing was lost, the batch comes again. Spark says: {text}")
-            logger.debug(f"{stream}: all that Spark says", exc_info=error)
-        else:
-            text = f"{type(error).__name__}: {error}"
-            logger.error(f"{stream} failed; nothing was lost, the batch comes again", exc_info=error)
+        held = f"{stream} failed; nothing was lost, the batch comes again"
+        text = tell_failure(logger, error, held, stream)
         batch_id, began, since = self._began.pop(stream, (f"{stream}_start", _now(), time.monotonic()))
         took = (time.monotonic() - since) * 1000
         self.tell(BatchReport(batch_id, began, _now(), errors=[text], success=False, duration_ms=took))

@@ -17,8 +17,9 @@ from bson import ObjectId
 from analytics.health.superseded import Superseded
 from analytics.health.validation import check_document
 from checkpoint.store import CheckpointStore, CursorState
-from contracts import AccessDeniedError, AlreadyRunningError, BatchReport, Clock, FailedWrite, ServiceError
+from contracts import AccessDeniedError, AlreadyRunningError, BatchReport, Clock, FailedWrite
 from monitoring.logs import get_logger
+from pipelines.engine.failure import tell_failure
 from pipelines.engine.faults import Faults
 from pipelines.engine.steps import Steps
 from pipelines.engine.stop_flag import StopFlag
@@ -30,7 +31,6 @@ from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_errors import denial, is_transient_mongo
 from sources.health.poll import MongoPoll, PollPage
-from surroundings.java_words import error_words, is_javas
 
 logger = get_logger(__name__)
 
@@ -218,18 +218,11 @@ class HealthBatch:
             return datetime.now(timezone.utc)
 
     def _report_failure(self, error: Exception) -> None:
-        text = str(error) if isinstance(error, ServiceError) else f"{type(error).__name__}: {error}"
-        held = "The batch failed; the cursor stays and the next trigger tries again"
         if isinstance(error, AccessDeniedError | AlreadyRunningError):
-            pass  # it ends the process, which says so in one line
-        elif isinstance(error, ServiceError):
-            logger.error(text)
-        elif is_javas(error):
-            text = error_words(error)
-            logger.error(f"{held}. Spark says: {text}")
-            logger.debug("All that Spark says", exc_info=error)
+            text = str(error)  # it ends the process, which says so in one line
         else:
-            logger.error(held, exc_info=error)
+            held = "The batch failed; the cursor stays and the next trigger tries again"
+            text = tell_failure(logger, error, held)
         # The server whose clock it is may be what failed, and the report needs some time.
         now = datetime.now(timezone.utc)
         piece = self._current or Piece(self.next_batch_id(), now, steps=self._steps)

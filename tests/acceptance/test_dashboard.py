@@ -402,7 +402,7 @@ def no_server() -> dict[str, str]:
 def test_the_esports_demo_needs_no_server(
     browser: Browser, no_server: dict[str, str], tmp_path: Path
 ) -> None:
-    """There are matches and players when it opens, and matches end while somebody looks."""
+    """There are matches and players when it opens, and matches end while it is open."""
     with (
         _dashboard(tmp_path, no_server, "--demo", "--pipeline", "esports") as address,
         _visit(browser, address) as visit,
@@ -413,7 +413,7 @@ def test_the_esports_demo_needs_no_server(
 
 
 def test_the_stock_demo_needs_no_server(browser: Browser, no_server: dict[str, str], tmp_path: Path) -> None:
-    """Its shop trades while somebody looks; the Administrator's page shows it without being opened again."""
+    """Its shop trades while it is open; the Administrator's page shows it without being opened again."""
     with (
         _dashboard(tmp_path, no_server, "--demo", "--pipeline", "stock") as address,
         _visit(browser, address) as visit,

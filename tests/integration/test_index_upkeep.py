@@ -258,7 +258,7 @@ def test_a_source_that_is_not_ours_to_index_is_left_alone_told_once_and_measured
 def test_an_index_by_which_histories_are_read_is_told_once_with_its_command(
     bench: Bench, capsys: pytest.CaptureFixture[str], manages_source: bool
 ) -> None:
-    """At the first look of a process, and measured until somebody has made it; a partial one does not do."""
+    """At the first look of a process, and measured until it is made; a partial one does not do."""
     source = bench.database["healthmetrics"]
     source.drop_index(_HISTORY)
     source.create_index([("userId", 1)], partialFilterExpression={"source": "manual"})

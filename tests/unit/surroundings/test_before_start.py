@@ -134,7 +134,7 @@ def test_what_keeps_spark_from_starting_is_one_line(
 def test_what_is_passed_over_is_told(
     variables: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Spark starts, but not as somebody meant it."""
+    """Spark starts, but not as it was meant."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     (odd,) = require(LOCAL)

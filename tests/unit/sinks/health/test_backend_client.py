@@ -171,7 +171,7 @@ def test_the_breaker_opens_in_the_middle_of_the_tries(backend: FakeBackend) -> N
 
 
 def test_a_bad_request_shows_a_living_backend_but_a_wrong_token_does_not(backend: FakeBackend) -> None:
-    """400 is about one notice; 401, 403 and 404 will meet every notice until somebody mends them."""
+    """400 is about one notice; 401, 403 and 404 will meet every notice until they are mended."""
     bench = Bench(backend.address, failures=3)
     backend.broken = 400
     for _ in range(5):
