@@ -19,9 +19,6 @@ from tests.support.documents import ROOT
 from tests.support.monitoring_stack import DEPLOY
 from tests.toy import TOY
 
-# The tests of the contract add the toy to the catalog.
-CATALOG = [one for one in PIPELINES.values() if one is not TOY]
-NAMES = [one.name for one in CATALOG]
 _LAYERS = ("analytics", "contracts", "monitoring", "pipelines", "simulation", "sinks", "sources")
 
 
@@ -61,7 +58,7 @@ def _is_told(file: str, pattern: str) -> bool:
     return bool(re.search(pattern, (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE))
 
 
-@pytest.mark.parametrize("one", CATALOG, ids=NAMES)
+@pytest.mark.parametrize("one", PIPELINES.values(), ids=PIPELINES)
 def test_no_list_of_the_pipelines_lacks_one(one: Pipeline) -> None:
     """Documents, settings, scripts and the scrape configuration say of it what it declares."""
     lacking = [f"{file} has no line {line}" for file, line in _told(one) if not _is_told(file, line)]
@@ -76,7 +73,7 @@ def test_a_pipeline_that_is_forgotten_is_noticed() -> None:
     assert [place for place in _told(new) if _is_told(*place)] == []
 
 
-@pytest.mark.parametrize("one", CATALOG, ids=NAMES)
+@pytest.mark.parametrize("one", PIPELINES.values(), ids=PIPELINES)
 def test_its_topics_are_settings(one: Pipeline) -> None:
     """They are declared by the names that `.env` has."""
     assert {topic.lower() for topic in one.topics} <= Settings.model_fields.keys()
@@ -84,11 +81,11 @@ def test_its_topics_are_settings(one: Pipeline) -> None:
 
 def test_what_compact_merges_is_what_is_written() -> None:
     """The declared datasets are those of the rules and the sinks, which a declaration cannot import."""
-    declared = {one.name: one.parquet.datasets for one in CATALOG if one.parquet}
+    declared = {one.name: one.parquet.datasets for one in PIPELINES.values() if one.parquet}
     assert declared == {"esports": tuple(each.name for each in DATASETS), "stock": (archive.DATASET,)}
 
 
-@pytest.mark.parametrize("one", CATALOG, ids=NAMES)
+@pytest.mark.parametrize("one", PIPELINES.values(), ids=PIPELINES)
 def test_it_has_alerts_of_its_own(one: Pipeline) -> None:
     """Its file of rules exists, and its alerts are called after it; test_alerts.py sees to the rest."""
     rules = DEPLOY / f"{one.name}.rules.yml"
@@ -97,13 +94,13 @@ def test_it_has_alerts_of_its_own(one: Pipeline) -> None:
     assert [name for name in named if not name.startswith(one.name.capitalize())] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PIPELINES)
 def test_the_import_rules_know_its_rooms(name: str) -> None:
     """pyproject.toml: it imports no other system, none imports it, and neither does the engine."""
     rooms = {
         f"{layer}.{each}"
         for layer in _LAYERS
-        for each in NAMES
+        for each in PIPELINES
         if (ROOT / layer / each).is_dir() or (ROOT / layer / f"{each}.py").is_file()
     }
     mine = {room for room in rooms if room.endswith(f".{name}")}

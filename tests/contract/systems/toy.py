@@ -21,8 +21,6 @@ from tests.support.job import ROOT, Job
 from tests.support.taken_away import give_back, take_away
 from tests.toy import TOY, ToySettings, again, assemble
 
-PIPELINES[TOY.name] = TOY
-
 
 class _ToyJob(Job):
     def command(self, _script: str) -> list[str]:
@@ -44,7 +42,7 @@ class Toy(System):
     @contextmanager
     def opened(cls, _given: Given, folder: Path, spark: SparkSession) -> Iterator[System]:
         made = cls(folder, spark)
-        with patch.dict("os.environ", made.environment):
+        with patch.dict("os.environ", made.environment), patch.dict(PIPELINES, {TOY.name: TOY}):
             yield made
 
     @property
