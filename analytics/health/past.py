@@ -1,0 +1,181 @@
+"""What the older days of a user leave for later results, so that these need not be read again.
+
+A result looks back 180 days from the last day of its metric; only a streak may be longer. So a user's days
+before a horizon can be put into a few numbers, which are stored beside his results and hold until a document
+of those days changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from analytics.health.documents import midnight
+from analytics.health.schemas import LONGEST_RANGE_DAYS
+from analytics.health.streak import STEPS_THRESHOLD
+from contracts.health import METRICS
+
+# The previous 90 days end where the last 90 days begin; anomalies look back less.
+_LOOKS_BACK: Final = 2 * LONGEST_RANGE_DAYS
+# A horizon stays for a month: it moves in steps, and lies so far back that most corrections are after it.
+_STEP_DAYS: Final = 32
+_MARGIN_DAYS: Final = 30
+# Days before and after all others, and the first that MongoDB's dates are read for.
+_EVER: Final = -1_000_000
+_NEVER: Final = 10_000_000
+_FIRST_DAY: Final = -719_162
+
+_Days = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The days of one user before `before` (days since 1970-01-01).
+
+    `longest` is the longest streak of steps in them, `running` the streak that their last day ends;
+    `metrics` are those with a value in them.
+    """
+
+    before: int
+    longest: int = 0
+    running: int = 0
+    metrics: frozenset[str] = frozenset()
+
+    def stored(self, rules: str) -> dict[str, Any]:
+        """The same for MongoDB; `rules` names the rules by which documents were judged."""
+        return {
+            "before": midnight(self.before),
+            "longest": self.longest,
+            "running": self.running,
+            "metrics": sorted(self.metrics),
+            "rules": rules,
+        }
+
+
+# Of a user whose whole history is read.
+NOTHING: Final = Past(_EVER)
+
+
+def restored(stored: Any, rules: str) -> Past:
+    """The past that `stored` tells of; NOTHING where it is none, or one of other rules."""
+    if not isinstance(stored, Mapping) or stored.get("rules") != rules:
+        return NOTHING
+    before, longest, running, metrics = map(stored.get, ("before", "longest", "running", "metrics"))
+    if not (
+        isinstance(before, datetime)
+        and isinstance(longest, int)
+        and isinstance(running, int)
+        and longest >= running >= 0
+        and isinstance(metrics, list)
+        and all(isinstance(name, str) and name in METRICS for name in metrics)
+    ):
+        return NOTHING
+    return Past((before - midnight(0)).days, int(longest), int(running), frozenset(metrics))
+
+
+def uncovered(history: pa.Table, pasts: Sequence[Past]) -> list[int]:
+    """The users (indices into `pasts`) of whom `history` holds too little for their results.
+
+    `history` (HISTORY_SCHEMA) has each user's days from his past's `before` on.
+    """
+    befores = np.array([past.before for past in pasts])
+    lacking = np.zeros(len(pasts), dtype=bool)
+    for name, last in _last_days(history, len(pasts)).items():
+        is_older = np.array([name in past.metrics for past in pasts], dtype=bool)
+        lacking |= is_older & (last - _LOOKS_BACK + 1 < befores)
+    return [int(user) for user in np.flatnonzero(lacking)]
+
+
+def resumed(result: pa.Table, history: pa.Table, pasts: Sequence[Past]) -> pa.Table:
+    """`result` (RESULT_SCHEMA, of `history`) with the streaks that the whole histories would give."""
+    steps = _Steps(history, len(pasts))
+    users, metrics = result.column("user").to_pylist(), result.column("metric").to_pylist()
+    names = ("streak_start", "streak_days", "longest_streak")
+    start, days, longest = (result.column(name).to_pylist() for name in names)
+    for row, (user, metric) in enumerate(zip(users, metrics, strict=True)):
+        past = pasts[user]
+        if metric != "steps" or not past.longest:
+            continue
+        first = steps.runs(user, past)[:1] if past.running else []
+        longest[row] = max(longest[row], past.longest, *(length for _, length in first))
+        if start[row] == past.before:
+            start[row] -= past.running
+            days[row] += past.running
+    for name, values in zip(names, (start, days, longest), strict=True):
+        place = result.schema.get_field_index(name)
+        result = result.set_column(place, result.schema.field(place), pa.array(values, pa.int32()))
+    return result
+
+
+def advanced(history: pa.Table, pasts: Sequence[Past]) -> list[Past]:
+    """The pasts for the next time: moved to a later horizon where enough days follow it."""
+    lasts = _last_days(history, len(pasts))
+    # The metric that has been without a value for the longest time decides, so that it stays covered.
+    oldest = np.minimum.reduce([np.where(last == _EVER, _NEVER, last) for last in lasts.values()])
+    horizons = (oldest - _LOOKS_BACK - _MARGIN_DAYS) // _STEP_DAYS * _STEP_DAYS
+    steps, moved = _Steps(history, len(pasts)), list(pasts)
+    for user, past in enumerate(pasts):
+        horizon = int(horizons[user])
+        if oldest[user] != _NEVER and horizon > max(past.before, _FIRST_DAY):
+            runs = steps.runs(user, past, horizon)
+            moved[user] = Past(
+                horizon,
+                max([past.longest, *(length for _, length in runs)]),
+                runs[-1][1] if runs and runs[-1][0] == horizon - 1 else 0,
+                past.metrics | steps.metrics(user, horizon),
+            )
+    return moved
+
+
+class _Steps:
+    """The days of a history by user."""
+
+    def __init__(self, history: pa.Table, users: int) -> None:
+        self._days: _Days = history.column("day").to_numpy()
+        steps = history.column("steps").to_numpy()
+        with np.errstate(invalid="ignore"):
+            self._qualifies = steps > STEPS_THRESHOLD
+        self._values = {name: history.column(name).is_valid().to_numpy() for name in METRICS}
+        self._bounds = np.searchsorted(history.column("user").to_numpy(), np.arange(users + 1))
+
+    def runs(self, user: int, past: Past, before: int | None = None) -> list[tuple[int, int]]:
+        """The last day and the length of each streak, in order; the first may go on from `past`."""
+        rows = self._rows(user, before)
+        days = self._days[rows][self._qualifies[rows]]
+        if not days.size:
+            return []
+        ends = np.flatnonzero(np.diff(days, append=days[-1] + 2) != 1)
+        lengths = np.diff(ends, prepend=-1)
+        if days[0] == past.before:
+            lengths[0] += past.running
+        return list(zip(days[ends].tolist(), lengths.tolist(), strict=True))
+
+    def metrics(self, user: int, before: int) -> set[str]:
+        """Those with a value on a day before `before`."""
+        rows = self._rows(user, before)
+        return {name for name, valid in self._values.items() if valid[rows].any()}
+
+    def _rows(self, user: int, before: int | None) -> slice:
+        first, end = self._bounds[user : user + 2]
+        if before is not None:
+            end = first + np.searchsorted(self._days[first:end], before)
+        return slice(first, end)
+
+
+def _last_days(history: pa.Table, users: int) -> dict[str, _Days]:
+    """For each metric and user the last day with a value, _EVER without one."""
+    owners, days = history.column("user").to_numpy(), history.column("day").to_numpy()
+    found = {}
+    for name in METRICS:
+        valid = history.column(name).is_valid().to_numpy()
+        last = np.full(users, _EVER)
+        # Days ascend, and of several values for one place the last one stays.
+        last[owners[valid]] = days[valid]
+        found[name] = last
+    return found
