@@ -109,33 +109,34 @@ class Upserts:
         failed = tuple(FailedWrite(document, _OTHER_INDEX) for document in lost)
         return result + settled + WriteResult(deleted=removed, failed=failed)
 
+    def change(self, document: Document) -> dict[str, Any]:
+        """The update that leaves `document` under its key."""
+        values = {name: value for name, value in document.items() if name not in KEY}
+        # An older program kept the figures beside `analytics` too; the client would count them once more.
+        twins = {name: "" for name in document.get("analytics", ()) if name not in values}
+        change: dict[str, Any] = {"$set": {**values, "updatedAt": self._calculated_at}}
+        return {**change, "$unset": twins} if twins else change
+
     def _insertion(self, document: Document) -> InsertOne[dict[str, Any]]:
         times = dict.fromkeys(("createdAt", "updatedAt"), self._calculated_at)
         # A copy, to which pymongo adds an _id.
         return InsertOne({**document, **times})
 
     def _operation(self, document: Document) -> UpdateOne:
-        change = {**self._change(document), "$setOnInsert": {"createdAt": self._calculated_at}}
+        change = {**self.change(document), "$setOnInsert": {"createdAt": self._calculated_at}}
         return UpdateOne(self._filter(document, _ODD, self._outdated), change, upsert=True)
 
     def _update_only(self, stored: Mapping[SortKey, Stored], document: Document) -> UpdateOne:
         """Update `document` without inserting it, also where a wrong date that is `stored` still stands."""
         found = stored[key_of(document)]
         outdated_or_wrong = [*self._outdated, {"calculatedAt": {"$eq": found.date}}]
-        change = self._change(document)
+        change = self.change(document)
         if found.created:
             change["$set"]["createdAt"] = found.created
         return UpdateOne(self._filter(document, ARRAYS_IN_KEY, outdated_or_wrong), change)
 
     def _filter(self, document: Document, nor: Sequence[Any], any_of: Sequence[Any]) -> dict[str, Any]:
         return {**{name: document[name] for name in KEY}, "$or": any_of, "$nor": nor}
-
-    def _change(self, document: Document) -> dict[str, Any]:
-        values = {name: value for name, value in document.items() if name not in KEY}
-        # An older program kept the figures beside `analytics` too; the client would count them once more.
-        twins = {name: "" for name in document.get("analytics", ()) if name not in values}
-        change: dict[str, Any] = {"$set": {**values, "updatedAt": self._calculated_at}}
-        return {**change, "$unset": twins} if twins else change
 
     def _send(self, documents: _Documents, operation: _Operation) -> tuple[WriteResult, list[Document]]:
         """Send `documents`; returns the counts, and the documents that a duplicate key refused."""

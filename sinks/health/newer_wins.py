@@ -1,9 +1,8 @@
-"""Newer wins, in the cheapest way for each result: inserted, touched or upserted.
+"""Newer wins, in the cheapest way for each result: inserted, touched, updated or upserted.
 
-What is stored of a user is read once, without the figures. A key that is not there is inserted. Where the
-same content stands, only its dates and metadata move, for many results in one command: it is touched. The
-date has to move, or a calculation between the two would win later. All else is upserted. The reading only
-chooses the way: each command has the conditions that decide, so nothing depends on what happens in between.
+What is stored of a user is read once, without the figures. A key that is not there is inserted, what is there
+is replaced, and what is not as this service writes it is upserted. The reading only chooses the way: each
+command has the conditions that decide, so that nothing depends on what happens in between.
 """
 
 from __future__ import annotations
@@ -17,26 +16,22 @@ from threading import Lock
 from typing import Any
 
 from bson import ObjectId
-from pymongo import UpdateMany
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError
 
 from contracts import Clock, Document, WriteResult
 from contracts.health import ResultKey, Results
-from sinks.health.mongo_upsert import NOT_ENCODABLE, Upserts
-from sinks.health.stored_results import KEY, KEY_AND_DATE, delete_obsolete, may_be_touched
-from sinks.mongo_errors import write_errors
+from sinks.health.mongo_upsert import Upserts
+from sinks.health.replacements import HASH, Replacements
+from sinks.health.stored_results import HAS_KEY, KEY, KEY_AND_DATE, delete_obsolete, may_be_replaced
 
-# Inside the metadata, which a program that knows no hash replaces as a whole.
-_HASH = "metadata.contentHash"
-_READ = {**KEY_AND_DATE, "createdAt": 1, _HASH: 1}
+_READ = {**KEY_AND_DATE, "createdAt": 1, HASH: 1}
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What stands under a key; `content` is its hash, if it may be touched."""
+    """What stands under a key: its `_id`, None if only an upsert may replace it, and its content's hash."""
 
-    identity: Any
+    identity: ObjectId | None
     content: Any
 
 
@@ -61,6 +56,7 @@ class NewerWins:
         self._collection, self._calculated_at, self._clock = collection, calculated_at, clock
         self._anew, self._threads, self._bulk = anew, max(1, threads), bulk
         self._upserts = Upserts(collection, calculated_at, clock)
+        self._replacements = Replacements(collection, calculated_at, self._upserts)
         # What was read and not written yet; and the users of whom something was read that is under no key.
         self._found: dict[ResultKey, _Found] = {}
         self._known: set[ObjectId] = set()
@@ -93,18 +89,21 @@ class NewerWins:
 
     def _write_bulk(self, results: Results, rows: Sequence[int]) -> WriteResult:
         self._read({results.keys[row][0] for row in rows})
-        new, changed = [], []
-        same: dict[Any, int] = {}
+        new, odd = [], []
+        changed: dict[ObjectId, int] = {}
+        same: dict[ObjectId, int] = {}
         for row in rows:
             found = self._found.pop(results.keys[row], None)
             if found is None:
                 new.append(row)
-            elif found.content == results.hashes[row] and not self._anew:
-                same[found.identity] = row
+            elif found.identity is None:
+                odd.append(row)
+            elif found.content != results.hashes[row] or self._anew:
+                changed[found.identity] = row
             else:
-                changed.append(row)
-        done = self._upserts.insert(results.documents(new)) + self._upserts.upsert(results.documents(changed))
-        return done + self._touch(results, same) if same else done
+                same[found.identity] = row
+        written = self._upserts.insert(results.documents(new)) + self._upserts.upsert(results.documents(odd))
+        return written + self._replacements.replace(results, changed, same)
 
     def _read(self, users: set[ObjectId]) -> None:
         """Find what is stored of those `users` who are not known yet."""
@@ -112,56 +111,23 @@ class NewerWins:
             unknown = users - self._known
             if not unknown:
                 return
-            for one in self._collection.find({"userId": {"$in": sorted(unknown)}}, _READ):
-                user, time_range, metric = (one.get(name) for name in KEY)
-                if not (
-                    isinstance(user, ObjectId) and isinstance(time_range, str) and isinstance(metric, str)
-                ):
+            theirs = {**HAS_KEY, "userId": {"$in": sorted(unknown)}}
+            for one in self._collection.find(theirs, _READ):
+                user, time_range, metric = (one[name] for name in KEY)
+                if isinstance(user, ObjectId) and isinstance(time_range, str) and isinstance(metric, str):
+                    self._note((user, time_range, metric), one)
+                else:
                     self._odd |= unknown
-                    continue
-                key = user, time_range, metric
-                if key in self._found:
-                    self._odd.add(user)
-                metadata = one.get("metadata")
-                touchable = may_be_touched(one, self._calculated_at) and key not in self._found
-                content = metadata.get("contentHash") if touchable and isinstance(metadata, dict) else None
-                self._found[key] = _Found(one["_id"], content)
             self._known |= unknown
 
-    def _touch(self, results: Results, same: dict[Any, int]) -> WriteResult:
-        """Move the dates and metadata of stored results; `same` is by their `_id` the row with their content.
-
-        What is not as it was when it was read is upserted.
-        """
-        (example,) = results.documents([next(iter(same.values()))])
-        content = [results.hashes[row] for row in same.values()]
-        mine = {"_id": {"$in": list(same)}, _HASH: {"$in": content}}
-        older = {**mine, "calculatedAt": {"$lt": self._calculated_at}}
-        if self._move(older, example) == len(same):
-            return WriteResult(updated=len(same), examples={"update": (example,)})
-        # Another writer came between, or a part was refused. One that repeats this calculation counts alike.
-        stands = self._collection.find({**mine, "calculatedAt": self._calculated_at}, {"_id": 1})
-        for one in stands:
-            same.pop(one["_id"], None)
-        touched = WriteResult(updated=len(content) - len(same))
-        return touched + self._upserts.upsert(results.documents(same.values()))
-
-    def _move(self, older: dict[str, Any], example: Document) -> int:
-        """Give what meets `older` the dates and metadata of `example`; returns how many were there.
-
-        After an error it is 0: whatever the error was, each document that is left will meet it by itself.
-        """
-        run = {name: example[name] for name in ("calculatedAt", "expiresAt") if name in example}
-        metadata = {f"metadata.{name}": value for name, value in example["metadata"].items()}
-        del metadata[_HASH]
-        change = {"$set": {**run, **metadata, "updatedAt": self._calculated_at}}
-        try:
-            return self._collection.bulk_write([UpdateMany(older, change)], ordered=False).matched_count
-        except BulkWriteError as error:
-            write_errors(error)
-        except NOT_ENCODABLE:
-            pass
-        return 0
+    def _note(self, key: ResultKey, one: Document) -> None:
+        is_ours = may_be_replaced(one, self._calculated_at)
+        if key in self._found:
+            self._odd.add(key[0])
+            is_ours = False
+        metadata = one.get("metadata")
+        content = metadata.get("contentHash") if isinstance(metadata, dict) else None
+        self._found[key] = _Found(one["_id"] if is_ours else None, content)
 
 
 def write_newer(

@@ -74,8 +74,8 @@ def stored_under(
     }
 
 
-def may_be_touched(stored: Document, calculated_at: datetime) -> bool:
-    """Whether `stored` is older and else as this service writes it, so that its dates may move alone."""
+def may_be_replaced(stored: Document, calculated_at: datetime) -> bool:
+    """Whether `stored` is older than `calculated_at`, and has no odd dates that an upsert would mend."""
     is_ours = isinstance(stored["_id"], ObjectId) and _created(stored, calculated_at) is None
     return is_ours and _is_older(stored.get("calculatedAt"), calculated_at)
 
