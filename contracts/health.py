@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol
+
+from bson.objectid import ObjectId
 
 # The backend's collections, and the one beside them in which the service keeps its cursor.
 SOURCE_COLLECTION: Final = "healthmetrics"
@@ -44,3 +47,29 @@ METRICS: Final = {
     "heartPoints": Metric("Heart points", "points", 0, 500),
     "hydration": Metric("Hydration", "l", 0, 10),
 }
+
+
+# userId, timeRange, metricType.
+ResultKey = tuple[ObjectId, str, str]
+
+
+class Results(Protocol):
+    """The results of one calculation: a key and a hash each, and documents of those that are asked for.
+
+    Two results have the same hash if they differ at most in `calculatedAt`, `expiresAt`, `metadata`,
+    `createdAt` and `updatedAt`. A document has it as `metadata.contentHash`.
+    """
+
+    @property
+    def keys(self) -> Sequence[ResultKey]:
+        """By row."""
+        ...
+
+    @property
+    def hashes(self) -> Sequence[str]:
+        """By row."""
+        ...
+
+    def documents(self, rows: Iterable[int]) -> list[dict[str, Any]]:
+        """Build the documents of `rows`, without createdAt and updatedAt."""
+        ...

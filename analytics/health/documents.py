@@ -5,17 +5,18 @@ Source of the shape and of every limit: the contract of the existing backend's M
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any, Final
 
-import pyarrow as pa
 from bson.objectid import ObjectId
 
 from analytics.health.schemas import RANGES
 from contracts.health import METRICS
 
+# Raise it when the same row gives another document: equal hashes of rows mean that what is stored is equal.
+CONTENT_VERSION: Final = 1
 LIFETIME: Final = timedelta(days=90)
 MAX_STREAK_DAYS: Final = 3650
 _PERIODS: Final = {"7day": "week", "30day": "month", "90day": "quarter"}
@@ -36,35 +37,27 @@ def is_result(document: _Row) -> bool:
     )
 
 
-def build_documents(
-    result: pa.Table, users: Sequence[ObjectId], calculated_at: datetime, metadata: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """One document for each row of `result` (RESULT_SCHEMA), without createdAt and updatedAt.
-
-    `users[row.user]` is the row's userId; `metadata` is copied into each document. Dates are aware UTC
-    midnights. Documents of one call share nothing that is changed by writing them.
-    """
-    columns = {name: result.column(name).to_pylist() for name in result.column_names}
-    names = list(columns)
-    return [
-        _document(dict(zip(names, values, strict=True)), users, calculated_at, metadata)
-        for values in zip(*columns.values(), strict=True)
-    ]
-
-
-def _document(
-    row: _Row, users: Sequence[ObjectId], calculated_at: datetime, metadata: Mapping[str, Any]
+def build_document(
+    row: _Row,
+    user: ObjectId,
+    history: Iterable[tuple[int, float]],
+    calculated_at: datetime,
+    metadata: Mapping[str, Any],
 ) -> dict[str, Any]:
+    """The document of one `row` (RESULT_SCHEMA) of `user`, without createdAt and updatedAt.
+
+    `history` has the row's days and values, oldest first. Dates are aware UTC midnights.
+    """
     return {
-        "userId": users[row["user"]],
+        "userId": user,
         "metricType": row["metric"],
         "timeRange": row["range"],
         "period": _PERIODS[row["range"]],
         "analytics": _analytics(row),
-        "historicalData": _history(row["history_days"], row["history_values"]),
+        "historicalData": [{"date": midnight(day), "value": value} for day, value in history],
         "calculatedAt": calculated_at,
         "expiresAt": calculated_at + LIFETIME,
-        "metadata": dict(metadata),
+        "metadata": metadata,
     }
 
 
@@ -111,12 +104,6 @@ def _anomaly(row: _Row) -> dict[str, Any]:
             f"{abs(deviation):.1f} standard deviations {direction} the usual {expected:,.5g}"
         ),
     }
-
-
-def _history(days: Sequence[int], values: Sequence[float]) -> list[dict[str, Any]]:
-    """Pairs of day and value, oldest first: Spark collects both lists in the same order, but in any."""
-    pairs = sorted(zip(days, values, strict=True))
-    return [{"date": midnight(day), "value": value} for day, value in pairs]
 
 
 @lru_cache(maxsize=100_000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -178,10 +178,10 @@ def assemble(
     letters, metrics = reporting.letters, reporting.metrics
     faults, failures = Faults(settings.fault), Failures(cursor, settings.max_batch_failures)
     from_users = executors_from(settings.executors_from_users, source)
-    recompute_of = partial(by_size, task_plan(settings), from_users, spark, source, target, clock)
+    plan, stores = task_plan(settings), (from_users, spark, source, target, clock)
     isolated = partial(Isolation, failures=failures, letters=letters, clock=clock, faults=faults)
     superseded = Superseded()
-    recompute = isolated(recompute_of(superseded, partial(_written, reporting.state, backend)))
+    recompute = isolated(by_size(plan, *stores, superseded, partial(_written, reporting.state, backend)))
     indexes = IndexUpkeep(source, target, poll, settings.manage_source_index, IndexMetrics(metrics))
     on_report = partial(_report, reporting, poll_metrics, indexes)
     batch = HealthBatch(
@@ -200,10 +200,11 @@ def assemble(
         superseded=superseded,
     )
     retry = LetterRetry(letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes)
-    # Without notices: the analytics of all users at once are no news.
+    # Without notices: the analytics of all users at once are no news. Anew: it mends what others changed.
     pieces = partial(piece_size, from_users, settings.max_users_per_piece, settings.max_batch_documents)
     progress = PassProgress(cursor, pieces, settings.full_users_per_second)
-    everybody = isolated(recompute_of(Superseded(), lambda _users, _time: reporting.state.progress()))
+    anew = replace(plan, anew=True)
+    everybody = isolated(by_size(anew, *stores, Superseded(), lambda *_: reporting.state.progress()))
     following = (batch.next_batch_id, on_report, progress, batch.retry)
     full = FullPass(source, target, everybody, letters, clock, *following)
     audit = _audit(settings, source, target, metrics)

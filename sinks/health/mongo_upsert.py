@@ -1,6 +1,6 @@
-"""Newer wins: analytics documents are written unless the stored one was calculated later.
+"""Newer wins, for each document by itself: written unless the stored one was calculated later.
 
-One atomic conditional upsert per key, in unordered bulks; there is no read before the write, so concurrent
+One atomic insert or conditional upsert per key, in unordered bulks; whatever was read before, concurrent
 writers cannot overtake each other.
 """
 
@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import Any
 
-from bson import ObjectId
 from bson.errors import BSONError
-from pymongo import UpdateOne
+from pymongo import InsertOne, UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DocumentTooLarge, InvalidOperation
 
@@ -27,61 +26,30 @@ from sinks.health.stored_results import (
     KEY,
     Stored,
     delete_arrays,
-    delete_obsolete,
     key_of,
     outdated,
     stored_under,
 )
 from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write, write_errors
 
+# What a document causes that BSON or the protocol cannot hold; it stops its whole bulk.
+NOT_ENCODABLE = (BSONError, DocumentTooLarge, InvalidOperation, OverflowError)
 _TRIES = 6
 _WAIT_SECONDS = 0.05
 _OTHER_INDEX = f"another unique index refuses it (code {DUPLICATE_KEY})"
 # What an upsert must not take for the result of its key; and a `createdAt` that only an update can mend.
 _ODD = [*ARRAYS_IN_KEY, {"createdAt": {"$exists": True, "$not": {"$type": "date"}}}]
 _Documents = Sequence[Document]
-_Operation = Callable[[Document], UpdateOne]
+_Operation = Callable[[Document], InsertOne[dict[str, Any]] | UpdateOne]
 
 
-def upsert_newer(
-    collection: Collection[dict[str, Any]],
-    documents: _Documents,
-    user_ids: Sequence[ObjectId],
-    calculated_at: datetime,
-    clock: Clock,
-    threads: int = 2,
-    bulk: int = 500,
-) -> WriteResult:
-    """Write `documents` (all of `calculated_at`), then delete what else of `user_ids` is not newer.
+class Upserts:
+    """Writes documents that are all of `calculated_at`, in the order of their keys.
 
     A stored `calculatedAt` later than `clock` tells at that moment, or that is not a date, is wrong and is
     overwritten. Raises pymongo's connection errors, and UnavailableError when transient refusals do not end
     or writes are not confirmed; what a document causes itself is in `failed`, and its old version stays.
     """
-    # Sorted alike everywhere, or two bulks over the same keys in different orders deadlock.
-    ordered = sorted(documents, key=_sort_key)
-    bulks = [ordered[start : start + bulk] for start in range(0, len(ordered), bulk)]
-    writer = _Writer(collection, calculated_at, clock)
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        results = list(pool.map(writer.write, _halves(bulks, threads)))
-    total = sum(results, WriteResult())
-    kept = [failed.document for failed in total.failed]
-    deleted = delete_obsolete(collection, user_ids, calculated_at, kept, clock)
-    return total + WriteResult(deleted=deleted)
-
-
-def _sort_key(document: Document) -> tuple[Any, ...]:
-    return tuple(document[name] for name in KEY)
-
-
-def _halves(bulks: list[list[Document]], threads: int) -> list[list[list[Document]]]:
-    """Consecutive runs of bulks, so that each thread has key ranges of its own."""
-    size = -(-len(bulks) // max(1, threads)) or 1
-    return [bulks[start : start + size] for start in range(0, len(bulks), size)]
-
-
-class _Writer:
-    """One call's conditional upserts."""
 
     def __init__(self, collection: Collection[dict[str, Any]], calculated_at: datetime, clock: Clock) -> None:
         self._collection = collection
@@ -89,11 +57,13 @@ class _Writer:
         self._clock = clock
         self._outdated = outdated(calculated_at)
 
-    def write(self, bulks: Sequence[_Documents]) -> WriteResult:
-        """Write bulk after bulk."""
-        return sum((self._upsert(documents) for documents in bulks), WriteResult())
+    def insert(self, documents: _Documents) -> WriteResult:
+        """Write `documents` for whose keys nothing was found; what is there by now is upserted."""
+        result, refused = self._send(documents, self._insertion)
+        return result + self.upsert(refused)
 
-    def _upsert(self, documents: _Documents) -> WriteResult:
+    def upsert(self, documents: _Documents) -> WriteResult:
+        """Write `documents` where nothing stands, or something older."""
         result, refused = self._send(documents, self._operation)
         if not refused:
             return result
@@ -139,28 +109,34 @@ class _Writer:
         failed = tuple(FailedWrite(document, _OTHER_INDEX) for document in lost)
         return result + settled + WriteResult(deleted=removed, failed=failed)
 
+    def change(self, document: Document) -> dict[str, Any]:
+        """The update that leaves `document` under its key."""
+        values = {name: value for name, value in document.items() if name not in KEY}
+        # An older program kept the figures beside `analytics` too; the client would count them once more.
+        twins = {name: "" for name in document.get("analytics", ()) if name not in values}
+        change: dict[str, Any] = {"$set": {**values, "updatedAt": self._calculated_at}}
+        return {**change, "$unset": twins} if twins else change
+
+    def _insertion(self, document: Document) -> InsertOne[dict[str, Any]]:
+        times = dict.fromkeys(("createdAt", "updatedAt"), self._calculated_at)
+        # A copy, to which pymongo adds an _id.
+        return InsertOne({**document, **times})
+
     def _operation(self, document: Document) -> UpdateOne:
-        change = {**self._change(document), "$setOnInsert": {"createdAt": self._calculated_at}}
+        change = {**self.change(document), "$setOnInsert": {"createdAt": self._calculated_at}}
         return UpdateOne(self._filter(document, _ODD, self._outdated), change, upsert=True)
 
     def _update_only(self, stored: Mapping[SortKey, Stored], document: Document) -> UpdateOne:
         """Update `document` without inserting it, also where a wrong date that is `stored` still stands."""
         found = stored[key_of(document)]
         outdated_or_wrong = [*self._outdated, {"calculatedAt": {"$eq": found.date}}]
-        change = self._change(document)
+        change = self.change(document)
         if found.created:
             change["$set"]["createdAt"] = found.created
         return UpdateOne(self._filter(document, ARRAYS_IN_KEY, outdated_or_wrong), change)
 
     def _filter(self, document: Document, nor: Sequence[Any], any_of: Sequence[Any]) -> dict[str, Any]:
         return {**{name: document[name] for name in KEY}, "$or": any_of, "$nor": nor}
-
-    def _change(self, document: Document) -> dict[str, Any]:
-        values = {name: value for name, value in document.items() if name not in KEY}
-        # An older program kept the figures beside `analytics` too; the client would count them once more.
-        twins = {name: "" for name in document.get("analytics", ()) if name not in values}
-        change: dict[str, Any] = {"$set": {**values, "updatedAt": self._calculated_at}}
-        return {**change, "$unset": twins} if twins else change
 
     def _send(self, documents: _Documents, operation: _Operation) -> tuple[WriteResult, list[Document]]:
         """Send `documents`; returns the counts, and the documents that a duplicate key refused."""
@@ -178,13 +154,13 @@ class _Writer:
                 total, pending = total + result, again
                 duplicates += refused
                 continue
-            except (BSONError, DocumentTooLarge, InvalidOperation, OverflowError) as error:
+            except NOT_ENCODABLE as error:
                 result, refused = self._bisect(pending, operation, error)
                 return total + result, duplicates + refused
-            all_done = answer.upserted_count + answer.matched_count == len(pending)
-            examples = _examples(pending, answer.upserted_ids or {}) if all_done else {}
-            counts = WriteResult(answer.upserted_count, answer.matched_count, examples=examples)
-            return total + counts, duplicates
+            new = range(len(pending)) if answer.inserted_count else answer.upserted_ids or {}
+            counts = WriteResult(answer.inserted_count + answer.upserted_count, answer.matched_count)
+            all_done = counts.written == len(pending)
+            return total + replace(counts, examples=_examples(pending, new) if all_done else {}), duplicates
         if pending:
             raise UnavailableError(
                 f"{len(pending)} writes were refused as conflicts {_TRIES} times; tried again later."
@@ -204,8 +180,8 @@ class _Writer:
         return first + second, refused + more
 
 
-def _examples(documents: _Documents, inserted: Mapping[int, Any]) -> dict[str, tuple[Document, ...]]:
-    """Returns a few documents of a bulk without errors; one that was not in `inserted` was updated."""
+def _examples(documents: _Documents, inserted: Mapping[int, Any] | range) -> dict[str, tuple[Document, ...]]:
+    """Returns a few documents of a bulk without errors; one whose number is not `inserted` was updated."""
     new = tuple(documents[index] for index in list(inserted)[:EXAMPLES_EACH])
     others = (document for index, document in enumerate(documents) if index not in inserted)
     found = {"insert": new, "update": tuple(islice(others, EXAMPLES_EACH))}
@@ -225,5 +201,6 @@ def _sort_out(
             again.append(document)
         else:
             failed.append(FailedWrite(document, f"refused by the server (code {entry.get('code')})"))
-    counts = WriteResult(error.details["nUpserted"], error.details["nMatched"], failed=tuple(failed))
+    inserted = error.details.get("nInserted", 0) + error.details["nUpserted"]
+    counts = WriteResult(inserted, error.details["nMatched"], failed=tuple(failed))
     return counts, again, duplicates

@@ -74,6 +74,12 @@ def stored_under(
     }
 
 
+def may_be_replaced(stored: Document, calculated_at: datetime) -> bool:
+    """Whether `stored` is older than `calculated_at`, and has no odd dates that an upsert would mend."""
+    is_ours = isinstance(stored["_id"], ObjectId) and _created(stored, calculated_at) is None
+    return is_ours and _is_older(stored.get("calculatedAt"), calculated_at)
+
+
 def delete_arrays(collection: Collection[dict[str, Any]], documents: Sequence[Document]) -> int:
     """Remove what answers to the keys of `documents` with an array; returns how many."""
     return collection.delete_many({**_near(documents), "$or": ARRAYS_IN_KEY}).deleted_count

@@ -22,8 +22,8 @@ from pymongo.errors import DuplicateKeyError
 
 from contracts import WriteResult
 from sinks.health.indexes import ensure_indexes
-from sinks.health.mongo_upsert import upsert_newer
 from sources.mongo_client import ServerClock, for_reading
+from tests.support.results import write_documents
 
 T = datetime(2026, 1, 1, tzinfo=timezone.utc)
 NOW = T + timedelta(days=1)
@@ -45,7 +45,7 @@ def _document(user: ObjectId, at: datetime, metric: str = "steps", **more: Any) 
 
 def _write(collection: Collection[dict[str, Any]], at: datetime, *documents: dict[str, Any]) -> WriteResult:
     users = sorted({document["userId"] for document in documents})
-    return upsert_newer(collection, list(documents), users, at, CLOCK)
+    return write_documents(collection, list(documents), users, at, CLOCK)
 
 
 def test_insert_then_update_then_skip(analytics: Collection[dict[str, Any]]) -> None:
@@ -140,14 +140,14 @@ def test_each_result_is_stored_under_its_key_or_told_as_failed_whatever_stood_th
     kinds = [kind if number in stored else "nothing" for number, kind in enumerate(before)]
     assert result.skipped == kinds.count("newer")
     assert result.updated == sum(kinds.count(kind) for kind in ("older", "ahead", "odd", "document"))
-    failed = [failure.document for failure in result.failed]
+    failed = [{name: failure.document[name] for name in _KEYS[0]} for failure in result.failed]
     assert result.inserted == len(_KEYS) - result.skipped - result.updated - len(failed)
     assert refuses or not failed
     assert {failure.reason for failure in result.failed} <= {"another unique index refuses it (code 11000)"}
     after = list(for_reading(analytics).find())
-    for document, kind in zip(documents, kinds, strict=True):
-        found = [one for one in after if all(one[name] == document[name] for name in _KEYS[0])]
-        assert len(found) == (document not in failed)
+    for key, kind in zip(_KEYS, kinds, strict=True):
+        found = [one for one in after if all(one[name] == key[name] for name in key)]
+        assert len(found) == (key not in failed)
         for one in found:
             assert one["calculatedAt"] == (T + _HOUR if kind == "newer" else T)
             assert kind == "newer" or (
@@ -203,7 +203,7 @@ def test_racing_writers_leave_the_newest_everywhere(
             times.append(at)
             documents = [_document(user, at, metric) for user in users for metric in metrics]
             random.Random(rounds).shuffle(documents)
-            assert not upsert_newer(analytics, documents, users, at, clock).failed
+            assert not write_documents(analytics, documents, users, at, clock).failed
 
     watcher = _Watcher(analytics)
     watcher.start()

@@ -21,7 +21,7 @@ from pymongo.database import Database
 from pyspark.sql import SparkSession
 
 import pipelines.health.recompute.executor_tasks
-import pipelines.health.recompute.on_driver
+import sinks.health.newer_wins
 from analytics.health.schemas import RESULT_SCHEMA
 from checkpoint.cursor import FileCursor
 from contracts.health import PHONE_SOURCES
@@ -33,7 +33,7 @@ from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.pass_progress import PassProgress
 from sinks.dead_letters import DeadLetters
 from sinks.health.indexes import ensure_indexes
-from sinks.health.mongo_upsert import upsert_newer
+from sinks.health.newer_wins import NewerWins
 from sources.mongo_client import MonotonicClock, ServerClock, for_reading
 from tests.support.turns import Turns
 
@@ -213,9 +213,9 @@ def race(
 ) -> Iterator[Race]:
     """Writers with small bulks, so that one write has several."""
     ensure_indexes(database["analytics"])
-    small = partial(upsert_newer, threads=1, bulk=2)
-    for module in (pipelines.health.recompute.on_driver, pipelines.health.recompute.executor_tasks):
-        monkeypatch.setattr(module, "upsert_newer", small)
+    small = partial(NewerWins, threads=1, bulk=2)
+    for module in (sinks.health.newer_wins, pipelines.health.recompute.executor_tasks):
+        monkeypatch.setattr(module, "NewerWins", small)
     race = Race(database, tmp_path)
     yield race
     race.end()

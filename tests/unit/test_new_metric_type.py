@@ -21,8 +21,8 @@ METRICS["mood"] = Metric("Mood", "points", 1, 10, neutral=True)
 from datetime import date, datetime, timedelta, timezone
 from bson import ObjectId
 
-from analytics.health.documents import build_documents
 from analytics.health.history_table import history_table
+from analytics.health.results import CalculatedResults
 from analytics.health.validation import DayRules, check_document
 from analytics.health.compute import compute
 from commands.user_view import METRICS
@@ -50,7 +50,7 @@ extra = {"spark.sql.warehouse.dir": sys.argv[1], "spark.local.dir": sys.argv[1]}
 spark = build_session(load(env_file=None, spark_master="local[1]").spark, False, extra)
 result = compute(spark, history, 1)
 spark.stop()
-documents = build_documents(result, [user], first, {})
+documents = CalculatedResults(result, [user], first, {}).documents(range(result.num_rows))
 week = next(each for each in documents if (each["metricType"], each["timeRange"]) == ("mood", "7day"))
 print(json.dumps({
     "refused": [(one.field, one.reason) for one in checked.rejections],

@@ -14,11 +14,11 @@ import pytest
 from bson import ObjectId
 
 from analytics.esports.rules import DATASETS, ORIGIN_FIELDS
-from analytics.health.documents import build_documents
+from analytics.health.results import CalculatedResults
 from analytics.health.schemas import RESULT_SCHEMA
 from pipelines.health.recompute.on_driver import run_metadata
 from sinks.ecommerce.schema import ensure_tables
-from sinks.health.mongo_upsert import upsert_newer
+from sinks.health.newer_wins import write_newer
 from sinks.parquet.dataset import LEDGER, Ledger
 from sinks.stock import archive
 from sinks.stock.ledger import COLLECTION, StockLedger
@@ -75,9 +75,9 @@ def _health() -> Fields:
     now, users = datetime(2025, 7, 2, tzinfo=timezone.utc), [ObjectId()]
     spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(applicationId="local-1"), version="4.2.1")
     metadata = run_metadata(spark, "b1", 0.0, 7)
-    documents = build_documents(pa.Table.from_pylist([ROW], RESULT_SCHEMA), users, now, metadata)
+    results = CalculatedResults(pa.Table.from_pylist([ROW], RESULT_SCHEMA), users, now, metadata)
     collection = connect(f"mongomock://{ObjectId()}")["x"]["analytics"]
-    upsert_newer(collection, documents, users, now, SimpleNamespace(now=lambda: now), threads=1)
+    write_newer(collection, results, users, now, SimpleNamespace(now=lambda: now))
     return {"analytics": _fields(collection.find_one({}) or {})}
 
 

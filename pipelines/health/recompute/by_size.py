@@ -57,8 +57,9 @@ def by_size(
     """A BySize; `superseded` and `on_written` are those of UserRecompute."""
     stores, sources = (source, target, clock), plan.sources
     driver = UserRecompute(
-        spark, *stores, plan.timezone, on_written=on_written, sources=sources, superseded=superseded
-    )
+        spark, *stores, plan.timezone, on_written=on_written, sources=sources, superseded=superseded,
+        anew=plan.anew,
+    )  # fmt: skip
     return BySize(driver, ExecutorRecompute(spark, plan, *stores, on_written, superseded), from_users)
 
 

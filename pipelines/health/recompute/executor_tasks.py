@@ -20,16 +20,16 @@ from bson.errors import BSONError
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
-from analytics.health.documents import build_documents
 from analytics.health.history_table import HISTORY_SCHEMA, history_table
+from analytics.health.results import CalculatedResults
 from analytics.health.schemas import RESULT_SCHEMA
 from analytics.health.superseded import LIMIT, Superseded
 from analytics.health.validation import DayRules
 from contracts import FailedWrite, ServiceError, WriteResult
 from contracts.health import METRICS
 from pipelines.health.recompute.task_plan import TaskPlan
-from sinks.health.mongo_upsert import upsert_newer
-from sinks.health.stored_results import KEY, delete_obsolete, stored_of
+from sinks.health.newer_wins import NewerWins
+from sinks.health.stored_results import KEY, stored_of
 from sinks.mongo_errors import denial, is_transient_mongo
 from sources.health.history import read_history
 from sources.mongo_client import ServerClock, shared_client
@@ -133,7 +133,8 @@ class _PartitionWriter:
     def __init__(self, work: Calculation, metadata: dict[str, Any]) -> None:
         self._work, self._metadata = work, metadata
         self._target = work.collection(work.target)
-        self._clock = ServerClock(self._target.database.client)
+        clock = ServerClock(self._target.database.client)
+        self._writer = NewerWins(self._target, work.calculated_at, clock, work.plan.anew)
         self._numbers: set[int] = set()
         self._computed = 0
         self._total = WriteResult()
@@ -141,10 +142,9 @@ class _PartitionWriter:
 
     def write(self, rows: pa.Table) -> None:
         work = self._work
-        documents = build_documents(rows, work.users, work.calculated_at, self._metadata)
-        done = upsert_newer(self._target, documents, (), work.calculated_at, self._clock)
+        done = self._writer.write(CalculatedResults(rows, work.users, work.calculated_at, self._metadata))
         self._numbers.update(rows.column("user").to_pylist())
-        self._computed += len(documents)
+        self._computed += rows.num_rows
         self._keys += [failed.document for failed in done.failed]
         self._total += replace(done, examples={})
 
@@ -152,7 +152,7 @@ class _PartitionWriter:
         work, total = self._work, self._total
         numbers = sorted(self._numbers)
         users = [work.users[number] for number in numbers]
-        obsolete = delete_obsolete(self._target, users, work.calculated_at, self._keys, self._clock)
+        obsolete = self._writer.remove_others(users)
         inserted, updated, skipped = total.inserted, total.updated, total.skipped
         if skipped:
             inserted, updated = stored_of(self._target, users, work.calculated_at)

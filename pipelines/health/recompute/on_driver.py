@@ -14,14 +14,14 @@ from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
 from analytics.health.compute import compute
-from analytics.health.documents import build_documents
 from analytics.health.history_table import history_table
+from analytics.health.results import CalculatedResults
 from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules
 from contracts import FailedWrite, WriteResult
 from contracts.health import PHONE_SOURCES
 from monitoring.logs import get_logger
-from sinks.health.mongo_upsert import upsert_newer
+from sinks.health.newer_wins import write_newer
 from sources.health.history import read_history
 from sources.mongo_client import MonotonicClock
 
@@ -96,7 +96,8 @@ class UserRecompute:
     """Recomputes the analytics of any users, whoever asks: a batch, a full pass or a dead letter.
 
     It calls `on_written` with the users and the time of each calculation whose analytics are written.
-    Documents of `sources` count; those that lost their day are added to `superseded`.
+    Documents of `sources` count; those that lost their day are added to `superseded`. With `anew` results are
+    written also where the same content is stored.
     """
 
     spark: SparkSession
@@ -109,6 +110,7 @@ class UserRecompute:
     _: KW_ONLY
     sources: tuple[str, ...] = PHONE_SOURCES
     superseded: Superseded = field(default_factory=Superseded)
+    anew: bool = False
 
     def rules(self, now: datetime) -> DayRules:
         """The calendar by which documents are judged at `now`."""
@@ -128,10 +130,10 @@ class UserRecompute:
         step("read")
         result = self.compute(self.spark, history, len(ordered))
         metadata = run_metadata(self.spark, batch_id, started, history.num_rows)
-        analytics = build_documents(result, ordered, calculated_at, metadata)
+        analytics = CalculatedResults(result, ordered, calculated_at, metadata)
         step("compute")
-        writes = upsert_newer(self.target, analytics, ordered, calculated_at, self.clock)
+        writes = write_newer(self.target, analytics, ordered, calculated_at, self.clock, self.anew)
         _log_examples(writes)
         self.on_written(ordered, calculated_at)
         step("write")
-        return Recomputed(calculated_at, len(analytics), writes, history.num_rows)
+        return Recomputed(calculated_at, len(analytics.keys), writes, history.num_rows)

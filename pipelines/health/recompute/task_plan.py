@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 class TaskPlan:
     """How a task reaches MongoDB, and which documents count on which day.
 
-    A task has `partition_users` users. `timezone` and `sources` are those of DayRules. `uri` may hold a
-    password: it is kept from every text and never is a setting of Spark's.
+    A task has `partition_users` users. `timezone` and `sources` are those of DayRules, `anew` is that of
+    NewerWins. `uri` may hold a password: it is kept from every text and never is a setting of Spark's.
     """
 
     uri: str = field(repr=False)
@@ -18,3 +18,4 @@ class TaskPlan:
     timezone: str
     sources: tuple[str, ...]
     partition_users: int
+    anew: bool = False

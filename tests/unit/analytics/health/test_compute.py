@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from analytics.health.compute import compute
-from analytics.health.documents import build_documents
 from analytics.health.history_table import history_table
+from analytics.health.results import CalculatedResults
 from analytics.health.validation import DayRules
 from tests.support import worked_example as example
 from tests.support.compare import assert_same_analytics
@@ -40,7 +40,7 @@ def _analytics(
     users = sorted(owners)
     history = history_table(documents, users, DayRules(zone, today=today))
     result = compute(spark, history, len(users))
-    return build_documents(result, users, CALCULATED_AT, METADATA)
+    return CalculatedResults(result, users, CALCULATED_AT, METADATA).documents(range(result.num_rows))
 
 
 def _check(
@@ -62,7 +62,7 @@ def test_the_worked_example(spark: SparkSession) -> None:
     assert week["analytics"]["anomalyDetails"]["deviation"] == pytest.approx(11.35, abs=0.005)
     assert week["calculatedAt"] == CALCULATED_AT
     assert week["expiresAt"] == CALCULATED_AT + timedelta(days=90)
-    assert week["metadata"] == METADATA
+    assert {**week["metadata"], **METADATA} == week["metadata"]
 
 
 @pytest.mark.parametrize(

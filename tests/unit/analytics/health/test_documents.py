@@ -9,7 +9,7 @@ import bson
 import pyarrow as pa
 from bson.objectid import ObjectId
 
-from analytics.health.documents import build_documents
+from analytics.health.results import CalculatedResults
 from analytics.health.schemas import RESULT_SCHEMA
 
 USER = ObjectId()
@@ -27,7 +27,8 @@ ROW: dict[str, Any] = {
 
 def _document(**changes: Any) -> dict[str, Any]:
     table = pa.Table.from_pylist([{**ROW, **changes}], RESULT_SCHEMA)
-    (document,) = build_documents(table, [USER], CALCULATED_AT, {"sparkJobId": "app:batch_1"})
+    results = CalculatedResults(table, [USER], CALCULATED_AT, {"sparkJobId": "app:batch_1"})
+    (document,) = results.documents([0])
     return document
 
 
@@ -46,7 +47,7 @@ def test_keys_dates_and_period() -> None:
     )
     assert document["calculatedAt"] == CALCULATED_AT
     assert document["expiresAt"] == CALCULATED_AT + timedelta(days=90)
-    assert document["metadata"] == {"sparkJobId": "app:batch_1"}
+    assert document["metadata"]["sparkJobId"] == "app:batch_1"
     assert bson.decode(bson.encode(document))["analytics"]["statistics"]["dataPointsCount"] == 3
 
 

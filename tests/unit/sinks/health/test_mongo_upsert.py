@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from bson import ObjectId
-from pymongo import UpdateOne
+from pymongo import InsertOne, UpdateMany
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
@@ -19,15 +19,16 @@ import sinks.health.mongo_upsert
 from contracts import UnavailableError, WriteResult
 from contracts.stock import Sale
 from sinks.health.indexes import ensure_indexes
-from sinks.health.mongo_upsert import upsert_newer
 from sinks.stock.sales import SalesStore
 from sinks.stock.totals import send, swap
 from sources.mongo_client import connect
+from tests.support.results import write_documents
 
 T = datetime(2026, 1, 1, tzinfo=timezone.utc)
 CLOCK = SimpleNamespace(now=lambda: T + timedelta(days=1))
 USERS = sorted(ObjectId() for _ in range(10))
 CONFLICT, VALIDATION, DUPLICATE = 112, 121, 11000
+_COUNTS = ("nInserted", "nUpserted", "nMatched")
 
 Errors = Callable[[int, dict[str, Any]], int | None]
 
@@ -44,20 +45,27 @@ class Server:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.documents, name)
 
-    def bulk_write(self, operations: Sequence[UpdateOne], ordered: bool) -> Any:
+    def bulk_write(self, operations: Sequence[Any], ordered: bool) -> Any:
         """As pymongo does it: what is not refused is written, whatever is before or after it."""
         assert not ordered
-        filters = [operation._filter for operation in operations]
-        number = len(self.bulks)
-        self.bulks.append((threading.get_ident(), cast("list[dict[str, Any]]", filters)))
-        codes = [self._code(number, dict(found)) for found in filters]
+        number, keys = len(self.bulks), [self._keys(operation) for operation in operations]
+        self.bulks.append((threading.get_ident(), [key for each in keys for key in each]))
+        refused = [[self._code(number, key) for key in each] for each in keys]
+        codes = [next((code for code in each if code is not None), None) for each in refused]
         done = [operation for operation, code in zip(operations, codes, strict=True) if code is None]
         answer = self.documents.bulk_write(done, ordered=False) if done else None
         errors = [{"index": index, "code": code} for index, code in enumerate(codes) if code is not None]
         if errors:
-            counts = {"nUpserted": answer.upserted_count, "nMatched": answer.matched_count} if answer else {}
-            raise BulkWriteError({"nUpserted": 0, "nMatched": 0, **counts, "writeErrors": errors})
+            counts = {name: answer.bulk_api_result[name] if answer else 0 for name in _COUNTS}
+            raise BulkWriteError({**counts, "writeErrors": errors})
         return answer
+
+    def _keys(self, operation: Any) -> list[dict[str, Any]]:
+        """What tells of each document that it writes: the document, what is stored, or its filter."""
+        if isinstance(operation, InsertOne):
+            return [operation._doc]
+        found = operation._filter
+        return list(self.documents.find(found)) if isinstance(operation, UpdateMany) else [dict(found)]
 
 
 def documents(at: datetime = T) -> list[dict[str, Any]]:
@@ -69,7 +77,7 @@ def documents(at: datetime = T) -> list[dict[str, Any]]:
 
 def write(server: Any, at: datetime = T, **options: int) -> WriteResult:
     """The documents of `at`."""
-    return upsert_newer(server, documents(at), USERS, at, CLOCK, **options)
+    return write_documents(server, documents(at), USERS, at, CLOCK, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -181,6 +189,10 @@ class Unconfirmed:
 
     def __getitem__(self, _name: str) -> Any:
         return self
+
+    def find(self, *_: Any) -> list[Any]:
+        """Nothing is stored yet."""
+        return []
 
     def _write(self, operations: Sequence[Any], **_options: Any) -> Any:
         written = len(operations)
