@@ -1,14 +1,13 @@
 """The health analytics of many users in one Spark job: composes the formulas, one module each.
 
-One SQL query, because each DataFrame call would analyse the growing plan again (a third of a small batch's
-time). Its steps: one row per value, windows over each series of values, one row per series, one per range.
-One shuffle, by user, or none when one partition is enough.
+One SQL query, because each DataFrame call would analyse the growing plan again; a small batch runs the plan
+of the one before it. Its steps: one row per value, windows over each series of values, one row per series,
+one per range. One shuffle, by user, or none when one partition is enough.
 """
 
 from __future__ import annotations
 
 import uuid
-from functools import lru_cache
 from typing import Final
 
 import pyarrow as pa
@@ -16,6 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from analytics.health import anomaly, percentile, rolling, streak, trend
 from analytics.health.days import WHOLE
+from analytics.health.history_table import HISTORY_SCHEMA
+from analytics.health.kept_plan import KeptPlan
 from analytics.health.schemas import LONGEST_RANGE_DAYS, RANGES, RESULT_SCHEMA
 from contracts.health import METRICS
 
@@ -37,9 +38,12 @@ def compute(spark: SparkSession, history: pa.Table, users_count: int) -> pa.Tabl
     """
     if history.num_rows == 0:
         return RESULT_SCHEMA.empty_table()
-    rows = spark.createDataFrame(history)
-    days = rows.coalesce(1) if users_count <= ONE_PARTITION_USERS else rows.repartition("user")
-    return analytics_of(days).toArrow().select(RESULT_SCHEMA.names).cast(RESULT_SCHEMA)
+    result = _small.run(spark, history) if users_count <= ONE_PARTITION_USERS else None
+    if result is None:
+        rows = spark.createDataFrame(history)
+        days = rows.coalesce(1) if users_count <= ONE_PARTITION_USERS else rows.repartition("user")
+        result = analytics_of(days).toArrow()
+    return result.select(RESULT_SCHEMA.names).cast(RESULT_SCHEMA)
 
 
 def analytics_of(days: DataFrame) -> DataFrame:
@@ -48,14 +52,13 @@ def analytics_of(days: DataFrame) -> DataFrame:
     view = f"days_{uuid.uuid4().hex}"
     days.createOrReplaceTempView(view)
     try:
-        return days.sparkSession.sql(_query().replace("{days}", view))
+        return days.sparkSession.sql(_query(view))
     finally:
         days.sparkSession.catalog.dropTempView(view)
 
 
-@lru_cache(maxsize=1)
-def _query() -> str:
-    return _finish(_per_range(_aggregate(_with_baselines(_with_runs(_dated(_values("{days}")))))))
+def _query(days: str) -> str:
+    return _finish(_per_range(_aggregate(_with_baselines(_with_runs(_dated(_values(days)))))))
 
 
 def _select(source: str, *columns: str, end: str = "") -> str:
@@ -128,3 +131,6 @@ def _finish(ranges: str) -> str:
         *trend.direction_columns(), *anomaly.anomaly_columns(), *streak.streak_columns(),
         *rolling.statistics_columns(),
     )  # fmt: skip
+
+
+_small: Final = KeptPlan(_query, HISTORY_SCHEMA)
