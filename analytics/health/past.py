@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Final
 
 import numpy as np
@@ -19,15 +20,18 @@ import pyarrow as pa
 from analytics.health.documents import midnight
 from analytics.health.schemas import LONGEST_RANGE_DAYS
 from analytics.health.streak import STEPS_THRESHOLD
+from analytics.health.validation import DayRules
 from contracts.health import METRICS
 
+# Raise it when a document is judged in another way, or a streak.
+_VERSION: Final = 1
 # The previous 90 days end where the last 90 days begin; anomalies look back less.
 _LOOKS_BACK: Final = 2 * LONGEST_RANGE_DAYS
 # A horizon stays for a month: it moves in steps, and lies so far back that most corrections are after it.
 _STEP_DAYS: Final = 32
 _MARGIN_DAYS: Final = 30
 # Days before and after all others, and the first that MongoDB's dates are read for.
-_EVER: Final = -1_000_000
+EVER: Final = -1_000_000
 _NEVER: Final = 10_000_000
 _FIRST_DAY: Final = -719_162
 
@@ -47,8 +51,16 @@ class Past:
     running: int = 0
     metrics: frozenset[str] = frozenset()
 
-    def stored(self, rules: str) -> dict[str, Any]:
-        """The same for MongoDB; `rules` names the rules by which documents were judged."""
+    @property
+    def since(self) -> datetime | None:
+        """No document dated before it is of a later day; None where all are to be read."""
+        # Where a zone is ahead of UTC, a day begins on the one before.
+        return None if self.before == EVER else midnight(self.before - 1)
+
+    def stored(self, rules: str) -> dict[str, Any] | None:
+        """The same for MongoDB, if there is anything; `rules` names those by which documents were judged."""
+        if self.before == EVER:
+            return None
         return {
             "before": midnight(self.before),
             "longest": self.longest,
@@ -59,7 +71,13 @@ class Past:
 
 
 # Of a user whose whole history is read.
-NOTHING: Final = Past(_EVER)
+NOTHING: Final = Past(EVER)
+
+
+def name_of(rules: DayRules) -> str:
+    """The same name as long as the documents of older days are judged alike."""
+    told = repr((_VERSION, rules.timezone, sorted(rules.sources), METRICS, STEPS_THRESHOLD))
+    return blake2b(told.encode(), digest_size=8).hexdigest()
 
 
 def restored(stored: Any, rules: str) -> Past:
@@ -77,6 +95,15 @@ def restored(stored: Any, rules: str) -> Past:
     ):
         return NOTHING
     return Past((before - midnight(0)).days, int(longest), int(running), frozenset(metrics))
+
+
+def recent(history: pa.Table, pasts: Sequence[Past]) -> pa.Table:
+    """The rows of `history` (HISTORY_SCHEMA) whose day is no part of their user's past."""
+    if all(past.before == EVER for past in pasts):
+        return history
+    befores = np.array([past.before for past in pasts])
+    inside = history.column("day").to_numpy() >= befores[history.column("user").to_numpy()]
+    return history.filter(pa.array(inside))
 
 
 def uncovered(history: pa.Table, pasts: Sequence[Past]) -> list[int]:
@@ -117,7 +144,7 @@ def advanced(history: pa.Table, pasts: Sequence[Past]) -> list[Past]:
     """The pasts for the next time: moved to a later horizon where enough days follow it."""
     lasts = _last_days(history, len(pasts))
     # The metric that has been without a value for the longest time decides, so that it stays covered.
-    oldest = np.minimum.reduce([np.where(last == _EVER, _NEVER, last) for last in lasts.values()])
+    oldest = np.minimum.reduce([np.where(last == EVER, _NEVER, last) for last in lasts.values()])
     horizons = (oldest - _LOOKS_BACK - _MARGIN_DAYS) // _STEP_DAYS * _STEP_DAYS
     steps, moved = _Steps(history, len(pasts)), list(pasts)
     for user, past in enumerate(pasts):
@@ -169,12 +196,12 @@ class _Steps:
 
 
 def _last_days(history: pa.Table, users: int) -> dict[str, _Days]:
-    """For each metric and user the last day with a value, _EVER without one."""
+    """For each metric and user the last day with a value, EVER without one."""
     owners, days = history.column("user").to_numpy(), history.column("day").to_numpy()
     found = {}
     for name in METRICS:
         valid = history.column(name).is_valid().to_numpy()
-        last = np.full(users, _EVER)
+        last = np.full(users, EVER)
         # Days ascend, and of several values for one place the last one stays.
         last[owners[valid]] = days[valid]
         found[name] = last

@@ -31,8 +31,8 @@ _HASH_BYTES: Final = 16
 class CalculatedResults:
     """The rows of `result` (RESULT_SCHEMA) as contracts.health.Results.
 
-    `users[row.user]` is the row's userId; each document gets a copy of `metadata`, with its hash. Documents
-    share nothing that is changed by writing them.
+    `users[row.user]` is the row's userId; each document gets a copy of `metadata`, with its hash and
+    `pasts[row.user]`, if any. Documents share nothing that is changed by writing them.
     """
 
     def __init__(
@@ -41,8 +41,10 @@ class CalculatedResults:
         users: Sequence[ObjectId],
         calculated_at: datetime,
         metadata: Mapping[str, Any],
+        pasts: Sequence[Mapping[str, Any] | None] = (),
     ) -> None:
         self._calculated_at, self._metadata = calculated_at, metadata
+        self._pasts = dict(zip(users, pasts, strict=False))
         self._columns = {name: result.column(name).to_pylist() for name in (*_WORDS, *_NUMBERS)}
         owners = [users[number] for number in result.column(_USER).to_pylist()]
         self.keys: list[ResultKey] = list(
@@ -59,8 +61,11 @@ class CalculatedResults:
         values = {name: column[row] for name, column in self._columns.items()}
         mine = slice(self._ends[row], self._ends[row + 1])
         history = zip(self._days[mine].tolist(), self._values[mine].tolist(), strict=True)
+        user = self.keys[row][0]
         metadata = {**self._metadata, "contentHash": self.hashes[row]}
-        return build_document(values, self.keys[row][0], history, self._calculated_at, metadata)
+        if past := self._pasts.get(user):
+            metadata["past"] = past
+        return build_document(values, user, history, self._calculated_at, metadata)
 
     def _hashed(self, result: pa.Table) -> list[str]:
         """Hashes of the rows, the same wherever they are computed; null is NaN, which no result has."""
@@ -76,6 +81,7 @@ class CalculatedResults:
             content = (
                 made_by,
                 key[0].binary,
+                repr(self._pasts.get(key[0])).encode(),
                 repr(text).encode(),
                 numbers[row * size : (row + 1) * size],
                 days[4 * start : 4 * end],

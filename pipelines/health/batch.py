@@ -14,6 +14,7 @@ from functools import partial
 
 from bson import ObjectId
 
+from analytics.health.past import EVER
 from analytics.health.superseded import Superseded
 from analytics.health.validation import check_document
 from checkpoint.store import CheckpointStore, CursorState
@@ -26,7 +27,7 @@ from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.backlog import Backlog
 from pipelines.health.page_work import Piece
 from pipelines.health.recompute.brake import COMPUTATION_FAILED, require_few_refused
-from pipelines.health.recompute.on_driver import Recompute
+from pipelines.health.recompute.on_driver import EVERYTHING, Recompute
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_errors import denial, is_transient_mongo
@@ -171,14 +172,17 @@ class HealthBatch:
         steps.done("validate")
         failed: list[FailedWrite] = []
         set_aside: set[ObjectId] = set()
+        # Of a backlog's users whole histories are read, which are sure to hold what its later pages have.
+        changed = piece.changed if page.complete and not self._recomputed else EVERYTHING
         for users in _chunks(piece.users, self._at_once(len(piece.users))):
-            done = self.recompute.run(users, piece.batch_id, steps.done)
+            done = self.recompute.run(users, piece.batch_id, steps.done, changed)
             require_few_refused(done.writes.failed, len(users))
             aside = {
                 each.document["userId"] for each in done.writes.failed if each.reason == COMPUTATION_FAILED
             }
             set_aside |= aside
-            self._recomputed.update(user.binary for user in users if user not in aside)
+            if changed is EVERYTHING:
+                self._recomputed.update(user.binary for user in users if user not in aside)
             piece.computed += done.computed
             piece.writes += done.writes
             failed += done.writes.failed
@@ -192,15 +196,15 @@ class HealthBatch:
 
     def _validate(self, page: PollPage, piece: Piece) -> None:
         rules = self.recompute.rules(piece.start)
-        users: set[ObjectId] = set()
         for document in page.documents:
             checked = check_document(document, rules)
             piece.judged(document, checked)
             # Also a document that does not count makes its user stale: yesterday it may have counted.
             owner = document.get("userId")
             if isinstance(owner, ObjectId) and not self._is_included(document["updatedAt"], owner):
-                users.add(owner)
-        piece.users = sorted(users)
+                day = EVER if checked.day is None else checked.day
+                piece.changed[owner] = min(day, piece.changed.get(owner, day))
+        piece.users = sorted(piece.changed)
 
     def _is_included(self, updated: datetime, user: ObjectId) -> bool:
         """Whether this drain already recomputed `user` from a history that was sure to hold the change.

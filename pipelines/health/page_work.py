@@ -30,6 +30,8 @@ class Piece:
     start: datetime
     computed: int = 0
     users: list[ObjectId] = field(default_factory=list)
+    # The first day of each user that changed, in days since 1970-01-01.
+    changed: dict[ObjectId, int] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     counted: list[Document] = field(default_factory=list)
     ends: dict[str, int] = field(default_factory=ends)

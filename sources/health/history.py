@@ -1,8 +1,9 @@
-"""The whole past of some users, projected to the fields of the contract."""
+"""The days of some users, all or the last ones, projected to the fields of the contract."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -19,21 +20,28 @@ _BATCH_SIZE = 20_000
 def read_history(
     collection: Collection[dict[str, Any]],
     user_ids: Sequence[ObjectId],
+    since: Sequence[datetime | None] = (),
     chunk: int = _MAX_USERS_PER_QUERY,
 ) -> Iterator[dict[str, Any]]:
     """Every document of `user_ids`, in no particular order, by the index on userId.
 
-    At most `chunk` users (never more than 100) are asked for at once. What changes while it is read comes old
-    or new; the poll sees the change afterwards. pymongo's errors pass through.
+    `since` has for each of them the first date that is read, if any. At most `chunk` users (never more than
+    100) are asked for at once. What changes while it is read comes old or new; the poll sees the change
+    afterwards. pymongo's errors pass through.
     """
     if chunk < 1:
         raise ValueError("chunk must be at least 1")
     step = min(chunk, _MAX_USERS_PER_QUERY)
     source = for_reading(collection)
-    for start in range(0, len(user_ids), step):
-        users = list(user_ids[start : start + step])
-        with source.find({"userId": {"$in": users}}, PROJECTION, batch_size=_BATCH_SIZE) as cursor:
-            yield from cursor
+    alike: dict[datetime | None, list[ObjectId]] = {}
+    for user, first in zip(user_ids, since or [None] * len(user_ids), strict=True):
+        alike.setdefault(first, []).append(user)
+    for first, users in alike.items():
+        dated = {} if first is None else {"date": {"$gte": first}}
+        for start in range(0, len(users), step):
+            asked = {"userId": {"$in": users[start : start + step]}, **dated}
+            with source.find(asked, PROJECTION, batch_size=_BATCH_SIZE) as cursor:
+                yield from cursor
 
 
 def all_user_ids(

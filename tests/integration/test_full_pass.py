@@ -16,7 +16,7 @@ from analytics.health.validation import DayRules
 from checkpoint.cursor import FileCursor
 from contracts import BatchReport, FailedWrite, ServiceError, WriteResult
 from pipelines.engine.stop_flag import StopFlag
-from pipelines.health.recompute.on_driver import Recomputed, Step
+from pipelines.health.recompute.on_driver import EVERYTHING, FirstDays, Recomputed, Step
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.pass_progress import PassProgress
 from retry import RetryPolicy
@@ -48,8 +48,11 @@ class Recording:
         """Any."""
         return DayRules.at(now)
 
-    def run(self, users: Sequence[ObjectId], _batch_id: str, _step: Step) -> Recomputed:
+    def run(
+        self, users: Sequence[ObjectId], batch_id: str, step: Step, changed: FirstDays = EVERYTHING
+    ) -> Recomputed:
         """Stamp the users' documents."""
+        assert (batch_id, step, changed)[2] == EVERYTHING
         self._calls += 1
         if self._calls == self._dies_at:
             raise DiedError

@@ -15,7 +15,15 @@ from pyspark.sql import SparkSession
 from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules
 from executor_wait import explained
-from pipelines.health.recompute.on_driver import Recompute, Recomputed, Step, UserRecompute, Written
+from pipelines.health.recompute.on_driver import (
+    EVERYTHING,
+    FirstDays,
+    Recompute,
+    Recomputed,
+    Step,
+    UserRecompute,
+    Written,
+)
 from pipelines.health.recompute.on_executors import ExecutorRecompute
 from pipelines.health.recompute.task_plan import TaskPlan
 from sources.mongo_client import MonotonicClock, is_mongomock
@@ -36,12 +44,14 @@ class BySize:
         """The calendar at `now`, which is the same on driver and executors."""
         return self.driver.rules(now)
 
-    def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
+    def run(
+        self, users: Sequence[ObjectId], batch_id: str, step: Step, changed: FirstDays = EVERYTHING
+    ) -> Recomputed:
         """Recompute `users` on the executors when they are many enough, else on the driver."""
         chosen = self.executors if len(users) >= self.from_users else self.driver
         # A cluster that gives no executors is no fault of the data, nor of the users.
         with explained():
-            return chosen.run(users, batch_id, step)
+            return chosen.run(users, batch_id, step, changed)
 
 
 def by_size(

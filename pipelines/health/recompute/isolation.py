@@ -22,7 +22,7 @@ from monitoring.logs import get_logger, redact
 from pipelines.engine.faults import Faults
 from pipelines.health.recompute.brake import COMPUTATION_FAILED, most_set_aside
 from pipelines.health.recompute.failures import Failures
-from pipelines.health.recompute.on_driver import Recompute, Recomputed, Step, combined
+from pipelines.health.recompute.on_driver import EVERYTHING, FirstDays, Recompute, Recomputed, Step, combined
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import MonotonicClock
 
@@ -47,7 +47,9 @@ class Isolation:
         """The calendar at `now`, as the wrapped one has it."""
         return self.recompute.rules(now)
 
-    def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
+    def run(
+        self, users: Sequence[ObjectId], batch_id: str, step: Step, changed: FirstDays = EVERYTHING
+    ) -> Recomputed:
         """Recompute `users`; those who are set aside are among the result's failed writes instead.
 
         Raises what the computation raised, until it has failed so often that a search begins. The search
@@ -56,7 +58,7 @@ class Isolation:
         """
 
         def attempt(group: Sequence[ObjectId]) -> Recomputed:
-            return self._attempt(group, batch_id, step)
+            return self._attempt(group, batch_id, step, changed)
 
         aside = self._set_aside_of(users)
         suspects = self.failures.suspects(user for user in users if user not in aside)
@@ -78,11 +80,13 @@ class Isolation:
         self.faults.about_to_compute([user])
         return self.recompute.run([user], batch_id, lambda _step: None)
 
-    def _attempt(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
+    def _attempt(
+        self, users: Sequence[ObjectId], batch_id: str, step: Step, changed: FirstDays
+    ) -> Recomputed:
         self.failures.begin(users)
         try:
             self.faults.about_to_compute(users)
-            result = self.recompute.run(users, batch_id, step)
+            result = self.recompute.run(users, batch_id, step, changed)
         except Exception as error:
             if is_of_the_data(error):
                 self.failures.failed(_cause(error))

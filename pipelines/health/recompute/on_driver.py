@@ -1,9 +1,9 @@
-"""Recompute users from their whole history and write the result: read, compute, write."""
+"""Recompute users from their history and write the result: read, compute, write."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from analytics.health.compute import compute
 from analytics.health.history_table import history_table
+from analytics.health.past import EVER, NOTHING, Past, advanced, name_of, recent, restored, resumed, uncovered
 from analytics.health.results import CalculatedResults
 from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules
@@ -23,6 +24,7 @@ from contracts.health import PHONE_SOURCES
 from monitoring.logs import get_logger
 from sinks.health.newer_wins import write_newer
 from sources.health.history import read_history
+from sources.health.pasts import stored_pasts
 from sources.mongo_client import MonotonicClock
 
 logger = get_logger(__name__)
@@ -30,6 +32,9 @@ logger = get_logger(__name__)
 _MARKS = {"insert": "🆕 INSERT", "update": "🔄 UPDATE", "skip": "⏭️  SKIP (the stored one is newer)"}
 
 Step = Callable[[str], None]
+# By user, in days since 1970-01-01.
+FirstDays = Mapping[ObjectId, int]
+EVERYTHING: FirstDays = {}
 Written = Callable[[Sequence[ObjectId], datetime], None]
 Compute = Callable[[SparkSession, pa.Table, int], pa.Table]
 
@@ -54,8 +59,13 @@ class Recompute(Protocol):
         """The calendar by which documents are judged at `now`."""
         ...
 
-    def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
-        """Read, compute and write `users`; repeating it is safe."""
+    def run(
+        self, users: Sequence[ObjectId], batch_id: str, step: Step, changed: FirstDays = EVERYTHING
+    ) -> Recomputed:
+        """Read, compute and write `users`; repeating it is safe.
+
+        `changed` has the first day that changed of those whose older days are as they were the last time.
+        """
         ...
 
 
@@ -116,7 +126,9 @@ class UserRecompute:
         """The calendar by which documents are judged at `now`."""
         return DayRules.at(now, self.timezone, self.sources)
 
-    def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
+    def run(
+        self, users: Sequence[ObjectId], batch_id: str, step: Step, changed: FirstDays = EVERYTHING
+    ) -> Recomputed:
         """Read, compute and write `users`; call `step` with the name of each step that is done.
 
         Raises pymongo's and Spark's errors unchanged; repeating it is safe, because writes are newer-wins.
@@ -125,15 +137,39 @@ class UserRecompute:
         calculated_at = self.clock.next()
         started = time.monotonic()
         ordered = sorted(users)
-        documents = read_history(self.source, ordered)
-        history = history_table(documents, ordered, self.rules(calculated_at), self.superseded)
+        rules = self.rules(calculated_at)
+        name = name_of(rules)
+        history, pasts = self._read(ordered, rules, self._pasts(ordered, name, changed))
         step("read")
-        result = self.compute(self.spark, history, len(ordered))
+        result = resumed(self.compute(self.spark, history, len(ordered)), history, pasts)
         metadata = run_metadata(self.spark, batch_id, started, history.num_rows)
-        analytics = CalculatedResults(result, ordered, calculated_at, metadata)
+        left = [past.stored(name) for past in advanced(history, pasts)]
+        analytics = CalculatedResults(result, ordered, calculated_at, metadata, left)
         step("compute")
         writes = write_newer(self.target, analytics, ordered, calculated_at, self.clock, self.anew)
         _log_examples(writes)
         self.on_written(ordered, calculated_at)
         step("write")
         return Recomputed(calculated_at, len(analytics.keys), writes, history.num_rows)
+
+    def _pasts(self, users: Sequence[ObjectId], rules: str, changed: FirstDays) -> list[Past]:
+        """What is known of older days; NOTHING where one of them may have changed."""
+        stored = stored_pasts(self.target, [user for user in users if user in changed])
+        pasts = [restored(stored.get(user), rules) for user in users]
+        return [
+            past if past.before <= changed.get(user, EVER) else NOTHING
+            for user, past in zip(users, pasts, strict=True)
+        ]
+
+    def _read(
+        self, users: Sequence[ObjectId], rules: DayRules, pasts: list[Past]
+    ) -> tuple[pa.Table, list[Past]]:
+        """The days after the pasts (HISTORY_SCHEMA), and the pasts: NOTHING of whom more days are needed."""
+        while True:
+            documents = read_history(self.source, users, [past.since for past in pasts])
+            history = recent(history_table(documents, users, rules, self.superseded), pasts)
+            lacking = uncovered(history, pasts)
+            if not lacking:
+                return history, pasts
+            for user in lacking:
+                pasts[user] = NOTHING

@@ -38,7 +38,14 @@ from pipelines.health.recompute.executor_tasks import (
     read_partitions,
     write_partition,
 )
-from pipelines.health.recompute.on_driver import Recomputed, Step, Written, run_metadata
+from pipelines.health.recompute.on_driver import (
+    EVERYTHING,
+    FirstDays,
+    Recomputed,
+    Step,
+    Written,
+    run_metadata,
+)
 from pipelines.health.recompute.task_plan import TaskPlan
 from sinks.health.stored_results import delete_obsolete
 from sources.mongo_client import MonotonicClock
@@ -67,9 +74,16 @@ class ExecutorRecompute:
         """The calendar by which documents are judged at `now`."""
         return DayRules.at(now, self.plan.timezone, self.plan.sources)
 
-    def run(self, users: Sequence[ObjectId], batch_id: str, step: Step) -> Recomputed:
+    def run(
+        self,
+        users: Sequence[ObjectId],
+        batch_id: str,
+        step: Step,
+        changed: FirstDays = EVERYTHING,  # noqa: ARG002
+    ) -> Recomputed:
         """Read, compute and write `users`; call `step` with the name of each step that is done.
 
+        Their whole histories are read, whatever changed.
         Raises pymongo's errors and ServiceError as the tasks met them, and Spark's; repeating it is safe.
         """
         if not self._code_sent:

@@ -13,9 +13,9 @@ from bson import ObjectId
 from pyspark.sql import SparkSession
 
 from analytics.health.compute import compute
-from analytics.health.documents import build_documents
 from analytics.health.history_table import HISTORY_SCHEMA
 from analytics.health.past import NOTHING, Past, advanced, restored, resumed, uncovered
+from analytics.health.results import CalculatedResults
 from contracts.health import METRICS
 
 _TODAY = 20_000
@@ -68,7 +68,8 @@ def _table(histories: Sequence[_History], pasts: Sequence[Past]) -> pa.Table:
 
 def _documents(result: pa.Table, users: int) -> dict[tuple[Any, ...], dict[str, Any]]:
     owners = [ObjectId(f"{user:024x}") for user in range(users)]
-    made = build_documents(result, owners, datetime(2026, 1, 1, tzinfo=timezone.utc), {})
+    results = CalculatedResults(result, owners, datetime(2026, 1, 1, tzinfo=timezone.utc), {})
+    made = results.documents(range(result.num_rows))
     return {(one["userId"], one["metricType"], one["timeRange"]): one for one in made}
 
 
@@ -116,7 +117,7 @@ def test_a_past_is_used() -> None:
 ])  # fmt: skip
 def test_what_is_no_past_is_nothing(change: dict[str, Any]) -> None:
     """Other programs may have stored anything."""
-    stored = Past(_TODAY, 5, 3, frozenset({"steps"})).stored("mine")
+    stored = Past(_TODAY, 5, 3, frozenset({"steps"})).stored("mine") or {}
     assert restored(stored, "mine") == Past(_TODAY, 5, 3, frozenset({"steps"}))
     assert restored({**stored, **change}, "mine") == NOTHING
     assert restored(None, "mine") == NOTHING
