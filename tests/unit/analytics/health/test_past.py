@@ -26,32 +26,29 @@ _History = dict[int, dict[str, float]]
 
 
 def _random_history(rng: random.Random) -> _History:
-    """Streaks of any length, gaps, metrics that begin and end at any day, days without a value."""
+    """Streaks that break seldom or never, and a second metric: daily, now and then, no longer, or never."""
+    breaks, weighed = rng.choice([0, 0.005, 0.1]), rng.choice([0, 0.03, 1])
+    weighed_until = _TODAY - rng.choice([0, 0, 50, 170, 190, 400])
     history: _History = {}
-    spans = {name: sorted(rng.sample(range(-5, _DAYS + 5), 2)) for name in METRICS if rng.random() < 0.8}
-    day, often = 0, rng.choice([0.02, 0.2, 1.0])
-    while day < _DAYS:
-        for _ in range(rng.choice([1, 5, 40, 90, 300])):
-            if rng.random() < 0.97:
-                inside = {name for name, (first, last) in spans.items() if first <= day <= last}
-                found = {name: rng.uniform(1, 20) for name in inside if rng.random() < often}
-                if "steps" in inside:
-                    found["steps"] = float(rng.randrange(1_001 if rng.random() < 0.99 else 900, 9_000))
-                history[_TODAY - _DAYS + day] = found
-            day += 1
-        day += rng.choice([1, 1, 3, 60])
-    return {day: values for day, values in history.items() if day <= _TODAY}
+    for day in range(_TODAY - rng.randrange(1, _DAYS), _TODAY):
+        if rng.random() < breaks / 2:
+            continue
+        history[day] = {"steps": 900.0 if rng.random() < breaks / 2 else float(rng.randrange(1_001, 9_000))}
+        if rng.random() < weighed and day <= weighed_until:
+            history[day]["weight"] = rng.uniform(60, 80)
+    return history
 
 
-def _edited(rng: random.Random, history: _History, first: int) -> _History:
-    """Some days from `first` on changed, removed or added, and sometimes all of the last ones removed."""
-    edited = dict(history)
-    for day in range(max(first, _TODAY - _DAYS), _TODAY + 8):
-        if rng.random() < 0.02:
+def _edited(rng: random.Random, history: _History, first: int, today: int) -> _History:
+    """The same up to `today`, with some days from `first` on changed or removed, or all of the last ones."""
+    often, last = rng.choice([0, 0, 0.01]), max([first, _TODAY - _DAYS, *history])
+    edited = {**history, **{day: {"steps": 4_000.0} for day in range(last + 1, today)}}
+    for day in range(max(first, _TODAY - _DAYS), today):
+        if rng.random() < often / 2:
             edited.pop(day, None)
-        elif rng.random() < 0.05:
+        elif rng.random() < often:
             edited[day] = {"steps": float(rng.choice([0, 1_000, 1_001, 12_000])), "weight": 70.0}
-    for day in range(max(first, _TODAY - rng.choice([0, 0, 20, 100, 400])), _TODAY + 9):
+    for day in range(max(first, today - rng.choice([0, 0, 0, 20, 100, 400])), today):
         edited.pop(day, None)
     return edited
 
@@ -73,6 +70,14 @@ def _documents(result: pa.Table, users: int) -> dict[tuple[Any, ...], dict[str, 
     return {(one["userId"], one["metricType"], one["timeRange"]): one for one in made}
 
 
+def _first_difference(made: Any, wanted: Any, path: str = "") -> str:
+    if isinstance(made, dict) and isinstance(wanted, dict):
+        for name in wanted:
+            if made.get(name) != wanted[name]:
+                return _first_difference(made.get(name), wanted[name], f"{path}.{name}")
+    return f"{path}: {made} in place of {wanted}"
+
+
 @pytest.mark.parametrize("_turn", range(2))
 def test_recent_days_and_the_past_give_the_results_of_the_whole_history(
     spark: SparkSession, _turn: int
@@ -82,7 +87,7 @@ def test_recent_days_and_the_past_give_the_results_of_the_whole_history(
     rng = random.Random(random.randrange(10**9))
     histories = [_random_history(rng) for _ in range(60)]
     pasts = [NOTHING] * len(histories)
-    for _ in range(4):
+    for turn in range(5):
         whole = _table(histories, [NOTHING] * len(histories))
         for user in uncovered(_table(histories, pasts), pasts):
             pasts[user] = NOTHING
@@ -90,14 +95,15 @@ def test_recent_days_and_the_past_give_the_results_of_the_whole_history(
         expected = compute(spark, whole, len(histories))
         found = resumed(compute(spark, recent, len(histories)), recent, pasts)
         made, wanted = (_documents(result, len(histories)) for result in (found, expected))
-        assert made == wanted, next(
-            (made.get(key), wanted[key]) for key in wanted if made.get(key) != wanted[key]
-        )
+        different = [name for name in wanted if made.get(name) != wanted[name]]
+        assert not different, _first_difference(made.get(different[0]), wanted[different[0]])
+        assert made.keys() == wanted.keys()
         pasts = [restored(past.stored("x"), "x") for past in advanced(recent, pasts)]
         for user, past in enumerate(pasts):
             # A change of a day before it makes the whole history be read again.
-            anywhere = rng.random() < 0.2
-            histories[user] = _edited(rng, histories[user], _TODAY - _DAYS if anywhere else past.before)
+            anywhere = rng.random() < 0.1
+            first = 0 if anywhere else past.before
+            histories[user] = _edited(rng, histories[user], first, _TODAY + 40 * turn)
             if anywhere:
                 pasts[user] = NOTHING
 
@@ -109,6 +115,16 @@ def test_a_past_is_used() -> None:
     assert _TODAY - 242 < past.before <= _TODAY - 210
     assert (past.longest, past.running) == (past.before - (_TODAY - 299),) * 2
     assert uncovered(_table([days], [past]), [past]) == []
+
+
+def test_a_past_that_moves_keeps_what_it_knew() -> None:
+    """Its longest streak, and a metric without a value between the two horizons."""
+    before = Past(_TODAY - 300, 90, 0, frozenset({"weight"}))
+    days = {_TODAY - age: {"steps": 5_000.0 * (age % 2)} for age in range(300)}
+    days[_TODAY] = {"steps": 0.0, "weight": 70.0}
+    (past,) = advanced(_table([days], [before]), [before])
+    assert past.before > before.before
+    assert (past.longest, past.metrics) == (90, {"steps", "weight"})
 
 
 @pytest.mark.parametrize("change", [
