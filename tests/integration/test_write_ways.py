@@ -159,6 +159,22 @@ def test_whatever_happens_between_reading_and_writing_the_latest_calculation_sta
             assert found == {**document, "createdAt": created, "updatedAt": T}, (before, then)
 
 
+@pytest.mark.parametrize("state", [NOTHING, "same", "other"])
+def test_what_cannot_be_encoded_is_told_for_each_and_what_stands_stays(
+    analytics: Collection[dict[str, Any]], state: str
+) -> None:
+    """Also where it is the metadata alone, which many share."""
+    keys = _keys(6)
+    for key in keys:
+        _put(analytics, key, state)
+    before = list(analytics.find())
+    documents = [{**_document(key), "metadata": {"dataPointsProcessed": 2**70}} for key in keys]
+    written = write_documents(analytics, documents, [keys[0]["userId"]], T, CLOCK)
+    assert {failed.reason for failed in written.failed} == {"cannot be encoded (OverflowError)"}
+    assert len(written.failed) == len(keys)
+    assert list(analytics.find()) == before
+
+
 @pytest.mark.parametrize(
     ("state", "commands"),
     [
