@@ -23,6 +23,7 @@ from contracts import EXAMPLES_EACH, Clock, Document, FailedWrite, UnavailableEr
 from contracts.bson_order import SortKey
 from sinks.health.stored_results import (
     ARRAYS_IN_KEY,
+    CREATED_AT_NO_DATE,
     KEY,
     Stored,
     delete_arrays,
@@ -37,8 +38,8 @@ NOT_ENCODABLE = (BSONError, DocumentTooLarge, InvalidOperation, OverflowError)
 _TRIES = 6
 _WAIT_SECONDS = 0.05
 _OTHER_INDEX = f"another unique index refuses it (code {DUPLICATE_KEY})"
-# What an upsert must not take for the result of its key; and a `createdAt` that only an update can mend.
-_ODD = [*ARRAYS_IN_KEY, {"createdAt": {"$exists": True, "$not": {"$type": "date"}}}]
+# What an upsert must not take for the result of its key, or cannot mend.
+_ODD = [*ARRAYS_IN_KEY, CREATED_AT_NO_DATE]
 _Documents = Sequence[Document]
 _Operation = Callable[[Document], InsertOne[dict[str, Any]] | UpdateOne]
 

@@ -24,7 +24,7 @@ from sinks.health.mongo_upsert import Upserts
 from sinks.health.replacements import HASH, Replacements
 from sinks.health.stored_results import HAS_KEY, KEY, KEY_AND_DATE, delete_obsolete, may_be_replaced
 
-_READ = {**KEY_AND_DATE, "createdAt": 1, HASH: 1}
+_READ = {**KEY_AND_DATE, HASH: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +121,12 @@ class NewerWins:
             self._known |= unknown
 
     def _note(self, key: ResultKey, one: Document) -> None:
-        is_ours = may_be_replaced(one, self._calculated_at)
         if key in self._found:
             self._odd.add(key[0])
-            is_ours = False
         metadata = one.get("metadata")
         content = metadata.get("contentHash") if isinstance(metadata, dict) else None
-        self._found[key] = _Found(one["_id"] if is_ours else None, content)
+        identity = one["_id"] if may_be_replaced(one, self._calculated_at) else None
+        self._found[key] = _Found(identity, content)
 
 
 def write_newer(

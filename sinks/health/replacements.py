@@ -19,6 +19,7 @@ from pymongo.errors import BulkWriteError
 from contracts import EXAMPLES_EACH, Document, WriteResult
 from contracts.health import Results
 from sinks.health.mongo_upsert import NOT_ENCODABLE, Upserts
+from sinks.health.stored_results import CREATED_AT_NO_DATE
 from sinks.mongo_errors import write_errors
 
 # Inside the metadata, which a program that knows no hash replaces as a whole.
@@ -33,6 +34,7 @@ class Replacements:
         self, collection: Collection[dict[str, Any]], calculated_at: datetime, upserts: Upserts
     ) -> None:
         self._collection, self._calculated_at, self._upserts = collection, calculated_at, upserts
+        self._older = {"calculatedAt": {"$lt": calculated_at}, "$nor": [CREATED_AT_NO_DATE]}
 
     def replace(self, results: Results, changed: _Rows, same: _Rows) -> WriteResult:
         """Replace what is stored under each `_id` by its row: all of it if it `changed`.
@@ -44,7 +46,7 @@ class Replacements:
             return WriteResult()
         documents = results.documents([*changed.values(), *islice(same.values(), 1)])
         updates = [
-            UpdateOne({"_id": identity, "calculatedAt": self._older}, self._upserts.change(document))
+            UpdateOne({"_id": identity, **self._older}, self._upserts.change(document))
             for identity, document in zip(changed, documents, strict=False)
         ]
         touch = [self._touch(results, same, documents[-1])] if same else []
@@ -54,17 +56,13 @@ class Replacements:
         left = sorted((row for row in rows.values() if row not in standing), key=results.keys.__getitem__)
         return WriteResult(updated=len(standing)) + self._upserts.upsert(results.documents(left))
 
-    @property
-    def _older(self) -> dict[str, Any]:
-        return {"$lt": self._calculated_at}
-
     def _touch(self, results: Results, same: _Rows, example: Document) -> UpdateMany:
         """Give those of `same` that still have their row's content the dates and metadata of `example`."""
         metadata = {f"metadata.{name}": value for name, value in example["metadata"].items()}
         run = {name: example[name] for name in ("calculatedAt", "expiresAt") if name in example}
         change = {**metadata, **run, "updatedAt": self._calculated_at}
         del change[HASH]
-        return UpdateMany({**self._mine(results, same), "calculatedAt": self._older}, {"$set": change})
+        return UpdateMany({**self._mine(results, same), **self._older}, {"$set": change})
 
     def _mine(self, results: Results, rows: _Rows) -> dict[str, Any]:
         # A hash is of one key, so that no result answers to that of another.

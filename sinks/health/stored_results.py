@@ -31,6 +31,8 @@ KEY_AND_DATE = dict.fromkeys((*KEY, "calculatedAt"), 1)
 HAS_KEY: Mapping[str, Any] = {name: {"$ne": None} for name in KEY}
 # No result has an array there, yet the document answers to each value of it, in a filter and in an index.
 ARRAYS_IN_KEY = [{name: {"$type": "array"}} for name in KEY]
+# A `createdAt` that only an update of its own can mend.
+CREATED_AT_NO_DATE = {"createdAt": {"$exists": True, "$not": {"$type": "date"}}}
 _USERS_AT_ONCE = 500
 
 
@@ -75,9 +77,8 @@ def stored_under(
 
 
 def may_be_replaced(stored: Document, calculated_at: datetime) -> bool:
-    """Whether `stored` is older than `calculated_at`, and has no odd dates that an upsert would mend."""
-    is_ours = isinstance(stored["_id"], ObjectId) and _created(stored, calculated_at) is None
-    return is_ours and _is_older(stored.get("calculatedAt"), calculated_at)
+    """Whether `stored` is older than `calculated_at`, with an `_id` of the type that this service writes."""
+    return isinstance(stored["_id"], ObjectId) and _is_older(stored.get("calculatedAt"), calculated_at)
 
 
 def delete_arrays(collection: Collection[dict[str, Any]], documents: Sequence[Document]) -> int:

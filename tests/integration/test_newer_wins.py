@@ -49,7 +49,11 @@ FOREIGN: list[dict[str, Any]] = [
 ]
 STRANGERS: list[Any] = ["text", 7, uuid.UUID(int=7), {"$oid": "0" * 24}, [ObjectId(), ObjectId()]]
 _COMMON, _SOMETIMES = ("steps", "calories"), "weight"
+# Its value returns to what it was, so that results have the content of earlier ones; the others' never does.
+_RETURNING = "steps"
 Kept = dict[tuple[Any, ...], Any]
+# What a calculation read: the returning value, and the other.
+Read = tuple[float, float]
 
 
 def _row(user: int, metric: str, value: float) -> dict[str, Any]:
@@ -66,8 +70,12 @@ def _row(user: int, metric: str, value: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _results(metrics: tuple[str, ...], value: float) -> pa.Table:
-    rows = [_row(user, metric, value) for user in range(len(USERS)) for metric in metrics]
+def _of(metric: str, read: Read) -> float:
+    return read[metric != _RETURNING]
+
+
+def _results(metrics: tuple[str, ...], read: Read) -> pa.Table:
+    rows = [_row(user, metric, _of(metric, read)) for user in range(len(USERS)) for metric in metrics]
     return pa.Table.from_pylist(rows, RESULT_SCHEMA)
 
 
@@ -79,21 +87,28 @@ class Race:
         self._target = for_reading(database["analytics"])
         self._clock = ServerClock(database.client)
         # The data, which change at each step.
-        self._version = 0
-        # The version from which each writer calculated, by its calculatedAt; two may share one.
-        self.calculated: dict[datetime, set[float]] = {}
+        self._version, self._returning = 0, 0
+        # What each writer calculated from, by its calculatedAt; two may share one.
+        self.calculated: dict[datetime, set[Read]] = {}
         self._writers: list[Turns] = []
         self._seen: Kept = {}
 
     def seed(self, stored: Any) -> None:
-        """Begin anew: each key has a result with this calculatedAt, or none if it is None."""
+        """Begin anew: each key has a result with this calculatedAt, or none if it is None.
+
+        If it is "calculated", they are the results of a calculation, and of nobody else.
+        """
         self.end()
-        self.calculated, self._writers = {}, []
+        self.calculated, self._writers, self._seen = {}, [], {}
         for name in ("analytics", "healthmetrics"):
             self._database[name].delete_many({})
         self._database["healthmetrics"].insert_many({"userId": user} for user in USERS)
         self._database["analytics"].insert_many({**foreign, "event": "login"} for foreign in FOREIGN)
-        if stored is not None:
+        if stored == "calculated":
+            self.start("driver", (*_COMMON, _SOMETIMES))
+            self.finish([])
+            self._writers = []
+        elif stored is not None:
             dated = {} if stored == "absent" else {"calculatedAt": stored}
             self._database["analytics"].insert_many(
                 {"userId": user, "metricType": metric, "timeRange": "7day", **dated}
@@ -112,10 +127,11 @@ class Race:
         run = {"driver": self._driver, "executors": self._executors, "full": self._full}[kind]
         self._writers.append(Turns(partial(run, metrics)))
 
-    def step(self, number: int) -> bool:
-        """One command of that writer; what it did is judged."""
+    def step(self, number: int, returning: int | None = None) -> bool:
+        """One command of that writer; what it did is judged. Before it the returning value may change."""
         before = self._seen
         self._version += 1
+        self._returning = self._returning if returning is None else returning
         moved = self._writers[number].step()
         after, now = self._dates(), self._clock.now()
         self._seen = after
@@ -145,9 +161,10 @@ class Race:
     def _dates(self) -> Kept:
         return {key: one.get("calculatedAt") for key, one in self.stored().items()}
 
-    def _noted(self, at: datetime) -> float:
-        self.calculated.setdefault(at, set()).add(float(self._version))
-        return float(self._version)
+    def _noted(self, at: datetime) -> Read:
+        read = float(self._returning), float(self._version)
+        self.calculated.setdefault(at, set()).add(read)
+        return read
 
     def _driver(self, metrics: tuple[str, ...], turns: Turns) -> None:
         self._recompute(metrics, turns).run(USERS, "batch", lambda _step: None)
@@ -157,7 +174,7 @@ class Race:
         FullPass(
             self._database["healthmetrics"],
             turns.collection(self._target),
-            self._recompute(metrics, turns),
+            self._recompute(metrics, turns, anew=True),
             DeadLetters(folder / "dlq"),
             MonotonicClock(_Stepped(self._clock, turns)),
             lambda: "batch",
@@ -165,14 +182,14 @@ class Race:
             PassProgress(FileCursor(folder), lambda users: users),
         ).run(StopFlag())
 
-    def _recompute(self, metrics: tuple[str, ...], turns: Turns) -> UserRecompute:
+    def _recompute(self, metrics: tuple[str, ...], turns: Turns, anew: bool = False) -> UserRecompute:
         clock = _Noting(_Stepped(self._clock, turns))
         spark = cast(
             SparkSession, SimpleNamespace(sparkContext=SimpleNamespace(applicationId="a"), version="4")
         )
         return UserRecompute(
             spark, self._database["healthmetrics"], turns.collection(self._target), clock, "UTC",
-            compute=lambda *_: _results(metrics, self._noted(clock.last)),
+            compute=lambda *_: _results(metrics, self._noted(clock.last)), anew=anew,
         )  # fmt: skip
 
     def _executors(self, metrics: tuple[str, ...], turns: Turns) -> None:
@@ -229,6 +246,7 @@ _AHEAD = _LONG_AGO + timedelta(days=40_000)
 _STORED = st.sampled_from(
     [
         None,
+        "calculated",
         "absent",
         "2026-01-01T00:00:00Z",
         7,
@@ -251,22 +269,27 @@ _STORED = st.sampled_from(
 @given(
     stored=_STORED,
     writers=st.lists(st.tuples(_KINDS, _METRICS), min_size=2, max_size=3),
-    schedule=st.lists(st.integers(0, 2), max_size=30),
+    schedule=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1)), max_size=30),
     last=st.permutations([0, 1]),
 )
 def test_whatever_the_interleaving_each_key_ends_with_the_latest_calculation(
-    race: Race, stored: Any, writers: list[tuple[str, tuple[str, ...]]], schedule: list[int], last: list[int]
+    race: Race,
+    stored: Any,
+    writers: list[tuple[str, tuple[str, ...]]],
+    schedule: list[tuple[int, int]],
+    last: list[int],
 ) -> None:
     """Starts and lengths differ, and any writer may stand still for as long as it likes, at any command.
 
-    A result never goes back to an older calculation, not even for a moment; of what was there without a date,
-    or with one in the future, nothing stays. What another program keeps there does.
+    A result never goes back to an older calculation, not even for a moment, whether it was inserted, touched,
+    updated or upserted; of what was there without a date, or with one in the future, nothing stays. What
+    another program keeps there does.
     """
     race.seed(stored)
     for kind, metrics in writers:
         race.start(kind, metrics)
-    for number in schedule:
-        race.step(number % len(writers))
+    for number, returning in schedule:
+        race.step(number % len(writers), returning)
     race.finish(last)
     assert race.foreign() == len(FOREIGN)
     newest = max(race.calculated)
@@ -276,7 +299,8 @@ def test_whatever_the_interleaving_each_key_ends_with_the_latest_calculation(
         for metric in _COMMON:
             document = found[user, metric]
             assert document["calculatedAt"] == newest
-            assert document["analytics"]["rollingAverage"] in race.calculated[newest]
+            means = {_of(metric, read) for read in race.calculated[newest]}
+            assert document["analytics"]["rollingAverage"] in means
     assert all(one.get("calculatedAt") in race.calculated for key, one in found.items() if key[0] in users)
     if any(kind == "full" for kind, _ in writers):
         assert {user for user, _ in found} == users

@@ -22,7 +22,7 @@ from sinks.health.indexes import ensure_indexes
 from sinks.stock.sales import SalesStore
 from sinks.stock.totals import send, swap
 from sources.mongo_client import connect
-from tests.support.results import write_documents
+from tests.support.results import ReadyResults, write_documents
 
 T = datetime(2026, 1, 1, tzinfo=timezone.utc)
 CLOCK = SimpleNamespace(now=lambda: T + timedelta(days=1))
@@ -34,13 +34,16 @@ Errors = Callable[[int, dict[str, Any]], int | None]
 
 
 class Server:
-    """A collection in memory that refuses parts of its bulks: `code(bulk, key)` is None for what is done."""
+    """A collection in memory that refuses parts of its bulks: `code(bulk, key)` is None for what is done.
 
-    def __init__(self, code: Errors) -> None:
+    An update of many of which one is refused does nothing (as in DocumentDB), or `partly` (as in mongod).
+    """
+
+    def __init__(self, code: Errors, partly: bool = False) -> None:
         name = f"mongomock://{ObjectId()}"
         self.documents: Collection[dict[str, Any]] = connect(name)["x"]["analytics"]
         self.bulks: list[tuple[int, list[dict[str, Any]]]] = []
-        self._code = code
+        self._code, self._partly = code, partly
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.documents, name)
@@ -54,6 +57,10 @@ class Server:
         codes = [next((code for code in each if code is not None), None) for each in refused]
         done = [operation for operation, code in zip(operations, codes, strict=True) if code is None]
         answer = self.documents.bulk_write(done, ordered=False) if done else None
+        for operation, found, code in zip(operations, keys, codes, strict=True):
+            if self._partly and code is not None and isinstance(operation, UpdateMany):
+                some = {"_id": {"$in": [one["_id"] for one in found[1::2]]}}
+                self.documents.update_many(some, operation._doc)
         errors = [{"index": index, "code": code} for index, code in enumerate(codes) if code is not None]
         if errors:
             counts = {name: answer.bulk_api_result[name] if answer else 0 for name in _COUNTS}
@@ -61,23 +68,22 @@ class Server:
         return answer
 
     def _keys(self, operation: Any) -> list[dict[str, Any]]:
-        """What tells of each document that it writes: the document, what is stored, or its filter."""
+        """What tells whose documents it writes: those that it would change, itself, or its filter."""
         if isinstance(operation, InsertOne):
             return [operation._doc]
-        found = operation._filter
-        return list(self.documents.find(found)) if isinstance(operation, UpdateMany) else [dict(found)]
+        return list(self.documents.find(operation._filter)) or [operation._filter]
 
 
-def documents(at: datetime = T) -> list[dict[str, Any]]:
+def documents(at: datetime = T, mean: float = 1.0) -> list[dict[str, Any]]:
     """One a user."""
-    return [
-        {"userId": user, "metricType": "steps", "timeRange": "7day", "calculatedAt": at} for user in USERS
-    ]
+    key = {"metricType": "steps", "timeRange": "7day"}
+    figures = {"analytics": {"rollingAverage": mean}}
+    return [{"userId": user, **key, **figures, "calculatedAt": at} for user in USERS]
 
 
-def write(server: Any, at: datetime = T, **options: int) -> WriteResult:
+def write(server: Any, at: datetime = T, mean: float = 1.0, **options: int) -> WriteResult:
     """The documents of `at`."""
-    return write_documents(server, documents(at), USERS, at, CLOCK, **options)
+    return write_documents(server, documents(at, mean), USERS, at, CLOCK, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +121,30 @@ def test_any_other_refusal_is_a_failed_write_with_its_code_and_the_old_version_s
     stored = server.documents.find_one({"userId": USERS[3]})
     assert stored
     assert stored["calculatedAt"] == T
+
+
+@pytest.mark.parametrize("mean", [1.0, 2.0], ids=["the same content", "other content"])
+@pytest.mark.parametrize("partly", [False, True])
+@pytest.mark.parametrize("code", [CONFLICT, VALIDATION])
+def test_an_error_among_many_is_met_again_by_that_document_alone(
+    mean: float, partly: bool, code: int
+) -> None:
+    """A conflict passes; a refusal is told, and the old version stays. Each other one counts as updated."""
+    later = T + timedelta(seconds=1)
+    odd = USERS[4]
+
+    def refuse(bulk: int, key: dict[str, Any]) -> int | None:
+        is_now = bulk == 1 or (bulk > 1 and code == VALIDATION)
+        return code if is_now and key["userId"] == odd else None
+
+    server = Server(refuse, partly)
+    write(server)
+    done = write(server, later, mean)
+    assert [failure.document["userId"] for failure in done.failed] == [odd] * (code == VALIDATION)
+    assert (done.updated, done.skipped, done.deleted) == (len(USERS) - len(done.failed), 0, 0)
+    for one in server.documents.find():
+        expected = (T, 1.0) if done.failed and one["userId"] == odd else (later, mean)
+        assert (one["calculatedAt"], one["analytics"]["rollingAverage"]) == expected
 
 
 def test_a_duplicate_key_is_no_skip_before_a_second_look() -> None:
@@ -184,15 +214,18 @@ def test_writers_beside_each_other_have_key_ranges_of_their_own() -> None:
 class Unconfirmed:
     """A collection of a replica set with too few members: it writes, and cannot say that it stays."""
 
+    def __init__(self, stored: Sequence[dict[str, Any]] = ()) -> None:
+        self._stored = stored
+
     def __getattr__(self, _name: str) -> Any:
         return self._write
 
     def __getitem__(self, _name: str) -> Any:
         return self
 
-    def find(self, *_: Any) -> list[Any]:
-        """Nothing is stored yet."""
-        return []
+    def find(self, *_: Any) -> Sequence[dict[str, Any]]:
+        """What was stored before."""
+        return self._stored
 
     def _write(self, operations: Sequence[Any], **_options: Any) -> Any:
         written = len(operations)
@@ -206,14 +239,23 @@ class Unconfirmed:
         )
 
 
+def _over(mean: float) -> Callable[[Any], Any]:
+    """Write results over those of a mean of 1."""
+    earlier = ReadyResults(documents(T - timedelta(days=1))).documents(range(len(USERS)))
+    stored = [{**one, "_id": ObjectId()} for one in earlier]
+    return lambda _server: write(Unconfirmed(stored), mean=mean)
+
+
 @pytest.mark.parametrize(
     "writing",
     [
         write,
+        _over(1.0),
+        _over(2.0),
         lambda server: SalesStore(server).insert([Sale("i1", "c1", T, 100, (("p1", 1),))], 1),
         lambda server: send(server, [swap("p1", None, ("units",), {"units": 1})]),
     ],
-    ids=["health's results", "stock's invoices", "stock's totals"],
+    ids=["new results", "the same results", "changed results", "stock's invoices", "stock's totals"],
 )
 def test_what_no_majority_has_confirmed_does_not_count_as_written(writing: Callable[[Any], Any]) -> None:
     """An election may take it back: the batch is held and comes again."""
