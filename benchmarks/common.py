@@ -1,4 +1,4 @@
-"""What the benchmarks share: turns, budgets with an exit code, topics, a job's folders."""
+"""What the benchmarks share: turns, topics, a job's folders."""
 
 from __future__ import annotations
 
@@ -9,36 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
-import typer
 from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
 _FOLDERS = ("log_directory", "metrics_directory", "dlq_directory", "checkpoint_location")
 _WAIT_SECONDS = 30
-
-
-class Verdicts:
-    """Figures held to their budgets; `end` prints them and exits with 1 when one was missed."""
-
-    def __init__(self, out: Console) -> None:
-        self._out = out
-        self._lines: list[str] = []
-        self._missed = False
-
-    def judge(
-        self, what: str, value: float, unit: str, *, least: float = 0, most: float = float("inf")
-    ) -> None:
-        """Note `value`, which is to be at least `least` or at most `most`."""
-        met = least <= value <= most
-        self._missed = self._missed or not met
-        budget = f"≥ {least:g}" if least else f"≤ {most:g}"
-        self._lines.append(f"{'✅' if met else '❌'} {what}: {value:.2f}{unit} (budget {budget}{unit})")
-
-    def end(self) -> None:
-        """Print all; raises typer.Exit."""
-        for line in self._lines:
-            self._out.print(line, highlight=False)
-        raise typer.Exit(1 if self._missed else 0)
 
 
 def in_turns(runs: Mapping[str, Callable[[], float]], rounds: int, out: Console) -> dict[str, float]:

@@ -21,10 +21,10 @@ import psycopg
 import typer
 from pyspark.sql import SparkSession
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.common import Verdicts, folders
+from benchmarks.common import folders
 from benchmarks.ecommerce_database import database
+from benchmarks.figures import Figures
 from monitoring import logs
 from pipelines.ecommerce.job import assemble
 from pipelines.engine.stop_flag import StopFlag
@@ -140,7 +140,7 @@ def main(
     """Seconds of a batch after as many files and batches."""
     logs.configure("ERROR")
     out, counts = Console(width=120), [int(size) for size in sizes.split(",")]
-    table, verdicts = Table("of", "before it", "first run s", "batch s"), Verdicts(out)
+    rows, figures = [], Figures(out, "growth")
     spark = build_session(load(env_file=None).spark, streaming=True)
     found: dict[tuple[str, int], Mapping[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder, database(dsn) as address:
@@ -156,14 +156,14 @@ def main(
         for (name, size), one in found.items():
             if size == count:
                 row = [f"{one['first run']:.3f}", f"{one['batch']:.3f}"]
-                table.add_row(name, f"{count:,}", *row)
+                rows.append([name, f"{count:,}", *row])
                 out.print(f"{name} {count}: {' '.join(row)}", highlight=False)
     spark.stop()
-    out.print(table)
+    figures.table("After as many files and batches", ["of", "before it", "first run, s", "batch, s"], rows)
     for name in ("e-commerce, archive", "esports, not merged"):
         ratio = found[name, counts[-1]]["batch"] / found[name, counts[0]]["batch"]
-        verdicts.judge(f"{name}: a batch after {counts[-1]:,} against {counts[0]:,}", ratio, " ×", most=FLAT)
-    verdicts.end()
+        figures.judge(f"{name}: a batch after {counts[-1]:,} against {counts[0]:,}", ratio, " ×", most=FLAT)
+    figures.end()
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from bson import ObjectId
 from pymongo import MongoClient
 from pyspark.sql import SparkSession
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.common import Verdicts, folders
+from benchmarks.common import folders
+from benchmarks.figures import Figures
 from contracts.health import SOURCE_COLLECTION
 from monitoring import logs
 from pipelines.engine.reporting import StreamReporting
@@ -171,8 +171,7 @@ def main(
     logs.configure("ERROR")
     out = Console(width=120)
     settings = load(env_file=None, mongo_uri=uri, health_port=0)
-    table = Table("pipeline", "letters", *(f"{name} s" for name in _FIGURES))
-    verdicts = Verdicts(out)
+    rows, figures = [], Figures(out, "letters")
     with tempfile.TemporaryDirectory() as folder:
         spark = build_session(settings.spark, streaming=False)
         for number in map(int, letters.split(",")):
@@ -181,17 +180,17 @@ def main(
                     bench = Health(spark, fresh) if name == "health" else Stock(fresh)
                     found = bench.measure(number)
                 row = [f"{found[figure]:.2f}" for figure in _FIGURES]
-                table.add_row(name, f"{number:,}", *row)
+                rows.append([name, f"{number:,}", *row])
                 out.print(f"{name} {number}: {' '.join(row)}", highlight=False)
                 for figure in ("still refused", "mended", "purged"):
-                    verdicts.judge(
+                    figures.judge(
                         f"{name}, {number} letters {figure}", found[figure], " s", most=_MOST_SECONDS
                     )
                 what = f"{name}, the first poll with {number} letters"
-                verdicts.judge(what, found["first poll"], " s", most=_FIRST_POLL_SECONDS)
+                figures.judge(what, found["first poll"], " s", most=_FIRST_POLL_SECONDS)
         spark.stop()
-    out.print(table)
-    verdicts.end()
+    figures.table("Dead letters", ["pipeline", "letters", *(f"{name}, s" for name in _FIGURES)], rows)
+    figures.end()
 
 
 if __name__ == "__main__":

@@ -34,29 +34,37 @@ def family(root: int) -> Iterator[tuple[int, bool, int]]:
             yield process, fields["Name"] == "java", int(fields["VmRSS"].split()[0]) // 1024
 
 
+def environment_of(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a command that keeps its files below `folder`, with `given`."""
+    places = ("LOG_DIRECTORY", "METRICS_DIRECTORY", "DLQ_DIRECTORY", "CHECKPOINT_LOCATION")
+    return {**os.environ, **{place: str(folder / place.lower()) for place in places}, **given}
+
+
 def watch(
-    arguments: Sequence[str],
+    command: Sequence[str],
     folder: Path,
     environment: Mapping[str, str],
-    now: Callable[[int], Iterable[tuple[str, int]]],
+    now: Callable[[int], Iterable[tuple[str, int]]] = lambda _pid: (),
+    checkout: Path = Path(),
 ) -> tuple[float, dict[str, int]]:
-    """Run `main.py` with its files below `folder`: its seconds, and the largest MB by kind of process.
+    """Run `command`, a program of `checkout` and its arguments, with its files below `folder`.
 
-    `now` is asked again and again, with the command's process id, for the kind and MB of each process.
-    Raises RuntimeError with the end of the output when the command fails.
+    Returns its seconds, and the largest MB by kind of process: `now` is asked again and again, with the
+    command's process id, for the kind and MB of each. Raises RuntimeError with the end of the output when the
+    command fails.
     """
-    places = ("LOG_DIRECTORY", "METRICS_DIRECTORY", "DLQ_DIRECTORY", "CHECKPOINT_LOCATION")
-    given = {**os.environ, **{place: str(folder / place.lower()) for place in places}, **environment}
+    given = environment_of(folder, environment)
     largest: dict[str, int] = {}
     began = time.perf_counter()
     with (folder / "output").open("w+") as output:
-        command = [sys.executable, "main.py", *arguments]
-        process = subprocess.Popen(command, env=given, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [sys.executable, *command], env=given, cwd=checkout, stdout=output, stderr=output
+        )
         while process.poll() is None:
             for kind, megabytes in now(process.pid):
                 largest[kind] = max(largest.get(kind, 0), megabytes)
             time.sleep(_EVERY_SECONDS)
         if process.returncode:
             output.seek(0)
-            raise RuntimeError(f"main.py {' '.join(arguments)} failed: {output.read()[-2000:]}")
+            raise RuntimeError(f"{' '.join(command)} failed: {output.read()[-2000:]}")
     return time.perf_counter() - began, largest

@@ -1,103 +1,146 @@
-"""The two batches that share everything but who computes: Spark (ours) and polars, on one database."""
+"""Who is measured: this service as it runs, and the script that a user would write instead of it."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import pyarrow as pa
-from pymongo.database import Database
+from bson import ObjectId
+from bson.codec_options import CodecOptions
+from pymongo import MongoClient
 from pyspark.sql import SparkSession
 
-from analytics.health.compute import compute as spark_compute
-from benchmarks import polars_peer
+from benchmarks import polars_script
 from benchmarks.common import folders
-from checkpoint.cursor import FileCursor
 from contracts import BatchReport
-from pipelines.engine.faults import Faults
+from contracts.health import SOURCE_COLLECTION
 from pipelines.engine.stop_flag import StopFlag
-from pipelines.health.batch import HealthBatch
 from pipelines.health.job import HealthPipeline, assemble
-from pipelines.health.recompute.on_driver import Compute, UserRecompute
-from retry import RetryPolicy
+from pipelines.health.stores import open_cursor, open_database
 from settings import load
-from sinks.dead_letters import DeadLetters
 from sinks.health.indexes import ensure_indexes
 from sources.health.poll import MongoPoll
-from sources.mongo_client import MonotonicClock, ServerClock
 
-OVERLAP_SECONDS = 60
+_Results = dict[str, dict[str, Any]]
+_TIMES = ("calculatedAt", "expiresAt")
+_AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
+_RUN_FIELDS = dict.fromkeys(("_id", "metadata", "createdAt", "updatedAt"), 0)
 
 
-class Peer:
-    """One whole batch, poll to cursor, with its own cursor file and skip set."""
+class Peer(Protocol):
+    """One that keeps the results of a population up to date."""
 
-    def __init__(
-        self, spark: SparkSession, database: Database[dict[str, Any]], folder: Path, compute: Compute
-    ) -> None:
-        self.clock = MonotonicClock(ServerClock(database.client))
-        self.database = database
-        self.poll = MongoPoll(database["healthmetrics"], OVERLAP_SECONDS, 10_000)
-        self.cursor = FileCursor(folder, 30)
-        self.reports: list[BatchReport] = []
-        ensure_indexes(database["analytics"])
-        source, target = database["healthmetrics"], database["analytics"]
-        self.batch = HealthBatch(
-            poll=self.poll,
-            recompute=UserRecompute(spark, source, target, self.clock, "UTC", compute),
-            cursor=self.cursor,
-            letters=DeadLetters(folder / "dlq", max_attempts=5),
-            clock=self.clock,
-            retry=RetryPolicy(),
-            faults=Faults(""),
-            on_report=self.reports.append,
-            overlap_seconds=OVERLAP_SECONDS,
-        )
-
-    def start(self) -> None:
-        """Begin at the present: the population is older, and only what changes from here on counts."""
-        now = self.clock.now()
-        self.cursor.set(now, now)
-        self.catch_up()
+    population: int
+    source: Any
+    steps: Mapping[str, float]
 
     def catch_up(self) -> None:
-        """Process what the other peer's turn changed, so that the next batch has only this turn's changes."""
-        self.batch.drain(StopFlag())
+        """Process what changed in the other peers' turns."""
+        ...
 
-    def run(self) -> BatchReport:
-        """One batch. Raises RuntimeError when it failed, because its time would mean nothing."""
-        self.reports.clear()
-        self.batch.drain(StopFlag())
-        if len(self.reports) != 1 or not self.reports[0].success:
-            raise RuntimeError(f"a measured batch did not go as planned: {self.reports}")
-        return self.reports[0]
+    def run(self) -> None:
+        """Process what changed in this turn, from the poll to the cursor."""
+        ...
 
+    def forget(self, users: Sequence[ObjectId]) -> None:
+        """Delete the results of `users`."""
+        ...
 
-def spark_peer(spark: SparkSession, database: Database[dict[str, Any]], folder: Path) -> Peer:
-    """Ours."""
-    return Peer(spark, database, folder, spark_compute)
-
-
-def polars_batch(spark: SparkSession, database: Database[dict[str, Any]], folder: Path) -> Peer:
-    """The same parts, computed by polars."""
-
-    def compute(_spark: SparkSession, history: pa.Table, _users: int) -> pa.Table:
-        return polars_peer.compute(history)
-
-    return Peer(spark, database, folder, compute)
+    def results(self, user: ObjectId) -> _Results:
+        """The results of `user`, by metric and range."""
+        ...
 
 
-def whole_job(
-    spark: SparkSession, database: Database[dict[str, Any]], peer: Peer, folder: Path
-) -> HealthPipeline:
-    """What each trigger of `python main.py` runs, on the peer's poll and cursor."""
-    settings = load(env_file=None, **folders(folder))
-    source, target = database["healthmetrics"], database["analytics"]
-    return assemble(settings, spark, source, target, peer.clock, peer.cursor, peer.poll)
+class Ours:
+    """What each trigger of `python main.py` runs, as `main.py` wires it."""
+
+    def __init__(self, spark: SparkSession, uri: str, database: str, population: int, folder: Path) -> None:
+        self.population = population
+        self.steps: Mapping[str, float] = {}
+        self._reports: list[BatchReport] = []
+        self.job = self._open(spark, uri, database, folder)
+        self.source = self.job.source
+        now = self.job.clock.now()
+        # The population is older, and only what changes from here on counts.
+        self.job.cursor.set(now, now)
+        self.catch_up()
+
+    def _open(self, spark: SparkSession, uri: str, name: str, folder: Path) -> HealthPipeline:
+        settings = load(env_file=None, mongo_uri=uri, mongo_db_name=name, health_port=0, **folders(folder))
+        database, clock = open_database(settings)
+        source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
+        poll = MongoPoll(source, settings.poll_overlap_seconds, settings.max_batch_documents)
+        ensure_indexes(target)
+        job = assemble(settings, spark, source, target, clock, open_cursor(settings), poll)
+        told = job.batch.on_report
+
+        def report(done: BatchReport) -> None:
+            self._reports.append(done)
+            told(done)
+
+        job.batch.on_report = report
+        return job
+
+    def catch_up(self) -> None:
+        """One trigger, whatever it finds."""
+        self.job.once(StopFlag())
+
+    def run(self) -> None:
+        """One trigger. Raises RuntimeError when it was not one batch, because its time would mean nothing."""
+        self._reports.clear()
+        self.catch_up()
+        if len(self._reports) != 1 or not self._reports[0].success:
+            raise RuntimeError(f"a measured batch did not go as planned: {self._reports}")
+        self.steps = dict(self._reports[0].steps_ms)
+
+    def forget(self, users: Sequence[ObjectId]) -> None:
+        """Delete the results of `users`."""
+        self.job.target.delete_many({"userId": {"$in": list(users)}})
+
+    def results(self, user: ObjectId) -> _Results:
+        """The results of `user`, by metric and range."""
+        return _results(self.job.target, user)
+
+
+class Script:
+    """`polars_script.py`, as cron would run it, without the time that Python takes to start."""
+
+    steps: Mapping[str, float] = {}
+
+    def __init__(self, uri: str, database: str, population: int, folder: Path) -> None:
+        self.population = population
+        client: MongoClient[dict[str, Any]] = MongoClient(uri)
+        self.source, self._target = client[database][SOURCE_COLLECTION], client[database]["analytics_script"]
+        polars_script.ensure_index(self._target)
+        folder.mkdir(parents=True)
+        self._cursor = folder / "cursor"
+        self._cursor.write_text(datetime.now(timezone.utc).replace(tzinfo=None).isoformat())
+
+    def catch_up(self) -> None:
+        """One run, whatever it finds."""
+        polars_script.run(self.source, self._target, self._cursor)
+
+    def run(self) -> None:
+        """One run. Raises RuntimeError when it found nothing."""
+        if not polars_script.run(self.source, self._target, self._cursor):
+            raise RuntimeError("the script found no change, so its time would mean nothing")
+
+    def forget(self, users: Sequence[ObjectId]) -> None:
+        """Delete the results of `users`."""
+        self._target.delete_many({"userId": {"$in": list(users)}})
+
+    def results(self, user: ObjectId) -> _Results:
+        """The results of `user`, by metric and range."""
+        return _results(self._target, user)
+
+
+def _results(target: Any, user: ObjectId) -> _Results:
+    found = target.with_options(codec_options=_AWARE).find({"userId": user}, _RUN_FIELDS)
+    return {f"{each['metricType']} {each['timeRange']}": each for each in found}
 
 
 class Stopwatch:
@@ -118,18 +161,32 @@ class Stopwatch:
         return time.process_time() + (int(fields[11]) + int(fields[12])) / 100
 
 
-def difference(mine: Mapping[str, Any], theirs: Mapping[str, Any], path: str = "") -> str | None:
+def require_equal(peers: Sequence[Peer], users: Sequence[ObjectId]) -> None:
+    """Require the same results of `users` from all `peers`. Raises RuntimeError that names a difference."""
+    for peer in peers:
+        peer.catch_up()
+    for user in users:
+        first, *others = [peer.results(user) for peer in peers]
+        for other in others:
+            for key in first.keys() | other.keys():
+                where = difference(first.get(key, {}), other.get(key, {}))
+                if where or not first:
+                    raise RuntimeError(f"the peers differ in {where} of {key}: a time would mean nothing")
+
+
+def difference(mine: Any, theirs: Any, path: str = "") -> str | None:
     """The path of the first value in which two documents differ by more than rounding, or None."""
-    for name in mine.keys() | theirs.keys():
-        left, right = mine.get(name), theirs.get(name)
-        where = f"{path}{name}"
-        if isinstance(left, Mapping) and isinstance(right, Mapping):
-            found = difference(left, right, f"{where}.")
-            if found:
-                return found
-        elif isinstance(left, float) and isinstance(right, float):
-            if not math.isclose(left, right, rel_tol=1e-9, abs_tol=1e-9):
-                return where
-        elif left != right and not (isinstance(left, datetime) and where in ("calculatedAt", "expiresAt")):
-            return where
-    return None
+    if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+        pairs = {name: (mine.get(name), theirs.get(name)) for name in mine.keys() | theirs.keys()}
+    elif isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
+        pairs = {str(number): pair for number, pair in enumerate(zip(mine, theirs, strict=True))}
+    else:
+        return None if path in _TIMES or _same(mine, theirs) else path
+    found = (difference(*pair, f"{path}.{name}".lstrip(".")) for name, pair in pairs.items())
+    return next(filter(None, found), None)
+
+
+def _same(mine: Any, theirs: Any) -> bool:
+    if isinstance(mine, float) and isinstance(theirs, float):
+        return math.isclose(mine, theirs, rel_tol=1e-9, abs_tol=1e-9)
+    return bool(mine == theirs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -80,12 +80,35 @@ def _documents(users: int, days: int, spread: bool, only_steps: bool) -> Iterato
             }
 
 
-def change(source: _Source, users: Sequence[ObjectId], rng: random.Random) -> None:
-    """Give each of `users` another number of steps on their newest day, now."""
-    newest = next(iter(source.find().sort("date", -1).limit(1)))
-    now = datetime.now(timezone.utc)
-    values = {"metrics.steps": rng.randrange(500, 16_000), "updatedAt": now}
+def _sync(rng: random.Random) -> dict[str, Any]:
+    steps = rng.randrange(500, 16_000)
+    return {
+        "metrics.steps": steps,
+        "metrics.distance": steps * 0.00074,
+        "metrics.calories": 1_500 + steps // 20,
+        "metrics.activeMinutes": steps // 110,
+        "metrics.heartPoints": steps // 300,
+    }
+
+
+# What changes, by workload: how many days before the newest, and to what. A day so old is in the range of 90
+# days, and in no other range nor the one before it.
+_CHANGES: dict[str, tuple[int, Callable[[random.Random], dict[str, Any]]]] = {
+    "sync": (0, _sync),
+    "correction": (75, lambda rng: {"metrics.sleepHours": round(rng.uniform(5, 9), 3)}),
+    "weight": (0, lambda rng: {"metrics.weight": round(rng.uniform(50, 110), 3)}),
+    "first": (0, _sync),
+}
+WORKLOADS = tuple(_CHANGES)
+
+
+def change(source: _Source, users: Sequence[ObjectId], rng: random.Random, workload: str = "sync") -> None:
+    """Give each of `users` other values on one day, now."""
+    newest = next(iter(source.find({"userId": users[0]}).sort("date", -1).limit(1)))
+    back, values = _CHANGES[workload]
+    now, day = datetime.now(timezone.utc), newest["date"] - timedelta(days=back)
+    changes = ({"$set": {**values(rng), "updatedAt": now}} for _ in users)
     source.bulk_write(
-        [UpdateOne({"userId": user, "date": newest["date"]}, {"$set": values}) for user in users],
+        [UpdateOne({"userId": user, "date": day}, each) for user, each in zip(users, changes, strict=False)],
         ordered=False,
     )

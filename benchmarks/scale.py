@@ -18,17 +18,19 @@ import typer
 from pymongo import MongoClient
 from pymongo.database import Database
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.figures import Figures
 from benchmarks.memory import family, watch
 from benchmarks.peers import difference
 from benchmarks.population import fill, user_ids
-from benchmarks.reads import read_table
+from benchmarks.reads import measure_reads
 from tests.support.spark_cluster import SparkCluster, spark_cluster
 
 _SUBMIT = "--driver-memory 512m --executor-memory 512m pyspark-shell"
 _COMPARED_AT_ONCE = 500
 _READ_USERS, _READ_DAYS = 500, 180
+# Twice what it was, and as much as it was, on two cores.
+_LEAST_USERS, _MOST_MB = 284, 214
 _KINDS = ("driver", "driver's Java", "executor's Java", "executor's Python")
 _IGNORED = dict.fromkeys(("_id", "metadata", "calculatedAt", "expiresAt", "createdAt", "updatedAt"), 0)
 
@@ -61,7 +63,9 @@ def run(uri: str, database: str, target: str, cluster: SparkCluster) -> Run:
             "SPARK_MASTER": cluster.master,
             "PYSPARK_SUBMIT_ARGS": _SUBMIT,
         }
-        seconds, largest = watch(["--once"], folder, environment, lambda pid: _memory(pid, cluster))
+        seconds, largest = watch(
+            ["main.py", "--once"], folder, environment, lambda pid: _memory(pid, cluster)
+        )
         files = (folder / "log_directory").glob("batch_logs_*.jsonl")
         entries = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     in_batches = sum(entry["processing_time_ms"] for entry in entries) / 1000
@@ -111,8 +115,7 @@ def main(
     """Seconds, documents a second and memory of one run each; equal results are checked."""
     out = Console(width=160)
     client: MongoClient[dict[str, Any]] = MongoClient(uri, tz_aware=True)
-    table = Table("users", "workers", "batches", "seconds", "in batches", "users/s", "read docs/s",
-                  "written docs/s", *(f"{kind} MB" for kind in _KINDS))  # fmt: skip
+    figures, rows = Figures(out, "health on a cluster"), []
     counts, targets = (
         [int(count) for count in users.split(",")],
         [f"analytics_{n}" for n in workers.split(",")],
@@ -127,15 +130,25 @@ def main(
                 number = int(target.rpartition("_")[2])
                 with spark_cluster(Path(folder), number) as cluster:
                     done = run(uri, database.name, target, cluster)
-            table.add_row(
+            rows.append([
                 f"{count:,}", str(number), str(done.batches), f"{done.seconds:.0f}", f"{done.in_batches:.1f}",
                 f"{count / done.in_batches:.0f}", f"{count * days / done.reading:,.0f}",
                 f"{done.computed / done.in_batches:,.0f}", *(str(done.memory[kind]) for kind in _KINDS),
-            )  # fmt: skip
+            ])  # fmt: skip
+            _judge(figures, count, number, done)
             out.print(f"{count} users, {number} workers: {done}", highlight=False)
         check_equal(database, targets, count)
-    out.print(table)
+    columns = ["users", "workers", "batches", "seconds", "in batches", "users/s", "documents read/s",
+               "results written/s", *(f"{kind}, MB" for kind in _KINDS)]  # fmt: skip
+    figures.table(f"All users changed, {days} days each", columns, rows)
     if reads:
-        out.print(f"Reading {_READ_USERS} users × {_READ_DAYS} days, without Spark:", highlight=False)
         source = fill(client["bench_scale_reads"], _READ_USERS, _READ_DAYS, spread=True)
-        out.print(read_table(source, user_ids(_READ_USERS), _midnight() - timedelta(days=30)))
+        measure_reads(source, user_ids(_READ_USERS), _midnight() - timedelta(days=30), figures)
+    figures.end()
+
+
+def _judge(figures: Figures, users: int, workers: int, done: Run) -> None:
+    if (users, workers) == (10_000, 2):
+        figures.judge("10,000 users, 2 workers, users/s", users / done.in_batches, "", least=_LEAST_USERS)
+    if users >= 100_000:
+        figures.judge(f"{users:,} users, the driver's Python", done.memory["driver"], " MB", most=_MOST_MB)

@@ -23,11 +23,11 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pyspark.sql import DataFrame, SparkSession
 from rich.console import Console
-from rich.table import Table
 
 from analytics.stock.rankings import LoyaltyRules, profit
-from benchmarks.common import Verdicts, drop_topics, folders
+from benchmarks.common import drop_topics, folders
 from benchmarks.connector_peer import PACKAGE
+from benchmarks.figures import Figures
 from benchmarks.stock_seed import Seed, copy_sales, winners
 from contracts.stock import Product, Sale
 from monitoring import logs
@@ -51,6 +51,7 @@ _PRODUCTS, _CLIENTS = 1_000, 5_000
 _TIME = datetime(2026, 3, 1, tzinfo=timezone.utc)
 _BUDGET = 5.0
 _GROWTH = 1.3
+_LEAST_SALES = 5_000
 _IVY = tempfile.gettempdir() + "/connector-peer-ivy"
 
 
@@ -199,9 +200,8 @@ def main(
         health_port=0,
         reconcile_interval_hours=0,
     )
-    table = Table("history", "ours s", "ours sales/s", "seed s", "seed sales/s", "ratio")
     found: dict[int, float] = {}
-    verdicts = Verdicts(out)
+    figures, rows = Figures(out, "stock"), []
     with tempfile.TemporaryDirectory() as folder:
         conf = dict(connector_conf(settings))
         if seed_up_to:
@@ -212,20 +212,23 @@ def main(
             ours, seed = bench.measure(history, history <= seed_up_to)
             found[history] = ours
             theirs = [f"{seed:.2f}", f"{size / seed:.0f}", f"{seed / ours:.1f}"] if seed else ["", "", ""]
-            table.add_row(f"{history:,}", f"{ours:.2f}", f"{size / ours:.0f}", *theirs)
+            rows.append([f"{history:,}", f"{ours:.2f}", f"{size / ours:.0f}", *theirs])
             steps = " ".join(f"{name} {milliseconds:.0f}" for name, milliseconds in bench.steps.items())
             out.print(
                 f"{history} sales: ours {ours:.2f} s, seed {theirs[0] or '-'} s; ms: {steps}", highlight=False
             )
             if seed and history == 100_000:
                 what = f"at {history} sales, against the seed's way"
-                verdicts.judge(what, seed / ours, " ×", least=_BUDGET)
+                figures.judge(what, seed / ours, " ×", least=_BUDGET)
         spark.stop()
     growth = found[max(found)] / found[min(found)]
     what = f"time of a batch after {max(found)} sales, against {min(found)}"
-    verdicts.judge(what, growth, " ×", most=_GROWTH)
-    out.print(table)
-    verdicts.end()
+    figures.judge(what, growth, " ×", most=_GROWTH)
+    largest = max(found)
+    figures.judge(f"sales/s after {largest} sales", size / found[largest], "", least=_LEAST_SALES)
+    columns = ["sales before", "a batch, s", "sales/s", "the seed's way, s", "sales/s", "times as fast"]
+    figures.table(f"Batches of {size:,} sales, medians", columns, rows)
+    figures.end()
 
 
 if __name__ == "__main__":
