@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from mongo_patience import while_it_answers
-from sources.mongo_client import PROJECTION, for_reading
+from sources.health.replies import read_documents
 
 _MAX_USERS_PER_QUERY = 100
 # A reply ends at 16 MB anyway; a small batch size would cost a round trip per 101 documents at first.
@@ -29,11 +29,9 @@ def read_history(
     if chunk < 1:
         raise ValueError("chunk must be at least 1")
     step = min(chunk, _MAX_USERS_PER_QUERY)
-    source = for_reading(collection)
     for start in range(0, len(user_ids), step):
         users = list(user_ids[start : start + step])
-        with source.find({"userId": {"$in": users}}, PROJECTION, batch_size=_BATCH_SIZE) as cursor:
-            yield from cursor
+        yield from read_documents(collection, {"userId": {"$in": users}}, batch_size=_BATCH_SIZE)
 
 
 def all_user_ids(
