@@ -8,8 +8,9 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
+from contracts.health_rows import Layouts, Rows
 from mongo_patience import while_it_answers
-from sources.health.replies import read_documents
+from sources.health.replies import decoded, read_documents, read_rows
 
 _MAX_USERS_PER_QUERY = 100
 # A reply ends at 16 MB anyway; a small batch size would cost a round trip per 101 documents at first.
@@ -26,12 +27,25 @@ def read_history(
     At most `chunk` users (never more than 100) are asked for at once. What changes while it is read comes old
     or new; the poll sees the change afterwards. pymongo's errors pass through.
     """
+    for condition in _conditions(user_ids, chunk):
+        yield from read_documents(collection, condition, batch_size=_BATCH_SIZE)
+
+
+def read_history_rows(
+    collection: Collection[dict[str, Any]], user_ids: Sequence[ObjectId]
+) -> Iterator[Rows | dict[str, Any]]:
+    """The same: plain documents as rows of their layout, which cost a tenth, the others decoded."""
+    layouts = Layouts(decoded)
+    for condition in _conditions(user_ids, _MAX_USERS_PER_QUERY):
+        yield from read_rows(collection, condition, layouts, batch_size=_BATCH_SIZE)
+
+
+def _conditions(user_ids: Sequence[ObjectId], chunk: int) -> Iterator[dict[str, Any]]:
     if chunk < 1:
         raise ValueError("chunk must be at least 1")
     step = min(chunk, _MAX_USERS_PER_QUERY)
     for start in range(0, len(user_ids), step):
-        users = list(user_ids[start : start + step])
-        yield from read_documents(collection, {"userId": {"$in": users}}, batch_size=_BATCH_SIZE)
+        yield {"userId": {"$in": list(user_ids[start : start + step])}}
 
 
 def all_user_ids(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sources.health.replies import documents_in
+from sources.health.replies import decoded
 
 # In bytes. Decoded, a document takes up to twenty times as many; larger ones are decoded again to be judged.
 _KEPT_DECODED = 50_000
@@ -20,7 +20,7 @@ class Changed:
     __slots__ = ("_found", "_raw")
 
     def __init__(self, raw: bytes) -> None:
-        (self._found,) = documents_in(raw)
+        self._found = decoded(raw)
         self._raw: bytes | None = None
         if len(raw) > _KEPT_DECODED:
             self._found, self._raw = {name: self._found.get(name) for name in _NAMES}, raw
@@ -38,7 +38,7 @@ class Changed:
     @property
     def document(self) -> dict[str, Any]:
         """All of it."""
-        return self._found if self._raw is None else next(documents_in(self._raw))
+        return self._found if self._raw is None else decoded(self._raw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from bson.codec_options import CodecOptions
 from pymongo.collection import Collection
 
 from contracts.health import METRICS, WEARABLE_FIELDS
+from contracts.health_rows import Layouts, Rows
 from sources.mongo_client import PROJECTION, TOLERANT, for_reading, is_mongomock
 
 # Here comes `metrics` that is no nested document: nothing can be chosen of it, and it is judged as it is.
@@ -46,15 +47,25 @@ def read_documents(
 ) -> Iterator[dict[str, Any]]:
     """The documents of `read_replies`, decoded one by one: decoded, one may take twenty times its bytes."""
     for reply in read_replies(collection, condition, **options):
-        yield from documents_in(reply)
+        yield from map(decoded, cut(reply))
 
 
-def documents_in(reply: bytes) -> Iterator[dict[str, Any]]:
-    """Decode the documents in `reply` one after the other."""
-    for document in bson.decode_iter(reply, TOLERANT):
-        if _WHOLE in document:
-            document["metrics"] = document.pop(_WHOLE)
-        yield document
+def read_rows(
+    collection: Collection[dict[str, Any]], condition: Mapping[str, Any], layouts: Layouts, **options: Any
+) -> Iterator[Rows | dict[str, Any]]:
+    """The same: plain documents as rows of their layout, the others decoded."""
+    for reply in read_replies(collection, condition, **options):
+        rows, others = layouts.sort(reply)
+        yield from rows
+        yield from map(decoded, others)
+
+
+def decoded(raw: bytes) -> dict[str, Any]:
+    """The document whose bytes these are, as the contract has it."""
+    document = bson.decode(raw, TOLERANT)
+    if _WHOLE in document:
+        document["metrics"] = document.pop(_WHOLE)
+    return document
 
 
 def cut(reply: bytes) -> list[bytes]:

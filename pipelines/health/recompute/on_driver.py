@@ -22,7 +22,7 @@ from contracts import FailedWrite, WriteResult
 from contracts.health import PHONE_SOURCES
 from monitoring.logs import get_logger
 from sinks.health.mongo_upsert import upsert_newer
-from sources.health.history import read_history
+from sources.health.history import read_history_rows
 from sources.mongo_client import MonotonicClock
 
 logger = get_logger(__name__)
@@ -123,7 +123,7 @@ class UserRecompute:
         calculated_at = self.clock.next()
         started = time.monotonic()
         ordered = sorted(users)
-        documents = read_history(self.source, ordered)
+        documents = read_history_rows(self.source, ordered)
         history = history_table(documents, ordered, self.rules(calculated_at), self.superseded)
         step("read")
         result = self.compute(self.spark, history, len(ordered))
