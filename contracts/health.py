@@ -16,6 +16,10 @@ CHECKPOINT_COLLECTION: Final = "analytics_checkpoints"
 # Documents of these sources count in the health pipeline, unless PHONE_SOURCES says otherwise.
 PHONE_SOURCES = ("googlefit", "manual")
 
+# Only wearables measure these, so a value in any of them, at the top or among the metrics, marks a document
+# that is not from a phone.
+WEARABLE_FIELDS: Final = ("heartRate", "oxygenSaturation", "bloodOxygen")
+
 
 def is_unknown_source(reason: str) -> bool:
     """Whether `reason` left a document out because of a source that the contract does not name."""

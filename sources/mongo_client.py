@@ -55,7 +55,7 @@ _HOST = r"(?:\[[0-9a-f:.]+\]|[\w.-]+)(?::\d{1,5})?"
 _ONLY_HOSTS = re.compile(rf"[a-z+]+://{_HOST}(?:,{_HOST})*(?:[/?][^@]*)?", re.IGNORECASE)
 # No stored value may stop a read: a date outside Python's years comes as a DatetimeMS, broken UTF-8 is
 # replaced, and a UUID comes as the Binary that it is, since one of a wrong length cannot be a UUID.
-_TOLERANT: CodecOptions[dict[str, Any]] = CodecOptions(
+TOLERANT: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True,
     tzinfo=timezone.utc,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
@@ -197,7 +197,7 @@ def for_reading(collection: Collection[dict[str, Any]]) -> Collection[dict[str, 
     """The same collection, read as one of `connect` is, whoever made its client."""
     if is_mongomock(collection):
         return collection.with_options(codec_options=CodecOptions(tz_aware=True))
-    return collection.with_options(codec_options=_TOLERANT, read_preference=ReadPreference.PRIMARY)
+    return collection.with_options(codec_options=TOLERANT, read_preference=ReadPreference.PRIMARY)
 
 
 def is_asked_for(document_id: Any) -> bool:

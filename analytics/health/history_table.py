@@ -1,24 +1,26 @@
 """The users' raw documents as one Arrow table, one row per user and day.
 
-This is the hot path of every recomputation (hundreds of documents a user), hence the inlined checks;
-the rules themselves are those of `validation`.
+This is the hot path of every recomputation (hundreds of documents a user). Plain documents come as rows of
+their byte layout; all others one by one, by the rules of `validation`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from bson.int64 import Int64
 from bson.objectid import ObjectId
 
+from analytics.health.history_rows import DAY_BITS, DAY_SHIFT, Days, days_of, joined, winners_of
 from analytics.health.superseded import Superseded
 from analytics.health.validation import LIMITS, DayRules, check_value, from_phone, metrics_of, place
 from contracts import Document
 from contracts.bson_order import sort_key
+from contracts.health_rows import Rows, moment_of
 
 HISTORY_SCHEMA: Final = pa.schema(
     [
@@ -28,15 +30,11 @@ HISTORY_SCHEMA: Final = pa.schema(
     ]
 )
 
-# A user and a day in one integer: days are shifted to be positive, from year 1 to 9999 they need 22 bits.
-_DAY_BITS: Final = 22
-_DAY_SHIFT: Final = 719_163
-# Types that Arrow turns into doubles by itself without being wrong about any of them (bool is another).
-_PLAIN_TYPES: Final = frozenset({int, float, Int64, type(None)})
+_Values = tuple[float | None, ...]
 
 
 def history_table(
-    documents: Iterable[Document],
+    documents: Iterable[Document | Rows],
     users: Sequence[ObjectId],
     rules: DayRules,
     superseded: Superseded | None = None,
@@ -49,52 +47,87 @@ def history_table(
     added to `superseded`. Rows are sorted by user and day, whatever the order of the documents. Never
     raises on what a document holds.
     """
-    winners = _winners(documents, users, rules, superseded or Superseded())
-    keys = sorted(winners)
-    metrics = [winners[key] for key in keys]
-    mask = (1 << _DAY_BITS) - 1
-    columns = [
-        pa.array([key >> _DAY_BITS for key in keys], pa.int32()),
-        pa.array([(key & mask) - _DAY_SHIFT for key in keys], pa.int32()),
-        *(_column([m.get(name) for m in metrics], low, high) for name, (low, high) in LIMITS.items()),
-    ]
+    superseded = superseded or Superseded()
+    # By bytes, because hashing and comparing an ObjectId runs Python code.
+    index = {user.binary: number for number, user in enumerate(users)}
+    parts: list[Days] = []
+    singles = _Singles(index, rules, superseded)
+    for found in documents:
+        if not isinstance(found, Rows):
+            singles.add(found)
+        elif (days := days_of(found, index, rules)) is not None:
+            parts.append(days)
+    plain = singles.compared(winners_of(joined(parts), superseded))
+    numbers = np.array(list(singles.values.values()), np.float64).reshape(-1, len(LIMITS))
+    keys = np.concatenate([plain.keys, np.array(list(singles.values), np.int64)])
+    order = np.argsort(keys)
+    keys = keys[order]
+    columns = [pa.array((keys >> DAY_BITS).astype(np.int32))]
+    columns.append(pa.array(((keys & ((1 << DAY_BITS) - 1)) - DAY_SHIFT).astype(np.int32)))
+    for column, single in zip(plain.values, numbers.T, strict=True):
+        # NaN becomes null.
+        columns.append(pa.array(np.concatenate([column, single])[order], from_pandas=True))
     return pa.Table.from_arrays(columns, schema=HISTORY_SCHEMA)
 
 
-def _winners(
-    documents: Iterable[Document], users: Sequence[ObjectId], rules: DayRules, superseded: Superseded
-) -> dict[int, Document]:
-    """The metrics of the document that counts, by user and day in one integer."""
-    # By bytes, because hashing and comparing an ObjectId runs Python code.
-    index = {user.binary: number for number, user in enumerate(users)}
+@dataclass
+class _Singles:
+    """Documents that are judged one by one: by user and day in one integer, the values that count."""
+
+    index: Mapping[bytes, int]
+    rules: DayRules
+    superseded: Superseded
+    values: dict[int, _Values] = field(default_factory=dict)
     # Flat dicts rather than one of tuples: 200 000 tuples make the garbage collector's passes slow.
-    winners: dict[int, Document] = {}
-    versions: dict[int, datetime] = {}
-    ids: dict[int, Any] = {}
-    for document in documents:
+    versions: dict[int, datetime] = field(default_factory=dict)
+    ids: dict[int, Any] = field(default_factory=dict)
+
+    def add(self, document: Document) -> None:
+        """Take `document`, if it counts and no later one of its day is known."""
         owner = document.get("userId")
         if not isinstance(owner, ObjectId):
-            continue
-        user = index.get(owner.binary)
+            return
+        user = self.index.get(owner.binary)
         if user is None:
-            continue
-        day = place(document, rules)
-        if isinstance(day, str) or not from_phone(document, rules.sources):
-            continue
+            return
+        day = place(document, self.rules)
+        if isinstance(day, str) or not from_phone(document, self.rules.sources):
+            return
         metrics = metrics_of(document)
         if metrics is None:
-            continue
+            return
         updated: datetime = document["updatedAt"]
         if updated.tzinfo is None:
             updated = updated.replace(tzinfo=timezone.utc)
-        key = user << _DAY_BITS | day + _DAY_SHIFT
-        if key in winners:
-            if not _is_later(updated, document.get("_id"), versions[key], ids[key]):
-                superseded.add(updated, document.get("_id"))
+        key = user << DAY_BITS | day + DAY_SHIFT
+        if key not in self.values or self._has_won(key, updated, document.get("_id")):
+            # At once, since what lies in the place of a number may be large.
+            self.values[key] = tuple(
+                check_value(metrics.get(name), low, high)[0] for name, (low, high) in LIMITS.items()
+            )
+            self.versions[key], self.ids[key] = updated, document.get("_id")
+
+    def compared(self, plain: Days) -> Days:
+        """Keep the later one of each day that is also one of `plain`, which is sorted; returns its others."""
+        keys = np.array(list(self.values), np.int64)
+        places = np.searchsorted(plain.keys, keys)
+        stays = np.ones(len(plain.keys), np.bool_)
+        for key, at in zip(keys.tolist(), places.tolist(), strict=True):
+            if at == len(plain.keys) or plain.keys[at] != key:
                 continue
-            superseded.add(versions[key], ids[key])
-        winners[key], versions[key], ids[key] = metrics, updated, document.get("_id")
-    return winners
+            updated, identity = moment_of(int(plain.updated[at])), ObjectId(plain.identities[at].tobytes())
+            stays[at] = self._has_won(key, updated, identity)
+            if stays[at]:
+                del self.values[key]
+        return plain.where(stays)
+
+    def _has_won(self, key: int, updated: datetime, identity: Any) -> bool:
+        """Whether a document is later than the one that counts; the one that is not is superseded."""
+        if _is_later(updated, identity, self.versions[key], self.ids[key]):
+            self.superseded.add(self.versions[key], self.ids[key])
+            return True
+        self.superseded.add(updated, identity)
+        return False
 
 
 def _is_later(updated: datetime, identity: Any, than_updated: datetime, than_identity: Any) -> bool:
@@ -102,18 +135,3 @@ def _is_later(updated: datetime, identity: Any, than_updated: datetime, than_ide
     if updated != than_updated:
         return updated > than_updated
     return sort_key(identity) > sort_key(than_identity)
-
-
-def _column(raw: list[Any], low: float, high: float) -> pa.Array:
-    """The raw values of one metric as doubles, null where `check_value` gives none."""
-    if _PLAIN_TYPES.issuperset(map(type, raw)):
-        try:
-            numbers = pa.array(raw, pa.float64())
-        except (pa.ArrowInvalid, OverflowError):
-            # An integer beyond 2**53, which is out of every range, but Arrow refuses the whole column.
-            pass
-        else:
-            inside = pc.and_(pc.greater_equal(numbers, low), pc.less_equal(numbers, high))
-            # + 0.0 turns -0.0 into 0.0, as in check_value.
-            return pc.if_else(inside, pc.add(numbers, 0.0), pa.scalar(None, pa.float64()))
-    return pa.array([check_value(value, low, high)[0] for value in raw], pa.float64())

@@ -20,7 +20,7 @@ from bson.objectid import ObjectId
 from bson.tz_util import utc as _BSON_UTC
 
 from contracts import ConfigurationError, Document, Rejected
-from contracts.health import METRICS, PHONE_SOURCES
+from contracts.health import METRICS, PHONE_SOURCES, WEARABLE_FIELDS
 
 # Smallest and greatest accepted value of each metric. As doubles: comparing with them is faster.
 LIMITS: Final = {name: (float(metric.low), float(metric.high)) for name, metric in METRICS.items()}
@@ -38,9 +38,6 @@ REASONS: Final[dict[str, str]] = {
     "not_finite": "the value is NaN or infinite",
     "out_of_range": "the value is outside the range of its metric",
 }
-
-# Only wearables measure these, so a value in any of them marks a document that is not from a phone.
-WEARABLE_FIELDS: Final = ("heartRate", "oxygenSaturation", "bloodOxygen")
 
 # An unknown source's name is cut after this many characters.
 _SHOWN_SOURCE: Final = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipelines.engine.due import Due
-from sources.health.poll import PollPage
+from sources.health.poll_page import PollPage
 
 # To count costs as much as to read a page.
 _COUNT_SECONDS = 30.0
@@ -25,5 +25,5 @@ class Backlog:
         if self._is_due():
             self._waiting = count()
         elif self._waiting is not None:
-            self._waiting = max(0, self._waiting - len(page.keys))
+            self._waiting = max(0, self._waiting - page.size)
         return self._waiting

@@ -31,7 +31,8 @@ from pipelines.health.recompute.on_driver import EVERYTHING, Recompute
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sinks.mongo_errors import denial, is_transient_mongo
-from sources.health.poll import MongoPoll, PollPage
+from sources.health.poll import MongoPoll
+from sources.health.poll_page import PollPage
 
 logger = get_logger(__name__)
 
@@ -106,7 +107,7 @@ class HealthBatch:
         self.superseded.since = self.poll.before(position)
         backlog = Backlog()
         for page in self.poll.begin(position, now):
-            if page.keys:
+            if page.size:
                 behind = partial(self.poll.count_after, max(position, page.newest or now), now)
                 piece = self._process(page, backlog.after(page, behind), start)
                 moved = False
@@ -161,8 +162,7 @@ class HealthBatch:
             start,
             newest=page.newest,
             late_seconds=page.late_seconds,
-            polled=len(page.keys),
-            records=len(page.documents),
+            polled=page.size,
             waiting=waiting,
             steps=steps,
         )

@@ -22,7 +22,8 @@ from pipelines.health.recompute.brake import COMPUTATION_FAILED, require_few_ref
 from pipelines.health.recompute.isolation import Isolation, is_of_the_data
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.letter_files import without_content
-from sources.mongo_client import PROJECTION, is_asked_for
+from sources.health.replies import read_documents
+from sources.mongo_client import is_asked_for
 
 logger = get_logger(__name__)
 
@@ -158,14 +159,14 @@ class LetterRetry:
         ids = list(waiting)
         for start in range(0, len(ids), _IDS_PER_QUERY):
             asked = {"_id": {"$in": ids[start : start + _IDS_PER_QUERY]}}
-            for document in self.source.find(asked, PROJECTION):
+            for document in read_documents(self.source, asked):
                 some = waiting.pop(document["_id"], ())
                 mended |= {letter.id for letter in some if self._is_mended(letter, document, rules)}
         gone = (letter for some in waiting.values() for letter in some)
         return mended | {letter.id for letter in gone if self._is_mended(letter, None, rules)}
 
     def _document(self, document_id: Any) -> dict[str, Any] | None:
-        return self.source.find_one({"_id": {"$eq": document_id}}, PROJECTION)
+        return next(read_documents(self.source, {"_id": {"$eq": document_id}}), None)
 
     def _is_mended(self, letter: Letter, document: dict[str, Any] | None, rules: DayRules) -> bool:
         if document is None:

@@ -17,6 +17,8 @@ from pipelines.health.recompute.brake import COMPUTATION_FAILED
 
 # A writer that puts an id into `source` must not make the log grow.
 _REASONS = 20
+# What `settle` asks a document for.
+_SETTLED_BY = ("_id", "updatedAt", "userId")
 
 
 @dataclass
@@ -80,9 +82,11 @@ class Piece:
 
     def judged(self, document: Document, checked: Checked) -> None:
         """Take the verdict on a polled document, which counts even if some of its values are refused."""
+        self.records += 1
         self.rejected += checked.rejections
         if checked.counts:
-            self.counted.append(document)
+            # All of a page lies here until it is written.
+            self.counted.append({name: document.get(name) for name in _SETTLED_BY})
         elif checked.rejections:
             self.ends["refused"] += 1
         else:

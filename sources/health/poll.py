@@ -8,7 +8,7 @@ those sort all that is left of it each time. A page is what a range of time hold
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import chain
 from typing import Any
@@ -21,7 +21,9 @@ from bson.codec_options import CodecOptions
 from pymongo.collection import Collection
 
 from mongo_patience import TOOK_TOO_LONG, while_it_answers
-from sources.mongo_client import PROJECTION, for_reading, is_asked_for
+from sources.health.poll_page import Changed, PollPage, changed_in, page_of
+from sources.health.replies import cut, read_replies
+from sources.mongo_client import for_reading, is_asked_for
 
 _KEYS = {"_id": 1, "updatedAt": 1}
 _ORDER = [("updatedAt", 1), ("_id", 1)]
@@ -32,6 +34,8 @@ _IDS_PER_QUERY = 2_500
 # A range with more than a page costs most and is shortened by as much; an empty one costs little.
 _FILL = 0.9
 _FACTOR = 8.0
+# Of bytes a page has as many as the longest reply, or one document that is longer.
+_PAGE_BYTES = 16_000_000
 _MILLISECOND = timedelta(milliseconds=1)
 _PRUNE_AT_LEAST = 10_000
 _COUNT_LIMIT = 100_000
@@ -43,24 +47,6 @@ _NO_ARRAY = {"$not": {"$type": "array"}}
 # An `_id` with its updatedAt.
 _Version = tuple[Any, datetime]
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
-
-
-@dataclass(frozen=True, slots=True)
-class PollPage:
-    """Changed documents, in one piece of work.
-
-    `keys` has the `(_id, updatedAt)` of every document read, `documents` those of them with a userId.
-    `newest` is the greatest updatedAt of `keys` (None without any). It may lie before the cursor when a late
-    commit was found, so the cursor to save is the greater of both. `complete`: this drain ends here.
-    `late_seconds` has an entry for each of `keys` that an earlier drain had read past: how long before that
-    drain's end it is dated, so it was committed at least that late.
-    """
-
-    documents: list[dict[str, Any]] = field(default_factory=list)
-    keys: list[tuple[Any, datetime]] = field(default_factory=list)
-    newest: datetime | None = None
-    complete: bool = False
-    late_seconds: tuple[float, ...] = ()
 
 
 class MongoPoll:
@@ -101,18 +87,19 @@ class MongoPoll:
     def begin(self, cursor: datetime, until: datetime) -> Iterator[PollPage]:
         """One drain: the versions not yet done from cursor less overlap to until, oldest zone first.
 
-        Pages hold 1 to `page_size` documents; an idle drain has no page and costs one command. Confirm
-        each with `mark_done` once its cursor is saved; what is not confirmed comes again in the next drain.
-        The page after the one handed out is already read. pymongo's errors pass through and end the drain.
+        Pages hold 1 to `page_size` documents, and at most 16 MB unless one document is longer; an idle drain
+        has no page and costs one command. Confirm each with `mark_done` once its cursor is saved; what is not
+        confirmed comes again in the next drain. The page after the one handed out is already read. pymongo's
+        errors pass through and end the drain.
         """
         cursor, until = _to_milliseconds(cursor), _to_milliseconds(until)
         self._floor = self.before(cursor)
         self._prune()
         waiting: PollPage | None = None
-        for documents in self._pages(cursor, until):
+        for changed in self._pages(cursor, until):
             if waiting is not None:
                 yield waiting
-            waiting = _page(documents, self._read_to)
+            waiting = page_of(changed, self._read_to)
         if waiting is not None:
             yield replace(waiting, complete=True)
         self._read_to = until
@@ -153,7 +140,7 @@ class MongoPoll:
         """Returns where a drain with the cursor `moment` begins to look: the overlap earlier."""
         return moment - self._overlap if moment - _EARLIEST > self._overlap else _EARLIEST
 
-    def _pages(self, cursor: datetime, until: datetime) -> Iterator[list[dict[str, Any]]]:
+    def _pages(self, cursor: datetime, until: datetime) -> Iterator[list[Changed]]:
         lower = self.before(cursor)
         changed = self._few_changes(lower, until)
         if changed is not None:
@@ -164,14 +151,15 @@ class MongoPoll:
         yield from self._by_ids(unknown, lower, upper)
         yield from self._by_ranges(cursor, until)
 
-    def _by_ranges(self, position: datetime, until: datetime) -> Iterator[list[dict[str, Any]]]:
+    def _by_ranges(self, position: datetime, until: datetime) -> Iterator[list[Changed]]:
         """Yield pages of the documents dated after `position` up to `until`, in the order of time."""
         length = until - position
         while position < until:
             upper = _to_milliseconds(position + min(max(length, _MILLISECOND), until - position))
-            page = list(self._between(position, upper))
-            if len(page) <= self._page_size:
-                longer = min(_FACTOR, _FILL * self._page_size / len(page)) if page else 2.0
+            page, size = self._between(position, upper)
+            if page is not None:
+                share = max(len(page) / self._page_size, size / _PAGE_BYTES)
+                longer = min(_FACTOR, _FILL / share) if share else 2.0
                 length, position = (upper - position) * longer, upper
                 if page:
                     yield page
@@ -183,13 +171,18 @@ class MongoPoll:
                 yield from self._by_ids(group, upper, upper)
                 position = upper
 
-    def _between(self, after: datetime, upper: datetime) -> Iterator[dict[str, Any]]:
-        """What is dated after `after` up to `upper`; of more than a page, more than a page."""
+    def _between(self, after: datetime, upper: datetime) -> tuple[list[Changed] | None, int]:
+        """What is dated after `after` up to `upper`, None if it is more than a page; and its bytes."""
         limit = self._page_size + 1
-        condition = {"$gt": after, "$lte": upper, **_NO_ARRAY}
-        query = self._collection.find({"updatedAt": condition}, PROJECTION, limit=limit, batch_size=limit)
-        with query as found:
-            yield from _dated(found)
+        condition = {"updatedAt": {"$gt": after, "$lte": upper, **_NO_ARRAY}}
+        found: list[bytes] = []
+        size = 0
+        for reply in read_replies(self._collection, condition, limit=limit, batch_size=limit):
+            found += cut(reply)
+            size += len(reply)
+            if len(found) > self._page_size or (size > _PAGE_BYTES and len(found) > 1):
+                return None, size
+        return changed_in(found), size
 
     def _few_changes(self, lower: datetime, until: datetime) -> list[_Version] | None:
         """All versions up to `until` that were not processed, or None when they exceed a page.
@@ -218,50 +211,34 @@ class MongoPoll:
         with query.batch_size(_KEYS_PER_REPLY) as found:
             yield from _dated(found)
 
-    def _by_ids(
-        self, versions: list[_Version], lower: datetime, upper: datetime
-    ) -> Iterator[list[dict[str, Any]]]:
+    def _by_ids(self, versions: list[_Version], lower: datetime, upper: datetime) -> Iterator[list[Changed]]:
         """Pages of the documents with these ids that are still dated from `lower` to `upper`.
 
         One that was changed since its key was read is dated later now, so the scan that follows meets it.
         """
         step = min(self._page_size, _IDS_PER_QUERY)
         pieces = (versions[start : start + step] for start in range(0, len(versions), step))
-        page: list[dict[str, Any]] = []
-        for document in chain.from_iterable(map(self._with_ids, pieces)):
-            if lower <= document["updatedAt"] <= upper:
-                page.append(document)
-            if len(page) == self._page_size:
+        page: list[Changed] = []
+        size = 0
+        for reply in chain.from_iterable(map(self._with_ids, pieces)):
+            found = [each for each in changed_in(cut(reply)) if lower <= each.key[1] <= upper]
+            if page and (len(page) + len(found) > self._page_size or size + len(reply) > _PAGE_BYTES):
                 yield page
-                page = []
+                page, size = [], 0
+            page, size = page + found, size + len(reply)
         if page:
             yield page
 
-    def _with_ids(self, versions: list[_Version]) -> Iterator[dict[str, Any]]:
+    def _with_ids(self, versions: list[_Version]) -> Iterator[bytes]:
         ids = [document_id for document_id, _ in versions if is_asked_for(document_id)]
         if ids:
-            with self._collection.find({"_id": {"$in": ids}}, PROJECTION, batch_size=len(ids)) as found:
-                yield from _dated(found)
+            yield from read_replies(self._collection, {"_id": {"$in": ids}}, batch_size=len(ids))
         others = [version for version in versions if not is_asked_for(version[0])]
         if others:
             # Their documents are found by their dates alone.
             wanted, dates = {_hashable(each) for each, _ in others}, {updated for _, updated in others}
-            with self._collection.find({"updatedAt": {"$in": list(dates)}}, PROJECTION) as found:
-                yield from (each for each in _dated(found) if _hashable(each["_id"]) in wanted)
-
-
-def _page(documents: list[dict[str, Any]], read_to: datetime | None) -> PollPage:
-    dated = [document["updatedAt"] for document in documents]
-    return PollPage(
-        documents=[document for document in documents if document.get("userId") is not None],
-        keys=[(document["_id"], document["updatedAt"]) for document in documents],
-        newest=max(dated),
-        late_seconds=tuple(
-            (read_to - updated).total_seconds()
-            for updated in dated
-            if read_to is not None and updated <= read_to
-        ),
-    )
+            for reply in read_replies(self._collection, {"updatedAt": {"$in": list(dates)}}):
+                yield from (raw for raw in cut(reply) if _hashable(Changed(raw).key[0]) in wanted)
 
 
 def _dated(documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

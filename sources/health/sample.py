@@ -9,6 +9,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
+from contracts.health import WEARABLE_FIELDS
 from sources.health.census import read_bounded
 from sources.mongo_client import for_reading
 
@@ -16,9 +17,8 @@ _NEWEST, _NEWEST_SECONDS = 2_000, 2.0
 # Of one user.
 _DATES, _DATES_SECONDS = 400, 0.3
 # What says whether a document counts, without its values.
-_WEARABLES = ["heartRate", "oxygenSaturation", "bloodOxygen"]
 _MARKS = dict.fromkeys(
-    ["userId", "date", "source", *_WEARABLES, *(f"metrics.{name}" for name in _WEARABLES)], 1
+    ["userId", "date", "source", *WEARABLE_FIELDS, *(f"metrics.{name}" for name in WEARABLE_FIELDS)], 1
 )
 
 

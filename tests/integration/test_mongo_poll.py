@@ -21,7 +21,8 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from sources.health.history import read_history
-from sources.health.poll import MongoPoll, PollPage
+from sources.health.poll import MongoPoll
+from sources.health.poll_page import PollPage
 from sources.mongo_client import MonotonicClock, ServerClock, for_reading
 from tests.support.poll_schedules import Action, Service, key_of, schedules
 
@@ -247,7 +248,7 @@ def test_values_that_are_no_dates_do_not_stop_the_poll(source: Collection[dict[s
     )
     poll = MongoPoll(source, 60, 1)
     (page,) = drain(poll, NOW - HOUR)
-    assert page.documents == [{key: value for key, value in good.items() if key != "other"}]
+    assert list(page.documents) == [{key: value for key, value in good.items() if key != "other"}]
     assert drain(poll, NOW) == []
     assert len(drain(MongoPoll(source, 60, 1), NOW)) == 1
 
@@ -272,7 +273,7 @@ def test_a_document_changed_while_its_key_waits_comes_with_its_new_date_only(
     poll = MongoPoll(source, 60, 1)
     pages = poll.begin(NOW - HOUR, NOW + HOUR)
     first = next(pages)
-    taken = {document["_id"] for document in documents if document["_id"] == first.documents[0]["_id"]}
+    taken = {document["_id"] for document in documents if document["_id"] == next(first.documents)["_id"]}
     moved = next(document["_id"] for document in reversed(documents) if document["_id"] not in taken)
     source.update_one({"_id": moved}, {"$set": {"updatedAt": NOW + MS}})
     rest = list(pages)

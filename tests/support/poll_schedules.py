@@ -13,7 +13,8 @@ from bson.codec_options import CodecOptions
 from hypothesis import strategies as st
 from pymongo.collection import Collection
 
-from sources.health.poll import MongoPoll, PollPage
+from sources.health.poll import MongoPoll
+from sources.health.poll_page import PollPage
 
 OVERLAP_SECONDS = 1
 # A grid much coarser than the schedules are long, so that many documents share a timestamp.

@@ -31,7 +31,7 @@ from pipelines.health.recompute.task_plan import TaskPlan
 from sinks.health.newer_wins import NewerWins
 from sinks.health.stored_results import KEY, stored_of
 from sinks.mongo_errors import denial, is_transient_mongo
-from sources.health.history import read_history
+from sources.health.history import read_history_rows
 from sources.mongo_client import ServerClock, shared_client
 
 HISTORY_DDL: Final = ", ".join(["user int", "day int", *(f"{name} double" for name in METRICS)])
@@ -99,7 +99,7 @@ def read_partitions(work: Calculation, batches: Iterator[pa.RecordBatch]) -> Ite
                 users = work.users[start : min(start + _USERS_PER_READ, end)]
                 lost = Superseded(work.since, limit)
                 with _as_task_errors():
-                    documents = read_history(work.collection(work.source), users)
+                    documents = read_history_rows(work.collection(work.source), users)
                     table = history_table(documents, users, rules, lost)
                 shifted = pc.add(table.column("user"), pa.scalar(start, pa.int32()))
                 table = table.set_column(0, HISTORY_SCHEMA.field("user"), shifted)

@@ -23,7 +23,7 @@ from contracts import FailedWrite, WriteResult
 from contracts.health import PHONE_SOURCES
 from monitoring.logs import get_logger
 from sinks.health.newer_wins import write_newer
-from sources.health.history import read_history
+from sources.health.history import read_history_rows
 from sources.health.pasts import stored_pasts
 from sources.mongo_client import MonotonicClock
 
@@ -166,7 +166,7 @@ class UserRecompute:
     ) -> tuple[pa.Table, list[Past]]:
         """The days after the pasts (HISTORY_SCHEMA), and the pasts: NOTHING of whom more days are needed."""
         while True:
-            documents = read_history(self.source, users, [past.since for past in pasts])
+            documents = read_history_rows(self.source, users, [past.since for past in pasts])
             history = recent(history_table(documents, users, rules, self.superseded), pasts)
             lacking = uncovered(history, pasts)
             if not lacking:

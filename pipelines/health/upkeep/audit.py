@@ -24,7 +24,7 @@ from contracts.health import METRICS
 from monitoring.health.audit_metrics import AuditMetrics
 from monitoring.logs import get_logger
 from sources.health.census import take_census
-from sources.health.history import read_history
+from sources.health.history import read_history_rows
 from sources.health.users import UserChanges, UserResults, user_changes, user_results
 
 logger = get_logger(__name__)
@@ -172,7 +172,7 @@ class Audit:
         result: dict[ObjectId, dict[str, frozenset[int]]] = {}
         for start in range(0, len(users), _SAMPLED):
             piece = users[start : start + _SAMPLED]
-            table = history_table(read_history(self.source, piece), piece, rules)
+            table = history_table(read_history_rows(self.source, piece), piece, rules)
             result.update((user, dict.fromkeys(METRICS, frozenset())) for user in piece)
             days: dict[tuple[int, str], set[int]] = {}
             for row in table.to_pylist():

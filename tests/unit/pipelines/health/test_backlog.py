@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+import bson
 import pytest
 
 from pipelines.health.backlog import Backlog
-from sources.health.poll import PollPage
+from sources.health.poll_page import Changed, PollPage
 
 _NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 
 
 def _page(documents: int, complete: bool = False) -> PollPage:
-    return PollPage(keys=[(number, _NOW) for number in range(documents)], complete=complete)
+    changed = [Changed(bson.encode({"_id": number, "updatedAt": _NOW})) for number in range(documents)]
+    return PollPage(changed, complete=complete)
 
 
 def test_what_waits_is_counted_once_in_a_while_and_exact_with_each_page() -> None:

@@ -57,7 +57,7 @@ class Bench:
             overlap_seconds=60,
         )
 
-    def _run(self, users: Sequence[ObjectId], _batch: str, step: Any) -> Recomputed:
+    def _run(self, users: Sequence[ObjectId], _batch: str, step: Any, _changed: Any) -> Recomputed:
         self.calls += 1
         self.on_run(step)
         self.users += users

@@ -55,7 +55,7 @@ class Bench:
         failures = Failures(store, self.max_failures)
         self.isolation = Isolation(recompute, failures, self.letters, clock, Faults())
 
-    def _compute(self, users: Sequence[ObjectId], _batch: str, _step: Any) -> Recomputed:
+    def _compute(self, users: Sequence[ObjectId], *_: Any) -> Recomputed:
         self.calls += 1
         if self.outage:
             raise self.outage
@@ -228,12 +228,12 @@ def test_java_that_died_is_nobodys_fault_but_his_who_killed_it(bench: Bench) -> 
     bench.poison[users[5]] = ValueError("a bug")
     computes, java_is_dead = bench._compute, False
 
-    def compute(some: Sequence[ObjectId], batch: str, step: Any) -> Recomputed:
+    def compute(some: Sequence[ObjectId], *others: Any) -> Recomputed:
         nonlocal java_is_dead
         java_is_dead = java_is_dead or users[3] in some
         if java_is_dead:
             raise Py4JNetworkError("Answer from Java side is empty")
-        return computes(some, batch, step)
+        return computes(some, *others)
 
     setattr(bench, "_compute", compute)  # noqa: B010 - mypy knows that it is a method
     bench.start()

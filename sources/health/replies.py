@@ -1,0 +1,78 @@
+"""Reads health documents as bytes, a reply at a time; only the fields of the contract travel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import bson
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from pymongo.collection import Collection
+
+from contracts.health import METRICS, WEARABLE_FIELDS
+from contracts.health_rows import Layouts, Rows
+from sources.mongo_client import PROJECTION, TOLERANT, for_reading, is_mongomock
+
+# Here comes `metrics` that is no nested document: nothing can be chosen of it, and it is judged as it is.
+_WHOLE: Final = "metricsWhole"
+_IS_NESTED: Final = {"$eq": [{"$type": "$metrics"}, "object"]}
+# What else lies in `metrics`, such as the samples of a day, may be a thousand times as much.
+FIELDS: Final[Mapping[str, Any]] = {
+    **{name: 1 for name in PROJECTION if name != "metrics"},
+    **{f"metrics.{name}": 1 for name in (*METRICS, *WEARABLE_FIELDS)},
+    _WHOLE: {"$cond": [_IS_NESTED, "$$REMOVE", "$metrics"]},
+}
+_STANDARD_UUID: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+
+
+def read_replies(
+    collection: Collection[dict[str, Any]], condition: Mapping[str, Any], **options: Any
+) -> Iterator[bytes]:
+    """Documents one behind the other, in replies of at most 16 MB; `options` are those of `find`.
+
+    pymongo's errors pass through.
+    """
+    if is_mongomock(collection):
+        # It has no bytes, and knows no conditions in a projection.
+        with collection.find(condition, PROJECTION, **options) as found:
+            yield b"".join(bson.encode(each, codec_options=_STANDARD_UUID) for each in found)
+    else:
+        with for_reading(collection).find_raw_batches(condition, FIELDS, **options) as replies:
+            yield from replies
+
+
+def read_documents(
+    collection: Collection[dict[str, Any]], condition: Mapping[str, Any], **options: Any
+) -> Iterator[dict[str, Any]]:
+    """The documents of `read_replies`, decoded one by one: decoded, one may take twenty times its bytes."""
+    for reply in read_replies(collection, condition, **options):
+        yield from map(decoded, cut(reply))
+
+
+def read_rows(
+    collection: Collection[dict[str, Any]], condition: Mapping[str, Any], layouts: Layouts, **options: Any
+) -> Iterator[Rows | dict[str, Any]]:
+    """The same: plain documents as rows of their layout, the others decoded."""
+    for reply in read_replies(collection, condition, **options):
+        rows, others = layouts.sort(reply)
+        yield from rows
+        yield from map(decoded, others)
+
+
+def decoded(raw: bytes) -> dict[str, Any]:
+    """The document whose bytes these are, as the contract has it."""
+    document = bson.decode(raw, TOLERANT)
+    if _WHOLE in document:
+        document["metrics"] = document.pop(_WHOLE)
+    return document
+
+
+def cut(reply: bytes) -> list[bytes]:
+    """The single documents of `reply`."""
+    found, start = [], 0
+    while start < len(reply):
+        end = start + int.from_bytes(reply[start : start + 4], "little")
+        found.append(reply[start:end])
+        start = end
+    return found

@@ -1,0 +1,81 @@
+"""Health documents of a few writers, each with byte layouts of its own, and odd ones between them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import bson
+from bson import DatetimeMS, Decimal128, Int64, ObjectId
+from hypothesis import strategies as st
+
+from contracts.health import METRICS
+
+Document = dict[str, Any]
+
+TODAY = datetime(2025, 6, 30, tzinfo=timezone.utc)
+USERS = [ObjectId(bytes([number]) * 12) for number in (3, 1, 2)]
+_OWNERS = st.sampled_from([*USERS, ObjectId(bytes([9]) * 12)])
+_DATES = st.one_of(
+    st.integers(0, 2).map(lambda back: TODAY - timedelta(days=back)),
+    st.sampled_from([timedelta(hours=-3), timedelta(hours=22), timedelta(days=1), timedelta(days=2)]).map(
+        lambda apart: TODAY + apart
+    ),
+)
+_FAR = st.sampled_from([-(2**60), -62_135_596_800_000, 253_402_300_799_999, 2**60]).map(DatetimeMS)
+_CHANGES = st.integers(0, 2).map(lambda minutes: TODAY + timedelta(minutes=minutes))
+# Of each type, values that count and values that do not.
+_NUMBERS: dict[str, st.SearchStrategy[Any]] = {
+    "int": st.sampled_from([0, 7, 30, 500, -1, 2**31 - 1]),
+    "long": st.sampled_from([0, 30, 2**53 + 1, 2**62, -(2**63)]).map(Int64),
+    "double": st.one_of(
+        st.sampled_from([0.0, -0.0, 30.5, 1e-310, float("nan"), float("inf"), -1e308]), st.floats()
+    ),
+    "null": st.none(),
+    "odd": st.sampled_from(["8", True, [1], {"a": 1}, Decimal128("7.5"), Decimal128("NaN"), TODAY, b"7"]),
+}
+_PLAIN_TYPES = st.sampled_from(["int", "long", "double", "null"])
+_TOP = ("_id", "userId", "date", "metrics", "source", "updatedAt")
+_WRITERS = st.fixed_dictionaries(
+    {
+        "order": st.permutations(_TOP),
+        "metrics": st.dictionaries(st.sampled_from(list(METRICS)), _PLAIN_TYPES, max_size=4),
+        "source": st.sampled_from(["googlefit", "manual", "manual", "import", None]),
+        "more": st.sampled_from([{}, {}, {}, {"heartRate": None}, {"heartRate": 61}, {"other": 1}]),
+    }
+)
+# What makes a document of a writer another one.
+_SPOILS = st.sampled_from(["", "", "", "", "", "date", "updatedAt", "_id", "metric", "missing", "metrics"])
+
+
+@st.composite
+def replies(draw: st.DrawFn) -> list[bytes]:
+    """Documents as BSON, with ids of their own; several have the same layout, user, day and updatedAt."""
+    writers = draw(st.lists(_WRITERS, min_size=1, max_size=3))
+    number = draw(st.integers(0, 24))
+    serials = draw(st.permutations(range(number)))
+    return [bson.encode(_document(draw, draw(st.sampled_from(writers)), serial)) for serial in serials]
+
+
+def _document(draw: st.DrawFn, writer: dict[str, Any], serial: int) -> Document:
+    metrics = {name: draw(_NUMBERS[kind]) for name, kind in writer["metrics"].items()}
+    fields: Document = {
+        "_id": ObjectId(serial.to_bytes(12, "big")),
+        "userId": draw(_OWNERS),
+        "date": draw(_DATES),
+        "metrics": metrics,
+        "source": writer["source"],
+        "updatedAt": draw(_CHANGES),
+    }
+    spoil = draw(_SPOILS)
+    if spoil in ("date", "updatedAt"):
+        fields[spoil] = draw(st.one_of(_FAR, st.none(), st.just("2025-06-30")))
+    elif spoil == "_id":
+        fields["_id"] = draw(st.sampled_from([f"x{serial}", serial, {"x": serial}, Int64(2**40 + serial)]))
+    elif spoil == "metric" and metrics:
+        metrics[draw(st.sampled_from(list(metrics)))] = draw(_NUMBERS["odd"])
+    elif spoil == "metrics":
+        fields["metrics"] = draw(st.sampled_from([None, 5, [metrics], "none"]))
+    elif spoil == "missing":
+        del fields[draw(st.sampled_from(_TOP[1:]))]
+    return {**{name: fields[name] for name in writer["order"] if name in fields}, **writer["more"]}
