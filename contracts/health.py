@@ -57,11 +57,15 @@ METRICS: Final = {
 ResultKey = tuple[ObjectId, str, str]
 
 
+# What of a result's metadata is its own, like its figures; all else tells of the calculation.
+CONTENT_METADATA: Final = ("contentHash", "past")
+
+
 class Results(Protocol):
     """The results of one calculation: a key and a hash each, and documents of those that are asked for.
 
-    Two results have the same hash if they differ at most in `calculatedAt`, `expiresAt`, `metadata`,
-    `createdAt` and `updatedAt`. A document has it as `metadata.contentHash`.
+    Two results have the same hash if they differ at most in `calculatedAt`, `expiresAt`, `createdAt`,
+    `updatedAt`, and those `metadata` that are not in CONTENT_METADATA. A document has it as `metadata.contentHash`.
     """
 
     @property

@@ -17,7 +17,7 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
 from contracts import EXAMPLES_EACH, Document, WriteResult
-from contracts.health import Results
+from contracts.health import CONTENT_METADATA, Results
 from sinks.health.mongo_upsert import NOT_ENCODABLE, Upserts
 from sinks.health.stored_results import CREATED_AT_NO_DATE
 from sinks.mongo_errors import write_errors
@@ -58,10 +58,10 @@ class Replacements:
 
     def _touch(self, results: Results, same: _Rows, example: Document) -> UpdateMany:
         """Give those of `same` that still have their row's content the dates and metadata of `example`."""
-        metadata = {f"metadata.{name}": value for name, value in example["metadata"].items()}
+        told = example["metadata"].items()
+        metadata = {f"metadata.{name}": value for name, value in told if name not in CONTENT_METADATA}
         run = {name: example[name] for name in ("calculatedAt", "expiresAt") if name in example}
         change = {**metadata, **run, "updatedAt": self._calculated_at}
-        del change[HASH]
         return UpdateMany({**self._mine(results, same), **self._older}, {"$set": change})
 
     def _mine(self, results: Results, rows: _Rows) -> dict[str, Any]:

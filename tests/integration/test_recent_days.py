@@ -42,6 +42,21 @@ def _edit(rng: random.Random, source: Any, user: Any) -> None:
         source.delete_one({"userId": user, "date": _day(rng.randrange(150))})
 
 
+def _assert_pasts_are_true(database: Database[dict[str, Any]]) -> None:
+    """Each result tells of its own user's older days what they hold."""
+    for one in database["analytics"].find({"metadata.past": {"$exists": True}}):
+        past = one["metadata"]["past"]
+        mine = {"userId": one["userId"], "date": {"$lt": past["before"]}}
+        older = {each["date"]: each["metrics"] for each in database["healthmetrics"].find(mine)}
+        longest = running = 0
+        for back in range(_DAYS + 1, 0, -1):
+            moved = older.get(_day(back), {}).get("steps", 0) > 1_000
+            running = running + 1 if moved else 0 if _day(back) < past["before"] else running
+            longest = max(longest, running)
+        metrics = sorted({name for each in older.values() for name in each})
+        assert (past["longest"], past["running"], past["metrics"]) == (longest, running, metrics)
+
+
 def test_results_are_those_of_whole_histories(
     spark: SparkSession, database: Database[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -59,6 +74,7 @@ def test_results_are_those_of_whole_histories(
         assert job.batch.drain(StopFlag())
         expected = reference_analytics(list(source.find()), "UTC", datetime.now(timezone.utc).date())
         assert_same_analytics(list(database["analytics"].find()), expected)
+        _assert_pasts_are_true(database)
         newest = database["analytics"].find_one(sort=[("calculatedAt", -1)])
         rows.append((newest or {})["metadata"]["dataPointsProcessed"])
     assert rows[0] > _USERS * (_DAYS - 10)
