@@ -12,7 +12,7 @@ from bson.objectid import ObjectId
 from numpy.typing import NDArray
 
 from analytics.health.superseded import Superseded
-from analytics.health.validation import LIMITS, DayRules, from_phone
+from analytics.health.validation import LIMITS, DayRules, from_phone, why_left_out
 from contracts.health_rows import Bools, Doubles, Integers, Rows, milliseconds, moment_of
 
 # A user and a day in one integer: days are shifted to be positive, from year 1 to 9999 they need 22 bits.
@@ -52,6 +52,20 @@ def days_of(rows: Rows, users: Mapping[bytes, int], rules: DayRules) -> Days | N
         [_usable(rows, name, *limits) for name, limits in LIMITS.items()],
     )
     return found.where((owners >= 0) & (days <= rules.last_day))
+
+
+def judge_rows(rows: Rows, rules: DayRules) -> tuple[Bools, str]:
+    """Which of `rows` are clear, and the reason why these do not count, empty if they do.
+
+    The others have something to refuse: that is `check_document`'s to tell.
+    """
+    clear = calendar_days(rows.moments("date"), rules) <= rules.last_day
+    if not from_phone(rows.layout.template, rules.sources):
+        return clear, why_left_out(rows.layout.template, rules.sources)
+    for name in rows.layout.metrics:
+        values, (low, high) = rows.values(name), LIMITS[name]
+        clear &= (values >= low) & (values <= high)
+    return clear, ""
 
 
 def joined(parts: Sequence[Days]) -> Days:
