@@ -65,7 +65,8 @@ class Results(Protocol):
     """The results of one calculation: a key and a hash each, and documents of those that are asked for.
 
     Two results have the same hash if they differ at most in `calculatedAt`, `expiresAt`, `createdAt`,
-    `updatedAt`, and those `metadata` that are not in CONTENT_METADATA. A document has it as `metadata.contentHash`.
+    `updatedAt`, and those `metadata` that are not in CONTENT_METADATA. A document has it as
+    `metadata.contentHash`.
     """
 
     @property

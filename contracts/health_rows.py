@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 import numpy as np
+from bson.objectid import ObjectId
 from numpy.typing import NDArray
 
 from contracts.health import METRICS, WEARABLE_FIELDS
@@ -97,6 +98,13 @@ class Rows:
     def column(self, name: str) -> NDArray[Any]:
         """The values of a field as they lie there."""
         return self.records.view(self.layout.columns)[name]
+
+    def names(self) -> Iterator[dict[str, Any]]:
+        """Of each document the `_id`, `userId` and `updatedAt`, as they are decoded."""
+        ids, owners = (map(ObjectId, self.identities(name)) for name in ("_id", "userId"))
+        dates = map(moment_of, self.moments("updatedAt").tolist())
+        for identity, owner, date in zip(ids, owners, dates, strict=True):
+            yield {"_id": identity, "userId": owner, "updatedAt": date}
 
     def documents(self) -> Iterator[dict[str, Any]]:
         """Decode the documents one after the other."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -11,8 +11,10 @@ import numpy as np
 from bson.objectid import ObjectId
 from numpy.typing import NDArray
 
+from analytics.health.past import EVER
 from analytics.health.superseded import Superseded
-from analytics.health.validation import LIMITS, DayRules, from_phone
+from analytics.health.validation import LIMITS, DayRules, from_phone, place, why_left_out
+from contracts import Document
 from contracts.health_rows import Bools, Doubles, Integers, Rows, milliseconds, moment_of
 
 # A user and a day in one integer: days are shifted to be positive, from year 1 to 9999 they need 22 bits.
@@ -52,6 +54,35 @@ def days_of(rows: Rows, users: Mapping[bytes, int], rules: DayRules) -> Days | N
         [_usable(rows, name, *limits) for name, limits in LIMITS.items()],
     )
     return found.where((owners >= 0) & (days <= rules.last_day))
+
+
+def judge_rows(rows: Rows, rules: DayRules) -> tuple[Bools, str]:
+    """Which of `rows` are clear, and the reason why these do not count, empty if they do.
+
+    The others have something to refuse: that is `check_document`'s to tell.
+    """
+    clear = calendar_days(rows.moments("date"), rules) <= rules.last_day
+    if not from_phone(rows.layout.template, rules.sources):
+        return clear, why_left_out(rows.layout.template, rules.sources)
+    for name in rows.layout.metrics:
+        values, (low, high) = rows.values(name), LIMITS[name]
+        clear &= (values >= low) & (values <= high)
+    return clear, ""
+
+
+def first_days(rows: Iterable[Rows], documents: Iterable[Document], rules: DayRules) -> dict[ObjectId, int]:
+    """By user the first day that `rows` and `documents` are of; EVER where one of them has no day."""
+    found: dict[bytes, int] = {}
+    for some in rows:
+        days = calendar_days(some.moments("date"), rules).tolist()
+        for owner, day in zip(some.identities("userId"), days, strict=True):
+            found[owner] = min(day, found.get(owner, day))
+    for document in documents:
+        user, placed = document.get("userId"), place(document, rules)
+        if isinstance(user, ObjectId):
+            day = EVER if isinstance(placed, str) else placed
+            found[user.binary] = min(day, found.get(user.binary, day))
+    return {ObjectId(owner): day for owner, day in found.items()}
 
 
 def joined(parts: Sequence[Days]) -> Days:

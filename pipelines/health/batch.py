@@ -14,11 +14,12 @@ from functools import partial
 
 from bson import ObjectId
 
-from analytics.health.past import EVER
+from analytics.health.history_rows import first_days, judge_rows
 from analytics.health.superseded import Superseded
 from analytics.health.validation import check_document
 from checkpoint.store import CheckpointStore, CursorState
 from contracts import AccessDeniedError, AlreadyRunningError, BatchReport, Clock, FailedWrite
+from contracts.health_rows import milliseconds
 from monitoring.logs import get_logger
 from pipelines.engine.failure import tell_failure
 from pipelines.engine.faults import Faults
@@ -172,8 +173,10 @@ class HealthBatch:
         steps.done("validate")
         failed: list[FailedWrite] = []
         set_aside: set[ObjectId] = set()
+        changed = EVERYTHING
         # Of a backlog's users whole histories are read, which are sure to hold what its later pages have.
-        changed = piece.changed if page.complete and not self._recomputed else EVERYTHING
+        if page.complete and not self._recomputed:
+            changed = first_days(page.rows, page.single_documents, self.recompute.rules(piece.start))
         for users in _chunks(piece.users, self._at_once(len(piece.users))):
             done = self.recompute.run(users, piece.batch_id, steps.done, changed)
             require_few_refused(done.writes.failed, len(users))
@@ -196,23 +199,27 @@ class HealthBatch:
 
     def _validate(self, page: PollPage, piece: Piece) -> None:
         rules = self.recompute.rules(piece.start)
-        for document in page.documents:
-            checked = check_document(document, rules)
-            piece.judged(document, checked)
-            # Also a document that does not count makes its user stale: yesterday it may have counted.
+        # Changes dated before were sure to be in the histories that this drain has read.
+        settled = (self._began or piece.start) - timedelta(seconds=self.overlap_seconds)
+        # Also a document that does not count makes its user stale: yesterday it may have counted.
+        settled_users: set[bytes] = set()
+        stale: set[bytes] = set()
+        for rows in page.rows:
+            clear, why_left_out = judge_rows(rows, rules)
+            piece.judged_rows(rows.where(clear), why_left_out)
+            for document in rows.where(~clear).documents():
+                piece.judged(document, check_document(document, rules))
+            is_settled = rows.moments("updatedAt") < milliseconds(settled)
+            settled_users.update(rows.where(is_settled).identities("userId"))
+            stale.update(rows.where(~is_settled).identities("userId"))
+        for document in page.single_documents:
+            piece.judged(document, check_document(document, rules))
             owner = document.get("userId")
-            if isinstance(owner, ObjectId) and not self._is_included(document["updatedAt"], owner):
-                day = EVER if checked.day is None else checked.day
-                piece.changed[owner] = min(day, piece.changed.get(owner, day))
-        piece.users = sorted(piece.changed)
-
-    def _is_included(self, updated: datetime, user: ObjectId) -> bool:
-        """Whether this drain already recomputed `user` from a history that was sure to hold the change.
-
-        A backlog is polled in the order of time, so its pages share most of their users.
-        """
-        settled = self._began is not None and self._began > updated + timedelta(seconds=self.overlap_seconds)
-        return settled and user.binary in self._recomputed
+            if isinstance(owner, ObjectId):
+                (settled_users if document["updatedAt"] < settled else stale).add(owner.binary)
+        # A backlog is polled in the order of time, so its pages share most of their users.
+        stale |= settled_users - self._recomputed
+        piece.users = [ObjectId(user) for user in sorted(stale)]
 
     def _time_of_report(self) -> datetime:
         """Returns the time for the report of a piece that is done, which must not fail for want of it."""

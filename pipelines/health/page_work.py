@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 
 from bson import ObjectId
 
 from analytics.health.superseded import Superseded
 from analytics.health.validation import Checked
 from contracts import BatchReport, Document, Rejected, WriteResult, ends
+from contracts.health_rows import Rows
 from pipelines.engine.faults import Faults
 from pipelines.engine.steps import Steps
 from pipelines.health.recompute.brake import COMPUTATION_FAILED
@@ -23,7 +25,7 @@ _SETTLED_BY = ("_id", "updatedAt", "userId")
 
 @dataclass
 class Piece:
-    """A page in work: `counted` has those of its `records` that count, until `settle`.
+    """A page in work: `counted` and `counted_rows` have those of its `records` that count, until `settle`.
 
     The others met their end when they were judged.
     """
@@ -32,10 +34,9 @@ class Piece:
     start: datetime
     computed: int = 0
     users: list[ObjectId] = field(default_factory=list)
-    # The first day of each user that changed, in days since 1970-01-01.
-    changed: dict[ObjectId, int] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     counted: list[Document] = field(default_factory=list)
+    counted_rows: list[Rows] = field(default_factory=list)
     ends: dict[str, int] = field(default_factory=ends)
     left_out: Counter[str] = field(default_factory=Counter)
     of_set_aside: int = 0
@@ -90,13 +91,22 @@ class Piece:
         elif checked.rejections:
             self.ends["refused"] += 1
         else:
-            self.ends["left_out"] += 1
-            room = checked.left_out in self.left_out or len(self.left_out) < _REASONS
-            self.left_out[checked.left_out if room else "source:(others)"] += 1
+            self._leave_out(checked.left_out, 1)
+
+    def judged_rows(self, rows: Rows, left_out: str) -> None:
+        """Take polled documents that count, or all of them do not for the reason `left_out`."""
+        self.records += len(rows)
+        if not left_out:
+            self.counted_rows.append(rows)
+        elif len(rows):
+            self._leave_out(left_out, len(rows))
 
     def settle(self, set_aside: set[ObjectId], superseded: Superseded) -> None:
         """Note the ends of documents that count: refused in `set_aside`, else superseded, else written."""
-        for document in self.counted:
+        if not (set_aside or superseded.count):
+            self.ends["written"] += sum(map(len, self.counted_rows))
+            self.counted_rows = []
+        for document in chain(self.counted, *(rows.names() for rows in self.counted_rows)):
             if document["userId"] in set_aside:
                 self.of_set_aside += 1
             elif document in superseded:
@@ -104,7 +114,12 @@ class Piece:
             else:
                 self.ends["written"] += 1
         self.ends["refused"] += self.of_set_aside
-        self.counted = []
+        self.counted, self.counted_rows = [], []
+
+    def _leave_out(self, reason: str, documents: int) -> None:
+        self.ends["left_out"] += documents
+        room = reason in self.left_out or len(self.left_out) < _REASONS
+        self.left_out[reason if room else "source:(others)"] += documents
 
     def _errors(self) -> list[str]:
         reasons = Counter(_label(rejected) for rejected in self.rejected)

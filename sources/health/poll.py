@@ -20,9 +20,10 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from pymongo.collection import Collection
 
+from contracts.health_rows import Layouts
 from mongo_patience import TOOK_TOO_LONG, while_it_answers
-from sources.health.poll_page import Changed, PollPage, changed_in, page_of
-from sources.health.replies import cut, read_replies
+from sources.health.poll_page import Changed, Found, PollPage, Version, page_of
+from sources.health.replies import cut, decoded, read_replies
 from sources.mongo_client import for_reading, is_asked_for
 
 _KEYS = {"_id": 1, "updatedAt": 1}
@@ -44,8 +45,6 @@ _STANDARD_UUID: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=
 # A list of dates matches a range on dates; as a page full of them could not say where the next begins, the
 # server leaves them out where the number counts. They belong to the documents a census must find.
 _NO_ARRAY = {"$not": {"$type": "array"}}
-# An `_id` with its updatedAt.
-_Version = tuple[Any, datetime]
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
 
 
@@ -62,6 +61,7 @@ class MongoPoll:
         self._collection = for_reading(collection)
         self._overlap = timedelta(seconds=overlap_seconds)
         self._page_size = page_size
+        self._layouts = Layouts(decoded)
         # The version last processed of each document inside the overlap.
         self._known: dict[Any, datetime] = {}
         self._floor = _EARLIEST
@@ -96,10 +96,10 @@ class MongoPoll:
         self._floor = self.before(cursor)
         self._prune()
         waiting: PollPage | None = None
-        for changed in self._pages(cursor, until):
+        for found in self._pages(cursor, until):
             if waiting is not None:
                 yield waiting
-            waiting = page_of(changed, self._read_to)
+            waiting = page_of(found, self._read_to)
         if waiting is not None:
             yield replace(waiting, complete=True)
         self._read_to = until
@@ -120,9 +120,8 @@ class MongoPoll:
         """Remember the page's versions as processed; to be called after the cursor was saved."""
         if page.newest is not None:
             self._floor = max(self._floor, self.before(page.newest))
-        for document_id, updated in page.keys:
-            if updated >= self._floor:
-                self._known[_hashable(document_id)] = updated
+        for document_id, updated in page.keys_from(self._floor):
+            self._known[_hashable(document_id)] = updated
         # Rebuilding costs as much as there is to keep, so it waits until that has doubled.
         if len(self._known) >= self._prune_at:
             self._prune()
@@ -140,7 +139,7 @@ class MongoPoll:
         """Returns where a drain with the cursor `moment` begins to look: the overlap earlier."""
         return moment - self._overlap if moment - _EARLIEST > self._overlap else _EARLIEST
 
-    def _pages(self, cursor: datetime, until: datetime) -> Iterator[list[Changed]]:
+    def _pages(self, cursor: datetime, until: datetime) -> Iterator[Found]:
         lower = self.before(cursor)
         changed = self._few_changes(lower, until)
         if changed is not None:
@@ -151,14 +150,14 @@ class MongoPoll:
         yield from self._by_ids(unknown, lower, upper)
         yield from self._by_ranges(cursor, until)
 
-    def _by_ranges(self, position: datetime, until: datetime) -> Iterator[list[Changed]]:
+    def _by_ranges(self, position: datetime, until: datetime) -> Iterator[Found]:
         """Yield pages of the documents dated after `position` up to `until`, in the order of time."""
         length = until - position
         while position < until:
             upper = _to_milliseconds(position + min(max(length, _MILLISECOND), until - position))
-            page, size = self._between(position, upper)
+            page = self._between(position, upper)
             if page is not None:
-                share = max(len(page) / self._page_size, size / _PAGE_BYTES)
+                share = max(len(page) / self._page_size, page.size / _PAGE_BYTES)
                 longer = min(_FACTOR, _FILL / share) if share else 2.0
                 length, position = (upper - position) * longer, upper
                 if page:
@@ -171,20 +170,18 @@ class MongoPoll:
                 yield from self._by_ids(group, upper, upper)
                 position = upper
 
-    def _between(self, after: datetime, upper: datetime) -> tuple[list[Changed] | None, int]:
-        """What is dated after `after` up to `upper`, None if it is more than a page; and its bytes."""
+    def _between(self, after: datetime, upper: datetime) -> Found | None:
+        """What is dated after `after` up to `upper`; None if it is more than a page."""
         limit = self._page_size + 1
         condition = {"updatedAt": {"$gt": after, "$lte": upper, **_NO_ARRAY}}
-        found: list[bytes] = []
-        size = 0
+        page = Found()
         for reply in read_replies(self._collection, condition, limit=limit, batch_size=limit):
-            found += cut(reply)
-            size += len(reply)
-            if len(found) > self._page_size or (size > _PAGE_BYTES and len(found) > 1):
-                return None, size
-        return changed_in(found), size
+            page += Found.of(reply, self._layouts)
+            if len(page) > self._page_size or (page.size > _PAGE_BYTES and len(page) > 1):
+                return None
+        return page
 
-    def _few_changes(self, lower: datetime, until: datetime) -> list[_Version] | None:
+    def _few_changes(self, lower: datetime, until: datetime) -> list[Version] | None:
         """All versions up to `until` that were not processed, or None when they exceed a page.
 
         Keys only, so that the index answers alone: all that an idle poll asks. More than a page has to go
@@ -197,11 +194,11 @@ class MongoPoll:
         changed = self._not_known(keys)
         return changed if len(keys) <= limit and len(changed) <= self._page_size else None
 
-    def _not_known(self, keys: Iterable[dict[str, Any]]) -> list[_Version]:
+    def _not_known(self, keys: Iterable[dict[str, Any]]) -> list[Version]:
         versions = ((key["_id"], key["updatedAt"]) for key in keys)
         return [each for each in versions if self._known.get(_hashable(each[0])) != each[1]]
 
-    def _unknown(self, lower: datetime, upper: datetime) -> list[_Version]:
+    def _unknown(self, lower: datetime, upper: datetime) -> list[Version]:
         """The zone's versions that were not processed."""
         return self._not_known(self._keys({"$gte": lower, "$lte": upper})) if lower <= upper else []
 
@@ -211,25 +208,24 @@ class MongoPoll:
         with query.batch_size(_KEYS_PER_REPLY) as found:
             yield from _dated(found)
 
-    def _by_ids(self, versions: list[_Version], lower: datetime, upper: datetime) -> Iterator[list[Changed]]:
+    def _by_ids(self, versions: list[Version], lower: datetime, upper: datetime) -> Iterator[Found]:
         """Pages of the documents with these ids that are still dated from `lower` to `upper`.
 
         One that was changed since its key was read is dated later now, so the scan that follows meets it.
         """
         step = min(self._page_size, _IDS_PER_QUERY)
         pieces = (versions[start : start + step] for start in range(0, len(versions), step))
-        page: list[Changed] = []
-        size = 0
+        page = Found()
         for reply in chain.from_iterable(map(self._with_ids, pieces)):
-            found = [each for each in changed_in(cut(reply)) if lower <= each.key[1] <= upper]
-            if page and (len(page) + len(found) > self._page_size or size + len(reply) > _PAGE_BYTES):
+            found = Found.of(reply, self._layouts).dated(lower, upper)
+            if page and (len(page) + len(found) > self._page_size or page.size + found.size > _PAGE_BYTES):
                 yield page
-                page, size = [], 0
-            page, size = page + found, size + len(reply)
+                page = Found()
+            page += found
         if page:
             yield page
 
-    def _with_ids(self, versions: list[_Version]) -> Iterator[bytes]:
+    def _with_ids(self, versions: list[Version]) -> Iterator[bytes]:
         ids = [document_id for document_id, _ in versions if is_asked_for(document_id)]
         if ids:
             yield from read_replies(self._collection, {"_id": {"$in": ids}}, batch_size=len(ids))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-from datetime import date, timedelta, timezone
+from datetime import date, timezone
 from typing import Any
 
-import bson
 import pyarrow as pa
 import pytest
 from bson import Code, DatetimeMS, Decimal128, MaxKey, MinKey, ObjectId, Regex
@@ -15,13 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.health.history_table import HISTORY_SCHEMA, history_table
-from analytics.health.superseded import Superseded
 from analytics.health.validation import REASONS, DayRules, check_document
 from contracts.health import METRICS
-from contracts.health_rows import Layouts, Rows
-from sources.health.replies import decoded
 from tests.support import worked_example as example
-from tests.support.byte_layouts import TODAY, USERS, replies
 from tests.support.reference_input import LIMITS, accepted_days, usable_value
 from tests.support.strategies import histories, new_id, random_documents
 
@@ -132,97 +127,3 @@ def test_any_history_equals_the_references(documents: list[dict[str, Any]]) -> N
     users = sorted({document["userId"] for document in documents})
     table = history_table(documents, users, DayRules(today=date(2025, 6, 30)))
     assert _rows(table, users) == _expected_rows(documents, "UTC", date(2025, 6, 30))
-
-
-def _twice(name: str, value: Any) -> bytes:
-    """A document in which a field comes twice, as no driver writes it; Python takes the last one."""
-    document = {"_id": ObjectId(), "userId": USERS[0], "date": TODAY, "source": "manual", "updatedAt": TODAY}
-    first = bson.encode({**document, "metrics": {"steps": 5}})
-    second = bson.encode({name: value})[4:-1]
-    return (len(first) + len(second)).to_bytes(4, "little") + first[4:-1] + second + b"\0"
-
-
-def _told(table: pa.Table) -> str:
-    """All cells: as text, -0.0 is another number than 0.0."""
-    return repr(table.to_pydict())
-
-
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(
-    replies(), st.sampled_from(["UTC", "Pacific/Kiritimati", "America/Adak"]), st.integers(0, 2), st.data()
-)
-def test_rows_of_layouts_give_the_table_of_single_documents(
-    raw: list[bytes], zone: str, since: int, data: st.DataObject
-) -> None:
-    """Cell by cell, with the same superseded ones; in one reply or in several, whatever lies between them."""
-    rules = DayRules(zone, today=TODAY.date())
-    single, sorted_out = (Superseded(TODAY + timedelta(minutes=since)) for _ in range(2))
-    expected = history_table(map(decoded, raw), USERS, rules, single)
-    layouts = Layouts(decoded)
-    cut = data.draw(st.integers(0, len(raw)))
-    found: list[Rows | dict[str, Any]] = []
-    for reply in (raw[:cut], raw[cut:]):
-        rows, others = layouts.sort(b"".join(reply))
-        assert sorted(
-            map(repr, [*(d for each in rows for d in each.documents()), *map(decoded, others)])
-        ) == (sorted(repr(decoded(each)) for each in reply))
-        found += [*rows, *map(decoded, others)]
-    table = history_table(found, USERS, rules, sorted_out)
-    assert table.schema == expected.schema
-    assert _told(table) == _told(expected)
-    assert _numbers(sorted_out) == _numbers(single)
-
-
-def _numbers(superseded: Superseded) -> set[bytes]:
-    packed = superseded.packed()
-    return {packed[start : start + 8] for start in range(0, len(packed), 8)}
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("metrics", {"steps": 9}), ("userId", USERS[1]), ("source", "import"), ("source", "b")],
-)
-def test_a_field_that_comes_twice_is_no_layout(name: str, value: Any) -> None:
-    """Its last value counts, as in Python."""
-    raw = [_twice(name, value) for _ in range(9)]
-    rows, others = Layouts(decoded).sort(b"".join(raw))
-    assert (rows, len(others)) == ([], 9)
-
-
-def test_most_documents_are_rows() -> None:
-    """Those of the benchmark's kind, with whole numbers as int32 or double, and days without a weight."""
-    rng = random.Random(7)
-    raw = b"".join(
-        bson.encode(
-            {
-                "_id": ObjectId(),
-                "userId": rng.choice(USERS),
-                "date": TODAY - timedelta(days=number),
-                "metrics": {
-                    "steps": 100,
-                    "distance": rng.choice((2, 2.5)),
-                    "weight": rng.choice((70.5, None)),
-                },
-                "source": "googlefit",
-                "updatedAt": TODAY,
-            }
-        )
-        for number in range(1_000)
-    )
-    rows, others = Layouts(decoded).sort(raw)
-    assert (len(rows), sum(map(len, rows)), len(others)) == (4, 1_000, 0)
-
-
-def test_layouts_are_few_whatever_comes() -> None:
-    """A writer that makes another layout of each document costs no more than that they are decoded."""
-    layouts = Layouts(decoded)
-    raw = [
-        bson.encode(
-            {"_id": ObjectId(), "userId": USERS[0], "date": TODAY, "updatedAt": TODAY, "source": source}
-        )
-        for source in (f"{number:09}" for number in range(200))
-        for _ in range(4)
-    ]
-    rows, others = layouts.sort(b"".join(raw))
-    assert sum(map(len, rows)) + len(others) == 800
-    assert len(rows) <= 64

@@ -15,7 +15,7 @@ _NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
 
 def _page(documents: int, complete: bool = False) -> PollPage:
     changed = [Changed(bson.encode({"_id": number, "updatedAt": _NOW})) for number in range(documents)]
-    return PollPage(changed, complete=complete)
+    return PollPage((), changed, complete=complete)
 
 
 def test_what_waits_is_counted_once_in_a_while_and_exact_with_each_page() -> None:

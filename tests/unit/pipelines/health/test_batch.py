@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -11,18 +12,26 @@ from typing import Any, cast
 import mongomock
 import pytest
 from bson import ObjectId
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules
 from checkpoint.cursor import FILE_NAME, FileCursor
 from contracts import BatchReport, FailedWrite, WriteResult
+from contracts.health_rows import Layouts
 from pipelines.engine import steps
 from pipelines.engine.faults import Faults
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.batch import HealthBatch
+from pipelines.health.page_work import Piece
 from pipelines.health.recompute.on_driver import Recomputed
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sources.health.poll import MongoPoll
+from sources.health.poll_page import Changed, Found, PollPage, page_of
+from sources.health.replies import decoded
+from tests.support.byte_layouts import TODAY, USERS, replies
 from tests.support.clock import Clock
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=timezone.utc)
@@ -174,3 +183,49 @@ def test_the_steps_begin_with_the_poll_and_add_up_to_the_time_of_the_batch(
     whole = {"poll": 2000, "validate": 0, "compute": 3000, "dead_letters": 0, "save": 0}
     assert [dict(report.steps_ms) for report in bench.reports[:2]] == [whole] * 2
     assert [report.processing_time_ms for report in bench.reports] == [5000, 5000, 10_000]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(raw=replies(), lost=st.integers(0, 2), aside=st.booleans(), again=st.booleans())
+def test_a_page_of_rows_is_accounted_for_like_one_of_single_documents(
+    tmp_path: Path, raw: list[bytes], lost: int, aside: bool, again: bool
+) -> None:
+    """The same ends, reasons, letters and stale users, whoever was recomputed, superseded or set aside."""
+    batch = Bench(tmp_path).batch
+    batch._began = TODAY + 2.5 * MINUTE
+    batch._recomputed = {USERS[0].binary} if again else set()
+    found = Found.of(b"".join(raw), Layouts(decoded))
+    singles = [each for each in map(Changed, raw) if isinstance(each.key[1], datetime)]
+    superseded = Superseded(TODAY)
+    for changed in singles[:lost]:
+        superseded.add(changed.key[1], changed.key[0])
+    told = []
+    for page in (PollPage(found.rows, found.singles), PollPage((), singles)):
+        piece = Piece("", TODAY)
+        batch._validate(page, piece)
+        letters = Counter((repr(each.document), each.reason, each.field) for each in piece.rejected)
+        piece.settle({USERS[1]} if aside else set(), superseded)
+        keys = sorted(map(repr, page.keys))
+        left = dict(piece.left_out)
+        told.append(
+            (piece.users, letters, piece.ends, left, piece.of_set_aside, piece.records, keys, page.size)
+        )
+    assert told[0] == told[1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(raw=replies(), read_to=st.integers(-1, 3), first=st.integers(-1, 3), length=st.integers(0, 2))
+def test_a_page_of_rows_has_the_dates_of_single_documents(
+    raw: list[bytes], read_to: int, first: int, length: int
+) -> None:
+    """Newest, late ones, keys from a moment, and what is dated between two moments."""
+    singles = [each for each in map(Changed, raw) if isinstance(each.key[1], datetime)]
+    both = Found.of(b"".join(raw), Layouts(decoded)), Found([], singles)
+    lower = TODAY + first * MINUTE
+    kept = [each.dated(lower, lower + length * MINUTE) for each in both]
+    told = [
+        (page.newest, sorted(page.late_seconds), sorted(map(repr, page.keys_from(TODAY + MINUTE))), page.size)
+        for page in (page_of(each, TODAY + read_to * MINUTE) for each in [*both, *kept] if each)
+    ]
+    assert told[::2] == told[1::2]
+    assert len(kept[0]) == len(kept[1])
