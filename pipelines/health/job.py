@@ -203,8 +203,8 @@ def assemble(
     # Without notices: the analytics of all users at once are no news. Anew: it mends what others changed.
     pieces = partial(piece_size, from_users, settings.max_users_per_piece, settings.max_batch_documents)
     progress = PassProgress(cursor, pieces, settings.full_users_per_second)
-    anew = replace(plan, anew=True)
-    everybody = isolated(by_size(anew, *stores, Superseded(), lambda *_: reporting.state.progress()))
+    told = (Superseded(), lambda *_: reporting.state.progress())
+    everybody = isolated(by_size(replace(plan, anew=True), *stores, *told))
     following = (batch.next_batch_id, on_report, progress, batch.retry)
     full = FullPass(source, target, everybody, letters, clock, *following)
     audit = _audit(settings, source, target, metrics)
