@@ -175,13 +175,12 @@ def assemble(
     """Wire the parts; tests come in through this door with their own session and database."""
     source, target = for_reading(source), for_reading(target)
     reporting, poll_metrics, backend = _measure(settings, spark, target)
-    letters, metrics = reporting.letters, reporting.metrics
-    faults, failures = Faults(settings.fault), Failures(cursor, settings.max_batch_failures)
+    letters, metrics, faults = reporting.letters, reporting.metrics, Faults(settings.fault)
     from_users = executors_from(settings.executors_from_users, source)
     plan, stores = task_plan(settings), (from_users, spark, source, target, clock)
-    isolated = partial(Isolation, failures=failures, letters=letters, clock=clock, faults=faults)
-    superseded = Superseded()
-    recompute = isolated(by_size(plan, *stores, superseded, partial(_written, reporting.state, backend)))
+    watched = (Failures(cursor, settings.max_batch_failures), letters, clock, faults)
+    superseded, written = Superseded(), partial(_written, reporting.state, backend)
+    recompute = Isolation(by_size(plan, *stores, superseded, written), *watched)
     indexes = IndexUpkeep(source, target, poll, settings.manage_source_index, IndexMetrics(metrics))
     on_report = partial(_report, reporting, poll_metrics, indexes)
     batch = HealthBatch(
@@ -204,9 +203,9 @@ def assemble(
     pieces = partial(piece_size, from_users, settings.max_users_per_piece, settings.max_batch_documents)
     progress = PassProgress(cursor, pieces, settings.full_users_per_second)
     told = (Superseded(), lambda *_: reporting.state.progress())
-    everybody = isolated(by_size(replace(plan, anew=True), *stores, *told))
-    following = (batch.next_batch_id, on_report, progress, batch.retry)
-    full = FullPass(source, target, everybody, letters, clock, *following)
+    everybody = Isolation(by_size(replace(plan, anew=True), *stores, *told), *watched)
+    following = (letters, clock, batch.next_batch_id, on_report, progress, batch.retry)
+    full = FullPass(source, target, everybody, *following)
     audit = _audit(settings, source, target, metrics)
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()

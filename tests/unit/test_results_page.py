@@ -14,6 +14,7 @@ import pytest
 from bson import ObjectId
 
 from analytics.esports.rules import DATASETS, ORIGIN_FIELDS
+from analytics.health.past import Past
 from analytics.health.results import CalculatedResults
 from analytics.health.schemas import RESULT_SCHEMA
 from pipelines.health.recompute.on_driver import run_metadata
@@ -75,7 +76,9 @@ def _health() -> Fields:
     now, users = datetime(2025, 7, 2, tzinfo=timezone.utc), [ObjectId()]
     spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(applicationId="local-1"), version="4.2.1")
     metadata = run_metadata(spark, "b1", 0.0, 7)
-    results = CalculatedResults(pa.Table.from_pylist([ROW], RESULT_SCHEMA), users, now, metadata)
+    results = CalculatedResults(
+        pa.Table.from_pylist([ROW], RESULT_SCHEMA), users, now, metadata, [Past(20_000).stored("a")]
+    )
     collection = connect(f"mongomock://{ObjectId()}")["x"]["analytics"]
     write_newer(collection, results, users, now, SimpleNamespace(now=lambda: now))
     return {"analytics": _fields(collection.find_one({}) or {})}
