@@ -240,13 +240,14 @@ def race(
 
 _KINDS = st.sampled_from(["driver", "executors", "full"])
 _METRICS = st.sampled_from([_COMMON, (*_COMMON, _SOMETIMES)])
+# A writer, the returning value meanwhile, and how many of its commands come in a row.
+_TURN = st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(1, 25))
 _LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
 _AHEAD = _LONG_AGO + timedelta(days=40_000)
 # None is no result at all. The last two are beyond Python's dates.
 _STORED = st.sampled_from(
     [
-        None,
-        "calculated",
+        *[None, "calculated"] * 4,
         "absent",
         "2026-01-01T00:00:00Z",
         7,
@@ -269,14 +270,14 @@ _STORED = st.sampled_from(
 @given(
     stored=_STORED,
     writers=st.lists(st.tuples(_KINDS, _METRICS), min_size=2, max_size=3),
-    schedule=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1)), max_size=30),
+    schedule=st.lists(_TURN, min_size=2, max_size=8),
     last=st.permutations([0, 1]),
 )
 def test_whatever_the_interleaving_each_key_ends_with_the_latest_calculation(
     race: Race,
     stored: Any,
     writers: list[tuple[str, tuple[str, ...]]],
-    schedule: list[tuple[int, int]],
+    schedule: list[tuple[int, int, int]],
     last: list[int],
 ) -> None:
     """Starts and lengths differ, and any writer may stand still for as long as it likes, at any command.
@@ -288,8 +289,9 @@ def test_whatever_the_interleaving_each_key_ends_with_the_latest_calculation(
     race.seed(stored)
     for kind, metrics in writers:
         race.start(kind, metrics)
-    for number, returning in schedule:
-        race.step(number % len(writers), returning)
+    for number, returning, commands in schedule:
+        for _ in range(commands):
+            race.step(number % len(writers), returning)
     race.finish(last)
     assert race.foreign() == len(FOREIGN)
     newest = max(race.calculated)
