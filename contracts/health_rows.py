@@ -27,18 +27,16 @@ Decode = Callable[[bytes], dict[str, Any]]
 _DOUBLE, _TEXT, _NESTED, _ID, _DATE, _NULL, _INT, _LONG = 1, 2, 3, 7, 9, 10, 16, 18
 _FORMATS: Final = {_DOUBLE: "<f8", _INT: "<i4", _LONG: "<i8", _ID: "V12", _DATE: "<i8"}
 _BYTES: Final = {_DOUBLE: 8, _ID: 12, _DATE: 8, _NULL: 0, _INT: 4, _LONG: 8}
-_COLUMNS: Final = ("_id", "userId", "date", "updatedAt")
+_NEEDED: Final = {"_id", "userId", "date", "updatedAt"}
+_NUMBER: Final = frozenset({_DOUBLE, _INT, _LONG, _NULL})
 _PLAIN: Final[Mapping[str, frozenset[int]]] = {
     **dict.fromkeys(("_id", "userId"), frozenset({_ID})),
     **dict.fromkeys(("date", "updatedAt"), frozenset({_DATE})),
     "source": frozenset({_TEXT, _NULL}),
     "metrics": frozenset({_NESTED}),
-    **dict.fromkeys(WEARABLE_FIELDS, frozenset({_NULL})),
+    **dict.fromkeys(WEARABLE_FIELDS, _NUMBER),
 }
-_PLAIN_METRICS: Final[Mapping[str, frozenset[int]]] = {
-    **dict.fromkeys(METRICS, frozenset({_DOUBLE, _INT, _LONG, _NULL})),
-    **dict.fromkeys(WEARABLE_FIELDS, frozenset({_NULL})),
-}
+_PLAIN_METRICS: Final[Mapping[str, frozenset[int]]] = dict.fromkeys((*METRICS, *WEARABLE_FIELDS), _NUMBER)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 # About the years 2 to 9998: Python holds these dates, and their days in all time zones.
@@ -67,7 +65,8 @@ class Rows:
     """Documents of one layout.
 
     Each has `_id` and `userId` (ObjectIds), `date` and `updatedAt` (dates that Python holds), and numbers for
-    the `metrics` of the layout. All else is as in the layout's template, which is one of them, decoded.
+    the `metrics` of the layout, and for the wearables' fields where the layout's template has any; this is
+    one of them, decoded. All else is as in the template.
     """
 
     layout: Layout
@@ -93,7 +92,7 @@ class Rows:
 
     def values(self, name: str) -> Doubles:
         """The values of one of the layout's metrics."""
-        return self.column(name).astype(np.float64)
+        return self.column(f"metrics.{name}").astype(np.float64)
 
     def column(self, name: str) -> NDArray[Any]:
         """The values of a field as they lie there."""
@@ -113,7 +112,7 @@ class Rows:
 
 
 class Layouts:
-    """Sorts documents into rows of their layouts, and remembers the layouts that it met."""
+    """Sorts documents into rows of their layouts, and remembers these, a few dozens at the most."""
 
     def __init__(self, decode: Decode) -> None:
         self._decode = decode
@@ -122,6 +121,9 @@ class Layouts:
 
     def sort(self, reply: bytes) -> tuple[list[Rows], list[bytes]]:
         """The documents of `reply`, which lie one behind the other: as rows, and those of no plain layout."""
+        if self._count >= _MOST_LAYOUTS:
+            # Writers may have changed since.
+            self._known, self._count = {}, 0
         starts = _starts(reply)
         lengths = np.diff(starts, append=len(reply))
         order = np.argsort(lengths, kind="stable")
@@ -183,7 +185,7 @@ class Layouts:
             }
         )
         words, template = np.frombuffer(record, np.uint64), self._decode(record[:length])
-        metrics = tuple(name for name in places if name in METRICS)
+        metrics = tuple(name for name in METRICS if f"metrics.{name}" in places)
         return Layout(length, words, same.view(np.uint64), columns, template, metrics)
 
 
@@ -212,13 +214,13 @@ def _within_years(moments: Integers) -> Bools:
 def _places(document: bytes) -> dict[str, tuple[int, int]] | None:
     """The columns of a plain document, each with its type and place; None for another document."""
     found = _elements(document, 0, _PLAIN)
-    if found is None or not found.keys() >= set(_COLUMNS):
+    if found is None or not found.keys() >= _NEEDED:
         return None
     metrics = _elements(document, found["metrics"][1], _PLAIN_METRICS) if "metrics" in found else {}
     if metrics is None:
         return None
-    numbers = {name: element for name, element in metrics.items() if element[0] != _NULL}
-    return {**{name: found[name] for name in _COLUMNS}, **numbers}
+    named = {**found, **{f"metrics.{name}": element for name, element in metrics.items()}}
+    return {name: element for name, element in named.items() if element[0] in _FORMATS}
 
 
 def _elements(

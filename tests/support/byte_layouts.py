@@ -31,14 +31,15 @@ _NUMBERS: dict[str, st.SearchStrategy[Any]] = {
     "null": st.none(),
     "odd": st.sampled_from(["8", True, [1], {"a": 1}, Decimal128("7.5"), Decimal128("NaN"), TODAY, b"7"]),
 }
+_NAMES = st.sampled_from([*METRICS, *METRICS, *METRICS, "heartRate"])
 _PLAIN_TYPES = st.sampled_from(["int", "long", "double", "null"])
 _TOP = ("_id", "userId", "date", "metrics", "source", "updatedAt")
 _WRITERS = st.fixed_dictionaries(
     {
         "order": st.permutations(_TOP),
-        "metrics": st.dictionaries(st.sampled_from(list(METRICS)), _PLAIN_TYPES, min_size=1, max_size=4),
+        "metrics": st.dictionaries(_NAMES, _PLAIN_TYPES, min_size=1, max_size=4),
         "source": st.sampled_from(["googlefit", "manual", "manual", "import", None]),
-        "more": st.sampled_from([{}, {}, {}, {}, {"heartRate": None}, {"heartRate": 61}, {"other": 1}]),
+        "more": st.sampled_from([{}, {}, {}, {}, {"heartRate": None}, {"heartRate": "int"}, {"other": 1}]),
     }
 )
 # What makes a document of a writer another one.
@@ -75,4 +76,5 @@ def _document(draw: st.DrawFn, writer: dict[str, Any], serial: int) -> Document:
         fields["metrics"] = draw(st.sampled_from([None, 5, [metrics], "none"]))
     elif spoil == "missing":
         del fields[draw(st.sampled_from(_TOP[1:]))]
-    return {**{name: fields[name] for name in writer["order"] if name in fields}, **writer["more"]}
+    more = {name: draw(_NUMBERS[kind]) if kind in _NUMBERS else kind for name, kind in writer["more"].items()}
+    return {**{name: fields[name] for name in writer["order"] if name in fields}, **more}

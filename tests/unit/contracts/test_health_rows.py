@@ -71,3 +71,4 @@ def test_layouts_are_few_whatever_comes() -> None:
     rows, others = layouts.sort(b"".join(raw))
     assert sum(map(len, rows)) + len(others) == 800
     assert len(rows) <= 64
+    assert sum(map(len, layouts.sort(b"".join(raw[-8:]))[0])) == 8
