@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from weakref import WeakSet
 
 import bson
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
+from pymongo import MongoClient
 from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
 
 from contracts.health import METRICS, WEARABLE_FIELDS
 from contracts.health_rows import Layouts, Rows
@@ -23,6 +26,7 @@ FIELDS: Final[Mapping[str, Any]] = {
     **{f"metrics.{name}": 1 for name in (*METRICS, *WEARABLE_FIELDS)},
     _WHOLE: {"$cond": [_IS_NESTED, "$$REMOVE", "$metrics"]},
 }
+_TAKE_CONDITIONS: WeakSet[MongoClient[dict[str, Any]]] = WeakSet()
 _STANDARD_UUID: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 
 
@@ -38,8 +42,21 @@ def read_replies(
         with collection.find(condition, PROJECTION, **options) as found:
             yield b"".join(bson.encode(each, codec_options=_STANDARD_UUID) for each in found)
     else:
-        with for_reading(collection).find_raw_batches(condition, FIELDS, **options) as replies:
+        source = for_reading(collection)
+        with source.find_raw_batches(condition, _fields_of(source), **options) as replies:
             yield from replies
+
+
+def _fields_of(source: Collection[dict[str, Any]]) -> Mapping[str, Any]:
+    """FIELDS, or all of `metrics` where the server takes no conditions: MongoDB before 4.4, DocumentDB."""
+    client = source.database.client
+    if client not in _TAKE_CONDITIONS:
+        try:
+            source.find_one({"_id": {"$in": []}}, FIELDS)
+        except OperationFailure:
+            return PROJECTION
+        _TAKE_CONDITIONS.add(client)
+    return FIELDS
 
 
 def read_documents(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
+from unittest.mock import patch
 
 import bson
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from analytics.health.history_table import history_table
 from analytics.health.validation import Checked, DayRules, check_document
@@ -20,7 +22,7 @@ from contracts.health import METRICS, WEARABLE_FIELDS
 from sources.health.history import read_history
 from sources.health.poll import MongoPoll
 from sources.health.replies import read_documents
-from sources.mongo_client import CONTRACT_FIELDS, for_reading
+from sources.mongo_client import CONTRACT_FIELDS, connect, for_reading
 from tests.integration.test_any_document import DOCUMENTS, METRIC_VALUES, VALUES
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -73,6 +75,27 @@ def test_a_document_of_which_the_contract_s_fields_travel_is_judged_like_the_who
         # As bytes: NaN does not equal itself.
         assert bson.encode(_chosen(document)) == bson.encode(_chosen(whole[number]))
         assert document.keys() <= set(CONTRACT_FIELDS)
+
+
+def test_a_server_that_takes_no_conditions_in_a_projection_is_read_all_the_same(
+    database: Database[dict[str, Any]], mongo_uri: str
+) -> None:
+    """MongoDB before 4.4, DocumentDB: all of `metrics` travels."""
+    database["healthmetrics"].insert_many([{"metrics": {"steps": 5, "samples": [1]}}, {"metrics": 7}])
+    source = connect(mongo_uri, 10_000)[database.name]["healthmetrics"]
+    read = source.find_raw_batches
+
+    def find(_self: Any, condition: Any, projection: Any, **options: Any) -> Any:
+        if any(isinstance(value, dict) for value in projection.values()):
+            raise OperationFailure("Unsupported projection option: metricsWhole", 2)
+        return read(condition, projection, **options)
+
+    with (
+        patch.object(Collection, "find_raw_batches", find),
+        patch.object(Collection, "find_one", find),
+    ):
+        found = [document["metrics"] for document in read_documents(source, {})]
+    assert found == [{"steps": 5, "samples": [1]}, 7]
 
 
 # Where a day's samples may lie; as text, which is decoded quickly.
