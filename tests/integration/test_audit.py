@@ -94,6 +94,23 @@ def test_each_kind_of_drift_is_counted(
     assert found["sampled_dates{source}"] == found["sampled_dates{analytics}"] + 2
 
 
+def test_a_full_pass_mends_what_others_changed_in_a_result(
+    job: HealthPipeline, tmp_path: Path, database: Database[dict[str, Any]]
+) -> None:
+    """Also under the hash of its content, by which a batch takes it for unchanged."""
+    assert job.once(StopFlag())
+    changed = {"userId": USERS[0], "metricType": "steps", "timeRange": "90day"}
+    before = database["analytics"].find_one(changed)
+    assert before
+    database["analytics"].update_one(changed, {"$set": {"historicalData": []}})
+    assert drift(audited(job, tmp_path)) == {**NO_DRIFT, "different": 1}
+    job.full.run(StopFlag())
+    assert drift(audited(job, tmp_path)) == NO_DRIFT
+    after = database["analytics"].find_one(changed)
+    assert after
+    assert (after["analytics"], after["historicalData"]) == (before["analytics"], before["historicalData"])
+
+
 def test_what_may_differ_is_no_drift(
     job: HealthPipeline, tmp_path: Path, database: Database[dict[str, Any]]
 ) -> None:

@@ -78,7 +78,7 @@ def test_whatever_differs_in_a_row_changes_its_hash(name: str) -> None:
     elif pa.types.is_boolean(kind):
         other = not plain
     elif pa.types.is_list(kind):
-        other = [*plain[:-1], plain[-1] + (1 if name == "history_days" else 1e-9)]
+        other = [plain[0] + (1 if name == "history_days" else 1e-9), *plain[1:]]
     elif pa.types.is_floating(kind):
         other = math.nextafter(plain, math.inf)
     else:
