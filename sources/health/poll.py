@@ -141,58 +141,77 @@ class MongoPoll:
 
     def _pages(self, cursor: datetime, until: datetime) -> Iterator[Found]:
         lower = self.before(cursor)
-        changed = self._few_changes(lower, until)
+        changed, first = self._few_changes(cursor, lower, until)
         if changed is not None:
             yield from self._by_ids(changed, lower, until)
             return
         upper = min(cursor, until)
         unknown = self._unknown(lower, upper)
         yield from self._by_ids(unknown, lower, upper)
-        yield from self._by_ranges(cursor, until)
+        yield from self._by_ranges(cursor, first, until)
 
-    def _by_ranges(self, position: datetime, until: datetime) -> Iterator[Found]:
-        """Yield pages of the documents dated after `position` up to `until`, in the order of time."""
-        length = until - position
+    def _by_ranges(self, position: datetime, first: datetime, until: datetime) -> Iterator[Found]:
+        """Yield pages of the documents dated after `position` up to `until`, in the order of time.
+
+        The first range that is tried ends at `first`.
+        """
+        length = first - position
         while position < until:
             upper = _to_milliseconds(position + min(max(length, _MILLISECOND), until - position))
-            page = self._between(position, upper)
-            if page is not None:
-                share = max(len(page) / self._page_size, page.size / _PAGE_BYTES)
-                longer = min(_FACTOR, _FILL / share) if share else 2.0
-                length, position = (upper - position) * longer, upper
+            page, is_whole = self._between(position, upper)
+            if is_whole:
+                length = self._next_length(page, position, upper)
+                position = upper
                 if page:
                     yield page
             elif upper - position > _MILLISECOND:
-                length = (upper - position) / _FACTOR
+                # Where an eighth of what was found lies behind; or most is dated `upper` itself.
+                length = min(page.date_behind(1 / _FACTOR), upper - _MILLISECOND) - position
             else:
                 # More than a page at one moment.
                 group = [(key["_id"], upper) for key in self._keys({"$eq": upper})]
                 yield from self._by_ids(group, upper, upper)
                 position = upper
 
-    def _between(self, after: datetime, upper: datetime) -> Found | None:
-        """What is dated after `after` up to `upper`; None if it is more than a page."""
+    def _next_length(self, page: Found, position: datetime, upper: datetime) -> timedelta:
+        """The length of the range after that from `position` to `upper`, by the density of its `page`."""
+        length = upper - position
+        if not page:
+            return 2.0 * length
+        share = max(len(page) / self._page_size, page.size / _PAGE_BYTES)
+        # Before the oldest document may have been a gap; a few documents tell of none.
+        dense = upper - page.date_behind(0) if share > 1 / _FACTOR else length
+        return max(dense * min(_FACTOR, _FILL / share), length / _FACTOR**3)
+
+    def _between(self, after: datetime, upper: datetime) -> tuple[Found, bool]:
+        """What is dated after `after` up to `upper`, and whether that is all; more than a page is not."""
         limit = self._page_size + 1
         condition = {"updatedAt": {"$gt": after, "$lte": upper, **_NO_ARRAY}}
         page = Found()
         for reply in read_replies(self._collection, condition, limit=limit, batch_size=limit):
             page += Found.of(reply, self._layouts)
             if len(page) > self._page_size or (page.size > _PAGE_BYTES and len(page) > 1):
-                return None
-        return page
+                return page, False
+        return page, True
 
-    def _few_changes(self, lower: datetime, until: datetime) -> list[Version] | None:
+    def _few_changes(
+        self, cursor: datetime, lower: datetime, until: datetime
+    ) -> tuple[list[Version] | None, datetime]:
         """All versions up to `until` that were not processed, or None when they exceed a page.
 
         Keys only, so that the index answers alone: all that an idle poll asks. More than a page has to go
-        in the order of time, because the cursor is saved after each.
+        in the order of time, because the cursor is saved after each. The second result is where an eighth of
+        the new keys is behind: they are some of all, or the earliest, so it is no bad end for a first range.
         """
         if lower > until:
-            return []
+            return [], until
         limit = len(self._known) + self._page_size
         keys = list(self._keys({"$gte": lower, "$lte": until, **_NO_ARRAY}, limit + 1))
         changed = self._not_known(keys)
-        return changed if len(keys) <= limit and len(changed) <= self._page_size else None
+        if len(keys) <= limit and len(changed) <= self._page_size:
+            return changed, until
+        dates = sorted(updated for _, updated in changed if updated > cursor)
+        return None, dates[int(len(dates) / _FACTOR)] if dates else until
 
     def _not_known(self, keys: Iterable[dict[str, Any]]) -> list[Version]:
         versions = ((key["_id"], key["updatedAt"]) for key in keys)

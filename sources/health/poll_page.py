@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 from itertools import chain
 from typing import Any
 
+import numpy as np
+
 from contracts.health_rows import Layouts, Rows, milliseconds, moment_of
 from sources.health.replies import decoded
 
@@ -68,6 +70,12 @@ class Found:
         self.singles += other.singles
         self.size += other.size
         return self
+
+    def date_behind(self, share: float) -> datetime:
+        """The updatedAt behind which `share` of the documents lie, less than all; there is one at least."""
+        singles = np.array([milliseconds(each.key[1]) for each in self.singles], np.int64)
+        dates = np.sort(np.concatenate([singles, *(rows.moments("updatedAt") for rows in self.rows)]))
+        return moment_of(int(dates[int(len(dates) * share)]))
 
     def dated(self, lower: datetime, upper: datetime) -> Found:
         """What is dated from `lower` to `upper`, which have no microseconds."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -11,8 +13,10 @@ from bson import Binary, ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sources.health import poll as poll_module
 from sources.health.history import read_history
 from sources.health.poll import MongoPoll
+from sources.health.replies import cut, read_replies
 from tests.support.poll_schedules import Action, Service, schedules
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -104,3 +108,40 @@ def test_the_overlap_begins_with_its_first_moment(page_size: int) -> None:
     found = [key for page in poll.begin(NOW, NOW + timedelta(seconds=5)) for key in page.keys]
     assert sorted(updated for _, updated in found)[:2] == [NOW - overlap, NOW]
     assert len(found) == 5
+
+
+def _updated(shape: str, rng: random.Random) -> list[datetime]:
+    day = timedelta(days=1)
+    return {
+        "evenly": [NOW - rng.random() * 30 * day for _ in range(900)],
+        "in the last hour": [NOW - rng.random() * day / 24 for _ in range(900)],
+        "at two moments": [
+            *[NOW - 20 * day] * 300,
+            *[NOW - 3 * day] * 300,
+            *(NOW - rng.random() * 30 * day for _ in range(150)),
+        ],
+        "in ten minutes a day": [
+            NOW - rng.randrange(30) * day - rng.random() * day / 144 for _ in range(900)
+        ],
+    }[shape]
+
+
+@pytest.mark.parametrize("shape", ["evenly", "in the last hour", "at two moments", "in ten minutes a day"])
+def test_a_backlog_is_read_about_once(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranges that prove too long are few, however the changes lie; two bulks were read eight times."""
+    source, rng = collection(), random.Random(1)
+    source.insert_many({"userId": ObjectId(), "updatedAt": each} for each in _updated(shape, rng))
+    read = 0
+
+    def counted(*arguments: Any, **options: Any) -> Iterator[bytes]:
+        nonlocal read
+        for reply in read_replies(*arguments, **options):
+            read += len(cut(reply))
+            yield reply
+
+    monkeypatch.setattr(poll_module, "read_replies", counted)
+    poll = MongoPoll(source, 60, 100)
+    pages = [page.size for page in poll.begin(NOW - timedelta(days=40), NOW)]
+    assert sum(pages) == source.count_documents({})
+    assert read <= 2 * sum(pages)
+    assert len(pages) <= 3 * sum(pages) / 100
