@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.database import Database
 from pyspark.sql import SparkSession
@@ -82,13 +83,20 @@ def test_what_passes_by_itself_is_met_inside_the_batch(
     database: Database[dict[str, Any]], job: HealthPipeline, answers: Answers, code: int, message: str
 ) -> None:
     """Said once to each kind of command: the batch tries again and succeeds, nothing is set aside."""
-    commands = ("find", "update", "delete")
-    for command in commands:
-        answers.refuse(command, code, message)
-    assert job.batch.drain(StopFlag()) is not None
-    assert all(answers.take(command) is None for command in commands), "an error was never met"
-    assert [batch["status"] for batch in job.reporting.history.recent()] == ["completed_with_errors"]
-    _assert_equals_reference(database)
+    for commands in (("find", "insert"), ("find", "update", "delete")):
+        for command in commands:
+            answers.refuse(command, code, message)
+        assert job.batch.drain(StopFlag()) is not None
+        assert all(answers.take(command) is None for command in commands), "an error was never met"
+        assert job.reporting.history.recent()[-1]["status"] == "completed_with_errors"
+        _assert_equals_reference(database)
+        # The next ones change what is stored, and a result is there that has no days any more.
+        database["healthmetrics"].update_many({}, {"$set": {"updatedAt": datetime.now(timezone.utc)}})
+        database["healthmetrics"].update_many(
+            {"metrics.steps": {"$type": "number"}}, {"$set": {"metrics.steps": 7}}
+        )
+        result = database["analytics"].find_one_and_delete({}) or {}
+        database["analytics"].insert_one({**result, "_id": ObjectId(), "timeRange": "1day"})
 
 
 # The driver waits so long at each of the tries.
@@ -97,7 +105,7 @@ def test_a_server_that_stays_away_fails_the_batch_and_the_next_one_succeeds(
     database: Database[dict[str, Any]], job: HealthPipeline, answers: Answers, tmp_path: Path
 ) -> None:
     """After RETRY_ATTEMPTS tries the batch is given up; the cursor stays, and nobody is suspected for it."""
-    for command in ("find", "find", "update"):
+    for command in ("find", "find", "insert"):
         answers.heal()
         answers.refuse(command, *NOT_PRIMARY, times=1_000)
         assert job.batch.drain(StopFlag()) is None
@@ -110,7 +118,7 @@ def test_a_server_that_stays_away_fails_the_batch_and_the_next_one_succeeds(
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "named"), [("find", 18, "MONGO_URI"), ("update", 13, "ANALYTICS_COLLECTION")]
+    ("command", "code", "named"), [("find", 18, "MONGO_URI"), ("insert", 13, "ANALYTICS_COLLECTION")]
 )
 def test_a_refusal_ends_the_run_at_the_first_answer(
     job: HealthPipeline, answers: Answers, command: str, code: int, named: str
