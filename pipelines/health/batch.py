@@ -25,6 +25,7 @@ from pipelines.engine.steps import Steps
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.backlog import Backlog
 from pipelines.health.page_work import Piece
+from pipelines.health.pipeline import HEALTH
 from pipelines.health.recompute.brake import COMPUTATION_FAILED, require_few_refused
 from pipelines.health.recompute.on_driver import Recompute
 from retry import RetryPolicy
@@ -66,7 +67,7 @@ class HealthBatch:
     _count: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self._steps = Steps(self.faults)
+        self._steps = Steps(self.faults, HEALTH.steps)
 
     def drain(self, stop: StopFlag, since: datetime | None = None) -> datetime | None:
         """Process everything changed up to the server's now, and return that moment.
@@ -96,7 +97,7 @@ class HealthBatch:
         return f"batch_{self._count}"
 
     def _drain_once(self, stop: StopFlag, since: datetime | None) -> datetime:
-        self._steps = Steps(self.faults)
+        self._steps = Steps(self.faults, HEALTH.steps)
         start = now = self.clock.now()
         self._began = self._began or now
         state = None if since else self._read_cursor(now)
@@ -118,7 +119,7 @@ class HealthBatch:
                 self._steps.done("save")
                 self._report(piece, start)
                 # The next page is polled from now on.
-                self._steps = Steps(self.faults)
+                self._steps = Steps(self.faults, HEALTH.steps)
                 if moved:
                     break  # a person's new position is for the next drain
             if stop():
@@ -172,6 +173,7 @@ class HealthBatch:
         failed: list[FailedWrite] = []
         set_aside: set[ObjectId] = set()
         for users in _chunks(piece.users, self._at_once(len(piece.users))):
+            steps.at("read")
             done = self.recompute.run(users, piece.batch_id, steps.done)
             require_few_refused(done.writes.failed, len(users))
             aside = {
@@ -182,6 +184,7 @@ class HealthBatch:
             piece.computed += done.computed
             piece.writes += done.writes
             failed += done.writes.failed
+        steps.at("dead_letters")
         self.letters.store([*piece.rejected, *failed], piece.batch_id, self.clock.now())
         steps.done("dead_letters")
         piece.settle(set_aside, self.superseded)
@@ -225,6 +228,7 @@ class HealthBatch:
             text = tell_failure(logger, error, held)
         # The server whose clock it is may be what failed, and the report needs some time.
         now = datetime.now(timezone.utc)
+        self._steps.broke_off()
         piece = self._current or Piece(self.next_batch_id(), now, steps=self._steps)
         self._report(piece, now, failure=text)
 
