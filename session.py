@@ -137,6 +137,8 @@ def conf_for(streaming: bool) -> dict[str, str]:
         # Spark 4.2 refuses a checkpoint that lost its query's id; our sinks know each record and need no id.
         # Not of streams alone: `--once` reads checkpoints too.
         "spark.sql.streaming.checkpoint.verifyMetadataExists.enabled": "false",
+        # The planning of a batch calls Kafka, and nothing interrupts that.
+        "spark.sql.streaming.stopTimeout": "5s",
         "spark.sql.warehouse.dir": str(Path(tempfile.gettempdir()) / "spark-warehouse"),
     }
     if streaming:

@@ -19,6 +19,7 @@ _METADATA, _OFFSETS, _COMMITS, _SOURCE = "metadata", "offsets", "commits", "sour
 # Of a source of files: every tenth note has all notes before it, which then go.
 _COMPACT = ".compact"
 _CRC_MAGIC = b"crc\0"
+_BEFORE, _NEXT = ".before", ".next"
 
 
 def damage(folder: Path) -> str | None:
@@ -38,6 +39,16 @@ def is_begun(folder: Path) -> bool:
     return (folder / _METADATA).exists()
 
 
+def query_folders(below: Path) -> list[Path]:
+    """The folders directly `below` in which queries have noted something, without what was moved aside."""
+    notes = (_METADATA, _OFFSETS, _COMMITS, "sources")
+    return sorted(
+        folder
+        for folder in (below.iterdir() if below.is_dir() else ())
+        if folder.suffix not in (_BEFORE, _NEXT) and any((folder / note).exists() for note in notes)
+    )
+
+
 def drop_lone_checksums(folder: Path) -> None:
     """Remove checksums whose files are gone: Spark could not write files of these names any more."""
     for part in (folder, folder / _OFFSETS, folder / _COMMITS, folder / _SOURCE):
@@ -48,7 +59,7 @@ def drop_lone_checksums(folder: Path) -> None:
 
 def next_folder(folder: Path) -> Path:
     """Where a new `folder` is made before it is moved into its place."""
-    return folder.with_name(f"{folder.name}.next")
+    return folder.with_name(f"{folder.name}{_NEXT}")
 
 
 def begin_anew(folder: Path, files: Mapping[str, bytes]) -> Path:
@@ -56,7 +67,7 @@ def begin_anew(folder: Path, files: Mapping[str, bytes]) -> Path:
 
     Killed between any two steps, the next start finds the old folder, or the new one as `next_folder`.
     """
-    made, before = next_folder(folder), folder.with_name(f"{folder.name}.before")
+    made, before = next_folder(folder), folder.with_name(f"{folder.name}{_BEFORE}")
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
     for name, content in files.items():

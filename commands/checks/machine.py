@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pyspark import SparkContext
 
+from checkpoint.stream_folder import damage, query_folders
 from commands.checks.result import CheckResult, failed, ok, skipped, warning
 from contracts import ConfigurationError, UnfitError
 from contracts.spark import Odd, SparkStart
@@ -127,6 +128,22 @@ def folder(name: str, path: Path) -> CheckResult:
         "" if existing == path.absolute() else ", not made yet"
     )
     return _space(name, detail, free)
+
+
+def spark_checkpoint(below: Path) -> CheckResult:
+    """Judge what Spark keeps of the queries `below`, as the start does."""
+    name, folders = "Spark's checkpoint", query_folders(below)
+    # A query that runs may have replaced a note in the middle of the first look.
+    faults = {one: damage(one) and damage(one) for one in folders}
+    damaged = [f"{one}: {fault}" for one, fault in faults.items() if fault]
+    if damaged:
+        return warning(
+            name,
+            f"damaged: {'; '.join(damaged)}",
+            "Nothing is lost: the next start moves it to ….before, reads its source from the beginning and "
+            "stores nothing twice. To go on where it was, put back a whole copy of the folder before.",
+        )
+    return ok(name, ", ".join(map(str, folders)) or f"{below} has none yet: the first start makes it")
 
 
 def _space(name: str, detail: str, free: int) -> CheckResult:

@@ -43,6 +43,9 @@ def run_checks(of: str) -> Iterator[CheckResult]:
     yield bounded("Time zone", partial(machine.time_zone, settings))
     for name, path in machine.folders(settings, pipeline).items():
         yield bounded(name, partial(machine.folder, name, path))
+    if pipeline.prefixed:  # the ticker's folder, of the other one, is made anew at each start
+        folder = settings.checkpoint_location / pipeline.name
+        yield bounded("Spark's checkpoint", partial(machine.spark_checkpoint, folder))
     yield bounded("Dead letters", partial(_letters, pipeline, settings))
     if topics := topics_by_setting(pipeline, settings):
         yield from kafka.run(settings, topics)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -16,9 +15,11 @@ from monitoring.metrics import Metrics
 from monitoring.run_state import RunState
 from pipelines.engine.due import Due
 from pipelines.engine.failure import tell_failure
+from pipelines.engine.faults import Faults
 from pipelines.engine.letters_again import told_others
 from pipelines.engine.pipeline import Pipeline
 from pipelines.engine.probes import HealthEndpoints, serving
+from pipelines.engine.steps import Steps
 from settings import Settings
 from sinks.dead_letters import DeadLetters
 
@@ -45,7 +46,7 @@ class StreamReporting:
     """
 
     def __init__(self, declared: Pipeline, settings: Settings, interval_seconds: float) -> None:
-        self.pipeline, self._prefixed = declared.name, declared.prefixed
+        self.pipeline, self.steps, self._prefixed = declared.name, declared.steps, declared.prefixed
         prefix = declared.name if declared.prefixed else ""
         self.letters = declared.open_letters(settings)
         self.history = BatchHistory(settings.log_directory, prefix)
@@ -54,7 +55,7 @@ class StreamReporting:
         self.state = RunState(interval_seconds)
         self._settings = settings
         self._interval_seconds = interval_seconds
-        self._began: dict[str, tuple[str, datetime, float]] = {}
+        self._began: dict[str, tuple[str, datetime, Steps]] = {}
         self._idle_is_due = Due(_IDLE_SECONDS)
         self._letters_readable = True
         self.metrics.add_probe(self._count_letters)
@@ -73,10 +74,10 @@ class StreamReporting:
                 self._letters_readable = False
                 logger.warning(str(error))
 
-    def begin(self, stream: str, batch_id: str) -> datetime:
-        """A batch of `stream` begins; when that is."""
+    def begin(self, stream: str, batch_id: str, steps: Steps) -> datetime:
+        """A batch of `stream` begins, whose time is in `steps`; when that is."""
         now = _now()
-        self._began[stream] = (batch_id, now, time.monotonic())
+        self._began[stream] = (batch_id, now, steps)
         self.state.begin()
         return now
 
@@ -90,9 +91,12 @@ class StreamReporting:
         """Tell what a stream died of, in a batch or between two."""
         held = f"{stream} failed; nothing was lost, the batch comes again"
         text = tell_failure(logger, error, held, stream)
-        batch_id, began, since = self._began.pop(stream, (f"{stream}_start", _now(), time.monotonic()))
-        took = (time.monotonic() - since) * 1000
-        self.tell(BatchReport(batch_id, began, _now(), errors=[text], success=False, duration_ms=took))
+        between = (f"{stream}_start", _now(), Steps(Faults()))
+        batch_id, began, steps = self._began.pop(stream, between)
+        ms, took = steps.ms, steps.passed_ms()
+        self.tell(
+            BatchReport(batch_id, began, _now(), errors=[text], success=False, steps_ms=ms, duration_ms=took)
+        )
         self.state.end(False)
 
     def idle(self, _stream: str) -> None:

@@ -144,11 +144,11 @@ class StreamBatch(Generic[Rows, Done]):
         kept, AlreadyRunningError when another process has taken over: the batch comes again.
         """
         key, work = BatchKey(_query_of(frame), number), self.work
-        began = self.reporting.begin(self.stream, str(number))
-        steps, batch = Steps(self.faults), f"{self.stream}: Batch {number}"
+        steps, batch = Steps(self.faults, self.reporting.steps), f"{self.stream}: Batch {number}"
+        began = self.reporting.begin(self.stream, str(number), steps)
         rows = cache(lambda: work.read(frame, key))
         keep = self.keeper(f"{self.stream} {number}")
-        with work.turn():
+        with steps, work.turn():
             taken = self.retry.call(lambda: self._take(rows, key, keep, steps), work.is_transient)
             is_told = key in self.told
             taken = replace(taken, was_reported=is_told or taken.was_reported)
@@ -183,6 +183,7 @@ class StreamBatch(Generic[Rows, Done]):
 
     def _take(self, rows: Callable[[], Rows], key: BatchKey, keep: Keep, steps: Steps) -> Done:
         """One try: what the ledger knows, or the whole way from the records to the ledger."""
+        steps.broke_off()  # in the try before
         known = self.work.known(key)
         if known is not None:
             return known

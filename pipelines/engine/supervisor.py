@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -167,7 +168,7 @@ class _Running:
             return
         try:
             self._error, self.anew = reason, None
-            self._query.stop()
+            _stop(self._query)
         finally:
             self._busy.release()
 
@@ -181,7 +182,7 @@ class _Running:
         ends = time.monotonic() + _COMMIT_SECONDS
         while self._query.isActive and self._query.status["isTriggerActive"] and time.monotonic() < ends:
             time.sleep(_COMMIT_SECONDS / 100)
-        self._query.stop()
+        _stop(self._query)
 
     def _batch(self, frame: DataFrame, number: int) -> None:
         # Never waiting here: Spark's stop() waits for this function while shut() holds the lock.
@@ -217,6 +218,15 @@ class _Running:
         self._start_at = now + pause
         logger.warning(f"🔁 {self.name} failed {self._failures} times in a row; again in {pause:.1f} seconds")
         return error
+
+
+def _stop(query: StreamingQuery) -> None:
+    """Stop `query`; what does not end in Spark's `stopTimeout` is left to itself, and becomes no batch."""
+    try:
+        query.stop()
+    except Py4JJavaError as error:
+        if "TimeoutException" not in str(error.java_exception.getClass().getName()):
+            raise
 
 
 class StartAnewError(ServiceError):

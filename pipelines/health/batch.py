@@ -27,6 +27,7 @@ from pipelines.engine.steps import Steps
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.backlog import Backlog
 from pipelines.health.page_work import Piece
+from pipelines.health.pipeline import HEALTH
 from pipelines.health.recompute.brake import COMPUTATION_FAILED, require_few_refused
 from pipelines.health.recompute.on_driver import EVERYTHING, Recompute
 from retry import RetryPolicy
@@ -69,7 +70,7 @@ class HealthBatch:
     _count: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self._steps = Steps(self.faults)
+        self._steps = Steps(self.faults, HEALTH.steps)
 
     def drain(self, stop: StopFlag, since: datetime | None = None) -> datetime | None:
         """Process everything changed up to the server's now, and return that moment.
@@ -99,7 +100,7 @@ class HealthBatch:
         return f"batch_{self._count}"
 
     def _drain_once(self, stop: StopFlag, since: datetime | None) -> datetime:
-        self._steps = Steps(self.faults)
+        self._steps = Steps(self.faults, HEALTH.steps)
         start = now = self.clock.now()
         self._began = self._began or now
         state = None if since else self._read_cursor(now)
@@ -121,7 +122,7 @@ class HealthBatch:
                 self._steps.done("save")
                 self._report(piece, start)
                 # The next page is polled from now on.
-                self._steps = Steps(self.faults)
+                self._steps = Steps(self.faults, HEALTH.steps)
                 if moved:
                     break  # a person's new position is for the next drain
             if stop():
@@ -178,6 +179,7 @@ class HealthBatch:
         if page.complete and not self._recomputed:
             changed = first_days(page.rows, page.single_documents, self.recompute.rules(piece.start))
         for users in _chunks(piece.users, self._at_once(len(piece.users))):
+            steps.at("read")
             done = self.recompute.run(users, piece.batch_id, steps.done, changed)
             require_few_refused(done.writes.failed, len(users))
             aside = {
@@ -189,6 +191,7 @@ class HealthBatch:
             piece.computed += done.computed
             piece.writes += done.writes
             failed += done.writes.failed
+        steps.at("dead_letters")
         self.letters.store([*piece.rejected, *failed], piece.batch_id, self.clock.now())
         steps.done("dead_letters")
         piece.settle(set_aside, self.superseded)
@@ -236,6 +239,7 @@ class HealthBatch:
             text = tell_failure(logger, error, held)
         # The server whose clock it is may be what failed, and the report needs some time.
         now = datetime.now(timezone.utc)
+        self._steps.broke_off()
         piece = self._current or Piece(self.next_batch_id(), now, steps=self._steps)
         self._report(piece, now, failure=text)
 

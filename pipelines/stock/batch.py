@@ -167,4 +167,5 @@ class _Prepared:
         if self.work.archive and self.key and self.records.rows:
             self.work.archive.store(str(self.key), self.records.rows, self.records.topic_ids)
             steps.done("cold")
+        steps.at("open")
         return self.work.writer.write(self.judged, self.records.lost, steps.done)

@@ -21,10 +21,10 @@ OF_THE_SERVER = re.compile(r"[^\s:]+:  \S.*")
 
 
 class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
-    """Asks the server on a connection to `conninfo` when nothing came for `quiet_seconds`.
+    """Asks the server on a connection to `conninfo` when an answer is not complete after `quiet_seconds`.
 
-    If no answer comes there either, or `conninfo` is empty, the statement ends with an OperationalError, and
-    the connection is closed.
+    It asks again each time that these have passed, also when bytes trickle in. If no answer comes there
+    either, or `conninfo` is empty, the statement ends with an OperationalError, and the connection is closed.
     """
 
     conninfo = ""
@@ -35,19 +35,17 @@ class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):
         return super().wait(self._while_it_answers(gen), *args, **kwargs)
 
     def _while_it_answers(self, gen: PQGen[RV]) -> Generator[Any, Any, RV]:
-        came = time.monotonic()
+        asked = time.monotonic()
         try:
             state = next(gen)
             while True:
-                ready = yield state
-                if ready:
-                    came = time.monotonic()
-                elif time.monotonic() - came >= self.quiet_seconds:
+                # What came is taken first: it may be all, and this process have stood still.
+                state = gen.send((yield state))
+                if time.monotonic() - asked >= self.quiet_seconds:
                     if not self._answers():
                         self.close()
                         raise psycopg.OperationalError("the server does not answer any more")
-                    came = time.monotonic()
-                state = gen.send(ready)
+                    asked = time.monotonic()
         except StopIteration as end:
             result: RV = end.value
             return result

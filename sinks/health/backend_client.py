@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import tenacity
 from pydantic import SecretStr
 
+from sinks.health.bounded_http import RequestBound
 from sinks.health.circuit_breaker import CircuitBreaker
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class BackendClient:
         self._breaker = breaker
         self._timeout = timeout_seconds
         self._session = requests.Session()
+        self._bound = RequestBound(self._session)
         self._retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_when_event_set(closing),
             wait=tenacity.wait_exponential(multiplier=first_wait_seconds, max=MAX_WAIT_SECONDS),
@@ -98,20 +100,20 @@ class BackendClient:
     def _post(self, body: bytes) -> int:
         import requests
 
-        try:
-            # A redirect would take the token to another address.
-            answer = self._session.post(
-                self._url,
-                data=body,
-                auth=self._sign,
-                timeout=self._timeout,
-                allow_redirects=False,
-                proxies=self._proxies,
-            )
-        except requests.Timeout:
-            raise NoticeError("timeout") from None
-        except requests.RequestException:
-            raise NoticeError("unreachable") from None
+        with self._bound.within(self._timeout):
+            try:
+                # A redirect would take the token to another address.
+                answer = self._session.post(
+                    self._url,
+                    data=body,
+                    auth=self._sign,
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                    proxies=self._proxies,
+                )
+            except requests.RequestException as error:
+                is_late = self._bound.is_late or isinstance(error, requests.Timeout)
+                raise NoticeError("timeout" if is_late else "unreachable") from None
         if answer.status_code == HTTPStatus.OK:
             return _notified(answer)
         if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:

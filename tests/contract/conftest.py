@@ -12,6 +12,12 @@ from pyspark.sql import SparkSession
 from tests.contract.systems import SYSTEMS, System
 from tests.support.toxiproxy import host_of, through
 
+# What an address may say of time-outs, each of them off.
+_ENDLESS = {
+    "mongo_uri": "connectTimeoutMS=0&socketTimeoutMS=0&timeoutMS=0&serverSelectionTimeoutMS=600000",
+    "postgres_dsn": "connect_timeout=0&tcp_user_timeout=0&keepalives=0",
+}
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
@@ -40,7 +46,8 @@ def unsteady(request: pytest.FixtureRequest, tmp_path: Path, spark: SparkSession
         address = given(kind.sink_server)
         door = given("toxiproxy").proxy(host_of(address))
         stack.callback(door.close)
-        found = {kind.sink_server: through(door, address)}
+        asked = "&" if "?" in address else "?"
+        found = {kind.sink_server: f"{through(door, address)}{asked}{_ENDLESS[kind.sink_server]}"}
         made = stack.enter_context(kind.opened(lambda name: found.get(name) or given(name), tmp_path, spark))
         made.door = door
         yield made

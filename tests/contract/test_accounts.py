@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
+import pytest
+
 from contracts import ENDS
+from pipelines.engine.faults import Faults
 from tests.contract.systems import System
 
 # What a line of the batch log has in every system.
@@ -80,6 +84,32 @@ def test_log_fields_and_metrics_have_the_same_names_in_every_system(system: Syst
     left = entry["processing_time_ms"] - sum(entry["steps_ms"].values())
     assert -1 <= left <= 50
     assert {_named(name) for name in system.metrics()} ^ _METRICS == set(system.own_metrics)
+
+
+def test_a_failed_batch_shows_how_long_it_was_in_the_step_that_failed(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In log and metrics, and its steps too add up to its time."""
+    reach, failed = Faults.reach, list[str]()
+    died_in = system.steps[system.steps.index("dead_letters") + 1]
+
+    def die_later(faults: Faults, step: str) -> None:
+        reach(faults, step)
+        if step == "dead_letters" and not failed:
+            failed.append(step)
+            time.sleep(0.5)
+            raise RuntimeError("as a server would")
+
+    monkeypatch.setattr(Faults, "reach", die_later)
+    system.send(range(5), [1000])
+    assert system.run()
+    first, second = system.log()
+    assert [first["success"], second["success"]] == [False, True]
+    assert first["steps_ms"][died_in] >= 500
+    assert list(first["steps_ms"]) == list(system.steps[: system.steps.index(died_in) + 1])
+    left = first["processing_time_ms"] - sum(first["steps_ms"].values())
+    assert -1 <= left <= 50
+    assert system.metrics()[f"batch_step_duration_seconds_count{{step={died_in}}}"] == 2
 
 
 def _named(sample: str) -> str:

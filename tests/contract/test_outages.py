@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
+import main
+import process_batch
 from pipelines.engine.faults import Faults
 from retry import RetryPolicy
 from sinks.ecommerce import bounded, connection
 from tests.contract.systems import System
-from tests.contract.systems.running import command, opened
+from tests.contract.systems.running import command, opened, program
+from tests.support.toxiproxy import TROUBLES
 from tests.support.waiting import streaming, wait_for
 
 _IMPATIENT: dict[str, Any] = {
@@ -89,23 +94,30 @@ def test_a_sink_that_goes_away_in_the_middle_of_a_batch_is_waited_for(
     unsteady.check()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no setting shortens waits a second or two."""
+    for module in (bounded, connection):
+        monkeypatch.setattr(module, "QUIET_SECONDS", 1.0)
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setitem(connection._BOUNDS, "connect_timeout", 2)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("trouble", ["hangs", "drips"])
 def test_a_stop_ends_in_time_while_the_sinks_server_hangs(
-    unsteady: System, monkeypatch: pytest.MonkeyPatch
+    trouble: str, unsteady: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the middle of a batch: the server's side accepts everything and never answers again."""
+    """In the middle of a batch: the server's side accepts everything, and no whole answer comes again."""
     if unsteady.door is None:
         return  # a folder refuses, or answers
     unsteady.options = {**_IMPATIENT, "retry_attempts": 100, "retry_max_seconds": 60}
-    for module in (bounded, connection):
-        monkeypatch.setattr(module, "QUIET_SECONDS", 1.0)
-    monkeypatch.setattr(bounded, "ANSWER_SECONDS", 1.0)
-    monkeypatch.setitem(connection._BOUNDS, "connect_timeout", 2)
     reach, hangs = Faults.reach, threading.Event()
 
     def hang_once(faults: Faults, step: str) -> None:
         reach(faults, step)
         if step == "dead_letters" and not hangs.is_set() and unsteady.door is not None:
-            unsteady.door.black_hole()
+            TROUBLES[trouble](unsteady.door)
             hangs.set()
 
     unsteady.send(range(5), [1000])
@@ -117,3 +129,48 @@ def test_a_stop_ends_in_time_while_the_sinks_server_hangs(
         began = time.monotonic()
     assert time.monotonic() - began < _STOP_SECONDS
     unsteady.door.heal()
+
+
+# What is asked while the sink's server is in trouble, with the exit code; of every pipeline, and of some.
+_COMMANDS = {("check",): 2, ("dlq", "list"): 0, ("dlq", "retry"): 2, ("--once",): 2}
+_MORE: dict[str, dict[tuple[Callable[[], object], tuple[str, ...]], int]] = {
+    "ecommerce": {(main.app, ("metrics", "ecommerce")): 2},
+    "health": {
+        (main.app, ("inspect",)): 2,
+        (main.app, ("checkpoint", "show")): 0,
+        (main.app, ("checkpoint", "set", "2026-01-01", "--dry-run")): 2,
+        (main.app, ("selftest",)): 2,
+        (process_batch.app, ()): 2,
+        (process_batch.app, ("--full",)): 2,
+    },
+}
+_COMMAND_SECONDS = 30.0
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_every_command_ends_in_time_whatever_the_sinks_server_does(
+    trouble: str, unsteady: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With one line, and what it cannot do without the server is done once that is back."""
+    if unsteady.door is None:
+        return  # a folder refuses, or answers
+    unsteady.options = {**_IMPATIENT, "mongo_timeout_seconds": 1}
+    unsteady.send(range(3), [1000])
+    assert command(unsteady, "--once") == 0
+    TROUBLES[trouble](unsteady.door)
+    runs = {partial(command, unsteady, *arguments): code for arguments, code in _COMMANDS.items()}
+    for (asked, arguments), code in _MORE.get(unsteady.name, {}).items():
+        runs[partial(program, unsteady, asked, *arguments)] = code
+    for run, code in runs.items():
+        capsys.readouterr()
+        began = time.monotonic()
+        assert run() == code, run
+        assert time.monotonic() - began < _COMMAND_SECONDS, run
+        told = capsys.readouterr()
+        assert "Traceback" not in told.out + told.err
+        assert len(told.err.splitlines()) <= 1, told.err
+    unsteady.door.heal()
+    assert command(unsteady, "--once") == 0
+    assert unsteady.written() == list(range(3))
+    assert unsteady.refused().total() == 1

@@ -1,4 +1,4 @@
-"""Whatever waits for MongoDB ends: a server that refuses, hangs behind its greeting, or hangs in a reply."""
+"""Whatever waits for MongoDB ends: a server that refuses, hangs behind its greeting, in a reply, or drips."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import SecretStr
@@ -31,7 +31,7 @@ from sources.health.inspection import find_stale, newest
 from sources.health.poll import MongoPoll
 from sources.health.users import user_results
 from sources.mongo_client import ServerClock, connect
-from tests.support.mongo_answers import Answers, answering
+from tests.support.mongo_answers import Answers, Stall, answering
 from tests.support.toxiproxy import free_port, host_of
 
 # As people copy them from other programs: each of them once switched our bounds off.
@@ -77,16 +77,16 @@ def _through(address: str, name: str) -> Db:
     return connect(f"mongodb://{address}/?retryWrites=false&{OPTIONS}", round(_BOUND_SECONDS * 1000))[name]
 
 
-@pytest.mark.parametrize("in_reply", [False, True], ids=["behind the greeting", "in the middle of a reply"])
+@pytest.mark.parametrize("how", get_args(Stall))
 @pytest.mark.parametrize("wait", WAITS)
 def test_nothing_waits_longer_for_a_server_that_hangs(
-    wait: str, in_reply: bool, door: Answers, database: Db
+    wait: str, how: Stall, door: Answers, database: Db
 ) -> None:
     """Whatever the address says; the driver's own look finds the server well all the time."""
     opened = _through(door.address, database.name)
-    door.hang(in_reply=in_reply)
+    door.hang(how=how)
     if wait == "the server's clock":
-        door.hang("hello", in_reply=in_reply)
+        door.hang("hello", how=how)
     began = time.monotonic()
     with pytest.raises(PyMongoError):
         WAITS[wait](opened)

@@ -19,7 +19,7 @@ from sinks.ecommerce.connection import (
     transaction,
     wait_for_server,
 )
-from tests.support.toxiproxy import Proxy, Toxiproxy, host_of, through
+from tests.support.toxiproxy import TROUBLES, Proxy, Toxiproxy, host_of, through
 
 _AT_MOST_SECONDS = 30.0
 _QUIET_SECONDS = 0.3
@@ -44,20 +44,21 @@ def _in_pieces(connection: psycopg.Connection[Any]) -> None:
         cursor.execute("SELECT 1")
 
 
+@pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize(
     "statement",
     [lambda connection: connection.execute("SELECT 1"), _copy, _in_pieces],
     ids=["statement", "copy", "cursor"],
 )
 def test_a_statement_ends_when_the_server_hangs(
-    statement: Callable[[psycopg.Connection[Any]], object], door: Proxy, events_dsn: str
+    statement: Callable[[psycopg.Connection[Any]], object], trouble: str, door: Proxy, events_dsn: str
 ) -> None:
     """On an open connection in a transaction; what it ends with is tried again by whoever writes a batch."""
     dsn = f"{through(door, events_dsn)}?connect_timeout=1"
     began = time.monotonic()
     with pytest.raises(psycopg.OperationalError) as caught:  # noqa: SIM117, PT012 - where it is raised is the point
         with connect(dsn, quiet_seconds=_QUIET_SECONDS) as connection, transaction(connection):
-            door.black_hole()
+            TROUBLES[trouble](door)
             statement(connection)
     assert time.monotonic() - began < _AT_MOST_SECONDS
     assert is_transient_postgres(caught.value)
@@ -76,12 +77,13 @@ def _sleep(dsn: str) -> None:
         connection.execute("SELECT pg_sleep(60)")
 
 
+@pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_start_ends_when_the_server_accepts_and_says_nothing(
-    door: Proxy, events_dsn: str, monkeypatch: pytest.MonkeyPatch
+    trouble: str, door: Proxy, events_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line that names POSTGRES_DSN, whatever the DSN says of time-outs."""
     monkeypatch.setitem(_BOUNDS, "connect_timeout", 2)
-    door.black_hole()
+    TROUBLES[trouble](door)
     began = time.monotonic()
     with pytest.raises(ConfigurationError, match="POSTGRES_DSN"):
         wait_for_server(f"{through(door, events_dsn)}?connect_timeout=0", 0, lambda _line: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import subprocess
 import tempfile
@@ -25,12 +26,24 @@ class OwnBroker:
     """A broker of script/kafka-server with data and a port of its own."""
 
     def __init__(self, folder: Path, port: int) -> None:
+        self._folder = folder
         self._environment = {
             **os.environ,
             "KAFKA_SERVER_HOME": str(folder),
             "KAFKA_SERVER_PORT": str(port),
         }
         self.servers = self.run("uri")
+
+    def pause(self) -> None:
+        """Its connections stay open, and it answers nothing until `resume`."""
+        os.kill(self._pid(), signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `pause`."""
+        os.kill(self._pid(), signal.SIGCONT)
+
+    def _pid(self) -> int:
+        return int((self._folder / "broker.pid").read_text())
 
     def run(self, command: str) -> str:
         """What the script prints. Raises RuntimeError with its last words when it fails."""

@@ -12,11 +12,15 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Literal
 
 import bson
 
 _OP_MSG = 2013
 _HEADER = struct.Struct("<iiii")
+_DRIP_SECONDS = 0.2
+# No answer, half of it, or a byte now and then.
+Stall = Literal["silent", "half", "drips"]
 # What a driver asks by itself; the first one is no OP_MSG.
 _GREETINGS = ("", "hello", "isMaster", "ismaster")
 
@@ -30,7 +34,7 @@ class Answers:
         self.seen: Counter[str] = Counter()
         self._rules: dict[str, list[tuple[int, str]]] = {}
         self._lock = threading.Lock()
-        self._stalls: tuple[frozenset[str], bool] | None = None
+        self._stalls: tuple[frozenset[str], Stall] | None = None
         self._healed = threading.Event()
 
     def refuse(self, command: str, code: int, message: str, times: int = 1) -> None:
@@ -38,14 +42,14 @@ class Answers:
         with self._lock:
             self._rules[command] = [(code, message)] * times
 
-    def hang(self, *commands: str, in_reply: bool = False) -> None:
-        """Swallow `commands`, or all but greetings, until `heal`; with `in_reply` half of each answer comes.
+    def hang(self, *commands: str, how: Stall = "silent") -> None:
+        """Leave `commands`, or all but greetings, without a whole answer until `heal`.
 
         The driver's own look at the server goes on finding it well.
         """
         with self._lock:
             self._healed.clear()
-            self._stalls = frozenset(commands), in_reply
+            self._stalls = frozenset(commands), how
 
     def heal(self) -> None:
         """Let everything pass. Connections that hang are closed."""
@@ -54,14 +58,21 @@ class Answers:
             self._stalls = None
             self._healed.set()
 
-    def stalls(self, command: str) -> bool | None:
-        """None when the command passes; else whether half of its answer comes."""
+    def stalls(self, command: str) -> Stall | None:
+        """How the answer to `command` is held back; None when it passes."""
         with self._lock:
-            chosen, in_reply = self._stalls or (frozenset({"none"}), False)
-            return in_reply if (command in chosen if chosen else command not in _GREETINGS) else None
+            chosen, how = self._stalls or (frozenset({"none"}), None)
+            return how if (command in chosen if chosen else command not in _GREETINGS) else None
 
-    def wait(self) -> None:
-        """Return when it is healed."""
+    def hold_back(self, reply: bytes, how: Stall, client: socket.socket) -> None:
+        """Give `client` as much of `reply` as `how` says, and return when it is healed."""
+        if how == "drips":
+            for place in range(len(reply) - 1):
+                client.sendall(reply[place : place + 1])
+                if self._healed.wait(_DRIP_SECONDS):
+                    return
+        elif how == "half":
+            client.sendall(reply[: len(reply) // 2])
         self._healed.wait()
 
     def take(self, command: str) -> tuple[int, str] | None:
@@ -102,11 +113,12 @@ def _serve(client: socket.socket, upstream: tuple[str, int], answers: Answers) -
             command = _command(request)
             stalled, error = answers.stalls(command), answers.take(command)
             if stalled is not None:
-                if stalled:
+                # What is never answered was never done.
+                reply = b""
+                if stalled != "silent":
                     server.sendall(request)
                     reply = _message(server)
-                    client.sendall(reply[: len(reply) // 2])
-                answers.wait()
+                answers.hold_back(reply, stalled, client)
                 return
             if error is None:
                 server.sendall(request)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,14 @@ class Proxy:
         """
         self._toxic("timeout", _DIRECTIONS, {"timeout": 0})
 
+    def stall(self) -> None:
+        """The first bytes of each answer come, and no more."""
+        self._slices(8, 3_600.0)
+
+    def drip(self) -> None:
+        """Answers come a few bytes a second."""
+        self._slices(1, 0.2)
+
     def cut(self) -> None:
         """Connections are closed and new ones refused."""
         _call("POST", self._api, {"enabled": False})
@@ -55,6 +63,12 @@ class Proxy:
     def close(self) -> None:
         """Remove the door."""
         _call("DELETE", self._api)
+
+    def _slices(self, size: int, seconds: float) -> None:
+        """Answers come in pieces of `size` bytes, with `seconds` between two."""
+        microseconds = round(seconds * 1_000_000)
+        attributes = {"average_size": size, "size_variation": 0, "delay": microseconds}
+        self._toxic("slicer", ("downstream",), attributes)
 
     def _toxic(self, kind: str, directions: tuple[str, ...], attributes: Mapping[str, int]) -> None:
         for direction in directions:
@@ -100,6 +114,15 @@ def run_toxiproxy() -> Iterator[Toxiproxy]:
     finally:
         process.terminate()
         process.wait()
+
+
+# What can be wrong with a server while everybody waits for it.
+TROUBLES: Mapping[str, Callable[[Proxy], None]] = {
+    "refuses": Proxy.cut,
+    "hangs": Proxy.black_hole,
+    "hangs in a reply": Proxy.stall,
+    "drips": Proxy.drip,
+}
 
 
 def through(proxy: Proxy, uri: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -44,8 +44,13 @@ def opened(system: System) -> Iterator[Job]:
 
 def command(system: System, *arguments: str) -> int:
     """The exit code of `main.py` with these arguments; what it tells goes where the test's output goes."""
-    with _in_this_process(system), patch("sys.argv", ["main.py", *arguments, "--pipeline", system.name]):
+    return program(system, app, *arguments, "--pipeline", system.name)
+
+
+def program(system: System, run: Callable[[], object], *arguments: str) -> int:
+    """The exit code of a program of the command line, as above."""
+    with _in_this_process(system), patch("sys.argv", ["main.py", *arguments]):
         try:
-            return guarded(app)
+            return guarded(run)
         except SystemExit as ended:
             return int(ended.code or 0)

@@ -52,7 +52,7 @@ def test_a_batch_is_one_line_of_the_log_in_which_every_record_is_accounted_for(
     reporting: StreamReporting, tmp_path: Path
 ) -> None:
     """Corrupt records apart from those that broke a rule."""
-    reporting.begin("files", "5")
+    reporting.begin("files", "5", steps.Steps(Faults()))
     reporting.report("files", _report())
     (entry,) = _log(reporting, tmp_path)
     assert {name: entry[name] for name in ("records_processed", "records_written", "duplicates")} == {
@@ -83,8 +83,8 @@ def test_a_clock_that_is_set_changes_no_duration(
     reporting: StreamReporting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch that failed, one that is told, and how long ago a stream was idle."""
-    clock = Clock(monkeypatch, engine_reporting, steps)
-    reporting.begin("files", "5")
+    clock = Clock(monkeypatch, steps)
+    reporting.begin("files", "5", steps.Steps(Faults()))
     passed = steps.Steps(Faults())
     monkeypatch.setattr(engine_reporting, "_now", lambda: START + timedelta(days=9999))
     clock.seconds += 2
@@ -149,7 +149,7 @@ def test_a_failed_batch_is_told_with_its_id_and_counts_nothing(
     reporting: StreamReporting, tmp_path: Path
 ) -> None:
     """Its records come again, and must not count twice."""
-    reporting.begin("files", "6")
+    reporting.begin("files", "6", steps.Steps(Faults()))
     reporting.failed("files", UnavailableError("PostgreSQL does not answer."))
     (entry,) = _log(reporting, tmp_path)
     assert (entry["batch_id"], entry["success"], entry["records_processed"]) == ("6", False, 0)

@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from checkpoint.stream_folder import damage
+from commands.checks.machine import spark_checkpoint
 from pipelines.engine.stream_query import QueryFolder, address_of, start_query
 from pipelines.engine.supervisor import StartAnewError
 from tests.support.damage import DAMAGES
@@ -71,11 +72,13 @@ def test_whatever_is_damaged_every_record_is_read_and_the_query_goes_on(
         shutil.copytree(tmp_path / "whole", checkpoint)
         harm(checkpoint, chance)
         capsys.readouterr()
+        looked = spark_checkpoint(tmp_path)
         lines.send()
         found = lines.taken(checkpoint)
         # A folder that is gone is a new one, of which nothing is told.
         told = capsys.readouterr().out.count("was damaged")
-        assert told <= 1
+        assert looked.status == ("warning" if told else "ok")
+        assert (f"{checkpoint}: " in looked.detail) == bool(told)
         assert set(found) >= {lines.sent - 1}
         if told:
             assert sorted(found) == list(range(lines.sent))

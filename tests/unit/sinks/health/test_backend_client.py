@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sinks.health.backend_client import BackendClient, NoticeError, emit_url, shown_to_proxy
 from sinks.health.circuit_breaker import CircuitBreaker
 from tests.support.fake_backend import TOKEN, FakeBackend
+from tests.support.toxiproxy import TROUBLES, Toxiproxy
 
 USER = "507f1f77bcf86cd799439011"
 BODY = json.dumps({"userId": USER, "eventType": "analytics:update", "data": {"analytics": [{}]}}).encode()
@@ -159,6 +160,23 @@ def test_a_slow_backend_is_a_time_out_and_one_that_is_away_unreachable(backend: 
     assert len(backend.requests) == 3
     backend.down()
     assert Bench(backend.address).reason() == "unreachable"
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_each_try_ends_in_time_however_the_backend_answers(
+    trouble: str, backend: FakeBackend, toxiproxy: Toxiproxy
+) -> None:
+    """The bound is that of a whole request, not of each byte of its answer."""
+    door = toxiproxy.proxy(f"127.0.0.1:{backend.port}")
+    bench = Bench(f"http://{door.address}", timeout_seconds=0.5)
+    assert bench.client.send(BODY) == 0
+    TROUBLES[trouble](door)
+    began = time.monotonic()
+    assert bench.reason() == ("unreachable" if trouble == "refuses" else "timeout")
+    assert time.monotonic() - began < 3 * 0.5 + 10
+    door.heal()
+    assert bench.client.send(BODY) == 0
+    door.close()
 
 
 def test_the_breaker_opens_in_the_middle_of_the_tries(backend: FakeBackend) -> None:
