@@ -7,6 +7,7 @@ import runpy
 import subprocess
 import sys
 
+from benchmarks import report
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.pipeline import Benchmark
 
@@ -20,11 +21,14 @@ BENCHMARKS = {
 
 
 def main() -> None:
-    """Run the benchmark that the first argument names, with the other arguments.
+    """Run the benchmark that the first argument names, with the other arguments; `--report` writes the page.
 
     A server whose address the environment has is taken as it is. Raises SystemExit, also when a server cannot
     be started or there is no such benchmark.
     """
+    if sys.argv[1:] == ["--report"]:
+        report.main()
+        return
     named = len(sys.argv) > 1 and not sys.argv[1].startswith("-")
     name = sys.argv.pop(1) if named else DEFAULT_PIPELINE
     if name not in BENCHMARKS:

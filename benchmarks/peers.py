@@ -38,10 +38,6 @@ class Peer(Protocol):
     source: Any
     steps: Mapping[str, float]
 
-    def catch_up(self) -> None:
-        """Process what changed in the other peers' turns."""
-        ...
-
     def run(self) -> None:
         """Process what changed in this turn, from the poll to the cursor."""
         ...
@@ -67,7 +63,7 @@ class Ours:
         now = self.job.clock.now()
         # The population is older, and only what changes from here on counts.
         self.job.cursor.set(now, now)
-        self.catch_up()
+        self.job.once(StopFlag())
 
     def _open(self, spark: SparkSession, uri: str, name: str, folder: Path) -> HealthPipeline:
         settings = load(env_file=None, mongo_uri=uri, mongo_db_name=name, health_port=0, **folders(folder))
@@ -85,14 +81,10 @@ class Ours:
         job.batch.on_report = report
         return job
 
-    def catch_up(self) -> None:
-        """One trigger, whatever it finds."""
-        self.job.once(StopFlag())
-
     def run(self) -> None:
         """One trigger. Raises RuntimeError when it was not one batch, because its time would mean nothing."""
         self._reports.clear()
-        self.catch_up()
+        self.job.once(StopFlag())
         if len(self._reports) != 1 or not self._reports[0].success:
             raise RuntimeError(f"a measured batch did not go as planned: {self._reports}")
         self.steps = dict(self._reports[0].steps_ms)
@@ -119,10 +111,6 @@ class Script:
         folder.mkdir(parents=True)
         self._cursor = folder / "cursor"
         self._cursor.write_text(datetime.now(timezone.utc).replace(tzinfo=None).isoformat())
-
-    def catch_up(self) -> None:
-        """One run, whatever it finds."""
-        polars_script.run(self.source, self._target, self._cursor)
 
     def run(self) -> None:
         """One run. Raises RuntimeError when it found nothing."""
@@ -163,8 +151,6 @@ class Stopwatch:
 
 def require_equal(peers: Sequence[Peer], users: Sequence[ObjectId]) -> None:
     """Require the same results of `users` from all `peers`. Raises RuntimeError that names a difference."""
-    for peer in peers:
-        peer.catch_up()
     for user in users:
         first, *others = [peer.results(user) for peer in peers]
         for other in others:

@@ -1,8 +1,8 @@
 """The health analytics of many users in one Spark job: composes the formulas, one module each.
 
-One SQL query, because each DataFrame call would analyse the growing plan again; a small batch runs the plan
-of the one before it. Its steps: one row per value, windows over each series of values, one row per series,
-one per range. One shuffle, by user, or none when one partition is enough.
+One SQL query, because each DataFrame call would analyse the growing plan again; where Spark is local a batch
+runs the plans of the one before it. Its steps: one row per value, windows over each series of values, one row
+per series, one per range. On a cluster one shuffle, by user, or none when one partition is enough.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from analytics.health import anomaly, percentile, rolling, streak, trend
 from analytics.health.days import WHOLE
 from analytics.health.history_table import HISTORY_SCHEMA
-from analytics.health.kept_plan import KeptPlan
+from analytics.health.kept_plan import KeptPlans
 from analytics.health.schemas import LONGEST_RANGE_DAYS, RANGES, RESULT_SCHEMA
 from contracts.health import METRICS
 
@@ -34,11 +34,11 @@ def compute(spark: SparkSession, history: pa.Table, users_count: int) -> pa.Tabl
 
     `history` has `user:int32`, `day:int32` (days since 1970-01-01) and the metrics of METRICS as nullable
     float64, at most one row per user and day, and is each user's whole history. `users_count` only
-    chooses the plan. A metric without a value gives no row. Spark's errors pass unchanged.
+    chooses the plan on a cluster. A metric without a value gives no row. Spark's errors pass unchanged.
     """
     if history.num_rows == 0:
         return RESULT_SCHEMA.empty_table()
-    result = _small.run(spark, history) if users_count <= ONE_PARTITION_USERS else None
+    result = _plans.run(spark, history)
     if result is None:
         rows = spark.createDataFrame(history)
         days = rows.coalesce(1) if users_count <= ONE_PARTITION_USERS else rows.repartition("user")
@@ -133,4 +133,4 @@ def _finish(ranges: str) -> str:
     )  # fmt: skip
 
 
-_small: Final = KeptPlan(_query, HISTORY_SCHEMA)
+_plans: Final = KeptPlans(_query, HISTORY_SCHEMA)

@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from benchmarks.__main__ import ADDRESSES, BENCHMARKS
 from pipelines.catalog import DEFAULT_PIPELINE
@@ -62,6 +64,7 @@ def test_a_benchmark_that_does_not_exist_is_an_error_that_names_those_that_do(tm
 
 
 _TINY = {
+    "health": "--users 2 --changed 2 --parts changes",
     "letters": "--letters 31",
     "growth": "--sizes 10,20 --rounds 1",
     "stock": "--histories 20 --seed-up-to 0 --size 10 --batches 1",
@@ -76,7 +79,12 @@ def test_a_tiny_run_ends_with_its_verdicts(tmp_path: Path, request: pytest.Fixtu
         ADDRESSES[server]: request.getfixturevalue(_FIXTURES[server]) for server in BENCHMARKS[name].servers
     }
     run = _bench(tmp_path, name, *_TINY[name].split(), **needed)
+    if "MONGO_TEST_URI" in needed:
+        with MongoClient[dict[str, Any]](needed["MONGO_TEST_URI"]) as client:
+            for days in (180, 3_650):
+                client.drop_database(f"bench_2_{days}")
     assert "(budget " in run.stdout, run.stderr
     assert "Traceback" not in run.stderr
     assert run.returncode == int("❌" in run.stdout)
+    assert name in (tmp_path / "benchmarks" / "figures.json").read_text(encoding="utf-8")
     assert not (tmp_path / "started").exists()

@@ -27,7 +27,7 @@ from analytics.health import compute as module
 from analytics.health import kept_plan
 from analytics.health.compute import analytics_of, compute
 from analytics.health.history_table import HISTORY_SCHEMA, history_table
-from analytics.health.kept_plan import KeptPlan
+from analytics.health.kept_plan import KeptPlans
 from analytics.health.schemas import RESULT_SCHEMA
 from analytics.health.validation import DayRules
 from tests.support.class_archive import java_environment
@@ -58,8 +58,8 @@ def _fresh(spark: SparkSession, history: pa.Table) -> list[str]:
     return _rows(days.toArrow().select(RESULT_SCHEMA.names).cast(RESULT_SCHEMA))
 
 
-def _plan() -> Any:
-    made = module._small._made
+def _plan(number: int = 0) -> Any:
+    made = module._plans._plans[number]._made
     return made and made[1]
 
 
@@ -73,19 +73,27 @@ def _plan() -> Any:
 def test_any_sequence_of_histories(
     spark: SparkSession, parts: list[list[Document]], seed: int, people: int
 ) -> None:
-    """Other users, more or fewer of them, metrics without values: the same plan, a fresh plan's results."""
-    tables = [
-        _random(seed, people, 100),
-        *map(_table, parts),
-        _random(seed + 1, 1, 3),
-        _random(seed, people, 9),
-    ]
-    plans = set()
-    for table in filter(len, tables):
+    """Other users, more or fewer of them, metrics without values: the same plans, a fresh plan's results."""
+    others = [_random(seed, people, 100), _random(seed + 1, 1, 3), _random(seed, people, 9)]
+    compute(spark, others[0], 1)
+    before = _plan()
+    for table in filter(len, [*others, *map(_table, parts)]):
         assert _rows(compute(spark, table, 1)) == _fresh(spark, table)
-        plans.add(id(_plan()))
-    assert len(plans) == 1
-    assert _plan() is not None
+    assert _plan() is before is not None
+
+
+def test_parts_side_by_side_are_the_whole(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut between users, whose rows may come in any order, for as many plans as there are cores."""
+    table = _random(3, 9, 60)
+    mixed = table.take(random.Random(1).sample(range(len(table)), len(table)))
+    for name in ("_LEAST_ROWS", "_MOST_ROWS"):
+        monkeypatch.setattr(kept_plan, name, 50)
+    for _ in range(3):
+        assert _rows(compute(spark, mixed, 9)) == _fresh(spark, table)
+    assert _plan(1) is not None
+    cut = kept_plan._parts(mixed, 2)
+    assert len(cut) > 2
+    assert sum(len(part.column("user").unique()) for part in cut) == len(table.column("user").unique())
 
 
 def test_batches_at_the_same_time_read_their_own_histories(spark: SparkSession) -> None:
@@ -114,12 +122,12 @@ def test_histories_that_are_not_there_are_an_error(
 def test_what_was_computed_does_not_stay_in_java(spark: SparkSession) -> None:
     """Nor does it after an error."""
     system: Any = spark._jvm.java.lang.System  # type: ignore[union-attr]
-    failing = KeptPlan("SELECT raise_error('no') FROM {}".format, HISTORY_SCHEMA)
+    failing = KeptPlans("SELECT raise_error('no') FROM {}".format, HISTORY_SCHEMA)
     table = _random(1, 1, 9)
     for run in (partial(compute, spark, table, 1), partial(failing.run, spark, table)):
         with suppress(*_SPARKS_ERRORS):
             run()
-        assert system.getProperty(kept_plan._PROPERTY) is None
+        assert [name for name in system.getProperties() if name.startswith(kept_plan._PROPERTY)] == []
 
 
 @pytest.mark.parametrize(
@@ -128,7 +136,7 @@ def test_what_was_computed_does_not_stay_in_java(spark: SparkSession) -> None:
 )
 def test_a_plan_with_an_exchange_is_not_kept(spark: SparkSession, query: str) -> None:
     """Spark would answer with the files of the first run."""
-    plan = KeptPlan(query.format, HISTORY_SCHEMA)
+    plan = KeptPlans(query.format, HISTORY_SCHEMA)
     assert [plan.run(spark, _random(seed, 2, 9)) for seed in (1, 2)] == [None, None]
 
 
@@ -138,14 +146,7 @@ def test_a_plan_with_an_exchange_is_not_kept(spark: SparkSession, query: str) ->
 def test_elsewhere_each_batch_has_a_plan_of_its_own(master: str) -> None:
     """Tasks in another Java than the driver's do not see its properties."""
     spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(master=master))
-    assert KeptPlan(str, HISTORY_SCHEMA).run(spark, _random(1, 1, 9)) is None
-
-
-def test_many_rows_have_a_plan_of_their_own(spark: SparkSession) -> None:
-    """Handing over their text costs more."""
-    row = dict.fromkeys(HISTORY_SCHEMA.names, 0)
-    many = pa.concat_tables([pa.Table.from_pylist([row], HISTORY_SCHEMA)] * 50_000)
-    assert KeptPlan(str, HISTORY_SCHEMA).run(spark, many) is None
+    assert KeptPlans(str, HISTORY_SCHEMA).run(spark, _random(1, 1, 9)) is None
 
 
 _RESTART = """
@@ -163,8 +164,8 @@ for number in range(2):
     for seed in (1, 2):
         table = _random(seed, 3, 40)
         assert _rows(compute(spark, table, 1)) == _fresh(spark, table), (number, seed)
-    assert module._small._made[0] is spark
-    assert module._small._made[1] is not None
+    assert module._plans._plans[0]._made[0] is spark
+    assert module._plans._plans[0]._made[1] is not None
     spark.stop()
 print("equal")
 """
