@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.database import Database
 from pyspark.sql import SparkSession
@@ -78,25 +77,32 @@ def _assert_equals_reference(database: Database[dict[str, Any]]) -> None:
     assert_same_analytics(list(database["analytics"].find()), expected)
 
 
+def _all_ways(database: Database[dict[str, Any]], job: HealthPipeline) -> None:
+    """Results are there; of the next batch's one is new, one changed, others the same, and one must go."""
+    assert job.batch.drain(StopFlag()) is not None
+    analytics = database["analytics"]
+    changed = analytics.find_one_and_update({}, {"$unset": {"metadata.contentHash": 1}})
+    assert changed
+    assert analytics.delete_one({"_id": {"$ne": changed["_id"]}}).deleted_count
+    del changed["_id"]
+    analytics.insert_one({**changed, "metricType": "gone"})
+    changes = {"updatedAt": datetime.now(timezone.utc).replace(microsecond=0) - timedelta(seconds=1)}
+    database["healthmetrics"].update_many({"updatedAt": {"$type": "date"}}, {"$set": changes})
+
+
 @pytest.mark.parametrize(("code", "message"), TRANSIENT)
 def test_what_passes_by_itself_is_met_inside_the_batch(
     database: Database[dict[str, Any]], job: HealthPipeline, answers: Answers, code: int, message: str
 ) -> None:
     """Said once to each kind of command: the batch tries again and succeeds, nothing is set aside."""
-    for commands in (("find", "insert"), ("find", "update", "delete")):
-        for command in commands:
-            answers.refuse(command, code, message)
-        assert job.batch.drain(StopFlag()) is not None
-        assert all(answers.take(command) is None for command in commands), "an error was never met"
-        assert job.reporting.history.recent()[-1]["status"] == "completed_with_errors"
-        _assert_equals_reference(database)
-        # The next ones change what is stored, and a result is there that has no days any more.
-        database["healthmetrics"].update_many({}, {"$set": {"updatedAt": datetime.now(timezone.utc)}})
-        database["healthmetrics"].update_many(
-            {"metrics.steps": {"$type": "number"}}, {"$set": {"metrics.steps": 7}}
-        )
-        result = database["analytics"].find_one_and_delete({}) or {}
-        database["analytics"].insert_one({**result, "_id": ObjectId(), "timeRange": "1day"})
+    _all_ways(database, job)
+    commands = ("find", "insert", "update", "delete")
+    for command in commands:
+        answers.refuse(command, code, message)
+    assert job.batch.drain(StopFlag()) is not None
+    assert all(answers.take(command) is None for command in commands), "an error was never met"
+    assert job.reporting.history.recent()[-1]["status"] == "completed_with_errors"
+    _assert_equals_reference(database)
 
 
 # The driver waits so long at each of the tries.
@@ -118,12 +124,24 @@ def test_a_server_that_stays_away_fails_the_batch_and_the_next_one_succeeds(
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "named"), [("find", 18, "MONGO_URI"), ("insert", 13, "ANALYTICS_COLLECTION")]
+    ("command", "code", "named"),
+    [
+        ("find", 18, "MONGO_URI"),
+        ("insert", 13, "ANALYTICS_COLLECTION"),
+        ("update", 13, "ANALYTICS_COLLECTION"),
+    ],
 )
 def test_a_refusal_ends_the_run_at_the_first_answer(
-    job: HealthPipeline, answers: Answers, command: str, code: int, named: str
+    database: Database[dict[str, Any]],
+    job: HealthPipeline,
+    answers: Answers,
+    command: str,
+    code: int,
+    named: str,
 ) -> None:
     """Lost rights or a changed password: no second try, one sentence with the remedy, nothing quoted."""
+    if command == "update":
+        _all_ways(database, job)
     answers.refuse(command, code, "not authorized on hunter2 to execute", times=1_000)
     before = answers.seen[command]
     with pytest.raises(AccessDeniedError, match=named) as caught:
