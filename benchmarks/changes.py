@@ -22,8 +22,8 @@ from benchmarks.population import change, user_ids
 
 LONG_DAYS, LONG_USERS = 3_650, 100
 # Measured and unmeasured turns by the number of changed users; those of the first workload warm up longer.
-_ROUNDS = {1: 11, 100: 5, 1_000: 3}
-_WARM_UP, _WARM_UP_AGAIN = {1: 15, 100: 5, 1_000: 2}, 1
+_ROUNDS = {1: 11, 100: 5, 1_000: 2}
+_WARM_UP, _WARM_UP_AGAIN = {1: 15, 100: 5, 1_000: 1}, 1
 _COMPARED_USERS = 5
 # The most that it may take, times the script.
 _MOST = {

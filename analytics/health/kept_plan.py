@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Final
@@ -40,6 +40,8 @@ class KeptPlans:
 
     def __init__(self, query: Callable[[str], str], schema: pa.Schema) -> None:
         self._plans = [KeptPlan(query, schema, number) for number in range(_MOST_PLANS)]
+        # Kept, because each new thread opens a connection to Java.
+        self._threads = ThreadPoolExecutor(_MOST_PLANS, "kept_plans")
 
     def run(self, spark: SparkSession, rows: pa.Table) -> pa.Table | None:
         """Returns the query's result for `rows`; None where only a fresh plan can have it.
@@ -54,9 +56,10 @@ class KeptPlans:
         parts = _parts(rows, len(plans))
         if len(parts) == 1:
             return plans[0].run(spark, rows)
-        with ThreadPoolExecutor(len(plans)) as pool:
-            running = [pool.submit(plans[n % len(plans)].run, spark, part) for n, part in enumerate(parts)]
-            results = [each.result() for each in running]
+        run = self._threads.submit
+        running = [run(plans[n % len(plans)].run, spark, part) for n, part in enumerate(parts)]
+        wait(running)
+        results = [each.result() for each in running]
         found = [result for result in results if result is not None]
         return pa.concat_tables(found) if len(found) == len(parts) else None
 

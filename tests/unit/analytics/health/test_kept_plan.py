@@ -140,6 +140,15 @@ def test_a_plan_with_an_exchange_is_not_kept(spark: SparkSession, query: str) ->
     assert [plan.run(spark, _random(seed, 2, 9)) for seed in (1, 2)] == [None, None]
 
 
+def test_an_adaptive_plan_is_not_kept(spark: SparkSession) -> None:
+    """It changes while it runs. A session's own plan is not run by another session."""
+    other, table = spark.newSession(), _random(1, 2, 9)
+    for name in ("enabled", "forceApply"):
+        other.conf.set(f"spark.sql.adaptive.{name}", "true")
+    assert _rows(compute(spark, table, 1)) == _rows(compute(other, table, 1))
+    assert module._plans._plans[0]._made == (other, None)
+
+
 @pytest.mark.parametrize(
     "master", ["local-cluster[2,1,1024]", "spark://host:7077", "yarn", "k8s://https://host"]
 )
