@@ -9,7 +9,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from contracts.byte_layouts import Layouts, Rows
+from contracts.health_rows import Layouts, Rows
 from mongo_patience import while_it_answers
 from sources.health.replies import decoded, read_documents, read_rows
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from contracts.byte_layouts import Layouts, Rows, milliseconds, moment_of
+from contracts.health_rows import Layouts, Rows, milliseconds, moment_of
 from sources.health.replies import decoded
 
 # In bytes. Decoded, a document takes up to twenty times as many; larger ones are decoded again to be judged.

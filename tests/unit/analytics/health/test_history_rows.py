@@ -13,7 +13,7 @@ from analytics.health.history_rows import judge_rows
 from analytics.health.history_table import history_table
 from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules, check_document
-from contracts.byte_layouts import Layouts, Rows
+from contracts.health_rows import Layouts, Rows
 from sources.health.replies import decoded
 from tests.support.byte_layouts import TODAY, USERS, replies
 

@@ -19,7 +19,7 @@ from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules
 from checkpoint.cursor import FILE_NAME, FileCursor
 from contracts import BatchReport, FailedWrite, WriteResult
-from contracts.byte_layouts import Layouts
+from contracts.health_rows import Layouts
 from pipelines.engine import steps
 from pipelines.engine.faults import Faults
 from pipelines.engine.stop_flag import StopFlag

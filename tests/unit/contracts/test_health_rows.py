@@ -10,7 +10,7 @@ import bson
 import pytest
 from bson import ObjectId
 
-from contracts.byte_layouts import Layouts
+from contracts.health_rows import Layouts
 from sources.health.replies import decoded
 from tests.support.byte_layouts import TODAY, USERS
 
