@@ -9,8 +9,9 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from contracts.health_rows import Layouts, Rows
+from contracts.health_rows import Rows
 from mongo_patience import while_it_answers
+from sources.health.layouts import Layouts
 from sources.health.replies import decoded, read_documents, read_rows
 
 _MAX_USERS_PER_QUERY = 100

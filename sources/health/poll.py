@@ -20,8 +20,8 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from pymongo.collection import Collection
 
-from contracts.health_rows import Layouts
 from mongo_patience import TOOK_TOO_LONG, while_it_answers
+from sources.health.layouts import Layouts
 from sources.health.poll_page import Changed, Found, PollPage, Version, page_of
 from sources.health.replies import cut, decoded, read_replies
 from sources.mongo_client import for_reading, is_asked_for

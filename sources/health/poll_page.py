@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from contracts.health_rows import Layouts, Rows, milliseconds, moment_of
+from contracts.health_rows import Rows, milliseconds, moment_of
+from sources.health.layouts import Layouts
 from sources.health.replies import decoded
 
 # In bytes. Decoded, a document takes up to twenty times as many; larger ones are decoded again to be judged.

@@ -14,7 +14,8 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from contracts.health import METRICS, WEARABLE_FIELDS
-from contracts.health_rows import Layouts, Rows
+from contracts.health_rows import Rows
+from sources.health.layouts import Layouts
 from sources.mongo_client import PROJECTION, TOLERANT, for_reading, is_mongomock
 
 # Here comes `metrics` that is no nested document: nothing can be chosen of it, and it is judged as it is.

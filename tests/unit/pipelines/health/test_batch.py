@@ -19,7 +19,6 @@ from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules
 from checkpoint.cursor import FILE_NAME, FileCursor
 from contracts import BatchReport, FailedWrite, WriteResult
-from contracts.health_rows import Layouts
 from pipelines.engine import steps
 from pipelines.engine.faults import Faults
 from pipelines.engine.stop_flag import StopFlag
@@ -28,6 +27,7 @@ from pipelines.health.page_work import Piece
 from pipelines.health.recompute.on_driver import Recomputed
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
+from sources.health.layouts import Layouts
 from sources.health.poll import MongoPoll
 from sources.health.poll_page import Changed, Found, PollPage, page_of
 from sources.health.replies import decoded

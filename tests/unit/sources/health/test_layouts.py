@@ -10,7 +10,7 @@ import bson
 import pytest
 from bson import ObjectId
 
-from contracts.health_rows import Layouts
+from sources.health.layouts import Layouts
 from sources.health.replies import decoded
 from tests.support.byte_layouts import TODAY, USERS
 
