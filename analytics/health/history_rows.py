@@ -1,4 +1,4 @@
-"""Plain documents (contracts.health_rows) as days of users: which count, and which win their day."""
+"""Plain documents (contracts.plain_documents) as days of users: which count, and which win their day."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from analytics.health.past import EVER
 from analytics.health.superseded import Superseded
 from analytics.health.validation import LIMITS, DayRules, from_phone, place, why_left_out
 from contracts import Document
-from contracts.health_rows import Bools, Doubles, Integers, Rows, milliseconds, moment_of
+from contracts.plain_documents import Bools, Doubles, Integers, Rows, milliseconds, moment_of
 
 # A user and a day in one integer: days are shifted to be positive, from year 1 to 9999 they need 22 bits.
 DAY_BITS: Final = 22

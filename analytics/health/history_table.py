@@ -20,7 +20,7 @@ from analytics.health.superseded import Superseded
 from analytics.health.validation import LIMITS, DayRules, check_value, from_phone, metrics_of, place
 from contracts import Document
 from contracts.bson_order import sort_key
-from contracts.health_rows import Rows, moment_of
+from contracts.plain_documents import Rows, moment_of
 
 HISTORY_SCHEMA: Final = pa.schema(
     [

@@ -19,7 +19,7 @@ from analytics.health.superseded import Superseded
 from analytics.health.validation import check_document
 from checkpoint.store import CheckpointStore, CursorState
 from contracts import AccessDeniedError, AlreadyRunningError, BatchReport, Clock, FailedWrite
-from contracts.health_rows import milliseconds
+from contracts.plain_documents import milliseconds
 from monitoring.logs import get_logger
 from pipelines.engine.failure import tell_failure
 from pipelines.engine.faults import Faults

@@ -12,7 +12,7 @@ from bson import ObjectId
 from analytics.health.superseded import Superseded
 from analytics.health.validation import Checked
 from contracts import BatchReport, Document, Rejected, WriteResult, ends
-from contracts.health_rows import Rows
+from contracts.plain_documents import Rows
 from pipelines.engine.faults import Faults
 from pipelines.engine.steps import Steps
 from pipelines.health.recompute.brake import COMPUTATION_FAILED

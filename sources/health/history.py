@@ -9,7 +9,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from contracts.health_rows import Rows
+from contracts.plain_documents import Rows
 from mongo_patience import while_it_answers
 from sources.health.layouts import Layouts
 from sources.health.replies import decoded, read_documents, read_rows

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from contracts.health import METRICS, WEARABLE_FIELDS
-from contracts.health_rows import Bools, Decode, Integers, Layout, Rows
+from contracts.plain_documents import Bools, Decode, Integers, Layout, Rows
 
 # BSON's types of an element, with the columns that they make.
 _DOUBLE, _TEXT, _NESTED, _ID, _DATE, _NULL, _INT, _LONG = 1, 2, 3, 7, 9, 10, 16, 18

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from contracts.health_rows import Rows, milliseconds, moment_of
+from contracts.plain_documents import Rows, milliseconds, moment_of
 from sources.health.layouts import Layouts
 from sources.health.replies import decoded
 

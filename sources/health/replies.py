@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from contracts.health import METRICS, WEARABLE_FIELDS
-from contracts.health_rows import Rows
+from contracts.plain_documents import Rows
 from sources.health.layouts import Layouts
 from sources.mongo_client import PROJECTION, TOLERANT, for_reading, is_mongomock
 

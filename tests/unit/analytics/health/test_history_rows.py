@@ -13,7 +13,7 @@ from analytics.health.history_rows import judge_rows
 from analytics.health.history_table import history_table
 from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules, check_document
-from contracts.health_rows import Rows
+from contracts.plain_documents import Rows
 from sources.health.layouts import Layouts
 from sources.health.replies import decoded
 from tests.support.byte_layouts import TODAY, USERS, replies
