@@ -119,7 +119,12 @@ def _append(path: Path, entry: dict[str, Any]) -> Path:
         # A full disk or a crash may have cut the last line; it must not spoil this one too.
         if not _ends_with_newline(file):
             line = b"\n" + line
-        if file.write(line) != len(line):
+        end = file.seek(0, 2)
+        written = file.write(line)
+        if written != len(line):
+            # Every line of the file is JSON, also for who reads it while the disk is full.
+            if file.seek(0, 2) == end + written:
+                file.truncate(end)
             raise OSError(f"only a part of a line could be written to {path}")
     return path
 

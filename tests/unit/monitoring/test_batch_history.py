@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -206,6 +207,22 @@ def test_a_cut_last_line_spoils_no_other(tmp_path: Path) -> None:
     path.write_bytes(b'{"batch_id": "batch_1\xc3')
     BatchHistory(tmp_path).record(report())
     assert json.loads(path.read_bytes().splitlines()[1])["batch_id"] == "batch_123"
+
+
+def test_a_line_for_which_there_is_no_room_leaves_no_part_of_it(tmp_path: Path) -> None:
+    """Every line of the file is JSON, also while the disk is full."""
+    history = BatchHistory(tmp_path)
+    history.record(report())
+    (path,) = tmp_path.iterdir()
+    whole, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, limits[1]))
+    try:
+        history.record(report())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == whole
+    history.record(report())
+    assert path.read_bytes() == whole * 2
 
 
 def test_any_error_text_is_one_valid_line(tmp_path: Path) -> None:
