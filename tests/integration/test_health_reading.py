@@ -6,6 +6,7 @@ import tracemalloc
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 from unittest.mock import patch
+from weakref import WeakSet
 
 import bson
 import pytest
@@ -19,10 +20,11 @@ from pymongo.errors import OperationFailure
 from analytics.health.history_table import history_table
 from analytics.health.validation import Checked, DayRules, check_document
 from contracts.health import METRICS, WEARABLE_FIELDS
+from sources.health import replies
 from sources.health.history import read_history
 from sources.health.poll import MongoPoll
 from sources.health.replies import read_documents
-from sources.mongo_client import CONTRACT_FIELDS, connect, for_reading
+from sources.mongo_client import CONTRACT_FIELDS, for_reading
 from tests.integration.test_any_document import DOCUMENTS, METRIC_VALUES, VALUES
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -78,11 +80,13 @@ def test_a_document_of_which_the_contract_s_fields_travel_is_judged_like_the_who
 
 
 def test_a_server_that_takes_no_conditions_in_a_projection_is_read_all_the_same(
-    database: Database[dict[str, Any]], mongo_uri: str
+    database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MongoDB before 4.4, DocumentDB: all of `metrics` travels."""
+    # Clients of one address are equal.
+    monkeypatch.setattr(replies, "_TAKE_CONDITIONS", WeakSet())
     database["healthmetrics"].insert_many([{"metrics": {"steps": 5, "samples": [1]}}, {"metrics": 7}])
-    source = connect(mongo_uri, 10_000)[database.name]["healthmetrics"]
+    source = database["healthmetrics"]
     read = source.find_raw_batches
 
     def find(_self: Any, condition: Any, projection: Any, **options: Any) -> Any:
