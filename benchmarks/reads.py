@@ -53,7 +53,7 @@ def _poll(source: Collection[dict[str, Any]], since: datetime, documents: int) -
     poll = MongoPoll(source, 60, _PAGE)
     began, found = time.perf_counter(), 0
     for page in poll.begin(since, datetime.now(since.tzinfo)):
-        found += len(page.keys)
+        found += page.size
         poll.mark_done(page)
     _check(found, documents)
     return time.perf_counter() - began

@@ -34,7 +34,7 @@ PARTS = ("idle", "changes", "connector", "backlog", "full", "start")
 _CONNECTOR_ROUNDS = 3
 _MOST_IDLE_MS = 3.0
 _READ_USERS = 500
-# Whole commands take so many turns.
+# How often whole commands are run.
 _FULL_ROUNDS, _START_ROUNDS = 1, 3
 
 
@@ -82,7 +82,7 @@ class Bench:
             spark.stop()
 
     def _filled(self, users: int, days: int) -> str:
-        """The name of a database with so many users and days."""
+        """The name of a database with this number of users and days."""
         client: MongoClient[dict[str, Any]] = MongoClient(self.uri)
         name = f"bench_{users}_{days}"
         self.figures.out.print(f"{users} users × {days} days …")

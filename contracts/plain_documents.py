@@ -89,5 +89,5 @@ def milliseconds(moment: datetime) -> int:
 
 
 def moment_of(milliseconds: int) -> datetime:
-    """The time (UTC) so many milliseconds after 1970."""
+    """The time (UTC) that is `milliseconds` after 1970."""
     return _EPOCH + milliseconds * _MILLISECOND

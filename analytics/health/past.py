@@ -121,6 +121,8 @@ def uncovered(history: pa.Table, pasts: Sequence[Past]) -> list[int]:
 
 def resumed(result: pa.Table, history: pa.Table, pasts: Sequence[Past]) -> pa.Table:
     """`result` (RESULT_SCHEMA, of `history`) with the streaks that the whole histories would give."""
+    if not any(past.longest for past in pasts):
+        return result
     steps = _Steps(history, len(pasts))
     users, metrics = result.column("user").to_pylist(), result.column("metric").to_pylist()
     names = ("streak_start", "streak_days", "longest_streak")

@@ -39,7 +39,7 @@ class NewerWins:
     """Writes results that are all of `calculated_at`, then removes what else their users have.
 
     A stored `calculatedAt` later than `clock` tells at that moment, or that is not a date, is wrong and is
-    overwritten. With `anew` nothing is touched, so that content which somebody else changed is replaced too.
+    overwritten. With `anew` nothing is touched: content that another program changed is replaced too.
     Raises pymongo's connection errors, and UnavailableError when transient refusals do not end or writes are
     not confirmed; what a document causes itself is in `failed`, and its old version stays.
     """

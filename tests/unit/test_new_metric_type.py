@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.support.class_archive import java_environment
-from tests.support.documents import ROOT
+from tests.support.own_process import run_program
 
 # The entry is there before anything else of ours is imported, as if it stood in the table.
 _PROGRAM = """
@@ -66,16 +62,7 @@ print(json.dumps({
 
 def test_a_metric_type_is_added_in_one_table(tmp_path: Path) -> None:
     """Validation, history, formulas, documents, executors, commands and pages take it from there."""
-    environment = {**os.environ, **java_environment(), "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, str(tmp_path)],
-        cwd=tmp_path,
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    run = run_program(_PROGRAM, tmp_path)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == {
         "refused": [["metrics.mood", "out_of_range"]],

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from datetime import date
@@ -30,8 +27,7 @@ from analytics.health.history_table import HISTORY_SCHEMA, history_table
 from analytics.health.kept_plan import KeptPlans
 from analytics.health.schemas import RESULT_SCHEMA
 from analytics.health.validation import DayRules
-from tests.support.class_archive import java_environment
-from tests.support.documents import ROOT
+from tests.support.own_process import run_program
 from tests.support.strategies import Document, histories, new_id, random_documents
 
 _SPARKS_ERRORS = (PySparkException, Py4JError)
@@ -182,14 +178,5 @@ print("equal")
 
 def test_a_session_that_starts_again_has_a_plan_of_its_own(tmp_path: Path) -> None:
     """Java and all that the plan was made of are new."""
-    environment = {**os.environ, **java_environment(), "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(
-        [sys.executable, "-c", _RESTART, str(tmp_path)],
-        cwd=tmp_path,
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    run = run_program(_RESTART, tmp_path)
     assert (run.returncode, run.stdout) == (0, "equal\n"), run.stderr
