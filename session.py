@@ -30,12 +30,12 @@ _STREAMING = "org.apache.spark.sql.execution.streaming"
 _CHECKPOINT_MANAGER = "FileSystemBasedCheckpointFileManager"
 _JAVA_ENDS_SECONDS = 2.0
 LOCAL = "local[*]"
-_QUIET_CONF = Path(__file__).resolve().parent / "deploy" / "spark"
+QUIET_CONF = Path(__file__).resolve().parent / "deploy" / "spark"
 _OURS = {
     "SPARK_LOCAL_IP": "127.0.0.1",
     "PYSPARK_PYTHON": sys.executable,
     "PYSPARK_DRIVER_PYTHON": sys.executable,
-    "SPARK_CONF_DIR": str(_QUIET_CONF),
+    "SPARK_CONF_DIR": str(QUIET_CONF),
 }
 
 # Like monitoring.logs.get_logger, which modules beside the packages do not know.

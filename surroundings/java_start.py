@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, Any, cast
 
 from py4j.java_gateway import JavaGateway
@@ -18,6 +19,7 @@ from pyspark import SparkConf, SparkContext, java_gateway
 from pyspark.errors import PySparkException
 
 from contracts import ConfigurationError
+from surroundings.class_archive import reading, with_options
 from surroundings.java_words import error_words, last_words
 
 _PATIENCE_SECONDS = 300.0
@@ -109,7 +111,7 @@ def java_started(conf: Mapping[str, str], ours: Mapping[str, str]) -> Iterator[N
     started: list[Java] = []
     try:
         if SparkContext._gateway is None and "PYSPARK_GATEWAY_PORT" not in os.environ:
-            SparkContext._ensure_initialized(gateway=_launch(conf, started))
+            SparkContext._ensure_initialized(gateway=_launch(conf, ours, started))
         yield
     except (PySparkException, Py4JError, OSError) as error:
         reason = _ended(started) or error_words(error)
@@ -131,10 +133,12 @@ def end_java() -> None:
         java.wait(_END_SECONDS)
 
 
-def _launch(conf: Mapping[str, str], started: list[Java]) -> JavaGateway:
+def _launch(conf: Mapping[str, str], ours: Mapping[str, str], started: list[Java]) -> JavaGateway:
     """Let pyspark start Java, which is put into `started` at once."""
 
     def popen(command: list[str], **options: Any) -> Java:
+        if quiet_conf := ours.get("SPARK_CONF_DIR"):
+            options["env"] = with_options(options["env"], Path(quiet_conf), reading())
         # Python takes UTF-8 for file names there, and Java would write `?` for what is not ASCII.
         if options["env"].get("LC_ALL") in ("C", "POSIX"):
             options["env"]["LC_ALL"] = "C.UTF-8"

@@ -139,6 +139,8 @@ class Actions:
         assert code == 0 or self.disturbed(began), f"dlq retry ended with {code}"
 
     def _beside(self, command: str) -> None:
+        # Another one in the same folder is refused while the first runs.
+        self.wait_for_commands()
         script, *arguments = self._work.beside[command]
         folder = self._around.folder / "beside"
         own = {setting: str(folder / setting.lower()) for setting in _OWN}

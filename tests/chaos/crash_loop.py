@@ -18,7 +18,7 @@ from pymongo.errors import PyMongoError
 from tests.chaos.actions import Actions
 from tests.chaos.plan import Action, draw_actions, draw_fault
 from tests.chaos.supervisor import Supervisor
-from tests.chaos.tally import Tally
+from tests.chaos.tally import Tally, batches_of
 from tests.chaos.workload import Workload
 
 # Catches only what hangs: a loaded machine may be many times slower than a quiet one.
@@ -118,7 +118,7 @@ class CrashTest:
         began = time.monotonic()
         self._actions.wait_for_commands()
         self._work.mark()
-        self._wait_until(self._work.caught_up, _SETTLE_SECONDS, "the job to catch up")
+        self._wait_until(self._work.caught_up, _SETTLE_SECONDS, "the job to catch up", self._batches_done)
         recovery = time.monotonic() - began
         self._work.check_result()
         self._wait_for_letters()
@@ -171,12 +171,23 @@ class CrashTest:
             self._tick()
             time.sleep(_TICK_SECONDS)
 
-    def _wait_until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
-        end = time.monotonic() + seconds
+    def _wait_until(
+        self, condition: Callable[[], bool], seconds: float, what: str, done: Callable[[], int] = int
+    ) -> None:
+        """Fail when for so long `condition` did not hold and no more was `done`."""
+        end, before = time.monotonic() + seconds, 0
         while not condition():
-            assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
+            if time.monotonic() > end:
+                now = done()
+                assert now > before, f"waited {seconds:g} s for {what}"
+                end, before = time.monotonic() + seconds, now
             self._tick()
             time.sleep(_TICK_SECONDS)
+
+    def _batches_done(self) -> int:
+        """A lost checkpoint lets all of them come again, in a long run hundreds."""
+        counts = batches_of(self._work.data)
+        return counts.total() - counts["failed"]
 
     def _event(self, text: str) -> None:
         self._events.append(f"{time.monotonic() - self._began:.1f} s {text}")
