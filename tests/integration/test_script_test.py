@@ -36,7 +36,8 @@ class Checkout:
         (folder / "script").mkdir()
         (folder / ".venv" / "bin").mkdir(parents=True)
         (folder / "path").mkdir()
-        shutil.copy(ROOT / "script" / "test", folder / "script" / "test")
+        for name in ("test", "arguments.sh"):
+            shutil.copy(ROOT / "script" / name, folder / "script" / name)
         shutil.copy(shutil.which("sleep") or "", folder / "sleeper")
         for name in ("setup", "toxiproxy", "smoke"):
             self.program(f"script/{name}", "#!/bin/sh\n")
