@@ -50,6 +50,20 @@ def _print(results: Sequence[CheckResult]) -> None:
         rows.add_row(Text(result.status, _STYLES[result.status]), result.name, cell)
     screen = console()
     screen.print(rows)
-    count = Counter[str](result.status for result in results)
     screen.print()
-    screen.print(", ".join(f"{count[status]} {status}" for status in _STYLES))
+    for line in conclusion(results):
+        screen.print(line, soft_wrap=True)
+
+
+def conclusion(results: Sequence[CheckResult]) -> list[Text]:
+    """The last lines: how many of each kind, then each check that failed with its remedy."""
+    count = Counter[str](result.status for result in results)
+    told = [f"{count[status]} {status}" for status in _STYLES if count[status]]
+    lines = [Text(", ".join(told).replace("warning", "warnings" if count["warning"] > 1 else "warning"))]
+    for result in results:
+        if result.status == "failed":
+            remedy = f" → {logs.redact(result.remedy)}" if result.remedy else ""
+            lines.append(Text(f"Failed: {result.name}{remedy}", _STYLES["failed"]))
+    if not count["failed"]:
+        lines.append(Text("All that is needed is there.", _STYLES["ok"]))
+    return lines

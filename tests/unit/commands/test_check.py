@@ -16,6 +16,7 @@ from bson.datetime_ms import DatetimeMS
 from pymongo.errors import OperationFailure
 from typer.testing import CliRunner
 
+from commands.check import conclusion
 from commands.checks import database, documents, kafka, machine, run
 from commands.checks.result import CheckResult, bounded, ok
 from contracts import ConfigurationError, UnfitError
@@ -68,6 +69,33 @@ def test_a_check_that_raises_fails_alone(error: Exception, told: str) -> None:
     result = bounded("Broken", broken)
     assert result.status == "failed"
     assert told in result.detail
+
+
+@pytest.mark.parametrize(
+    ("statuses", "told"),
+    [
+        (["ok", "warning", "ok"], ["2 ok, 1 warning", "All that is needed is there."]),
+        (["skipped", "warning", "warning"], ["2 warnings, 1 skipped", "All that is needed is there."]),
+        (
+            ["failed", "ok", "failed"],
+            [
+                "1 ok, 2 failed",
+                "Failed: 0 → Start it at mongodb://***:***@h.",
+                "Failed: 2 → Start it at mongodb://***:***@h.",
+            ],
+        ),
+    ],
+    ids=["warned", "skipped", "failed"],
+)
+def test_the_end_says_what_failed_and_what_to_do(statuses: list[Any], told: list[str]) -> None:
+    """Rows of a long table scroll away, the last lines stay in view."""
+    results = [
+        CheckResult(
+            str(number), status, "found", "Start it at mongodb://app:hunter2@h." if status == "failed" else ""
+        )
+        for number, status in enumerate(statuses)
+    ]
+    assert [line.plain for line in conclusion(results)] == told
 
 
 def test_a_date_that_is_none_does_not_hide_the_days(monkeypatch: pytest.MonkeyPatch) -> None:
