@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from rich.table import Column
 
 from commands.common import PipelineOption, confirm, prepare
 from commands.terminal import console, print_json, progress, table
-from contracts import StoppedError
+from contracts import StoppedError, most
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.stop_flag import StopFlag
 from settings import Settings
@@ -170,13 +171,21 @@ def dlq_retry(
     if dry_run or not some:
         typer.echo(f"{_counted(letters, pipeline)} would be retried.")
     else:
-        stop = StopFlag()
+        stop, reasons = StopFlag(), dict[str, str]()
         with PIPELINES[pipeline].open_retry(settings) as retry, progress("Retrying"), stop.on_signals():
-            outcome = retry(letters, stop)
-        typer.echo(f"{len(outcome.resolved)} resolved, {len(outcome.kept)} kept.")
+            outcome = retry(_noting_reasons(letters, reasons), stop)
+        why = Counter(reasons[letter_id] for letter_id in outcome.kept if letter_id in reasons)
+        told = ", ".join(f"{count} × {reason}" for reason, count in most(why).items())
+        typer.echo(f"{len(outcome.resolved)} resolved, {len(outcome.kept)} kept{told and f': {told}'}.")
         if outcome.stopped:
             raise StoppedError("Stopped before the end; the other letters are kept for the next retry.")
     _tell_damaged(pipeline, damaged)
+
+
+def _noting_reasons(letters: Iterator[Letter], reasons: dict[str, str]) -> Iterator[Letter]:
+    for letter in letters:
+        reasons[letter.id] = f"{letter.field}: {letter.reason}" if letter.field else letter.reason
+        yield letter
 
 
 def _counted(letters: Iterator[Letter], pipeline: str) -> str:

@@ -94,4 +94,4 @@ def test_a_database_that_dies_and_stops_loses_and_doubles_nothing(
     shop.assert_accounted(652)
     # Both still are what no rule accepts.
     assert job.run("dlq", "retry", "--pipeline", "ecommerce") == 0, job.output()
-    assert "0 resolved, 2 kept." in job.output()
+    assert "0 resolved, 2 kept: 2 × invalid_event_type." in job.output()

@@ -204,6 +204,22 @@ def test_a_retry_that_is_stopped_says_so_with_exit_code_3(monkeypatch: pytest.Mo
     assert "Stopped before the end" in done.err
 
 
+@contextmanager
+def _keeping(_settings: Settings) -> Iterator[Any]:
+    """Keeps every letter."""
+    yield lambda letters, _stop: RetryOutcome([], [letter.id for letter in letters])
+
+
+def test_a_retry_says_why_letters_were_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The most frequent reason comes first."""
+    _letters(2)
+    document = {"_id": ObjectId(), "userId": ObjectId(), "updatedAt": NOW}
+    DeadLetters("dlq").store([Rejected(document, "broken_utf8", None)], "batch_1", NOW)
+    monkeypatch.setitem(PIPELINES, "health", replace(PIPELINES["health"], open_retry=_keeping))
+    told = _run("dlq", "retry").output
+    assert "0 resolved, 3 kept: 2 × metrics.steps: out_of_range, 1 × broken_utf8." in told
+
+
 def test_a_damaged_letter_of_a_stream_is_listed_beside_the_others(folder: Path) -> None:
     """One whose records somebody edited away hid all of them."""
     lay_odd_letters(folder / "dlq", "stock", "sales")
