@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+from own_python import take_own_python
+
+if __name__ == "__main__":
+    take_own_python()
+
 import sys
 from functools import partial
 from typing import Annotated

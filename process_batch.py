@@ -6,6 +6,11 @@ No winutils and no Hadoop binaries are needed: only Spark SQL in local mode and 
 
 from __future__ import annotations
 
+from own_python import take_own_python
+
+if __name__ == "__main__":
+    take_own_python()
+
 import sys
 from collections.abc import Callable
 from datetime import datetime
