@@ -31,8 +31,8 @@ def take_own_python() -> None:
     python = _ENVIRONMENT / ("Scripts/python.exe" if windows else "bin/python")
     if not python.exists() or Path(sys.prefix) == _ENVIRONMENT:
         sys.stderr.write(
-            f"{sys.executable} lacks the packages ({', '.join(missing)}). Run script/setup, which puts them into "
-            ".venv, or pip install -r requirements.txt.\n"
+            f"{sys.executable} lacks the packages ({', '.join(missing)}). Run script/setup, which puts them "
+            "into .venv, or pip install -r requirements.txt.\n"
         )
         sys.exit(2)
     command = [str(python), *sys.argv]
