@@ -8,6 +8,8 @@ from tests.contract.systems import System
 from tests.support.waiting import meanwhile
 
 _EACH = 30
+# What a death leaves stands until the next process is up, which takes seconds. Moments: test_readers.py.
+_LOOK_SECONDS = 0.5
 
 
 def test_kill_9_after_a_step_loses_and_doubles_nothing(system: System) -> None:
@@ -17,14 +19,19 @@ def test_kill_9_after_a_step_loses_and_doubles_nothing(system: System) -> None:
     done too early, the next process would find nothing to do, and live. Readers meanwhile see whole batches.
     """
     job, seen = system.job(), set[int]()
+
+    def look() -> None:
+        seen.add(system.seen())
+
     known = [3] if system.knows_content else []
     arguments = ("--pipeline", system.name, "--job", system.part, "--once")
 
     def die(step: str) -> None:
         ended = job.run(*arguments, FAULT=f"{step}:kill:1")
         assert ended == -signal.SIGKILL, (step, ended, job.output())
+        look()
 
-    with meanwhile(lambda: seen.add(system.seen()), 0.05):
+    with meanwhile(look, _LOOK_SECONDS):
         first = system.send(range(_EACH), [1000, 1001])
         for step in system.killed_first:
             die(step)

@@ -39,14 +39,17 @@ _LOG_SETTINGS = f"-Dlog4j2.configurationFile={(_ROOT / 'deploy' / 'spark' / 'log
 
 
 @cache
-def java_environment() -> dict[str, str]:
-    """The environment that makes Java fast for short runs, with the archive where one could be made."""
+def java_environment(log_settings: str = _LOG_SETTINGS) -> dict[str, str]:
+    """The environment that makes Java fast for short runs, with the archive where one could be made.
+
+    With empty `log_settings` Spark logs as it does by itself.
+    """
     file, conf = archive(), _folder() / "no-conf"
     conf.mkdir(exist_ok=True)
-    options = [_SHORT_RUN, _LOG_SETTINGS]
+    options = [_SHORT_RUN, log_settings]
     if file.exists():
         options.append(f"{_QUIET} -XX:SharedArchiveFile={file}")
-    return {"JAVA_TOOL_OPTIONS": " ".join(options), "SPARK_CONF_DIR": str(conf)}
+    return {"JAVA_TOOL_OPTIONS": " ".join(filter(None, options)), "SPARK_CONF_DIR": str(conf)}
 
 
 @cache
