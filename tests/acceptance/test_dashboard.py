@@ -127,6 +127,8 @@ def browser() -> Iterator[Browser]:
     if path is None:
         missing("chromium was not found (Debian: apt-get install chromium fonts-dejavu-core)")
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+    # Debian turns on what without a graphics card is computed by the processor.
+    flags += ["--disable-gpu-rasterization", "--disable-software-rasterizer", "--disable-extensions"]
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=flags)
         yield started

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from pyspark.sql import SparkSession
@@ -18,6 +19,7 @@ from tests.contract.systems import SYSTEMS, System
 from tests.contract.systems.running import opened
 from tests.support.kafka_servers import OwnBroker
 from tests.support.waiting import streaming, wait_for
+from tests.support.world import KafkaTopics
 
 _ON_KAFKA = sorted(name for name, kind in SYSTEMS.items() if kind.reads_kafka)
 # How it goes away, and how it comes back.
@@ -33,13 +35,16 @@ _CALL_MS, _STOP_SECONDS = 3_000, 30.0
 def alone(
     request: pytest.FixtureRequest, own_kafka: OwnBroker, tmp_path: Path, spark: SparkSession
 ) -> Iterator[System]:
-    """One with a broker of its own."""
+    """One with a broker of its own, which may be away at the end: its topics go with it."""
     found = {"kafka": own_kafka.servers}
 
     def given(name: str) -> object:
         return found.get(name) or request.getfixturevalue(name)
 
-    with SYSTEMS[request.param].opened(given, tmp_path, spark) as made:
+    with (
+        patch.object(KafkaTopics, "remove"),
+        SYSTEMS[request.param].opened(given, tmp_path, spark) as made,
+    ):
         yield made
 
 

@@ -17,7 +17,7 @@ _LOG_SETTINGS = f"-Dlog4j2.configurationFile={(QUIET_CONF / 'log4j2.properties')
 
 
 @cache
-def java_environment() -> dict[str, str]:
-    """The environment that makes Java fast for short runs."""
-    options = [*_SHORT_RUN, _LOG_SETTINGS, *reading()]
+def java_environment(quiet: bool = True) -> dict[str, str]:
+    """The environment that makes Java fast for short runs; not `quiet`, Spark logs as it does by itself."""
+    options = [*_SHORT_RUN, *([_LOG_SETTINGS] if quiet else []), *reading()]
     return {"JAVA_TOOL_OPTIONS": " ".join(options), "SPARK_CONF_DIR": str(empty_conf())}

@@ -16,6 +16,7 @@ from typing import Any
 
 import pyspark
 
+from tests.support.class_archive import java_environment
 from tests.support.toxiproxy import free_port
 
 _HOME = Path(pyspark.__file__).parent
@@ -35,8 +36,7 @@ class SparkCluster:
             "PYSPARK_PYTHON": sys.executable,
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_DAEMON_MEMORY": "256m",
-            # Each executor is short-lived.
-            "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+            **java_environment(quiet=False),
         }
         # What the workers run has to come with the job.
         self._environment.pop("PYTHONPATH", None)
