@@ -32,7 +32,7 @@ def test_a_damaged_checkpoint_is_begun_anew_without_loss_or_doubles(
         assert system.run()
     is_told = False
     for turn in range(3):
-        system.send(range(5 * turn, 5 * turn + 5), [1000 + turn])
+        system.send(range(5 * turn, 5 * turn + 5), [1000 + 2 * turn])
         assert system.run()
         assert system.written() == list(range(5 * turn + 5))
         # After a `check` the log of this process goes to standard error.
