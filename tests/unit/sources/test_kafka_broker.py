@@ -1,4 +1,4 @@
-"""What Kafka's clients wait for: an option makes it shorter, neither longer nor endless; names have a bound."""
+"""What Kafka's clients wait for: an option makes it shorter, neither longer nor endless; so do names."""
 
 from __future__ import annotations
 
