@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import pymongo
@@ -16,6 +16,7 @@ from pymongo.database import Database
 from pymongo.errors import ExecutionTimeout, NetworkTimeout, OperationFailure
 
 from contracts import StoppedError
+from detached import detached
 
 T = TypeVar("T")
 
@@ -52,8 +53,7 @@ def while_it_answers(
     """
     if not isinstance(database, Database):  # the embedded store
         return work()
-    done: Future[T] = Future()
-    threading.Thread(target=_run, args=(work, done), name=what, daemon=True).start()
+    done = detached(partial(_bounded, work), what)
     patience, is_told = database.client.options.timeout or _FALLBACK_SECONDS, False
     while not _comes(done, patience, what, give_up):
         with suppress(OperationFailure), pymongo.timeout(patience):  # a refusal is an answer
@@ -70,12 +70,9 @@ def answers_so_far() -> int:
     return _answers.number
 
 
-def _run(work: Callable[[], T], done: Future[T]) -> None:
-    try:
-        with pymongo.timeout(WHOLE_COLLECTION_SECONDS):
-            done.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-        done.set_exception(error)
+def _bounded(work: Callable[[], T]) -> T:
+    with pymongo.timeout(WHOLE_COLLECTION_SECONDS):
+        return work()
 
 
 def _comes(done: Future[Any], seconds: float, what: str, give_up: Callable[[], bool]) -> bool:

@@ -1,7 +1,9 @@
-"""One process to a folder."""
+"""One process to a folder, for as long as it works there."""
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,7 +13,11 @@ from filelock import FileLock, Timeout
 
 from contracts import AlreadyRunningError, ConfigurationError
 
+# Not that of monitoring, a part beside this one; what is said here comes to the same place.
+logger = logging.getLogger(__name__)
+
 LOCK_NAME = ".lock"
+_LOOK_SECONDS = 0.5
 
 
 @contextmanager
@@ -20,9 +26,11 @@ def hold(
 ) -> Iterator[None]:
     """Hold the folder's lock; the system releases it also when the process dies.
 
-    `what` the folder is and the `setting` that names it are for the errors.
+    `what` the folder is and the `setting` that names it are for the errors. While the block runs, a folder or
+    lock that was removed is held anew, with a warning.
 
-    Raises AlreadyRunningError when someone holds it, ConfigurationError when the folder cannot have one.
+    Raises AlreadyRunningError when someone holds it, ConfigurationError when the folder cannot have one; at
+    the end of the block AlreadyRunningError when another process took it meanwhile, which `is_taken` told.
     """
     with ExitStack() as locks:
         one = _Held(directory, what, locks)
@@ -38,26 +46,37 @@ def hold(
                 f"The {what} {directory} cannot be locked ({error}). Set {setting} to a writable folder on a "
                 "local disk."
             ) from error
+        ended = threading.Event()
+        watch = threading.Thread(target=one.watch, args=(ended,), name="lock", daemon=True)
         _held.append(one)
-        locks.callback(_held.remove, one)
-        yield
+        watch.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watch.join()
+            _held.remove(one)
+            if one.taken is not None:
+                # Also in place of what the work came to grief by: this is why.
+                raise one.taken
 
 
-def hold_again() -> list[str]:
-    """Hold anew what was removed under this process, and return one sentence about each such folder.
-
-    Raises AlreadyRunningError when another process took the place of the removed folder.
-    """
-    return [sentence for one in _held if (sentence := one.again())]
+def is_taken() -> bool:
+    """Whether another process took a folder that this one holds, so that its work has to end."""
+    return any(one.taken is not None for one in _held)
 
 
 @dataclass(eq=False)
 class _Held:
-    """A folder that this process holds; `_file` tells its lock from one that was made since."""
+    """A folder that this process holds, and what tells that it is `taken`.
+
+    `_file` tells its lock from one that was made since.
+    """
 
     directory: Path
     what: str
     locks: ExitStack
+    taken: AlreadyRunningError | None = field(default=None)
     _file: tuple[int, int] | None = field(default=None)
 
     def acquire(self) -> None:
@@ -65,20 +84,25 @@ class _Held:
         self.locks.enter_context(FileLock(str(self.directory / LOCK_NAME), timeout=0, mode=0o600))
         self._file = self._there()
 
-    def again(self) -> str | None:
+    def watch(self, ended: threading.Event) -> None:
+        while self.taken is None and not ended.wait(_LOOK_SECONDS):
+            # A disk that is away: whoever writes there tells.
+            with suppress(OSError):
+                self._look()
+
+    def _look(self) -> None:
+        if self._there() == self._file:
+            return
+        was_removed = f"The {self.what} {self.directory} was removed while this process ran"
         try:
-            if self._there() == self._file:
-                return None
             self.acquire()
         except Timeout:
-            raise AlreadyRunningError(
-                f"The {self.what} {self.directory} was removed while this process ran, and another process "
-                "holds it now. Nothing is lost; it goes on there. Run only one."
-            ) from None
-        except OSError:
-            # A disk that is away: whoever writes there tells.
-            return None
-        return f"The {self.what} {self.directory} was removed while this process ran; it is held anew"
+            self.taken = AlreadyRunningError(
+                f"{was_removed}, and another process holds it now. Nothing is lost; it goes on there. Run "
+                "only one."
+            )
+            return
+        logger.warning(f"📂 {was_removed}; it is held anew")
 
     def _there(self) -> tuple[int, int] | None:
         with suppress(FileNotFoundError):

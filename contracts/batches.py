@@ -37,12 +37,14 @@ class BatchKey:
 class Rejected:
     """One reason why a polled document, or one field of it, does not count.
 
-    `field` is a dotted path such as `metrics.steps`, or None when the whole document is refused.
+    `field` is a dotted path such as `metrics.steps`, or None when the whole document is refused. Letters
+    of one `group` are looked up together.
     """
 
     document: Document
     reason: str
     field: str | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

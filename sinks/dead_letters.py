@@ -155,7 +155,7 @@ class DeadLetters(StoredLetters):
             ) from error
 
     def _by_id(self) -> dict[str, Path]:
-        return {file.id[:SHOWN_ID]: file.path for file in self._files()}
+        return {file.id[:DIGITS]: file.path for file in self._files()}
 
     def _known(self, record: Rejected | FailedWrite, files: Mapping[str, Path]) -> Path | None:
         """The file in `files` of the letter of `record`, by its id of today or of an earlier version."""
@@ -163,8 +163,14 @@ class DeadLetters(StoredLetters):
         if not files:
             return None
         versions = [None] + ([record.document["updatedAt"]] if "updatedAt" in record.document else [])
-        ids = (id_of(record, owner, version) for version in versions for owner in {self._owner, None})
-        return next((files[each[:SHOWN_ID]] for each in ids if each[:SHOWN_ID] in files), None)
+        same = [record]
+        if isinstance(record, Rejected) and record.group:
+            # Earlier versions knew no groups.
+            same.append(replace(record, group=""))
+        owners = {self._owner, None}
+        ids = (id_of(one, owner, version) for version in versions for owner in owners for one in same)
+        names = (found[:digits] for found in ids for digits in (DIGITS, SHOWN_ID))
+        return next((files[name] for name in names if name in files), None)
 
     def _with_earlier(self, letter: Letter) -> tuple[Letter, Sequence[Letter]]:
         """A new letter as one with those that earlier versions of this service stored; and these."""

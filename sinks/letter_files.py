@@ -24,6 +24,8 @@ _JSON = JSONOptions(
     tzinfo=timezone.utc,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
+# Few, because the other digits in a file's name have to tell the letters of a group from each other.
+GROUP_DIGITS = 4
 LETTER_ID = re.compile(r"[0-9a-f]{6,64}")
 # A retry needs these fields of a document, or of one to be written.
 _NAMES = ("_id", "updatedAt", "userId", "metricType", "timeRange")
@@ -120,10 +122,18 @@ def _field(record: Rejected | FailedWrite) -> str | None:
 def id_of(record: Rejected | FailedWrite, owner: Owner | None, version: Any = None) -> str:
     """A hash of `(_id, reason, field)` and the owner; before there were owners, without one.
 
-    Earlier versions of this service made another letter for each `version` (`updatedAt`) of a document.
+    Where `record` is of a group, its digits come first. Earlier versions of this service made another letter
+    for each `version` (`updatedAt`) of a document.
     """
     of_whom = None if owner is None else str(owner)
-    return _hash(_identity(record.document), version, record.reason, _field(record), of_whom)
+    found = _hash(_identity(record.document), version, record.reason, _field(record), of_whom)
+    group = record.group if isinstance(record, Rejected) else ""
+    return beginning_of(group) + found[GROUP_DIGITS:] if group else found
+
+
+def beginning_of(group: str) -> str:
+    """The digits with which the ids of all letters of `group` begin, and of some others."""
+    return _short_hash(group)[:GROUP_DIGITS]
 
 
 def id_today(letter: Letter) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from contracts import ConfigurationError
-from sinks.letter_files import LETTER_ID, DamagedLetter, Letter, Owner, read_letter
+from sinks.letter_files import GROUP_DIGITS, LETTER_ID, DamagedLetter, Letter, Owner, read_letter
 from sinks.letter_folder import SHOWN_ID, LetterFile, LetterFolder
 
 # Of an id, in texts and names of files; one with SHOWN_ID digits is of an earlier version of this service,
@@ -74,6 +74,10 @@ class StoredLetters:
     def count(self) -> int:
         """How many letters there are, damaged ones too, without reading them."""
         return len(self._files())
+
+    def beginnings(self) -> Iterator[tuple[Path, str]]:
+        """The files of letters, each with the digits with which the ids of its group begin."""
+        return ((file.path, file.id[:GROUP_DIGITS]) for file in self._files())
 
     def waiting(self) -> tuple[int, datetime | None]:
         """Returns the number of letters and when the oldest was stored; looks at their names alone."""

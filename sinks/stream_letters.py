@@ -1,13 +1,14 @@
 """Refused records of a stream as dead letters, many in one: a million records do not make a million files.
 
 A letter holds the records of one source (a file, a topic's partition) that were refused for one reason, up to
-a number and a size. Its identity is its content: a batch that is repeated stores no letter twice.
+a number and a size. Its identity is its content: a batch that is repeated stores no letter twice. Of a batch
+that was cut in another way the records go that lie in letters already (sinks/known_records.py).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,9 @@ from contracts import Rejected
 MAX_RECORDS = 500
 # Raw bytes of a letter. One takes at most six as JSON, and a letter above 1 MB would keep only a hash.
 MAX_BYTES = 150_000
+# Positions of a source whose letters are looked up together. With another number, those that lie there would
+# not be found.
+_STRETCH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +41,40 @@ class RejectedRecord:
     hint: str | None = None
 
 
-def as_letters(records: Iterable[RejectedRecord], position: str) -> Iterator[Rejected]:
-    """`records`, ordered by source and reason, as dead letters; `position` is its name in the letter."""
+def as_letters(
+    records: Iterable[RejectedRecord],
+    position: str,
+    unknown: Callable[[Sequence[RejectedRecord]], Sequence[RejectedRecord]] = lambda chunk: chunk,
+) -> Iterator[Rejected]:
+    """`records`, ordered by source and reason, as dead letters; `position` is its name in the letter.
+
+    `unknown` gives those records of one group that are to be in letters.
+    """
+    for chunk in _chunks(records):
+        if new := unknown(chunk):
+            yield _letter(new, position)
+
+
+def group_of(record: RejectedRecord) -> str:
+    """What a record has in common with all others of its letter."""
+    stretch = record.position // _STRETCH
+    return repr((record.source, record.reason, record.note, stretch))
+
+
+def _chunks(records: Iterable[RejectedRecord]) -> Iterator[list[RejectedRecord]]:
     chunk: list[RejectedRecord] = []
     size = 0
     for record in records:
         length = len(record.raw or b"") + len(record.key or b"")
         if chunk and (
-            not _together(chunk[0], record) or len(chunk) == MAX_RECORDS or size + length > MAX_BYTES
+            group_of(chunk[0]) != group_of(record) or len(chunk) == MAX_RECORDS or size + length > MAX_BYTES
         ):
-            yield _letter(chunk, position)
+            yield chunk
             chunk, size = [], 0
         chunk.append(record)
         size += length
     if chunk:
-        yield _letter(chunk, position)
+        yield chunk
 
 
 def records_of(letter: dict[str, Any], reason: str) -> Sequence[RejectedRecord]:
@@ -65,10 +88,6 @@ def records_of(letter: dict[str, Any], reason: str) -> Sequence[RejectedRecord]:
             return []
         records.append(record)
     return records
-
-
-def _together(first: RejectedRecord, record: RejectedRecord) -> bool:
-    return (first.source, first.reason, first.note) == (record.source, record.reason, record.note)
 
 
 def _letter(chunk: Sequence[RejectedRecord], position: str) -> Rejected:
@@ -87,7 +106,7 @@ def _letter(chunk: Sequence[RejectedRecord], position: str) -> Rejected:
     }
     if first.note is not None:
         document["note"] = first.note
-    return Rejected(document, first.reason)
+    return Rejected(document, first.reason, group=group_of(first))
 
 
 def _item(record: RejectedRecord, position: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.sql import SparkSession
 
 from contracts import AccessDeniedError, ConfigurationError, UnavailableError
+from detached import look_up
 
 _ANSWER_MS = 5_000
 _MISSING = "UnknownTopicOrPartitionException"
@@ -43,8 +44,9 @@ class KafkaBroker:
     """
 
     def __init__(self, spark: SparkSession, servers: str, options: Mapping[str, str]) -> None:
-        """Raises ConfigurationError that names KAFKA_BOOTSTRAP_SERVERS when they cannot be an address."""
+        """Raises ConfigurationError that names KAFKA_BOOTSTRAP_SERVERS when they can be no address."""
         self._servers = servers
+        known = known_servers(servers)
         jvm: Any = spark._jvm
         # Looked up once: each part of a class's name is a question to Java, and a batch asks twice.
         self._list, self._map = jvm.java.util.ArrayList, jvm.java.util.HashMap
@@ -61,7 +63,7 @@ class KafkaBroker:
             **options,
             _REQUEST: str(_ANSWER_MS // 2),
             _CALL: str(_ANSWER_MS),
-            "bootstrap.servers": servers,
+            "bootstrap.servers": known,
         }
         for name, value in given.items():
             properties.setProperty(name, value)
@@ -145,6 +147,23 @@ class KafkaBroker:
                 f"No Kafka broker answers at KAFKA_BOOTSTRAP_SERVERS={self._servers} "
                 f"({names[-1].rpartition('.')[2]}); nothing was lost."
             ) from None
+
+
+def known_servers(servers: str) -> str:
+    """Returns `servers` without those whose names are not looked up in a few seconds: Java waits for each.
+
+    Raises ConfigurationError when that is so of all. What is wrong in another way is left for Java to tell.
+    """
+    listed = servers.split(",")
+    names = [each.rpartition("://")[2].rpartition(":")[0].strip(" []") for each in listed]
+    found = look_up(names, _ANSWER_MS / 1000)
+    known = [each for each, of in zip(listed, found, strict=True) if not isinstance(of, TimeoutError)]
+    if not known:
+        raise ConfigurationError(
+            f"The servers of KAFKA_BOOTSTRAP_SERVERS={servers} could not be looked up ({found[0]}). Correct "
+            "the names, or let this machine reach a DNS server that knows them."
+        )
+    return ",".join(known)
 
 
 def bounded_options(options: Mapping[str, str]) -> dict[str, str]:

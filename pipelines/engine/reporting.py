@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from itertools import islice
 from typing import Any
 
-from contracts import BatchReport, DeadLetterError, Rejected
+from contracts import BatchReport, DeadLetterError
 from monitoring.batch_history import BatchHistory
 from monitoring.batch_words import batch_line, stream_line
 from monitoring.logs import get_logger
@@ -22,10 +23,14 @@ from pipelines.engine.probes import HealthEndpoints, serving
 from pipelines.engine.steps import Steps
 from settings import Settings
 from sinks.dead_letters import DeadLetters
+from sinks.known_records import KnownRecords
+from sinks.stream_letters import RejectedRecord, as_letters
 
 logger = get_logger(__name__)
 
 _IDLE_SECONDS = 5.0
+# Each letter holds up to 500 records; no more than these are in memory.
+_LETTERS_AT_ONCE = 50
 # A record of Kafka may have a megabyte and more, and as JSON up to six times that.
 _MAX_LETTER_BYTES = 64_000_000
 
@@ -49,6 +54,7 @@ class StreamReporting:
         self.pipeline, self.steps, self._prefixed = declared.name, declared.steps, declared.prefixed
         prefix = declared.name if declared.prefixed else ""
         self.letters = declared.open_letters(settings)
+        self._known_records = KnownRecords(self.letters)
         self.history = BatchHistory(settings.log_directory, prefix)
         owner = str(declared.owner(settings))
         self.metrics = Metrics(settings.metrics_directory, prefix, owner=owner)
@@ -105,9 +111,23 @@ class StreamReporting:
             self.state.end(True)
             self.metrics.idle(_now())
 
-    def set_aside(self, records: Sequence[Rejected], batch_id: str) -> None:
-        """Store dead letters. Raises DeadLetterError when one cannot be stored."""
-        self.letters.store(records, batch_id, _now())
+    def set_aside(self, records: Iterable[RejectedRecord], position: str, batch_id: str) -> int:
+        """Store refused records, ordered by source and reason, as dead letters; returns how many there are.
+
+        One that lies in a letter is stored no second time. `position` is its name in the letter. Raises
+        DeadLetterError when one cannot be stored.
+        """
+        count = 0
+
+        def counted() -> Iterator[RejectedRecord]:
+            nonlocal count
+            for count, record in enumerate(records, 1):  # noqa: B007 - it is returned
+                yield record
+
+        letters = as_letters(counted(), position, self._known_records.now())
+        while some := list(islice(letters, _LETTERS_AT_ONCE)):
+            self.letters.store(some, batch_id, _now())
+        return count
 
     @contextmanager
     def serving(

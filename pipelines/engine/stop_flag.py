@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from checkpoint.lock import is_taken
+
+_LOOK_SECONDS = 0.5
 
 
 class StopFlag:
     """Set by SIGINT or SIGTERM; a second signal takes the default course and ends the process.
 
+    It also counts as set once another process took the checkpoint, or another folder that this one holds.
     `by_signal` tells whether a signal has set it, not the program itself.
     """
 
@@ -20,7 +26,7 @@ class StopFlag:
         self.by_signal = False
 
     def __call__(self) -> bool:
-        return self._event.is_set()
+        return self._event.is_set() or is_taken()
 
     def set(self) -> None:
         """Ask to stop after the current piece."""
@@ -28,7 +34,10 @@ class StopFlag:
 
     def wait(self, seconds: float) -> bool:
         """Sleep, but no longer than until it is set; whether it is."""
-        return self._event.wait(seconds)
+        ends = time.monotonic() + seconds
+        while not self() and (left := ends - time.monotonic()) > 0:
+            self._event.wait(min(left, _LOOK_SECONDS))
+        return self()
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

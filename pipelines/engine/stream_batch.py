@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cache
-from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from pyspark.sql import DataFrame
@@ -24,12 +23,9 @@ from pipelines.engine.faults import Faults
 from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.steps import Steps
 from retry import RetryPolicy, Stop
-from sinks.stream_letters import RejectedRecord, as_letters
+from sinks.stream_letters import RejectedRecord
 
 logger = get_logger(__name__)
-
-# Each letter holds up to 500 records; no more than these are in memory.
-_LETTERS_AT_ONCE = 50
 
 # Takes care of refused records, ordered by source and reason; says how many they were.
 Keep = Callable[[Iterable[RejectedRecord]], int]
@@ -199,15 +195,7 @@ class StreamBatch(Generic[Rows, Done]):
 
     def keeper(self, batch_id: str) -> Keep:
         """What stores refused records as dead letters of the batch `batch_id`."""
-
-        def keep(refused: Iterable[RejectedRecord]) -> int:
-            letters, kept = as_letters(refused, self.work.position), 0
-            while chunk := list(islice(letters, _LETTERS_AT_ONCE)):
-                self.reporting.set_aside(chunk, batch_id)
-                kept += sum(len(letter.document["records"]) for letter in chunk)
-            return kept
-
-        return keep
+        return lambda refused: self.reporting.set_aside(refused, self.work.position, batch_id)
 
     def _note_report(self, key: BatchKey) -> None:
         try:

@@ -16,7 +16,6 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
-from checkpoint.lock import hold_again
 from contracts import AlreadyRunningError, ConfigurationError, ServiceError
 from executor_wait import explained
 from monitoring.logs import get_logger
@@ -71,7 +70,6 @@ class Supervisor:
         A running batch is finished first. With `once` a stream that failed `retry.attempts` times in a row
         is given up, and the answer is False; otherwise it is restarted for ever. A ConfigurationError or
         AlreadyRunningError of a batch or a start ends all streams and is raised: waiting would not mend it.
-        So is that of a process which took a folder that was removed under this one.
         """
         # Spark's bridge prints the traceback of whatever a batch raises; `on_failure` tells and masks it.
         logging.getLogger("py4j.clientserver").setLevel(logging.CRITICAL)
@@ -79,8 +77,6 @@ class Supervisor:
         set_back = SetBack()
         try:
             while not stop() and not all(one.finished for one in running):
-                for sentence in hold_again():
-                    logger.warning(f"📂 {sentence}")
                 if not once and (seconds := set_back()):
                     logger.warning(f"⏰ The clock was set back by {seconds:.0f} seconds: streams start anew")
                     for one in running:

@@ -7,8 +7,9 @@ which ends with the transaction: a pooler may hand the server's connection to an
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, cast
@@ -16,6 +17,7 @@ from typing import Any, cast
 import psycopg
 
 from contracts import ConfigurationError
+from detached import look_up
 from sinks.ecommerce.bounded import ANSWER_SECONDS, OF_THE_SERVER, QUIET_SECONDS, BoundedConnection
 
 # A peer that has vanished is noticed within a minute, while a long statement may take its time. A DSN may
@@ -77,7 +79,8 @@ def connect(
     given = psycopg.conninfo.conninfo_to_dict(dsn)
     bounds: dict[str, Any] = {name: _smaller(given.get(name), most) for name, most in _BOUNDS.items()}
     bounds["application_name"] = given.get("application_name") or "ecommerce"
-    connection = BoundedConnection.connect(dsn, **bounds, **_ALWAYS, autocommit=True)
+    places = _looked_up(given, bounds["connect_timeout"])
+    connection = BoundedConnection.connect(dsn, **bounds, **places, **_ALWAYS, autocommit=True)
     connection.quiet_seconds = quiet_seconds or QUIET_SECONDS
     connection.conninfo = psycopg.conninfo.make_conninfo(dsn, **bounds) if asks else ""
     level = psycopg.IsolationLevel
@@ -176,6 +179,31 @@ def server_time(connection: psycopg.Connection[Any]) -> datetime:
     """PostgreSQL's clock, UTC."""
     ((now,),) = connection.execute("SELECT clock_timestamp()").fetchall()
     return cast(datetime, now).astimezone(timezone.utc)
+
+
+def _looked_up(given: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """Returns the hosts of a DSN with their addresses, so that psycopg looks none of them up.
+
+    Empty where there is no name. Raises OperationalError when no name is known within `seconds`.
+    """
+
+    def said(option: str) -> list[str]:
+        return str(given.get(option) or os.environ.get(f"PG{option.upper()}", "")).split(",")
+
+    hosts, ports = said("host"), said("port")
+    names = [host for host in hosts if host and not host.startswith("/")]
+    if not names or any(said("hostaddr")) or len(ports) not in (1, len(hosts)):
+        return {}
+    found = dict(zip(names, look_up(names, seconds), strict=True))
+    places: list[tuple[str, str, str]] = []
+    for host, port in zip(hosts, ports * len(hosts) if len(ports) == 1 else ports, strict=True):
+        addresses = found.get(host, [""])
+        if not isinstance(addresses, OSError):
+            places += [(host, address, port) for address in addresses]
+    if not places:
+        raise psycopg.OperationalError(f"failed to resolve host {names[0]!r}: {found[names[0]]}")
+    # A certificate is of a name, so that stays beside its address.
+    return dict(zip(("host", "hostaddr", "port"), map(",".join, zip(*places, strict=True)), strict=True))
 
 
 def _smaller(given: Any, most: int) -> int:

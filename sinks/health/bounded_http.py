@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from detached import detached
+
 if TYPE_CHECKING:
     import requests
+    from urllib3.connection import HTTPConnection
 
 
 class RequestBound:
@@ -25,6 +30,7 @@ class RequestBound:
         bound = self
         self.is_late = False
         self._wire: socket.socket | None = None
+        self._ends = 0.0
 
         class Adapter(HTTPAdapter):
             def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
@@ -33,6 +39,9 @@ class RequestBound:
                 kind = type(pool).ConnectionCls
 
                 class Connection(kind):  # type: ignore[misc, valid-type]
+                    def _new_conn(self) -> socket.socket:
+                        return bound._connected(super()._new_conn, self)
+
                     def getresponse(self) -> Any:
                         bound._await(self.sock)
                         return super().getresponse()
@@ -46,7 +55,7 @@ class RequestBound:
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """End the request that the block makes after `seconds`, by shutting its connection."""
-        self.is_late, self._wire = False, None
+        self.is_late, self._wire, self._ends = False, None, time.monotonic() + seconds
         timer = threading.Timer(seconds, self._end)
         timer.daemon = True
         timer.start()
@@ -54,6 +63,15 @@ class RequestBound:
             yield
         finally:
             timer.cancel()
+
+    def _connected(self, connect: Callable[[], socket.socket], connection: HTTPConnection) -> socket.socket:
+        """What `connect` returns: it looks up a name, and tries one address after another."""
+        from urllib3.exceptions import ConnectTimeoutError
+
+        try:
+            return detached(connect, "connection to the backend").result(self._ends - time.monotonic())
+        except FutureTimeoutError:
+            raise ConnectTimeoutError(connection, "no connection in time") from None
 
     def _end(self) -> None:
         self.is_late = True

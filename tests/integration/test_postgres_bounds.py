@@ -19,6 +19,7 @@ from sinks.ecommerce.connection import (
     transaction,
     wait_for_server,
 )
+from tests.support.hanging_names import HANGING, KNOWN, hanging_names
 from tests.support.toxiproxy import TROUBLES, Proxy, Toxiproxy, host_of, through
 
 _AT_MOST_SECONDS = 30.0
@@ -116,3 +117,44 @@ def test_a_dsn_can_make_each_wait_shorter_and_none_longer_or_endless(
         given = {"keepalives": "1", **connection.info.get_parameters()}
         assert connection.execute("SHOW statement_timeout").fetchone() == ("0",)
     assert {name: given.get(name) for name in found} == found
+
+
+def test_a_name_whose_look_up_hangs_is_given_up() -> None:
+    """Like a server that says nothing; at a start in one sentence."""
+    dsn = f"postgresql://{HANGING}/events?connect_timeout=1"
+    with hanging_names():
+        began = time.monotonic()
+        with pytest.raises(psycopg.OperationalError, match="failed to resolve host") as caught:
+            connect(dsn)
+        assert is_transient_postgres(caught.value)
+        with pytest.raises(ConfigurationError, match="did not answer"):
+            wait_for_server(dsn, 0, lambda _line: None)
+        assert time.monotonic() - began < _AT_MOST_SECONDS
+
+
+def test_another_host_is_asked_while_a_name_s_look_up_hangs(events_dsn: str) -> None:
+    """In their order, each with all of its addresses and with its own port; names stay, for certificates."""
+    given = psycopg.conninfo.conninfo_to_dict(events_dsn)
+    ports = f"9,{given['port']}"
+    with hanging_names(str(given["host"])):
+        dsn = psycopg.conninfo.make_conninfo(
+            events_dsn, host=f"{HANGING},{KNOWN}", port=ports, connect_timeout=1
+        )
+        with connect(dsn) as connection:
+            assert connection.execute("SELECT 1").fetchall() == [(1,)]
+            assert connection.info.host == KNOWN
+
+
+def test_hosts_are_taken_as_libpq_does(events_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the environment too, one port for all of them; an unknown one has its own error at once."""
+    given = psycopg.conninfo.conninfo_to_dict(events_dsn)
+    rest = {name: value for name, value in given.items() if name not in ("host", "port")}
+    monkeypatch.setenv("PGHOST", f"{HANGING},{KNOWN}")
+    monkeypatch.setenv("PGPORT", str(given["port"]))
+    with (
+        hanging_names(str(given["host"])),
+        connect(psycopg.conninfo.make_conninfo("", **rest, connect_timeout=1)) as connection,
+    ):
+        assert connection.info.host == KNOWN
+    with pytest.raises(psycopg.OperationalError, match=r"failed to resolve host 'unknown\.invalid'"):
+        connect("postgresql://unknown.invalid/events")

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from checkpoint.lock import hold, hold_again
+from checkpoint.lock import hold, is_taken
 from contracts import AlreadyRunningError
+from pipelines.engine.stop_flag import StopFlag
+from tests.support.waiting import wait_for
 
 _HOLDER = """
 import sys
@@ -22,38 +24,50 @@ with hold(Path(sys.argv[1])):
 """
 
 
-def test_a_folder_that_was_removed_is_held_anew(tmp_path: Path) -> None:
+def test_a_folder_that_was_removed_is_held_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Told once, and each time it happens; what another process cannot hold is held."""
     folder = tmp_path / "checkpoint"
     with hold(folder):
-        assert hold_again() == []
         for removed in (folder, folder / ".lock"):
+            caplog.clear()
             if removed.is_dir():
                 shutil.rmtree(removed)
             else:
                 removed.unlink()
-            (sentence,) = hold_again()
+            wait_for(lambda: caplog.messages, "the note")
+            (sentence,) = caplog.messages
             assert "was removed" in sentence
-            assert hold_again() == []
             assert _holder(folder).communicate()[0] == ""
-    assert hold_again() == []
+            assert not StopFlag()()
     with hold(folder):
         pass
 
 
-def test_who_was_faster_holds_a_folder_that_was_removed(tmp_path: Path) -> None:
-    """The first finds out, and is refused."""
-    folder = tmp_path / "checkpoint"
-    with hold(folder):
-        shutil.rmtree(folder)
-        other = _holder(folder)
-        try:
-            assert other.stdout is not None
-            assert other.stdout.readline() == "held\n"
-            with pytest.raises(AlreadyRunningError, match="removed while this process ran"):
-                hold_again()
-        finally:
-            other.communicate("")
+@pytest.mark.parametrize("comes_to_grief", [False, True])
+def test_who_was_faster_holds_a_folder_that_was_removed(tmp_path: Path, comes_to_grief: bool) -> None:
+    """The first finds out, is asked to stop, also in a pause, and ends with a sentence, whatever it met."""
+    folder, stop = tmp_path / "checkpoint", StopFlag()
+
+    def work() -> None:
+        with hold(folder):
+            shutil.rmtree(folder)
+            others.append(_holder(folder))
+            assert others[0].stdout is not None
+            assert others[0].stdout.readline() == "held\n"
+            # What is raised in here is not seen.
+            asked.append(stop.wait(60))
+            if comes_to_grief:
+                raise FileNotFoundError(folder)
+
+    others, asked = list[subprocess.Popen[str]](), list[bool]()
+    try:
+        with pytest.raises(AlreadyRunningError, match="removed while this process ran"):
+            work()
+    finally:
+        others[0].communicate("")
+    assert asked == [True]
+    assert not stop.by_signal
+    assert not is_taken()
 
 
 def _holder(folder: Path) -> subprocess.Popen[str]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinks.dead_letters import DeadLetters
+from sinks import known_records
+from sinks.dead_letters import DamagedLetter, DeadLetters, Letter
+from sinks.known_records import KnownRecords
+from sinks.letter_files import read_letter
 from sinks.stream_letters import MAX_BYTES, MAX_RECORDS, RejectedRecord, as_letters, records_of
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -90,11 +99,101 @@ def test_records_come_back_as_they_were(
         RejectedRecord("corrupt", "topic/0", position, raw, "id", time, key, "gzip")
         for position, raw, key, time in records
     ]
-    (letter,) = as_letters(made, "offset")
-    assert list(records_of(dict(letter.document), letter.reason)) == made
+    letters = as_letters(made, "offset")
+    assert [record for one in letters for record in records_of(dict(one.document), one.reason)] == made
 
 
 def test_a_letter_of_another_kind_holds_no_records() -> None:
     """Letters of the health pipeline, and records that were too large to be kept."""
     assert records_of({"_id": 1, "userId": 2}, "x") == []
     assert records_of({"_id": 1, "sha256": "", "bytes": 10**7}, "x") == []
+
+
+class _Queue:
+    """A folder of letters, into which batches of records are refused as a stream does it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.letters = DeadLetters(folder, "stock_dlq")
+        self._known = KnownRecords(self.letters)
+
+    def refuse(self, records: Sequence[RejectedRecord]) -> None:
+        """One batch."""
+        ordered = sorted(records, key=lambda record: (record.source, record.reason, record.position))
+        letters = list(as_letters(ordered, "offset", self._known.now()))
+        self.letters.store(letters, "stock 7", NOW)
+
+    def held(self) -> Counter[RejectedRecord]:
+        """How many letters hold each record."""
+        return Counter(record for one in self.letters.list() for record in records_of(one.record, one.reason))
+
+
+# Of two partitions and two reasons, also beyond the end of what is looked up together.
+_REFUSED = st.builds(
+    lambda reason, partition, position: RejectedRecord(
+        reason, f"sales/{partition}", position, f"{position % 7}".encode()
+    ),
+    st.sampled_from(("corrupt", "bad_price")),
+    st.integers(0, 1),
+    st.integers(0, 9) | st.integers(9_990, 10_010),
+)
+
+
+@given(
+    st.lists(_REFUSED, unique=True, max_size=30),
+    st.lists(st.lists(st.integers(0, 30), max_size=6), max_size=4),
+)
+@settings(deadline=None, max_examples=60)
+def test_however_batches_are_cut_each_record_lies_in_one_letter(
+    records: list[RejectedRecord], cuts: list[list[int]]
+) -> None:
+    """Read again and again from any place on, by the same process or another; and the letters stay."""
+    with TemporaryDirectory() as folder:
+        queue, known = _Queue(Path(folder)), set[str]()
+        for cut in cuts:
+            places = sorted({*cut, 30})
+            for start, end in pairwise(places):
+                queue.refuse(records[start:end])
+            ids = {letter.id for letter in queue.letters.list()}
+            assert known <= ids
+            known = ids
+            if len(places) % 2:
+                queue = _Queue(Path(folder))
+        queue.refuse(records)
+        assert queue.held() == Counter(records)
+
+
+def test_a_record_whose_letter_was_purged_gets_another(tmp_path: Path) -> None:
+    """What is looked up is what lies there now."""
+    queue = _Queue(tmp_path)
+    for some in ([1, 2], [2, 3], [1, 2, 3]):
+        queue.refuse([_record(position) for position in some])
+    assert queue.letters.count() == 2
+    queue.letters.delete(*queue.letters.list())
+    queue.refuse([_record(2)])
+    assert queue.held() == Counter([_record(2)])
+
+
+def test_letters_of_an_earlier_version_are_known(tmp_path: Path) -> None:
+    """Their ids do not begin like those of their group."""
+    queue = _Queue(tmp_path)
+    (letter,) = as_letters([_record(1), _record(2)], "offset")
+    queue.letters.store([replace(letter, group="")], "7", NOW)
+    queue.refuse([_record(1), _record(2)])
+    assert queue.letters.count() == 1
+
+
+def test_no_letter_is_read_twice_for_what_comes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trickle of refused records costs each batch one letter of before, not all."""
+    read = list[Path]()
+
+    def noted(path: Path) -> Letter | DamagedLetter | None:
+        read.append(path)
+        return read_letter(path)
+
+    monkeypatch.setattr(known_records, "read_letter", noted)
+    queue = _Queue(tmp_path)
+    for position in range(20):
+        queue.refuse([_record(position)])
+    assert len(read) == len(set(read)) == 19

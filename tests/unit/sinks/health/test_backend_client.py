@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sinks.health.backend_client import BackendClient, NoticeError, emit_url, shown_to_proxy
 from sinks.health.circuit_breaker import CircuitBreaker
 from tests.support.fake_backend import TOKEN, FakeBackend
+from tests.support.hanging_names import HANGING, KNOWN, hanging_names
 from tests.support.toxiproxy import TROUBLES, Toxiproxy
 
 USER = "507f1f77bcf86cd799439011"
@@ -177,6 +178,22 @@ def test_each_try_ends_in_time_however_the_backend_answers(
     door.heal()
     assert bench.client.send(BODY) == 0
     door.close()
+
+
+def test_each_try_ends_in_time_while_the_backend_s_name_is_looked_up() -> None:
+    """Which the system does, for as long as it likes."""
+    bench = Bench(f"http://{HANGING}:9", timeout_seconds=0.3)
+    began = time.monotonic()
+    with hanging_names():
+        assert bench.reason() == "timeout"
+        assert time.monotonic() - began < 3 * 0.3 + 10
+
+
+def test_a_backend_is_found_by_its_name(backend: FakeBackend) -> None:
+    """Whose look-up may take what is left of a try."""
+    with hanging_names():
+        assert Bench(f"http://{KNOWN}:{backend.port}").client.send(BODY) == 0
+    assert Bench("http://unknown.invalid:9").reason() == "unreachable"
 
 
 def test_the_breaker_opens_in_the_middle_of_the_tries(backend: FakeBackend) -> None:
