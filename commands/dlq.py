@@ -12,6 +12,7 @@ from bson import json_util
 from rich.table import Column
 
 from commands.common import PipelineOption, confirm, prepare
+from commands.letter_words import words_of
 from commands.terminal import console, print_json, progress, table
 from contracts import StoppedError, most
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
@@ -128,15 +129,27 @@ def _records(letter: Letter) -> Sequence[RejectedRecord]:
 
 
 @app.command("show")
-def dlq_show(letter_id: LetterId, pipeline: PipelineOption = DEFAULT_PIPELINE) -> None:
-    """Show one letter, and copies of it, with the whole record as canonical Extended JSON."""
+def dlq_show(
+    letter_id: LetterId,
+    pipeline: PipelineOption = DEFAULT_PIPELINE,
+    as_json: Annotated[bool, typer.Option("--json", help="The letter's file as it is.")] = False,
+) -> None:
+    """Show one letter, and copies of it: what is wrong and how to mend it, then the whole record.
+
+    The record is canonical Extended JSON.
+    """
     damaged: list[DamagedLetter] = []
-    found = _open(pipeline, prepare(sys.stderr)).named(letter_id, of_anybody=True)
+    found = _open(pipeline, prepare(sys.stderr), as_json).named(letter_id, of_anybody=True)
     for letter in _readable(found, damaged):
+        if as_json and letter.path:
+            typer.echo(letter.path.read_text(encoding="utf-8"))
+            continue
         whose = f", of {Owner.parse(letter.owner).name}" if letter.owner else ""
         again = f", {letter.times} times until {letter.last_seen.isoformat()}" if letter.last_seen else ""
         origin = f"batch {letter.batch_id}, {letter.time.isoformat()}{again}{whose}"
         typer.echo(f"{letter.id}: {letter.reason} {letter.field or ''} ({origin})")
+        for line in words_of(letter, _option(pipeline)):
+            typer.echo(line)
         typer.echo(json_util.dumps(letter.record, indent=2, json_options=json_util.CANONICAL_JSON_OPTIONS))
     for each in damaged:
         typer.echo(f"{each.path.name}: {each.reason}\n{_text_of(each)}")

@@ -77,6 +77,8 @@ def test_dead_letters_are_listed_and_shown() -> None:
     shown = _run("dlq", "show", first[:8]).output
     assert '"$oid"' in shown
     assert "out_of_range metrics.steps" in shown
+    assert " (out_of_range)\nwhere: healthmetrics, _id " in shown
+    assert json.loads(_run("dlq", "show", first[:8], "--json").stdout)["id"] == first
 
 
 def _queue_of(pipeline: str) -> DeadLetters:
