@@ -15,6 +15,8 @@ from tests.chaos.workload import Workload
 _WAIT_SECONDS = 600.0
 # A job that has just started has no commits yet.
 _COMMITS_SECONDS = 15.0
+# How many times larger batches are after a lost checkpoint.
+_ALL_AGAIN = 10
 # A broker may come back before its controller has noticed that it was gone, and is refused.
 _START_TRIES = 3
 # A full pass writes beside the job: nothing of the two may be in one file.
@@ -129,6 +131,9 @@ class Actions:
         self._work.checkpoint_was_lost = True
         self.supervisor.stop()
         shutil.rmtree(self._around.folders["checkpoint_location"], ignore_errors=True)
+        # All comes again: of a long run hundreds of the small batches.
+        larger = {name: str(_ALL_AGAIN * int(value)) for name, value in self._work.cuts.items()}
+        self._work.job.environment |= larger
 
     # --- other commands ---------------------------------------------------------------------------
 

@@ -74,6 +74,7 @@ class CrashTest:
     def _one_loop(self, number: int, loops: int) -> None:
         self._began = began = time.monotonic()
         armed, self._starts, self._events = self._supervisor.fault, 0, []
+        self._work.job.environment |= self._work.cuts
         actions = draw_actions(self._seed, self._work.means)
         try:
             self._act(actions)
