@@ -23,7 +23,7 @@ from pipelines.ecommerce.batch import EventsWork, TakenEvents
 from pipelines.ecommerce.letters import EventLetters
 from pipelines.ecommerce.passed_over import KEEP, MAX_NOTED, PassedOver
 from pipelines.ecommerce.pipeline import ECOMMERCE
-from pipelines.engine.executors import ship_code
+from pipelines.engine.executors import send_code
 from pipelines.engine.faults import Faults
 from pipelines.engine.pipeline import Retry
 from pipelines.engine.query_watch import QueryWatch
@@ -33,16 +33,12 @@ from pipelines.engine.stream_batch import StreamBatch
 from pipelines.engine.stream_job import Stream, StreamJob
 from session import spark_session
 from settings import Settings
-from sinks.ecommerce import bounded
-from sinks.ecommerce import connection as postgres_client
-from sinks.ecommerce import staging as postgres_staging
 from sinks.ecommerce.connection import session, wait_for_server
 from sinks.ecommerce.insertion import LATENCY_BOUNDS
 from sinks.ecommerce.needs import column_fault, missing_grants, place_fault
 from sinks.ecommerce.schema import ensure_tables
 from sinks.ecommerce.staging import LostRowsError
 from sinks.ecommerce.trial import write_fault
-from sources.ecommerce import csv_reader, csv_records
 from sources.ecommerce.csv_files import new_files, noted_files
 from sources.ecommerce.read_files import ReadFiles
 
@@ -126,7 +122,7 @@ def assemble_retry(settings: Settings, spark: SparkSession) -> EventLetters:
 def _batch(
     settings: Settings, spark: SparkSession
 ) -> tuple[StreamReporting, EventsWork, StreamBatch[DataFrame, TakenEvents]]:
-    ship_code(csv_reader, csv_records, bounded, postgres_client, postgres_staging)
+    send_code(spark)
     for name, value in SPARK_CONF.items():
         spark.conf.set(name, value)
     reporting = StreamReporting(ECOMMERCE, settings, settings.ecommerce_interval_seconds)

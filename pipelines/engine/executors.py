@@ -5,9 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
-from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
 from mongo_patience import answers_so_far
@@ -29,16 +27,6 @@ PACKAGES = (
 )
 # The same source gives the same archive, byte for byte.
 _TIME = (1980, 1, 1, 0, 0, 0)
-
-
-def ship_code(*modules: ModuleType) -> None:
-    """Send the functions of `modules` themselves to executors, not their names.
-
-    Otherwise an executor would have to import the modules, and would find them only where it starts in the
-    checkout's folder. Modules that those import from this project have to be named too.
-    """
-    for module in modules:
-        cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
 
 
 def work_sign(spark: SparkSession) -> Callable[[], object]:
