@@ -46,6 +46,8 @@ def alone(
         SYSTEMS[request.param].opened(given, tmp_path, spark) as made,
     ):
         yield made
+    # A stop lets go of a query that waits for Kafka; for the next test it would still be there.
+    wait_for(lambda: not spark.streams.active, "the end of the query")
 
 
 # Who stops is the engine, the same for all: each way once, for each costs a broker and half a minute.
