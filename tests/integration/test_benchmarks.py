@@ -30,7 +30,8 @@ def _bench(folder: Path, *arguments: str, **addresses: str) -> subprocess.Comple
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
-    shutil.copy(ROOT / "script" / "bench", folder / "script" / "bench")
+    for name in ("bench", "arguments.sh"):
+        shutil.copy(ROOT / "script" / name, folder / "script" / name)
     given = {name: value for name, value in os.environ.items() if name not in ADDRESSES.values()}
     return subprocess.run(
         [folder / "script" / "bench", *arguments],
