@@ -42,7 +42,7 @@ def _bench(folder: Path, *arguments: str, **addresses: str) -> subprocess.Comple
     )
 
 
-@pytest.mark.parametrize("arguments", ["", "--scale", *BENCHMARKS])
+@pytest.mark.parametrize("arguments", ["--users 1", "--scale", *BENCHMARKS])
 def test_each_benchmark_starts_with_the_servers_that_it_needs(tmp_path: Path, arguments: str) -> None:
     """`script/bench NAME`; without a name, or with its options alone, it is the default pipeline's."""
     run = _bench(tmp_path, *arguments.split(), "--help")
