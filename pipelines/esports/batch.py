@@ -23,6 +23,7 @@ from analytics.kafka_json import looks_like
 from contracts import CORRUPT, BatchKey, UnavailableError
 from durable import read_file, write_atomically
 from monitoring.logs import get_logger
+from pipelines.engine.local_rows import local_rows
 from pipelines.engine.steps import Steps
 from pipelines.engine.stream_batch import BatchWork, Keep, Taken
 from pipelines.engine.topics import Reading, TopicInput, read_some_way, tell_lost
@@ -178,7 +179,7 @@ class _Staged:
         again = again.select("topic", "partition", "offset", "timestamp_ms", "key", "value", "reason")
         # Each task reads one partition of the topic, so the letters' order needs no shuffle.
         again = again.sortWithinPartitions("topic", "partition", "reason", "offset")
-        return again.toLocalIterator(prefetchPartitions=True)
+        return local_rows(again)
 
     def _tell_untimed(self) -> None:
         if self.found.untimed:

@@ -29,6 +29,7 @@ from analytics.health.validation import DayRules
 from contracts import AccessDeniedError, FailedWrite, ServiceError, WriteResult
 from monitoring.logs import get_logger
 from pipelines.engine.executors import send_code
+from pipelines.engine.local_rows import local_rows
 from pipelines.health.recompute.brake import most_set_aside, too_many_refused
 from pipelines.health.recompute.executor_tasks import (
     OUTCOME_DDL,
@@ -163,7 +164,7 @@ def _refused(outcome: DataFrame, refused: int, users: int) -> tuple[FailedWrite,
     if refused > max(most_set_aside(users), _REFUSED_USERS):
         (example,) = failed_writes([bytes(row.failed[0]) for row in found.take(1)])
         raise too_many_refused(refused, users, example.reason)
-    rows = found.toLocalIterator()
+    rows = local_rows(found)
     return tuple(write for row in rows for write in failed_writes([bytes(item) for item in row.failed]))
 
 
