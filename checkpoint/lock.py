@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
 from filelock import FileLock, Timeout
 
 from contracts import AlreadyRunningError, ConfigurationError
 
-# Not that of monitoring, a part beside this one; what is said here comes to the same place.
-logger = logging.getLogger(__name__)
+# Like monitoring.logs.get_logger, which a part beside it does not know.
+logger = structlog.get_logger(__name__)
 
 LOCK_NAME = ".lock"
 _LOOK_SECONDS = 0.5

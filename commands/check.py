@@ -58,8 +58,9 @@ def _print(results: Sequence[CheckResult]) -> None:
 def conclusion(results: Sequence[CheckResult]) -> list[Text]:
     """The last lines: how many of each kind, then each check that failed with its remedy."""
     count = Counter[str](result.status for result in results)
-    told = [f"{count[status]} {status}" for status in _STYLES if count[status]]
-    lines = [Text(", ".join(told).replace("warning", "warnings" if count["warning"] > 1 else "warning"))]
+    plural = {"warning": "s"} if count["warning"] > 1 else {}
+    told = [f"{count[status]} {status}{plural.get(status, '')}" for status in _STYLES if count[status]]
+    lines = [Text(", ".join(told))]
     for result in results:
         if result.status == "failed":
             remedy = f" → {logs.redact(result.remedy)}" if result.remedy else ""

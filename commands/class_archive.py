@@ -10,7 +10,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from bson import ObjectId
-from pyspark import SparkContext
 
 from contracts import ConfigurationError
 from monitoring import logs
@@ -44,13 +43,9 @@ def _make(file: Path) -> None:
     empty_conf().mkdir(parents=True, exist_ok=True)
     unfinished = file.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
-    os.environ |= with_options({**ours, "SPARK_CONF_DIR": str(QUIET_CONF)}, QUIET_CONF, writing(unfinished))
+    os.environ |= with_options({"SPARK_CONF_DIR": str(QUIET_CONF)}, QUIET_CONF, writing(unfinished))
     _load_classes()
-    java = getattr(SparkContext._gateway, "proc", None)
-    end_java()
-    if java is not None:
-        java.wait(_WRITE_SECONDS)
+    end_java(_WRITE_SECONDS)
     if not unfinished.exists() or unfinished.stat().st_size < _LEAST_BYTES:
         raise ConfigurationError("Java wrote no archive of Spark's classes; every start works without it")
     unfinished.replace(file)

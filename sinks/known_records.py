@@ -13,7 +13,7 @@ from typing import Any
 
 from sinks.letter_files import Letter, beginning_of, read_letter
 from sinks.stored_letters import StoredLetters
-from sinks.stream_letters import RejectedRecord, group_of, records_of
+from sinks.stream_letters import RejectedRecord, group_of, identity_of, records_of
 
 Filter = Callable[[Sequence[RejectedRecord]], Sequence[RejectedRecord]]
 
@@ -34,7 +34,7 @@ class KnownRecords:
             known: set[Any] = set()
             for path in by_beginning().get(beginning_of(group_of(chunk[0])), ()):
                 known |= self._held(path, chunk)
-            return [record for record in chunk if _identity(record) not in known] if known else chunk
+            return [record for record in chunk if _refusal(record) not in known] if known else chunk
 
         return unknown
 
@@ -56,9 +56,8 @@ class KnownRecords:
         records = records_of(letter.record, letter.reason) if isinstance(letter, Letter) else ()
         found = [record.position for record in records]
         self._spans[path] = range(min(found), max(found) + 1) if found else range(0)
-        return {_identity(record) for record in records}
+        return {_refusal(record) for record in records}
 
 
-def _identity(record: RejectedRecord) -> Any:
-    # In a topic that was made anew the same place may hold another record.
-    return record.reason, record.source, record.position, record.raw, record.key, record.note
+def _refusal(record: RejectedRecord) -> Any:
+    return record.reason, record.note, identity_of(record)

@@ -21,6 +21,9 @@ MAX_BYTES = 150_000
 # not be found.
 _STRETCH = 10_000
 
+# Source and position of a record, its bytes and its key: where a topic was made anew, two have one place.
+Identity = tuple[str, int, bytes | None, bytes | None]
+
 
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
@@ -53,6 +56,11 @@ def as_letters(
     for chunk in _chunks(records):
         if new := unknown(chunk):
             yield _letter(new, position)
+
+
+def identity_of(record: RejectedRecord) -> Identity:
+    """What tells a record from all others of its pipeline."""
+    return record.source, record.position, record.raw, record.key
 
 
 def group_of(record: RejectedRecord) -> str:

@@ -120,8 +120,11 @@ def java_started(conf: Mapping[str, str], ours: Mapping[str, str]) -> Iterator[N
         java.speak()
 
 
-def end_java() -> None:
-    """End the Java that was started here, so that another one can be; a context must be stopped before."""
+def end_java(seconds: float = _END_SECONDS) -> None:
+    """End the Java that was started here, so that another one can be; a context must be stopped before.
+
+    It is waited for at most so long.
+    """
     gateway, SparkContext._gateway, SparkContext._jvm = SparkContext._gateway, None, None
     java = getattr(gateway, "proc", None)
     if gateway is None or java is None:
@@ -130,7 +133,7 @@ def end_java() -> None:
     # Java ends when nobody speaks to it any more.
     java.stdin.close()
     with suppress(subprocess.TimeoutExpired):
-        java.wait(_END_SECONDS)
+        java.wait(seconds)
 
 
 def _launch(conf: Mapping[str, str], ours: Mapping[str, str], started: list[Java]) -> JavaGateway:

@@ -11,11 +11,11 @@ from contracts.ecommerce import EVENT_COLUMNS
 from monitoring.logs import get_logger
 from pipelines.ecommerce.batch import TakenEvents
 from pipelines.ecommerce.passed_over import telling_whole_files
-from pipelines.engine.letters_again import Identity, identity_of, never, try_records_again
+from pipelines.engine.letters_again import never, try_records_again
 from pipelines.engine.records_again import RecordsAgain
 from pipelines.engine.stream_batch import StreamBatch
 from sinks.dead_letters import Letter, RetryOutcome
-from sinks.stream_letters import RejectedRecord
+from sinks.stream_letters import Identity, RejectedRecord, identity_of
 from sources.ecommerce.csv_files import records
 from sources.ecommerce.csv_reader import WHOLE_FILE
 

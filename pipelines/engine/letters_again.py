@@ -14,15 +14,12 @@ from contracts import DeadLetterError, ServiceError
 from monitoring.logs import get_logger
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.mongo_errors import denial, is_transient_mongo
-from sinks.stream_letters import RejectedRecord, records_of
+from sinks.stream_letters import Identity, RejectedRecord, identity_of, records_of
 
 logger = get_logger(__name__)
 
 # Of records, in memory at once.
 _BYTES_AT_ONCE = 100_000_000
-
-# Source and position of a record, its bytes and its key: where a topic was made anew, two have one place.
-Identity = tuple[str, int, bytes | None, bytes | None]
 
 
 def _utc_now() -> datetime:
@@ -96,11 +93,6 @@ def try_records_again(
         }
 
     return try_again(queue, pieces(letters, records_at_once), mended, stop=stop)
-
-
-def identity_of(record: RejectedRecord) -> Identity:
-    """What tells a record from all others of its pipeline."""
-    return record.source, record.position, record.raw, record.key
 
 
 def told_others(queue: DeadLetters) -> str | None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Generic
 
 from monitoring.logs import get_logger
-from pipelines.engine.letters_again import Identity, identity_of, never, try_records_again
+from pipelines.engine.letters_again import never, try_records_again
 from pipelines.engine.stream_batch import Done, Rows, StreamBatch
 from sinks.dead_letters import Letter, RetryOutcome
-from sinks.stream_letters import RejectedRecord
+from sinks.stream_letters import Identity, RejectedRecord, identity_of
 
 logger = get_logger(__name__)
 

@@ -176,7 +176,7 @@ class CrashTest:
         self, condition: Callable[[], bool], seconds: float, what: str, done: Callable[[], int] = int
     ) -> None:
         """Fail when for so long `condition` did not hold and no more was `done`."""
-        end, before = time.monotonic() + seconds, 0
+        end, before = time.monotonic() + seconds, done()
         while not condition():
             if time.monotonic() > end:
                 now = done()

@@ -57,7 +57,7 @@ def test_a_damaged_checkpoint_is_begun_anew_without_loss_or_doubles(
 
 
 def test_a_checkpoint_that_is_removed_under_a_stream_is_held_and_begun_anew(
-    system: System, caplog: pytest.LogCaptureFixture
+    system: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A second process is refused all the same; each record counts once."""
     system.options = {"batch_interval_seconds": 0.5}
@@ -67,7 +67,7 @@ def test_a_checkpoint_that_is_removed_under_a_stream_is_held_and_begun_anew(
         # At once: while it is emptied, the stream would write into it.
         gone = system.settings().checkpoint_location
         shutil.rmtree(gone.rename(gone.with_name("gone")))
-        wait_for(lambda: "it is held anew" in caplog.text, "the note")
+        wait_for(lambda: "it is held anew" in capsys.readouterr().out, "the note")
         assert command(system, "--once", "--job", system.part) == 2
         system.send(range(5, 10), [1001])
         wait_for(lambda: system.seen() == 10, "the later records")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from checkpoint.lock import hold, is_taken
 from contracts import AlreadyRunningError
@@ -24,19 +25,19 @@ with hold(Path(sys.argv[1])):
 """
 
 
-def test_a_folder_that_was_removed_is_held_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_was_removed_is_held_anew(tmp_path: Path) -> None:
     """Told once, and each time it happens; what another process cannot hold is held."""
     folder = tmp_path / "checkpoint"
-    with hold(folder):
+    with hold(folder), capture_logs() as told:
         for removed in (folder, folder / ".lock"):
-            caplog.clear()
+            told.clear()
             if removed.is_dir():
                 shutil.rmtree(removed)
             else:
                 removed.unlink()
-            wait_for(lambda: caplog.messages, "the note")
-            (sentence,) = caplog.messages
-            assert "was removed" in sentence
+            wait_for(lambda: told, "the note")
+            (line,) = told
+            assert "was removed" in line["event"]
             assert _holder(folder).communicate()[0] == ""
             assert not StopFlag()()
     with hold(folder):
