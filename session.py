@@ -29,6 +29,14 @@ from surroundings.java_start import java_started
 _STREAMING = "org.apache.spark.sql.execution.streaming"
 _CHECKPOINT_MANAGER = "FileSystemBasedCheckpointFileManager"
 _JAVA_ENDS_SECONDS = 2.0
+# Spark notes its last jobs with their plans also where nobody looks: by itself a thousand of them.
+_WITHOUT_UI = {
+    "spark.ui.enabled": "false",
+    "spark.ui.retainedJobs": "20",
+    "spark.ui.retainedStages": "20",
+    "spark.ui.retainedTasks": "1000",
+    "spark.sql.ui.retainedExecutions": "20",
+}
 LOCAL = "local[*]"
 QUIET_CONF = Path(__file__).resolve().parent / "deploy" / "spark"
 _OURS = {
@@ -66,7 +74,7 @@ def build_session(start: SparkStart, streaming: bool, extra: Mapping[str, str] |
     if master:
         conf["spark.master"] = master
     if _submitted_with("spark.ui.enabled"):
-        del conf["spark.ui.enabled"]
+        conf = {key: value for key, value in conf.items() if key not in _WITHOUT_UI}
     with java_started(conf, _OURS):
         session = SparkSession.builder.config(map=conf).getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
@@ -125,8 +133,8 @@ def _submitted_with(key: str) -> bool:
 def conf_for(streaming: bool) -> dict[str, str]:
     """Spark settings of every run; `streaming` adds those of a stream."""
     conf = {
+        **_WITHOUT_UI,
         "spark.sql.session.timeZone": "UTC",
-        "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         # Small batches: planning adaptively costs more than it saves (measured 10 x).
         "spark.sql.adaptive.enabled": "false",
@@ -145,6 +153,9 @@ def conf_for(streaming: bool) -> dict[str, str]:
         package = _STREAMING if spark_line() < (4, 1) else f"{_STREAMING}.checkpointing"
         conf["spark.sql.streaming.checkpointFileManagerClass"] = f"{package}.{_CHECKPOINT_MANAGER}"
         conf["spark.sql.streaming.minBatchesToRetain"] = "10"
+        # What a file source noted is in its next compact note too. By then the disk has that one, which is
+        # not so for half a minute; Spark's ten minutes leave a thousand files of a quick stream.
+        conf["spark.sql.streaming.fileSource.log.cleanupDelay"] = "1m"
     return conf
 
 

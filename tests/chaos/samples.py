@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 # The slope of less is that of the next step up or down.
 _GROWTH_SECONDS = 900.0
+# Spark's pools of at most 128 threads: each task of a minute has one of its own, so they follow the load.
+_POOLS = ("block-manager-", "broadcast-excha")
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,21 @@ class Series:
 
 
 def process_sample(pid: int) -> dict[str, float]:
-    """`RSS MB`, `descriptors` and `threads` of a running process, from /proc."""
-    status = (Path("/proc") / str(pid) / "status").read_text()
-    numbers = dict(re.findall(r"^(VmRSS|Threads):\s+(\d+)", status, re.MULTILINE))
+    """`RSS MB`, `descriptors` and `threads`, but those of `_POOLS`, of a running process, from /proc."""
+    folder = Path("/proc") / str(pid)
+    resident = re.findall(r"^VmRSS:\s+(\d+)", (folder / "status").read_text(), re.MULTILINE)
     return {
-        "RSS MB": int(numbers["VmRSS"]) / 1024,
-        "descriptors": sum(1 for _ in (Path("/proc") / str(pid) / "fd").iterdir()),
-        "threads": int(numbers["Threads"]),
+        "RSS MB": int(resident[0]) / 1024,
+        "descriptors": sum(1 for _ in (folder / "fd").iterdir()),
+        "threads": sum(not name.startswith(_POOLS) for name in _thread_names(folder)),
     }
+
+
+def _thread_names(folder: Path) -> Iterator[str]:
+    for task in (folder / "task").iterdir():
+        # It may end meanwhile.
+        with suppress(OSError):
+            yield (task / "comm").read_text()
 
 
 def count_files(folder: Path) -> int:

@@ -39,17 +39,16 @@ _LIMITS = {
     "driver JVM RSS MB": Limit(1_600, 200),
     "live heap MB": Limit(300, 15),
     "driver JVM descriptors": Limit(500, 5),
-    # Two pools of Spark's block manager fill up slowly to 128 threads each.
-    "driver JVM threads": Limit(350, 60),
+    "driver JVM threads": Limit(150, 10),
     "Python RSS MB": Limit(400, 15),
     "Python descriptors": Limit(100, 5),
     "Python threads": Limit(40, 2),
     # The ticker's are thrown away at each start.
     "checkpoint files": Limit(200, 5),
 }
-# Of each query Spark keeps 100 batches in two folders, each file with its checksum, and removes what is older
-# some batches later.
-_STREAM_LIMITS = {**_LIMITS, "checkpoint files": Limit(1_200, 100)}
+# Of each query Spark keeps ten batches in two folders, each file with its checksum; of a file source's notes
+# those of a minute, so their number follows the batches.
+_STREAM_LIMITS = {**_LIMITS, "checkpoint files": Limit(500, 100)}
 
 
 class Soak:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,28 @@ def test_this_process_can_be_measured() -> None:
     assert 10 < sample["RSS MB"] < 10_000
     assert sample["threads"] >= 1
     assert sample["descriptors"] >= 3
+
+
+def test_the_threads_of_sparks_pools_do_not_count() -> None:
+    """They come and go with the load."""
+    named, done = threading.Barrier(2), threading.Event()
+
+    def wait(name: bytes) -> None:
+        ctypes.CDLL(None).prctl(15, name)  # PR_SET_NAME
+        named.wait()
+        done.wait()
+
+    def threads_with(name: bytes) -> float:
+        thread = threading.Thread(target=wait, args=(name,))
+        thread.start()
+        named.wait()
+        counted = process_sample(os.getpid())["threads"]
+        done.set()
+        thread.join()
+        done.clear()
+        return counted
+
+    assert threads_with(b"kafka-admin-cli") - threads_with(b"block-manager-s") == 1
 
 
 def test_the_live_heap_is_what_the_last_full_collection_left(tmp_path: Path) -> None:
