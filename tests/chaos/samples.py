@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -80,9 +81,14 @@ def live_heap(gc_log: Path) -> float | None:
 
 
 def collect_garbage(jvm: int) -> None:
-    """Have the JVM make a full collection; without a JDK's `jcmd` nothing happens."""
+    """Have the JVM make full collections; without a JDK's `jcmd` nothing happens.
+
+    Spark frees a broadcast after the collection that finds its plan gone, so the next one takes its bytes.
+    """
     if command := shutil.which("jcmd"):
-        subprocess.run([command, str(jvm), "GC.run"], stdout=subprocess.DEVNULL, check=False)
+        for pause in (1.0, 1.0, 0.0):
+            subprocess.run([command, str(jvm), "GC.run"], stdout=subprocess.DEVNULL, check=False)
+            time.sleep(pause)
 
 
 def table(series: dict[str, Series], limits: dict[str, Limit], warm_up_seconds: float) -> list[str]:
