@@ -145,7 +145,8 @@ def _launch(conf: Mapping[str, str], ours: Mapping[str, str], started: list[Java
         # Python takes UTF-8 for file names there, and Java would write `?` for what is not ASCII.
         if options["env"].get("LC_ALL") in ("C", "POSIX"):
             options["env"]["LC_ALL"] = "C.UTF-8"
-        started.append(Java(command, **options))
+        # `timeout` and a shell's `kill %1` signal a whole group: Python ends in good order, and Java with it.
+        started.append(Java(command, **options, start_new_session=os.name == "posix"))
         return started[-1]
 
     # pyspark takes options of Popen, but no other one.

@@ -57,6 +57,7 @@ class Job:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,
+                start_new_session=True,
             )
         self._started.append(process)
         return process
@@ -83,8 +84,9 @@ class Job:
                 process.wait()
 
     def stop(self, process: subprocess.Popen[Any]) -> int:
-        """SIGTERM, then the exit code."""
-        process.send_signal(signal.SIGTERM)
+        """SIGTERM to all that share its group, as `timeout` and `kill %1` do, then the exit code."""
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         return process.wait(TIMEOUT_SECONDS)
 
 
