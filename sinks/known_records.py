@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from sinks.letter_files import Letter, beginning_of, read_letter
@@ -19,12 +20,16 @@ Filter = Callable[[Sequence[RejectedRecord]], Sequence[RejectedRecord]]
 
 
 class KnownRecords:
-    """Looks records up in the letters of their group; each letter is read once where nothing comes again."""
+    """Looks records up in the letters of their group; each letter is read once where nothing comes again.
+
+    Streams may share it.
+    """
 
     def __init__(self, letters: StoredLetters) -> None:
         self._letters = letters
         # The positions between which the records of each letter lie that was read.
         self._spans: dict[Path, range] = {}
+        self._turn = Lock()
 
     def now(self) -> Filter:
         """Returns what leaves out of records of one group those that the letters of this moment hold."""
@@ -43,7 +48,8 @@ class KnownRecords:
         for path, beginning in self._letters.beginnings():
             found[beginning].append(path)
         there = {path for paths in found.values() for path in paths}
-        self._spans = {path: span for path, span in self._spans.items() if path in there}
+        with self._turn:
+            self._spans = {path: span for path, span in self._spans.items() if path in there}
         return found
 
     def _held(self, path: Path, chunk: Sequence[RejectedRecord]) -> set[Any]:
@@ -55,7 +61,8 @@ class KnownRecords:
         letter = read_letter(path)
         records = records_of(letter.record, letter.reason) if isinstance(letter, Letter) else ()
         found = [record.position for record in records]
-        self._spans[path] = range(min(found), max(found) + 1) if found else range(0)
+        with self._turn:
+            self._spans[path] = range(min(found), max(found) + 1) if found else range(0)
         return {_refusal(record) for record in records}
 
 

@@ -53,14 +53,13 @@ class LetterFile:
 
 
 class LetterFolder:
-    """The files of one pipeline's letters, whoever's they are."""
+    """The files of one pipeline's letters, whoever's they are; streams may share it."""
 
     def __init__(self, directory: Path, prefix: str) -> None:
         self.directory = directory
         self._prefix = f"{prefix}_"
-        # When the folder had changed last at the listing; None where there is none that counts.
-        self._changed: int | None = None
-        self._files: Sequence[LetterFile] = ()
+        # When the folder had changed last at the listing, None where that does not count, and what was there.
+        self._listed: tuple[int | None, Sequence[LetterFile]] = (None, ())
 
     def files(self) -> Sequence[LetterFile]:
         """All files by name, so the oldest first; none without a folder. Raises DeadLetterError.
@@ -70,15 +69,16 @@ class LetterFolder:
         try:
             changed = self.directory.stat().st_mtime_ns
             settled = abs(time.time_ns() - changed) > _COARSEST_NS
-            if not settled or changed != self._changed:
-                self._files = self._list()
+            at, files = self._listed
+            if not settled or changed != at:
+                files = self._list()
                 # What changes later within the same step of time would never be seen.
-                self._changed = changed if settled else None
+                self._listed = changed if settled else None, files
         except FileNotFoundError:
-            self._changed, self._files = None, ()
+            return ()
         except OSError as error:
             raise self._unreadable(error) from error
-        return self._files
+        return files
 
     def is_there(self) -> bool:
         """Whether there is a folder. Raises DeadLetterError where it cannot be read."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from py4j.protocol import Py4JJavaError
+from pyspark import SparkContext
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -140,6 +141,7 @@ class _Running:
         if self._query is None:
             try:
                 self.anew = None
+                _close_idle_callbacks()
                 self._query = self._stream.start(self._batch, self._once)
             except Exception as error:  # noqa: BLE001 - the boundary: reported, and tried again
                 return self._failed(error, now)
@@ -214,6 +216,16 @@ class _Running:
         self._start_at = now + pause
         logger.warning(f"🔁 {self.name} failed {self._failures} times in a row; again in {pause:.1f} seconds")
         return error
+
+
+def _close_idle_callbacks() -> None:
+    """Close the connections by which Java calls Python and which are not in use.
+
+    A query that ended had one of its own, with a thread, which the bridge would keep for ever; one that waits
+    for data makes itself another.
+    """
+    if SparkContext._gateway is not None:
+        SparkContext._gateway.java_gateway_server.getCallbackClient().periodicCleanup()
 
 
 def _stop(query: StreamingQuery) -> None:

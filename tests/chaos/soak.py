@@ -35,12 +35,13 @@ _WARM_UP_SECONDS = 1_200.0
 _TELL_SECONDS = 150.0
 _WRITE_EVERY_SECONDS = (0.1, 0.5)
 _LIMITS = {
-    # The heap may take 1 GB and is given back in steps; whether something stays in it, the live heap tells.
-    "driver JVM RSS MB": Limit(1_600, 200),
+    # A heap of 1 GB; whether something stays in it, the live heap tells.
+    "driver JVM RSS MB": Limit(1_600, 60),
     "live heap MB": Limit(300, 15),
     "driver JVM descriptors": Limit(500, 5),
     "driver JVM threads": Limit(150, 10),
-    "Python RSS MB": Limit(400, 15),
+    # The last 10 000 batches are remembered, 2.6 kB each, and Arrow takes 4 MB at once.
+    "Python RSS MB": Limit(400, 30),
     "Python descriptors": Limit(100, 5),
     "Python threads": Limit(40, 2),
     # The ticker's are thrown away at each start.
@@ -56,11 +57,14 @@ class Soak:
 
     def __init__(self, work: Workload) -> None:
         self._work, self._job = work, work.job
-        # Batches and JVM as users have them; only its collections are logged.
+        # Batches and JVM as users have them; only its collections are logged, and its heap has its full size
+        # from the start: what grows is outside of it.
         for name in work.cuts:
             del self._job.environment[name]
         self._gc_log = work.around.folder / "gc.log"
-        self._job.environment["JAVA_TOOL_OPTIONS"] = f"-Xlog:gc:file={self._gc_log}"
+        self._job.environment["JAVA_TOOL_OPTIONS"] = (
+            f"-Xms1g -XX:+AlwaysPreTouch -Xlog:gc:file={self._gc_log}"
+        )
         self._limits = _STREAM_LIMITS if work.streams else _LIMITS
         self.series: dict[str, Series] = defaultdict(Series)
         self._minutes = self._warm_up = 0.0

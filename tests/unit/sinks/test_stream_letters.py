@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import pairwise
@@ -125,6 +127,26 @@ class _Queue:
     def held(self) -> Counter[RejectedRecord]:
         """How many letters hold each record."""
         return Counter(record for one in self.letters.list() for record in records_of(one.record, one.reason))
+
+
+def test_streams_share_what_is_known_of_their_records(tmp_path: Path) -> None:
+    """Each reads and notes its letters while the other does: wherever one is interrupted, nothing fails."""
+    queue, sources = _Queue(tmp_path), ("matches/0", "players/0")
+    for source in sources:
+        queue.refuse([RejectedRecord(f"rule_{n:03}", source, n, b"x") for n in range(300)])
+
+    def refuse_again(source: str) -> None:
+        for n in range(300):
+            queue.refuse([RejectedRecord(f"rule_{n:03}", source, n, b"x")])
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as streams:
+            assert list(streams.map(refuse_again, sources)) == [None, None]
+    finally:
+        sys.setswitchinterval(usual)
+    assert queue.held().total() == 600
 
 
 # Of two partitions and two reasons, also beyond the end of what is looked up together.

@@ -208,6 +208,25 @@ def test_one_stream_that_fails_does_not_stop_the_other(files: Files) -> None:
     assert len(numbers) == FAST.attempts + 3
 
 
+def test_a_query_that_ended_leaves_no_thread_and_no_connection(files: Files) -> None:
+    """A server that is away for a day makes some thousand of them; a stream beside them goes on."""
+    files.add("a")
+    stop, seen = StopFlag(), list[tuple[int, int]]()
+
+    def process(_frame: DataFrame, _number: int) -> None:
+        seen.append((threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))))
+        files.add(str(len(seen)))
+        if len(seen) >= 12 and len(files.lines) > 4:
+            stop.set()
+        raise OSError("away")
+
+    streams = [files.stream(process, "bad"), files.stream(name="good")]
+    assert Supervisor(streams, FAST, _ignore_failure).run(stop, once=False)
+    (threads, descriptors), (threads_before, descriptors_before) = seen[-1], seen[3]
+    assert threads <= threads_before + 2
+    assert descriptors <= descriptors_before + 2
+
+
 def test_a_stream_that_has_read_everything_is_idle(files: Files) -> None:
     """So that health endpoints can tell a quiet source from a dead stream."""
     files.add("a")
