@@ -62,9 +62,8 @@ class Soak:
         for name in work.cuts:
             del self._job.environment[name]
         self._gc_log = work.around.folder / "gc.log"
-        self._job.environment["JAVA_TOOL_OPTIONS"] = (
-            f"-Xms1g -XX:+AlwaysPreTouch -Xlog:gc:file={self._gc_log}"
-        )
+        full = "-XX:InitialRAMPercentage=50 -XX:+AlwaysPreTouch"
+        self._job.environment["JAVA_TOOL_OPTIONS"] = f"{full} -Xlog:gc:file={self._gc_log}"
         self._limits = _STREAM_LIMITS if work.streams else _LIMITS
         self.series: dict[str, Series] = defaultdict(Series)
         self._minutes = self._warm_up = 0.0
