@@ -37,8 +37,7 @@ def _told(one: Pipeline) -> Iterator[tuple[str, str]]:
     yield "deploy/prometheus/prometheus.yml", rf"^  - {name}\.rules\.yml$"
     yield "deploy/compose.yaml", "^  job:$" if default else rf"^  {name}:\n    <<: \*job$"
     yield "deploy/prometheus/compose.yml", rf"^  - job_name: {'health-analytics' if default else name}$"
-    board = f"deploy/grafana/dashboards/{'health' if default else 'sisters'}.json"
-    yield board, rf'"query": "[^"]*\b{"batches" if default else name}[,_"]'
+    yield "deploy/grafana/dashboards/sisters.json", "" if default else rf"\(/d/{name}\)"
     yield "script/smoke", rf"/test_{'' if default else f'{name}_'}stream\.py::"
     yield "tests/contract/systems/__init__.py", rf"import {name.capitalize()}$"
     yield ".env.example", rf"^# {name}: {', '.join(one.steps)}$"
