@@ -25,7 +25,9 @@ _BOARDS = {name.removesuffix(".json"): board for name, board in boards()}
 _AS_GRAFANA_READS_IT = """
 import json, sys
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
+register_default_plugins()
 print(json.dumps(Dashboard.from_json(json.load(sys.stdin)), cls=JSONEncoder))
 """
 
