@@ -38,7 +38,7 @@ def main(
         if source.find_one({"userId": {"$nin": population.ids}}, {"_id": 1}):
             raise ConfigurationError(
                 f"{SOURCE_COLLECTION} of {settings.mongo_db_name} holds other people than those of "
-                f"--seed {seed} --users {users}: invented ones belong into a database of their own, MONGO_DB_NAME."
+                f"--seed {seed} --users {users}: give invented ones a database of their own, MONGO_DB_NAME."
             )
         if not source.find_one({}, {"_id": 1}):
             typer.echo(f"{population.backfill(source, now)} days of {users} people written.")
