@@ -1,4 +1,4 @@
-"""The services of systemd, run as their units say: user, environment, and no folder to write to but theirs."""
+"""The services of systemd, run as their units say: user, environment, and no other folder to write to."""
 
 from __future__ import annotations
 

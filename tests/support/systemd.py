@@ -20,8 +20,8 @@ BASE = FOLDER / "health-analytics.service"
 # No user of this machine has it.
 _NUMBER = 40_317
 _KEPT = {".git", ".env", "logs", "dlq", "metrics", "spark-checkpoints", "data"}
-# What a namespace of mounts can do of the sandbox: the unit's folders and /tmp are its own, homes are hidden, all
-# else is read-only, and no capability is left. Calls of the kernel are not filtered. What is mounted lies in $1.
+# What a namespace of mounts can do of the sandbox: the unit's folders and /tmp are its own, homes are hidden,
+# all else is read-only, no capability is left. Calls of the kernel are not filtered. What is mounted lies in $1.
 _SANDBOX = r"""
 exec 2>&1
 mount --make-rprivate /

@@ -74,12 +74,12 @@ def test_every_command_is_one_that_there_is(name: str, unit: Unit) -> None:
     """With its options; a task of a timer ends by itself, is not started again, and has a timer."""
     program, script, *words = unit.last("ExecStart").split()
     assert program == f"{PLACE}/.venv/bin/python"
-    command: Any = typer.main.get_command(
-        {"main.py": main.app, "process_batch.py": process_batch.app}[script]
-    )
+    programs = {"main.py": main.app, "process_batch.py": process_batch.app}
+    command: Any = typer.main.get_command(programs[script])
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
     command.make_context(script, words)
+    assert not words or words[0].startswith("-"), "no such command"
     assert set(unit.environment({})) <= {*SETTINGS, "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
     if unit.last("Type") == "oneshot":
         assert unit.last("Restart") == "no"
