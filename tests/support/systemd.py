@@ -21,7 +21,7 @@ BASE = FOLDER / "health-analytics.service"
 _NUMBER = 40_317
 _KEPT = {".git", ".env", "logs", "dlq", "metrics", "spark-checkpoints", "data"}
 # What a namespace of mounts can do of the sandbox: the unit's folders and /tmp are its own, homes are hidden,
-# all else is read-only, no capability is left. Calls of the kernel are not filtered. What is mounted lies in $1.
+# all else is read-only, no capability is left. Calls of the kernel are not filtered. $1 has what is mounted.
 _SANDBOX = r"""
 exec 2>&1
 mount --make-rprivate /
