@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -82,11 +83,13 @@ def run_unit(
     """
     if os.geteuid() != 0:
         missing("a unit's user and folders need root")
+    # Where the last run mounted the checkout there are empty folders.
+    shutil.rmtree(folder / "app", ignore_errors=True)
     for name in ("app", "state", "logs", "tmp"):
         (folder / name).mkdir(exist_ok=True)
     for entry in ROOT.iterdir():
         link = folder / "app" / entry.name
-        if entry.name not in _KEPT and not entry.name.endswith("_cache") and not link.exists():
+        if entry.name not in _KEPT and not entry.name.endswith("_cache"):
             link.symlink_to(entry.resolve())
     (folder / "app" / ".env").write_text(env_file)
     user = unit.last("User")
