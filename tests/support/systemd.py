@@ -31,11 +31,11 @@ for entry in "$1"/app/* "$1"/app/.[a-z]*; do
         if [ -d "$target" ]; then mkdir "$entry"; else : >"$entry"; fi; mount --bind "$target" "$entry"; }
 done
 for name in state logs tmp; do chown "$2:$2" "$1/$name"; done
-mount -t tmpfs tmpfs /opt && mkdir "/opt/health-analytics" && mount --rbind "$1/app" /opt/health-analytics
-mount --bind "$1/passwd" /etc/passwd
 mkdir -p "$1/python" && mount --bind "$3" "$1/python"
-for home in /root /home; do mount -t tmpfs -o mode=755 tmpfs "$home"; done
-case $3 in /root/* | /home/*) mkdir -p "$3" && mount --bind "$1/python" "$3" ;; esac
+for hidden in /root /home /opt; do mount -t tmpfs -o mode=755 tmpfs "$hidden"; done
+case $3 in /root/* | /home/* | /opt/*) mkdir -p "$3" && mount --bind "$1/python" "$3" ;; esac
+mkdir "/opt/health-analytics" && mount --rbind "$1/app" /opt/health-analytics
+mount --bind "$1/passwd" /etc/passwd
 for name in lib:state log:logs; do
     folder=/var/${name%:*}; mount -t tmpfs -o mode=755 tmpfs "$folder"; mkdir "$folder/health-analytics"
     mount --bind "$1/${name#*:}" "$folder/health-analytics"
