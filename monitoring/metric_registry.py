@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import Metric
@@ -31,14 +32,24 @@ class CorruptMetricsError(ValueError):
     """An earlier metrics file is not what this service writes."""
 
 
+class Described(NamedTuple):
+    """What a metric is, for who shows it: `kind` is counter, gauge or histogram."""
+
+    kind: str
+    text: str
+    labels: tuple[str, ...]
+
+
 class MetricRegistry(Collector):
     """Makes metrics and renders them, restart-safe; `prefix` stands in front of the names it is given.
 
-    A gauge is not written before it is set, and `clear` takes it out again.
+    A gauge is not written before it is set, and `clear` takes it out again. `described` has every metric that
+    was made, by its full name.
     """
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
+        self.described: dict[str, Described] = {}
         self._live = CollectorRegistry(auto_describe=True)
         self._rendered = CollectorRegistry()
         self._rendered.register(self)
@@ -65,6 +76,7 @@ class MetricRegistry(Collector):
         full = (self.prefix if prefix is None else prefix) + name
         if earlier:
             self._renamed[full] = earlier
+        self.described[full] = Described("counter", text, tuple(labels))
         self._continue(full, (full,))
         return Counter(full, text, labels, registry=self._live)
 
@@ -78,6 +90,7 @@ class MetricRegistry(Collector):
     ) -> Gauge:
         """A Gauge; a `kept` one has the earlier file's values until it is set."""
         full = (self.prefix if prefix is None else prefix) + name
+        self.described[full] = Described("gauge", text, tuple(labels))
         gauge = Gauge(full, text, labels, registry=self._live)
         if not labels:
             clear(gauge)
@@ -91,6 +104,7 @@ class MetricRegistry(Collector):
     ) -> Histogram:
         """A Histogram with these upper `bounds`; the one for infinity comes by itself."""
         full = self.prefix + name
+        self.described[full] = Described("histogram", text, tuple(labels))
         self._bounds[full] = [_bound(bound) for bound in (*bounds, math.inf)]
         self._continue(full, (f"{full}_bucket", f"{full}_count", f"{full}_sum"))
         return Histogram(full, text, labels, registry=self._live, buckets=bounds)

@@ -63,6 +63,7 @@ MAY_READ_SETTINGS = (
     "pipelines/stock/kafka_input.py",
     # They are started by people, and have a broker's address from nowhere else.
     "simulation/esports/messages.py",
+    "simulation/health/people.py",
     "simulation/stock/shop.py",
 )
 

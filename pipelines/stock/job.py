@@ -32,7 +32,7 @@ from pipelines.stock.batch import STREAM, Records, StockWork
 from pipelines.stock.kafka_input import open_input, topics_of
 from pipelines.stock.pipeline import STOCK
 from pipelines.stock.rankings import Rankings
-from pipelines.stock.upkeep import Upkeep
+from pipelines.stock.upkeep import Upkeep, totals_mended
 from pipelines.stock.writer import StockTaken, StockWriter
 from session import spark_session
 from settings import Settings
@@ -133,8 +133,7 @@ def assemble(
         on_batch=idle.forget,
     )
     batch = _batch(settings, work, reporting)
-    text = "Totals that were not the sum of the invoices and were set right by a recount"
-    mended = reporting.metrics.registry.counter("totals_mended_total", text)
+    mended = totals_mended(reporting.metrics)
     hours, rules = settings.reconcile_interval_hours, repr(_loyalty(settings))
     upkeep = Upkeep(work, batch.retry, batch.faults, hours, rules, mended.inc)
     return StreamJob(

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import pymongo
+from prometheus_client import Counter
 from pymongo.errors import PyMongoError
 
 from analytics.stock.rules import newest_possible
 from contracts import AlreadyRunningError, ServiceError, UnavailableError
 from monitoring.logs import get_logger
+from monitoring.metrics import Metrics
 from pipelines.engine.faults import Faults
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.stock.batch import StockWork, is_transient
@@ -28,6 +30,12 @@ logger = get_logger(__name__)
 _LOOK_SECONDS, _RETRY_SECONDS = 5.0, 30.0
 _END_SECONDS = 2.0
 _SHOWN = 5
+
+
+def totals_mended(metrics: Metrics) -> Counter:
+    """The counter of what recounts set right."""
+    text = "Totals that were not the sum of the invoices and were set right by a recount"
+    return metrics.registry.counter("totals_mended_total", text)
 
 
 @dataclass

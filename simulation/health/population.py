@@ -50,6 +50,11 @@ class Population:
         self._today = today
         self._people = [_Person(self._rng) for _ in range(users)]
 
+    @property
+    def ids(self) -> list[ObjectId]:
+        """Who there is."""
+        return [person.id for person in self._people]
+
     def backfill(self, collection: Collection[dict[str, Any]], now: datetime) -> int:
         """Insert every person's history, uploaded within the ten minutes before `now`; returns its size."""
         documents = [

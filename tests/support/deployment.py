@@ -76,7 +76,7 @@ def stages() -> dict[str, list[tuple[str, str]]]:
         if word == "FROM":
             base, stage = rest.split(" AS ")
             found[stage] = [("FROM", base), *found.get(base, [])]
-        elif word and word != "#":
+        elif stage and word and word != "#":
             found[stage].append((word, rest.strip()))
     return found
 

@@ -14,6 +14,7 @@ from typing import Any
 import requests
 import yaml
 
+from deploy.grafana.registry import metrics_of
 from pipelines.engine.pipeline import Pipeline
 from tests.support.documents import ROOT
 from tests.support.missing import missing
@@ -22,6 +23,8 @@ from tests.support.toxiproxy import free_port
 DEPLOY = ROOT / "deploy" / "prometheus"
 RULES = sorted(DEPLOY.glob("*.rules.yml"))
 DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
+# What the variables of a board are replaced by.
+_VARIABLES = {"$instance": ".*", "$__rate_interval": "1m"}
 _PACKAGES = {"node_exporter": "prometheus-node-exporter"}
 # What Prometheus and node_exporter export themselves.
 FOREIGN = {"up", "ALERTS", "node_textfile_scrape_error", "node_textfile_mtime_seconds"}
@@ -56,24 +59,19 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def dashboard_queries(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    """Where a query stands (dashboard: panel), and the query as Prometheus gets it of all its instances.
-
-    Health has a dashboard of its own. The sisters share one, whose last row is of those that read Kafka.
-    """
-    file = next((one for one in DASHBOARDS if one.stem == pipeline.name), DASHBOARDS[-1])
-    board = json.loads(file.read_text().replace("${pipeline}", pipeline.name))
-    chosen, *others = reversed(board["templating"]["list"])
+    """Where a query stands (dashboard: panel), and the query as Prometheus gets it of all its instances."""
+    board = json.loads((ROOT / f"deploy/grafana/dashboards/{pipeline.name}.json").read_text())
+    (chosen,) = board["templating"]["list"]
     found = re.fullmatch(r"label_values\((.+), \w+\)", chosen["query"])
     assert found, chosen
-    assert all(pipeline.name in other["query"].split(",") for other in others)
-    yield f"{file.name}: ${chosen['name']}", found[1]
+    yield f"{pipeline.name}.json: ${chosen['name']}", found[1]
     for panel in board["panels"]:
-        if panel["title"] == "Kafka" and not pipeline.topics:
-            return
         for target in panel.get("targets", []):
-            query = target["expr"].replace("$instance", ".*").replace("$__rate_interval", "1m")
+            query = target["expr"]
+            for name, value in _VARIABLES.items():
+                query = query.replace(name, value)
             assert "$" not in query, query
-            yield f"{file.name}: {panel['title']}", query
+            yield f"{pipeline.name}.json: {panel['title']}", query
 
 
 def metrics_in(query: str) -> set[str]:
@@ -100,8 +98,11 @@ def queries_of(pipeline: Pipeline) -> list[tuple[str, str]]:
 
 
 def lacking_metrics(pipeline: Pipeline, page: str) -> dict[str, set[str]]:
-    """Of each alert and panel of `pipeline`, the metrics that `page` lacks, if any."""
+    """Of each alert and panel, the metrics that `page` lacks, if any; and what is served and not declared."""
+    known = {name: metric.kind for name, metric in metrics_of(pipeline.name).items()}
+    served = dict(re.findall(r"^# TYPE (\S+) (\w+)$", page, re.MULTILINE))
     missing = {where: metrics_in(query) - exported(page) - FOREIGN for where, query in queries_of(pipeline)}
+    missing["deploy/grafana/registry.py"] = {name for name in served if known.get(name) != served[name]}
     return {where: lacking for where, lacking in missing.items() if lacking}
 
 

@@ -36,9 +36,10 @@ def _told(one: Pipeline) -> Iterator[tuple[str, str]]:
     yield "docs/runbooks.md", rf"\(\.\./deploy/prometheus/{name}\.rules\.yml\)"
     yield "deploy/prometheus/prometheus.yml", rf"^  - {name}\.rules\.yml$"
     yield "deploy/compose.yaml", "^  job:$" if default else rf"^  {name}:\n    <<: \*job$"
+    manifest = f"deploy/kubernetes/{'spark-application' if default else name}.yaml"
+    yield manifest, rf"^  name: {'health-analytics' if default else name}$"
     yield "deploy/prometheus/compose.yml", rf"^  - job_name: {'health-analytics' if default else name}$"
-    board = f"deploy/grafana/dashboards/{'health' if default else 'sisters'}.json"
-    yield board, rf'"query": "[^"]*\b{"batches" if default else name}[,_"]'
+    yield f"deploy/grafana/dashboards/{name}.json", rf'"uid": "{"health-analytics" if default else name}"'
     yield "script/smoke", rf"/test_{'' if default else f'{name}_'}stream\.py::"
     yield "tests/contract/systems/__init__.py", rf"import {name.capitalize()}$"
     yield ".env.example", rf"^# {name}: {', '.join(one.steps)}$"
@@ -55,7 +56,8 @@ def _told(one: Pipeline) -> Iterator[tuple[str, str]]:
 
 
 def _is_told(file: str, pattern: str) -> bool:
-    return bool(re.search(pattern, (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE))
+    path = ROOT / file
+    return path.is_file() and bool(re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 @pytest.mark.parametrize("one", PIPELINES.values(), ids=PIPELINES)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from deploy.grafana.alerts import alerts_of
+from deploy.grafana.boards import home_of
 from pipelines.catalog import PIPELINES
 from tests.support.documents import ROOT, anchors
 from tests.support.monitoring_stack import (
@@ -45,11 +48,15 @@ DEATHS = {
 
 def _cases(alert: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Every test of one alert with the group of series it stands in."""
-    for file in TESTS:
-        for group in yaml.safe_load(file.read_text())["tests"]:
-            for case in group["alert_rule_test"]:
-                if case["alertname"] == alert:
-                    yield group, case
+    for group in _groups():
+        for case in group["alert_rule_test"]:
+            if case["alertname"] == alert:
+                yield group, case
+
+
+@cache
+def _groups() -> list[dict[str, Any]]:
+    return [group for file in TESTS for group in yaml.safe_load(file.read_text())["tests"]]
 
 
 def test_configuration_and_rules_are_valid() -> None:
@@ -84,13 +91,16 @@ def test_every_alert_is_tested_all_four_ways(alert: str) -> None:
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
 def test_every_alert_is_explained(rule: dict[str, Any]) -> None:
-    """A severity, a summary, a description, and a section of the runbooks under the alert's name."""
+    """A severity, a summary, a description, a section of the runbooks, the panel with its figures."""
     assert rule["labels"]["severity"] in {"critical", "warning"}
     notes = rule["annotations"]
     assert notes["summary"]
     assert notes["description"].endswith(".")
     assert notes["runbook"] == f"{RUNBOOKS}#{rule['alert'].lower()}"
     assert rule["alert"].lower() in anchors(ROOT / RUNBOOKS)
+    pipeline = next(name for name in PIPELINES if rule["alert"].startswith(name.capitalize()))
+    (alert,) = [each for each in alerts_of(pipeline) if each.name == rule["alert"]]
+    assert notes["panel"] == home_of(pipeline, alert)
 
 
 def test_every_runbook_has_its_alert() -> None:
@@ -130,7 +140,7 @@ def test_dashboards_are_sound(file: Path) -> None:
     )
     uid = provisioned["datasources"][0]["uid"]
     for panel in panels:
-        if panel["type"] == "row":
+        if panel["type"] in {"row", "text"}:
             continue
         assert panel["datasource"] == {"type": "prometheus", "uid": uid}
         unit = panel["fieldConfig"]["defaults"]["unit"]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
@@ -17,70 +15,63 @@ from main import app
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from simulation.ecommerce import events
 from simulation.esports import messages
+from simulation.health import people
 from simulation.stock import shop
+from tests.support.compose import OURS, PASSWORDS, compose, ours, services
 from tests.support.deployment import (
     DEPLOY,
     PROJECT_VERSION,
     last,
     stages,
     unknown_variables,
-    validator,
     variables,
 )
 from tests.support.documents import ROOT, blocks
 from tests.support.monitoring_stack import RULES, promtool
 
-_FILE = DEPLOY / "compose.yaml"
-_PASSWORDS = sorted(set(re.findall(r"\$\{(\w+)", _FILE.read_text())))
-# Beside the service of its name: what each pipeline's profile brings.
-_BESIDE = {"ecommerce": {"postgres", "events"}, "esports": {"kafka", "season"}, "stock": {"kafka", "sales"}}
-_OURS = re.compile(r"health-analytics(-dashboard)?:")
-
-
-def _compose(*arguments: str, without: str = "") -> subprocess.CompletedProcess[str]:
-    """Docker compose with a password of each name but one."""
-    given = {name: f"of-{name}" for name in _PASSWORDS if name != without}
-    profiles = [word for name in _BESIDE for word in ("--profile", name)]
-    return validator("docker-compose", "--file", str(_FILE), *profiles, "config", *arguments, **given)
-
-
-@cache
-def _services() -> dict[str, dict[str, Any]]:
-    run = _compose("--format", "json")
-    assert run.returncode == 0, run.stderr
-    services: dict[str, dict[str, Any]] = json.loads(run.stdout)["services"]
-    return services
-
-
-def _ours() -> dict[str, dict[str, Any]]:
-    return {name: service for name, service in _services().items() if _OURS.match(service["image"])}
+# The service of each pipeline, the servers that its profile brings, and who invents records in its demo.
+_SERVICES = {"health": "job", "ecommerce": "ecommerce", "esports": "esports", "stock": "stock"}
+_SERVERS = {"health": {"mongo"}, "ecommerce": {"postgres"}, "esports": {"kafka"}, "stock": {"kafka", "mongo"}}
+_INVENTORS = {"health": "people", "ecommerce": "events", "esports": "season", "stock": "sales"}
+_ALWAYS = {"dashboard", "prometheus", "grafana"}
 
 
 def _has_health_check(name: str) -> bool:
     """Its own, or that of the image that it is built as."""
-    service = _services()[name]
+    service = services()[name]
     if "healthcheck" in service:
         return not service["healthcheck"].get("disable")
     return any(word == "HEALTHCHECK" for word, _ in stages()[service["build"]["target"]])
 
 
 def test_docker_compose_accepts_it() -> None:
-    """Without a warning; each pipeline is there, and what it needs, the sisters only with their profiles."""
-    run = _compose("--quiet")
+    """Without a warning; a profile brings a pipeline and its servers, with demo- also who invents records."""
+    run = compose("--quiet")
     assert (run.returncode, run.stderr) == (0, "")
-    profiles = {name: set(service.get("profiles", [])) for name, service in _services().items()}
-    always = {"mongo", "job", "dashboard", "prometheus", "grafana"}
-    assert {name for name, of in profiles.items() if not of} == always
-    assert {DEFAULT_PIPELINE, *_BESIDE} == set(PIPELINES)
-    for pipeline, beside in _BESIDE.items():
-        assert {name for name, of in profiles.items() if pipeline in of} == {pipeline, *beside}
-        assert _services()[pipeline]["command"] == ["python", "main.py", "--pipeline", pipeline]
+    profiles = {name: set(service.get("profiles", [])) for name, service in services().items()}
+    assert {name for name, of in profiles.items() if not of} == _ALWAYS
+    assert set(_SERVICES) == set(_SERVERS) == set(_INVENTORS) == set(PIPELINES)
+    for pipeline, service in _SERVICES.items():
+        brought = {name for name, of in profiles.items() if pipeline in of}
+        assert brought == {service, *_SERVERS[pipeline]}
+        assert {name for name, of in profiles.items() if f"demo-{pipeline}" in of} == {
+            *brought,
+            _INVENTORS[pipeline],
+        }
+        words = json.loads(last("job", "CMD")) if pipeline == DEFAULT_PIPELINE else None
+        assert (services()[service].get("command") or words) == ["python", "main.py"] + (
+            [] if words else ["--pipeline", pipeline]
+        )
+        # What is waited for is there with the same profiles, or need not be.
+        for name in {*brought, *_ALWAYS}:
+            for other, how in services()[name].get("depends_on", {}).items():
+                assert other in {*brought, *_ALWAYS} or not how["required"]
 
 
-@pytest.mark.parametrize("password", _PASSWORDS)
+@pytest.mark.parametrize("password", PASSWORDS)
 def test_no_password_has_a_default(password: str) -> None:
     """Without one nothing starts, and the message names it and the page."""
-    run = _compose("--quiet", without=password)
+    run = compose("--quiet", without=password)
     assert run.returncode != 0
     assert f"required variable {password} is missing a value: see docs/deployment.md" in run.stderr
 
@@ -91,8 +82,9 @@ def test_the_documented_command_makes_the_passwords(tmp_path: Path) -> None:
     command = next(line for line in block.text.splitlines() if "openssl" in line)
     subprocess.run(["bash", "-euc", command], cwd=tmp_path, check=True)
     lines = dict(line.split("=") for line in (tmp_path / ".env").read_text().splitlines())
-    assert sorted(lines) == _PASSWORDS
-    assert len(set(lines.values())) == len(_PASSWORDS)
+    assert lines.pop("COMPOSE_PROFILES") in PIPELINES
+    assert sorted(lines) == PASSWORDS
+    assert len(set(lines.values())) == len(PASSWORDS)
     assert all(re.fullmatch("[0-9a-f]{48}", value) for value in lines.values())
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
 
@@ -100,24 +92,28 @@ def test_the_documented_command_makes_the_passwords(tmp_path: Path) -> None:
 def test_what_our_services_are_given_exists() -> None:
     """Variables are settings, commands are known with their options, targets are stages."""
     known = {"main.py": app}
-    for module in (events, messages, shop):
+    for module in (events, messages, people, shop):
         known[module.__name__] = typer.Typer()
         known[module.__name__].command()(module.main)
-    for name, service in _ours().items():
+    for name, service in ours().items():
         assert unknown_variables(service.get("environment", {})) == set(), name
         assert service["build"]["target"] in stages()
         assert (Path(service["build"]["context"]) / service["build"]["dockerfile"]).is_file()
         command = service.get("command") or json.loads(last(service["build"]["target"], "CMD"))
         script, *arguments = [word for word in command if word not in ("python", "-m", "streamlit", "run")]
         if script in known:
-            typer.main.get_command(known[script]).make_context(script, arguments)
+            context = typer.main.get_command(known[script]).make_context(script, arguments)
+            # One that can write files too is told not to where it is given a broker.
+            assert (
+                context.params.get("kafka", True) or "KAFKA_BOOTSTRAP_SERVERS" not in service["environment"]
+            )
         else:
             assert (ROOT / script).is_file()
 
 
 def test_what_is_mounted_exists() -> None:
     """Folders and files of this checkout, read-only; what is written goes into a named volume."""
-    for name, service in _services().items():
+    for name, service in services().items():
         for mount in service.get("volumes", []):
             if mount["type"] == "bind":
                 assert Path(mount["source"]).exists(), mount
@@ -125,10 +121,17 @@ def test_what_is_mounted_exists() -> None:
                 assert mount["read_only"], (name, mount)
             else:
                 assert mount["type"] == "volume"
-    writers = [_services()[name] for name in ("job", "events", *_BESIDE)]
+    writers = [services()[name] for name in ("events", *_SERVICES.values())]
     assert {writer["volumes"][0]["target"] for writer in writers} == {last("job", "VOLUME")}
-    dashboard = _services()["dashboard"]
-    assert all(mount["read_only"] for mount in dashboard["volumes"])
+    dashboard = services()["dashboard"]
+    # But for what the accountant enters, in a folder that belongs to the image's user.
+    *_, accounting = dashboard["volumes"]
+    assert [mount.get("read_only", False) for mount in dashboard["volumes"]] == [True, True, False]
+    assert dashboard["environment"]["SQLITE_DB_PATH"].startswith(f"{accounting['target']}/")
+    owned = "install --directory --owner app --group app --mode 0750 /data"
+    assert any(
+        f"{owned} {accounting['target']}" in rest for name, rest in stages()["dashboard"] if name == "RUN"
+    )
     places = {mount["source"]: mount["target"] for mount in dashboard["volumes"]}
     written = str(variables("job")["ESPORTS_OUTPUT_PATH"]).removeprefix(last("job", "VOLUME"))
     assert dashboard["environment"]["ESPORTS_OUTPUT_PATH"] == places["esports"] + written
@@ -136,16 +139,16 @@ def test_what_is_mounted_exists() -> None:
 
 def test_versions_are_pinned_and_ours_is_that_of_the_project() -> None:
     """Never `latest`: every machine runs the same."""
-    for service in _services().values():
+    for service in services().values():
         tag = service["image"].partition(":")[2]
         assert re.fullmatch(r"v?\d+\.\d+(\.\d+)?", tag), service["image"]
-        assert tag == PROJECT_VERSION or not _OURS.match(service["image"])
+        assert tag == PROJECT_VERSION or not OURS.match(service["image"])
 
 
 def test_every_service_is_watched_and_limited() -> None:
     """A health check, a limit of memory, a restart; whoever is waited for can tell that it is healthy."""
-    for name, service in _services().items():
-        assert _has_health_check(name) or name in ("events", "season", "sales")
+    for name, service in services().items():
+        assert _has_health_check(name) or name in _INVENTORS.values()
         assert service["restart"] == "unless-stopped"
         assert int(service["mem_limit"]) <= 3 * 2**30
         for other, how in service.get("depends_on", {}).items():
@@ -159,37 +162,17 @@ def test_a_job_has_time_to_finish_its_batch() -> None:
     """As much as systemd gives it."""
     unit = (DEPLOY / "systemd" / "health-analytics.service").read_text()
     seconds = int(re.findall(r"TimeoutStopSec=(\d+)", unit)[0])
-    for name in ("job", *_BESIDE):
-        assert _services()[name]["stop_grace_period"] == f"{seconds // 60}m{seconds % 60}s"
-
-
-def test_the_users_of_mongodb_are_those_of_the_addresses() -> None:
-    """The script makes the users that job and dashboard log in as, with the passwords that mongo is given."""
-    script = (DEPLOY / "mongo" / "users.js").read_text()
-    made = dict(
-        zip(re.findall(r'user: "(.+)"', script), re.findall(r"process\.env\.(\w+)", script), strict=True)
-    )
-    addresses = [
-        _services()["job"]["environment"]["MONGO_URI"],
-        _services()["dashboard"]["environment"]["DASHBOARD_MONGO_URI"],
-    ]
-    assert _services()["stock"]["environment"]["MONGO_URI"] == addresses[0]
-    found = [
-        re.findall(r"mongodb://(.+):of-(.+)@(.+):(\d+)/\?authSource=admin", address)[0]
-        for address in addresses
-    ]
-    assert [(user, password) for user, password, _, _ in found] == list(made.items())
-    assert {(host, port) for _, _, host, port in found} == {("mongo", "27017")}
-    assert set(made.values()) <= set(_services()["mongo"]["environment"])
+    for name in _SERVICES.values():
+        assert services()[name]["stop_grace_period"] == f"{seconds // 60}m{seconds % 60}s"
 
 
 def test_programs_are_given_the_brokers_own_addresses() -> None:
     """Those inside by the service's name; the one for this machine is published there."""
-    broker = _services()["kafka"]
+    broker = services()["kafka"]
     advertised = dict(
         each.split("://") for each in broker["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")
     )
-    settings = {service.get("environment", {}).get("KAFKA_BOOTSTRAP_SERVERS") for service in _ours().values()}
+    settings = {service.get("environment", {}).get("KAFKA_BOOTSTRAP_SERVERS") for service in ours().values()}
     assert settings - {None} == {advertised["INSIDE"]}
     assert advertised["INSIDE"].startswith("kafka:")
     (port,) = broker["ports"]
@@ -208,22 +191,20 @@ def test_prometheus_reads_our_rules_and_asks_our_services() -> None:
         for name in ("compose.yml", "prometheus.yml")
     )
     assert here["global"] == alone["global"]
-    health, *sisters = here["scrape_configs"]
-    assert health["job_name"] == alone["scrape_configs"][0]["job_name"]
-    assert health["static_configs"] == [{"targets": [f"job:{last('job', 'EXPOSE')}"]}]
-    assert {sister["job_name"] for sister in sisters} == set(_BESIDE)
-    for sister in sisters:
-        found = {"names": [sister["job_name"]], "type": "A", "port": int(last("job", "EXPOSE"))}
-        assert sister["dns_sd_configs"] == [found]
-    assert {"job", *_BESIDE} <= set(_ours())
-    mount = _services()["prometheus"]["volumes"][0]
+    jobs = {_SERVICES.get(job["job_name"], "job"): job for job in here["scrape_configs"]}
+    assert jobs["job"]["job_name"] == alone["scrape_configs"][0]["job_name"]
+    assert set(jobs) == set(_SERVICES.values()) <= set(ours())
+    for service, job in jobs.items():
+        found = {"names": [service], "type": "A", "port": int(last("job", "EXPOSE"))}
+        assert job["dns_sd_configs"] == [found]
+    mount = services()["prometheus"]["volumes"][0]
     assert mount["source"] == str(DEPLOY / "prometheus")
-    assert f"--config.file={mount['target']}/compose.yml" in _services()["prometheus"]["command"]
+    assert f"--config.file={mount['target']}/compose.yml" in services()["prometheus"]["command"]
 
 
 def test_grafana_finds_prometheus_and_the_dashboards() -> None:
     """The provisioning that ships, at the places where Grafana and that provisioning look."""
-    service = _services()["grafana"]
+    service = services()["grafana"]
     places = {mount["target"]: mount["source"] for mount in service["volumes"]}
     assert places["/etc/grafana/provisioning"] == str(DEPLOY / "grafana" / "provisioning")
     provider = yaml.safe_load((DEPLOY / "grafana/provisioning/dashboards/health.yml").read_text())

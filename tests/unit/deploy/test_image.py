@@ -67,7 +67,7 @@ def test_nothing_but_the_code_gets_in() -> None:
     files = {str(file) for file in image_files()}
     assert {"main.py", "requirements.txt", "deploy/entrypoint", "dashboard/.streamlit/config.toml"} <= files
     assert {Path(file).suffix for file in files} <= {".py", ".txt", ".toml", ".properties", ""}
-    unwanted = re.compile(r"(.*/)?\.env|tests/|benchmarks/|script/|deploy/(?!entrypoint|spark/)")
+    unwanted = re.compile(r"(.*/)?\.env|tests/|benchmarks/|script/|deploy/(?!entrypoint|healthcheck|spark/)")
     assert [file for file in files if unwanted.match(file)] == []
 
 
@@ -163,11 +163,12 @@ def test_an_image_runs_as_nobody_special_and_tells_its_health(stage: str) -> Non
     number, group = last(stage, "USER").split(":")
     assert number == group != "0"
     assert any(f"--uid {number}" in rest for name, rest in stages()[stage] if name == "RUN")
-    assert '"deploy/healthcheck"' in last(stage, "HEALTHCHECK")
+    check = json.loads(last(stage, "HEALTHCHECK").partition("CMD ")[2])
+    assert check[:2] == ["python", "deploy/healthcheck"]
     assert f'"{last(stage, "EXPOSE")}"' in (DEPLOY / "healthcheck").read_text()
     entrypoint = json.loads(last(stage, "ENTRYPOINT"))
     assert entrypoint[0] == "tini"
-    assert all((ROOT / program).is_file() for program in entrypoint[2:])
+    assert {check[1], *entrypoint[2:]} <= set(map(str, image_files()))
 
 
 def test_the_health_check_of_the_job_asks_what_is_served() -> None:
@@ -195,4 +196,4 @@ def test_an_other_command_goes_through_the_entrypoint() -> None:
 def test_all_packages_but_the_dashboard_go_to_a_cluster() -> None:
     """One that is missing is found only where the service starts there."""
     packages = {file.parent.name for file in ROOT.glob("*/__init__.py")}
-    assert packages - {"benchmarks", "dashboard", "tests"} == set(PACKAGES)
+    assert packages - {"benchmarks", "dashboard", "deploy", "tests"} == set(PACKAGES)

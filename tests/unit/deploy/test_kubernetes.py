@@ -22,7 +22,7 @@ from tests.support.documents import ROOT
 _FOLDER = DEPLOY / "kubernetes"
 _APPLICATION: dict[str, Any] = yaml.safe_load((_FOLDER / "spark-application.yaml").read_text())
 _SPEC: dict[str, Any] = _APPLICATION["spec"]
-_CLAIM: dict[str, Any] = yaml.safe_load((_FOLDER / "state.yaml").read_text())
+_CLAIM, _BUDGET = yaml.safe_load_all((_FOLDER / "state.yaml").read_text())
 # The operator's own models drop what they do not know; what comes back must be what went in.
 _AS_THE_OPERATOR_READS_IT = """
 import json, sys
@@ -79,6 +79,15 @@ def test_the_claim_is_valid_and_mounted() -> None:
         assert _container(role)["volumeMounts"] == [
             {"name": volume["name"], "mountPath": last("job", "VOLUME")}
         ]
+
+
+def test_the_budget_is_of_its_executors() -> None:
+    """By the labels that the operator and Spark give the pods; the driver's eviction is no loss."""
+    chosen = _BUDGET["spec"]["selector"]["matchLabels"]
+    assert chosen == {
+        "sparkoperator.k8s.io/app-name": _APPLICATION["metadata"]["name"],
+        "spark-role": "executor",
+    }
 
 
 def test_versions_fit() -> None:

@@ -1,0 +1,1 @@
+"""The boards of Grafana, and what makes them: `python -m deploy.grafana.boards`."""
