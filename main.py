@@ -24,6 +24,7 @@ from commands.compaction import upkeep
 from commands.config import config
 from commands.inspect import inspect
 from commands.options_first import OptionsFirst
+from commands.retention import retention
 from commands.selftest import selftest
 from commands.terminal import progress
 from contracts import ConfigurationError, StoppedError
@@ -44,6 +45,7 @@ for declared in PIPELINES.values():
 app.command()(check)
 app.command()(config)
 app.command()(inspect)
+app.command()(retention)
 app.command()(selftest)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 from typer.exceptions import TyperException
 
+from certificates import why_untrusted
 from checkpoint.timestamp_text import parse_timestamp
 from contracts import AlreadyRunningError, ConfigurationError, ServiceError, StoppedError
 from monitoring import logs
@@ -174,6 +175,8 @@ def _driver_or_bug(error: BaseException) -> int:
 
 def mongo_fault(error: PyMongoError) -> str:
     """One sentence without secrets: what MongoDB, or its absence, answered."""
+    if why := why_untrusted(str(error)):
+        return f"The certificate of MongoDB at MONGO_URI {why}."
     first_line = str(error).partition(" (configured timeouts:")[0].partition(", full error:")[0]
     first_line = first_line.partition(", Timeout:")[0].partition(", Topology")[0]
     return logs.redact(

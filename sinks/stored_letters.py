@@ -71,6 +71,15 @@ class StoredLetters:
         """Returns those of the newest `limit` letters that can be read, oldest first."""
         return letters_in(self._files()[-limit:])
 
+    def last_seen_before(self, moment: datetime) -> Sequence[Path]:
+        """The files of letters whose record was refused last before `moment`, and what is damaged since then.
+
+        A file whose name has no time is left alone.
+        """
+        named = [file for file in self._files() if file.time is not None and file.time < moment]
+        # One at a time: each may hold hundreds of records.
+        return [file.path for file in named if _is_over(read_letter(file.path), moment)]
+
     def count(self) -> int:
         """How many letters there are, damaged ones too, without reading them."""
         return len(self._files())
@@ -142,3 +151,9 @@ class StoredLetters:
 def letters_in(files: Iterable[LetterFile]) -> Sequence[Letter]:
     """Read those of `files` that hold a letter."""
     return [letter for file in files if isinstance(letter := read_letter(file.path), Letter)]
+
+
+def _is_over(letter: Letter | DamagedLetter | None, moment: datetime) -> bool:
+    if isinstance(letter, Letter):
+        return (letter.last_seen or letter.time) < moment
+    return letter is not None

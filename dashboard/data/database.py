@@ -13,6 +13,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
+from certificates import why_untrusted
 from monitoring.logs import get_logger, redact
 from sinks.mongo_errors import denial, is_unauthorized
 from sources.mongo_client import ServerClock, connect, is_mongomock
@@ -70,6 +71,8 @@ def explain(error: Exception, database: str = "MONGO_DB_NAME") -> str:
             "The analytics collection lacks an index that the dashboard needs: "
             "start the service once (python main.py --once), it creates the indexes."
         )
+    if why := why_untrusted(str(error)):
+        return f"The certificate of MongoDB at DASHBOARD_MONGO_URI, or else MONGO_URI, {why}."
     name = type(error).__name__
     return (
         f"MongoDB does not answer ({name}): check that the server runs and that MONGO_URI, "

@@ -201,3 +201,16 @@ def test_what_a_pipeline_says_of_its_dead_letters_names_it(pipeline: str) -> Non
     ]
     assert found
     assert [hint for hint in found if f"--pipeline {pipeline}" not in hint] == []
+
+
+def test_the_version_stands_in_one_place() -> None:
+    """Images are named after pyproject.toml's, wherever one is named."""
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    files = [*FILES, *(file for file in (ROOT / "deploy").rglob("*") if file.is_file())]
+    named = {
+        (file.name, tag)
+        for file in files
+        for tag in re.findall(r"health-analytics[\w-]*:(\d+\.\d+[\w.]*)", file.read_text(errors="ignore"))
+    }
+    assert {tag for _, tag in named} == {version[1]}, named
