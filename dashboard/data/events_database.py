@@ -10,6 +10,7 @@ import psycopg
 
 from monitoring.logs import get_logger, redact
 from sinks.ecommerce.connection import session
+from told import told
 
 logger = get_logger(__name__)
 
@@ -58,7 +59,7 @@ def explain(error: Exception) -> str:
         return "PostgreSQL refuses the user, the password or the database of POSTGRES_DSN."
     return (
         f"PostgreSQL does not answer ({type(error).__name__}): check that the server runs and that "
-        "POSTGRES_DSN is right; python main.py check --pipeline ecommerce tells more."
+        f"POSTGRES_DSN is right; {told('ecommerce check')} tells more."
     )
 
 

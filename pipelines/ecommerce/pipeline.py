@@ -20,4 +20,5 @@ ECOMMERCE = Pipeline(
     pages=later("dashboard.ecommerce.pages:pages"),
     benchmark=Benchmark("benchmarks.ecommerce", ("postgres",)),
     figures=later("pipelines.ecommerce.figures:figures"),
+    simulator="simulation.ecommerce.events",
 )

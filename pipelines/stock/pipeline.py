@@ -39,4 +39,5 @@ STOCK = Pipeline(
     pages=later("dashboard.stock.pages:pages"),
     demo_pages=later("dashboard.stock.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.stock", ("mongo", "kafka")),
+    simulator="simulation.stock.shop",
 )
