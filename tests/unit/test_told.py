@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from commands.pulse import app
 from settings import Settings
 from tests.support.documents import ROOT
 from tests.support.parsing import misuse
+from tests.support.shell import in_a_shell
 from tests.test_architecture import PROJECT_FILES
 from told import install, told
 
@@ -87,32 +87,17 @@ def test_no_program_shows_a_command_that_was_not_made_by_told() -> None:
     assert found == []
 
 
-def _in_a_shell(command: str, folder: Path) -> str:
-    """What it prints there, without anything of this process's environment."""
-    run = subprocess.run(
-        ["/bin/sh", "-c", command],
-        cwd=folder,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
 def test_it_runs_in_a_shell_without_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the checkout by its short name, elsewhere by its path; a setting with blanks goes with it."""
     monkeypatch.chdir(ROOT)
     shown = told("stock dlq list", "--help")
     assert shown == "./pulse stock dlq list --help"
-    assert "Usage: pulse stock dlq list" in _in_a_shell(shown, ROOT)
+    assert "Usage: pulse stock dlq list" in in_a_shell(shown, ROOT)
     monkeypatch.chdir(tmp_path)
     letters = tmp_path / "a folder's letters"
     shown = told("ecommerce dlq list", DLQ_DIRECTORY=letters)
-    assert "of ecommerce is empty" in _in_a_shell(shown, tmp_path)
-    assert str(letters) in _in_a_shell(shown, tmp_path)
+    assert "of ecommerce is empty" in in_a_shell(shown, tmp_path)
+    assert str(letters) in in_a_shell(shown, tmp_path)
 
 
 def test_where_pip_installed_it_the_command_is_its_own(
