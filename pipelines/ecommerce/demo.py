@@ -141,13 +141,15 @@ def _show(job: StreamJob, settings: Settings, written: int, folder: Path, consol
     for name, value in shown_figures(figures).items():
         table.add_row(name, value)
     console.print(table)
-    for line in _lines(written, figures.records_in, folder):
+    for line in _lines(written, figures.records_in, folder / "dlq", settings):
         console.print(line, soft_wrap=True)
 
 
-def _lines(written: int, records_in: int, folder: Path) -> Iterator[str]:
+def _lines(written: int, records_in: int, letters: Path, settings: Settings) -> Iterator[str]:
     same = written == records_in
     yield f"{'✅' if same else '❌'} {written:,} records were written into files, {records_in:,} came in"
     yield "⏱️  The generator dates events up to 60 seconds back: half a minute of the latency is its own."
-    yield f"📬 Dead letters, each with file, line, rule and text: {folder / 'dlq'}"
-    yield f"   {told('ecommerce dlq list', DLQ_DIRECTORY=folder / 'dlq')}"
+    yield f"📬 Dead letters, each with file, line, rule and text: {letters}"
+    # Whose letters they are tells the server's address; it need not run.
+    whose = settings.postgres_dsn.get_secret_value()
+    yield f"   {told('ecommerce dlq list', DLQ_DIRECTORY=letters, POSTGRES_DSN=whose)}"

@@ -153,7 +153,9 @@ def _lines(totals: SessionTotals, written: int, folder: Path) -> Iterator[str]:
     python = shlex.quote(sys.executable)
     yield f"🔎 Look at it ({install('dashboard')} installs duckdb):"
     yield f"""   {python} -c "import duckdb; print(duckdb.sql(\\"{query}\\"))" """.rstrip()
-    yield f"📬 Dead letters: {told('esports dlq list', DLQ_DIRECTORY=folder / 'dlq')}"
+    # Whose letters they are tells the folder of the datasets.
+    listed = told("esports dlq list", DLQ_DIRECTORY=folder / "dlq", ESPORTS_OUTPUT_PATH=output)
+    yield f"📬 Dead letters: {listed}"
     yield f"🗜️  Fewer files: {told('esports compact', ESPORTS_OUTPUT_PATH=output)}"
     page = told("dashboard", ESPORTS_OUTPUT_PATH=output)
     yield f"📊 The page: {page}, then http://127.0.0.1:8501/matches"

@@ -50,7 +50,7 @@ def test_the_demo_shows_the_real_stream_and_ends_by_itself(tmp_path: Path, insta
     assert str(folder.relative_to(tmp_path) / "dlq") in job.output()
     (shown,) = re.findall(r"^ +(DLQ_DIRECTORY=.*)$", job.output(), re.MULTILINE)
     assert letters[0].id[:12] in in_a_shell(shown, tmp_path)
-    address = re.search(r"postgresql://\S+", job.output())
+    address = re.search(r"🐘 (postgresql://\S+)", job.output())
     assert address
     with pytest.raises(psycopg.OperationalError):
-        psycopg.connect(address[0], connect_timeout=5)
+        psycopg.connect(address[1], connect_timeout=5)
