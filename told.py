@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 # The folder of all modules: a checkout, or the package that pip installed.
@@ -37,7 +38,10 @@ def install(extra: str = "") -> str:
     if _LAUNCHER.is_file():
         option = " --dashboard" if extra == "dashboard" else ""
         return f"script/setup{option}" if _is_here(HOME) else f"{_quoted(HOME / 'script' / 'setup')}{option}"
-    return f"{_quoted(sys.executable)} -m pip install '{DISTRIBUTION}{extra and f'[{extra}]'}'"
+    python = _quoted(sys.executable)
+    # uv makes environments without pip.
+    pip = f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"
+    return f"{pip} '{DISTRIBUTION}{extra and f'[{extra}]'}'"
 
 
 def _program() -> list[str]:

@@ -115,7 +115,10 @@ def test_where_pip_installed_it_the_command_is_its_own(
     assert told("check") == f"{script} check"
     monkeypatch.setenv("PATH", str(python.parent))
     assert told("check", MONGO_URI="mongodb://h/?a=1&b=2") == "MONGO_URI='mongodb://h/?a=1&b=2' pulse check"
+    monkeypatch.setattr(module, "find_spec", lambda _name: "pip")
     assert install("kafka") == f"{python} -m pip install 'spark-health-analytics[kafka]'"
+    monkeypatch.setattr(module, "find_spec", lambda _name: None)
+    assert install("kafka") == f"uv pip install --python {python} 'spark-health-analytics[kafka]'"
 
 
 def test_what_installs_the_packages_is_told_as_it_runs(
