@@ -12,6 +12,8 @@ import pytest
 import typer.main
 
 import commands.run
+import main
+import process_batch
 from commands import pulse
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.pipeline import ALL_PARTS, Pipeline
@@ -145,3 +147,16 @@ def test_settings_are_read_as_ever(ran: list[object], monkeypatch: pytest.Monkey
     Path(".env").write_text("BATCH_INTERVAL_SECONDS=77\n")
     assert load().batch_interval_seconds == 77
     assert re.search(r"BATCH_INTERVAL_SECONDS +77 +\.env", run("config").out)
+
+
+def test_every_command_of_the_earlier_programs_has_its_place() -> None:
+    """Whoever adds one to `main.py` gives it to `pulse` too; `metrics` is called `stats` there."""
+    for name, command in typer.main.get_command(main.app).commands.items():  # type: ignore[attr-defined]
+        below = set(getattr(command, "commands", {}))
+        if name in PIPELINES:
+            assert below <= set(ROOT_COMMAND.commands[name].commands)
+        elif name == "metrics":
+            assert all("stats" in ROOT_COMMAND.commands[each].commands for each in below)
+        else:
+            assert below <= set(getattr(ROOT_COMMAND.commands[name], "commands", {}))
+    assert len(typer.main.get_command(process_batch.app).params) == len(ROOT_COMMAND.commands["batch"].params)
