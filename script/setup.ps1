@@ -98,5 +98,5 @@ if (-not (Test-Path -LiteralPath '.env')) {
     Write-Host 'setup: .env was made of .env.example: write your MONGO_URI there'
 }
 Write-Host 'setup: done. Next:'
-Write-Host "  $python main.py check"
-Write-Host "  $python process_batch.py"
+Write-Host "  $python pulse check"
+Write-Host "  $python pulse batch"

@@ -10,6 +10,7 @@ from pathlib import Path
 from contracts import ConfigurationError
 from sinks.letter_files import GROUP_DIGITS, LETTER_ID, DamagedLetter, Letter, Owner, read_letter
 from sinks.letter_folder import SHOWN_ID, LetterFile, LetterFolder
+from told import told
 
 # Of an id, in texts and names of files; one with SHOWN_ID digits is of an earlier version of this service,
 # whose ids had `updatedAt`.
@@ -30,7 +31,7 @@ class StoredLetters:
         """Without an `owner` every letter counts as one's own. `listed_by` is the command that lists them."""
         self._owner = owner
         self._folder = LetterFolder(Path(directory), prefix)
-        self._listed_by = f"`main.py {listed_by}`"
+        self._listed_by = f"`{told(listed_by)}`"
 
     @property
     def directory(self) -> Path:

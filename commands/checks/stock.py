@@ -33,7 +33,7 @@ NEEDED = {
     **dict.fromkeys((POINTERS, LEDGER), _STATE),
 }
 # No id of any of them.
-_NOBODY = {"_id": "main.py check"}
+_NOBODY = {"_id": "pulse check"}
 
 
 def run(settings: Settings) -> Iterator[CheckResult]:

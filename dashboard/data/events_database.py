@@ -11,6 +11,7 @@ import psycopg
 from certificates import why_untrusted
 from monitoring.logs import get_logger, redact
 from sinks.ecommerce.connection import session
+from told import told
 
 logger = get_logger(__name__)
 
@@ -61,7 +62,7 @@ def explain(error: Exception) -> str:
         return f"The certificate of PostgreSQL at POSTGRES_DSN {why}."
     return (
         f"PostgreSQL does not answer ({type(error).__name__}): check that the server runs and that "
-        "POSTGRES_DSN is right; python main.py check --pipeline ecommerce tells more."
+        f"POSTGRES_DSN is right; {told('ecommerce check')} tells more."
     )
 
 

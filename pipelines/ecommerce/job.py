@@ -87,7 +87,7 @@ def assemble(settings: Settings, spark: SparkSession) -> StreamJob:
     jvm: Any = spark._jvm
     encoding = str(jvm.java.lang.System.getProperty("sun.jnu.encoding"))
     if how != KEEP:
-        # These are read again by `dlq retry --pipeline ecommerce`.
+        # These are read again by `ecommerce dlq retry`.
         letters = reporting.letters.list()
         work.unreadable.update(one.record["source"] for one in letters if one.reason == UNREADABLE)
 

@@ -21,4 +21,5 @@ ECOMMERCE = Pipeline(
     benchmark=Benchmark("benchmarks.ecommerce", ("postgres",)),
     figures=later("pipelines.ecommerce.figures:figures"),
     keeps=later("pipelines.ecommerce.retention:keeps"),
+    simulator="simulation.ecommerce.events",
 )

@@ -93,6 +93,7 @@ class Pipeline:
     pages of an installation (`dashboard.page.Page`); `demo_pages` starts a demo and lists its pages.
     `figures` reads from the sink how it did in a span of time until now. `keeps` lists what of its own data a
     setting may keep for some days only.
+    `simulator` is the module whose `main` invents records for it.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Pipeline:
     benchmark: Benchmark | None = None
     figures: Callable[[Settings, timedelta], Figures] | None = None
     keeps: Callable[[Settings], Sequence[Kept]] | None = None
+    simulator: str | None = None
 
     def run_demo(self, keep_running: bool, console: Console, stop: StopFlag) -> None:
         """Show the pipeline on data and stores of its own, until `stop`; by itself unless `keep_running`."""

@@ -29,6 +29,7 @@ from simulation.program import Message
 from simulation.stock.shop import Shop
 from sinks.stock.schema import RISKS, WINNERS
 from sources.stock.published_ranking import read_published
+from told import told
 
 _LIVE_SECONDS = 25.0
 _FILE_EVERY_SECONDS = 1.0
@@ -137,7 +138,8 @@ def _show(job: StreamJob, database: Database[Any], folder: Path, console: Consol
     console.print(f"🧾 {sales} invoices, each counted once; 💸 {promoted} clients are offered promotions")
     job.finish(console.print)
     console.print(f"📂 All of it: {folder}", soft_wrap=True)
-    console.print("📊 The pages, with a shop that trades: script/dashboard --demo --pipeline stock")
+    pages = told("dashboard --demo --pipeline stock")
+    console.print(f"📊 The pages, with a shop that trades: {pages}", soft_wrap=True)
 
 
 def _now() -> datetime:

@@ -40,4 +40,5 @@ STOCK = Pipeline(
     demo_pages=later("dashboard.stock.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.stock", ("mongo", "kafka")),
     keeps=later("pipelines.stock.retention:keeps"),
+    simulator="simulation.stock.shop",
 )

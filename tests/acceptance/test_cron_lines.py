@@ -88,7 +88,7 @@ def test_a_cron_line_does_what_the_page_says(
     log = place / "logs" / "cron.log"
     assert run.returncode == 0, run.stderr + (log.read_text() if log.exists() else "")
     assert run.stdout == run.stderr == "", "cron would mail this"
-    if "process_batch.py" in line:
+    if "pulse batch" in line:
         assert database["analytics"].count_documents({"userId": PATTERN_USER_ID}) == 3
     cursor = place / "spark-checkpoints" / "last_processed_timestamp.txt"
     if "checkpoint set" in line:
@@ -96,5 +96,5 @@ def test_a_cron_line_does_what_the_page_says(
         assert cursor.read_text().startswith(f"{week_ago:%Y-%m-%d}T00:00:00")
     else:
         # Only the slow stream moves the cursor.
-        assert cursor.exists() == line.endswith("python process_batch.py >>logs/cron.log 2>&1")
+        assert cursor.exists() == line.endswith("./pulse batch >>logs/cron.log 2>&1")
     assert old.exists() != ("retention" in line)

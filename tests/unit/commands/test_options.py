@@ -19,6 +19,7 @@ from pymongo.collection import Collection
 
 import commands.batch_results
 import commands.checks.run
+import commands.run
 import main
 import pipelines.health.job
 import pipelines.health.selftest
@@ -156,7 +157,7 @@ class World:
 
     def _replace_what_is_slow(self) -> None:
         for place, name, value in (
-            (main, "open_job", self._job),
+            (commands.run, "open_job", self._job),
             (Pipeline, "run_demo", lambda one, keep, *_: self.did.append(("demo", one.name, keep))),
             (commands.checks.run, "run_checks", lambda name: [ok("Looked at", name)]),
             (
