@@ -90,7 +90,7 @@ def about(command: Callable[..., None], **given: object) -> Callable[..., None]:
     def call(**rest: Any) -> None:
         command(**known, **rest)
 
-    call.__doc__ = command.__doc__
+    call.__name__, call.__doc__ = command.__name__, command.__doc__
     left = [each for each in taken.parameters.values() if each.name not in known]
     call.__signature__ = taken.replace(parameters=left)  # type: ignore[attr-defined]
     return call
