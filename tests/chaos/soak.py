@@ -62,8 +62,9 @@ class Soak:
         for name in work.cuts:
             del self._job.environment[name]
         self._gc_log = work.around.folder / "gc.log"
-        full = "-XX:InitialRAMPercentage=50 -XX:+AlwaysPreTouch"
-        self._job.environment["JAVA_TOOL_OPTIONS"] = f"{full} -Xlog:gc:file={self._gc_log}"
+        self._job.environment["JAVA_TOOL_OPTIONS"] = f"-Xlog:gc:file={self._gc_log}"
+        # For Spark's own Java alone: the one that looks for its options has less memory.
+        self._job.environment["SPARK_SUBMIT_OPTS"] = "-Xms1g -XX:+AlwaysPreTouch"
         self._limits = _STREAM_LIMITS if work.streams else _LIMITS
         self.series: dict[str, Series] = defaultdict(Series)
         self._minutes = self._warm_up = 0.0
