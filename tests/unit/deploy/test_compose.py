@@ -138,11 +138,12 @@ def test_what_is_mounted_exists() -> None:
 
 
 def test_versions_are_pinned_and_ours_is_that_of_the_project() -> None:
-    """Never `latest`: every machine runs the same."""
-    for service in services().values():
-        tag = service["image"].partition(":")[2]
-        assert re.fullmatch(r"v?\d+\.\d+(\.\d+)?", tag), service["image"]
-        assert tag == PROJECT_VERSION or not OURS.match(service["image"])
+    """By tag, for people, and by digest, which nobody can move; ours are built here."""
+    base = re.findall(r"^ARG PYTHON_IMAGE=(.+)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    for image in (*base, *(service["image"] for service in services().values())):
+        _, tag, digest = re.findall(r"^([\w/-]+):(v?\d+\.\d+[\w.-]*)(@sha256:[0-9a-f]{64})?$", image)[0]
+        assert bool(digest) != bool(OURS.match(image)), image
+        assert tag == PROJECT_VERSION or not OURS.match(image)
 
 
 def test_every_service_is_watched_and_limited() -> None:
