@@ -21,7 +21,7 @@ _PATIENCE_MS = 2_000
 
 
 def require_known_results(collection: Collection[dict[str, Any]]) -> None:
-    """Raise ConfigurationError when the newest result is of a newer program; pymongo's errors pass through."""
+    """Raise ConfigurationError when the newest result is of a newer program; pymongo's errors pass."""
     newest = None
     if TTL_NAME not in missing_indexes(collection):
         with suppress(ExecutionTimeout):
