@@ -67,7 +67,6 @@ def _row(name: str, one: Kept, before: datetime, dry_run: bool) -> dict[str, Any
 
 def _explained(remove: Callable[[], int]) -> int:
     """Raises ServiceError for what a server's driver raises."""
-    import psycopg
     from pymongo.errors import PyMongoError
 
     from commands.common import mongo_fault
@@ -76,6 +75,9 @@ def _explained(remove: Callable[[], int]) -> int:
         return remove()
     except PyMongoError as error:
         raise ServiceError(mongo_fault(error)) from error
-    except psycopg.Error as error:
+    except Exception as error:
+        # psycopg itself may not be installed.
+        if type(error).__module__.partition(".")[0] != "psycopg":
+            raise
         text = str(error).strip().partition("\n")[0]
         raise ServiceError(f"PostgreSQL at POSTGRES_DSN does not answer as needed ({text}).") from error

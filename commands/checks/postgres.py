@@ -58,7 +58,7 @@ def tables(settings: Settings) -> CheckResult:
 def rights(settings: Settings) -> CheckResult:
     """Check that the user may do all that a batch does."""
     with session(settings.postgres_dsn.get_secret_value()) as connection:
-        missing = missing_grants(connection)
+        missing = missing_grants(connection, removes=settings.ecommerce_keep_days > 0)
     if missing:
         return failed("Rights", "the user of POSTGRES_DSN may not do all that is needed", "; ".join(missing))
     return ok("Rights", "the user may make tables, read and insert")

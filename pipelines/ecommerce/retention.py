@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from pipelines.engine.pipeline import later
 from pipelines.engine.retention import Kept
 from settings import Settings
-from sinks.ecommerce.retention import remove_events
 
 
 def keeps(settings: Settings) -> Sequence[Kept]:
     """The events, by the time at which they were stored."""
-    remove = partial(remove_events, settings.postgres_dsn.get_secret_value())
+    remove = partial(
+        later("sinks.ecommerce.retention:remove_events"), settings.postgres_dsn.get_secret_value()
+    )
     return [Kept("events", "ECOMMERCE_KEEP_DAYS", settings.ecommerce_keep_days, remove)]

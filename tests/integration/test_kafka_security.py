@@ -6,7 +6,7 @@ Who does not is told why in one line, by the name of the setting.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import pytest
@@ -83,6 +83,19 @@ def test_stream_outbox_and_check_get_in_by_the_same_options(
     assert broker.partitions(["clients"]) == [("clients", 0), ("clients", 1)]
     broker.close()
     assert _read(spark, secure.servers, options, tmp_path) == before + 1
+
+
+def test_a_client_s_certificate_lets_both_clients_in(secure: SecureKafka, spark: SparkSession) -> None:
+    """Key and certificate as one PEM; without them both are refused."""
+    options = secure.options_of_mutual()
+    assert checks.reachable(_settings(secure.mutual, options), []).status == "ok"
+    without = {name: value for name, value in options.items() if "keystore" not in name}
+    assert checks.reachable(_settings(secure.mutual, without), []).status == "failed"
+    for given, gets_in in ((options, True), (without, False)):
+        broker = KafkaBroker(spark, secure.mutual, given)
+        with nullcontext() if gets_in else pytest.raises(AccessDeniedError, match="KAFKA_OPTION_"):
+            wait_for_broker(broker, _settings(secure.mutual, given))
+        broker.close()
 
 
 def _read(spark: SparkSession, servers: str, options: Mapping[str, str], folder: Path) -> int:

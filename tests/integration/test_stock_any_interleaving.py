@@ -257,7 +257,8 @@ def _run(database: Database[dict[str, Any]], plan: Mapping[str, Any]) -> None:
     log = Log(plan["events"], server)
     if plan["history"]:
         _leave_as_the_version_before(log, plan["history"], plan["left_open"])
-    with patch("sinks.stock.totals.ThreadPoolExecutor", OneByOne(plan["clients_first"])):
+    one_by_one = patch("sinks.stock.totals.ThreadPoolExecutor", OneByOne(plan["clients_first"]))
+    with one_by_one, patch("sinks.stock.retirement._AT_ONCE", 1):
         for step in plan["steps"]:
             log.do(step)
         log.finish()

@@ -16,6 +16,7 @@ from pipelines.stock.job import open_upkeep
 from pipelines.stock.writer import StockWriter
 from settings import load
 from sinks.stock import retirement
+from sinks.stock.ledger import StaleReadError
 from tests.support.stock_database import take_batch
 from tests.support.stock_events import FORMULAS, CrashError, client, product, row, sale
 from tests.support.stock_server import DIES, Fault, FixedClock, Server
@@ -136,3 +137,17 @@ def test_the_command_and_the_stream_do_it_and_not_both_at_once(
 
 def _of_sales(settings: Any) -> Kept:
     return next(one for one in kept(PIPELINES["stock"], settings) if one.setting == "STOCK_SALES_KEEP_DAYS")
+
+
+def test_a_note_that_arrives_late_changes_nothing(database: Database[dict[str, Any]]) -> None:
+    """Or the ids of what is under way were forgotten, and a crash then counted them twice."""
+    ledger = _writer(database).ledger
+    ledger.turn_note("retiring", None, 1, ids=["I1"])
+    ledger.turn_note("retiring", 1, 1, ids=[])
+    ledger.turn_note("retiring", 1, 2, ids=["I2"])
+    for before, number, ids in ((None, 1, ["I1"]), (1, 1, []), (1, 2, ["I3"])):
+        with pytest.raises(StaleReadError):
+            ledger.turn_note("retiring", before, number, ids=ids)
+    found = ledger.find()
+    assert found is not None
+    assert found["notes"]["retiring"] == {"number": 2, "ids": ["I2"]}

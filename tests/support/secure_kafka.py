@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,16 @@ USER = "app"
 # What has a meaning in JAAS, in the files of Java's properties, and in addresses.
 PASSWORD = canary('c4nary"\\;= p@ss')
 SCRAM = "SCRAM-SHA-256"
+# Listeners, with the certificate of each.
+_LISTENING = {"secure": "good", "expired": "expired", "mutual": "good"}
 _MODULES = "org.apache.kafka.common.security"
 _LISTENERS = """
-listeners={plain},CONTROLLER://127.0.0.1:{controller},SECURE://127.0.0.1:{secure},EXPIRED://127.0.0.1:{expired}
-advertised.listeners={plain},SECURE://localhost:{secure},EXPIRED://localhost:{expired}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL,EXPIRED:SASL_SSL
+listeners={plain},CONTROLLER://127.0.0.1:{controller},{others}
+advertised.listeners={plain},{others}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL,EXPIRED:SASL_SSL,MUTUAL:SSL
+listener.name.mutual.ssl.client.auth=required
+listener.name.mutual.ssl.truststore.type=PEM
+listener.name.mutual.ssl.truststore.location={authority}
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256
 """
 _LISTENER = """
@@ -40,12 +45,23 @@ listener.name.{name}.scram-sha-256.sasl.jaas.config={modules}.scram.ScramLoginMo
 
 @dataclass(frozen=True)
 class SecureKafka:
-    """`plain` asks nobody; `servers` asks, with a certificate of localhost; that of `expired` has ended."""
+    """`plain` asks nobody; `servers` asks, with a certificate of localhost; that of `expired` has ended.
+
+    `mutual` asks for a client's certificate in place of a password.
+    """
 
     plain: str
     servers: str
     expired: str
+    mutual: str
     certificates: Certificates
+
+    def options_of_mutual(self) -> dict[str, str]:
+        """What a client of `mutual` has to be given."""
+        trusted = {name: value for name, value in self.options().items() if "truststore" in name}
+        store = str(self.certificates.server("good"))
+        own = {"ssl.keystore.type": "PEM", "ssl.keystore.location": store}
+        return {"security.protocol": "SSL", **trusted, **own}
 
     def options(self, mechanism: str = SCRAM) -> dict[str, str]:
         """What a client has to be given, as KAFKA_OPTION_… give it."""
@@ -70,30 +86,34 @@ def secure_kafka() -> Iterator[SecureKafka]:
     """A running one, gone after the block. Raises RuntimeError when it cannot be had."""
     with tempfile.TemporaryDirectory(prefix="kafka-") as folder:
         certificates = make_certificates(Path(folder))
-        port, secure = two_free_ports(), two_free_ports()
+        port, places = two_free_ports(), [two_free_ports() for _ in _LISTENING]
         config = Path(folder) / "secure.properties"
-        config.write_text(_config(certificates, port, secure))
+        config.write_text(_config(certificates, port, places))
         broker = OwnBroker(Path(folder) / "broker", port, KAFKA_SERVER_CONFIG=str(config))
         try:
             broker.run("start")
             _make_user(broker.servers)
-            yield SecureKafka(broker.servers, f"localhost:{secure}", f"localhost:{secure + 1}", certificates)
+            secure, expired, mutual = (f"localhost:{place}" for place in places)
+            yield SecureKafka(broker.servers, secure, expired, mutual, certificates)
         finally:
             broker.run("kill")
 
 
-def _config(certificates: Certificates, port: int, secure: int) -> str:
-    plain = f"PLAINTEXT://127.0.0.1:{port}"
-    text = _LISTENERS.format(plain=plain, controller=port + 1, secure=secure, expired=secure + 1)
+def _config(certificates: Certificates, port: int, places: Sequence[int]) -> str:
+    others = ",".join(
+        f"{name.upper()}://localhost:{place}" for name, place in zip(_LISTENING, places, strict=True)
+    )
+    text = _LISTENERS.format(
+        plain=f"PLAINTEXT://127.0.0.1:{port}",
+        controller=port + 1,
+        others=others,
+        authority=certificates.authority,
+    )
     # Once for JAAS, once for the file.
     password = PASSWORD.replace("\\", "\\\\").replace('"', '\\"').replace("\\", "\\\\")
-    for name, which in (("secure", "good"), ("expired", "expired")):
-        text += _LISTENER.format(
-            name=name,
-            keys=certificates.server(which),
-            modules=_MODULES,
-            password=password,
-        )
+    for name, which in _LISTENING.items():
+        keys = certificates.server(which)
+        text += _LISTENER.format(name=name, keys=keys, modules=_MODULES, password=password)
     return text
 
 
