@@ -1,4 +1,4 @@
-"""Lets `python main.py` work in a checkout that script/setup made ready, whichever Python is called.
+"""Lets `./pulse` and `python main.py` work in a checkout that script/setup made ready, with any Python.
 
 It stands before all other imports, so it needs nothing but Python itself.
 """
@@ -30,8 +30,10 @@ def take_own_python() -> None:
     windows = sys.platform == "win32"
     python = _ENVIRONMENT / ("Scripts/python.exe" if windows else "bin/python")
     if not python.exists() or Path(sys.prefix) == _ENVIRONMENT:
+        root = _ENVIRONMENT.parent
+        setup = "script/setup" if Path.cwd() == root else root / "script" / "setup"
         sys.stderr.write(
-            f"{sys.executable} lacks the packages ({', '.join(missing)}). Run script/setup, which puts them "
+            f"{sys.executable} lacks the packages ({', '.join(missing)}). Run {setup}, which puts them "
             "into .venv, or pip install -r requirements.txt.\n"
         )
         sys.exit(2)

@@ -39,7 +39,11 @@ NotNegative = Annotated[float, Field(ge=0, le=10**6)]
 Amount = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=2)]
 
 # What settings were called before; the old names go with the next release.
-EARLIER_NAMES = {"EVENTS_PER_SECOND": "NOTICES_PER_SECOND"}
+EARLIER_NAMES = {
+    "EVENTS_PER_SECOND": "NOTICES_PER_SECOND",
+    "HEALTH_CHECK_HOST": "HEALTH_HOST",
+    "HEALTH_CHECK_PORT": "HEALTH_PORT",
+}
 # KAFKA_OPTION_SSL_KEY_PASSWORD is Kafka's ssl.key.password.
 KAFKA_OPTION = "KAFKA_OPTION_"
 
@@ -143,9 +147,11 @@ class Settings(BaseSettings):
     dlq_directory: Path = Path("./dlq")
     dlq_max_attempts: Positive = 5
     dlq_retry_minutes: PositiveSeconds = 15.0
+    dlq_keep_days: Days = 0
     log_directory: Path = Path("./logs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_json: bool = False
+    log_keep_days: Days = 0
     metrics_directory: Path = Path("./metrics")
     sweep_interval_hours: NotNegative = 0.0
     reconcile_interval_hours: NotNegative = 24.0
@@ -169,6 +175,7 @@ class Settings(BaseSettings):
     ecommerce_interval_seconds: PositiveSeconds = 10.0
     ecommerce_max_files_per_trigger: Positive = 5
     ecommerce_read_files: Literal["keep", "archive", "delete"] = "keep"
+    ecommerce_keep_days: Days = 0
 
     kafka_bootstrap_servers: Annotated[str, AfterValidator(_host_ports)] = "localhost:9092"
     kafka_starting_offsets: Literal["earliest", "latest"] = "earliest"
@@ -185,6 +192,8 @@ class Settings(BaseSettings):
     kafka_topic_inventory: Annotated[str, AfterValidator(_topic)] = "topic-inventory-updates"
     kafka_topic_clients: Annotated[str, AfterValidator(_topic)] = "topic-clients"
     stock_cold_path: Path = Path("./data/stock")
+    stock_cold_keep_days: Days = 0
+    stock_sales_keep_days: Days = 0
     stock_interval_seconds: PositiveSeconds = 5.0
     stock_max_offsets_per_trigger: Positive = 20_000
     expiry_risk_days: Days = 7

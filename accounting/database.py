@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from contracts import ServiceError
+from contracts import ConfigurationError, ServiceError
+from contracts.versions import require_known
 
-# Marks the file as ours; the version of the tables below.
+# Marks the file as ours.
 _APPLICATION: Final = 0x53746F6B
-_VERSION: Final = 1
+# Each brings a file from the version of its place, from 1, to the next; none that has landed changes.
+_MIGRATIONS: tuple[str, ...] = ()
 # A workbook of the greatest size is stored in less.
 _BUSY_SECONDS: Final = 20.0
+# Version 1, from which a new file is brought forward too.
 _TABLES: Final = """
 CREATE TABLE products (
     product_id TEXT PRIMARY KEY, name TEXT NOT NULL, category TEXT, quantity INTEGER NOT NULL,
@@ -64,25 +67,27 @@ class BooksDatabase:
         self.path = path
 
     def prepare(self) -> None:
-        """Make the file with its tables, unless it is there. Raises BooksError for another program's file."""
+        """Make the file with its tables, or bring it forward to the newest version.
+
+        Raises BooksError for another program's file, and for one of a newer version.
+        """
         with self._explained():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Clients' names and addresses are for this user alone; SQLite's other files get the same mode.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             with self._connection() as connection:
                 # Before anything of the file is changed.
-                self._has_tables(connection)
+                self._version(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
         with self.write() as connection:
-            if not self._has_tables(connection):
-                _make_tables(connection)
+            _bring_forward(connection, self._version(connection))
 
     def is_prepared(self) -> bool:
-        """Whether the file and its tables are there. Raises BooksError for another program's file."""
+        """Whether the file and its tables are there. Raises what `prepare` raises."""
         if not self.path.exists():
             return False
         with self.read() as connection:
-            return self._has_tables(connection)
+            return self._version(connection) > 0
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -117,22 +122,22 @@ class BooksDatabase:
         finally:
             connection.close()
 
-    def _has_tables(self, connection: sqlite3.Connection) -> bool:
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """The version of the file; 0 without tables."""
         owner = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if (owner, version) == (_APPLICATION, _VERSION):
-            return True
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         if owner == _APPLICATION:
-            raise BooksError(
-                f"{self.path} was written by another version of this program: use that one, or set "
-                "SQLITE_DB_PATH to a new file."
-            )
+            try:
+                require_known(version, 1 + len(_MIGRATIONS), str(self.path), "SQLITE_DB_PATH")
+            except ConfigurationError as error:
+                raise BooksError(str(error)) from None
+            return version
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise BooksError(
                 f"{self.path} holds tables of another program, which are left alone: set SQLITE_DB_PATH to a "
                 "new file."
             )
-        return False
+        return 0
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -150,8 +155,12 @@ class BooksDatabase:
             ) from error
 
 
-def _make_tables(connection: sqlite3.Connection) -> None:
-    for statement in _TABLES.split(";\n"):
-        connection.execute(statement)
+def _bring_forward(connection: sqlite3.Connection, version: int) -> None:
+    steps = (_TABLES, *_MIGRATIONS)
+    if version == len(steps):
+        return
+    for script in steps[version:]:
+        for statement in script.split(";\n"):
+            connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {_VERSION}")
+    connection.execute(f"PRAGMA user_version = {len(steps)}")

@@ -20,6 +20,7 @@ from accounting.database import BooksError
 from accounting.outbox import Message, Outbox
 from contracts import ConfigurationError
 from monitoring.logs import get_logger
+from sources.kafka_client import reason_of
 
 logger = get_logger(__name__)
 
@@ -96,8 +97,9 @@ class OutboxSender:
             producer.poll(0)
 
     def _heard(self, error: KafkaError) -> None:
-        # Without how long it took: the same fault is the same text.
-        self._last_error = error.str().partition(" (after ")[0]
+        # That all brokers are down comes behind the reason why.
+        if not self._last_error or error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._last_error = reason_of(error, self._servers)
 
     def _fault(self, reason: str | None) -> str:
         """Returns the sentence for people; `reason` is the broker's own, None when it does not answer."""

@@ -35,7 +35,7 @@ with their date and commit.
 ## How it is measured
 
 - On real servers on the same machine, by whole runs. Health: from the poll to the saved cursor, as each
-  trigger of `python main.py` runs it. The others: from the first record read until Spark notes them as read.
+  trigger of `./pulse run` runs it. The others: from the first record read until Spark notes them as read.
 - Against what a user would otherwise write. For health that is
   [polars_script.py](../benchmarks/polars_script.py): plain pymongo and polars, every formula, all 24 results
   of a user by upserts. It shares nothing with the service and stays as it is; its results are compared with

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 from typer.exceptions import TyperException
 
+from certificates import why_untrusted
 from checkpoint.timestamp_text import parse_timestamp
 from contracts import AlreadyRunningError, ConfigurationError, ServiceError, StoppedError
 from monitoring import logs
 from monitoring.console import tolerate_any_text, write_stderr
 from pipelines.catalog import PIPELINES
+from told import EXTRAS, install, told
 
 if TYPE_CHECKING:
     from pymongo.errors import PyMongoError
@@ -146,8 +148,12 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return "Stopped before the end; what was done stays, and the same command can be started again."
     context = getattr(error, "ctx", None)
-    told = error.format_message() if hasattr(error, "format_message") else str(error)
-    return f"{told.rstrip('.')}. See python {context.command_path} --help." if context else told
+    says = error.format_message() if hasattr(error, "format_message") else str(error)
+    if not context:
+        return says
+    program, _, words = context.command_path.partition(" ")
+    helps = told(f"{words} --help".strip()) if program == "pulse" else f"python {context.command_path} --help"
+    return f"{says if says.endswith('?') else says.rstrip('.') + '.'} See {helps}."
 
 
 @contextmanager
@@ -167,13 +173,17 @@ def _driver_or_bug(error: BaseException) -> int:
     from pymongo.errors import PyMongoError
 
     if isinstance(error, PyMongoError):
-        return _told(f"❌ {mongo_fault(error)} Run `python main.py check`.", WRONG_USE)
+        return _told(f"❌ {mongo_fault(error)} Run `{told('check')}`.", WRONG_USE)
+    if isinstance(error, ModuleNotFoundError) and (extra := EXTRAS.get(str(error.name).partition(".")[0])):
+        return _told(f"❌ {error.name} is not installed: {install(extra)}", WRONG_USE)
     trace = "".join(traceback.format_exception(error)).rstrip()
     return _told(f"{trace}\n❌ This is a bug of the service: please report it.", FAILED)
 
 
 def mongo_fault(error: PyMongoError) -> str:
     """One sentence without secrets: what MongoDB, or its absence, answered."""
+    if why := why_untrusted(str(error)):
+        return f"The certificate of MongoDB at MONGO_URI {why}."
     first_line = str(error).partition(" (configured timeouts:")[0].partition(", full error:")[0]
     first_line = first_line.partition(", Timeout:")[0].partition(", Topology")[0]
     return logs.redact(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ from commands.common import AsJson, prepare
 from commands.terminal import print_json, progress
 from contracts import ConfigurationError, ServiceError
 from sinks.parquet.generations import Generations
+from told import told
 
 if TYPE_CHECKING:
     from pipelines.engine.pipeline import Parquet
@@ -23,15 +24,21 @@ _KEEP = "Files that were replaced stay so long for who still reads them."
 
 
 def upkeep(pipeline: str, parquet: Parquet) -> typer.Typer:
-    """The commands for the `parquet` that the pipeline of this name declares."""
+    """The commands for the `parquet` that the pipeline of this name declares, as `main.py` has them."""
     app = typer.Typer()
 
     @app.callback(help=f"Upkeep of the {pipeline} pipeline's Parquet.")
     def _upkeep() -> None:
         pass
 
-    @app.command("compact")
-    def _compact(
+    app.command("compact")(compaction(pipeline, parquet))
+    return app
+
+
+def compaction(pipeline: str, parquet: Parquet) -> Callable[..., None]:
+    """The command that merges the `parquet` of the pipeline of this name."""
+
+    def compact(
         keep_minutes: Annotated[float, typer.Option(min=0, help=_KEEP)] = 60.0,
         as_json: AsJson = False,
     ) -> None:
@@ -39,7 +46,7 @@ def upkeep(pipeline: str, parquet: Parquet) -> typer.Typer:
         where = parquet.setting, getattr(prepare(sys.stderr), parquet.setting.lower())
         compact_datasets(pipeline, where, parquet.datasets, keep_minutes, as_json)
 
-    return app
+    return compact
 
 
 def compact_datasets(
@@ -70,9 +77,9 @@ def compact_datasets(
                 "named, or make room on the disk; then start again."
             ) from error
     if not results:
+        start = told(f"{pipeline} run")
         raise ConfigurationError(
-            f"There is no dataset in {setting}={output}: correct it, or start "
-            f"python main.py --pipeline {pipeline} first."
+            f"There is no dataset in {setting}={output}: correct it, or start {start} first."
         )
     if as_json:
         print_json({name: asdict(result) for name, result in results.items()})

@@ -22,6 +22,7 @@ from sinks.dead_letters import DamagedLetter, DeadLetters, Letter, Owner
 from sinks.letter_files import fields_of
 from sinks.letter_folder import LetterFolder
 from sinks.stream_letters import RejectedRecord, records_of
+from told import told
 
 app = typer.Typer(help="The dead letters: list, show, retry and purge them.")
 
@@ -83,13 +84,8 @@ def _tell_of_other_pipelines(pipeline: str, settings: Settings) -> None:
         if other.name != pipeline and (
             count := len(LetterFolder(settings.dlq_directory, f"{prefix}_dlq").files())
         ):
-            command = f"main.py dlq list{_option(other.name)}"
+            command = told(f"{other.name} dlq list")
             typer.echo(f"{count} letters of {other.name} lie there too: `{command}` shows them.", err=True)
-
-
-def _option(pipeline: str) -> str:
-    """What a command of this module needs to be about `pipeline`."""
-    return "" if pipeline == DEFAULT_PIPELINE else f" --pipeline {pipeline}"
 
 
 def _readable(found: Iterable[Letter | DamagedLetter], damaged: list[DamagedLetter]) -> Iterator[Letter]:
@@ -110,8 +106,8 @@ def _tell_damaged(pipeline: str, damaged: Sequence[DamagedLetter]) -> None:
     typer.echo(
         f"❌ {len(damaged)} files in {damaged[0].path.parent.absolute()} are no readable letters: {names}"
         f"{more}. "
-        f"`main.py dlq show NAME{_option(pipeline)}` shows what is there, `dlq purge NAME"
-        f"{_option(pipeline)}` removes it.",
+        f"`{told(f'{pipeline} dlq show NAME')}` shows what is there, "
+        f"`{told(f'{pipeline} dlq purge NAME')}` removes it.",
         err=True,
     )
     raise typer.Exit(1)
@@ -148,7 +144,7 @@ def dlq_show(
         again = f", {letter.times} times until {letter.last_seen.isoformat()}" if letter.last_seen else ""
         origin = f"batch {letter.batch_id}, {letter.time.isoformat()}{again}{whose}"
         typer.echo(f"{letter.id}: {letter.reason} {letter.field or ''} ({origin})")
-        for line in words_of(letter, _option(pipeline)):
+        for line in words_of(letter, pipeline):
             typer.echo(line)
         typer.echo(json_util.dumps(letter.record, indent=2, json_options=json_util.CANONICAL_JSON_OPTIONS))
     for each in damaged:
@@ -188,8 +184,9 @@ def dlq_retry(
         with PIPELINES[pipeline].open_retry(settings) as retry, progress("Retrying"), stop.on_signals():
             outcome = retry(_noting_reasons(letters, reasons), stop)
         why = Counter(reasons[letter_id] for letter_id in outcome.kept if letter_id in reasons)
-        told = ", ".join(f"{count} × {reason}" for reason, count in most(why).items())
-        typer.echo(f"{len(outcome.resolved)} resolved, {len(outcome.kept)} kept{told and f': {told}'}.")
+        reasons_told = ", ".join(f"{count} × {reason}" for reason, count in most(why).items())
+        kept = f"{len(outcome.kept)} kept{reasons_told and f': {reasons_told}'}"
+        typer.echo(f"{len(outcome.resolved)} resolved, {kept}.")
         if outcome.stopped:
             raise StoppedError("Stopped before the end; the other letters are kept for the next retry.")
     _tell_damaged(pipeline, damaged)

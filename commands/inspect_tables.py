@@ -14,6 +14,7 @@ from rich.text import Text
 from commands.terminal import sparkline, table
 from sources.health.census import KINDS
 from sources.health.inspection import CURRENT, STALE, WAITING, WITHOUT
+from told import told
 
 if TYPE_CHECKING:
     from commands.user_view import UserView
@@ -46,7 +47,7 @@ def print_overview(facts: Mapping[str, Any], screen: Console) -> None:
 
 def _print_staleness(stale: Mapping[str, Any] | None, screen: Console) -> None:
     if stale is None:
-        screen.print("Staleness: no index on updatedAt to look it up by (python main.py check).\n")
+        screen.print(f"Staleness: no index on updatedAt to look it up by ({told('check')}).\n")
         return
     scope = "all" if stale["complete"] else "those changed last, not all"
     screen.print(f"Users looked at: {stale['users']:,} ({scope})")
@@ -72,7 +73,7 @@ def _print_left_out(facts: Mapping[str, Any], screen: Console) -> None:
         more = "" if each["complete"] else " or more"
         screen.print(Text(f"Never polled, or not yet: {each['count']:,}{more}, {KINDS[each['kind']]}"))
     if left_out or facts["unseen"]:
-        screen.print("What to do about them tells python main.py check.\n")
+        screen.print(f"{told('check')} tells what to do about them.\n")
 
 
 def _print_newest(facts: Mapping[str, Any], screen: Console) -> None:

@@ -9,14 +9,16 @@ from analytics.texts import shown
 from contracts.health import SOURCE_COLLECTION
 from sinks.dead_letters import Letter, Owner
 from sinks.stream_letters import RejectedRecord, records_of
+from told import told
 
 _RECORDS_SHOWN = 3
 
 
-def words_of(letter: Letter, option: str) -> list[str]:
-    """The lines about `letter`; `option` is what a command needs to be about its pipeline."""
+def words_of(letter: Letter, pipeline: str) -> list[str]:
+    """The lines about `letter`, which is of `pipeline`."""
     records = records_of(letter.record, letter.reason)
-    retry, purge = (f"python main.py dlq {verb} {letter.id[:12]}{option}" for verb in ("retry", "purge"))
+    retry = told(f"{pipeline} dlq retry", letter.id[:12])
+    purge = told(f"{pipeline} dlq purge", letter.id[:12])
     if records:
         return [
             *_of_records(letter, records),

@@ -26,8 +26,9 @@ def metrics() -> None:
     """How a pipeline is doing: throughput, latency, batch time, duplicates."""
 
 
-def _add(name: str, title: str, figures: Callable[[Settings, timedelta], Figures]) -> None:
-    @app.command(name, help=f"The {title} pipeline's last minutes.")
+def figures_command(title: str, figures: Callable[[Settings, timedelta], Figures]) -> Callable[..., None]:
+    """The command that shows `figures` of the pipeline that people know as `title`."""
+
     def _metrics(
         minutes: Annotated[float, typer.Option(min=0.1, max=1440, help="How many minutes back.")] = 5.0,
         as_json: AsJson = False,
@@ -41,7 +42,10 @@ def _add(name: str, title: str, figures: Callable[[Settings, timedelta], Figures
             rows.add_row(figure, value)
         console().print(rows)
 
+    _metrics.__doc__ = f"The {title} pipeline's last minutes."
+    return _metrics
+
 
 for declared in PIPELINES.values():
     if declared.figures:
-        _add(declared.name, declared.title, declared.figures)
+        app.command(declared.name)(figures_command(declared.title, declared.figures))

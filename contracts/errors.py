@@ -20,7 +20,11 @@ class UnfitError(ConfigurationError):
 
 
 class AccessDeniedError(ConfigurationError):
-    """A server refused the credentials or the rights while running; waiting does not mend it. Exit code 2."""
+    """A server refused credentials or rights, or is not trusted; waiting mends nothing. Exit code 2."""
+
+    def __init__(self, found: str, remedy: str = "") -> None:
+        super().__init__(f"{found} {remedy}".strip())
+        self.found, self.remedy = found, remedy
 
 
 class AlreadyRunningError(ServiceError):

@@ -57,6 +57,10 @@ METRICS: Final = {
 ResultKey = tuple[ObjectId, str, str]
 
 
+# Of the documents' shape; rises when an earlier program would misread them. Without one it is 1.
+RESULTS_VERSION: Final = 1
+VERSION: Final = "metadata.schemaVersion"
+
 # What of a result's metadata is its own, like its figures; all else tells of the calculation.
 CONTENT_METADATA: Final = ("contentHash", "past")
 

@@ -11,6 +11,8 @@ _SECRET_OPTION = re.compile("password|token|secret", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]*)?")
 _PROPERTIES = "authmechanismproperties"
 _SECRET_KAFKA_OPTION = re.compile(r"password|token|secret|jaas|assertion|\bkey$", re.IGNORECASE)
+# Within quotes a backslash makes the next character an ordinary one.
+_JAAS_VALUE = re.compile(r"""(\w+)\s*=\s*(["'])((?:\\.|(?!\2).)*)\2""", re.DOTALL)
 
 
 def secrets_in_address(address: str) -> Iterator[str]:
@@ -43,6 +45,12 @@ def secret_kafka_options(options: Mapping[str, str]) -> Iterator[str]:
     for name, value in options.items():
         if _SECRET_KAFKA_OPTION.search(name):
             yield value
-            yield from re.findall(r"""=\s*["']([^"']+)["']""", value)
+            yield from (raw for _, _, raw in _JAAS_VALUE.findall(value))
+            yield from jaas_values(value).values()
         elif "://" in value:
             yield from secrets_in_address(value)
+
+
+def jaas_values(login: str) -> dict[str, str]:
+    """The quoted values of a login of JAAS (`sasl.jaas.config`) by their names."""
+    return {name: re.sub(r"\\(.)", r"\1", raw) for name, _, raw in _JAAS_VALUE.findall(login)}

@@ -14,6 +14,7 @@ from dashboard import charts
 from dashboard.data.batch_logs import BatchLog
 from dashboard.data.remembered import Loaded
 from dashboard.text import ago, csv_bytes, plain, plain_frame, utc
+from told import told
 
 T = TypeVar("T")
 # A frame, or its columns by name.
@@ -66,7 +67,7 @@ def table(values: Table, alternative: str, height: int | None = None) -> None:
 def empty_collection() -> None:
     """What to do when there are no analytics yet."""
     hint(
-        "There are no analytics yet. Start the service with `python main.py`; the first batch fills this "
+        f"There are no analytics yet. Start the service with `{told('run')}`; the first batch fills this "
         "page. If it runs already, compare its MONGO_URI, MONGO_DB_NAME and ANALYTICS_COLLECTION with the "
         "dashboard's."
     )

@@ -40,7 +40,7 @@ class BatchHistory:
         self._of_stream = bool(prefix)
         self._prefix = f"{prefix.rstrip('_')}_" if prefix else ""
         self._now = now
-        self._started = time.monotonic()
+        self.started_at, self._started = now(), time.monotonic()
         self._totals = SessionTotals()
         self._recent: deque[dict[str, Any]] = deque(maxlen=KEPT_BATCHES)
         self._warned = False
@@ -51,12 +51,12 @@ class BatchHistory:
 
         Returns the entry as the session keeps it, with the first few errors, shortened.
         """
-        entry = log_entry(report, self._of_stream)
+        entry = {**log_entry(report, self._of_stream), "session_start": iso(self.started_at)}
         name = f"{self._prefix}batch_logs_{report.end_time.astimezone(timezone.utc):%Y%m%d}.jsonl"
         with self._lock:
             self._totals.add(report)
             kept = entry["errors"] and [error[:500] for error in entry["errors"][:KEPT_ERRORS]]
-            short = {**entry, "errors": kept}
+            short = {**entry, "errors": kept, "error_details": entry["error_details"][: len(kept or ())]}
             self._recent.append(short)
             self._try(lambda: _append(self._directory / name, entry))
             return short
@@ -89,9 +89,10 @@ class BatchHistory:
         now = self._now().astimezone(timezone.utc)
         with self._lock:
             content = {
-                "session_metrics": session_metrics(
-                    self._totals, time.monotonic() - self._started, self._of_stream
-                ),
+                "session_metrics": {
+                    "session_start": iso(self.started_at),
+                    **session_metrics(self._totals, time.monotonic() - self._started, self._of_stream),
+                },
                 "batch_history": list(self._recent),
                 "exported_at": iso(now),
             }

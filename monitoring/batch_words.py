@@ -18,6 +18,8 @@ from monitoring.session_summary import SessionTotals
 # A batch may have as many kinds of errors as documents; these are the examples.
 LOGGED_ERRORS = 100
 ERROR_LENGTH = 2_000
+# Of one that is there a second time.
+DETAIL_LENGTH = 500
 _RULE = "=" * 80
 
 
@@ -88,6 +90,7 @@ def log_entry(report: BatchReport, of_stream: bool = False) -> dict[str, Any]:
     """One line of the batch log; of health: the seed's 14 keys in their order, then this service's own.
 
     Times are ISO 8601 in UTC, durations milliseconds; `errors` are masked and cut, null when there are none.
+    `error_details` has each of them again, with its time and where the batch was.
     """
     writes, corrupt = report.writes, report.rejected_by_reason.get(CORRUPT, 0)
     errors = [redact(error)[:ERROR_LENGTH] for error in report.errors[:LOGGED_ERRORS]]
@@ -122,7 +125,16 @@ def log_entry(report: BatchReport, of_stream: bool = False) -> dict[str, Any]:
         "left_out_by_reason": _masked(report.left_out_by_reason),
         "steps_ms": {step: _finite(duration) for step, duration in report.steps_ms.items()},
         **({"noted": _masked(report.noted)} if of_stream else {}),
+        "error_details": [_detail(error, report) for error in errors],
     }
+
+
+def _detail(error: str, report: BatchReport) -> dict[str, Any]:
+    """An error with its context; the last of a failed batch's steps is where it ended."""
+    where = {"batch_id": report.batch_id, "stream": report.stream or None}
+    reached = None if report.success else next(reversed([*report.steps_ms]), None)
+    details = {**where, "last_step": reached}
+    return {"message": error[:DETAIL_LENGTH], "timestamp": iso(report.end_time), "details": details}
 
 
 def render_summary(totals: SessionTotals, duration_seconds: float, of_stream: bool = False) -> str:

@@ -135,7 +135,7 @@ class DeadLetters(StoredLetters):
 
     def delete(self, *letters: Letter | DamagedLetter) -> None:
         """Remove `letters` for good; one that is gone already is fine. Raises DeadLetterError."""
-        self._remove(self._path(each) for each in letters)
+        self.remove(self._path(each) for each in letters)
 
     def purge(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Remove all of this owner's letters for good, damaged ones too, until `stop`; returns how many."""
@@ -143,10 +143,11 @@ class DeadLetters(StoredLetters):
         for start in range(0, len(paths), _PIECE):
             if stop():
                 return start
-            self._remove(paths[start : start + _PIECE])
+            self.remove(paths[start : start + _PIECE])
         return len(paths)
 
-    def _remove(self, paths: Iterable[Path]) -> None:
+    def remove(self, paths: Iterable[Path]) -> None:
+        """Remove files of letters; one that is gone already is fine. Raises DeadLetterError."""
         try:
             in_parallel(partial(Path.unlink, missing_ok=True), paths)
         except OSError as error:

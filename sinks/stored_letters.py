@@ -10,6 +10,7 @@ from pathlib import Path
 from contracts import ConfigurationError
 from sinks.letter_files import GROUP_DIGITS, LETTER_ID, DamagedLetter, Letter, Owner, read_letter
 from sinks.letter_folder import SHOWN_ID, LetterFile, LetterFolder
+from told import told
 
 # Of an id, in texts and names of files; one with SHOWN_ID digits is of an earlier version of this service,
 # whose ids had `updatedAt`.
@@ -30,7 +31,7 @@ class StoredLetters:
         """Without an `owner` every letter counts as one's own. `listed_by` is the command that lists them."""
         self._owner = owner
         self._folder = LetterFolder(Path(directory), prefix)
-        self._listed_by = f"`main.py {listed_by}`"
+        self._listed_by = f"`{told(listed_by)}`"
 
     @property
     def directory(self) -> Path:
@@ -70,6 +71,15 @@ class StoredLetters:
     def newest(self, limit: int) -> Sequence[Letter]:
         """Returns those of the newest `limit` letters that can be read, oldest first."""
         return letters_in(self._files()[-limit:])
+
+    def last_seen_before(self, moment: datetime) -> Sequence[Path]:
+        """The files of letters whose record was refused last before `moment`, and what is damaged since then.
+
+        A file whose name has no time is left alone.
+        """
+        named = [file for file in self._files() if file.time is not None and file.time < moment]
+        # One at a time: each may hold hundreds of records.
+        return [file.path for file in named if _is_over(read_letter(file.path), moment)]
 
     def count(self) -> int:
         """How many letters there are, damaged ones too, without reading them."""
@@ -142,3 +152,9 @@ class StoredLetters:
 def letters_in(files: Iterable[LetterFile]) -> Sequence[Letter]:
     """Read those of `files` that hold a letter."""
     return [letter for file in files if isinstance(letter := read_letter(file.path), Letter)]
+
+
+def _is_over(letter: Letter | DamagedLetter | None, moment: datetime) -> bool:
+    if isinstance(letter, Letter):
+        return (letter.last_seen or letter.time) < moment
+    return letter is not None

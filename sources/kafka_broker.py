@@ -11,11 +11,13 @@ from typing import Any
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.sql import SparkSession
 
-from contracts import AccessDeniedError, ConfigurationError, UnavailableError
+from contracts import ConfigurationError, UnavailableError
 from detached import look_up
+from sources.kafka_security import for_java, refused
 
 _ANSWER_MS = 5_000
 _MISSING = "UnknownTopicOrPartitionException"
+_CONNECTIONS = "org.apache.kafka.clients.NetworkClient"
 _REFUSED = ("Authentication", "Authorization")
 _REQUEST, _CALL = "request.timeout.ms", "default.api.timeout.ms"
 # What a batch waits for Kafka within one call; a KAFKA_OPTION_… may be shorter, neither longer nor endless.
@@ -57,10 +59,13 @@ class KafkaBroker:
         self._seconds = jvm.java.time.Duration.ofSeconds
         self._reading = jvm.org.apache.kafka.clients.admin.ListOffsetsOptions(_isolation(jvm, options))
         self._known: dict[Place, Any] = {}
+        # Why a connection fails is told in our words.
+        level = jvm.org.apache.logging.log4j.Level.OFF
+        jvm.org.apache.logging.log4j.core.config.Configurator.setLevel(_CONNECTIONS, level)
         properties = jvm.java.util.Properties()
         # Whatever the options say: every question is to be answered in a few seconds.
         given = {
-            **options,
+            **for_java(options),
             _REQUEST: str(_ANSWER_MS // 2),
             _CALL: str(_ANSWER_MS),
             "bootstrap.servers": known,
@@ -139,10 +144,7 @@ class KafkaBroker:
             if any(name.endswith(_MISSING) for name in names):
                 return None
             if any(word in name for name in names for word in _REFUSED):
-                raise AccessDeniedError(
-                    f"Kafka at {self._servers} refused this client: {causes[-1][1]}. Check the "
-                    "KAFKA_OPTION_… settings and the rights of the user."
-                ) from None
+                raise refused(self._servers, " ".join(text for _, text in causes)) from None
             raise UnavailableError(
                 f"No Kafka broker answers at KAFKA_BOOTSTRAP_SERVERS={self._servers} "
                 f"({names[-1].rpartition('.')[2]}); nothing was lost."

@@ -10,14 +10,15 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from certificates import said_of
 from contracts import AccessDeniedError, ConfigurationError, UnavailableError
+from sources.kafka_security import for_librdkafka, refused
 
-_LOGIN = "sasl.jaas.config"
-_JAAS = re.compile(r"""\b(username|password)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _UNKNOWN = re.compile("No such configuration property|Java .* not supported")
 _REFUSED = frozenset(
     {
         KafkaError._AUTHENTICATION,
+        KafkaError._SSL,
         KafkaError.SASL_AUTHENTICATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     }
@@ -69,14 +70,11 @@ class _Faults:
 def client_options(options: Mapping[str, str]) -> ClientOptions:
     """The options of KAFKA_OPTION_…, by Kafka's names, as far as this client has them.
 
-    User and password of `sasl.jaas.config`, which is Java's, become its own.
+    What is Java's and has another name here is translated, see `sources.kafka_security`.
     """
-    found = _JAAS.findall(options.get(_LOGIN, ""))
-    known = {f"sasl.{name}": one or other for name, one, other in found}
-    given = {name: value for name, value in options.items() if not (name == _LOGIN and found)}
+    given = for_librdkafka(options)
     left_out = tuple(name for name in given if not _is_known(name))
-    known |= {name: value for name, value in given.items() if name not in left_out}
-    return ClientOptions(known, left_out)
+    return ClientOptions({name: value for name, value in given.items() if name not in left_out}, left_out)
 
 
 def ask_topics(servers: str, options: ClientOptions, seconds: float) -> Topics:
@@ -91,23 +89,42 @@ def ask_topics(servers: str, options: ClientOptions, seconds: float) -> Topics:
         found = admin.list_topics(timeout=seconds)
     except KafkaException as error:
         admin.poll(0)  # which tells `faults`
-        raise _explained(servers, [error.args[0], *faults.errors]) from None
+        raise _explained(servers, options, [error.args[0], *faults.errors]) from None
     return Topics(len(found.brokers), {name: len(topic.partitions) for name, topic in found.topics.items()})
 
 
-def _explained(servers: str, errors: list[KafkaError]) -> UnavailableError | AccessDeniedError:
+def _explained(
+    servers: str, options: ClientOptions, errors: list[KafkaError]
+) -> UnavailableError | AccessDeniedError:
     # The first error only says that no answer came; the callback heard the reason meanwhile.
     reasons = [error for error in errors if error.code() in _REFUSED]
     if reasons:
-        return AccessDeniedError(f"Kafka at {servers} refused this client: {reasons[0].str()}.")
+        is_of_tls = reasons[0].code() == KafkaError._SSL
+        return refused(servers, (is_of_tls and _seen(servers, options)) or _text(reasons[0]))
     told = [error for error in errors[1:] if error.code() != KafkaError._ALL_BROKERS_DOWN] or errors
-    reason = told[0].str().partition(" (after ")[0]
-    return UnavailableError(f"no Kafka broker answers at KAFKA_BOOTSTRAP_SERVERS={servers} ({reason})")
+    return UnavailableError(
+        f"no Kafka broker answers at KAFKA_BOOTSTRAP_SERVERS={servers} ({_text(told[0])})"
+    )
+
+
+def reason_of(error: KafkaError, servers: str) -> str:
+    """What `error` tells a person: without how long it took, so that the same fault is the same text."""
+    return str(refused(servers, _text(error))) if error.code() in _REFUSED else _text(error)
+
+
+def _text(error: KafkaError) -> str:
+    return error.str().partition(" (after ")[0]
+
+
+def _seen(servers: str, options: ClientOptions) -> str:
+    """What is wrong with a broker's certificate, which librdkafka does not tell."""
+    host, _, port = servers.partition(",")[0].strip().rpartition(":")
+    return said_of(host.rpartition("://")[2].strip("[]"), int(port), options.known.get("ssl.ca.location"))
 
 
 def _is_known(name: str) -> bool:
     try:
-        Producer({name: ""})
+        Producer({"log_level": 0, name: ""})
     except KafkaException as error:
         return not _UNKNOWN.search(str(error))
     return True

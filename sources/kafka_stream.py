@@ -10,6 +10,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from sources.kafka_broker import COMMITTED, ISOLATION, LONGEST_MS, Place, bounded_options
+from sources.kafka_security import for_java
 
 # Place → offset.
 Offsets = Mapping[Place, int]
@@ -37,7 +38,7 @@ def read_topics(
     `latest` or what `starting_offsets` returns. Records that expired before they were read do not stop the
     query: the caller reports them.
     """
-    given = {ISOLATION: COMMITTED, **bounded_options(options)}
+    given = {ISOLATION: COMMITTED, **bounded_options(for_java(options))}
     connector = {
         **{f"kafka.{name}": value for name, value in given.items()},
         "kafka.bootstrap.servers": servers,

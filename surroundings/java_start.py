@@ -21,6 +21,7 @@ from pyspark.errors import PySparkException
 from contracts import ConfigurationError
 from surroundings.class_archive import reading, with_options
 from surroundings.java_words import error_words, last_words
+from told import told
 
 _PATIENCE_SECONDS = 300.0
 _READ_BYTES = 65_536
@@ -176,7 +177,7 @@ def _variables(ours: Mapping[str, str]) -> str:
         if name.startswith(_READ_BY_JAVA) and ours.get(name) != value
     ]
     set_here = f"It reads these variables, which are set here: {', '.join(found)}. " if found else ""
-    return f"{set_here}Correct what is wrong; `python main.py check` looks again."
+    return f"{set_here}Correct what is wrong; `{told('check')}` looks again."
 
 
 def _tell(line: str) -> None:

@@ -33,6 +33,7 @@ from pipelines.ecommerce.local_server import LocalServer, local_server
 from pipelines.engine.kafka_connector import connector_conf
 from session import conf_for
 from settings import load
+from tests.support import wheel
 from tests.support.arena import Arena, Topics
 from tests.support.class_archive import java_environment
 from tests.support.fresh_mongo import fresh_mongo
@@ -210,6 +211,14 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
             yield small
     except PermissionError as error:
         missing(f"this machine lets nobody mount a file system for a test: {error}")
+
+
+@pytest.fixture(scope="session")
+def installed_pulse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command that pip makes of the wheel, in an environment that knows nothing of the checkout."""
+    base = tmp_path_factory.getbasetemp()
+    # All processes of pytest-xdist share one.
+    return wheel.installed_pulse((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pulse")
 
 
 @pytest.fixture

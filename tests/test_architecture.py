@@ -53,11 +53,13 @@ MAY_READ_SETTINGS = (
     "pipelines/engine/kafka_input.py",
     "pipelines/engine/probes.py",
     "pipelines/engine/reporting.py",
+    "pipelines/engine/retention.py",
     "pipelines/engine/retry_policy.py",
     # A declaration gives functions of the settings.
     "pipelines/engine/pipeline.py",
     "pipelines/*/pipeline.py",
     "pipelines/*/owner.py",
+    "pipelines/*/retention.py",
     "pipelines/esports/kafka_input.py",
     "pipelines/health/stores.py",
     "pipelines/stock/kafka_input.py",

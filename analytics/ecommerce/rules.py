@@ -98,7 +98,7 @@ RULES: dict[str, str] = {
 }
 # Refusals of a whole file, in the words of the log.
 WHOLE_FILES = {
-    UNREADABLE: "it could not be read to its end; `dlq retry --pipeline ecommerce` reads it again",
+    UNREADABLE: "it could not be read to its end; a retry of its dead letter reads it again",
     "wrong_header": f"its first line is not {','.join(EVENT_COLUMNS)}, so all its records are refused",
 }
 

@@ -16,12 +16,14 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
+from certificates import remedy, why_untrusted
 from commands.checks.result import CheckResult, Looks, after, bounded, failed, ok, skipped, warning
 from commands.common import mongo_fault
 from contracts import ConfigurationError
 from contracts.health import SOURCE_COLLECTION
 from settings import Settings
 from sinks.health.indexes import duplicate_keys, missing_indexes, obstacle
+from sinks.health.versions import require_known_results
 from sinks.mongo_errors import is_unauthorized
 from sources.health.inspection import has_index_on
 from sources.health.poll import MongoPoll
@@ -102,6 +104,8 @@ def reachable(database: Database, name: str = "") -> CheckResult:
 
 
 def _mongo_remedy(error: PyMongoError) -> str:
+    if why := why_untrusted(str(error)):
+        return remedy(why, "MONGO_URI", "tlsCAFile of MONGO_URI")
     if isinstance(error, OperationFailure) and error.code == _AUTHENTICATION_FAILED:
         return "Correct user, password and authSource in MONGO_URI."
     if isinstance(error, ConnectionFailure):
@@ -132,14 +136,14 @@ def can_write(database: Database) -> CheckResult:
     """
     target = database.target
     name, key = f"Write {target.name}", {"_id": ObjectId()}
-    remedy = f"Grant the user `readWrite` on {database.settings.mongo_db_name}."
+    grant = f"Grant the user `readWrite` on {database.settings.mongo_db_name}."
     try:
         target.insert_one({**key, **_probe(database.now())})
         seen = target.find_one(key)
         changed = target.update_one(key, {"$set": {"period": "week"}}).matched_count
         deleted = target.delete_one(key).deleted_count
     except OperationFailure as error:
-        return _refused(name, error, remedy)
+        return _refused(name, error, grant)
     if not (seen and changed and deleted):
         return failed(name, "a document written is not found again", "Read from the primary: see MONGO_URI.")
     return ok(name, "insert, read, update and delete allowed")
@@ -165,6 +169,7 @@ def _refused(name: str, error: OperationFailure, remedy: str) -> CheckResult:
 def result_indexes(database: Database) -> CheckResult:
     """Check the unique and the TTL index of the results, and whether a missing one can be created."""
     target, name = database.target, f"Indexes of {database.target.name}"
+    require_known_results(target)
     if not (missing := missing_indexes(target)):
         return ok(name, "unique key and TTL are there")
     if found := obstacle(target):

@@ -17,24 +17,19 @@ from sources.health.census import KINDS, Unseen, look_ahead, take_census
 from sources.health.inspection import has_index_on
 from sources.health.owners import odd_owners
 from sources.health.sample import dates_of, newest_changes
+from told import told
 
 _CENSUS_SECONDS = 2.0
 _DATE_THEM = (
     "Undated documents do not count: have the backend write them again, or set their updatedAt to now."
 )
-_TOO_EARLY = (
-    "What is dated too early lies behind the cursor and is never polled: correct the writer (it sends a "
-    "zero, or its clock is wrong), then set updatedAt to now, or run `python process_batch.py --full` once."
-)
 _WAIT = "What is dated ahead waits for its time: correct it, and the clock of the host that wrote it."
-_REMEDIES = {"too_early": _TOO_EARLY, "far_future": _WAIT}
 # From here on people see that their results are late.
 _AHEAD_SECONDS = 60.0
 # This share of a sample may be odd without a warning: old documents stay as they are.
 _SHARE = 0.01
 _SHOWN = 5
 _USERS = 20
-_FULL = "run `python process_batch.py --full` once"
 
 
 def unseen_documents(database: Database) -> CheckResult:
@@ -44,8 +39,20 @@ def unseen_documents(database: Database) -> CheckResult:
     found = [kind for kind in census if kind.count or not kind.complete]
     if not found:
         return ok(name, "none: every updatedAt is a date that can be right")
-    remedies = dict.fromkeys(_REMEDIES.get(kind.kind, _DATE_THEM) for kind in found)
+    known = {"too_early": _too_early(), "far_future": _WAIT}
+    remedies = dict.fromkeys(known.get(kind.kind, _DATE_THEM) for kind in found)
     return warning(name, "\n".join(map(_counted, found)), " ".join(remedies))
+
+
+def _too_early() -> str:
+    return (
+        "What is dated too early lies behind the cursor and is never polled: correct the writer (it sends a "
+        f"zero, or its clock is wrong), then set updatedAt to now, or {_full()}."
+    )
+
+
+def _full() -> str:
+    return f"run `{told('batch --full')}` once"
 
 
 def _counted(kind: Unseen) -> str:
@@ -87,7 +94,7 @@ def sources(database: Database) -> CheckResult:
     return warning(
         name,
         detail,
-        f"If these are phones, add their names to PHONE_SOURCES (now {','.join(phones)}) and {_FULL}.",
+        f"If these are phones, add their names to PHONE_SOURCES (now {','.join(phones)}) and {_full()}.",
     )
 
 
@@ -125,7 +132,7 @@ def local_days(database: Database) -> CheckResult:
         name,
         f"{found.odd / found.dates:.0%} of {found.dates} dates looked at are no midnight in "
         f"ANALYTICS_TIMEZONE={zone}, but would be elsewhere: {would_be}. They count for another day.",
-        f"Set ANALYTICS_TIMEZONE={found.zones[0][0].partition(' ')[0]} and {_FULL}.",
+        f"Set ANALYTICS_TIMEZONE={found.zones[0][0].partition(' ')[0]} and {_full()}.",
     )
 
 

@@ -50,7 +50,7 @@ def reachable(settings: Settings, seen: list[Topics]) -> CheckResult:
     try:
         seen.append(ask_topics(servers, options, _ANSWER_SECONDS))
     except AccessDeniedError as error:
-        return failed("Kafka", str(error), "Correct user and password, or their rights: KAFKA_OPTION_….")
+        return failed("Kafka", error.found, error.remedy)
     except UnavailableError as error:
         if options.left_out:
             names = ", ".join(options.left_out)

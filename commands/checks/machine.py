@@ -21,6 +21,7 @@ from pipelines.engine.pipeline import Pipeline
 from session import build_session
 from settings import Settings
 from surroundings.java_start import end_java
+from told import install
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 # The first that fits, and the first that no longer does.
@@ -29,7 +30,6 @@ _PANDAS = (2, 2), (3, 0)
 _SPARK = "Spark"
 _MEBIBYTE = 1024 * 1024
 FAILS_BELOW, WARNS_BELOW = 100 * _MEBIBYTE, 1024 * _MEBIBYTE
-_INSTALL = "Run script/setup, or pip install -r requirements.txt."
 
 
 def python(version: tuple[int, int] = (sys.version_info[0], sys.version_info[1])) -> CheckResult:
@@ -70,11 +70,13 @@ def packages() -> CheckResult:
     try:
         found = {name: metadata.version(name) for name in ("pyspark", "pymongo", "pyarrow", "pandas")}
     except metadata.PackageNotFoundError as error:
-        return failed("Packages", f"{error.name} is not installed", _INSTALL)
+        return failed("Packages", f"{error.name} is not installed", f"Run {install()}.")
     shown = ", ".join(f"{name} {version}" for name, version in found.items())
     if not (_is_within(found["pyspark"], *_PYSPARK) and _is_within(found["pandas"], *_PANDAS)):
         return failed(
-            "Packages", f"{shown}: pyspark 4.0 to 4.2 and pandas 2 from 2.2 on fit together", _INSTALL
+            "Packages",
+            f"{shown}: pyspark 4.0 to 4.2 and pandas 2 from 2.2 on fit together",
+            f"Run {install()}.",
         )
     return ok("Packages", shown)
 

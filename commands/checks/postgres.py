@@ -14,7 +14,7 @@ from contracts import ConfigurationError
 from settings import Settings
 from sinks.ecommerce.connection import session, wait_for_server
 from sinks.ecommerce.needs import OLDEST_SERVER, column_fault, missing_grants, place_fault
-from sinks.ecommerce.schema import EVENTS
+from sinks.ecommerce.schema import EVENTS, known_version
 from sinks.ecommerce.trial import write_fault
 from sources.ecommerce.csv_files import passed_over
 
@@ -43,6 +43,7 @@ def reachable(settings: Settings) -> CheckResult:
 def tables(settings: Settings) -> CheckResult:
     """Check that the tables are the pipeline's, or can still be made."""
     with session(settings.postgres_dsn.get_secret_value()) as connection:
+        known_version(connection)
         fault = column_fault(connection)
         if fault is not None:
             return failed("Tables", fault, "Rename that table, or choose another database in POSTGRES_DSN.")
@@ -57,7 +58,7 @@ def tables(settings: Settings) -> CheckResult:
 def rights(settings: Settings) -> CheckResult:
     """Check that the user may do all that a batch does."""
     with session(settings.postgres_dsn.get_secret_value()) as connection:
-        missing = missing_grants(connection)
+        missing = missing_grants(connection, removes=settings.ecommerce_keep_days > 0)
     if missing:
         return failed("Rights", "the user of POSTGRES_DSN may not do all that is needed", "; ".join(missing))
     return ok("Rights", "the user may make tables, read and insert")

@@ -18,6 +18,7 @@ from pipelines.engine.pipeline import Pipeline
 from session import LOCAL
 from settings import Settings, load
 from surroundings.before_start import looks
+from told import told
 
 _LOOK_SECONDS, _START_SECONDS = 60.0, 180.0
 
@@ -34,9 +35,7 @@ def run_checks(of: str) -> Iterator[CheckResult]:
     yield from _spark(None if isinstance(settings, ConfigurationError) else settings.spark)
     if isinstance(settings, ConfigurationError):
         logs.configure("WARNING", stream=sys.stderr)
-        yield failed(
-            "Settings", str(settings), "Correct them; `python main.py config` shows them afterwards."
-        )
+        yield failed("Settings", str(settings), f"Correct them; `{told('config')}` shows them afterwards.")
         return
     logs.configure(settings.log_level, settings.secrets(), settings.log_json, sys.stderr)
     yield _settings_result()

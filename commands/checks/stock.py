@@ -17,6 +17,7 @@ from commands.checks.result import CheckResult, bounded, failed, ok, skipped, wa
 from settings import Settings
 from sinks.mongo_errors import is_unauthorized
 from sinks.stock.ledger import COLLECTION as LEDGER
+from sinks.stock.ledger import StockLedger, require_known_stock
 from sinks.stock.publish_ranking import POINTERS
 from sinks.stock.sales import COLLECTION as SALES
 from sinks.stock.schema import RISKS, WINNERS
@@ -32,7 +33,7 @@ NEEDED = {
     **dict.fromkeys((POINTERS, LEDGER), _STATE),
 }
 # No id of any of them.
-_NOBODY = {"_id": "main.py check"}
+_NOBODY = {"_id": "pulse check"}
 
 
 def run(settings: Settings) -> Iterator[CheckResult]:
@@ -60,6 +61,7 @@ def rights(database: Database) -> CheckResult:
     ]
     if refused:
         return failed(name, f"not allowed: {', '.join(refused)}", f"Grant the user `readWrite` on {where}.")
+    require_known_stock(StockLedger(database.client[where]).find())
     return ok(name, f"reading and writing in {where} allowed")
 
 

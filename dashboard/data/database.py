@@ -13,9 +13,11 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
+from certificates import why_untrusted
 from monitoring.logs import get_logger, redact
 from sinks.mongo_errors import denial, is_unauthorized
 from sources.mongo_client import ServerClock, connect, is_mongomock
+from told import told
 
 logger = get_logger(__name__)
 
@@ -68,12 +70,14 @@ def explain(error: Exception, database: str = "MONGO_DB_NAME") -> str:
     if isinstance(error, OperationFailure) and "hint" in str(error).lower():
         return (
             "The analytics collection lacks an index that the dashboard needs: "
-            "start the service once (python main.py --once), it creates the indexes."
+            f"start the service once ({told('once')}), it creates the indexes."
         )
+    if why := why_untrusted(str(error)):
+        return f"The certificate of MongoDB at DASHBOARD_MONGO_URI, or else MONGO_URI, {why}."
     name = type(error).__name__
     return (
         f"MongoDB does not answer ({name}): check that the server runs and that MONGO_URI, "
-        "or DASHBOARD_MONGO_URI, is right; python main.py check tells more."
+        f"or DASHBOARD_MONGO_URI, is right; {told('check')} tells more."
     )
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from dashboard.data.parquet import FAULTS, Files, find_files, read
 from dashboard.data.remembered import Loaded, Remembered
 from monitoring.logs import get_logger
+from told import told
 
 logger = get_logger(__name__)
 
@@ -140,7 +141,7 @@ def _explain(error: Exception) -> str:
     """Returns a sentence with the remedy for `error`; logs the details."""
     logger.warning(f"The dashboard could not read the esports datasets: {str(error)[:500]}")
     if isinstance(error, duckdb.InterruptException):
-        return "Reading the Parquet took too long: run python main.py esports compact, it merges small files."
+        return f"Reading the Parquet took too long: run {told('esports compact')}, it merges small files."
     if isinstance(error, PermissionError):
         return "The folder ESPORTS_OUTPUT_PATH may not be read by the dashboard's user."
     name = type(error).__name__

@@ -8,8 +8,10 @@ from typing import Any
 
 import psycopg
 
+from certificates import why_untrusted
 from monitoring.logs import get_logger, redact
 from sinks.ecommerce.connection import session
+from told import told
 
 logger = get_logger(__name__)
 
@@ -56,9 +58,11 @@ def explain(error: Exception) -> str:
         )
     if isinstance(error, psycopg.OperationalError) and any(text in str(error) for text in _REFUSED):
         return "PostgreSQL refuses the user, the password or the database of POSTGRES_DSN."
+    if why := why_untrusted(str(error)):
+        return f"The certificate of PostgreSQL at POSTGRES_DSN {why}."
     return (
         f"PostgreSQL does not answer ({type(error).__name__}): check that the server runs and that "
-        "POSTGRES_DSN is right; python main.py check --pipeline ecommerce tells more."
+        f"POSTGRES_DSN is right; {told('ecommerce check')} tells more."
     )
 
 

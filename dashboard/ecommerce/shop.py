@@ -11,6 +11,7 @@ from dashboard import charts, frame, time_charts
 from dashboard.data.shop import Funnel, Shop, ShopData
 from dashboard.text import ago, figure, printable, utc
 from sources.ecommerce.figures import EventFigures, Spread
+from told import told
 
 _SPANS = {
     "Last 15 minutes": timedelta(minutes=15),
@@ -48,9 +49,9 @@ def render(data: ShopData) -> None:
 
 def _empty() -> None:
     frame.hint(
-        "There are no batches yet. Start the pipeline with `python main.py --pipeline ecommerce` and put "
-        "files into ECOMMERCE_INPUT_PATH, or invent some with `python -m simulation.ecommerce.events`. If it "
-        "runs already, compare its POSTGRES_DSN with the dashboard's."
+        f"There are no batches yet. Start the pipeline with `{told('ecommerce run')}` and put files into "
+        f"ECOMMERCE_INPUT_PATH, or invent some with `{told('ecommerce simulate')}`. If it runs already, "
+        "compare its POSTGRES_DSN with the dashboard's."
     )
 
 
@@ -189,7 +190,7 @@ def _refused(shop: Shop) -> None:
     frame.table(
         pd.DataFrame(list(shop.rejected.items()), columns=["Rule", "Records"]), "Refused records by rule"
     )
-    st.markdown("`python main.py dlq list --pipeline ecommerce` shows where they are kept.")
+    st.markdown(f"`{told('ecommerce dlq list')}` shows where they are kept.")
 
 
 def _range(steps: pd.DataFrame) -> str:

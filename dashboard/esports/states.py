@@ -13,6 +13,7 @@ import streamlit as st
 from dashboard import frame
 from dashboard.data.esports_data import Latest
 from dashboard.text import ago, plain
+from told import told
 
 # The marks tell them apart without colour.
 STATUSES: Final = {
@@ -49,17 +50,16 @@ def has_rows(latest: Latest, output: Path, days: int) -> bool:
     """Whether there is something to show; if not, the page says why and what to do."""
     if not latest.is_whole:
         st.warning(
-            "There are too many small files, so the oldest were left out: run "
-            "`python main.py esports compact`.",
+            f"There are too many small files, so the oldest were left out: run `{told('esports compact')}`.",
             icon=":material/warning:",
         )
     if not latest.rows.empty:
         return True
     if latest.newest is None:
         frame.hint(
-            f"There is nothing in {plain(output)} yet. Start the service with `python main.py --pipeline "
-            "esports`, or look at simulated matches: `python main.py --pipeline esports --demo`. If it runs "
-            "already, compare its ESPORTS_OUTPUT_PATH with the dashboard's."
+            f"There is nothing in {plain(output)} yet. Start the service with `{told('esports run')}`, "
+            f"or look at simulated matches: `{told('esports demo')}`. If it runs already, compare its "
+            "ESPORTS_OUTPUT_PATH with the dashboard's."
         )
     else:
         frame.hint(f"Nothing was told in the {days} days before the newest batch.")

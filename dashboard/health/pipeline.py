@@ -16,6 +16,7 @@ from dashboard.data.remembered import Loaded
 from dashboard.health.names import STATUSES
 from dashboard.health.tables import batch_table, standstill
 from dashboard.text import ago, figure, short_time, utc
+from told import told
 
 _SHOWN_BATCHES = 20
 _SHOWN_ERRORS = 20
@@ -63,7 +64,7 @@ def _service_figures(metrics: Loaded[ServiceMetrics | None]) -> dict[str, tuple[
         ),
         "Dead letters": (
             figure(values.get("health_dlq_letters")),
-            "Records that wait in the queue; python main.py dlq list shows them.",
+            f"Records that wait in the queue; {told('dlq list')} shows them.",
         ),
         "Batches, all time": (figure(values.get("batches_processed_total")), None),
         "Failed, all time": (figure(values.get("batches_failed_total")), None),

@@ -13,6 +13,7 @@ import streamlit as st
 from dashboard import charts, frame
 from dashboard.data.stock_data import MAX_CLIENTS, PromoClient, Risk, Standing, StockData, Winner
 from dashboard.text import ago, day_text, figure, money, printable
+from told import told
 
 _REASONS: Final = {"expired": "✗\xa0expired", "expiring": "!\xa0expiring", "dead_stock": "▪\xa0dead stock"}
 _BARS: Final = 10
@@ -28,7 +29,7 @@ def render(data: StockData) -> None:
     if standing.is_empty:
         frame.hint(
             "There is no data yet; the first batch fills this page. Start the pipeline with "
-            "`python main.py --pipeline stock` and enter a sale on the Accountant's page. If it runs "
+            f"`{told('stock run')}` and enter a sale on the Accountant's page. If it runs "
             "already, compare its MONGO_URI and STOCK_DB_NAME with the dashboard's."
         )
     _status(standing)

@@ -23,6 +23,7 @@ from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_job import StreamJob
 from settings import Settings, load
 from simulation.ecommerce.events import EventGenerator, write_file
+from told import told
 
 _LIVE_SECONDS = 30.0
 _INTERVAL_SECONDS = 3.0
@@ -57,7 +58,7 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
             with stop.on_signals():
                 console.print(f"🐘 {server.dsn}", soft_wrap=True)
                 console.print(
-                    f"📊 The page, while this runs: POSTGRES_DSN={server.dsn} script/dashboard, "
+                    f"📊 The page, while this runs: {told('dashboard', POSTGRES_DSN=server.dsn)}, "
                     "then http://127.0.0.1:8501/shop",
                     soft_wrap=True,
                 )
@@ -140,13 +141,15 @@ def _show(job: StreamJob, settings: Settings, written: int, folder: Path, consol
     for name, value in shown_figures(figures).items():
         table.add_row(name, value)
     console.print(table)
-    for line in _lines(written, figures.records_in, folder):
+    for line in _lines(written, figures.records_in, folder / "dlq", settings):
         console.print(line, soft_wrap=True)
 
 
-def _lines(written: int, records_in: int, folder: Path) -> Iterator[str]:
+def _lines(written: int, records_in: int, letters: Path, settings: Settings) -> Iterator[str]:
     same = written == records_in
     yield f"{'✅' if same else '❌'} {written:,} records were written into files, {records_in:,} came in"
     yield "⏱️  The generator dates events up to 60 seconds back: half a minute of the latency is its own."
-    yield f"📬 Dead letters, each with file, line, rule and text: {folder / 'dlq'}"
-    yield f"   DLQ_DIRECTORY={folder / 'dlq'} python main.py dlq list --pipeline ecommerce"
+    yield f"📬 Dead letters, each with file, line, rule and text: {letters}"
+    # Whose letters they are tells the server's address; it need not run.
+    whose = settings.postgres_dsn.get_secret_value()
+    yield f"   {told('ecommerce dlq list', DLQ_DIRECTORY=letters, POSTGRES_DSN=whose)}"

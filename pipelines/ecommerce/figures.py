@@ -13,6 +13,7 @@ from pipelines.engine.pipeline import Figures
 from settings import Settings
 from sinks.ecommerce.connection import session, wait_for_server
 from sources.ecommerce.figures import EventFigures, Spread, read_figures
+from told import told
 
 # A table without the index on the time of insertion, or a server that is overloaded: better no answer.
 _PATIENCE = "30s"
@@ -31,7 +32,7 @@ def load_figures(settings: Settings, window: timedelta) -> EventFigures:
     except psycopg.errors.UndefinedTable:
         raise ConfigurationError(
             "The database of POSTGRES_DSN has no tables of the e-commerce pipeline: start that once "
-            "(python main.py --pipeline ecommerce), or correct POSTGRES_DSN."
+            f"({told('ecommerce run')}), or correct POSTGRES_DSN."
         ) from None
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError(

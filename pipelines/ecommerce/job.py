@@ -36,7 +36,7 @@ from settings import Settings
 from sinks.ecommerce.connection import session, wait_for_server
 from sinks.ecommerce.insertion import LATENCY_BOUNDS
 from sinks.ecommerce.needs import column_fault, missing_grants, place_fault
-from sinks.ecommerce.schema import ensure_tables
+from sinks.ecommerce.schema import ensure_tables, known_version
 from sinks.ecommerce.staging import LostRowsError
 from sinks.ecommerce.trial import write_fault
 from sources.ecommerce.csv_files import new_files, noted_files
@@ -87,7 +87,7 @@ def assemble(settings: Settings, spark: SparkSession) -> StreamJob:
     jvm: Any = spark._jvm
     encoding = str(jvm.java.lang.System.getProperty("sun.jnu.encoding"))
     if how != KEEP:
-        # These are read again by `dlq retry --pipeline ecommerce`.
+        # These are read again by `ecommerce dlq retry`.
         letters = reporting.letters.list()
         work.unreadable.update(one.record["source"] for one in letters if one.reason == UNREADABLE)
 
@@ -151,6 +151,7 @@ def prepare_database(settings: Settings) -> None:
             unfit = place_fault(connection)
             if unfit is not None:
                 raise ConfigurationError(unfit)
+            known_version(connection)
             fault = column_fault(connection)
             if fault is None:
                 ensure_tables(connection)

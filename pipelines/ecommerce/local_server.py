@@ -18,9 +18,10 @@ _TIMEOUT_SECONDS = 300
 
 
 class LocalServer:
-    """A server with data and a port of its own; `dsn` is its address, also while it does not run."""
+    """A server with data in `folder` and a port of its own; `dsn` is its address, also while it is down."""
 
     def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port = folder, port
         self._environment = {
             **os.environ,
             "POSTGRES_SERVER_HOME": str(folder),

@@ -19,6 +19,7 @@ from sinks.stream_letters import RejectedRecord
 from sources.ecommerce.csv_files import passed_over
 from sources.ecommerce.csv_reader import WHOLE_FILE
 from sources.ecommerce.read_files import ReadFiles, State, clear
+from told import told
 
 logger = get_logger(__name__)
 
@@ -38,7 +39,7 @@ class PassedOver:
     """Looks into `folder` when it is called, but not more often than every `seconds`.
 
     `read` finds files that were read, which are kept, moved to the archive or deleted, as `how` says. Those
-    in `unreadable`, which others fill, are left alone: `dlq retry --pipeline ecommerce` reads them again.
+    in `unreadable`, which others fill, are left alone: `ecommerce dlq retry` reads them again.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class PassedOver:
         if names:
             logger.warning(
                 f"📂 Changed after it was read: {_shown_names(names)}. Nothing of the change was taken, "
-                "unless by `dlq retry --pipeline ecommerce`. Give it another name."
+                f"unless by `{told('ecommerce dlq retry')}`. Give it another name."
             )
         settled = {name: state for name, state in found.settled.items() if name not in unreadable}
         if self._how != KEEP:
@@ -143,16 +144,16 @@ def telling_whole_files(
 
     Files that could not be read to their end go to `unreadable`.
     """
-    told: set[tuple[str, str]] = set()
+    warned: set[tuple[str, str]] = set()
     for record in refused:
         file = (record.source, record.reason)
         if unreadable is not None and record.position == WHOLE_FILE:
             unreadable.add(record.source)
-        if record.reason in WHOLE_FILES and file not in told and len(told) < _FILES_TOLD:
-            told.add(file)
+        if record.reason in WHOLE_FILES and file not in warned and len(warned) < _FILES_TOLD:
+            warned.add(file)
             logger.warning(
                 f"📄 {shown_name(record.source)}: {WHOLE_FILES[record.reason]}; "
-                "see `dlq list --pipeline ecommerce`"
+                f"see `{told('ecommerce dlq list')}`"
             )
         yield record
 

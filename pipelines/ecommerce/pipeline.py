@@ -20,4 +20,6 @@ ECOMMERCE = Pipeline(
     pages=later("dashboard.ecommerce.pages:pages"),
     benchmark=Benchmark("benchmarks.ecommerce", ("postgres",)),
     figures=later("pipelines.ecommerce.figures:figures"),
+    keeps=later("pipelines.ecommerce.retention:keeps"),
+    simulator="simulation.ecommerce.events",
 )

@@ -23,6 +23,7 @@ from retry import RetryPolicy
 from session import spark_line
 from settings import Settings
 from surroundings.java_found import java, java_command
+from told import install
 
 _GROUP, ARTIFACT = "org.apache.spark", "spark-sql-kafka-0-10_2.13"
 # By the first two numbers of Spark's version: the newest whose parts are all on Maven Central.
@@ -59,7 +60,7 @@ def connector_version() -> str:
         lines = ", ".join(f"{major}.{minor}" for major, minor in VERSIONS)
         raise ConfigurationError(
             f"No Kafka connector is known for pyspark {pyspark.__version__}, only for {lines}. "
-            "Run script/setup, or pip install -r requirements.txt."
+            f"The tested ones are installed by {install('kafka')}."
         )
     return found
 

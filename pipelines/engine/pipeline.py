@@ -15,6 +15,7 @@ from pipelines.engine.stop_flag import StopFlag
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pipelines.engine.retention import Kept
     from settings import Settings
     from sinks.dead_letters import DeadLetters, Letter, Owner, RetryOutcome
 
@@ -90,7 +91,9 @@ class Pipeline:
     at beside the machine; `letters_are_of_users`: its dead letters name a user, not a source of records.
     The names of its logs and metrics begin with `name`, unless they are not `prefixed`. `pages` lists the
     pages of an installation (`dashboard.page.Page`); `demo_pages` starts a demo and lists its pages.
-    `figures` reads from the sink how it did in a span of time until now.
+    `figures` reads from the sink how it did in a span of time until now. `keeps` lists what of its own data a
+    setting may keep for some days only.
+    `simulator` is the module whose `main` invents records for it.
     """
 
     name: str
@@ -111,6 +114,8 @@ class Pipeline:
     demo_pages: Callable[[], Sequence[Any]] | None = None
     benchmark: Benchmark | None = None
     figures: Callable[[Settings, timedelta], Figures] | None = None
+    keeps: Callable[[Settings], Sequence[Kept]] | None = None
+    simulator: str | None = None
 
     def run_demo(self, keep_running: bool, console: Console, stop: StopFlag) -> None:
         """Show the pipeline on data and stores of its own, until `stop`; by itself unless `keep_running`."""

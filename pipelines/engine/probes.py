@@ -119,6 +119,19 @@ class HealthEndpoints:
             "reasons": reasons,
             "pipeline": self.pipeline,
             "uptime_seconds": round(self.state.uptime_seconds, 1),
+            **self._session(),
+        }
+
+    def _session(self) -> dict[str, Any]:
+        """The sums since the start, under the names that earlier programs had for them."""
+        totals, newest = self.history.totals(), self.history.newest()
+        return {
+            "start_time": self.history.started_at,
+            "batches_processed": totals.batches,
+            "records_processed": totals.records,
+            "errors_count": totals.errors,
+            "last_batch_id": newest and newest["batch_id"],
+            "last_processed_at": newest and newest["end_time"],
         }
 
     def _reasons(self) -> list[str]:

@@ -40,7 +40,7 @@ def open_letters(pipeline: Pipeline, settings: Settings) -> DeadLetters:
     folder, attempts, owner = settings.dlq_directory, settings.dlq_max_attempts, pipeline.owner(settings)
     if pipeline.letters_are_of_users:
         return DeadLetters(folder, max_attempts=attempts, owner=owner)
-    name, listed_by = f"{pipeline.name}_dlq", f"dlq list --pipeline {pipeline.name}"
+    name, listed_by = f"{pipeline.name}_dlq", f"{pipeline.name} dlq list"
     return DeadLetters(folder, name, attempts, _MAX_LETTER_BYTES, owner=owner, listed_by=listed_by)
 
 

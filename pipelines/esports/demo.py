@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from settings import Settings, load
 from simulation.esports.messages import MATCHES
 from simulation.esports.season import Season
 from simulation.json_files import write_files
+from told import install, told
 
 _LIVE_SECONDS = 20.0
 _TICK_SECONDS = 0.5
@@ -147,8 +150,12 @@ def _lines(totals: SessionTotals, written: int, folder: Path) -> Iterator[str]:
         "SELECT status, count(DISTINCT match_id) AS matches, count(*) AS messages "
         f"FROM read_parquet('{output}/matches/**/*.parquet', hive_partitioning=true) GROUP BY ALL"
     )
-    yield "🔎 Look at it (script/setup --dashboard installs duckdb):"
-    yield f"""   .venv/bin/python -c "import duckdb; print(duckdb.sql(\\"{query}\\"))" """.rstrip()
-    yield f"📬 Dead letters: DLQ_DIRECTORY={folder / 'dlq'} python main.py dlq list --pipeline esports"
-    yield f"🗜️  Fewer files: ESPORTS_OUTPUT_PATH={output} python main.py esports compact"
-    yield f"📊 The page: ESPORTS_OUTPUT_PATH={output} script/dashboard, then http://127.0.0.1:8501/matches"
+    python = shlex.quote(sys.executable)
+    yield f"🔎 Look at it ({install('dashboard')} installs duckdb):"
+    yield f"""   {python} -c "import duckdb; print(duckdb.sql(\\"{query}\\"))" """.rstrip()
+    # Whose letters they are tells the folder of the datasets.
+    listed = told("esports dlq list", DLQ_DIRECTORY=folder / "dlq", ESPORTS_OUTPUT_PATH=output)
+    yield f"📬 Dead letters: {listed}"
+    yield f"🗜️  Fewer files: {told('esports compact', ESPORTS_OUTPUT_PATH=output)}"
+    page = told("dashboard", ESPORTS_OUTPUT_PATH=output)
+    yield f"📊 The page: {page}, then http://127.0.0.1:8501/matches"

@@ -37,4 +37,5 @@ ESPORTS = Pipeline(
     pages=later("dashboard.esports.pages:pages"),
     demo_pages=later("dashboard.esports.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.esports", ("kafka",)),
+    simulator="simulation.esports.messages",
 )

@@ -49,6 +49,7 @@ from pipelines.health.upkeep.writers_clocks import WritersClocks
 from session import spark_session
 from settings import Settings
 from sinks.health.indexes import ensure_indexes
+from sinks.health.versions import require_known_results
 from sources.health.poll import MongoPoll
 from sources.mongo_client import MonotonicClock, for_reading, ping
 
@@ -144,6 +145,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
         database, clock = open_database(settings)
         source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
         poll = MongoPoll(source, settings.poll_overlap_seconds, settings.max_batch_documents)
+        require_known_results(target)
         if settings.manage_source_index:
             poll.ensure_index()
         mended = ensure_indexes(target)

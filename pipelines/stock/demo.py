@@ -29,6 +29,7 @@ from simulation.program import Message
 from simulation.stock.shop import Shop
 from sinks.stock.schema import RISKS, WINNERS
 from sources.stock.published_ranking import read_published
+from told import told
 
 _LIVE_SECONDS = 25.0
 _FILE_EVERY_SECONDS = 1.0
@@ -101,7 +102,7 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
         thread.join()
         # What arrived after the last trigger is still worked off, so that the figures are complete.
         job.once(StopFlag())
-        _show(job, database, folder, console)
+        _show(job, database, settings, console)
 
 
 def demo_settings(folder: Path) -> Settings:
@@ -121,7 +122,7 @@ def demo_settings(folder: Path) -> Settings:
     )
 
 
-def _show(job: StreamJob, database: Database[Any], folder: Path, console: Console) -> None:
+def _show(job: StreamJob, database: Database[Any], settings: Settings, console: Console) -> None:
     figures = [Column(name, justify="right") for name in ("units", "revenue", "profit")]
     winners = Table("", "product", *figures, title="🏆 Product winners")
     for row in read_published(database, WINNERS):
@@ -136,8 +137,13 @@ def _show(job: StreamJob, database: Database[Any], folder: Path, console: Consol
     sales = database["sales"].count_documents({})
     console.print(f"🧾 {sales} invoices, each counted once; 💸 {promoted} clients are offered promotions")
     job.finish(console.print)
-    console.print(f"📂 All of it: {folder}", soft_wrap=True)
-    console.print("📊 The pages, with a shop that trades: script/dashboard --demo --pipeline stock")
+    console.print(f"📂 All of it: {settings.dlq_directory.parent}", soft_wrap=True)
+    # Whose letters they are tells the database's address.
+    whose = settings.mongo_uri.get_secret_value()
+    letters = told("stock dlq list", DLQ_DIRECTORY=settings.dlq_directory, MONGO_URI=whose)
+    console.print(f"📬 Dead letters: {letters}", soft_wrap=True)
+    pages = told("dashboard --demo --pipeline stock")
+    console.print(f"📊 The pages, with a shop that trades: {pages}", soft_wrap=True)
 
 
 def _now() -> datetime:

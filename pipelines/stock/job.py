@@ -38,6 +38,7 @@ from session import spark_session
 from settings import Settings
 from sinks.parquet.dataset import ParquetDataset
 from sinks.stock.archive import DATASET, StockArchive
+from sinks.stock.ledger import StockLedger, require_known_stock
 from sinks.stock.schema import ensure_indexes
 from sinks.stock.totals import StockFormulas
 from sinks.stream_letters import RejectedRecord
@@ -91,6 +92,17 @@ def open_retry(settings: Settings) -> Iterator[Retry]:
             upkeep.end()
 
 
+@contextmanager
+def open_upkeep(settings: Settings) -> Iterator[Upkeep]:
+    """Hold the stock database inside the block, without Spark and Kafka. Raises what `open_retry` raises."""
+    with locked(settings):
+        _, upkeep = _retrying(settings, open_database(settings))
+        try:
+            yield upkeep
+        finally:
+            upkeep.end()
+
+
 def open_database(settings: Settings) -> Database[dict[str, Any]]:
     """The stock database with its indexes. pymongo's errors pass through when it does not answer."""
     client = connect(settings.mongo_uri.get_secret_value(), round(settings.mongo_timeout_seconds * 1000))
@@ -102,6 +114,7 @@ def open_database(settings: Settings) -> Database[dict[str, Any]]:
     )
     # Making indexes may take long, and would wait as long for a server that is away.
     ping(database, settings.mongo_timeout_seconds)
+    require_known_stock(StockLedger(database).find())
     ensure_indexes(database)
     return database
 
@@ -135,7 +148,7 @@ def assemble(
     batch = _batch(settings, work, reporting)
     mended = totals_mended(reporting.metrics)
     hours, rules = settings.reconcile_interval_hours, repr(_loyalty(settings))
-    upkeep = Upkeep(work, batch.retry, batch.faults, hours, rules, mended.inc)
+    upkeep = Upkeep(work, batch.retry, batch.faults, hours, rules, mended.inc, settings.stock_sales_keep_days)
     return StreamJob(
         spark=spark,
         streams=[Stream(batch, source.frame, _events(settings), source.missing, FROM_THE_BEGINNING)],
@@ -163,7 +176,8 @@ def _retrying(
     reporting = StreamReporting(STOCK, settings, settings.stock_interval_seconds)
     work = StockWork(_kinds(settings), _writer(settings, database), _rankings(settings, database))
     batch = _batch(settings, work, reporting)
-    upkeep = Upkeep(work, batch.retry, batch.faults, 0, repr(_loyalty(settings)))
+    days = settings.stock_sales_keep_days
+    upkeep = Upkeep(work, batch.retry, batch.faults, 0, repr(_loyalty(settings)), sales_keep_days=days)
     upkeep.start()
 
     def again(records: Sequence[RejectedRecord]) -> Records:

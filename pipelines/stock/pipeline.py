@@ -39,4 +39,6 @@ STOCK = Pipeline(
     pages=later("dashboard.stock.pages:pages"),
     demo_pages=later("dashboard.stock.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.stock", ("mongo", "kafka")),
+    keeps=later("pipelines.stock.retention:keeps"),
+    simulator="simulation.stock.shop",
 )

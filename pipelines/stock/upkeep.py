@@ -20,7 +20,6 @@ from pipelines.engine.faults import Faults
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.stock.batch import StockWork, is_transient
 from retry import RetryPolicy
-from sinks.stock.ledger import Settled
 from sinks.stock.orders import forget_orders
 from sinks.stock.publish_ranking import GRACE
 
@@ -28,6 +27,9 @@ logger = get_logger(__name__)
 
 # Between two looks at the clock of the database.
 _LOOK_SECONDS, _RETRY_SECONDS = 5.0, 30.0
+_DAY = timedelta(days=1)
+# Between two batches.
+_RETIRED_AT_ONCE = 20_000
 _END_SECONDS = 2.0
 _SHOWN = 5
 
@@ -42,7 +44,8 @@ def totals_mended(metrics: Metrics) -> Counter:
 class Upkeep:
     """Looked after between batches; `rules` are the settings that stored results follow.
 
-    `recount_hours` 0 is never; `on_mended` is told how many totals were wrong.
+    `recount_hours` 0 is never; `on_mended` is told how many totals were wrong. Of an invoice older than
+    `sales_keep_days` only its id stays; 0 is for ever.
     """
 
     work: StockWork
@@ -51,6 +54,8 @@ class Upkeep:
     recount_hours: float
     rules: str
     on_mended: Callable[[int], None] = lambda _totals: None
+    sales_keep_days: int = 0
+    _retiring: bool = False
     _look_at: float = float("-inf")
     _risks_of: date | None = None
     _hold: ExitStack = field(default_factory=ExitStack)
@@ -95,7 +100,7 @@ class Upkeep:
             return
         pause = _LOOK_SECONDS
         try:
-            self._do_what_is_due(at_once)
+            self._do_whatis_due(at_once)
         except AlreadyRunningError:
             raise
         except Exception as error:
@@ -121,7 +126,7 @@ class Upkeep:
         with suppress(PyMongoError, ServiceError), pymongo.timeout(_END_SECONDS):
             self.work.rankings.tidy(self.work.writer.clock.now() + GRACE)
 
-    def _do_what_is_due(self, at_once: bool) -> None:
+    def _do_whatis_due(self, at_once: bool) -> None:
         work = self.work
         now = work.writer.clock.now()
         settled = work.writer.settle()
@@ -133,15 +138,30 @@ class Upkeep:
             self._risks_of = now.date()
         if work.rankings.risks_wait:
             work.rankings.publish_risks(now, at_once)
-        if self._is_recount_due(settled, now):
+        is_day_over = is_due(settled.notes.get("retired_at"), _DAY, now)
+        if self.sales_keep_days and (self._retiring or is_day_over):
+            self.retire(now - timedelta(days=self.sales_keep_days), now, _RETIRED_AT_ONCE)
+        elif is_due(settled.notes.get("recounted_at"), timedelta(hours=self.recount_hours), now):
             self._recount(now)
         work.rankings.tidy(now)
 
-    def _is_recount_due(self, settled: Settled, now: datetime) -> bool:
-        last = settled.notes.get("recounted_at")
-        # A later one was noted before the server's clock was set back.
-        every = timedelta(hours=self.recount_hours)
-        return bool(every) and not (last and timedelta(0) <= now - last < every)
+    def retire(self, before: datetime, now: datetime, at_most: int = 0) -> int:
+        """Take out of old invoices, or `at_most`, what they say; returns how many. Raises like the writer.
+
+        Begins with a recount, unless it goes on.
+        """
+        if not self._retiring:
+            self._recount(now)
+        count = self.work.writer.retire(before, at_most)
+        self._retiring = bool(at_most) and count == at_most
+        if not self._retiring:
+            self.work.writer.ledger.note(retired_at=now)
+        if count:
+            logger.info(
+                f"🧹 Removed what {count:,} invoices from before {before:%Y-%m-%dT%H:%M:%SZ} said "
+                f"(STOCK_SALES_KEEP_DAYS={self.sales_keep_days}); ids and totals stay"
+            )
+        return count
 
     def _recount(self, now: datetime) -> None:
         work = self.work
@@ -156,3 +176,9 @@ class Upkeep:
         else:
             logger.info("🧮 The recount found every total to be the sum of the invoices")
         work.writer.ledger.note(recounted_at=now)
+
+
+def is_due(last: datetime | None, every: timedelta, now: datetime) -> bool:
+    """Whether `every` has passed since `last`; never without a time between them."""
+    # A later one was noted before the server's clock was set back.
+    return bool(every) and not (last and timedelta(0) <= now - last < every)

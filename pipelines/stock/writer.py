@@ -21,6 +21,7 @@ from pipelines.engine.stream_batch import Taken
 from pipelines.stock.intake import Intake, Row, take_in
 from sinks.stock.ledger import DoneBatch, OpenBatch, SealedBatch, Settled, StockLedger
 from sinks.stock.recount import Recount
+from sinks.stock.retirement import Retirement
 from sinks.stock.sales import SalesStore, Sums
 from sinks.stock.totals import StockFormulas, StockTotals
 
@@ -101,7 +102,13 @@ class StockWriter:
 
     def recount(self, mark: Step) -> list[str]:
         """Count the totals anew; those that were wrong. Raises what `settle` raises."""
-        return Recount(self.database, self.totals, self.ledger, self.settle()).run(mark)
+        settled = self.settle()
+        Retirement(self.database, self.ledger, settled).finish()
+        return Recount(self.database, self.totals, self.ledger, settled).run(mark)
+
+    def retire(self, before: datetime, at_most: int = 0) -> int:
+        """Take out of invoices before `before`, or `at_most`, what they say; raises like `settle`."""
+        return Retirement(self.database, self.ledger, self.settle()).run(before, at_most)
 
     def known(self, key: BatchKey) -> StockTaken | None:
         """What the ledger says of a batch that was done before. Raises what `settle` raises."""

@@ -19,6 +19,7 @@ import psycopg
 from contracts import ConfigurationError
 from detached import look_up
 from sinks.ecommerce.bounded import ANSWER_SECONDS, OF_THE_SERVER, QUIET_SECONDS, BoundedConnection
+from sinks.ecommerce.refusals import first_line, is_refused, refusal
 
 # A peer that has vanished is noticed within a minute, while a long statement may take its time. A DSN may
 # have smaller ones, neither greater nor 0, which is endless.
@@ -53,18 +54,6 @@ _WAIT_SECONDS = 2.0
 # deadlock, serialization, and a server that may only be read: a replica that is to be promoted, a full disk.
 _TRANSIENT_CLASSES = ("08",)
 _TRANSIENT_STATES = frozenset({"57P01", "57P02", "57P03", "57P05", "53300", "40P01", "40001", "25006"})
-# Wrong password, unknown role, unknown database, no right to connect.
-_REFUSED_STATES = frozenset({"28P01", "28000", "3D000", "42501"})
-_REFUSED_TEXTS = (
-    "authentication failed",
-    "no password supplied",
-    "does not exist",
-    "no pg_hba.conf",
-    "pg_hba.conf rejects",
-    "is not permitted to log in",
-    "permission denied for database",
-    "is not currently accepting connections",
-)
 
 
 def connect(
@@ -130,7 +119,7 @@ def is_transient_postgres(error: BaseException) -> bool:
         return True
     if not isinstance(error, psycopg.OperationalError):
         return False
-    return is_transient_state(error.sqlstate) and not _is_refused(error)
+    return is_transient_state(error.sqlstate) and not is_refused(error)
 
 
 def wait_for_server(
@@ -153,11 +142,8 @@ def wait_for_server(
             with session(dsn, quiet_seconds=ANSWER_SECONDS, asks=False) as connection:
                 connection.execute("SELECT 1")
         except psycopg.OperationalError as error:
-            if _is_refused(error):
-                raise ConfigurationError(
-                    f"PostgreSQL at {address} refuses the connection ({_first_line(error)}). "
-                    "Correct user, password and database in POSTGRES_DSN, or create them."
-                ) from None
+            if is_refused(error):
+                raise ConfigurationError(refusal(dsn, address, error)) from None
             if monotonic() >= ends:
                 if words := OF_THE_SERVER.search(str(error)):
                     raise ConfigurationError(
@@ -166,7 +152,7 @@ def wait_for_server(
                     ) from None
                 within = f" within {seconds:g} seconds" if seconds else ""
                 raise ConfigurationError(
-                    f"PostgreSQL at {address} did not answer{within} ({_first_line(error)}). "
+                    f"PostgreSQL at {address} did not answer{within} ({first_line(error)}). "
                     "Start it or correct POSTGRES_DSN."
                 ) from None
         else:
@@ -222,12 +208,3 @@ def _address(dsn: str) -> str:
             "postgresql://[user:password@]host:port/database; percent-encode special characters."
         ) from None
     return f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
-
-
-def _is_refused(error: psycopg.OperationalError) -> bool:
-    # While connecting psycopg knows no SQLSTATE, only the server's text.
-    return error.sqlstate in _REFUSED_STATES or any(text in str(error) for text in _REFUSED_TEXTS)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0][:200]

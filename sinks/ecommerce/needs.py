@@ -119,15 +119,18 @@ def _key_fault(connection: psycopg.Connection[Any], table: str) -> str | None:
     return f"has no unique index on {', '.join(key)} alone that is valid and not deferrable"
 
 
-def missing_grants(connection: psycopg.Connection[Any]) -> list[str]:
-    """The GRANT statements that the user of `connection` lacks; of tables that do not exist, none."""
+def missing_grants(connection: psycopg.Connection[Any], removes: bool = False) -> list[str]:
+    """The GRANT statements that the user of `connection` lacks; of tables that do not exist, none.
+
+    With `removes` also those of the retention.
+    """
     schema = _one(connection, "SELECT coalesce(current_schema(), 'public')")
     role = sql.Identifier(_one(connection, "SELECT current_user"))
     wanted = [
         (table, right, sql.SQL(right) + sql.SQL(" ON ") + sql.Identifier(table))
         for table, rights in _TABLE_RIGHTS.items()
         if _one(connection, "SELECT to_regclass(%s)", table) is not None
-        for right in rights
+        for right in (*rights, *(["DELETE"] if removes else []))
     ]
     missing = [
         text

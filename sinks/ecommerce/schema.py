@@ -6,6 +6,8 @@ from typing import Any
 
 import psycopg
 
+from contracts.versions import require_known
+
 EVENTS = "user_events"
 LEDGER = "user_event_batches"
 
@@ -51,14 +53,35 @@ _STATEMENTS = {
     """,
     f"{LEDGER}_committed_at": f"CREATE INDEX {LEDGER}_committed_at ON {LEDGER} (committed_at)",
 }
+# Each brings the tables from the version of its place, from 1, to the next; none that has landed changes.
+_MIGRATIONS: tuple[str, ...] = ()
+# The comment on the ledger; without it they are of version 1.
+_VERSION = "schema version "
 # Two programs that start at once would both try to make the tables.
 _LOCK = 5_072_026
 
 
 def ensure_tables(connection: psycopg.Connection[Any]) -> None:
-    """Make what is missing; the caller's transaction covers all of it."""
+    """Make what is missing, and bring it forward; the caller's transaction covers all of it.
+
+    Raises ConfigurationError when a newer program has brought the tables further.
+    """
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    version = known_version(connection)
     for name, statement in _STATEMENTS.items():
         # IF NOT EXISTS would ask for the right to make what is there already.
         if connection.execute("SELECT to_regclass(%s)", [name]).fetchone() == (None,):
             connection.execute(statement)
+    for number, statements in enumerate(_MIGRATIONS[version - 1 :], version + 1):
+        connection.execute(statements)
+        connection.execute(f"COMMENT ON TABLE {LEDGER} IS '{_VERSION}{number}'")
+
+
+def known_version(connection: psycopg.Connection[Any]) -> int:
+    """The version of the tables. Raises ConfigurationError when this program does not know it."""
+    asked = "SELECT obj_description(to_regclass(%s), 'pg_class')"
+    ((comment,),) = connection.execute(asked, [LEDGER]).fetchall()
+    told = str(comment or "").removeprefix(_VERSION)
+    version = int(told) if told.isdecimal() and told != comment else 1
+    require_known(version, 1 + len(_MIGRATIONS), "The database", "POSTGRES_DSN")
+    return version

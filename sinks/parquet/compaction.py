@@ -78,7 +78,7 @@ def compact(
             with dataset.changing():
                 for other in current.iterdir():
                     if other not in merged:
-                        _link_tree(other, complete / other.name)
+                        link_tree(other, complete / other.name)
                 sync_folder(complete)
                 dataset.replace(complete)
     return result
@@ -154,11 +154,12 @@ def _tables(source: ds.Dataset) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting)
 
 
-def _link_tree(source: Path, target: Path) -> None:
+def link_tree(source: Path, target: Path) -> None:
+    """Make `target` another name for all files of `source`, with the times of its folders."""
     target.mkdir()
     for entry in source.iterdir():
         if entry.is_dir():
-            _link_tree(entry, target / entry.name)
+            link_tree(entry, target / entry.name)
         else:
             os.link(entry, target / entry.name)
     # Readers may pass by batches that were written long ago.

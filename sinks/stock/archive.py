@@ -17,12 +17,14 @@ from sinks.parquet.dataset import Ledger, ParquetDataset
 from sinks.parquet.offset_ranges import OffsetRanges
 
 DATASET = "events"
+# The column with Kafka's time of a record.
+TIME = "kafka_timestamp"
 _SCHEMA = pa.schema(
     {
         "kafka_topic": pa.string(),
         "kafka_partition": pa.int32(),
         "kafka_offset": pa.int64(),
-        "kafka_timestamp": pa.timestamp("us", tz="UTC"),
+        TIME: pa.timestamp("us", tz="UTC"),
         "key": pa.binary(),
         "value": pa.binary(),
     }

@@ -29,9 +29,13 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from contracts import AlreadyRunningError, BatchKey
+from contracts.versions import require_known
 from sinks.stock.holder import BEAT_SECONDS, SILENT_SECONDS, beating, has_ended, this_process
 
 COLLECTION = "stock_ledger"
+# Each brings the database from the version of its place, from 1, to the next, also when it is called again
+# after it was interrupted; none that has landed changes.
+MIGRATIONS: tuple[Callable[[Database[dict[str, Any]]], None], ...] = ()
 _KEY = {"_id": "ledger"}
 # The next batch notices a late insert of one of the last 1,000 failed tries, a recount that of an older one.
 _REMEMBERED = 1_000
@@ -103,14 +107,17 @@ class StockLedger:
         """Become the only process that may write; a new ledger goes on from `last_number`.
 
         So does one that is older than the invoices, as after a restored backup: returns True then. Waits
-        until it is known whether the process that held it lives, and raises AlreadyRunningError if it does.
+        until it is known whether the process that held it lives, and raises AlreadyRunningError if it does,
+        ConfigurationError where a newer version of this program has written.
         """
         mine: dict[str, Any] = {"fence": self._fence, "holder": this_process(), "beats": 0}
         found = self._listen()
+        version = require_known_stock(found)
         last = last_number()
         if found is None:
             try:
-                self._documents.insert_one({**_KEY, **mine, "number": last, "first": 0, "open": False})
+                made = {"number": last, "first": 0, "open": False, "version": version}
+                self._documents.insert_one({**_KEY, **mine, **made})
             except DuplicateKeyError as error:
                 raise StaleReadError("the ledger was made in this moment") from error
             return False
@@ -122,6 +129,10 @@ class StockLedger:
             before["number"] = found["number"]
         if self._documents.update_one(before, {"$set": mine}).matched_count == 0:
             raise StaleReadError("another process took over in this moment")
+        for migrate in MIGRATIONS[version - 1 :]:
+            migrate(self._documents.database)
+            version += 1
+            self._set({}, {"version": version})
         return is_older
 
     @contextmanager
@@ -133,9 +144,13 @@ class StockLedger:
         with suppress(PyMongoError), pymongo.timeout(BEAT_SECONDS):
             self._documents.update_one(mine, {"$unset": {"holder": ""}})
 
+    def find(self) -> dict[str, Any] | None:
+        """The ledger as it is, whoever's; None in a new database."""
+        return self._documents.find_one(_KEY)
+
     def _listen(self) -> Mapping[str, Any] | None:
         """The ledger, once its holder has ended or was silent."""
-        found = self._documents.find_one(_KEY)
+        found = self.find()
         before = found or {}
         ends = time.monotonic() + SILENT_SECONDS
         while found is not None and self._may_live(found) and time.monotonic() < ends:
@@ -146,7 +161,7 @@ class StockLedger:
                     f"{holder.get('host')}. Stop it first, or give this one another STOCK_DB_NAME."
                 )
             time.sleep(BEAT_SECONDS / 4)
-            found = self._documents.find_one(_KEY)
+            found = self.find()
         return found
 
     def _may_live(self, found: Mapping[str, Any]) -> bool:
@@ -204,8 +219,16 @@ class StockLedger:
         """Remember `values` across restarts, in the `notes` of `Settled`."""
         self._set({}, {f"notes.{name}": value for name, value in values.items()})
 
+    def turn_note(self, name: str, before: int | None, number: int, **values: Any) -> None:
+        """Remember `values` with `number` in the note `name`, if that has the number `before`, None without.
+
+        So a command that arrives late changes nothing.
+        """
+        change = {f"notes.{name}": {"number": number, **values}}
+        self._set({f"notes.{name}.number": before}, change)
+
     def _mine(self) -> dict[str, Any]:
-        found = self._documents.find_one(_KEY)
+        found = self.find()
         if found is None or found["fence"] != self._fence:
             raise AlreadyRunningError(
                 "Another stock pipeline has started on this database and taken over. Nothing is lost; it "
@@ -229,3 +252,14 @@ class StockLedger:
 
 class StaleReadError(Exception):
     """The documents have changed since they were read; the batch is tried again from their present state."""
+
+
+def require_known_stock(ledger: Mapping[str, Any] | None) -> int:
+    """The version of the stock database by its `ledger`; one that has no ledger yet is of the newest.
+
+    Raises ConfigurationError when it is newer than this program.
+    """
+    newest = 1 + len(MIGRATIONS)
+    found = newest if ledger is None else ledger.get("version", 1)
+    require_known(found, newest, "The database", "STOCK_DB_NAME")
+    return int(found)

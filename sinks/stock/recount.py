@@ -14,6 +14,7 @@ from pymongo.database import Database
 
 from mongo_patience import while_it_answers
 from sinks.stock.ledger import SealedBatch, Settled, StockLedger
+from sinks.stock.retirement import PAST_CENTS, PAST_UNITS
 from sinks.stock.sales import COLLECTION as SALES
 from sinks.stock.sales import Sums, pieces
 from sinks.stock.totals import WATCHED, StockTotals, find, send, storable, swap
@@ -59,7 +60,8 @@ class Recount:
             changes = []
             for before in some:
                 known.add(before["_id"])
-                after = self.totals.valued(counted[before["_id"]], products.get(before["_id"]))
+                units = counted[before["_id"]] + before.get(PAST_UNITS, 0)
+                after = self.totals.valued(units, products.get(before["_id"]))
                 if any(before.get(name) != value for name, value in after.items()):
                     changes.append(swap(before["_id"], before, WATCHED, after))
                     self._tell_product(before, after)
@@ -84,7 +86,7 @@ class Recount:
             changes = []
             for before in some:
                 known.add(before["_id"])
-                cents = counted[before["_id"]]
+                cents = counted[before["_id"]] + before.get(PAST_CENTS, 0)
                 after = {"sales_cents": cents, **self.totals.derived({**before, "sales_cents": cents})}
                 if any(before.get(name) != value for name, value in after.items()):
                     changes.append(swap(before["_id"], before, _JUDGED, after))
@@ -108,7 +110,8 @@ class Recount:
     def _counted(self, pipeline: list[dict[str, Any]]) -> Counter[str]:
         """Sums over the invoices that are in the totals: late ones are counted with a number to come."""
         late = sorted(self.settled.given_up)
-        matched: list[dict[str, Any]] = [{"$match": {"batch": {"$nin": late}}}] if late else []
+        # What was retired is in the totals' own past, and has no items, client or amount.
+        matched: list[dict[str, Any]] = [{"$match": {"items": {"$exists": True}, "batch": {"$nin": late}}}]
         count = partial(self.database[SALES].aggregate, [*matched, *pipeline], allowDiskUse=True)
         found = while_it_answers(self.database, count, f"the sums of {SALES}")
         return Counter({group["_id"]: storable(int(group["sum"])) for group in found})

@@ -36,6 +36,19 @@ _SPECULATION = {
 ON_EXECUTORS = {"EXECUTORS_FROM_USERS": "1", "EXECUTOR_PARTITION_USERS": "4"}
 
 
+class InstalledJob(HealthJob):
+    """Starts the command that pip installed, in a folder without the checkout."""
+
+    def __init__(self, job: HealthJob, pulse: Path) -> None:
+        super().__init__(job.folder, "", job.database)
+        self.environment = job.environment
+        self._pulse = pulse
+
+    def command(self, script: str) -> list[str]:
+        """`script` is the first word behind it."""
+        return [str(self._pulse), script]
+
+
 class ClusterJob(HealthJob):
     """Starts with spark-submit, from a folder that holds the script and the archive and nothing else."""
 
@@ -111,18 +124,19 @@ def test_a_submitted_job_equals_the_reference(cluster_job: ClusterJob) -> None:
 
 
 def test_a_cluster_without_workers_is_told_of_and_loses_nothing(
-    job: HealthJob, cluster: SparkCluster
+    job: HealthJob, cluster: SparkCluster, installed_pulse: Path
 ) -> None:
     """The batch fails in words that say what to look at; once workers are back the stream goes on.
 
-    It was not submitted: `python main.py` with SPARK_MASTER sends the code itself, and the workers know
-    nothing of the checkout.
+    It was not submitted: `pulse run` with SPARK_MASTER, installed by pip, sends the code itself, and the
+    workers know nothing of it nor of the checkout.
     """
+    job = InstalledJob(job, installed_pulse)
     cluster.heal()
     for number in range(WORKERS):
         cluster.kill_worker(number)
     conf = {"SPARK_MASTER": cluster.master, "PYSPARK_SUBMIT_ARGS": " ".join([*_CONF, "pyspark-shell"])}
-    running = job.start(EXECUTORS_WAIT_SECONDS="6", **conf, **ON_EXECUTORS)
+    running = job.start(script="run", EXECUTORS_WAIT_SECONDS="6", **conf, **ON_EXECUTORS)
     waited = "No executor has taken a task for 6 seconds"
     wait_for(lambda: waited in job.output(), "the end of the first batch", running, _TIMEOUT_SECONDS)
     told = [line for line in job.output().splitlines() if "seconds for executors" in line]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from pipelines.health.worked_example import EXPECTED
 from tests.support.job import ROOT, HealthJob
+from tests.support.shell import in_a_shell
 from tests.support.waiting import TIMEOUT_SECONDS, wait_for
 
 
@@ -73,6 +75,8 @@ def test_the_demo_ends_by_itself_with_the_worked_example(job: HealthJob) -> None
     assert job.output().count("│ ✅ │") == len(EXPECTED)
     assert "│ ❌ │" not in job.output()
     assert "❌ Failed: 0" in job.output()
+    (shown,) = re.findall(r"^📬 Dead letters: (.*)$", job.output(), re.MULTILINE)
+    assert "metrics." in in_a_shell(shown, job.folder)
     report = (job.folder / "demo" / "report.html").read_text()
     assert "9771.43" in report
     assert "<svg" in report

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 from sinks.dead_letters import DeadLetters
 from tests.support.arena import Arena, Topics, match
 from tests.support.job import Job, environment_of
+from tests.support.shell import in_a_shell
 from tests.support.waiting import wait_for
 
 _STREAM = ("--pipeline", "esports")
@@ -44,12 +43,11 @@ def test_the_demo_shows_the_real_steps_and_ends_by_itself(tmp_path: Path) -> Non
     assert rows == good
     letters = DeadLetters(folder / "dlq", "esports_dlq").list()
     assert sum(len(letter.record["records"]) for letter in letters) == corrupt + rejected
-    typed = re.search(r"[.]venv/bin/(python -c .*)", job.output())
-    assert typed
-    shell = f"{Path(sys.executable).parent}/{typed[1]}"
-    shown = subprocess.run(["sh", "-c", shell], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert shown.returncode == 0, shown.stderr
-    assert "finished" in shown.stdout
+    marks = r"^(?:   (?=\S+ -c )|📬 Dead letters: |🗜️  Fewer files: )(.+)$"
+    query, listed, compacted = re.findall(marks, job.output(), re.MULTILINE)
+    assert "finished" in in_a_shell(query, tmp_path)
+    assert letters[0].id[:12] in in_a_shell(listed, tmp_path)
+    assert "matches: " in in_a_shell(compacted, tmp_path)
 
 
 @pytest.fixture

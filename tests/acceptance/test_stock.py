@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pymongo.database import Database
 from dashboard.data.stock_data import StockData
 from sources.stock.published_ranking import read_published
 from tests.support.job import Job, environment_of
+from tests.support.shell import in_a_shell
 from tests.support.stock_events import assert_totals_are_the_sum_of_the_invoices, product, sale
 from tests.support.stock_shop import StockShop, StockTopics
 from tests.support.waiting import meanwhile, wait_for
@@ -113,3 +115,5 @@ def test_the_demo_needs_no_server_and_ends_by_itself(tmp_path: Path) -> None:
         assert shown in job.output()
     assert "Traceback" not in job.output()
     assert list(tmp_path.glob("demo/stock-*/dlq/stock_dlq_*.json"))
+    (shown,) = re.findall(r"^📬 Dead letters: (.*)$", job.output(), re.MULTILINE)
+    assert "conflict" in in_a_shell(shown, tmp_path)

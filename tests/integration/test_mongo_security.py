@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
+from commands.checks.database import Database, reachable
+from settings import load
 from sinks.mongo_errors import is_transient_mongo
 from sources.mongo_client import ServerClock, connect
+from tests.support.certificates import make_certificates, shaking_hands
 from tests.support.mongo_doors import PASSWORD, SecureDoor
 
 _TIMEOUT_MS = 10_000
@@ -95,6 +100,34 @@ def test_a_server_with_another_name_is_not_trusted(secure_door: SecureDoor, user
     """The certificate is for localhost only."""
     with pytest.raises(ServerSelectionTimeoutError, match="certificate"):
         _touch(secure_door.tls_uri(user).replace("@localhost:", "@127.0.0.1:"), _REFUSED_MS)
+
+
+def _told(uri: str) -> str:
+    """What `check` says of the server, with its remedy; no command says less."""
+    settings = load(env_file=None, mongo_uri=uri, mongo_timeout_seconds=_REFUSED_MS / 1000)
+    result = reachable(Database.open(settings))
+    assert result.status == "failed"
+    assert PASSWORD not in result.detail + result.remedy
+    assert "\n" not in result.detail
+    return f"{result.detail} {result.remedy}"
+
+
+def test_each_fault_of_a_certificate_is_one_line_by_the_setting(
+    secure_door: SecureDoor, user: str, tmp_path: Path
+) -> None:
+    """Another authority, another name, expired; and a wrong password over TLS."""
+    good, certificates = secure_door.tls_uri(user), make_certificates(tmp_path)
+    theirs = quote(str(secure_door.certificates / "ca.pem"), safe="")
+    assert "is of another name" in _told(good.replace("@localhost:", "@127.0.0.1:"))
+    stranger = _told(good.replace(theirs, quote(str(certificates.stranger), safe="")))
+    assert "authority that is not known here. Name a file" in stranger
+    assert "tlsCAFile of MONGO_URI" in stranger
+    with shaking_hands(certificates.server("expired")) as port:
+        old = _told(f"mongodb://localhost:{port}/?tls=true&tlsCAFile={certificates.authority}")
+    assert "certificate of MongoDB at MONGO_URI has expired" in old
+    assert "user, password and authSource in MONGO_URI" in _told(
+        good.replace(quote(PASSWORD, safe=""), "wr0ng")
+    )
 
 
 def test_a_wrong_key_password_is_one_clear_error_without_it(secure_door: SecureDoor, user: str) -> None:

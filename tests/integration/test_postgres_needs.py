@@ -353,6 +353,10 @@ def test_check_tells_what_the_pipeline_needs(
         names = ("PostgreSQL", "Tables", "Rights", "ECOMMERCE_INPUT_PATH")
         assert [rows[name]["status"] for name in names] == ["ok"] * 4
         assert "1 files; 2 names are passed over" in rows["ECOMMERCE_INPUT_PATH"]["detail"]
+        with monkeypatch.context() as retention:
+            retention.setenv("ECOMMERCE_KEEP_DAYS", "30")
+            code, rows = _check(retention, worker, tmp_path)
+        assert (code, "GRANT DELETE ON" in rows["Rights"]["remedy"]) == (2, True)
     with fresh_role(events_dsn, *LEAST[:2]) as worker:
         code, rows = _check(monkeypatch, worker, tmp_path)
         assert (code, rows["Rights"]["status"]) == (2, "failed")

@@ -16,10 +16,10 @@ from contracts import AlreadyRunningError, BatchKey
 from pipelines.engine.faults import Faults
 from pipelines.stock.batch import StockWork
 from pipelines.stock.rankings import Rankings
-from pipelines.stock.upkeep import Upkeep
+from pipelines.stock.upkeep import Upkeep, is_due
 from pipelines.stock.writer import StockTaken, StockWriter
 from retry import RetryPolicy
-from sinks.stock.ledger import Settled, StaleReadError
+from sinks.stock.ledger import StaleReadError
 from sources.mongo_client import connect
 from sources.stock.published_ranking import read_published
 from tests.support.stock_database import take_batch
@@ -230,16 +230,15 @@ def _units_and_cents(database: Database[dict[str, Any]]) -> tuple[dict[str, int]
 
 
 @pytest.mark.parametrize(
-    ("hours", "is_due"), [(None, True), (25, True), (24, True), (23, False), (0, False), (-1, True)]
+    ("hours", "due"), [(None, True), (25, True), (24, True), (23, False), (0, False), (-1, True)]
 )
 def test_a_recount_is_due_after_its_hours_and_when_the_clock_was_set_back(
-    hours: int | None, is_due: bool
+    hours: int | None, due: bool
 ) -> None:
     """A moment of the future was noted by a clock that was wrong; nobody waits until it has come."""
-    notes = {} if hours is None else {"recounted_at": START - timedelta(hours=hours)}
-    none: Any = None
-    upkeep = Upkeep(none, RetryPolicy(), Faults(), 24, "rules")
-    assert upkeep._is_recount_due(Settled(1, frozenset(), notes, {}), START) is is_due
+    last = None if hours is None else START - timedelta(hours=hours)
+    assert is_due(last, timedelta(hours=24), START) is due
+    assert not is_due(last, timedelta(0), START)
 
 
 class _MayNotUpdateSales:

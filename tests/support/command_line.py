@@ -21,9 +21,11 @@ class Ended(NamedTuple):
     err: str
 
 
-def run_command(*arguments: str, answer: str = "", app: Callable[..., Any] = main.app) -> Ended:
-    """Run `arguments`; `answer` is what a person types."""
+def run_command(
+    *arguments: str, answer: str = "", app: Callable[..., Any] = main.app, name: str = "main.py"
+) -> Ended:
+    """Run `arguments`; `answer` is what a person types, `name` the program's."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with patch("sys.stdin", io.StringIO(answer)), redirect_stdout(out), redirect_stderr(err):
-        code = guarded(partial(app, list(arguments), standalone_mode=False, prog_name="main.py"))
+        code = guarded(partial(app, list(arguments), standalone_mode=False, prog_name=name))
     return Ended(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,12 +13,13 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from commands import pulse
 from settings import Settings
 from tests.support.documents import ROOT
 from tests.support.missing import missing
 
 DEPLOY = ROOT / "deploy"
-PROJECT_VERSION = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[0]
+PROJECT_VERSION = pulse.VERSION
 SETTINGS = {name.upper() for name in Settings.model_fields}
 # What other programs read: Python, pyspark.
 _FOREIGN = {"PATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYSPARK_PYTHON"}

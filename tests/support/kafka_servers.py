@@ -25,12 +25,14 @@ JARS = _CACHE / "spark-health-analytics" / "kafka-connector"
 class OwnBroker:
     """A broker of script/kafka-server with data and a port of its own."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, **environment: str) -> None:
+        """`environment` has further settings of the script."""
         self._folder = folder
         self._environment = {
             **os.environ,
             "KAFKA_SERVER_HOME": str(folder),
             "KAFKA_SERVER_PORT": str(port),
+            **environment,
         }
         self.servers = self.run("uri")
 

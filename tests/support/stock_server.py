@@ -83,12 +83,16 @@ class Server:
     def _look(self) -> None:
         units: Counter[str] = Counter()
         cents: Counter[str] = Counter()
-        for sale in self.database["sales"].find():
+        for sale in self.database["sales"].find({"items": {"$exists": True}}):
             cents[sale["client_id"]] += sale["amount_cents"]
             for item in sale["items"]:
                 units[item["product_id"]] += item["quantity"]
-        totals = {total["_id"]: total["units"] for total in self.database["product_totals"].find()}
+        products = list(self.database["product_totals"].find())
+        totals = {total["_id"]: total["units"] for total in products}
         clients = list(self.database["clients"].find())
+        # What invoices said that say nothing any more.
+        units.update({total["_id"]: total.get("past_units", 0) for total in products})
+        cents.update({client["_id"]: client.get("past_cents", 0) for client in clients})
         sold = {client["_id"]: client["sales_cents"] for client in clients}
         won = {
             row["product_id"]: row.get("units_sold", 0)

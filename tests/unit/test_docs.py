@@ -7,7 +7,6 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -15,21 +14,21 @@ import typer
 from dotenv import dotenv_values
 from typer.testing import CliRunner
 
+import main
 import process_batch
-from main import app
+from commands import pulse
 from settings import Settings
 from tests.support.documents import ROOT, Block, anchors, blocks, links, markdown_files
+from tests.support.parsing import misuse
 
 FILES = markdown_files()
 CODE = [block for file in FILES for block in blocks(file)]
 # Where a command ends: redirections, pipes, the next command, a remark, the rest of a sentence.
 _END = re.compile(r"\s(?:[<>|&;#]|2>|\|\|)|[)]?[…]|$", re.MULTILINE)
-_RUN = re.compile(r"(?:main|process_batch)\.py(?![\w/])")
+_RUN = re.compile(r"(?:main|process_batch)\.py(?![\w/])|(?:(?<=\./)|(?<=python )|^)pulse(?= )", re.MULTILINE)
 _SCRIPT = re.compile(r"(?<![\w./\]-])script/[\w-]+")
 # Commands that answer without a server; everything else is only checked for its options.
 _CHEAP = {"config", "checkpoint show", "dlq list"}
-# typer brings a copy of click and shows only some of it.
-_UsageError: Any = typer.BadParameter.__bases__[0]
 
 
 def _commands(name: str) -> Iterator[tuple[Block, list[str]]]:
@@ -38,25 +37,12 @@ def _commands(name: str) -> Iterator[tuple[Block, list[str]]]:
         for found in _RUN.finditer(block.text):
             if found.group() != name:
                 continue
+            # As a grammar is written.
+            if block.text[found.end() :].startswith(" [PIPELINE]"):
+                continue
             rest = block.text[found.end() :].replace("\\%", "%")
             end = _END.search(rest)
             yield block, shlex.split(re.sub(r"[\[\]]", "", rest[: end.start() if end else None]))
-
-
-def _misuse(command: Any, arguments: list[str]) -> str:
-    """Why these arguments are wrong for the command; empty when they are right. Nothing is run."""
-    name, context = "command", None
-    try:
-        while True:
-            context = command.make_context(name, arguments, parent=context)
-            arguments = [*getattr(context, "_protected_args", ()), *context.args]
-            if not (arguments and hasattr(command, "resolve_command")):
-                return ""
-            name, command, arguments = command.resolve_command(context, arguments)
-    except _UsageError as error:
-        return str(error.format_message())
-    except typer.Exit:  # --help
-        return ""
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
@@ -84,29 +70,53 @@ def test_every_page_is_in_the_index() -> None:
     assert "docs/README.md" in set(links(ROOT / "README.md"))
 
 
-@pytest.mark.parametrize("name", ["main.py", "process_batch.py"])
-def test_every_documented_command_exists_with_its_options(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "program", "least"),
+    [("pulse", pulse.app, 100), ("main.py", main.app, 2), ("process_batch.py", process_batch.app, 1)],
+)
+def test_every_documented_command_exists_with_its_options(
+    name: str, program: typer.Typer, least: int
+) -> None:
     """Parsed by the command line itself, which is not run."""
-    if name == "main.py":
-        command = typer.main.get_command(app)
-    else:
-        one = typer.Typer(add_completion=False)
-        one.command()(process_batch.run)
-        command = typer.main.get_command(one)
+    command = typer.main.get_command(program)
     found = list(_commands(name))
-    assert len(found) > 3, "the documentation's commands are not found any more"
-    misused = [(block, words, _misuse(command, words)) for block, words in found]
+    assert len(found) >= least, "the documentation's commands are not found any more"
+    misused = [(block, words, misuse(command, words)) for block, words in found]
     wrong = [f"{block}: {name} {shlex.join(words)}: {why}" for block, words, why in misused if why]
     assert wrong == []
 
 
+def test_a_command_has_one_form() -> None:
+    """Earlier ones stand where they are told to be so, and in what was written when they were new."""
+    earlier = re.compile(r"\bpython (main|process_batch)\.py|python -m (simulation|commands)")
+    told_of = {"CHANGELOG.md", "operations.md", "upgrading.md"}
+    found = {str(block) for block in CODE if earlier.search(block.text) and block.file.name not in told_of}
+    assert found == set()
+
+
 def test_a_command_that_does_not_exist_is_noticed() -> None:
     """The check above can fail: an unknown command, an unknown option, a missing argument."""
-    command = typer.main.get_command(app)
-    for words in ("inspekt", "check --jason", "checkpoint set", "checkpoint show now", "--onse"):
-        assert _misuse(command, words.split()), words
-    for words in ("", "--once", "check --json", "checkpoint set 2026-01-01 --dry-run", "dlq --help"):
-        assert not _misuse(command, words.split()), words
+    command = typer.main.get_command(pulse.app)
+    for words in (
+        "inspekt",
+        "check --jason",
+        "checkpoint set",
+        "checkpoint show now",
+        "run --onse",
+        "stock inspect",
+        "stock run --job matches",
+    ):
+        assert misuse(command, words.split()), words
+    for words in (
+        "",
+        "once",
+        "--version",
+        "esports run --job matches",
+        "check --json",
+        "checkpoint set 2026-01-01 --dry-run",
+        "dlq --help",
+    ):
+        assert not misuse(command, words.split()), words
 
 
 def test_every_path_that_contributors_are_sent_to_exists() -> None:
@@ -149,10 +159,10 @@ def test_the_cheap_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """Those that need no server are run as they are documented, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MONGO_URI", "mongomock://docs")
-    run = {shlex.join(words) for _, words in _commands("main.py") if " ".join(words) in _CHEAP}
+    run = {shlex.join(words) for _, words in _commands("pulse") if " ".join(words) in _CHEAP}
     assert run == _CHEAP
     for words in sorted(run):
-        result = CliRunner().invoke(app, words.split())
+        result = CliRunner().invoke(pulse.app, words.split())
         assert result.exit_code == 0, f"{words}: {result.output}"
 
 
@@ -193,11 +203,22 @@ def test_every_guarantee_names_tests_that_exist() -> None:
 
 @pytest.mark.parametrize("pipeline", ["stock", "esports", "ecommerce"])
 def test_what_a_pipeline_says_of_its_dead_letters_names_it(pipeline: str) -> None:
-    """Without `--pipeline` the commands are about the health pipeline's letters."""
+    """Without it the commands are about the health pipeline's letters."""
     rooms = [path for path in ROOT.glob(f"*/{pipeline}/**/*.py") if path.parts[-3] != "tests"]
     texts = [path.read_text() for path in (ROOT / "docs" / f"{pipeline}.md", *rooms)]
     found = [
         hint for text in texts for hint in re.findall(r"`[^`\n]*\bdlq (?:list|retry|purge)[^`\n]*`", text)
     ]
     assert found
-    assert [hint for hint in found if f"--pipeline {pipeline}" not in hint] == []
+    assert [hint for hint in found if f"{pipeline} dlq" not in hint] == []
+
+
+def test_the_version_stands_in_one_place() -> None:
+    """Images are named after the program's, wherever one is named."""
+    files = [*FILES, *(file for file in (ROOT / "deploy").rglob("*") if file.is_file())]
+    named = {
+        (file.name, tag)
+        for file in files
+        for tag in re.findall(r"health-analytics[\w-]*:(\d+\.\d+[\w.]*)", file.read_text(errors="ignore"))
+    }
+    assert {tag for _, tag in named} == {pulse.VERSION}, named

@@ -31,7 +31,7 @@ def _told(one: Pipeline) -> Iterator[tuple[str, str]]:
     yield "docs/architecture.md", rf"^ +\w+\[{name}\]$"
     yield "docs/deployment.md", rf"\b{title}\b"
     yield "docs/glossary.md", rf"^\| pipeline \|.*\b{title}\b"
-    yield "docs/operations.md", rf"^python main.py check{'' if default else f' --pipeline {name}'} +#"
+    yield "docs/operations.md", rf"^./pulse {'' if default else f'{name} '}check +#"
     yield "docs/results.md", rf"^## {one.title}: "
     yield "docs/runbooks.md", rf"\(\.\./deploy/prometheus/{name}\.rules\.yml\)"
     yield "deploy/prometheus/prometheus.yml", rf"^  - {name}\.rules\.yml$"

@@ -1,4 +1,4 @@
-"""`python main.py`, as every page writes it, works whichever Python is called."""
+"""`./pulse`, as every page writes it, and `python main.py` work whichever Python is called."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.parametrize("program", ["main.py", "process_batch.py"])
+@pytest.mark.parametrize("program", ["main.py", "process_batch.py", "pulse"])
 def test_a_python_without_the_packages_hands_over_to_the_checkouts(program: str, tmp_path: Path) -> None:
     """From any folder, with all arguments."""
     done = run(tmp_path, str(ROOT / program), "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "--json" in done.stdout
+    assert "Usage" in done.stdout
     assert run(tmp_path, str(ROOT / program), "--nonsense").returncode == 2
 
 
-@pytest.mark.parametrize("program", ["main.py", "process_batch.py"])
+@pytest.mark.parametrize("program", ["main.py", "process_batch.py", "pulse"])
 def test_where_nothing_was_set_up_one_line_says_what_to_do(program: str, tmp_path: Path) -> None:
     """A newcomer saw a traceback that ends in ModuleNotFoundError."""
     for name in (program, "own_python.py"):
@@ -36,3 +36,5 @@ def test_where_nothing_was_set_up_one_line_says_what_to_do(program: str, tmp_pat
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert "lacks the packages (typer, pyspark). Run script/setup" in line
+    elsewhere = run(tmp_path.parent, f"{tmp_path.name}/{program}")
+    assert f"Run {tmp_path / 'script' / 'setup'}, which" in elsewhere.stderr

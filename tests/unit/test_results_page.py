@@ -22,8 +22,9 @@ from sinks.ecommerce.schema import ensure_tables
 from sinks.health.newer_wins import write_newer
 from sinks.parquet.dataset import LEDGER, Ledger
 from sinks.stock import archive
-from sinks.stock.ledger import COLLECTION, StockLedger
+from sinks.stock.ledger import COLLECTION, Settled, StockLedger
 from sinks.stock.publish_ranking import Publication
+from sinks.stock.retirement import Retirement
 from sinks.stock.schema import WINNERS
 from sources.mongo_client import connect
 from tests.support import worked_example as example
@@ -92,6 +93,11 @@ def _stock() -> Fields:
     ledger = StockLedger(database)
     ledger.take_over(lambda: 0)
     ledger.note(rules="")
+    some = database["sales"].find_one_and_update({}, {"$set": {"timestamp": datetime(2020, 1, 1)}})  # noqa: DTZ001
+    assert some
+    settled = ledger.read()
+    assert isinstance(settled, Settled)
+    assert Retirement(database, ledger, settled).run(datetime(2021, 1, 1, tzinfo=timezone.utc)) == 1
     found = {
         name: set().union(*map(_fields, database[name].find({}))) for name in database.list_collection_names()
     }
@@ -111,7 +117,7 @@ def _ecommerce() -> Fields:
 
     def execute(statement: str, _values: object = None) -> Any:
         statements.append(statement)
-        return SimpleNamespace(fetchone=lambda: (None,))
+        return SimpleNamespace(fetchone=lambda: (None,), fetchall=lambda: [(None,)])
 
     ensure_tables(cast("Any", SimpleNamespace(execute=execute)))
     found: Fields = {}

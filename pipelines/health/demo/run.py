@@ -20,6 +20,7 @@ from pipelines.health.job import HealthPipeline, open_pipeline
 from settings import Settings, load
 from simulation.health.population import PATTERN_USER_ID, Population, worked_example
 from sources.mongo_client import connect
+from told import told
 
 _FOLDER = Path("demo")
 _USERS = 14
@@ -44,7 +45,7 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
             live.join()
             # What arrived after the last trigger is still worked off, so that the figures are complete.
             job.once(StopFlag())
-        _show(job, console)
+        _show(job, settings, console)
 
 
 def demo_settings(folder: Path) -> Settings:
@@ -86,7 +87,7 @@ def _live(population: Population, source: Any, stop: StopFlag, keep_running: boo
     stop.set()
 
 
-def _show(job: HealthPipeline, console: Console) -> None:
+def _show(job: HealthPipeline, settings: Settings, console: Console) -> None:
     documents = list(job.target.find())
     print_worked_example([d for d in documents if d["userId"] == PATTERN_USER_ID], console)
     print_anomalies(documents, console)
@@ -97,4 +98,8 @@ def _show(job: HealthPipeline, console: Console) -> None:
         "batches": job.reporting.history.recent(),
     }
     path = write_report(_FOLDER / "report.html", documents, summary, PATTERN_USER_ID)
+    # Whose letters they are tells the database and its address.
+    uri, name = settings.mongo_uri.get_secret_value(), settings.mongo_db_name
+    letters = told("dlq list", DLQ_DIRECTORY=settings.dlq_directory, MONGO_URI=uri, MONGO_DB_NAME=name)
+    console.print(f"📬 Dead letters: {letters}", soft_wrap=True)
     console.print(f"📊 Charts: {path} (open it in a browser; it works offline)")

@@ -20,7 +20,7 @@ from analytics.health.results import CalculatedResults
 from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules
 from contracts import FailedWrite, WriteResult
-from contracts.health import PHONE_SOURCES
+from contracts.health import PHONE_SOURCES, RESULTS_VERSION, VERSION
 from monitoring.logs import get_logger
 from sinks.health.newer_wins import write_newer
 from sources.health.history import read_history_rows
@@ -98,6 +98,8 @@ def run_metadata(spark: SparkSession, batch_id: str, started: float, rows: int) 
         "sparkVersion": spark.version[:50],
         "processingDurationMs": round((time.monotonic() - started) * 1000),
         "dataPointsProcessed": rows,
+        # What is new in the metadata makes every result be written anew, so version 1 has none.
+        **({VERSION.partition(".")[2]: RESULTS_VERSION} if RESULTS_VERSION > 1 else {}),
     }
 
 

@@ -24,6 +24,7 @@ from settings import Settings, load
 from sinks.dead_letters import DeadLetters, RetryOutcome
 from tests.support.command_line import run_command
 from tests.support.odd_letters import lay_odd_letters
+from told import told
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=timezone.utc)
 
@@ -103,7 +104,7 @@ def test_an_empty_queue_names_its_pipeline_and_folder_and_where_letters_lie(
     assert "there is no folder" not in told
     assert f"The dead-letter queue of {pipeline} in {folder / 'dlq'} is empty." in told
     assert f"{_queue_of(other).count()} letters of {other} lie there too" in told
-    assert f"dlq list --pipeline {other}" in told
+    assert f"pulse {other} dlq list`" in told
 
 
 @pytest.mark.parametrize("command", ["list", "list --json", "show abcdef", "retry", "purge --yes"])
@@ -154,13 +155,13 @@ def test_damaged_letters_are_told_shown_and_purged(folder: Path, pipeline: str) 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_a_name_that_is_none_is_told_with_the_command_of_the_pipeline(pipeline: str) -> None:
-    """Without `--pipeline` the health pipeline's letters are shown, where nothing is to be found."""
-    command = "dlq list" if pipeline == "health" else f"dlq list --pipeline {pipeline}"
+    """Without its name the health pipeline's letters are shown, where nothing is to be found."""
+    command = "dlq list" if pipeline == "health" else f"{pipeline} dlq list"
     for name in ("abcdef", "nothing"):
         for verb in ("show", "retry", "purge"):
             error = CliRunner().invoke(app, ["dlq", verb, name, *_option(pipeline)]).exception
             assert isinstance(error, ConfigurationError)
-            assert f"`main.py {command}`" in str(error)
+            assert f"`{told(command)}`" in str(error)
 
 
 def test_copies_of_a_letter_are_shown_and_purged_with_it(folder: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import commands.batch_results
+import commands.run
 import main
 import pipelines.health.job
 import process_batch
@@ -108,7 +109,7 @@ def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ende
             with stop.on_signals():
                 act()
 
-        monkeypatch.setattr(main, "open_job", opened)
+        monkeypatch.setattr(commands.run, "open_job", opened)
         monkeypatch.setattr(pipelines.health.job, "open_pipeline", opened)
         monkeypatch.setattr(commands.batch_results, "results_since", lambda *_: RunResults((), 0, 0))
         monkeypatch.setattr(sinks.parquet.compaction, "compact", lambda *_, **__: act())

@@ -12,27 +12,28 @@ from commands.letter_words import words_of
 from contracts import FailedWrite, Rejected
 from sinks.letter_files import Owner, letter_of
 from sinks.stream_letters import RejectedRecord, as_letters
+from told import told
 
 NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
 ID, USER = ObjectId("665f1c2ab4d3e8a1c0ffee01"), ObjectId("665f1c2ab4d3e8a1c0ffee02")
 DOCUMENT = {"_id": ID, "userId": USER, "metrics": {"steps": "many\u200b"}, "updatedAt": NOW}
 UPDATE = f"{{_id: ObjectId(\"{ID}\")}}, {{$set: {{'metrics.steps': CORRECT_VALUE, updatedAt: new Date()}}}}"
-STREAM = "nothing: the stream sees it and tries the letter again; without a stream: python main.py dlq retry "
+STREAM = "nothing: the stream sees it and tries the letter again; without a stream: "
 
 
-def words(record: Rejected | FailedWrite, option: str = "") -> list[str]:
-    return words_of(letter_of(record, "batch_1", NOW, 10**6, Owner.of("health.analytics", ["h"])), option)
+def words(record: Rejected | FailedWrite, pipeline: str = "health") -> list[str]:
+    return words_of(letter_of(record, "batch_1", NOW, 10**6, Owner.of("health.analytics", ["h"])), pipeline)
 
 
 def test_a_value_is_named_with_what_mends_it() -> None:
     """The update is one for mongosh as it stands, but for the value."""
-    *told, then = words(Rejected(DOCUMENT, "not_a_number", "metrics.steps"))
-    assert told == [
+    *lines, then = words(Rejected(DOCUMENT, "not_a_number", "metrics.steps"))
+    assert lines == [
         "wrong: metrics.steps is 'many\\u200b' (not_a_number)",
         f'where: healthmetrics, _id ObjectId("{ID}") of user {USER}',
         f"mend:  mongosh: db.healthmetrics.updateOne({UPDATE})",
     ]
-    assert then.startswith(f"then:  {STREAM}")
+    assert then.startswith(f"then:  {STREAM}{told('health dlq retry')} ")
 
 
 @pytest.mark.parametrize(
@@ -45,8 +46,8 @@ def test_whatever_a_document_is_like_four_lines_tell_of_it(
     document: dict[str, Any], field: str | None
 ) -> None:
     """Each begins with what it is about."""
-    told = words(Rejected(document, "broken", field))
-    assert [line.partition(":")[0] for line in told] == ["wrong", "where", "mend", "then"]
+    lines = words(Rejected(document, "broken", field))
+    assert [line.partition(":")[0] for line in lines] == ["wrong", "where", "mend", "then"]
 
 
 def test_a_result_that_could_not_be_stored_names_what_refuses_it() -> None:
@@ -63,9 +64,9 @@ def test_records_of_a_stream_are_told_by_place_with_the_first_of_them() -> None:
     records = [RejectedRecord("corrupt", "sales/0", n, b"{" * 100, "t", 0, None, None) for n in range(5)]
     records[0] = RejectedRecord("corrupt", "sales/0", 0, None, "t", 0, None, "a tombstone")
     (rejected,) = as_letters(records, "offset")
-    told = words(rejected, " --pipeline stock")
-    assert told[:3] == ["wrong: 5 × corrupt", "where: sales/0, 0 to 4", "       0: no value (a tombstone)"]
-    assert told[3] == f"       1: {'{' * 60}…"
-    assert told[5] == "       and 2 more"
-    assert told[-1].startswith("then:  sent again: python main.py dlq purge ")
-    assert told[-1].count("--pipeline stock") == 2
+    lines = words(rejected, "stock")
+    assert lines[:3] == ["wrong: 5 × corrupt", "where: sales/0, 0 to 4", "       0: no value (a tombstone)"]
+    assert lines[3] == f"       1: {'{' * 60}…"
+    assert lines[5] == "       and 2 more"
+    assert lines[-1].startswith(f"then:  sent again: {told('stock dlq purge')} ")
+    assert f"stopped: {told('stock dlq retry')} " in lines[-1]

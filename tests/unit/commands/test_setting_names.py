@@ -33,11 +33,11 @@ def test_an_earlier_name_works_and_is_told(
 ) -> None:
     """In the environment and in `.env`; the nearer place counts, in one place the new name."""
 
-    def given(in_environment: str, in_file: str) -> object:
+    def given(in_environment: str, in_file: str) -> float:
         for key, value in {earlier: "", name: "", **dotenv_values(stream=StringIO(in_environment))}.items():
             monkeypatch.setenv(key, value or "")
         (tmp_path / ".env").write_text(in_file)
-        return getattr(load(env_file=tmp_path / ".env"), name.lower())
+        return float(getattr(load(env_file=tmp_path / ".env"), name.lower()))
 
     for in_environment, in_file, counts in (
         (f"{earlier}=7", "", 7),
@@ -55,5 +55,7 @@ def test_an_earlier_name_works_and_is_told(
     assert given(f"{earlier}=7", "") == 7
     assert unknown_keys(tmp_path / ".env") == [told]
     assert origins(tmp_path / ".env")[name.lower()] == "environment"
+    if isinstance(getattr(load(env_file=None), name.lower()), str):
+        return  # It takes any text.
     with pytest.raises(ConfigurationError, match=f"  {name}: "):
         given(f"{earlier}=often", "")

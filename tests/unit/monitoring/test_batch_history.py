@@ -141,7 +141,7 @@ def test_the_log_line_has_the_seeds_keys_first(tmp_path: Path) -> None:
     """The 14 keys in the seed's order, more fields after them; times are ISO 8601 UTC, no errors are null."""
     counts = ends(47, superseded=1, refused=1, left_out=1)
     told = replace(report(), records_by_outcome=counts, left_out_by_reason={"wearable": 1})
-    BatchHistory(tmp_path).record(told)
+    BatchHistory(tmp_path, now=lambda: datetime(2025, 11, 21, 9, tzinfo=timezone.utc)).record(told)
     (entry,) = lines(tmp_path / "batch_logs_20251121.jsonl")
     assert list(entry)[:14] == SEED_KEYS
     assert entry == {
@@ -165,8 +165,24 @@ def test_the_log_line_has_the_seeds_keys_first(tmp_path: Path) -> None:
         "rejected_by_reason": {},
         "left_out_by_reason": {"wearable": 1},
         "steps_ms": {"poll": 12.346, "write": None},
+        "error_details": [],
+        "session_start": "2025-11-21T09:00:00.000000+00:00",
     }
     assert datetime.fromisoformat(str(entry["start_time"])) == START
+
+
+def test_each_error_is_told_with_its_time_and_place(tmp_path: Path) -> None:
+    """Beside the texts, which readers have; also in the history that is exported."""
+    history = BatchHistory(tmp_path, now=lambda: START)
+    history.record(replace(report(success=False, errors=("MongoDB is away", "x" * 900)), stream="events"))
+    (entry,) = lines(tmp_path / "batch_logs_20251121.jsonl")
+    assert entry["errors"] == ["MongoDB is away", "x" * 900]
+    time, details = entry["end_time"], {"batch_id": "batch_123", "stream": "events", "last_step": "write"}
+    told = [("MongoDB is away", time, details), ("x" * 500, time, details)]
+    assert [tuple(detail.values()) for detail in entry["error_details"]] == told  # type: ignore[attr-defined]
+    exported = json.loads((history.export() or tmp_path).read_text())
+    assert exported["session_metrics"]["session_start"] == entry["session_start"]
+    assert exported["batch_history"][0]["error_details"] == entry["error_details"]
 
 
 @pytest.mark.parametrize(

@@ -254,7 +254,7 @@ def test_a_letter_and_its_copies_have_one_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("begins_alike", [True, False])
 def test_a_name_of_several_letters_or_none_is_refused(tmp_path: Path, begins_alike: bool) -> None:
     """The error names the ids, and the command with its pipeline."""
-    letters = DeadLetters(tmp_path, listed_by="dlq list --pipeline stock")
+    letters = DeadLetters(tmp_path, listed_by="stock dlq list")
     letters.store([REJECTED], "b", NOW)
     (letter,) = letters.list()
     assert letter.path
@@ -262,8 +262,8 @@ def test_a_name_of_several_letters_or_none_is_refused(tmp_path: Path, begins_ali
     if begins_alike:
         text = letter.path.read_text().replace(letter.id, other)
         (tmp_path / f"analytics_dlq_{other[:12]}.json").write_text(text)
-    told = rf"2 letters .*{other[:16]}.*--pipeline stock" if begins_alike else "0 letters .*--pipeline stock"
-    with pytest.raises(ConfigurationError, match=told):
+    found = f"2 letters .*{other[:16]}" if begins_alike else "0 letters "
+    with pytest.raises(ConfigurationError, match=f"{found}.*pulse stock dlq list"):
         letters.named(letter.id[:8] if begins_alike else "0" * 8)
 
 

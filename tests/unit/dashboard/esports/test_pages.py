@@ -101,7 +101,7 @@ def test_an_empty_installation_says_what_to_do(tmp_path: Path) -> None:
     for render in (matches.render, players.render):
         page = show(render, EsportsData(tmp_path / "none"))
         assert not page.exception
-        assert "main.py --pipeline esports" in texts(page).replace("\\", "")
+        assert "pulse esports run" in texts(page).replace("\\", "")
     Writer(tmp_path).add_rows(MATCHES, [], _NOW)
     page = show(matches.render, EsportsData(tmp_path))
     assert not page.exception

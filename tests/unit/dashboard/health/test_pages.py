@@ -170,7 +170,7 @@ def test_without_analytics_pages_say_what_to_do(empty: _Installation, render: Re
     page = show(render, empty.data)
     assert not page.exception
     assert not page.error
-    assert any("python main.py" in info.value for info in page.info)
+    assert any("pulse run`" in info.value for info in page.info)
 
 
 @pytest.mark.parametrize("render", [overview.render, pipeline.render])

@@ -100,8 +100,12 @@ def test_health_is_an_error_only_when_the_job_stands_still(bench: Bench, now: Cl
     assert bench.ask("/health")[0] == 200
     assert bench.ask("/health")[1]["status"] == "degraded"
     bench.batch()
-    assert bench.ask("/health")[1] == {
+    body = bench.ask("/health")[1]
+    assert datetime.fromisoformat(body.pop("start_time")) == bench.history.started_at
+    assert body == {
         "status": "healthy", "reasons": [], "pipeline": "health", "uptime_seconds": 0.0,
+        "batches_processed": 1, "records_processed": 5, "errors_count": 0,
+        "last_batch_id": "batch_1", "last_processed_at": NOW.isoformat(timespec="microseconds"),
     }  # fmt: skip
     now.seconds += STALL_SECONDS + 11
     assert bench.ask("/health/live")[0] == 503

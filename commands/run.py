@@ -1,0 +1,66 @@
+"""Running a pipeline: as a stream, once, or as a demo."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from commands.common import FAILED, PipelineOption, one_of, prepare, speaker
+from commands.terminal import progress
+from contracts import StoppedError
+from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES, open_job
+from pipelines.engine.pipeline import ALL_PARTS, Job
+from pipelines.engine.stop_flag import StopFlag
+
+_PARTS = [ALL_PARTS, *(part for one in PIPELINES.values() for part in one.parts)]
+
+JobOption = Annotated[str, typer.Option("--job", help="Which of the pipeline's streams.", **one_of(_PARTS))]
+JsonLogs = Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")]
+KeepRunning = Annotated[bool, typer.Option("--keep-running", help="Let the demo run until Ctrl+C.")]
+
+
+def run(
+    pipeline: PipelineOption = DEFAULT_PIPELINE,
+    job_name: JobOption = ALL_PARTS,
+    as_json: JsonLogs = False,
+) -> None:
+    """Run the stream until it is stopped (Ctrl+C or SIGTERM finish the running batch)."""
+    process(pipeline, False, job_name, as_json)
+
+
+def once(
+    pipeline: PipelineOption = DEFAULT_PIPELINE,
+    job_name: JobOption = ALL_PARTS,
+    as_json: JsonLogs = False,
+) -> None:
+    """Process what is there, then stop."""
+    process(pipeline, True, job_name, as_json)
+
+
+def demo(pipeline: PipelineOption = DEFAULT_PIPELINE, keep_running: KeepRunning = False) -> None:
+    """Run on invented data and a store of its own; ends by itself."""
+    stop = StopFlag()
+    PIPELINES[pipeline].run_demo(keep_running, Console(), stop)
+    if stop.by_signal and not keep_running:
+        raise StoppedError("The demo was stopped before its end.")
+
+
+def process(pipeline: str, bounded: bool, part: str, json_logs: bool) -> None:
+    """Run a pipeline, or a `part` of it, until it is stopped; only what is there now if `bounded`."""
+    stop = StopFlag()
+    settings = prepare(json_logs=json_logs)
+    with open_job(pipeline, settings, not bounded, part) as job:
+        with stop.on_signals():
+            succeeded = _once(job, stop) if bounded else job.stream(stop)
+        job.finish(speaker(settings))
+    if bounded and stop.by_signal:
+        raise StoppedError("Stopped before the end; what was begun is finished, and the next run goes on.")
+    if not succeeded:
+        raise typer.Exit(FAILED)
+
+
+def _once(job: Job, stop: StopFlag) -> bool:
+    with progress("Processing"):
+        return job.once(stop)
