@@ -145,9 +145,9 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
         database, clock = open_database(settings)
         source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
         poll = MongoPoll(source, settings.poll_overlap_seconds, settings.max_batch_documents)
+        require_known_results(target)
         if settings.manage_source_index:
             poll.ensure_index()
-        require_known_results(target)
         mended = ensure_indexes(target)
         with spark_session(settings.spark, streaming) as spark:
             folder = settings.checkpoint_location
