@@ -100,7 +100,7 @@ class Upkeep:
             return
         pause = _LOOK_SECONDS
         try:
-            self._do_whatis_due(at_once)
+            self._do_what_is_due(at_once)
         except AlreadyRunningError:
             raise
         except Exception as error:
@@ -126,7 +126,7 @@ class Upkeep:
         with suppress(PyMongoError, ServiceError), pymongo.timeout(_END_SECONDS):
             self.work.rankings.tidy(self.work.writer.clock.now() + GRACE)
 
-    def _do_whatis_due(self, at_once: bool) -> None:
+    def _do_what_is_due(self, at_once: bool) -> None:
         work = self.work
         now = work.writer.clock.now()
         settled = work.writer.settle()
