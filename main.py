@@ -31,6 +31,8 @@ from monitoring.logs import mask_uncaught
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES, open_job
 from pipelines.engine.pipeline import ALL_PARTS, Job
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.pipeline import HEALTH
+from surroundings.windows import require_streams
 
 _PARTS = [ALL_PARTS, *(part for one in PIPELINES.values() for part in one.parts)]
 
@@ -66,6 +68,9 @@ def run(
     """Run a pipeline until it is stopped (Ctrl+C or SIGTERM finish the running batch)."""
     if context.invoked_subcommand:
         return
+    # Health alone has a run without one of Spark's streams.
+    if not (once and pipeline == HEALTH.name):
+        require_streams()
     stop = StopFlag()
     if demo:
         if once or as_json or job_name != ALL_PARTS:

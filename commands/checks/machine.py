@@ -112,9 +112,11 @@ def folders(settings: Settings, pipeline: Pipeline) -> dict[str, Path]:
 def folder(name: str, path: Path) -> CheckResult:
     """Check that files can be written in `path`, or the folder be made; tell how much space is left."""
     existing = path.absolute()
-    while not existing.exists():
+    while not existing.exists() and existing != existing.parent:
         existing = existing.parent
     remedy = f"Make it writable for this user (chown, chmod), or set {name} to another folder."
+    if not existing.exists():
+        return failed(name, f"{path}: the drive {existing.anchor} is not there", remedy)
     if not existing.is_dir():
         return failed(name, f"{existing} is not a folder", remedy)
     try:
