@@ -30,9 +30,10 @@ def take_own_python() -> None:
     windows = sys.platform == "win32"
     python = _ENVIRONMENT / ("Scripts/python.exe" if windows else "bin/python")
     if not python.exists() or Path(sys.prefix) == _ENVIRONMENT:
+        setup = "" if windows else "script/setup, which puts them into .venv, or "
         sys.stderr.write(
-            f"{sys.executable} lacks the packages ({', '.join(missing)}). Run script/setup, which puts them "
-            "into .venv, or pip install -r requirements.txt.\n"
+            f"{sys.executable} lacks the packages ({', '.join(missing)}). "
+            f"Run {setup}pip install -r requirements.txt.\n"
         )
         sys.exit(2)
     command = [str(python), *sys.argv]

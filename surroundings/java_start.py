@@ -32,7 +32,7 @@ _END_SECONDS = 2.0
 # Its last work is to remove its temporary files.
 _AT_EXIT_SECONDS = 20.0
 # Java and Spark say these at every start, the first with values that may be secret.
-_EACH_TIME = ("Picked up ", "WARNING: Using incubator modules")
+_EACH_TIME = ("Picked up ", "NOTE: Picked up ", "WARNING: Using incubator modules")
 _READ_BY_JAVA = (
     "JAVA_",
     "_JAVA_",

@@ -24,6 +24,11 @@ def is_windows() -> bool:
     return sys.platform == "win32"
 
 
+def remedy(usual: str, on_windows: str) -> str:
+    """The remedy for this system."""
+    return on_windows if is_windows() else usual
+
+
 def require_streams() -> None:
     """Raise ConfigurationError with the ways out where Spark cannot keep the checkpoint of a stream."""
     home = os.environ.get("HADOOP_HOME")

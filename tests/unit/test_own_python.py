@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import own_python
 from tests.support.documents import ROOT
 
 
@@ -36,3 +37,15 @@ def test_where_nothing_was_set_up_one_line_says_what_to_do(program: str, tmp_pat
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert "lacks the packages (typer, pyspark). Run script/setup" in line
+
+
+def test_on_windows_no_bash_script_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What can be run there is told."""
+    monkeypatch.setattr(own_python, "find_spec", lambda _name: None)
+    monkeypatch.setattr(own_python, "_ENVIRONMENT", tmp_path)
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SystemExit):
+        own_python.take_own_python()
+    assert "Run pip install -r requirements.txt." in capsys.readouterr().err

@@ -35,6 +35,8 @@ int wmain(void) {
     name = wcsrchr(program, L'\\') + 1;
     wcscpy(name, L"javareal.exe");
     swprintf(line, sizeof line / sizeof *line, L"\"%ls\"%ls", program, arguments());
+    /* Spark's batch files put it in quotes. */
+    cut(line, L"\"--add-modules=jdk.incubator.vector\"");
     cut(line, L"--add-modules=jdk.incubator.vector");
 
     limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
