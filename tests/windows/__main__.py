@@ -6,11 +6,12 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.windows.checks import CHECKS
 from tests.windows.machine import Machine
-from tests.windows.place import opened
+from tests.windows.place import Place, opened
 
 
 def main(arguments: list[str]) -> int:
@@ -19,7 +20,7 @@ def main(arguments: list[str]) -> int:
     end = rest.index("--")
     machine, names = Machine(Path(root), prefix, rest[:end]), rest[end + 1 :] or list(CHECKS)
     if names == ["list"]:
-        _say("\n".join(f"{name:10}{check.__doc__}" for name, (_, check) in CHECKS.items()))
+        _say("\n".join(f"{name:10}{_told(check)}" for name, (_, check) in CHECKS.items()))
         return 0
     if unknown := [name for name in names if name not in CHECKS]:
         _say(f"there is no check {', '.join(unknown)}; there are {', '.join(CHECKS)}")
@@ -37,10 +38,14 @@ def _passes(machine: Machine, name: str) -> bool:
             check(place)
     except Exception:  # noqa: BLE001 - the other checks go on
         traceback.print_exc()
-        _say(f"❌ {name}: {check.__doc__}")
+        _say(f"❌ {name}: {_told(check)}")
         return False
-    _say(f"✅ {name}, {time.monotonic() - began:.0f} s: {check.__doc__}")
+    _say(f"✅ {name}, {time.monotonic() - began:.0f} s: {_told(check)}")
     return True
+
+
+def _told(check: Callable[[Place], None]) -> str:
+    return (check.__doc__ or "").splitlines()[0]
 
 
 def _say(text: str) -> None:

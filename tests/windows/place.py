@@ -21,6 +21,8 @@ from tests.support.job import HealthJob
 from tests.windows.machine import Ended, Machine
 
 _USERS, _DAYS = 15, 120
+# Of the one document that is sure to be refused.
+REFUSED_STEPS = -7
 _STATE = ("spark-checkpoints", "dlq", "logs", "metrics")
 _KEY = ("userId", "metricType", "timeRange")
 
@@ -82,11 +84,16 @@ class Place:
             for document in self.job.database["analytics"].find()
         }
 
-    def linux_results(self) -> dict[tuple[Any, ...], dict[str, Any]]:
-        """What a run here stores of the same documents, after which nothing is stored."""
+    def letters(self, folder: Path | None = None) -> set[str]:
+        """The ids of the dead letters there, or in `folder`."""
+        files = ((folder or self.on_disk) / "dlq").glob("*.json")
+        return {path.stem.rpartition("_")[2] for path in files}
+
+    def linux_run(self) -> tuple[dict[tuple[Any, ...], dict[str, Any]], set[str]]:
+        """What a run here stores of the same documents; afterwards nothing is stored."""
         self.forget()
         assert self.job.run(script="process_batch.py") == 0, self.job.output()
-        found = self.results()
+        found = self.results(), self.letters(self.job.folder)
         self.forget()
         return found
 
@@ -108,4 +115,6 @@ def _fill(database: Database[dict[str, Any]]) -> None:
     Population(seed=11, users=_USERS, days=_DAYS, today=now.date()).backfill(
         source, now - timedelta(minutes=5)
     )
-    source.insert_one({"userId": ObjectId(), "date": now, "metrics": {"steps": -1}, "updatedAt": now})
+    source.insert_one(
+        {"userId": ObjectId(), "date": now, "metrics": {"steps": REFUSED_STEPS}, "updatedAt": now}
+    )

@@ -22,7 +22,7 @@ from surroundings.java_start import Java
 from tests.support.command_line import run_command
 from tests.support.waiting import wait_for
 
-_NOTE = 'echo x >"$TMP/lz4.dll"; '
+_NOTE = 'echo x >"${TMP:?}/lz4.dll"; '
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_java_is_in_a_group_of_its_own_and_leaves_nothing(
 ) -> None:
     """Ctrl+C does not reach it; it ends when nobody speaks to it, and what it has loaded goes after it."""
     java = _java(f"{_NOTE}cat; echo in order")
-    wait_for(lambda: list(tmp_path.glob("spark-run-*/lz4.dll")), "its temporary file")
+    wait_for(lambda: list(tmp_path.glob("spark-run-*/lz4.dll")), "its temporary file", java)
     java.end(60)
     java.end(60)
     assert on_windows == [0x200]
@@ -67,7 +67,7 @@ def test_java_is_in_a_group_of_its_own_and_leaves_nothing(
 def test_a_java_that_does_not_end_is_ended_with_all_below_it(on_windows: list[Any], tmp_path: Path) -> None:
     """The batch file alone would leave Java behind, and nobody else ends it."""
     java = _java(f"{_NOTE}exec sleep 60")
-    wait_for(lambda: list(tmp_path.glob("spark-run-*/lz4.dll")), "its temporary file")
+    wait_for(lambda: list(tmp_path.glob("spark-run-*/lz4.dll")), "its temporary file", java)
     java.end(0.05)
     assert on_windows == [0x200, java.pid]
     assert java.wait() != 0
