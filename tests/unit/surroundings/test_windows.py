@@ -64,6 +64,17 @@ def test_java_is_in_a_group_of_its_own_and_leaves_nothing(
     assert capfd.readouterr().err == "in order\n"
 
 
+def test_what_java_says_of_the_variables_is_held_back(capfd: pytest.CaptureFixture[str]) -> None:
+    """Behind `--json`, at every start; a value may be secret."""
+    names = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS")
+    java = _java(
+        f"echo Picked up {names[0]}: -Dx=hunter2; echo NOTE: Picked up {names[1]}: -Dx=hunter2; echo x"
+    )
+    java.end(60)
+    assert java.last_words() == "x"
+    assert capfd.readouterr().err == "x\n"
+
+
 def test_a_java_that_does_not_end_is_ended_with_all_below_it(on_windows: list[Any], tmp_path: Path) -> None:
     """The batch file alone would leave Java behind, and nobody else ends it."""
     java = _java(f"{_NOTE}exec sleep 60")
