@@ -8,15 +8,17 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark import SparkContext, java_gateway
 
-import main
 from commands.checks import machine
 from contracts import ConfigurationError
+from pipelines.catalog import PIPELINES
+from pipelines.health.pipeline import HEALTH
 from surroundings import java_found, java_start, windows
 from surroundings.java_start import Java
 from tests.support.command_line import run_command
@@ -42,6 +44,10 @@ def on_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.delenv("HADOOP_HOME", raising=False)
     return taken
+
+
+def _opened(*_: Any) -> Any:
+    raise ConfigurationError("opened")
 
 
 def _java(program: str) -> Java:
@@ -103,8 +109,12 @@ def test_pyspark_kills_no_java_at_exit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--demo"], ["--pipeline", "esports", "--once"], ["--json"]])
-def test_a_stream_is_refused_in_one_line_before_anything_starts(arguments: list[str]) -> None:
+def test_a_stream_is_refused_in_one_line_before_anything_starts(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It started again for ever, and never said why."""
+    for name, pipeline in PIPELINES.items():
+        monkeypatch.setitem(PIPELINES, name, replace(pipeline, demo=_opened, open_job=_opened))
     ended = run_command(*arguments)
     assert ended.code == 2
     (line,) = ended.err.splitlines()
@@ -114,10 +124,7 @@ def test_a_stream_is_refused_in_one_line_before_anything_starts(arguments: list[
 def test_what_needs_no_stream_is_not_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Health's `--once`; and everything where winutils is."""
 
-    def opened(*_: Any) -> None:
-        raise ConfigurationError("opened")
-
-    monkeypatch.setattr(main, "open_job", opened)
+    monkeypatch.setitem(PIPELINES, HEALTH.name, replace(HEALTH, open_job=_opened))
     assert "opened" in run_command("--once").err
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "winutils.exe").touch()
