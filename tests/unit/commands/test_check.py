@@ -171,8 +171,9 @@ def test_a_drive_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> N
         assert len(looked) < 20
         return False
 
-    monkeypatch.setattr(Path, "exists", exists)
-    result = machine.folder("DLQ_DIRECTORY", Path("/a/b"))
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "exists", exists)
+        result = machine.folder("DLQ_DIRECTORY", Path("/a/b"))
     assert (result.status, result.detail) == ("failed", "/a/b: the drive / is not there")
 
 
