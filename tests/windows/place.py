@@ -116,5 +116,11 @@ def _fill(database: Database[dict[str, Any]]) -> None:
         source, now - timedelta(minutes=5)
     )
     source.insert_one(
-        {"userId": ObjectId(), "date": now, "metrics": {"steps": REFUSED_STEPS}, "updatedAt": now}
+        {
+            "userId": ObjectId(),
+            "date": now,
+            "source": "manual",
+            "metrics": {"steps": REFUSED_STEPS},
+            "updatedAt": now,
+        }
     )
