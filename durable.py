@@ -6,11 +6,28 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 PRIVATE = 0o600
 PUBLIC = 0o644
-_REPLACE_ATTEMPTS = 10
-_REPLACE_PAUSE_SECONDS = 0.05
+# Half a second. Elsewhere nobody's open file is in the way, and what is forbidden stays so.
+_ATTEMPTS = 10 if os.name == "nt" else 1
+_PAUSE_SECONDS = 0.05
+
+T = TypeVar("T")
+
+
+def patiently(act: Callable[[], T]) -> T:
+    """Act, and again for a while as long as Windows says that another program has the file open."""
+    left = _ATTEMPTS
+    while True:
+        left -= 1
+        try:
+            return act()
+        except PermissionError:
+            if left == 0:
+                raise
+        time.sleep(_PAUSE_SECONDS)
 
 
 def write_atomically(
@@ -31,7 +48,7 @@ def write_atomically(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         # What lies there is of a crash, or a link that an attacker laid.
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
         with open(temporary, "xb", opener=_private) as stream:
             stream.write(content)
             stream.flush()
@@ -43,30 +60,25 @@ def write_atomically(
             return False
         replace(temporary, path, durable and sync_name)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
     return True
 
 
 def replace(source: Path, target: Path, durable: bool = True) -> None:
-    """Rename over `target`; tried again while Windows says that another program has the target open.
-
-    `durable` makes it survive a power cut.
-    """
-    for attempt in range(1, _REPLACE_ATTEMPTS + 1):
-        try:
-            source.replace(target)
-            break
-        except PermissionError:
-            if attempt == _REPLACE_ATTEMPTS:
-                raise
-            time.sleep(_REPLACE_PAUSE_SECONDS)
+    """Rename over `target`; `durable` makes it survive a power cut."""
+    patiently(lambda: source.replace(target))
     if durable:
         sync_folder(target.parent)
 
 
+def remove(path: Path) -> None:
+    """Remove the file at `path` if there is one."""
+    patiently(lambda: path.unlink(missing_ok=True))
+
+
 def read_file(path: Path) -> bytes:
     """Return what is in the file itself. Raises OSError where it is a link: a save would replace that."""
-    with open(path, "rb", opener=_no_link) as stream:
+    with patiently(lambda: open(path, "rb", opener=_no_link)) as stream:
         return stream.read()
 
 

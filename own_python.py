@@ -31,7 +31,8 @@ def take_own_python() -> None:
     python = _ENVIRONMENT / ("Scripts/python.exe" if windows else "bin/python")
     if not python.exists() or Path(sys.prefix) == _ENVIRONMENT:
         root = _ENVIRONMENT.parent
-        setup = "script/setup" if Path.cwd() == root else root / "script" / "setup"
+        name = "setup.ps1" if windows else "setup"
+        setup = Path("script", name) if Path.cwd() == root else root / "script" / name
         sys.stderr.write(
             f"{sys.executable} lacks the packages ({', '.join(missing)}). Run {setup}, which puts them "
             "into .venv, or pip install -r requirements.txt.\n"

@@ -208,6 +208,14 @@ class Settings(BaseSettings):
 
     _kafka_options: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
+    @field_validator("*")
+    @classmethod
+    def _without_control(cls, value: Any) -> Any:
+        """In double quotes the backslashes of C:\\new\\temp are a line end and a tab."""
+        if isinstance(value, Path) and re.search(r"[\x00-\x1f\x7f]", str(value)):
+            raise ValueError("holds control characters: put a path with backslashes in single quotes")
+        return value
+
     @field_validator(
         "kafka_topic_players", "kafka_topic_sales", "kafka_topic_inventory", "kafka_topic_clients"
     )

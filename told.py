@@ -37,7 +37,8 @@ def install(extra: str = "") -> str:
     """Return the command that installs the packages, with those of an `extra`."""
     if _LAUNCHER.is_file():
         option = " --dashboard" if extra == "dashboard" else ""
-        return f"script/setup{option}" if _is_here(HOME) else f"{_quoted(HOME / 'script' / 'setup')}{option}"
+        setup = Path("script", "setup.ps1" if os.name == "nt" else "setup")
+        return f"{setup if _is_here(HOME) else _quoted(HOME / setup)}{option}"
     python = _quoted(sys.executable)
     # uv makes environments without pip.
     pip = f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"

@@ -17,7 +17,7 @@ from checkpoint.lock import hold
 from checkpoint.store import ATTEMPTS, CursorState, checked, default_start
 from checkpoint.timestamp_text import decode_timestamp, format_timestamp
 from contracts import ConfigurationError, ServiceError
-from durable import read_file, replace, sync_folder, write_atomically
+from durable import read_file, remove, replace, sync_folder, write_atomically
 
 FILE_NAME = "last_processed_timestamp.txt"
 
@@ -97,8 +97,8 @@ class FileCursor:
     def reset(self) -> None:
         """Forget the position, so that the next read is the default. Raises ServiceError when it cannot."""
         with self._writing():
-            self._file.unlink(missing_ok=True)
-            self._previous.unlink(missing_ok=True)
+            remove(self._file)
+            remove(self._previous)
             if self._directory.is_dir():
                 sync_folder(self._directory)
 
@@ -122,7 +122,7 @@ class FileCursor:
                 self._directory.mkdir(parents=True, exist_ok=True)
                 write_atomically(file, json.dumps(notes).encode(), durable=False)
             else:
-                file.unlink(missing_ok=True)
+                remove(file)
 
     def _recover(self, raw: bytes, reason: str, now: datetime) -> CursorState:
         aside = self._file_aside(now)

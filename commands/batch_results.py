@@ -78,7 +78,9 @@ def print_results(results: RunResults, console: Console) -> None:
     steps = [d for d in documents if d["metricType"] == "steps" and d["timeRange"] == "30day"]
     averages = {d["userId"]: d for d in documents if d["metricType"] == "steps" and d["timeRange"] == "7day"}
     for document in steps:
-        table = Table("day", "steps", title=f"📈 Steps, last {_DAYS} days: user {document['userId']}")
+        # As the title of the narrow table it would break the user's id over two lines.
+        console.print(f"📈 Steps, last {_DAYS} days: user {document['userId']}", highlight=False)
+        table = Table("day", "steps")
         for day, value in list(_points(document))[-_DAYS:]:
             table.add_row(f"{day:%Y-%m-%d}", f"{value:,.0f}")
         console.print(table)

@@ -13,6 +13,8 @@ from contracts import StoppedError
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES, open_job
 from pipelines.engine.pipeline import ALL_PARTS, Job
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.pipeline import HEALTH
+from surroundings.windows import require_streams
 
 _PARTS = [ALL_PARTS, *(part for one in PIPELINES.values() for part in one.parts)]
 
@@ -41,6 +43,7 @@ def once(
 
 def demo(pipeline: PipelineOption = DEFAULT_PIPELINE, keep_running: KeepRunning = False) -> None:
     """Run on invented data and a store of its own; ends by itself."""
+    require_streams()
     stop = StopFlag()
     PIPELINES[pipeline].run_demo(keep_running, Console(), stop)
     if stop.by_signal and not keep_running:
@@ -49,6 +52,9 @@ def demo(pipeline: PipelineOption = DEFAULT_PIPELINE, keep_running: KeepRunning 
 
 def process(pipeline: str, bounded: bool, part: str, json_logs: bool) -> None:
     """Run a pipeline, or a `part` of it, until it is stopped; only what is there now if `bounded`."""
+    # Health alone has a run without one of Spark's streams.
+    if not (bounded and pipeline == HEALTH.name):
+        require_streams()
     stop = StopFlag()
     settings = prepare(json_logs=json_logs)
     with open_job(pipeline, settings, not bounded, part) as job:

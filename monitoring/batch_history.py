@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from contracts import BatchReport
+from durable import patiently
 from monitoring.batch_words import iso, log_entry, render_summary, session_metrics
 from monitoring.logs import warn_stderr
 from monitoring.session_summary import SessionTotals
@@ -116,7 +117,7 @@ def _append(path: Path, entry: dict[str, Any]) -> Path:
     """Append one line with a single write, so that readers and other writers never see a part of it."""
     line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace") + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+b", buffering=0, opener=_open) as file:
+    with patiently(lambda: open(path, "a+b", buffering=0, opener=_open)) as file:
         # A full disk or a crash may have cut the last line; it must not spoil this one too.
         if not _ends_with_newline(file):
             line = b"\n" + line

@@ -7,7 +7,7 @@ import hashlib
 import time
 from pathlib import Path
 
-from durable import PUBLIC, replace, write_atomically
+from durable import PUBLIC, patiently, replace, write_atomically
 from monitoring.logs import warn_stderr
 
 _FOLDER_MODE = 0o755
@@ -36,7 +36,7 @@ class MetricsFile:
         for path in (self._path, self._beside(self._owner)):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 if self._owner_in(path) in ("", self._owner):
-                    return path.read_bytes().decode("utf-8")
+                    return patiently(path.read_bytes).decode("utf-8")
         return None
 
     def write(self, content: bytes, durable: bool) -> None:
@@ -56,7 +56,7 @@ class MetricsFile:
         write_atomically(self._path, first + content, durable=durable, sync_name=False, mode=PUBLIC)
 
     def _owner_in(self, path: Path) -> str:
-        with path.open("rb") as file:
+        with patiently(lambda: path.open("rb")) as file:
             line = file.readline(_OWNER_LINE_BYTES)
         if not line.startswith(_OWNER_LINE):
             return ""

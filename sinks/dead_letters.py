@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 from contracts import ConfigurationError, DeadLetterError, FailedWrite, Rejected
-from durable import sync_folder, write_atomically
+from durable import remove, sync_folder, write_atomically
 from sinks.letter_files import (
     DamagedLetter,
     Letter,
@@ -149,7 +149,7 @@ class DeadLetters(StoredLetters):
     def remove(self, paths: Iterable[Path]) -> None:
         """Remove files of letters; one that is gone already is fine. Raises DeadLetterError."""
         try:
-            in_parallel(partial(Path.unlink, missing_ok=True), paths)
+            in_parallel(remove, paths)
         except OSError as error:
             raise DeadLetterError(
                 f"A dead letter cannot be removed from {self.directory} ({error.strerror})."

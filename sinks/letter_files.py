@@ -16,6 +16,7 @@ from bson.codec_options import DatetimeConversion
 from bson.json_util import JSONMode, JSONOptions
 
 from contracts import Document, FailedWrite, Rejected
+from durable import patiently
 
 # A date beyond Python's years is just what a letter may hold; it must be readable again.
 _JSON = JSONOptions(
@@ -229,7 +230,7 @@ def _as_text(record: Document) -> dict[str, Any]:
 def read_letter(path: Path) -> Letter | DamagedLetter | None:
     """Returns the letter in the file `path`, or why that holds none; None where the file is gone."""
     try:
-        fields = json_util.loads(path.read_text(encoding="utf-8"), json_options=_JSON)
+        fields = json_util.loads(patiently(path.read_bytes).decode(), json_options=_JSON)
         for name in _TIMES:
             fields[name] = (text := fields.get(name)) and datetime.fromisoformat(text.replace("Z", "+00:00"))
         letter = Letter(**fields, path=path)

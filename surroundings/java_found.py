@@ -12,9 +12,13 @@ from typing import NamedTuple
 
 from contracts import UnfitError
 from surroundings.java_words import last_words
+from surroundings.windows import remedy
 
 _JAVA_SECONDS = 60.0
-_INSTALL = "Install Java 17 (Debian/Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME."
+_INSTALL = remedy(
+    "Install Java 17 (Debian/Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME.",
+    "Install Java 17 (for example Temurin's) or set JAVA_HOME.",
+)
 _OPTIONS = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS")
 
 

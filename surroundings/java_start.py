@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any, cast
 
 from py4j.java_gateway import JavaGateway
@@ -21,14 +23,17 @@ from pyspark.errors import PySparkException
 from contracts import ConfigurationError
 from surroundings.class_archive import reading, with_options
 from surroundings.java_words import error_words, last_words
+from surroundings.windows import end_tree, is_windows, remove_folder, shielded
 from told import told
 
 _PATIENCE_SECONDS = 300.0
 _READ_BYTES = 65_536
 _LAST_LINES = 400
 _END_SECONDS = 2.0
+# Its last work is to remove its temporary files.
+_AT_EXIT_SECONDS = 20.0
 # Java and Spark say these at every start, the first with values that may be secret.
-_EACH_TIME = ("Picked up ", "WARNING: Using incubator modules")
+_EACH_TIME = ("Picked up ", "NOTE: Picked up ", "WARNING: Using incubator modules")
 _READ_BY_JAVA = (
     "JAVA_",
     "_JAVA_",
@@ -50,6 +55,9 @@ class Java(subprocess.Popen[bytes]):
 
     def __init__(self, command: list[str], **options: Any) -> None:
         """Start `command`; `options` are Popen's."""
+        if is_windows():
+            options = shielded(options)
+        self._environment = options["env"]
         super().__init__(
             command, **{**options, "bufsize": 0, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         )
@@ -70,6 +78,25 @@ class Java(subprocess.Popen[bytes]):
             self._lines.append(f"nothing for {_PATIENCE_SECONDS:g} seconds, so it was ended")
             self.kill()
         return 1 if code == 0 else code
+
+    def kill(self) -> None:
+        """End it at once; on Windows Java is a child of what was started."""
+        if is_windows():
+            end_tree(self.pid)
+        super().kill()
+
+    def end(self, seconds: float) -> None:
+        """Let it end because nobody speaks to it any more, and wait so long; on Windows no longer than that.
+
+        There a Java that lived on would have nobody to end it, and holds files open.
+        """
+        cast("IO[bytes]", self.stdin).close()
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(seconds)
+        if is_windows():
+            if self.poll() is None:
+                self.kill()
+            remove_folder(self._environment)
 
     def speak(self) -> None:
         """Hand on what was held back, and from now on every line as it comes."""
@@ -131,10 +158,7 @@ def end_java(seconds: float = _END_SECONDS) -> None:
     if gateway is None or java is None:
         return
     gateway.shutdown()
-    # Java ends when nobody speaks to it any more.
-    java.stdin.close()
-    with suppress(subprocess.TimeoutExpired):
-        java.wait(seconds)
+    java.end(seconds)
 
 
 def _launch(conf: Mapping[str, str], ours: Mapping[str, str], started: list[Java]) -> JavaGateway:
@@ -148,16 +172,26 @@ def _launch(conf: Mapping[str, str], ours: Mapping[str, str], started: list[Java
             options["env"]["LC_ALL"] = "C.UTF-8"
         # `timeout` and a shell's `kill %1` signal a whole group: Python ends in good order, and Java with it.
         started.append(Java(command, **options, start_new_session=os.name == "posix"))
+        if is_windows():
+            atexit.register(_end_at_exit, started[-1])
         return started[-1]
 
-    # pyspark takes options of Popen, but no other one.
+    # pyspark takes options of Popen, but no other one. On Windows, and only there, it has Java killed at
+    # exit: Java's temporary files stayed, and taskkill's words stood behind the run's.
     module: Any = java_gateway
-    usual, module.Popen = module.Popen, popen
+    usual = module.Popen, module.atexit
+    module.Popen, module.atexit = popen, SimpleNamespace(register=lambda _kill: None)
     try:
         gateway: JavaGateway = module.launch_gateway(SparkConf().setAll([*conf.items()]))
         return gateway
     finally:
-        module.Popen = usual
+        module.Popen, module.atexit = usual
+
+
+def _end_at_exit(java: Java) -> None:
+    end_java(_AT_EXIT_SECONDS)
+    # It is nobody's gateway where Spark did not start.
+    java.end(_AT_EXIT_SECONDS)
 
 
 def _ended(started: Sequence[Java]) -> str:

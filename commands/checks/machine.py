@@ -21,6 +21,7 @@ from pipelines.engine.pipeline import Pipeline
 from session import build_session
 from settings import Settings
 from surroundings.java_start import end_java
+from surroundings.windows import remedy
 from told import install
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
@@ -30,15 +31,15 @@ _PANDAS = (2, 2), (3, 0)
 _SPARK = "Spark"
 _MEBIBYTE = 1024 * 1024
 FAILS_BELOW, WARNS_BELOW = 100 * _MEBIBYTE, 1024 * _MEBIBYTE
+_OTHER_PYTHON = remedy(": PYTHON=python3.13 script/setup makes a .venv.", ".")
+_RIGHTS = remedy(" (chown, chmod)", "")
 
 
 def python(version: tuple[int, int] = (sys.version_info[0], sys.version_info[1])) -> CheckResult:
     """Check the interpreter."""
     shown = f"{version[0]}.{version[1]}"
     if not OLDEST_PYTHON <= version <= NEWEST_PYTHON:
-        return failed(
-            "Python", shown, "Use Python 3.10 to 3.13: PYTHON=python3.13 script/setup makes a .venv."
-        )
+        return failed("Python", shown, f"Use Python 3.10 to 3.13{_OTHER_PYTHON}")
     return ok("Python", f"{shown} ({sys.executable})")
 
 
@@ -114,17 +115,19 @@ def folders(settings: Settings, pipeline: Pipeline) -> dict[str, Path]:
 def folder(name: str, path: Path) -> CheckResult:
     """Check that files can be written in `path`, or the folder be made; tell how much space is left."""
     existing = path.absolute()
-    while not existing.exists():
+    while not existing.exists() and existing != existing.parent:
         existing = existing.parent
-    remedy = f"Make it writable for this user (chown, chmod), or set {name} to another folder."
+    told = f"Make it writable for this user{_RIGHTS}, or set {name} to another folder."
+    if not existing.exists():
+        return failed(name, f"{path}: the drive {existing.anchor} is not there", told)
     if not existing.is_dir():
-        return failed(name, f"{existing} is not a folder", remedy)
+        return failed(name, f"{existing} is not a folder", told)
     try:
         with tempfile.NamedTemporaryFile(dir=existing, prefix=".check-") as probe:
             probe.write(b"x")
             probe.flush()
     except OSError as error:
-        return failed(name, f"{path} cannot be written ({error.strerror or error})", remedy)
+        return failed(name, f"{path} cannot be written ({error.strerror or error})", told)
     free = shutil.disk_usage(existing).free
     detail = f"{path}: writable, {_size(free)} free" + (
         "" if existing == path.absolute() else ", not made yet"
@@ -149,10 +152,10 @@ def spark_checkpoint(below: Path) -> CheckResult:
 
 
 def _space(name: str, detail: str, free: int) -> CheckResult:
-    remedy = "Free some space: old batch logs and dead letters can go (docs/operations.md)."
+    told = "Free some space: old batch logs and dead letters can go (docs/operations.md)."
     if free < FAILS_BELOW:
-        return failed(name, detail, remedy)
-    return warning(name, detail, remedy) if free < WARNS_BELOW else ok(name, detail)
+        return failed(name, detail, told)
+    return warning(name, detail, told) if free < WARNS_BELOW else ok(name, detail)
 
 
 def _size(number: int) -> str:

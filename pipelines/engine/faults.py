@@ -45,7 +45,8 @@ class Faults:
 
     def _strike(self) -> None:
         if self._action == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
+            # On Windows every number but Ctrl+C's ends a process at once.
+            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
         if self._action == "stop":
             os.kill(os.getpid(), signal.SIGSTOP)
             return
@@ -63,4 +64,6 @@ def _parse(spec: str) -> tuple[str, str, float]:
         value = -1.0
     if action not in ("kill", "stop", "raise", "sleep") or value < 0:
         raise ConfigurationError(f"FAULT={spec} is not step:kill|stop|raise|sleep[:n].")
+    if action == "stop" and not hasattr(signal, "SIGSTOP"):
+        raise ConfigurationError(f"FAULT={spec}: nothing stops a process here and lets it go on.")
     return step, action, value

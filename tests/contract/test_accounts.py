@@ -15,6 +15,7 @@ from tests.contract.systems import System
 _FIELDS = {
     "batch_id", "start_time", "end_time", "processing_time_ms", "records_processed", "errors_count", "errors",
     "success", "status", "records_by_outcome", "rejected_by_reason", "left_out_by_reason", "steps_ms",
+    "error_details", "session_start",
 }  # fmt: skip
 # What the metrics file has of every system once a record was refused. The units are in the names.
 _METRICS = {

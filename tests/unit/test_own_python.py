@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import own_python
 from tests.support.documents import ROOT
 
 
@@ -38,3 +39,15 @@ def test_where_nothing_was_set_up_one_line_says_what_to_do(program: str, tmp_pat
     assert "lacks the packages (typer, pyspark). Run script/setup" in line
     elsewhere = run(tmp_path.parent, f"{tmp_path.name}/{program}")
     assert f"Run {tmp_path / 'script' / 'setup'}, which" in elsewhere.stderr
+
+
+def test_on_windows_no_bash_script_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What can be run there is told."""
+    monkeypatch.setattr(own_python, "find_spec", lambda _name: None)
+    monkeypatch.setattr(own_python, "_ENVIRONMENT", tmp_path)
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SystemExit):
+        own_python.take_own_python()
+    assert "setup.ps1, which puts them into .venv" in capsys.readouterr().err

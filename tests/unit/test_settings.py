@@ -46,6 +46,21 @@ def test_no_number_is_beyond_all_bounds(value: str) -> None:
     assert [line.split(":")[0].strip() for line in told] == [name.upper() for name in names]
 
 
+@pytest.mark.parametrize("path", [r"C:\new", r"D:\temp"])
+def test_a_path_whose_backslashes_became_control_characters_is_refused(path: str, tmp_path: Path) -> None:
+    """In double quotes; a folder with a line end in its name was made. In single quotes they stay."""
+    file = tmp_path / ".env"
+    names = [name.upper() for name, value in load(env_file=None) if isinstance(value, Path)]
+    file.write_text("".join(f'{name}="{path}"\n' for name in names))
+    with pytest.raises(ConfigurationError) as caught:
+        load(env_file=file)
+    told = str(caught.value).splitlines()[1:]
+    assert sorted(line.split(":")[0].strip() for line in told) == sorted(names)
+    assert all("single quotes" in line for line in told)
+    file.write_text("".join(f"{name}='{path}'\n" for name in names))
+    assert str(load(env_file=file).dlq_directory) == path
+
+
 def test_the_password_is_a_secret_and_never_shown() -> None:
     """Neither repr nor str of the settings shows the URI or the token."""
     settings = load(env_file=None, mongo_uri="mongodb://app:hunter2@localhost", service_token="t0ken")  # noqa: S106

@@ -327,7 +327,8 @@ def test_a_file_that_someone_has_open_is_tried_again(
         return replaced(source, target)
 
     monkeypatch.setattr(Path, "replace", refuse)
-    monkeypatch.setattr("durable._REPLACE_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("durable._ATTEMPTS", 10)
+    monkeypatch.setattr("durable._PAUSE_SECONDS", 0.001)
     if refusals == 2:
         assert FileCursor(tmp_path).save(NOW, second, NOW) is not None
     else:

@@ -162,6 +162,21 @@ def test_a_folder_that_cannot_be_used_fails(folder: Path, monkeypatch: pytest.Mo
     assert not (folder / "a").exists()
 
 
+def test_a_drive_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is its own parent, so the search for one that is there never ended."""
+    looked: list[Path] = []
+
+    def exists(path: Path) -> bool:
+        looked.append(path)
+        assert len(looked) < 20
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "exists", exists)
+        result = machine.folder("DLQ_DIRECTORY", Path("/a/b"))
+    assert (result.status, result.detail) == ("failed", "/a/b: the drive / is not there")
+
+
 @pytest.mark.parametrize(("free", "status"), [(50, "failed"), (500, "warning"), (5000, "ok")])
 def test_space_runs_out_with_a_warning_first(
     free: int, status: str, folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 from bson import ObjectId
 
@@ -42,3 +45,16 @@ def test_a_wrong_spec_is_refused(spec: str) -> None:
     """A typo must not silently test nothing."""
     with pytest.raises(ConfigurationError):
         Faults(spec)
+
+
+def test_windows_has_other_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There any of them ends a process at once, and none stops one until it is let go on."""
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda *given: killed.append(given))
+    for name in ("SIGKILL", "SIGSTOP"):
+        monkeypatch.delattr(signal, name)
+    with pytest.raises(InjectedFaultError):
+        Faults("write:kill:1").reach("write")
+    assert killed == [(os.getpid(), signal.SIGTERM)]
+    with pytest.raises(ConfigurationError, match="write:stop"):
+        Faults("write:stop:1")
