@@ -63,6 +63,11 @@ def one_line(text: str, limit: int = 500) -> str:
     return first if len(first) <= limit else first[: limit - 1] + "…"
 
 
+def counted(count: int, thing: str) -> str:
+    """The number with the word for it: 1 letter, 1,200 letters."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def use_color(stream: TextIO) -> bool:
     """Whether to use colors on `stream`: only on a terminal without NO_COLOR (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
