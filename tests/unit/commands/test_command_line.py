@@ -295,7 +295,7 @@ def test_a_dry_run_only_counts() -> None:
 
 def test_unknown_keys_of_the_env_file_are_told_with_the_nearest_name(folder: Path) -> None:
     """A misspelled setting would otherwise be silently without effect."""
-    (folder / ".env").write_text("BATCH_INTERVAL_SECOND=5\n")
+    (folder / ".env").write_text("BATCH_INTERVAL_SECOND=5\nMONGO_URI=mongomock://keys\n")
     assert "did you mean BATCH_INTERVAL_SECONDS" in _run("checkpoint", "show").output
 
 
