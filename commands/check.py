@@ -52,7 +52,7 @@ def _print(results: Sequence[CheckResult]) -> None:
     screen.print(rows)
     screen.print()
     for line in conclusion(results):
-        screen.print(line, soft_wrap=True)
+        screen.print(line)
 
 
 def conclusion(results: Sequence[CheckResult]) -> list[Text]:

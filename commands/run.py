@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from commands.common import FAILED, PipelineOption, one_of, prepare, speaker
-from commands.terminal import progress
+from commands.terminal import console, progress
 from contracts import StoppedError
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES, open_job
 from pipelines.engine.pipeline import ALL_PARTS, Job
@@ -42,7 +41,7 @@ def once(
 def demo(pipeline: PipelineOption = DEFAULT_PIPELINE, keep_running: KeepRunning = False) -> None:
     """Run on invented data and a store of its own; ends by itself."""
     stop = StopFlag()
-    PIPELINES[pipeline].run_demo(keep_running, Console(), stop)
+    PIPELINES[pipeline].run_demo(keep_running, console(), stop)
     if stop.by_signal and not keep_running:
         raise StoppedError("The demo was stopped before its end.")
 

@@ -28,10 +28,14 @@ _POOR_TERMINALS = ("dumb", "linux")
 
 
 def console(stderr: bool = False) -> Console:
-    """A console that takes text as it is; rich sees to it that colours need a terminal without NO_COLOR."""
+    """A console that takes text as it is; rich sees to it that colours need a terminal without NO_COLOR.
+
+    It breaks no line of text: a path or a command that the terminal breaks is still copied whole.
+    """
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or os.environ.get("COLUMNS") else _PIPE_WIDTH
-    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+    plain: Any = {"markup": False, "highlight": False, "emoji": False}
+    return Console(stderr=stderr, width=width, soft_wrap=not stderr, **plain)
 
 
 def table(*columns: Column | str) -> Table:

@@ -132,7 +132,7 @@ def _show(job: StreamJob, written: int, folder: Path, console: Console) -> None:
     job.finish(console.print)
     totals = job.reporting.history.totals()
     for line in _lines(totals, written, folder):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        console.print(line)
 
 
 def _lines(totals: SessionTotals, written: int, folder: Path) -> Iterator[str]:

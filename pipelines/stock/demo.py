@@ -137,13 +137,13 @@ def _show(job: StreamJob, database: Database[Any], settings: Settings, console: 
     sales = database["sales"].count_documents({})
     console.print(f"🧾 {sales} invoices, each counted once; 💸 {promoted} clients are offered promotions")
     job.finish(console.print)
-    console.print(f"📂 All of it: {settings.dlq_directory.parent}", soft_wrap=True)
+    console.print(f"📂 All of it: {settings.dlq_directory.parent}")
     # Whose letters they are tells the database's address.
     whose = settings.mongo_uri.get_secret_value()
     letters = told("stock dlq list", DLQ_DIRECTORY=settings.dlq_directory, MONGO_URI=whose)
-    console.print(f"📬 Dead letters: {letters}", soft_wrap=True)
+    console.print(f"📬 Dead letters: {letters}")
     pages = told("dashboard --demo --pipeline stock")
-    console.print(f"📊 The pages, with a shop that trades: {pages}", soft_wrap=True)
+    console.print(f"📊 The pages, with a shop that trades: {pages}")
 
 
 def _now() -> datetime:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from analytics.health.documents import beside_its_day
 from pipelines.health.worked_example import EXPECTED, found_figures
 
 _SHOWN_ANOMALIES: Final = 12
@@ -42,8 +43,8 @@ def newest_anomalies(documents: Sequence[_Document]) -> list[_Document]:
 def anomaly_row(document: _Document) -> tuple[str, str, str, str]:
     """Day, end of the user's id, severity and sentence of an anomaly, as they are shown."""
     details = document["analytics"]["anomalyDetails"]
-    user = f"…{str(document['userId'])[-6:]}"
-    return f"{details['detectedAt']:%Y-%m-%d}", user, details["severity"], details["message"]
+    day, user = details["detectedAt"], f"…{str(document['userId'])[-6:]}"
+    return f"{day:%Y-%m-%d}", user, details["severity"], beside_its_day(details["message"], day)
 
 
 def print_anomalies(documents: Sequence[_Document], console: Console) -> None:

@@ -101,5 +101,5 @@ def _show(job: HealthPipeline, settings: Settings, console: Console) -> None:
     # Whose letters they are tells the database and its address.
     uri, name = settings.mongo_uri.get_secret_value(), settings.mongo_db_name
     letters = told("dlq list", DLQ_DIRECTORY=settings.dlq_directory, MONGO_URI=uri, MONGO_DB_NAME=name)
-    console.print(f"📬 Dead letters: {letters}", soft_wrap=True)
+    console.print(f"📬 Dead letters: {letters}")
     console.print(f"📊 Charts: {path} (open it in a browser; it works offline)")
