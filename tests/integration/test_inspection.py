@@ -154,10 +154,38 @@ def test_what_does_not_count_of_a_user_is_told_with_its_reason(
     assert counts == ends(written=2, superseded=1, refused=1, left_out=2)
 
 
-def test_an_unknown_user_is_an_error(command: Any) -> None:
+@pytest.mark.parametrize(
+    ("user", "says"),
+    [
+        (str(ObjectId()), "has neither health documents nor results in this database."),
+        ("me", "'me' is no user id (24 hexadecimal digits) and no e-mail."),
+        ("nobody@example.org", "No user with this e-mail is in "),
+        ("twice@example.org", "More than one user with this e-mail is in "),
+        ("odd@example.org", "'7' is no user id"),
+    ],
+)
+def test_an_unknown_user_is_one_line(
+    command: Any, database: Database[dict[str, Any]], user: str, says: str
+) -> None:
     """A typing mistake must not look like a user without data."""
-    assert command("inspect", "--user", str(ObjectId()))[0] != 0
-    assert command("inspect", "--user", "me")[0] != 0
+    assert command("inspect")[0] == 0
+    database["users"].insert_many([{"email": "twice@example.org"}, {"email": "twice@example.org"}])
+    database["users"].insert_one({"_id": 7, "email": "odd@example.org"})
+    ended = run_command("inspect", "--user", user)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1), ended
+    assert says in ended.err
+
+
+@pytest.mark.parametrize("typed", ["jo@example.org", "Jo@Example.org"])
+def test_a_user_is_found_by_the_e_mail_that_the_backend_has(
+    command: Any, database: Database[dict[str, Any]], typed: str
+) -> None:
+    """As it was stored, or in lower case."""
+    user = ObjectId()
+    database["users"].insert_one({"_id": user, "email": "jo@example.org"})
+    database["healthmetrics"].insert_many(worked_example(user, datetime.now(timezone.utc).date()))
+    view = json.loads(command("inspect", "--user", typed, "--json")[1])
+    assert (view["user"], view["documents"]) == (str(user), 14)
 
 
 def test_the_overview_is_whole_on_an_empty_and_on_a_filled_database(
