@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.common import FAILED, parse_time, prepare, speaker
+from commands.common import FAILED, Verbose, parse_time, prepare, speaker
 from commands.terminal import console, progress
 from contracts import ConfigurationError, StoppedError
 from pipelines.engine.stop_flag import StopFlag
@@ -27,6 +27,7 @@ def batch(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Recompute every user; remove what is gone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")] = False,
+    _verbose: Verbose = False,
 ) -> None:
     """Process what changed since the cursor, once."""
     from commands.batch_results import print_results, results_since

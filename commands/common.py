@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -46,6 +47,17 @@ def one_of(names: Collection[str]) -> dict[str, Any]:
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")]
+
+
+def _be_verbose(verbose: bool) -> None:
+    if verbose:
+        os.environ["LOG_LEVEL"] = "DEBUG"
+
+
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", callback=_be_verbose, help="The whole summary at the end, as LOG_LEVEL=DEBUG."),
+]
 PipelineOption = Annotated[str, typer.Option("--pipeline", help="Which pipeline.", **one_of(PIPELINES))]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from commands.common import FAILED, PipelineOption, one_of, prepare, speaker
+from commands.common import FAILED, PipelineOption, Verbose, one_of, prepare, speaker
 from commands.terminal import console, progress
 from contracts import StoppedError
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES, open_job
@@ -24,6 +24,7 @@ def run(
     pipeline: PipelineOption = DEFAULT_PIPELINE,
     job_name: JobOption = ALL_PARTS,
     as_json: JsonLogs = False,
+    _verbose: Verbose = False,
 ) -> None:
     """Run the stream until it is stopped (Ctrl+C or SIGTERM finish the running batch)."""
     process(pipeline, False, job_name, as_json)
@@ -33,12 +34,17 @@ def once(
     pipeline: PipelineOption = DEFAULT_PIPELINE,
     job_name: JobOption = ALL_PARTS,
     as_json: JsonLogs = False,
+    _verbose: Verbose = False,
 ) -> None:
     """Process what is there, then stop."""
     process(pipeline, True, job_name, as_json)
 
 
-def demo(pipeline: PipelineOption = DEFAULT_PIPELINE, keep_running: KeepRunning = False) -> None:
+def demo(
+    pipeline: PipelineOption = DEFAULT_PIPELINE,
+    keep_running: KeepRunning = False,
+    _verbose: Verbose = False,
+) -> None:
     """Run on invented data and a store of its own; ends by itself."""
     stop = StopFlag()
     PIPELINES[pipeline].run_demo(keep_running, console(), stop)

@@ -65,9 +65,9 @@ def one_line(text: str, limit: int = 500) -> str:
     return first if len(first) <= limit else first[: limit - 1] + "…"
 
 
-def counted(count: int, thing: str) -> str:
+def counted(count: int, thing: str, things: str = "") -> str:
     """The number with the word for it: 1 letter, 1,200 letters."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
 
 
 def lasted(seconds: float) -> str:

@@ -134,6 +134,7 @@ def _settings(dsn: str, folder: Path) -> Settings:
 
 
 def _show(job: StreamJob, settings: Settings, written: int, folder: Path, console: Console) -> None:
+    job.reporting.listed_by = ""
     job.finish(console.print)
     figures = load_figures(settings, _WHOLE_RUN)
     table = Table("figure", Column("of the whole run", overflow="fold"), title="🛒 E-commerce")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -25,6 +26,7 @@ from settings import Settings
 from sinks.dead_letters import DeadLetters
 from sinks.known_records import KnownRecords
 from sinks.stream_letters import RejectedRecord, as_letters
+from told import told
 
 logger = get_logger(__name__)
 
@@ -59,6 +61,8 @@ class StreamReporting:
         owner = str(declared.owner(settings))
         self.metrics = Metrics(settings.metrics_directory, prefix, owner=owner)
         self.state = RunState(interval_seconds)
+        # The command that lists the letters; a demo shows one of its own.
+        self.listed_by = told(f"{declared.name} dlq list")
         self._settings = settings
         self._interval_seconds = interval_seconds
         self._began: dict[str, tuple[str, datetime, Steps]] = {}
@@ -150,8 +154,12 @@ class StreamReporting:
             yield
 
     def finish(self, out: Callable[[str], None], more: str | None = None) -> None:
-        """Print the session summary, then `more`, and export the batch history."""
-        out(self.history.summary())
+        """Print the session summary, then `more`, and export the batch history.
+
+        On a terminal it has three lines, unless LOG_LEVEL is DEBUG; elsewhere it is the seed's block.
+        """
+        brief = sys.stdout.isatty() and not self._settings.log_json and self._settings.log_level != "DEBUG"
+        out(self.history.brief_summary(self.listed_by) if brief else self.history.summary())
         if more:
             out(more)
         exported = self.history.export()

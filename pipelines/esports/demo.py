@@ -129,6 +129,7 @@ def demo_settings(folder: Path) -> Settings:
 
 
 def _show(job: StreamJob, written: int, folder: Path, console: Console) -> None:
+    job.reporting.listed_by = ""
     job.finish(console.print)
     totals = job.reporting.history.totals()
     for line in _lines(totals, written, folder):

@@ -136,6 +136,7 @@ def _show(job: StreamJob, database: Database[Any], settings: Settings, console: 
     promoted = database["clients"].count_documents({"eligible_promo": True})
     sales = database["sales"].count_documents({})
     console.print(f"🧾 {sales} invoices, each counted once; 💸 {promoted} clients are offered promotions")
+    job.reporting.listed_by = ""
     job.finish(console.print)
     console.print(f"📂 All of it: {settings.dlq_directory.parent}")
     # Whose letters they are tells the database's address.

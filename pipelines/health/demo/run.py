@@ -91,6 +91,7 @@ def _show(job: HealthPipeline, settings: Settings, console: Console) -> None:
     documents = list(job.target.find())
     print_worked_example([d for d in documents if d["userId"] == PATTERN_USER_ID], console)
     print_anomalies(documents, console)
+    job.reporting.listed_by = ""
     job.finish(console.print)
     summary = {
         "users": len({document["userId"] for document in documents}),

@@ -48,6 +48,19 @@ def test_each_pipeline_runs_as_it_is_named(name: str, ran: list[object]) -> None
     assert ran == [(name, False, ALL_PARTS, False), (name, True, ALL_PARTS, True), (name, False)]
 
 
+@pytest.mark.parametrize("command", ["run", "once", "demo"])
+def test_verbose_is_the_log_level_for_one_run(
+    command: str, ran: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is built of the settings, demos too, then tells all."""
+    monkeypatch.setenv("LOG_LEVEL", "WARNING")
+    assert run("stock", command).code == 0
+    assert load().log_level == "WARNING"
+    assert run("stock", command, "--verbose").code == 0
+    assert load().log_level == "DEBUG"
+    assert len(ran) == 2
+
+
 def test_without_a_pipeline_it_is_the_default_one(ran: list[object]) -> None:
     """`pulse X` is `pulse health X`, for every X."""
     assert run("run").code == run("demo", "--keep-running").code == 0
