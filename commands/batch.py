@@ -27,7 +27,7 @@ def batch(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Recompute every user; remove what is gone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")] = False,
-    _verbose: Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Process what changed since the cursor, once."""
     from commands.batch_results import print_results, results_since
@@ -38,7 +38,7 @@ def batch(
         raise ConfigurationError(
             "--full recomputes every user, whenever something changed: leave out --since."
         )
-    settings = prepare(json_logs=as_json)
+    settings = prepare(json_logs=as_json, verbose=verbose)
     say = speaker(settings)
     with open_pipeline(settings, False) as job:
         stop = StopFlag()

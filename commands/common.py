@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -49,19 +48,13 @@ def one_of(names: Collection[str]) -> dict[str, Any]:
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")]
 
 
-def _be_verbose(verbose: bool) -> None:
-    if verbose:
-        os.environ["LOG_LEVEL"] = "DEBUG"
-
-
 Verbose = Annotated[
-    bool,
-    typer.Option("--verbose", callback=_be_verbose, help="The whole summary at the end, as LOG_LEVEL=DEBUG."),
+    bool, typer.Option("--verbose", help="The whole summary at the end, like WHOLE_SUMMARY=true.")
 ]
 PipelineOption = Annotated[str, typer.Option("--pipeline", help="Which pipeline.", **one_of(PIPELINES))]
 
 
-def prepare(logs_to: TextIO | None = None, json_logs: bool = False) -> Settings:
+def prepare(logs_to: TextIO | None = None, json_logs: bool = False, verbose: bool = False) -> Settings:
     """Settings, with logging configured and what is odd in `.env` told.
 
     Commands whose standard output is an answer send their logs to standard error (`logs_to`).
@@ -69,7 +62,8 @@ def prepare(logs_to: TextIO | None = None, json_logs: bool = False) -> Settings:
     from commands.setting_names import remarks
     from settings import load
 
-    settings = load(log_json=True) if json_logs else load()
+    asked: dict[str, Any] = {"log_json": json_logs, "whole_summary": verbose}
+    settings = load(**{name: True for name, is_asked in asked.items() if is_asked})
     logs.configure(settings.log_level, settings.secrets(), settings.log_json, logs_to)
     for line in remarks():
         logs.get_logger(__name__).warning(line)

@@ -24,27 +24,23 @@ def run(
     pipeline: PipelineOption = DEFAULT_PIPELINE,
     job_name: JobOption = ALL_PARTS,
     as_json: JsonLogs = False,
-    _verbose: Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run the stream until it is stopped (Ctrl+C or SIGTERM finish the running batch)."""
-    process(pipeline, False, job_name, as_json)
+    process(pipeline, False, job_name, as_json, verbose)
 
 
 def once(
     pipeline: PipelineOption = DEFAULT_PIPELINE,
     job_name: JobOption = ALL_PARTS,
     as_json: JsonLogs = False,
-    _verbose: Verbose = False,
+    verbose: Verbose = False,
 ) -> None:
     """Process what is there, then stop."""
-    process(pipeline, True, job_name, as_json)
+    process(pipeline, True, job_name, as_json, verbose)
 
 
-def demo(
-    pipeline: PipelineOption = DEFAULT_PIPELINE,
-    keep_running: KeepRunning = False,
-    _verbose: Verbose = False,
-) -> None:
+def demo(pipeline: PipelineOption = DEFAULT_PIPELINE, keep_running: KeepRunning = False) -> None:
     """Run on invented data and a store of its own; ends by itself."""
     stop = StopFlag()
     PIPELINES[pipeline].run_demo(keep_running, console(), stop)
@@ -52,10 +48,10 @@ def demo(
         raise StoppedError("The demo was stopped before its end.")
 
 
-def process(pipeline: str, bounded: bool, part: str, json_logs: bool) -> None:
+def process(pipeline: str, bounded: bool, part: str, json_logs: bool, verbose: bool = False) -> None:
     """Run a pipeline, or a `part` of it, until it is stopped; only what is there now if `bounded`."""
     stop = StopFlag()
-    settings = prepare(json_logs=json_logs)
+    settings = prepare(json_logs=json_logs, verbose=verbose)
     with open_job(pipeline, settings, not bounded, part) as job:
         with stop.on_signals():
             succeeded = _once(job, stop) if bounded else job.stream(stop)

@@ -156,10 +156,10 @@ class StreamReporting:
     def finish(self, out: Callable[[str], None], more: str | None = None) -> None:
         """Print the session summary, then `more`, and export the batch history.
 
-        On a terminal it has three lines, unless LOG_LEVEL is DEBUG; elsewhere it is the seed's block.
+        On a terminal it has three lines, unless all is asked for; elsewhere it is the seed's block.
         """
-        brief = sys.stdout.isatty() and not self._settings.log_json and self._settings.log_level != "DEBUG"
-        out(self.history.brief_summary(self.listed_by) if brief else self.history.summary())
+        whole = self._settings.whole_summary or self._settings.log_json or not sys.stdout.isatty()
+        out(self.history.summary() if whole else self.history.brief_summary(self.listed_by))
         if more:
             out(more)
         exported = self.history.export()

@@ -178,7 +178,7 @@ class World:
 
     @contextmanager
     def _job(self, name: str, settings: Any, *how: object) -> Iterator[Any]:
-        self.did.append((name, settings.log_json, how))
+        self.did.append((name, settings.log_json, settings.whole_summary, how))
         yield Job(self.did)
 
     def _compact(self, generations: Any, **how: object) -> Compaction:

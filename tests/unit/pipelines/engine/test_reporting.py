@@ -173,7 +173,7 @@ def test_on_a_terminal_the_summary_has_three_lines(
 
 
 @pytest.mark.parametrize(
-    ("terminal", "settings"), [(False, {}), (True, {"log_level": "DEBUG"}), (True, {"log_json": True})]
+    ("terminal", "settings"), [(False, {}), (True, {"whole_summary": True}), (True, {"log_json": True})]
 )
 def test_elsewhere_and_where_all_is_asked_for_the_summary_is_the_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool, settings: dict[str, Any]
