@@ -63,7 +63,7 @@ def prepare(logs_to: TextIO | None = None, json_logs: bool = False, verbose: boo
     from settings import load
 
     asked: dict[str, Any] = {"log_json": json_logs, "whole_summary": verbose}
-    settings = load(**{name: True for name, is_asked in asked.items() if is_asked})
+    settings = load(".env", **{name: value for name, value in asked.items() if value})
     logs.configure(settings.log_level, settings.secrets(), settings.log_json, logs_to)
     for line in remarks():
         logs.get_logger(__name__).warning(line)

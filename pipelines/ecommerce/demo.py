@@ -61,8 +61,10 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
                     f"📊 The page, while this runs: {told('dashboard', POSTGRES_DSN=server.dsn)}, "
                     "then http://127.0.0.1:8501/shop",
                 )
+                console.print(f"🛒 Every second a file of {_EVENTS_A_FILE} events")
                 console.print(
-                    f"🛒 Every second a file of {_EVENTS_A_FILE} events, duplicates and faulty records"
+                    f"🧫 Planted faults, in each file: {_DUPLICATES_A_FILE} duplicates and a faulty record, "
+                    "in some a cut line; their batches say so"
                 )
                 seconds = None if keep_running else _LIVE_SECONDS
                 thread = threading.Thread(target=feeder.run, args=(stop, seconds), daemon=True)

@@ -42,8 +42,9 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
     folder = Path("demo") / f"esports-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
     with open_demo(demo_settings(folder), folder) as (job, feeder):
         with stop.on_signals():
+            console.print(f"🎮 {MATCHES} simulated matches at a time")
             console.print(
-                f"🎮 {MATCHES} simulated matches at a time; {_MALFORMED:.0%} of the messages are malformed"
+                f"🧫 Planted faults: {_MALFORMED:.0%} of the messages are malformed; their batches say so"
             )
             thread = threading.Thread(
                 target=_feed, args=(feeder, job, stop, keep_running, console), daemon=True

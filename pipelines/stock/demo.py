@@ -95,7 +95,11 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
     settings = demo_settings(folder)
     logs.configure(settings.log_level, settings.secrets(), settings.log_json)
     with open_demo(settings) as (job, trader, database), stop.on_signals():
-        console.print(f"🛒 A shop trades: every second {_SALES_A_FILE} sales, a new price, and some mistakes")
+        console.print(f"🛒 A shop trades: every second {_SALES_A_FILE} sales and a new price")
+        console.print(
+            "🧫 Planted faults, each second: a sale twice, one changed after it was sent, one without a "
+            "client; their batches say so"
+        )
         thread = threading.Thread(target=trader.trade, args=(stop, keep_running), daemon=True)
         thread.start()
         job.stream(stop)
