@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.common import FAILED, Verbose, parse_time, prepare, speaker
-from commands.terminal import console, progress
+from commands.terminal import console
 from contracts import ConfigurationError, StoppedError
+from monitoring.progress_bar import progress
 from pipelines.engine.stop_flag import StopFlag
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from checkpoint.store import default_start
 from checkpoint.timestamp_text import format_timestamp
 from commands.common import AsJson, confirm, mongo_fault, parse_time, prepare
 from commands.cursor_lag import lag_of
-from commands.terminal import print_json, progress
+from commands.terminal import print_json
 from contracts.health import SOURCE_COLLECTION
 from monitoring.console import counted
+from monitoring.progress_bar import progress
 
 if TYPE_CHECKING:
     from checkpoint.store import CheckpointStore, CursorState

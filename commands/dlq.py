@@ -13,9 +13,10 @@ from bson import json_util
 from commands.common import PipelineOption, confirm, prepare
 from commands.letter_tables import letters_table, reasons_table
 from commands.letter_words import words_of
-from commands.terminal import console, print_json, progress
+from commands.terminal import console, print_json
 from contracts import StoppedError, most
 from monitoring.console import counted
+from monitoring.progress_bar import progress
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.stop_flag import StopFlag
 from settings import Settings

@@ -14,11 +14,12 @@ from pymongo.errors import OperationFailure
 from analytics.health.validation import DayRules, count_left_out
 from commands.common import mongo_fault
 from commands.inspect_tables import print_overview, print_user
-from commands.terminal import console, print_json, progress
+from commands.terminal import console, print_json
 from commands.user_view import UserView, view_user
 from contracts import ConfigurationError
 from contracts.health import SOURCE_COLLECTION
 from mongo_patience import TOOK_TOO_LONG
+from monitoring.progress_bar import progress
 from pipelines.health.stores import connect_to, open_cursor
 from settings import Settings
 from sources.health.census import take_census

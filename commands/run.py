@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from commands.common import FAILED, PipelineOption, Verbose, one_of, prepare, speaker
-from commands.terminal import console, progress
+from commands.terminal import console
 from contracts import StoppedError
+from monitoring.progress_bar import progress
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES, open_job
 from pipelines.engine.pipeline import ALL_PARTS, Job
 from pipelines.engine.stop_flag import StopFlag

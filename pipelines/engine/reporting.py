@@ -109,6 +109,17 @@ class StreamReporting:
         )
         self.state.end(False)
 
+    def first_batch(self, steps: Steps | None = None) -> str | None:
+        """What a person waits for before the first batch or idle look has ended; None afterwards.
+
+        `steps` are those of the batch that runs, where it was not told by `begin`.
+        """
+        if self.state.ended:
+            return None
+        running = [steps] if steps else [steps for _, _, steps in [*self._began.values()]]
+        step = next((one.running for one in running if one.running), None)
+        return f"The first batch: {step}" if step else "The first batch is planned"
+
     def idle(self, _stream: str) -> None:
         """A stream has read its source to the end."""
         if self._idle_is_due():

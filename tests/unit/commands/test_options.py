@@ -52,7 +52,7 @@ TEXTS = {
 WITHOUT_EFFECT = {("--dry-run", "--yes")}
 
 
-TIME = re.compile(r"[-\d]{10}[T ][:\d]{8}\S*")
+TIME = re.compile(r"[-\d]{10}[T ][:\d]{8}\S*|(?<=_seconds\": )\d+")
 
 
 class Effect(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import threading
 import time
 from datetime import datetime, timezone
 
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from commands import terminal
 from commands.run import demo
+from monitoring import progress_bar
 from monitoring.console import lasted, tolerate_any_text
 from pipelines.engine.pipeline import Pipeline
 
@@ -113,10 +115,10 @@ def test_a_bar_appears_only_where_somebody_watches_long_work(monkeypatch: pytest
     def shown(stream: io.StringIO, delay: float, term: str = "xterm", out_too: bool = True) -> str:
         monkeypatch.setattr(sys, "stderr", stream)
         monkeypatch.setattr(sys, "stdout", Terminal() if out_too else io.StringIO())
-        monkeypatch.setattr(terminal, "_BAR_AFTER_SECONDS", delay)
-        monkeypatch.setattr(terminal, "_REFRESH_SECONDS", 0.01)
+        monkeypatch.setattr(progress_bar, "_BAR_AFTER_SECONDS", delay)
+        monkeypatch.setattr(progress_bar, "_REFRESH_SECONDS", 0.01)
         monkeypatch.setenv("TERM", term)
-        with terminal.progress("Recomputing", lambda: 1234):
+        with progress_bar.progress("Recomputing", lambda: 1234):
             end = time.monotonic() + 20
             while delay == 0 and "1,234 done" not in stream.getvalue() and time.monotonic() < end:
                 time.sleep(0.01)
@@ -129,6 +131,23 @@ def test_a_bar_appears_only_where_somebody_watches_long_work(monkeypatch: pytest
     assert shown(io.StringIO(), 0) == ""
     assert shown(Terminal(), 0, "dumb") == ""
     assert shown(Terminal(), 0, out_too=False) == "", "it would run into what `| tee` shows"
+
+
+def test_a_bar_tells_the_step_and_goes_when_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first batch has ended, and the stream goes on."""
+    stream, steps = Terminal(), iter(["read", "compute"])
+    for name in ("stderr", "stdout"):
+        monkeypatch.setattr(sys, name, stream)
+    for name, seconds in (("_BAR_AFTER_SECONDS", 0), ("_REFRESH_SECONDS", 0.001)):
+        monkeypatch.setattr(progress_bar, name, seconds)
+    monkeypatch.setenv("TERM", "xterm")
+    before = threading.active_count()
+    with progress_bar.progress(lambda: next(steps, None)):
+        end = time.monotonic() + 20
+        while threading.active_count() > before and time.monotonic() < end:
+            time.sleep(0.001)
+        assert threading.active_count() == before
+    assert "read" in stream.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,19 @@ def test_the_summary_and_its_export_speak_of_records(reporting: StreamReporting)
     assert exported["session_metrics"]["records_by_outcome"] == _report().records_by_outcome
 
 
+def test_the_first_batch_is_told_with_its_step_until_one_has_ended(reporting: StreamReporting) -> None:
+    """Also one that failed, and a source without records."""
+    assert reporting.first_batch() == "The first batch is planned"
+    running = steps.Steps(Faults(), ("read", "stage"))
+    reporting.begin("files", "5", running)
+    assert reporting.first_batch() == "The first batch: read"
+    running.done("read")
+    assert reporting.first_batch() == "The first batch: stage"
+    assert reporting.first_batch(steps.Steps(Faults(), ("poll",))) == "The first batch: poll"
+    reporting.failed("files", OSError("gone"))
+    assert reporting.first_batch() is None
+
+
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         """Always."""
