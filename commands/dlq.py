@@ -14,7 +14,7 @@ from commands.common import PipelineOption, confirm, prepare
 from commands.letter_tables import letters_table, reasons_table
 from commands.letter_words import words_of
 from commands.terminal import console, print_json
-from contracts import StoppedError, most
+from contracts import ConfigurationError, StoppedError, most
 from monitoring.console import counted
 from monitoring.progress_bar import progress
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
@@ -43,6 +43,8 @@ def dlq_list(
     ] = False,
 ) -> None:
     """List why there are letters, or each letter; exit code 1 when some files cannot be read."""
+    if every and as_json:
+        raise ConfigurationError("--json has each letter anyway: leave out --all.")
     settings = prepare(sys.stderr)
     queue = _open(pipeline, settings, as_json)
     damaged: list[DamagedLetter] = []
