@@ -8,7 +8,6 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from analytics.health.documents import beside_its_day
 from pipelines.health.worked_example import EXPECTED, found_figures
 
 _SHOWN_ANOMALIES: Final = 12
@@ -42,6 +41,9 @@ def newest_anomalies(documents: Sequence[_Document]) -> list[_Document]:
 
 def anomaly_row(document: _Document) -> tuple[str, str, str, str]:
     """Day, end of the user's id, severity and sentence of an anomaly, as they are shown."""
+    # `--help` of all commands passes here, and needs no pyarrow.
+    from analytics.health.documents import beside_its_day
+
     details = document["analytics"]["anomalyDetails"]
     day, user = details["detectedAt"], f"…{str(document['userId'])[-6:]}"
     return f"{day:%Y-%m-%d}", user, details["severity"], beside_its_day(details["message"], day)
