@@ -151,6 +151,7 @@ class Settings(BaseSettings):
     log_directory: Path = Path("./logs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_json: bool = False
+    whole_summary: bool = False
     log_keep_days: Days = 0
     metrics_directory: Path = Path("./metrics")
     sweep_interval_hours: NotNegative = 0.0

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.common import FAILED, parse_time, prepare, speaker
-from commands.terminal import console, progress
+from commands.common import FAILED, Verbose, parse_time, prepare, speaker
+from commands.terminal import console
 from contracts import ConfigurationError, StoppedError
+from monitoring.progress_bar import progress
 from pipelines.engine.stop_flag import StopFlag
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def batch(
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Recompute every user; remove what is gone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Process what changed since the cursor, once."""
     from commands.batch_results import print_results, results_since
@@ -37,7 +39,7 @@ def batch(
         raise ConfigurationError(
             "--full recomputes every user, whenever something changed: leave out --since."
         )
-    settings = prepare(json_logs=as_json)
+    settings = prepare(json_logs=as_json, verbose=verbose)
     say = speaker(settings)
     with open_pipeline(settings, False) as job:
         stop = StopFlag()

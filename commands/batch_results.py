@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.health import METRICS
+from monitoring.console import counted
 
 _DAYS = 15
 _USERS = 5
@@ -74,6 +75,8 @@ def print_results(results: RunResults, console: Console) -> None:
 
     A value that another program wrote is passed over where it has another type.
     """
+    from analytics.health.documents import beside_its_day
+
     documents = results.shown
     steps = [d for d in documents if d["metricType"] == "steps" and d["timeRange"] == "30day"]
     averages = {d["userId"]: d for d in documents if d["metricType"] == "steps" and d["timeRange"] == "7day"}
@@ -91,9 +94,11 @@ def print_results(results: RunResults, console: Console) -> None:
     found = [d for d in documents if d["analytics"].get("anomalyDetected") and d["timeRange"] == "90day"]
     shown = len({document["userId"] for document in documents})
     if results.users is None:
-        console.print(f"Shown: {shown} users; all of them could not be counted in {_SECONDS:g} seconds")
+        console.print(
+            f"Shown: {counted(shown, 'user')}; all of them could not be counted in {_SECONDS:g} seconds"
+        )
     else:
-        console.print(f"Shown: {shown} of {results.users:,} users")
+        console.print(f"Shown: {shown} of {counted(results.users, 'user')}")
         console.print(
             f"⚠️  Detected anomalies: {results.anomalies:,}, {len(found)} of them of the users shown:"
         )
@@ -101,7 +106,8 @@ def print_results(results: RunResults, console: Console) -> None:
         details = document["analytics"].get("anomalyDetails")
         detected = details.get("detectedAt") if isinstance(details, Mapping) else None
         if isinstance(detected, datetime):
-            told = f"   {document['userId']} {detected:%Y-%m-%d} {details.get('message')}"
+            message = beside_its_day(str(details.get("message")), detected)
+            told = f"   {document['userId']} {detected:%Y-%m-%d} {message}"
             console.print(told, highlight=False, markup=False)
 
 

@@ -12,8 +12,9 @@ from rich.table import Column
 from rich.text import Text
 
 from commands.common import AsJson, PipelineOption
-from commands.terminal import console, print_json, progress, table
+from commands.terminal import console, print_json, table
 from monitoring import logs
+from monitoring.progress_bar import progress
 from pipelines.catalog import DEFAULT_PIPELINE
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _print(results: Sequence[CheckResult]) -> None:
     screen.print(rows)
     screen.print()
     for line in conclusion(results):
-        screen.print(line, soft_wrap=True)
+        screen.print(line)
 
 
 def conclusion(results: Sequence[CheckResult]) -> list[Text]:

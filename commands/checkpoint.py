@@ -11,8 +11,11 @@ import typer
 from checkpoint.store import default_start
 from checkpoint.timestamp_text import format_timestamp
 from commands.common import AsJson, confirm, mongo_fault, parse_time, prepare
-from commands.terminal import print_json, progress
+from commands.cursor_lag import lag_of
+from commands.terminal import print_json
 from contracts.health import SOURCE_COLLECTION
+from monitoring.console import counted
+from monitoring.progress_bar import progress
 
 if TYPE_CHECKING:
     from checkpoint.store import CheckpointStore, CursorState
@@ -28,8 +31,16 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before changes are 
 
 @app.command("show")
 def checkpoint_show(as_json: AsJson = False) -> None:
-    """The cursor and where it comes from."""
-    _show(prepare(sys.stderr), as_json)
+    """The cursor, where it comes from, how old it is, and what has changed since and waits."""
+    settings = prepare(sys.stderr)
+    state = _cursor(settings).peek(_local_now())
+    facts, sentence = lag_of(settings, state)
+    if as_json:
+        shown = {"timestamp": format_timestamp(state.timestamp), "origin": state.origin}
+        print_json({**shown, "warnings": state.warnings, **facts})
+        return
+    _show(state)
+    typer.echo(sentence)
 
 
 @app.command("set")
@@ -62,7 +73,7 @@ def _move(settings: Settings, moment: datetime | None, dry_run: bool, yes: bool)
         cursor.reset()
     else:
         cursor.set(moment, now)
-    _show(settings)
+    _show(_cursor(settings).peek(_local_now()))
 
 
 def _skips(settings: Settings, moment: datetime | None) -> bool:
@@ -86,13 +97,8 @@ def _cursor(settings: Settings) -> CheckpointStore:
     return open_cursor(settings)
 
 
-def _show(settings: Settings, as_json: bool = False) -> None:
-    state = _cursor(settings).peek(_local_now())
-    shown = format_timestamp(state.timestamp)
-    if as_json:
-        print_json({"timestamp": shown, "origin": state.origin, "warnings": state.warnings})
-        return
-    typer.echo(f"{shown} ({state.origin})")
+def _show(state: CursorState) -> None:
+    typer.echo(f"{format_timestamp(state.timestamp)} ({state.origin})")
     _warn(state)
 
 
@@ -119,14 +125,15 @@ def _say_effect(settings: Settings, moment: datetime | None, conditional: bool) 
         typer.echo(f"{format_timestamp(moment)} lies in the future: the server's now takes its place.")
     typer.echo(f"The cursor {would} from {format_timestamp(current)} to {format_timestamp(target)}.")
     what = "processed again" if target <= current else "SKIPPED if they were not processed yet"
-    typer.echo(f"{_counted(changes)} changed between the two {'would be' if conditional else 'are'} {what}.")
+    be = "would be" if conditional else "is" if changes.documents == 1 else "are"
+    typer.echo(f"{_counted(changes)} changed between the two {be} {what}.")
     _warn(state)
     return changes.documents if target > current else 0
 
 
 def _counted(changes: Changes) -> str:
     least = "" if changes.complete else "at least "
-    return f"{least}{changes.documents:,} documents of {least}{changes.users:,} users"
+    return f"{least}{counted(changes.documents, 'document')} of {least}{counted(changes.users, 'user')}"
 
 
 def _local_now() -> datetime:

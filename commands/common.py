@@ -46,10 +46,15 @@ def one_of(names: Collection[str]) -> dict[str, Any]:
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")]
+
+
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="The whole summary at the end, like WHOLE_SUMMARY=true.")
+]
 PipelineOption = Annotated[str, typer.Option("--pipeline", help="Which pipeline.", **one_of(PIPELINES))]
 
 
-def prepare(logs_to: TextIO | None = None, json_logs: bool = False) -> Settings:
+def prepare(logs_to: TextIO | None = None, json_logs: bool = False, verbose: bool = False) -> Settings:
     """Settings, with logging configured and what is odd in `.env` told.
 
     Commands whose standard output is an answer send their logs to standard error (`logs_to`).
@@ -57,7 +62,8 @@ def prepare(logs_to: TextIO | None = None, json_logs: bool = False) -> Settings:
     from commands.setting_names import remarks
     from settings import load
 
-    settings = load(log_json=True) if json_logs else load()
+    asked: dict[str, Any] = {"log_json": json_logs, "whole_summary": verbose}
+    settings = load(".env", **{name: value for name, value in asked.items() if value})
     logs.configure(settings.log_level, settings.secrets(), settings.log_json, logs_to)
     for line in remarks():
         logs.get_logger(__name__).warning(line)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.common import AsJson, prepare
-from commands.terminal import print_json, progress
+from commands.terminal import print_json
 from contracts import ConfigurationError, ServiceError
+from monitoring.progress_bar import progress
 from sinks.parquet.generations import Generations
 from told import told
 

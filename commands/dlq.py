@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 from bson import json_util
-from rich.table import Column
 
 from commands.common import PipelineOption, confirm, prepare
+from commands.letter_tables import letters_table, reasons_table
 from commands.letter_words import words_of
-from commands.terminal import console, print_json, progress, table
-from contracts import StoppedError, most
+from commands.terminal import console, print_json
+from contracts import ConfigurationError, StoppedError, most
+from monitoring.console import counted
+from monitoring.progress_bar import progress
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.stop_flag import StopFlag
 from settings import Settings
@@ -26,16 +28,23 @@ from told import told
 
 app = typer.Typer(help="The dead letters: list, show, retry and purge them.")
 
-LetterId = Annotated[str, typer.Argument(help="The letter's id, or its beginning, as `dlq list` shows it.")]
+LetterId = Annotated[
+    str, typer.Argument(help="The letter's id, or its beginning, as `dlq list --all` shows it.")
+]
 _NAMES_SHOWN = 5
 
 
 @app.command("list")
 def dlq_list(
     pipeline: PipelineOption = DEFAULT_PIPELINE,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts, without the records.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Each letter, oldest first.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For scripts: each letter, without the records.")
+    ] = False,
 ) -> None:
-    """List all letters, oldest first; exit code 1 when some files cannot be read."""
+    """List why there are letters, or each letter; exit code 1 when some files cannot be read."""
+    if every and as_json:
+        raise ConfigurationError("--json has each letter anyway: leave out --all.")
     settings = prepare(sys.stderr)
     queue = _open(pipeline, settings, as_json)
     damaged: list[DamagedLetter] = []
@@ -43,23 +52,24 @@ def dlq_list(
     if as_json:
         print_json([{**fields_of(letter), "record": None} for letter in letters])
     else:
-        _print_table(pipeline, letters, queue)
-        _tell_of_other_pipelines(pipeline, settings)
+        _print_table(pipeline, letters, queue, every)
+        _tell_of_other_pipelines(pipeline, settings, queue)
     _tell_damaged(pipeline, damaged)
 
 
-def _print_table(pipeline: str, letters: Iterator[Letter], queue: DeadLetters) -> None:
-    about = "user, reason" if PIPELINES[pipeline].letters_are_of_users else "source, records, reason"
-    # Ids are there to be copied, also from a narrow terminal; in a pipe each letter is one line.
-    name, tries = Column("id", no_wrap=True, min_width=12), Column("tries", min_width=5)
-    rows = table(name, "time", Column(about, min_width=24), tries)
-    for letter in letters:
-        tried = f"{letter.attempts}{', parked' if letter.parked else ''}"
-        rows.add_row(letter.id[:12], f"{letter.time:%Y-%m-%d %H:%M}", _about(letter, pipeline), tried)
+def _print_table(pipeline: str, letters: Iterator[Letter], queue: DeadLetters, every: bool) -> None:
+    of_users, total = PIPELINES[pipeline].letters_are_of_users, ""
+    if every:
+        rows = letters_table(letters, of_users)
+    else:
+        rows, total = reasons_table(letters, of_users)
     if rows.row_count:
         console().print(rows)
     elif queue.is_there():
         typer.echo(f"The dead-letter queue of {pipeline} in {queue.directory.absolute()} is empty.")
+    if rows.row_count and total:
+        each, one = told(f"{pipeline} dlq list --all"), told(f"{pipeline} dlq show ID")
+        typer.echo(f"{total}. Each of them: `{each}`; what one is about: `{one}`.")
 
 
 def _open(pipeline: str, settings: Settings, as_json: bool = False) -> DeadLetters:
@@ -74,18 +84,19 @@ def _open(pipeline: str, settings: Settings, as_json: bool = False) -> DeadLette
             err=as_json,
         )
     elif others := told_others(queue):
-        typer.echo(others, err=True)
+        # Where nothing else is said, it is the answer.
+        typer.echo(others, err=as_json or queue.count() > 0)
     return queue
 
 
-def _tell_of_other_pipelines(pipeline: str, settings: Settings) -> None:
+def _tell_of_other_pipelines(pipeline: str, settings: Settings, queue: DeadLetters) -> None:
     for other in PIPELINES.values():
         prefix = "analytics" if other.letters_are_of_users else other.name
         if other.name != pipeline and (
             count := len(LetterFolder(settings.dlq_directory, f"{prefix}_dlq").files())
         ):
-            command = told(f"{other.name} dlq list")
-            typer.echo(f"{count} letters of {other.name} lie there too: `{command}` shows them.", err=True)
+            what = f"{counted(count, 'letter')} of {other.name} {'lies' if count == 1 else 'lie'} there too"
+            typer.echo(f"{what}: `{told(f'{other.name} dlq list')}` shows more.", err=queue.count() > 0)
 
 
 def _readable(found: Iterable[Letter | DamagedLetter], damaged: list[DamagedLetter]) -> Iterator[Letter]:
@@ -104,20 +115,13 @@ def _tell_damaged(pipeline: str, damaged: Sequence[DamagedLetter]) -> None:
     names = "; ".join(f"{one.path.name} ({one.reason})" for one in damaged[:_NAMES_SHOWN])
     more = f"; and {len(damaged) - _NAMES_SHOWN} more" if len(damaged) > _NAMES_SHOWN else ""
     typer.echo(
-        f"❌ {len(damaged)} files in {damaged[0].path.parent.absolute()} are no readable letters: {names}"
+        f"❌ {counted(len(damaged), 'file')} in {damaged[0].path.parent.absolute()} cannot be read: {names}"
         f"{more}. "
         f"`{told(f'{pipeline} dlq show NAME')}` shows what is there, "
         f"`{told(f'{pipeline} dlq purge NAME')}` removes it.",
         err=True,
     )
     raise typer.Exit(1)
-
-
-def _about(letter: Letter, pipeline: str) -> str:
-    again = f", {letter.times} times until {letter.last_seen:%Y-%m-%d %H:%M}" if letter.last_seen else ""
-    if PIPELINES[pipeline].letters_are_of_users:
-        return f"{letter.user_id or 'nobody'} {letter.reason} {letter.field or ''}".rstrip() + again
-    return f"{letter.record.get('source', '')} {len(_records(letter))} {letter.reason}{again}"
 
 
 def _records(letter: Letter) -> Sequence[RejectedRecord]:
@@ -205,7 +209,8 @@ def _counted(letters: Iterator[Letter], pipeline: str) -> str:
         count += 1
         users.add(letter.user_id)
         records += len(_records(letter))
-    return f"{count} letters of {len(users)} users" if of_users else f"{count} letters with {records} records"
+    rest = f"of {counted(len(users), 'user')}" if of_users else f"with {counted(records, 'record')}"
+    return f"{counted(count, 'letter')} {rest}"
 
 
 @app.command("purge")
@@ -221,12 +226,12 @@ def dlq_purge(
     named = queue.named(letter_id) if letter_id else None
     count = queue.count() if named is None else len(named)
     if count:
-        confirm(f"Delete {count} dead letters for good?", yes)
+        confirm(f"Delete {counted(count, 'dead letter')} for good?", yes)
     if named is not None:
         queue.delete(*named)
     stop = StopFlag()
     with stop.on_signals():
         done = queue.purge(stop) if named is None else count
-    typer.echo(f"{done} letters deleted.")
+    typer.echo(f"{counted(done, 'letter')} deleted.")
     if done < count:
         raise StoppedError("Stopped before the end; the other letters are still there.")

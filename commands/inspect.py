@@ -11,7 +11,9 @@ from commands.common import AsJson, prepare
 
 
 def inspect(
-    user: Annotated[str | None, typer.Option(help="One user's last 30 days and results.")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="One user's last 30 days and results, by id or e-mail.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What is in the database: counts, dates, users left behind, the newest documents; or one user."""

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.common import FAILED, AsJson, one_of, prepare
-from commands.terminal import print_json, progress
+from commands.terminal import print_json
 from contracts import ServiceError
 from monitoring.logs import get_logger
+from monitoring.progress_bar import progress
 from pipelines.catalog import PIPELINES
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from commands.common import FAILED, PipelineOption, one_of, prepare, speaker
-from commands.terminal import progress
+from commands.common import FAILED, PipelineOption, Verbose, one_of, prepare, speaker
+from commands.terminal import console
 from contracts import StoppedError
+from monitoring.progress_bar import progress
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES, open_job
 from pipelines.engine.pipeline import ALL_PARTS, Job
 from pipelines.engine.stop_flag import StopFlag
@@ -27,36 +27,38 @@ def run(
     pipeline: PipelineOption = DEFAULT_PIPELINE,
     job_name: JobOption = ALL_PARTS,
     as_json: JsonLogs = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run the stream until it is stopped (Ctrl+C or SIGTERM finish the running batch)."""
-    process(pipeline, False, job_name, as_json)
+    process(pipeline, False, job_name, as_json, verbose)
 
 
 def once(
     pipeline: PipelineOption = DEFAULT_PIPELINE,
     job_name: JobOption = ALL_PARTS,
     as_json: JsonLogs = False,
+    verbose: Verbose = False,
 ) -> None:
     """Process what is there, then stop."""
-    process(pipeline, True, job_name, as_json)
+    process(pipeline, True, job_name, as_json, verbose)
 
 
 def demo(pipeline: PipelineOption = DEFAULT_PIPELINE, keep_running: KeepRunning = False) -> None:
     """Run on invented data and a store of its own; ends by itself."""
     require_streams()
     stop = StopFlag()
-    PIPELINES[pipeline].run_demo(keep_running, Console(), stop)
+    PIPELINES[pipeline].run_demo(keep_running, console(), stop)
     if stop.by_signal and not keep_running:
         raise StoppedError("The demo was stopped before its end.")
 
 
-def process(pipeline: str, bounded: bool, part: str, json_logs: bool) -> None:
+def process(pipeline: str, bounded: bool, part: str, json_logs: bool, verbose: bool = False) -> None:
     """Run a pipeline, or a `part` of it, until it is stopped; only what is there now if `bounded`."""
     # Health alone has a run without one of Spark's streams.
     if not (bounded and pipeline == HEALTH.name):
         require_streams()
     stop = StopFlag()
-    settings = prepare(json_logs=json_logs)
+    settings = prepare(json_logs=json_logs, verbose=verbose)
     with open_job(pipeline, settings, not bounded, part) as job:
         with stop.on_signals():
             succeeded = _once(job, stop) if bounded else job.stream(stop)

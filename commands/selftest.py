@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from commands.common import AsJson, prepare
-from commands.terminal import console, print_json, progress
+from commands.terminal import console, print_json
 from contracts.health import SOURCE_COLLECTION
+from monitoring.progress_bar import progress
 from pipelines.health.demo.console import print_worked_example
 from pipelines.health.worked_example import EXPECTED, found_figures
 

@@ -17,7 +17,7 @@ from contracts import BatchReport
 from durable import patiently
 from monitoring.batch_words import iso, log_entry, render_summary, session_metrics
 from monitoring.logs import warn_stderr
-from monitoring.session_summary import SessionTotals
+from monitoring.session_summary import SessionTotals, brief_summary
 
 # A stream runs for months: only the newest batches stay in memory, the totals cover all of them.
 KEPT_BATCHES = 10_000
@@ -71,6 +71,11 @@ class BatchHistory:
         """The seed's session summary over every batch since this object was made."""
         with self._lock:
             return render_summary(self._totals, time.monotonic() - self._started, self._of_stream)
+
+    def brief_summary(self, listed_by: str) -> str:
+        """The same in three lines; `listed_by` is the command that lists what was set aside."""
+        with self._lock:
+            return brief_summary(self._totals, time.monotonic() - self._started, self._of_stream, listed_by)
 
     def recent(self) -> list[dict[str, Any]]:
         """The last 10 000 batches as the log has them, the oldest first."""

@@ -9,6 +9,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import MutableMapping
+from itertools import pairwise
 from typing import Any, TextIO
 
 # ASCII for the symbols that carry a meaning, on a stream that cannot encode them; others are left out.
@@ -22,6 +23,7 @@ _CONTROLS = dict.fromkeys([*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0)]
 _LEVEL_MARK = {"warning": "⚠️  ", "error": "❌ ", "critical": "❌ "}
 _LEVEL_COLOR = {"warning": "\033[33m", "error": "\033[31m", "critical": "\033[31m"}
 _RESET = "\033[0m"
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def printable(text: str, stream: TextIO) -> str:
@@ -61,6 +63,21 @@ def one_line(text: str, limit: int = 500) -> str:
     lines = [line.strip() for line in text.translate(_CONTROLS).splitlines()]
     first = next((line for line in lines if line), "")
     return first if len(first) <= limit else first[: limit - 1] + "…"
+
+
+def counted(count: int, thing: str, things: str = "") -> str:
+    """The number with the word for it: 1 letter, 1,200 letters."""
+    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
+
+
+def lasted(seconds: float) -> str:
+    """A duration in its two largest units, the second one only where it is not 0: 27 s, 3 min 5 s, 12 d."""
+    whole = round(seconds)
+    for (size, name), (below, part) in pairwise(_UNITS):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size:,} {name}{f' {rest} {part}' if rest else ''}"
+    return f"{whole} s"
 
 
 def use_color(stream: TextIO) -> bool:

@@ -56,6 +56,11 @@ class RunState:
                 self._failures += 1
 
     @property
+    def ended(self) -> bool:
+        """Whether a batch or an idle poll has ended, however it did."""
+        return self._succeeded is not None or self._failures > 0
+
+    @property
     def uptime_seconds(self) -> float:
         """Seconds since this object was made."""
         return time.monotonic() - self.started

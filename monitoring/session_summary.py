@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from contracts import CORRUPT, BatchReport, ends
+from monitoring.console import counted, lasted
 
 
 @dataclass(slots=True)
@@ -57,3 +58,20 @@ class SessionTotals:
     def average_ms(self) -> float:
         """Mean wall time of a batch in milliseconds; 0 before the first."""
         return self.time_ms / self.batches if self.batches else 0.0
+
+
+def brief_summary(totals: SessionTotals, seconds: float, of_stream: bool, listed_by: str) -> str:
+    """The session in three lines for a terminal; `listed_by` is the command that lists what was set aside."""
+    record, value = ("record", "record") if of_stream else ("change", "value")
+    failed = f" ({totals.failed:,} failed)" if totals.failed else ""
+    other = {end: count for end, count in totals.ends.items() if count and end not in ("written", "refused")}
+    others = ", ".join(f"{count:,} {end.replace('_', ' ')}" for end, count in other.items())
+    written = f"{totals.written:,} written" if of_stream else counted(totals.written, "result")
+    refused = totals.rejected + totals.corrupt
+    lists = f": {listed_by}" if listed_by else ""
+    lines = [
+        f"📊 {counted(totals.batches, 'batch', 'batches')}{failed} in {lasted(seconds)}",
+        f"   {counted(totals.records, record)} → {written}{f' ({others})' if others else ''}",
+        f"   {counted(refused, value)} set aside{lists}" if refused else "   Nothing was set aside",
+    ]
+    return "\n".join(lines)

@@ -31,7 +31,7 @@ class StoredLetters:
         """Without an `owner` every letter counts as one's own. `listed_by` is the command that lists them."""
         self._owner = owner
         self._folder = LetterFolder(Path(directory), prefix)
-        self._listed_by = f"`{told(listed_by)}`"
+        self._listed_by = f"`{told(listed_by)} --all`"
 
     @property
     def directory(self) -> Path:

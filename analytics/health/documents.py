@@ -106,6 +106,11 @@ def _anomaly(row: _Row) -> dict[str, Any]:
     }
 
 
+def beside_its_day(message: str, day: datetime) -> str:
+    """The message of an anomaly for a line that names its `day` anyway."""
+    return message.replace(f" on {day:%Y-%m-%d}:", ":", 1)
+
+
 @lru_cache(maxsize=100_000)
 def midnight(day: int) -> datetime:
     """The UTC midnight of a day counted from 1970-01-01."""

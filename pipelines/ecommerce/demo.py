@@ -56,14 +56,15 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
         feeder = Feeder(settings.ecommerce_input_path)
         with open_job(settings, True, ALL_PARTS) as job:
             with stop.on_signals():
-                console.print(f"🐘 {server.dsn}", soft_wrap=True)
+                console.print(f"🐘 {server.dsn}")
                 console.print(
                     f"📊 The page, while this runs: {told('dashboard', POSTGRES_DSN=server.dsn)}, "
                     "then http://127.0.0.1:8501/shop",
-                    soft_wrap=True,
                 )
+                console.print(f"🛒 Every second a file of {_EVENTS_A_FILE} events")
                 console.print(
-                    f"🛒 Every second a file of {_EVENTS_A_FILE} events, duplicates and faulty records"
+                    f"🧫 Planted faults, in each file: {_DUPLICATES_A_FILE} duplicates and a faulty record, "
+                    "in some a cut line; their batches say so"
                 )
                 seconds = None if keep_running else _LIVE_SECONDS
                 thread = threading.Thread(target=feeder.run, args=(stop, seconds), daemon=True)
@@ -135,6 +136,7 @@ def _settings(dsn: str, folder: Path) -> Settings:
 
 
 def _show(job: StreamJob, settings: Settings, written: int, folder: Path, console: Console) -> None:
+    job.reporting.listed_by = ""
     job.finish(console.print)
     figures = load_figures(settings, _WHOLE_RUN)
     table = Table("figure", Column("of the whole run", overflow="fold"), title="🛒 E-commerce")
@@ -142,7 +144,7 @@ def _show(job: StreamJob, settings: Settings, written: int, folder: Path, consol
         table.add_row(name, value)
     console.print(table)
     for line in _lines(written, figures.records_in, folder / "dlq", settings):
-        console.print(line, soft_wrap=True)
+        console.print(line)
 
 
 def _lines(written: int, records_in: int, letters: Path, settings: Settings) -> Iterator[str]:

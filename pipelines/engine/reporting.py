@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -25,6 +26,7 @@ from settings import Settings
 from sinks.dead_letters import DeadLetters
 from sinks.known_records import KnownRecords
 from sinks.stream_letters import RejectedRecord, as_letters
+from told import told
 
 logger = get_logger(__name__)
 
@@ -59,6 +61,8 @@ class StreamReporting:
         owner = str(declared.owner(settings))
         self.metrics = Metrics(settings.metrics_directory, prefix, owner=owner)
         self.state = RunState(interval_seconds)
+        # The command that lists the letters; a demo shows one of its own.
+        self.listed_by = told(f"{declared.name} dlq list")
         self._settings = settings
         self._interval_seconds = interval_seconds
         self._began: dict[str, tuple[str, datetime, Steps]] = {}
@@ -105,6 +109,17 @@ class StreamReporting:
         )
         self.state.end(False)
 
+    def first_batch(self, steps: Steps | None = None) -> str | None:
+        """What a person waits for before the first batch or idle look has ended; None afterwards.
+
+        `steps` are those of the batch that runs, where it was not told by `begin`.
+        """
+        if self.state.ended:
+            return None
+        running = [steps] if steps else [steps for _, _, steps in [*self._began.values()]]
+        step = next((one.running for one in running if one.running), None)
+        return f"The first batch: {step}" if step else "The first batch is planned"
+
     def idle(self, _stream: str) -> None:
         """A stream has read its source to the end."""
         if self._idle_is_due():
@@ -150,8 +165,12 @@ class StreamReporting:
             yield
 
     def finish(self, out: Callable[[str], None], more: str | None = None) -> None:
-        """Print the session summary, then `more`, and export the batch history."""
-        out(self.history.summary())
+        """Print the session summary, then `more`, and export the batch history.
+
+        On a terminal it has three lines, unless all is asked for; elsewhere it is the seed's block.
+        """
+        whole = self._settings.whole_summary or self._settings.log_json or not sys.stdout.isatty()
+        out(self.history.summary() if whole else self.history.brief_summary(self.listed_by))
         if more:
             out(more)
         exported = self.history.export()

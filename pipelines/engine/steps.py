@@ -32,6 +32,11 @@ class Steps:
             self.broke_off()
             self._ended = self._last
 
+    @property
+    def running(self) -> str | None:
+        """The step that has begun."""
+        return self._next
+
     def passed_ms(self) -> float:
         """The milliseconds since the batch began, until it failed."""
         return ((self._ended or time.monotonic()) - self._began) * 1000

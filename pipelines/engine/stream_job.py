@@ -15,6 +15,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from contracts import ConfigurationError
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.logs import get_logger
+from monitoring.progress_bar import progress
 from monitoring.query_metrics import QueryMetrics, measured_queries
 from pipelines.engine.executors import work_sign
 from pipelines.engine.query_watch import QueryWatch
@@ -103,7 +104,8 @@ class StreamJob:
         """Process records as they come until `stop`; True, because failed batches come again."""
         logger.info(f"🔄 Reading {self.reads} every {self.interval_seconds:g} seconds; press Ctrl+C to stop")
         self.reporting.state.watch(work_sign(self.spark))
-        with self.reporting.serving({**self.pings, **self.watch.pings()}):
+        pings = {**self.pings, **self.watch.pings()}
+        with self.reporting.serving(pings), progress(self.reporting.first_batch):
             return self._run(stop, once=False)
 
     def finish(self, out: Callable[[str], None]) -> None:

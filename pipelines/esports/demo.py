@@ -42,8 +42,9 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
     folder = Path("demo") / f"esports-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
     with open_demo(demo_settings(folder), folder) as (job, feeder):
         with stop.on_signals():
+            console.print(f"🎮 {MATCHES} simulated matches at a time")
             console.print(
-                f"🎮 {MATCHES} simulated matches at a time; {_MALFORMED:.0%} of the messages are malformed"
+                f"🧫 Planted faults: {_MALFORMED:.0%} of the messages are malformed; their batches say so"
             )
             thread = threading.Thread(
                 target=_feed, args=(feeder, job, stop, keep_running, console), daemon=True
@@ -129,10 +130,11 @@ def demo_settings(folder: Path) -> Settings:
 
 
 def _show(job: StreamJob, written: int, folder: Path, console: Console) -> None:
+    job.reporting.listed_by = ""
     job.finish(console.print)
     totals = job.reporting.history.totals()
     for line in _lines(totals, written, folder):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        console.print(line)
 
 
 def _lines(totals: SessionTotals, written: int, folder: Path) -> Iterator[str]:

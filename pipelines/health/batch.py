@@ -72,6 +72,11 @@ class HealthBatch:
     def __post_init__(self) -> None:
         self._steps = Steps(self.faults, HEALTH.steps)
 
+    @property
+    def steps(self) -> Steps:
+        """Those of the batch that runs."""
+        return self._steps
+
     def drain(self, stop: StopFlag, since: datetime | None = None) -> datetime | None:
         """Process everything changed up to the server's now, and return that moment.
 

@@ -23,6 +23,7 @@ from monitoring.health.poll_metrics import PollMetrics
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
+from monitoring.progress_bar import progress
 from monitoring.query_metrics import QueryMetrics, measured_queries
 from monitoring.run_state import RunState
 from pipelines.engine.executors import work_sign
@@ -120,7 +121,8 @@ class HealthPipeline:
         pings = {"MongoDB": lambda: ping(self.target.database)}
         measured = measured_queries(self.spark, QueryMetrics(self.reporting.metrics))
         with self.reporting.serving(pings, self.backend.status), measured:
-            work()  # the rate source's first trigger has no rows, and so would come an interval late
+            with progress(lambda: self.reporting.first_batch(self.batch.steps)):
+                work()  # the rate source's first trigger has no rows, and so would come an interval late
             folder, retry = self.settings.checkpoint_location / "ticker", retry_policy(self.settings)
             Ticker(self.spark, folder, seconds, work, retry).run(stop)
             self.backend.close(STREAM_FLUSH_SECONDS)

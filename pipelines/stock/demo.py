@@ -95,7 +95,11 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
     settings = demo_settings(folder)
     logs.configure(settings.log_level, settings.secrets(), settings.log_json)
     with open_demo(settings) as (job, trader, database), stop.on_signals():
-        console.print(f"🛒 A shop trades: every second {_SALES_A_FILE} sales, a new price, and some mistakes")
+        console.print(f"🛒 A shop trades: every second {_SALES_A_FILE} sales and a new price")
+        console.print(
+            "🧫 Planted faults, each second: a sale twice, one changed after it was sent, one without a "
+            "client; their batches say so"
+        )
         thread = threading.Thread(target=trader.trade, args=(stop, keep_running), daemon=True)
         thread.start()
         job.stream(stop)
@@ -136,14 +140,15 @@ def _show(job: StreamJob, database: Database[Any], settings: Settings, console: 
     promoted = database["clients"].count_documents({"eligible_promo": True})
     sales = database["sales"].count_documents({})
     console.print(f"🧾 {sales} invoices, each counted once; 💸 {promoted} clients are offered promotions")
+    job.reporting.listed_by = ""
     job.finish(console.print)
-    console.print(f"📂 All of it: {settings.dlq_directory.parent}", soft_wrap=True)
+    console.print(f"📂 All of it: {settings.dlq_directory.parent}")
     # Whose letters they are tells the database's address.
     whose = settings.mongo_uri.get_secret_value()
     letters = told("stock dlq list", DLQ_DIRECTORY=settings.dlq_directory, MONGO_URI=whose)
-    console.print(f"📬 Dead letters: {letters}", soft_wrap=True)
+    console.print(f"📬 Dead letters: {letters}")
     pages = told("dashboard --demo --pipeline stock")
-    console.print(f"📊 The pages, with a shop that trades: {pages}", soft_wrap=True)
+    console.print(f"📊 The pages, with a shop that trades: {pages}")
 
 
 def _now() -> datetime:

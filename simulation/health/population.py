@@ -22,7 +22,7 @@ _PATTERN_STEPS: Final = (
     7000, 7500, 8000, 8500, 9000, 9500, 10_000, None, 8500, 8500, 8500, 8500, 18_000, 8200, 8200,
 )  # fmt: skip
 _SOURCES: Final = ("googlefit", "googlefit", "googlefit", "manual", "import")
-_BAD_VALUES: Final = ("many", -40, float("nan"), 10**9, {"value": 7})
+BAD_VALUES: Final = ("many", -40, float("nan"), 10**9, {"value": 7})
 _WEIGHTS_EVERY_DAYS: Final = 3
 _INSERTED_AT_ONCE: Final = 10_000
 
@@ -113,7 +113,7 @@ class Population:
 
     def _spoil(self, documents: list[dict[str, Any]]) -> None:
         """Put a bad value, each of another kind, into a few of `documents`."""
-        for document, value in zip(self._rng.sample(documents, len(_BAD_VALUES)), _BAD_VALUES, strict=True):
+        for document, value in zip(self._rng.sample(documents, len(BAD_VALUES)), BAD_VALUES, strict=True):
             document["metrics"]["steps"] = value
 
 

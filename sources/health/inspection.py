@@ -59,11 +59,15 @@ class Staleness:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The documents that changed in a span of time, and their users; `complete` is false at a limit."""
+    """The documents that changed in a span of time, and their users; `complete` is false at a limit.
+
+    `oldest` is the first change in the span.
+    """
 
     documents: int
     users: int
     complete: bool
+    oldest: datetime | None
 
 
 def count_changes(
@@ -79,7 +83,9 @@ def count_changes(
     query = for_reading(source).find(condition, {"_id": 0, "userId": 1}, batch_size=look_at)
     owners = (each.get("userId") for each in query.sort("updatedAt", -1).limit(look_at))
     users = {owner for owner in owners if isinstance(owner, ObjectId)}
-    return Changes(min(documents, limit), len(users), documents <= min(limit, look_at))
+    first = for_reading(source).find(condition, {"_id": 0, "updatedAt": 1}).sort("updatedAt", 1).limit(1)
+    oldest = next((each["updatedAt"] for each in first), None)
+    return Changes(min(documents, limit), len(users), documents <= min(limit, look_at), oldest)
 
 
 def field_range(collection: _Documents, field: str) -> FieldRange:

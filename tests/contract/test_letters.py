@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from main import app
+from monitoring.console import counted
 from tests.contract.systems import System
 from tests.support.job import environment_of
 from tests.support.odd_letters import lay_odd_letters
@@ -30,7 +31,7 @@ def test_letters_stay_while_they_are_refused_and_are_purged_for_good(
     for number in (len(before), 0):
         done = CliRunner().invoke(app, ["dlq", "purge", "--yes", "--pipeline", system.name])
         assert done.exit_code == 0, done.output
-        assert f"{number} letters deleted." in done.output
+        assert f"{counted(number, 'letter')} deleted." in done.output
     system.lose_commit()
     assert system.run()
     assert system.letters() == []

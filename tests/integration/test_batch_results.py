@@ -31,7 +31,11 @@ def _results(calculated: datetime) -> list[dict[str, Any]]:
             "timeRange": time_range,
             "calculatedAt": calculated,
             "expiresAt": calculated + LIFETIME,
-            "analytics": {"anomalyDetected": time_range == "90day", "rollingAverage": 1.0},
+            "analytics": {
+                "anomalyDetected": time_range == "90day",
+                "rollingAverage": 1.0,
+                "anomalyDetails": {"detectedAt": BEGAN, "message": "Steps of 1 on 2026-11-28: 9.0 σ above"},
+            },
         }
         for metric in METRICS
         for time_range in RANGES
@@ -55,5 +59,8 @@ def test_a_one_shot_run_shows_whole_users_and_totals_of_all(database: Database[d
     print_results(found, Console(file=out, width=200))
     assert "Shown: 5 of 61 users" in out.getvalue()
     assert f"Detected anomalies: {USERS * len(METRICS)}, {5 * len(METRICS)} of them" in out.getvalue()
+    lines = [line for line in out.getvalue().splitlines() if "Steps of 1" in line]
+    assert len(lines) == 5 * len(METRICS)
+    assert all(line.endswith(" 2026-11-28 Steps of 1: 9.0 σ above") for line in lines)
     target.delete_many({})
     assert results_since(target, BEGAN) == type(found)([], 0, 0)

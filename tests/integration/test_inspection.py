@@ -41,6 +41,7 @@ def test_changes_are_counted_between_two_moments(database: Database[dict[str, An
     source.insert_many([_change(second, 20), _change(second, -1), {"userId": first}])
     changes = count_changes(source, NOW - 10 * MINUTE, NOW)
     assert (changes.documents, changes.users, changes.complete) == (3, 2, True)
+    assert changes.oldest == NOW - 5 * MINUTE
 
 
 def test_a_count_has_a_limit_and_says_so(database: Database[dict[str, Any]]) -> None:
@@ -153,10 +154,38 @@ def test_what_does_not_count_of_a_user_is_told_with_its_reason(
     assert counts == ends(written=2, superseded=1, refused=1, left_out=2)
 
 
-def test_an_unknown_user_is_an_error(command: Any) -> None:
+@pytest.mark.parametrize(
+    ("user", "says"),
+    [
+        (str(ObjectId()), "has neither health documents nor results in this database."),
+        ("me", "'me' is no user id (24 hexadecimal digits) and no e-mail."),
+        ("nobody@example.org", "No user with this e-mail is in "),
+        ("twice@example.org", "More than one user with this e-mail is in "),
+        ("odd@example.org", "'7' is no user id"),
+    ],
+)
+def test_an_unknown_user_is_one_line(
+    command: Any, database: Database[dict[str, Any]], user: str, says: str
+) -> None:
     """A typing mistake must not look like a user without data."""
-    assert command("inspect", "--user", str(ObjectId()))[0] != 0
-    assert command("inspect", "--user", "me")[0] != 0
+    assert command("inspect")[0] == 0
+    database["users"].insert_many([{"email": "twice@example.org"}, {"email": "twice@example.org"}])
+    database["users"].insert_one({"_id": 7, "email": "odd@example.org"})
+    ended = run_command("inspect", "--user", user)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1), ended
+    assert says in ended.err
+
+
+@pytest.mark.parametrize("typed", ["jo@example.org", "Jo@Example.org"])
+def test_a_user_is_found_by_the_e_mail_that_the_backend_has(
+    command: Any, database: Database[dict[str, Any]], typed: str
+) -> None:
+    """As it was stored, or in lower case."""
+    user = ObjectId()
+    database["users"].insert_one({"_id": user, "email": "jo@example.org"})
+    database["healthmetrics"].insert_many(worked_example(user, datetime.now(timezone.utc).date()))
+    view = json.loads(command("inspect", "--user", typed, "--json")[1])
+    assert (view["user"], view["documents"]) == (str(user), 14)
 
 
 def test_the_overview_is_whole_on_an_empty_and_on_a_filled_database(
@@ -207,6 +236,35 @@ def test_a_dry_run_tells_what_moving_the_cursor_would_do(
     assert json.loads(command("checkpoint", "show", "--json")[1])["origin"] == "file"
 
 
+def test_the_cursor_is_shown_with_its_age_and_what_waits(
+    command: Any, database: Database[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In words and in JSON; changes up to the cursor and of the future do not wait; a server may be away."""
+    now, source = datetime.now(timezone.utc), database["healthmetrics"]
+    first, second = ObjectId(), ObjectId()
+    hours = [(first, 9), (first, 3.2), (second, 2), (second, -1)]
+    source.insert_many([{"userId": user, "updatedAt": now - timedelta(hours=each)} for user, each in hours])
+    assert (
+        "A first run begins there; what waits is not known: updatedAt has no index"
+        in command("checkpoint", "show")[1]
+    )
+    MongoPoll(source, 0, 1).ensure_index()
+    command("checkpoint", "set", (now - timedelta(hours=5)).isoformat(), "--yes")
+    told = command("checkpoint", "show")[1].splitlines()
+    assert told[1] == "5 h old; 2 documents of 2 users changed since, the oldest 3 h 12 min ago."
+    facts = json.loads(command("checkpoint", "show", "--json")[1])
+    assert (facts["waiting_documents"], facts["waiting_users"], facts["waiting_is_all"]) == (2, 2, True)
+    assert 5 * 3600 <= facts["age_seconds"] < 5 * 3600 + 60
+    assert 3.2 * 3600 <= facts["lag_seconds"] < 3.2 * 3600 + 60
+    command("checkpoint", "set", now.isoformat(), "--yes")
+    assert "old; nothing waits." in command("checkpoint", "show")[1]
+    assert json.loads(command("checkpoint", "show", "--json")[1])["lag_seconds"] == 0
+    monkeypatch.setenv("MONGO_URI", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50")
+    code, text = command("checkpoint", "show")
+    assert (code, "old; what waits is not known: MongoDB at MONGO_URI does not answer" in text) == (0, True)
+    assert json.loads(command("checkpoint", "show", "--json")[1])["lag_seconds"] is None
+
+
 @pytest.mark.parametrize(
     ("answer", "option", "code"), [("", [], 2), ("n\n", [], 3), ("y\n", [], 0), ("", ["--yes"], 0)]
 )
@@ -226,6 +284,6 @@ def test_what_skips_changes_is_counted_and_confirmed(
     before = command("checkpoint", "show")
     ended = run_command("checkpoint", *move, *option, answer=answer)
     assert ended.code == code, ended
-    assert "1 documents of 1 users changed between the two are SKIPPED" in ended.out
+    assert "1 document of 1 user changed between the two is SKIPPED" in ended.out
     assert ("lies in the future" in ended.out) == (move[0] == "set")
     assert (command("checkpoint", "show") == before) == (code != 0)

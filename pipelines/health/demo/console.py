@@ -41,9 +41,12 @@ def newest_anomalies(documents: Sequence[_Document]) -> list[_Document]:
 
 def anomaly_row(document: _Document) -> tuple[str, str, str, str]:
     """Day, end of the user's id, severity and sentence of an anomaly, as they are shown."""
+    # `--help` of all commands passes here, and needs no pyarrow.
+    from analytics.health.documents import beside_its_day
+
     details = document["analytics"]["anomalyDetails"]
-    user = f"…{str(document['userId'])[-6:]}"
-    return f"{details['detectedAt']:%Y-%m-%d}", user, details["severity"], details["message"]
+    day, user = details["detectedAt"], f"…{str(document['userId'])[-6:]}"
+    return f"{day:%Y-%m-%d}", user, details["severity"], beside_its_day(details["message"], day)
 
 
 def print_anomalies(documents: Sequence[_Document], console: Console) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from pipelines.health.demo.console import print_anomalies, print_worked_example
 from pipelines.health.demo.report import write_report
 from pipelines.health.job import HealthPipeline, open_pipeline
 from settings import Settings, load
-from simulation.health.population import PATTERN_USER_ID, Population, worked_example
+from simulation.health.population import BAD_VALUES, PATTERN_USER_ID, Population, worked_example
 from sources.mongo_client import connect
 from told import told
 
@@ -27,6 +29,7 @@ _USERS = 14
 _DAYS = 100
 _LIVE_SECONDS = 25.0
 _CHANGE_EVERY_SECONDS = 0.8
+_LOOK_SECONDS = 0.2
 
 
 def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
@@ -36,10 +39,18 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
     console.print(
         f"🧪 Simulating {_USERS} users over {_DAYS} days, and the pattern user of the worked example"
     )
+    console.print(
+        f"🧫 Planted faults: {len(BAD_VALUES)} days whose steps cannot be, such as {BAD_VALUES[0]!r}, and "
+        "documents of a source that does not count; their batches say so"
+    )
     population, source = populate(settings, _DAYS)
     with open_pipeline(settings, True) as job:
         with stop.on_signals():
-            live = threading.Thread(target=_live, args=(population, source, stop, keep_running), daemon=True)
+            change = partial(population.live_change, source)
+            first = job.reporting.history.newest
+            live = threading.Thread(
+                target=live_changes, args=(change, stop, keep_running, first), daemon=True
+            )
             live.start()
             job.stream(stop)
             live.join()
@@ -79,11 +90,20 @@ def populate(settings: Settings, days: int) -> tuple[Population, Collection[dict
     return population, source
 
 
-def _live(population: Population, source: Any, stop: StopFlag, keep_running: bool) -> None:
-    ends = time.monotonic() + _LIVE_SECONDS
+def live_changes(
+    change: Callable[[datetime], object],
+    stop: StopFlag,
+    keep_running: bool,
+    first_result: Callable[[], object | None],
+    seconds: float = _LIVE_SECONDS,
+) -> None:
+    """From the first result on call `change` again and again, for `seconds` or until `stop`; then stop."""
+    while not first_result() and not stop():
+        stop.wait(_LOOK_SECONDS)
+    ends = time.monotonic() + seconds
     while not stop() and (keep_running or time.monotonic() < ends):
-        population.live_change(source, datetime.now(timezone.utc))
-        time.sleep(_CHANGE_EVERY_SECONDS)
+        change(datetime.now(timezone.utc))
+        stop.wait(_CHANGE_EVERY_SECONDS)
     stop.set()
 
 
@@ -91,6 +111,7 @@ def _show(job: HealthPipeline, settings: Settings, console: Console) -> None:
     documents = list(job.target.find())
     print_worked_example([d for d in documents if d["userId"] == PATTERN_USER_ID], console)
     print_anomalies(documents, console)
+    job.reporting.listed_by = ""
     job.finish(console.print)
     summary = {
         "users": len({document["userId"] for document in documents}),
@@ -101,5 +122,5 @@ def _show(job: HealthPipeline, settings: Settings, console: Console) -> None:
     # Whose letters they are tells the database and its address.
     uri, name = settings.mongo_uri.get_secret_value(), settings.mongo_db_name
     letters = told("dlq list", DLQ_DIRECTORY=settings.dlq_directory, MONGO_URI=uri, MONGO_DB_NAME=name)
-    console.print(f"📬 Dead letters: {letters}", soft_wrap=True)
+    console.print(f"📬 Dead letters: {letters}")
     console.print(f"📊 Charts: {path} (open it in a browser; it works offline)")

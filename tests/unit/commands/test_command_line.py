@@ -22,6 +22,7 @@ from main import app
 from pipelines.catalog import PIPELINES
 from settings import Settings, load
 from sinks.dead_letters import DeadLetters, RetryOutcome
+from sinks.stream_letters import RejectedRecord, as_letters
 from tests.support.command_line import run_command
 from tests.support.odd_letters import lay_odd_letters
 from told import told
@@ -72,7 +73,7 @@ def test_a_wrong_time_is_one_clear_error() -> None:
 def test_dead_letters_are_listed_and_shown() -> None:
     """The list has the beginning of the id, which is enough to show one with its whole record."""
     first, second = _letters(2)
-    listed = _run("dlq", "list").output
+    listed = _run("dlq", "list", "--all").output
     assert first[:12] in listed
     assert second[:12] in listed
     shown = _run("dlq", "show", first[:8]).output
@@ -100,11 +101,52 @@ def test_an_empty_queue_names_its_pipeline_and_folder_and_where_letters_lie(
         assert f"of {pipeline} is empty: there is no folder {folder / 'dlq'}" in told
     other = "stock" if pipeline != "stock" else "esports"
     lay_odd_letters(folder / "dlq", other, "topic")
-    told = _run("dlq", "list", *_option(pipeline)).output
+    told = run_command("dlq", "list", *_option(pipeline)).out
     assert "there is no folder" not in told
     assert f"The dead-letter queue of {pipeline} in {folder / 'dlq'} is empty." in told
     assert f"{_queue_of(other).count()} letters of {other} lie there too" in told
     assert f"pulse {other} dlq list`" in told
+    _queue_of(pipeline).store([Rejected({"_id": 1}, "odd")], "b", NOW)
+    listed = run_command("dlq", "list", *_option(pipeline))
+    assert "lie there too" not in listed.out
+    assert "lie there too" in listed.err
+
+
+def test_letters_of_another_database_are_told_where_nothing_else_is_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On standard output, which a pipe takes; beside letters of one's own it is a remark."""
+    monkeypatch.setenv("MONGO_DB_NAME", "elsewhere")
+    _queue_of("health").store([Rejected({"_id": 1}, "odd")], "b", NOW)
+    monkeypatch.delenv("MONGO_DB_NAME")
+    alone = run_command("dlq", "list")
+    assert "1 of elsewhere" in alone.out
+    assert alone.err == ""
+    assert run_command("dlq", "list", "--json").out.strip() == "[]"
+    _letters(1)
+    listed = run_command("dlq", "list")
+    assert "elsewhere" not in listed.out
+    assert "1 of elsewhere" in listed.err
+
+
+def test_letters_are_listed_by_their_reasons() -> None:
+    """The most frequent first, with the newest as example; a word for one and for many."""
+    ids = {each[:12] for each in _letters(3)}
+    later = NOW + timedelta(days=2)
+    DeadLetters("dlq").store([Rejected({"_id": 1, "updatedAt": later}, "broken_utf8")], "b", later)
+    head, _, usual, other, total = _run("dlq", "list").output.splitlines()
+    assert head.split() == ["reason", "letters", "oldest", "newest", "for", "example"]
+    day = f"{NOW:%Y-%m-%d %H:%M}".split()
+    *words, example = usual.split()
+    assert words == ["out_of_range", "metrics.steps", "3", *day, *day]
+    assert example in ids
+    assert other.split()[:3] == ["broken_utf8", "1", f"{later:%Y-%m-%d}"]
+    assert total.startswith(f"4 letters of 2 reasons. Each of them: `{told('health dlq list --all')}`")
+    document = RejectedRecord("corrupt", "sales/0", 0, b"{", "t", 0, None, None)
+    _queue_of("stock").store(list(as_letters([document], "offset")), "b", NOW)
+    *_, row, total = run_command("dlq", "list", "--pipeline", "stock").out.splitlines()
+    assert row.split()[:3] == ["corrupt", "1", "1"]
+    assert total.startswith("1 letter of 1 reason. ")
 
 
 @pytest.mark.parametrize("command", ["list", "list --json", "show abcdef", "retry", "purge --yes"])
@@ -145,7 +187,7 @@ def test_damaged_letters_are_told_shown_and_purged(folder: Path, pipeline: str) 
         shown = CliRunner().invoke(app, ["dlq", "show", name, *_option(pipeline)])
         assert shown.exit_code == 1
         assert '{"id": "\\xff' in shown.output
-        assert "1 letters deleted" in _run("dlq", "purge", name, "--yes", *_option(pipeline)).output
+        assert "1 letter deleted" in _run("dlq", "purge", name, "--yes", *_option(pipeline)).output
     assert letter.id[:12] in _run("dlq", "list", *_option(pipeline)).output
     for name in names:
         (folder / "dlq" / name).write_text("")
@@ -161,7 +203,7 @@ def test_a_name_that_is_none_is_told_with_the_command_of_the_pipeline(pipeline: 
         for verb in ("show", "retry", "purge"):
             error = CliRunner().invoke(app, ["dlq", verb, name, *_option(pipeline)]).exception
             assert isinstance(error, ConfigurationError)
-            assert f"`{told(command)}`" in str(error)
+            assert f"`{told(command)} --all`" in str(error)
 
 
 def test_copies_of_a_letter_are_shown_and_purged_with_it(folder: Path) -> None:
@@ -170,7 +212,7 @@ def test_copies_of_a_letter_are_shown_and_purged_with_it(folder: Path) -> None:
     (path,) = (path for path in (folder / "dlq").iterdir() if first[:12] in path.name)
     shutil.copy(path, path.with_name("analytics_dlq_copy.json"))
     assert _run("dlq", "show", first).output.count(first) == 2
-    assert "2 letters of 1 users" in _run("dlq", "retry", first, "--dry-run").output
+    assert "2 letters of 1 user " in _run("dlq", "retry", first, "--dry-run").output
     assert "2 letters deleted" in _run("dlq", "purge", first, "--yes").output
     assert [letter.id for letter in DeadLetters("dlq").list()] == [second]
 
@@ -182,7 +224,9 @@ def test_a_letter_tells_how_often_its_document_came_and_when_last() -> None:
         moment = NOW + timedelta(days=day)
         DeadLetters("dlq").store([Rejected({**document, "updatedAt": moment}, "odd")], "b", moment)
     (letter,) = DeadLetters("dlq").list()
-    assert "3 times until 2026-11-25 10:00" in _run("dlq", "list").output
+    assert "3 times until 2026-11-25 10:00" in _run("dlq", "list", "--all").output
+    listed = " ".join(_run("dlq", "list").output.split())
+    assert f"{NOW:%Y-%m-%d %H:%M} 2026-11-25 10:00 {letter.id[:12]}" in listed
     assert "3 times until 2026-11-25T10:00" in _run("dlq", "show", letter.id).output
     (told,) = json.loads(_run("dlq", "list", "--json").stdout)
     assert (told["times"], told["last_seen"][:10], told["time"][:10]) == (3, "2026-11-25", "2026-11-23")
@@ -227,7 +271,7 @@ def test_a_damaged_letter_of_a_stream_is_listed_beside_the_others(folder: Path) 
     """One whose records somebody edited away hid all of them."""
     lay_odd_letters(folder / "dlq", "stock", "sales")
     queue = DeadLetters("dlq", "stock_dlq")
-    listed = _run("dlq", "list", "--pipeline", "stock").output
+    listed = _run("dlq", "list", "--all", "--pipeline", "stock").output
     assert all(letter.id[:12] in listed for letter in queue.list())
     assert f"{queue.count()} letters with" in _run("dlq", "retry", "--dry-run", "--pipeline", "stock").output
 
@@ -238,8 +282,8 @@ def test_purge_asks_first() -> None:
     assert run_command("dlq", "purge", answer="n\n").code == STOPPED
     assert run_command("dlq", "purge").code == WRONG_USE
     assert DeadLetters("dlq").count() == 2
-    assert "1 letters deleted" in _run("dlq", "purge", first, "--yes").output
-    assert "1 letters deleted" in _run("dlq", "purge", "--yes").output
+    assert "1 letter deleted" in _run("dlq", "purge", first, "--yes").output
+    assert "1 letter deleted" in _run("dlq", "purge", "--yes").output
     assert DeadLetters("dlq").count() == 0
 
 
@@ -251,7 +295,7 @@ def test_a_dry_run_only_counts() -> None:
 
 def test_unknown_keys_of_the_env_file_are_told_with_the_nearest_name(folder: Path) -> None:
     """A misspelled setting would otherwise be silently without effect."""
-    (folder / ".env").write_text("BATCH_INTERVAL_SECOND=5\n")
+    (folder / ".env").write_text("BATCH_INTERVAL_SECOND=5\nMONGO_URI=mongomock://keys\n")
     assert "did you mean BATCH_INTERVAL_SECONDS" in _run("checkpoint", "show").output
 
 

@@ -52,7 +52,7 @@ TEXTS = {
 WITHOUT_EFFECT = {("--dry-run", "--yes")}
 
 
-TIME = re.compile(r"[-\d]{10}[T ][:\d]{8}\S*")
+TIME = re.compile(r"[-\d]{10}[T ][:\d]{8}\S*|(?<=_seconds\": )\d+")
 
 
 class Effect(NamedTuple):
@@ -178,7 +178,7 @@ class World:
 
     @contextmanager
     def _job(self, name: str, settings: Any, *how: object) -> Iterator[Any]:
-        self.did.append((name, settings.log_json, how))
+        self.did.append((name, settings.log_json, settings.whole_summary, how))
         yield Job(self.did)
 
     def _compact(self, generations: Any, **how: object) -> Compaction:

@@ -44,21 +44,23 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
 @pytest.mark.parametrize("name", PIPELINES)
 def test_each_pipeline_runs_as_it_is_named(name: str, ran: list[object]) -> None:
     """The pipeline stands first; it is the very function of `main.py` that runs."""
-    assert run(name, "run").code == run(name, "once", "--json").code == run(name, "demo").code == 0
-    assert ran == [(name, False, ALL_PARTS, False), (name, True, ALL_PARTS, True), (name, False)]
+    assert (
+        run(name, "run").code == run(name, "once", "--json", "--verbose").code == run(name, "demo").code == 0
+    )
+    assert ran == [(name, False, ALL_PARTS, False, False), (name, True, ALL_PARTS, True, True), (name, False)]
 
 
 def test_without_a_pipeline_it_is_the_default_one(ran: list[object]) -> None:
     """`pulse X` is `pulse health X`, for every X."""
     assert run("run").code == run("demo", "--keep-running").code == 0
-    assert ran == [(DEFAULT_PIPELINE, False, ALL_PARTS, False), (DEFAULT_PIPELINE, True)]
+    assert ran == [(DEFAULT_PIPELINE, False, ALL_PARTS, False, False), (DEFAULT_PIPELINE, True)]
     assert set(ROOT_COMMAND.commands[DEFAULT_PIPELINE].commands) <= set(ROOT_COMMAND.commands)
 
 
 def test_a_part_is_asked_for_where_there_are_parts(ran: list[object]) -> None:
     """Elsewhere there is no such option."""
     assert run("esports", "run", "--job", "matches").code == 0
-    assert ran == [("esports", False, "matches", False)]
+    assert ran == [("esports", False, "matches", False, False)]
     refused = run("stock", "run", "--job", "matches")
     assert refused.code == 2
     assert refused.err.endswith(f"See {told('stock run --help')}.\n")

@@ -5,14 +5,19 @@ from __future__ import annotations
 import io
 import json
 import sys
+import threading
 import time
 from datetime import datetime, timezone
 
 import pytest
 from bson import ObjectId
+from rich.console import Console
 
 from commands import terminal
-from monitoring.console import tolerate_any_text
+from commands.run import demo
+from monitoring import progress_bar
+from monitoring.console import lasted, tolerate_any_text
+from pipelines.engine.pipeline import Pipeline
 
 
 class Terminal(io.StringIO):
@@ -66,6 +71,23 @@ def test_a_pipe_gets_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terminal.console().width == 70
 
 
+@pytest.mark.parametrize("line", [f"📂 All of it: /a/{'long/' * 30}path", "word " * 30 + "end"])
+def test_no_line_is_broken_on_a_narrow_terminal_in_a_demo_too(
+    monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """A path or command in it can be copied."""
+    monkeypatch.setenv("COLUMNS", "40")
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+
+    def shows(_one: Pipeline, _keep_running: bool, console: Console, _stop: object) -> None:
+        console.print(line)
+
+    monkeypatch.setattr(Pipeline, "run_demo", shows)
+    demo("health")
+    assert out.getvalue().splitlines()[0] == line
+
+
 def test_text_from_the_database_is_printed_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Brackets are no markup and colons no emoji."""
     out = io.StringIO()
@@ -93,10 +115,10 @@ def test_a_bar_appears_only_where_somebody_watches_long_work(monkeypatch: pytest
     def shown(stream: io.StringIO, delay: float, term: str = "xterm", out_too: bool = True) -> str:
         monkeypatch.setattr(sys, "stderr", stream)
         monkeypatch.setattr(sys, "stdout", Terminal() if out_too else io.StringIO())
-        monkeypatch.setattr(terminal, "_BAR_AFTER_SECONDS", delay)
-        monkeypatch.setattr(terminal, "_REFRESH_SECONDS", 0.01)
+        monkeypatch.setattr(progress_bar, "_BAR_AFTER_SECONDS", delay)
+        monkeypatch.setattr(progress_bar, "_REFRESH_SECONDS", 0.01)
         monkeypatch.setenv("TERM", term)
-        with terminal.progress("Recomputing", lambda: 1234):
+        with progress_bar.progress("Recomputing", lambda: 1234):
             end = time.monotonic() + 20
             while delay == 0 and "1,234 done" not in stream.getvalue() and time.monotonic() < end:
                 time.sleep(0.01)
@@ -109,3 +131,36 @@ def test_a_bar_appears_only_where_somebody_watches_long_work(monkeypatch: pytest
     assert shown(io.StringIO(), 0) == ""
     assert shown(Terminal(), 0, "dumb") == ""
     assert shown(Terminal(), 0, out_too=False) == "", "it would run into what `| tee` shows"
+
+
+def test_a_bar_tells_the_step_and_goes_when_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first batch has ended, and the stream goes on."""
+    stream, steps = Terminal(), iter(["read", "compute"])
+    for name in ("stderr", "stdout"):
+        monkeypatch.setattr(sys, name, stream)
+    for name, seconds in (("_BAR_AFTER_SECONDS", 0), ("_REFRESH_SECONDS", 0.001)):
+        monkeypatch.setattr(progress_bar, name, seconds)
+    monkeypatch.setenv("TERM", "xterm")
+    before = threading.active_count()
+    with progress_bar.progress(lambda: next(steps, None)):
+        end = time.monotonic() + 20
+        while threading.active_count() > before and time.monotonic() < end:
+            time.sleep(0.001)
+        assert threading.active_count() == before
+    assert "read" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (27.4, "27 s"),
+        (60, "1 min"),
+        (185, "3 min 5 s"),
+        (7500, "2 h 5 min"),
+        (1e9, "11,574 d 1 h"),
+    ],
+)
+def test_a_duration_has_its_two_largest_units(seconds: float, words: str) -> None:
+    """The second one where there is something of it."""
+    assert lasted(seconds) == words

@@ -15,7 +15,7 @@ from contracts import BatchReport, FailedWrite, WriteResult, ends
 from monitoring import batch_history, logs
 from monitoring.batch_history import BatchHistory
 from monitoring.batch_words import batch_line, render_summary
-from monitoring.session_summary import SessionTotals
+from monitoring.session_summary import SessionTotals, brief_summary
 from tests.support.clock import Clock
 
 START = datetime(2025, 11, 21, 10, 0, 0, 123000, tzinfo=timezone.utc)
@@ -351,3 +351,22 @@ def test_configured_secrets_are_masked(tmp_path: Path) -> None:
         logs._redactor.set_secrets([])
     (entry,) = lines(tmp_path / "batch_logs_20251121.jsonl")
     assert entry["errors"] == ["token *** refused by mongodb://***:***@db"]
+
+
+@pytest.mark.parametrize(
+    ("totals", "told"),
+    [
+        (
+            SessionTotals(batches=6, records=1353, written=891, rejected=2, corrupt=1, ends=ends(1350)),
+            "📊 6 batches in 27 s\n   1,353 changes → 891 results\n   3 values set aside: pulse dlq list",
+        ),
+        (
+            SessionTotals(batches=1, failed=1, records=1, written=1, ends=ends(1, superseded=4)),
+            "📊 1 batch (1 failed) in 27 s\n   1 change → 1 result (4 superseded)\n   Nothing was set aside",
+        ),
+        (SessionTotals(), "📊 0 batches in 27 s\n   0 changes → 0 results\n   Nothing was set aside"),
+    ],
+)
+def test_a_session_is_told_in_three_lines(totals: SessionTotals, told: str) -> None:
+    """Batches and time, what came and what it became, what was set aside and how it is listed."""
+    assert brief_summary(totals, 27.2, False, "pulse dlq list") == told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from datetime import datetime, timedelta, timezone
@@ -20,6 +21,7 @@ from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.stream_batch import Taken, report_of
 from settings import load
 from tests.support.clock import Clock
+from told import told
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -143,6 +145,60 @@ def test_the_summary_and_its_export_speak_of_records(reporting: StreamReporting)
     assert exported["session_metrics"]["records_written_total"] == 4
     assert exported["session_metrics"]["records_corrupt_total"] == 2
     assert exported["session_metrics"]["records_by_outcome"] == _report().records_by_outcome
+
+
+def test_the_first_batch_is_told_with_its_step_until_one_has_ended(reporting: StreamReporting) -> None:
+    """Also one that failed, and a source without records."""
+    assert reporting.first_batch() == "The first batch is planned"
+    running = steps.Steps(Faults(), ("read", "stage"))
+    reporting.begin("files", "5", running)
+    assert reporting.first_batch() == "The first batch: read"
+    running.done("read")
+    assert reporting.first_batch() == "The first batch: stage"
+    assert reporting.first_batch(steps.Steps(Faults(), ("poll",))) == "The first batch: poll"
+    reporting.failed("files", OSError("gone"))
+    assert reporting.first_batch() is None
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        """Always."""
+        return True
+
+
+def test_on_a_terminal_the_summary_has_three_lines(
+    reporting: StreamReporting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the command for what was set aside, which a demo shows itself."""
+    reporting.report("files", _report())
+    lines: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", _Terminal())
+        reporting.finish(lines.append)
+        assert lines[0].splitlines() == [
+            "📊 1 batch in 0 s",
+            "   15 records → 4 written (1 duplicate, 2 superseded, 3 left out)",
+            f"   5 records set aside: {told('ecommerce dlq list')}",
+        ]
+        reporting.listed_by = ""
+        reporting.finish(lines.append)
+        assert lines[2].endswith("\n   5 records set aside")
+
+
+@pytest.mark.parametrize(
+    ("terminal", "settings"), [(False, {}), (True, {"whole_summary": True}), (True, {"log_json": True})]
+)
+def test_elsewhere_and_where_all_is_asked_for_the_summary_is_the_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool, settings: dict[str, Any]
+) -> None:
+    """Services, pipes and files have it as ever."""
+    folders = {name: tmp_path / name for name in ("log_directory", "metrics_directory", "dlq_directory")}
+    reporting = StreamReporting(ECOMMERCE, load(env_file=None, **folders, **settings), 10.0)
+    lines: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", _Terminal() if terminal else io.StringIO())
+        reporting.finish(lines.append)
+    assert "BATCH PROCESSING SESSION SUMMARY" in lines[0]
 
 
 def test_a_failed_batch_is_told_with_its_id_and_counts_nothing(
