@@ -25,7 +25,7 @@ _PAGES = {
     **{path: path.stem for path in (ROOT / "docs").glob("*.md")},
     ROOT / "docs" / "README.md": "index",
 }
-_SHOWN = ("h2", "h3", "li", "tr", "pre", "strong", "blockquote", "img")
+_SHOWN = ("h2", "h3", "ul", "ol", "li", "tr", "pre", "strong", "blockquote", "img")
 
 
 def mkdocs() -> None:
