@@ -71,7 +71,7 @@ def page(figures: Mapping[str, Any]) -> str:
 
 
 def readme_lines(figures: Mapping[str, Any]) -> str:
-    """README's table of health, and what it leaves out."""
+    """README's table of health, of the workload that is every day's, and what it leaves out."""
     part = figures.get("health, changes")
     if part is None:
         return "Not measured yet.\n"
@@ -79,7 +79,7 @@ def readme_lines(figures: Mapping[str, Any]) -> str:
     wanted = ["changed users", "workload", "this service", "script", "ratio"]
     table = next(each for each in changes if {*wanted} <= {*each["columns"]})
     places = [table["columns"].index(name) for name in wanted]
-    rows = [[row[place] for place in places] for row in table["rows"]]
+    rows = [[row[place] for place in places] for row in table["rows"] if "sync" in row]
     lines = [f"{table['title']} ({_where(part)}):", "", *_table(wanted, rows), ""]
     return "\n".join([*lines, f"Left out: {_LEFT_OUT}", ""])
 

@@ -20,5 +20,6 @@ HEALTH = Pipeline(
     prefixed=False,
     pages=later("dashboard.health.pages:pages"),
     demo_pages=later("dashboard.health.pages:demo_pages"),
+    simulator="simulation.health.people",
     benchmark=Benchmark("benchmarks.run", ("mongo",)),
 )

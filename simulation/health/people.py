@@ -1,6 +1,6 @@
 """People whose days come into a real MongoDB as the backend writes them, to see the health pipeline at work.
 
-`python -m simulation.health.people --help` tells how.
+`./pulse simulate --help` tells how.
 """
 
 from __future__ import annotations

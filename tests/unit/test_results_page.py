@@ -14,6 +14,7 @@ import pytest
 from bson import ObjectId
 
 from analytics.esports.rules import DATASETS, ORIGIN_FIELDS
+from analytics.health.documents import _anomaly as anomaly_details
 from analytics.health.past import Past
 from analytics.health.results import CalculatedResults
 from analytics.health.schemas import RESULT_SCHEMA
@@ -142,6 +143,30 @@ def test_no_other_field_is_on_the_page() -> None:
     extra = {name: names - written.get(name, set()) for name, names in _documented().items()}
     assert {name: names for name, names in extra.items() if names} == {}
     assert _documented().keys() == written.keys()
+
+
+def test_the_result_that_readme_shows_is_the_worked_examples() -> None:
+    """Each of its figures and words, as far as the figures are shown."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown,) = (json.loads(text) for text in re.findall(r"```json\n(.+?)```", readme, re.DOTALL))
+    expected = reference_analytics(example.documents(), "UTC", example.TODAY)
+    week = expected[example.USER, shown["metricType"], shown["timeRange"]]
+    anomaly = week["analytics"]["anomalyDetails"]
+    # The reference knows no sentences.
+    row = {
+        "metric": shown["metricType"],
+        "anomaly_value": anomaly["actualValue"],
+        "anomaly_expected": anomaly["expectedValue"],
+        "anomaly_deviation": anomaly["deviation"],
+        "anomaly_severity": anomaly["severity"],
+        "anomaly_day": anomaly["detectedAt"].timestamp() // 86_400,
+    }
+    figures = {**week["analytics"], "anomalyDetails": anomaly_details(row)}
+    details = shown["analytics"].pop("anomalyDetails")
+    assert len(shown["analytics"]) > 3
+    for name, value in [*shown["analytics"].items(), *details.items()]:
+        there = {**figures, **figures["anomalyDetails"]}[name]
+        assert value == (pytest.approx(there, abs=0.005) if isinstance(value, float) else there), name
 
 
 def test_the_examples_are_those_of_the_worked_example() -> None:

@@ -29,6 +29,8 @@ def test_the_pages_say_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> Non
     assert FIGURES.is_file()
     assert (ROOT / "docs" / "performance.md").read_text(encoding="utf-8") == page(figures)
     assert readme_lines(figures) in readme
+    assert "| sync |" in readme_lines(figures)
+    assert "| first |" not in readme_lines(figures), "one workload is enough there"
     assert with_lines(readme, figures) == readme
 
 

@@ -54,7 +54,7 @@ def test_pip_installs_one_name_of_ours_with_every_module_below(installed_pulse: 
         assert (place / "pulse" / name).read_text() == (ROOT / name).read_text()
     assert os.access(place / "pulse" / "script" / "postgres-server", os.X_OK)
     extras = Distribution.at(info).metadata.get_all("Provides-Extra")
-    assert extras == ["dashboard", "dev", "kafka", "postgres"]
+    assert extras == ["dashboard", "dev", "docs", "kafka", "postgres"]
 
 
 def test_what_pip_installed_needs_no_checkout_and_shows_itself(installed_pulse: Path, tmp_path: Path) -> None:
@@ -63,6 +63,6 @@ def test_what_pip_installed_needs_no_checkout_and_shows_itself(installed_pulse: 
     python = installed_pulse.with_name("python")
     shown = in_a_shell(f"{python} -m pulse stock dlq show x 2>&1 || true", tmp_path)
     (hint,) = re.findall(r"letter's id; `(.*)` shows them", shown)
-    assert hint == f"{installed_pulse} stock dlq list"
+    assert hint == f"{installed_pulse} stock dlq list --all"
     assert "dead-letter queue of stock is empty" in in_a_shell(hint, tmp_path)
     assert list(tmp_path.iterdir()) == []
