@@ -49,7 +49,7 @@ def test_the_demo_shows_the_real_stream_and_ends_by_itself(tmp_path: Path, insta
     assert sum(len(letter.record["records"]) for letter in letters) == rejected
     assert str(folder.relative_to(tmp_path) / "dlq") in job.output()
     (shown,) = re.findall(r"^ +(DLQ_DIRECTORY=.*)$", job.output(), re.MULTILINE)
-    assert letters[0].id[:12] in in_a_shell(shown, tmp_path)
+    assert letters[0].reason in in_a_shell(shown, tmp_path)
     address = re.search(r"🐘 (postgresql://\S+)", job.output())
     assert address
     with pytest.raises(psycopg.OperationalError):

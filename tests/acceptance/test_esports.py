@@ -46,7 +46,7 @@ def test_the_demo_shows_the_real_steps_and_ends_by_itself(tmp_path: Path) -> Non
     marks = r"^(?:   (?=\S+ -c )|📬 Dead letters: |🗜️  Fewer files: )(.+)$"
     query, listed, compacted = re.findall(marks, job.output(), re.MULTILINE)
     assert "finished" in in_a_shell(query, tmp_path)
-    assert letters[0].id[:12] in in_a_shell(listed, tmp_path)
+    assert letters[0].reason in in_a_shell(listed, tmp_path)
     assert "matches: " in in_a_shell(compacted, tmp_path)
 
 
