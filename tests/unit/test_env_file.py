@@ -61,7 +61,7 @@ _REMARKS = [
     ("DLQ_DIRECTORY=/data/dlq #1", "DLQ_DIRECTORY in .env ends before ` #`"),
     ("SPARK_APP_NAME=${HOME}x", "SPARK_APP_NAME in .env holds ${…}, which is replaced"),
     ("SERVICE_TOKEN='abcdefgh${x}'", "SERVICE_TOKEN in .env holds ${…}, which is replaced"),
-    ('DLQ_DIRECTORY="C:\\new\\temp"', "DLQ_DIRECTORY in .env holds line ends or other control characters"),
+    ('SPARK_APP_NAME="C:\\new\\temp"', "SPARK_APP_NAME in .env holds line ends or other control characters"),
     ("MONGO_DB_NAME", "MONGO_DB_NAME in .env has no = and no effect"),
     ("MONGO_DB_NAME: x", "Line 2 of .env cannot be read and has no effect"),
     ("\n\nMONGO_DB_NAME='x", "Line 4 of .env cannot be read and has no effect"),

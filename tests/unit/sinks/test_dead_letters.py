@@ -324,20 +324,20 @@ def test_no_use_of_a_queue_lists_it_again_unless_it_changed(
     letters.store([Rejected({"_id": number, "updatedAt": NOW}, "odd") for number in range(40)], "b", NOW)
     os.utime(tmp_path, (0, 0))
     listings, reads = 0, 0
-    scandir, read_text = os.scandir, Path.read_text
+    scandir, read_bytes = os.scandir, Path.read_bytes
 
     def list_(path: Any) -> Any:
         nonlocal listings
         listings += 1
         return scandir(path)
 
-    def read(path: Path, **how: Any) -> str:
+    def read(path: Path) -> bytes:
         nonlocal reads
         reads += 1
-        return read_text(path, **how)
+        return read_bytes(path)
 
     monkeypatch.setattr(os, "scandir", list_)
-    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(Path, "read_bytes", read)
     for _ in range(5):
         assert letters.waiting() == (40, NOW)
         assert letters.known([Rejected({"_id": 1, "updatedAt": NOW}, "odd")]) == [True]
