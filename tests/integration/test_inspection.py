@@ -157,7 +157,7 @@ def test_what_does_not_count_of_a_user_is_told_with_its_reason(
 @pytest.mark.parametrize(
     ("user", "says"),
     [
-        (str(ObjectId()), "has neither health documents nor results in this database."),
+        ("665000000000000000000009", "has neither health documents nor results in this database."),
         ("me", "'me' is no user id (24 hexadecimal digits) and no e-mail."),
         ("nobody@example.org", "No user with this e-mail is in "),
         ("twice@example.org", "More than one user with this e-mail is in "),
