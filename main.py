@@ -18,13 +18,13 @@ import typer
 
 from commands import checkpoint, dlq, metrics
 from commands.check import check
-from commands.common import PipelineOption, guarded
+from commands.common import JsonLogs, PipelineOption, guarded
 from commands.compaction import upkeep
 from commands.config import config
 from commands.inspect import inspect
 from commands.options_first import OptionsFirst
 from commands.retention import retention
-from commands.run import JobOption, JsonLogs, KeepRunning, process
+from commands.run import JobOption, KeepRunning, process
 from commands.run import demo as show_demo
 from commands.selftest import selftest
 from contracts import ConfigurationError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.common import FAILED, Verbose, parse_time, prepare, speaker
+from commands.common import FAILED, JsonLogs, Verbose, parse_time, prepare, speaker
 from commands.terminal import console
 from contracts import ConfigurationError, StoppedError
 from monitoring.progress_bar import progress
@@ -27,7 +27,7 @@ def batch(
         str | None, typer.Option(help="Process what changed since then; the cursor stays.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Recompute every user; remove what is gone.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")] = False,
+    as_json: JsonLogs = False,
     verbose: Verbose = False,
 ) -> None:
     """Process what changed since the cursor, once."""

@@ -47,7 +47,7 @@ def one_of(names: Collection[str]) -> dict[str, Any]:
 
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")]
 
-
+JsonLogs = Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="The whole summary at the end, like WHOLE_SUMMARY=true.")
 ]

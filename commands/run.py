@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from commands.common import FAILED, PipelineOption, Verbose, one_of, prepare, speaker
+from commands.common import FAILED, JsonLogs, PipelineOption, Verbose, one_of, prepare, speaker
 from commands.terminal import console
 from contracts import StoppedError
 from monitoring.progress_bar import progress
@@ -19,7 +19,6 @@ from surroundings.windows import require_streams
 _PARTS = [ALL_PARTS, *(part for one in PIPELINES.values() for part in one.parts)]
 
 JobOption = Annotated[str, typer.Option("--job", help="Which of the pipeline's streams.", **one_of(_PARTS))]
-JsonLogs = Annotated[bool, typer.Option("--json", help="Log lines as JSON, like LOG_JSON=true.")]
 KeepRunning = Annotated[bool, typer.Option("--keep-running", help="Let the demo run until Ctrl+C.")]
 
 

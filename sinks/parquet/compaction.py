@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,13 +75,20 @@ def compact(
             # Its rows are as new as the newest of what was merged, whenever that is done.
             newest = max(small.stat().st_mtime_ns for small in merged)
             os.utime(batch, ns=(newest, newest))
-            with dataset.changing():
-                for other in current.iterdir():
-                    if other not in merged:
-                        link_tree(other, complete / other.name)
-                sync_folder(complete)
-                dataset.replace(complete)
+            complete_with_rest(dataset, complete, current, merged)
     return result
+
+
+def complete_with_rest(
+    dataset: Generations, complete: Path, current: Path, without: Collection[Path]
+) -> None:
+    """Make `complete` the newest generation, with all of `current` that is not in `without`."""
+    with dataset.changing():
+        for other in current.iterdir():
+            if other not in without:
+                link_tree(other, complete / other.name)
+        sync_folder(complete)
+        dataset.replace(complete)
 
 
 def merge_ledgers(ledgers: Iterable[Ledger]) -> Ledger:

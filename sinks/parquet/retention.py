@@ -15,7 +15,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from durable import sync_file, sync_folder
-from sinks.parquet.compaction import KEEP_SECONDS, link_tree
+from sinks.parquet.compaction import KEEP_SECONDS, complete_with_rest
 from sinks.parquet.dataset import LEDGER
 from sinks.parquet.generations import Generations
 
@@ -42,12 +42,7 @@ def remove_rows(dataset: Generations, column: str, before: datetime, dry_run: bo
             complete.mkdir()
             for batch in old:
                 _copy(batch, complete / batch.name, is_old)
-            with dataset.changing():
-                for other in current.iterdir():
-                    if other not in old:
-                        link_tree(other, complete / other.name)
-                sync_folder(complete)
-                dataset.replace(complete)
+            complete_with_rest(dataset, complete, current, old)
     return sum(old.values())
 
 
