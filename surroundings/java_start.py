@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -53,8 +54,9 @@ _PLACES |= {"HADOOP_CONF_DIR", "PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"}
 class Java(subprocess.Popen[bytes]):
     """The process that pyspark starts. What it says goes to standard error after `speak`, not before."""
 
-    def __init__(self, command: list[str], **options: Any) -> None:
-        """Start `command`; `options` are Popen's."""
+    def __init__(self, command: list[str], started: list[Java], **options: Any) -> None:
+        """Start `command`, and be in `started` before it runs; `options` are Popen's."""
+        started.append(self)
         if is_windows():
             options = shielded(options)
         self._environment = options["env"]
@@ -80,9 +82,14 @@ class Java(subprocess.Popen[bytes]):
         return 1 if code == 0 else code
 
     def kill(self) -> None:
-        """End it at once; on Windows Java is a child of what was started."""
+        """End it at once, with its children: what is started is a launcher."""
+        if self.returncode is not None or not hasattr(self, "pid"):
+            return
         if is_windows():
             end_tree(self.pid)
+        else:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         super().kill()
 
     def end(self, seconds: float) -> None:
@@ -171,10 +178,10 @@ def _launch(conf: Mapping[str, str], ours: Mapping[str, str], started: list[Java
         if options["env"].get("LC_ALL") in ("C", "POSIX"):
             options["env"]["LC_ALL"] = "C.UTF-8"
         # `timeout` and a shell's `kill %1` signal a whole group: Python ends in good order, and Java with it.
-        started.append(Java(command, **options, start_new_session=os.name == "posix"))
+        java = Java(command, started, **options, start_new_session=os.name == "posix")
         if is_windows():
-            atexit.register(_end_at_exit, started[-1])
-        return started[-1]
+            atexit.register(_end_at_exit, java)
+        return java
 
     # pyspark takes options of Popen, but no other one. On Windows, and only there, it has Java killed at
     # exit: Java's temporary files stayed, and taskkill's words stood behind the run's.
@@ -182,8 +189,13 @@ def _launch(conf: Mapping[str, str], ours: Mapping[str, str], started: list[Java
     usual = module.Popen, module.atexit
     module.Popen, module.atexit = popen, SimpleNamespace(register=lambda _kill: None)
     try:
-        gateway: JavaGateway = module.launch_gateway(SparkConf().setAll([*conf.items()]))
-        return gateway
+        return cast("JavaGateway", module.launch_gateway(SparkConf().setAll([*conf.items()])))
+    except BaseException:
+        # A stop, too: pyspark takes away the folder in which Java tells its port, and a Java that cannot tell
+        # it lives on for ever, without anybody who speaks to it.
+        for java in started:
+            java.kill()
+        raise
     finally:
         module.Popen, module.atexit = usual
 

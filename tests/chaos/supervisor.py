@@ -7,10 +7,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from commands.common import STOPPED
-from tests.support.job import Job, child_jvm
+from tests.support.job import Job, child_jvm, runs
 
 _JVM_SECONDS = 30.0
 _PAUSE_SECONDS = 0.3
@@ -115,7 +114,7 @@ class Supervisor:
             if not excused:
                 raise
         end = time.monotonic() + _JVM_SECONDS
-        while jvm is not None and _runs(jvm):
+        while jvm is not None and runs(jvm):
             assert time.monotonic() < end, f"the JVM lives on {_JVM_SECONDS:g} s after its job"
             time.sleep(_PAUSE_SECONDS)
         self._start_at = 0.0
@@ -141,11 +140,3 @@ class Supervisor:
 
     def _tail(self) -> str:
         return "\n".join(self._job.output().splitlines()[-_TAIL_LINES:])
-
-
-def _runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"

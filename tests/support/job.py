@@ -132,3 +132,12 @@ def child_jvm(pid: int) -> int | None:
                 if (Path("/proc") / child / "comm").read_text().strip() == "java":
                     return int(child)
     return None
+
+
+def runs(pid: int) -> bool:
+    """Whether the process is there and has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from pyspark import SparkContext
 
 from contracts import ConfigurationError
+from contracts.errors import StoppedError
 from surroundings import java_start
 from surroundings.java_start import java_started
 from tests.support.documents import ROOT
 from tests.support.fake_java import fake_java
+from tests.support.job import runs
+from tests.support.waiting import wait_for
 
 # The launcher answers with the command to run: here the same program again.
 _SECOND = """case "$*" in *launcher.Main*) printf '\\0\\n%s\\0run\\0' "$0"; exit 0;; esac"""
@@ -115,6 +120,32 @@ def test_a_java_that_does_not_come_up_is_ended(tmp_path: Path, monkeypatch: pyte
     told = r"waiting: nothing for 0\.3 seconds, so it was ended"
     with pytest.raises(ConfigurationError, match=told), java_started({}, {}):
         pass
+
+
+@pytest.mark.parametrize("then", ["", _SECOND], ids=["the launcher", "Spark"])
+def test_a_stop_while_java_starts_leaves_no_java(
+    then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the launcher nor Spark's, also if it does not look whether anybody still speaks to it."""
+    told = tmp_path / "pid"
+    home = fake_java(tmp_path, "", then=f"{then}\necho $$ >{told}.new; mv {told}.new {told}; exec sleep 600")
+    monkeypatch.setenv("JAVA_HOME", str(home))
+
+    def stop() -> None:
+        wait_for(told.exists, "Java")
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    def stopped(*_: object) -> None:
+        raise StoppedError
+
+    usual = signal.signal(signal.SIGUSR1, stopped)
+    try:
+        threading.Thread(target=stop).start()
+        with pytest.raises(StoppedError), java_started({}, {}):
+            pytest.fail("did not start")
+    finally:
+        signal.signal(signal.SIGUSR1, usual)
+    wait_for(lambda: not runs(int(told.read_text())), "the end of Java")
 
 
 _START = """

@@ -51,7 +51,7 @@ def _opened(*_: Any) -> Any:
 
 
 def _java(program: str) -> Java:
-    java = Java(["sh", "-c", program], stdin=subprocess.PIPE, env={"PATH": os.environ["PATH"]})
+    java = Java(["sh", "-c", program], [], stdin=subprocess.PIPE, env={"PATH": os.environ["PATH"]})
     java.speak()
     return java
 
