@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Column, Table
+from rich.text import Text
 
 from monitoring.logs import redact_value
 
 # A pipe has no width; cells that are cut there would be lost to grep and awk.
 _PIPE_WIDTH = 1_000
+# What stands in for a word: characters that no text has, each one column wide.
+_STAND_IN, _STAND_IN_WIDTH = 0xF0000, 24
+_MARKS = re.compile(r"([\U000f0000-\U000ffffd])\1*( *)")
+_LONG = re.compile(rf"\S{{{_STAND_IN_WIDTH + 1},}}")
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _ASCII_BLOCKS = "_.-=+*%#"
 # Terminals without the block elements, or that promise nothing at all.
@@ -33,9 +40,46 @@ def console(stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=width, soft_wrap=not stderr, **plain)
 
 
+class WholeWords(Table):
+    """A table that breaks no word: a path that is too long for its column goes on beyond it."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay the table out with stand-ins for the words that are too long, which then take their places."""
+        wide = options.update(max_width=_PIPE_WIDTH)
+        if Measurement.get(console, wide, self).minimum <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
+        words: dict[str, str] = {}
+
+        def stand_in(word: str) -> str:
+            mark = chr(_STAND_IN + len(words))
+            words[mark] = word
+            return mark * _STAND_IN_WIDTH
+
+        def whole(marks: re.Match[str]) -> str:
+            word = words.pop(marks[1], "")
+            return word + marks[2][max(0, len(word) - len(marks[0]) + len(marks[2])) :]
+
+        short = Table(*(column.copy() for column in self.columns), box=self.box, padding=self.padding)
+        short.show_edge, short.pad_edge = self.show_edge, self.pad_edge
+        for row in zip(*(column.cells for column in self.columns), strict=True):
+            short.add_row(*(_shortened(cell, stand_in) for cell in row))
+        for part in console.render(short, options):
+            yield part._replace(text=_MARKS.sub(whole, part.text))
+
+
+def _shortened(cell: RenderableType, stand_in: Callable[[str], str]) -> Text:
+    text = cell if isinstance(cell, Text) else Text(str(cell))
+    short, end = Text(style=text.style), 0
+    for word in _LONG.finditer(text.plain):
+        short.append_text(text[end : word.start()]).append(stand_in(word[0]))
+        end = word.end()
+    return short.append_text(text[end:])
+
+
 def table(*columns: Column | str) -> Table:
     """A table without frames, so that 80 columns hold more, and a pipe hardly anything but the cells."""
-    return Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    return WholeWords(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def print_json(value: Any) -> None:

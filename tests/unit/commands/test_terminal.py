@@ -12,6 +12,8 @@ from datetime import datetime, timezone
 import pytest
 from bson import ObjectId
 from rich.console import Console
+from rich.table import Column
+from rich.text import Text
 
 from commands import terminal
 from commands.run import demo
@@ -164,3 +166,26 @@ def test_a_bar_tells_the_step_and_goes_when_there_is_none(monkeypatch: pytest.Mo
 def test_a_duration_has_its_two_largest_units(seconds: float, words: str) -> None:
     """The second one where there is something of it."""
     assert lasted(seconds) == words
+
+
+_PATH = "/srv/" + "/".join(f"folder{number}" for number in range(30)) + "/file.json"
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize(
+    "cell", [_PATH, f"lies in {_PATH}, as told", Text(_PATH, "red")], ids=["path", "sentence", "red"]
+)
+def test_a_table_breaks_no_word_however_narrow_the_terminal_is(width: int, cell: str | Text) -> None:
+    """What is copied from it is whole, and so is what stands beside it."""
+    rows = terminal.table("name", Column("value", overflow="fold"), "origin")
+    rows.add_row("SHORT", "fits", "default")
+    rows.add_row("LONG", cell, "environment")
+    written = io.StringIO()
+    Console(file=written, width=width, soft_wrap=True).print(rows)
+    text = written.getvalue()
+    assert text.count(_PATH) == 1
+    assert {"SHORT", "fits", "default", "LONG", "environment"} <= set(text.replace(_PATH, " ").split())
+    assert all(char < "\U000f0000" for char in text)
+    if width >= 80:
+        short = next(line for line in text.splitlines() if "SHORT" in line)
+        assert len(short.rstrip()) <= width
