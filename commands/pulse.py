@@ -23,6 +23,7 @@ from commands.config import config
 from commands.dashboard import dashboard
 from commands.inspect import inspect
 from commands.prepare import prepare
+from commands.report import report
 from commands.retention import retention
 from commands.run import demo, once, run
 from commands.selftest import selftest
@@ -117,6 +118,7 @@ def add_commands(group: typer.Typer, one: Pipeline) -> None:
         add("demo", demo)
     add("check", check)
     add_all("dlq", dlq.app)
+    add("report", report)
     if one.figures:
         add("stats", metrics.figures_command(one.title, one.figures))
     if one.parquet:

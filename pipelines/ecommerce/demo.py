@@ -18,7 +18,9 @@ from monitoring import logs
 from pipelines.ecommerce.figures import load_figures, shown_figures
 from pipelines.ecommerce.job import open_job
 from pipelines.ecommerce.local_server import local_server
+from pipelines.ecommerce.pipeline import ECOMMERCE
 from pipelines.engine.pipeline import ALL_PARTS
+from pipelines.engine.report import demo_report
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_job import StreamJob
 from settings import Settings, load
@@ -145,6 +147,7 @@ def _show(job: StreamJob, settings: Settings, written: int, folder: Path, consol
     console.print(table)
     for line in _lines(written, figures.records_in, folder / "dlq", settings):
         console.print(line)
+    console.print(demo_report(folder, ECOMMERCE, ECOMMERCE.open_letters(settings)))
 
 
 def _lines(written: int, records_in: int, letters: Path, settings: Settings) -> Iterator[str]:

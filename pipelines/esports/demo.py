@@ -18,9 +18,11 @@ from durable import write_atomically
 from monitoring import logs
 from monitoring.session_summary import SessionTotals
 from pipelines.engine.file_input import FileInput
+from pipelines.engine.report import demo_report
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_job import StreamJob
 from pipelines.esports.job import assemble, locked
+from pipelines.esports.pipeline import ESPORTS
 from session import spark_session
 from settings import Settings, load
 from simulation.esports.messages import MATCHES
@@ -40,7 +42,8 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
     """Play a season for some time, or until Ctrl+C with `keep_running`; then show what came of it."""
     logs.configure("INFO")
     folder = Path("demo") / f"esports-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
-    with open_demo(demo_settings(folder), folder) as (job, feeder):
+    settings = demo_settings(folder)
+    with open_demo(settings, folder) as (job, feeder):
         with stop.on_signals():
             console.print(f"🎮 {MATCHES} simulated matches at a time")
             console.print(
@@ -52,7 +55,7 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
             thread.start()
             job.stream(stop)
             thread.join()
-        _show(job, feeder.records, folder, console)
+        _show(job, feeder.records, folder, settings, console)
 
 
 @contextmanager
@@ -129,12 +132,13 @@ def demo_settings(folder: Path) -> Settings:
     )
 
 
-def _show(job: StreamJob, written: int, folder: Path, console: Console) -> None:
+def _show(job: StreamJob, written: int, folder: Path, settings: Settings, console: Console) -> None:
     job.reporting.listed_by = ""
     job.finish(console.print)
     totals = job.reporting.history.totals()
     for line in _lines(totals, written, folder):
         console.print(line)
+    console.print(demo_report(folder, ESPORTS, ESPORTS.open_letters(settings)))
 
 
 def _lines(totals: SessionTotals, written: int, folder: Path) -> Iterator[str]:

@@ -18,10 +18,12 @@ from rich.table import Column, Table
 
 from monitoring import logs
 from pipelines.engine.file_input import FileInput
+from pipelines.engine.report import demo_report
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.stream_job import StreamJob
 from pipelines.stock.job import assemble, locked, open_archive, open_database
 from pipelines.stock.kafka_input import topics_of
+from pipelines.stock.pipeline import STOCK
 from session import spark_session
 from settings import Settings, load
 from simulation.json_files import write_files
@@ -147,6 +149,7 @@ def _show(job: StreamJob, database: Database[Any], settings: Settings, console: 
     whose = settings.mongo_uri.get_secret_value()
     letters = told("stock dlq list", DLQ_DIRECTORY=settings.dlq_directory, MONGO_URI=whose)
     console.print(f"📬 Dead letters: {letters}")
+    console.print(demo_report(settings.dlq_directory.parent, STOCK, STOCK.open_letters(settings)))
     pages = told("dashboard --demo --pipeline stock")
     console.print(f"📊 The pages, with a shop that trades: {pages}")
 

@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
+from monitoring.report.chart import Axis, line_chart
+from monitoring.report.page import note, section, table, tiles, write_page
 from pipelines.health.demo.console import anomaly_row, newest_anomalies
-from pipelines.health.demo.svg_chart import line_chart
 from pipelines.health.worked_example import EXPECTED, found_figures
 
 _Document = Mapping[str, Any]
 _SHOWN_ANOMALIES = 25
-_SHORT_TEXT = 10
-
-_STYLE = """
-:root { color-scheme: light dark; --ink:#1b2430; --soft:#5b6776; --paper:#f6f7f9; --card:#fff; --line:#2563eb;
-  --mark:#dc2626; --rule:#e2e6ec; }
-@media (prefers-color-scheme: dark) { :root { --ink:#e8ecf2; --soft:#9aa6b5; --paper:#12161c; --card:#1b212a;
-  --line:#7aa7ff; --mark:#ff7b72; --rule:#2d3642; } }
-body { margin:0 auto; max-width:900px; padding:24px 16px; background:var(--paper); color:var(--ink);
-  font:16px/1.5 system-ui, sans-serif; }
-section { background:var(--card); border:1px solid var(--rule); border-radius:12px; padding:16px 20px;
-  margin:16px 0; overflow-x:auto; }
-h1 { margin:0; font-size:1.6rem } h2 { margin:0 0 8px; font-size:1.1rem }
-p { color:var(--soft); margin:4px 0 }
-.tiles { display:grid; grid-template-columns:repeat(auto-fit,minmax(130px,1fr)); gap:12px }
-.tile b { display:block; font-size:1.6rem } .tile span { color:var(--soft); font-size:.85rem }
-table { border-collapse:collapse; width:100%; font-size:.9rem } th { text-align:left; color:var(--soft) }
-td, th { padding:6px 10px 6px 0; border-bottom:1px solid var(--rule) }
-.short { white-space:nowrap }
-svg { width:100%; height:auto } svg text { fill:var(--soft); font-size:12px }
-@media (max-width: 500px) { svg text { font-size:16px } body { padding:12px 8px } section { padding:12px } }
-svg .end { text-anchor:end } .grid { stroke:var(--rule) }
-.line { fill:none; stroke:var(--line); stroke-width:2 }
-.dot { fill:var(--line) } .mark { fill:none; stroke:var(--mark); stroke-width:3 }
-.level { stroke:var(--soft); stroke-dasharray:6 4 }
-"""
+_DAY_SECONDS = 86_400.0
 
 
 def write_report(
@@ -49,42 +25,16 @@ def write_report(
     """
     pattern = [document for document in documents if document["userId"] == pattern_user]
     anomalies = newest_anomalies(documents)
-    body = "".join(
-        [
-            _tiles(summary, len(anomalies)),
-            _pattern(pattern),
-            _worked_example(pattern),
-            _anomalies(anomalies),
-            _trends(documents),
-            _batches(summary["batches"]),
-        ]
-    )
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Health analytics: demo report</title><style>{_STYLE}</style></head>"
-        f"<body><h1>Health analytics</h1><p>What the demo's stream computed from simulated people.</p>{body}"
-        "</body></html>\n"
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
-    return path
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{content}</section>"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    header = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    lines = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    return f"<table><thead><tr>{header}</tr></thead><tbody>{lines}</tbody></table>"
-
-
-def _cell(text: str) -> str:
-    """Short texts (days, ids, numbers) stay on one line; sentences wrap."""
-    kind = ' class="short"' if len(text) <= _SHORT_TEXT else ""
-    return f"<td{kind}>{escape(text)}</td>"
+    body = [
+        _tiles(summary, len(anomalies)),
+        _pattern(pattern),
+        _worked_example(pattern),
+        _anomalies(anomalies),
+        _trends(documents),
+        _batches(summary["batches"]),
+    ]
+    about = "What the demo's stream computed from simulated people."
+    return write_page(path, "Health analytics", about, body)
 
 
 def _tiles(summary: Mapping[str, Any], anomalies: int) -> str:
@@ -96,11 +46,7 @@ def _tiles(summary: Mapping[str, Any], anomalies: int) -> str:
         "batches": len(batches),
         "changes processed": sum(batch["records_processed"] for batch in batches),
     }
-    tiles = "".join(
-        f'<div class="tile"><b>{value:,}</b><span>{escape(name)}</span></div>'
-        for name, value in figures.items()
-    )
-    return f'<section class="tiles">{tiles}</section>'
+    return tiles({name: f"{value:,}" for name, value in figures.items()})
 
 
 def _pattern(documents: Sequence[_Document]) -> str:
@@ -112,23 +58,33 @@ def _pattern(documents: Sequence[_Document]) -> str:
     marks = []
     if details:
         marks = [(details["detectedAt"].timestamp(), details["actualValue"], details["message"])]
-    labels = (f"{history[0]['date']:%d %b %Y}", f"{history[-1]['date']:%d %b %Y}")
+    every = range(0, len(history), max(1, len(history) // 4))
+    labels = [(line[at][0], f"{history[at]['date']:%d %b}") for at in every]
     average = week["analytics"]["rollingAverage"]
-    chart = line_chart("Steps a day of the pattern user", line, marks, average, labels)
-    anomaly = escape(details["message"]) if details else "none"
-    note = f"<p>Dashed: 7-day average {average:,.2f}. Ring: {anomaly}.</p>"
-    return _section("The pattern user's steps", chart + note)
+    # No line leads across a day without a value.
+    axis = Axis(labels, gap=1.5 * _DAY_SECONDS)
+    chart = line_chart("Steps a day of the pattern user", line, axis, marks, average)
+    anomaly = details["message"] if details else "none"
+    return section(
+        "A person with known steps",
+        note("Built so that every figure below can be worked out by hand.")
+        + chart
+        + note(f"Dashed: 7-day average {average:,.2f} steps. Ring: {anomaly}."),
+    )
 
 
 def _worked_example(documents: Sequence[_Document]) -> str:
-    rows = [(name, EXPECTED[name], found) for name, found in found_figures(documents).items()]
-    return _section("The worked example", _table(("figure", "expected", "found"), rows))
+    rows = [
+        (name, EXPECTED[name], found, "✓" if found == EXPECTED[name] else "✗ differs")
+        for name, found in found_figures(documents).items()
+    ]
+    return section("The worked example", table(("figure", "expected", "found", ""), rows))
 
 
 def _anomalies(anomalies: Sequence[_Document]) -> str:
     rows = [anomaly_row(document) for document in anomalies[:_SHOWN_ANOMALIES]]
-    return _section(
-        f"Anomalies, the newest of {len(anomalies)}", _table(("day", "user", "severity", "what"), rows)
+    return section(
+        f"Anomalies, the newest of {len(anomalies)}", table(("day", "user", "severity", "what"), rows)
     )
 
 
@@ -139,10 +95,13 @@ def _trends(documents: Sequence[_Document]) -> str:
             trends = counts.setdefault(document["metricType"], {"up": 0, "stable": 0, "down": 0})
             trends[document["analytics"]["trend"]] += 1
     rows = [(metric, *(str(n) for n in trends.values())) for metric, trends in counts.items()]
-    return _section("Users by 7-day trend", _table(("metric", "up", "stable", "down"), rows))
+    return section(
+        "Users by 7-day trend", table(("metric", "up", "stable", "down"), rows, ["up", "stable", "down"])
+    )
 
 
 def _batches(batches: Sequence[Mapping[str, Any]]) -> str:
-    line = [(float(index), float(batch["processing_time_ms"])) for index, batch in enumerate(batches)]
-    chart = line_chart("Duration of each batch in milliseconds", line, x_labels=("first", "last"))
-    return _section("Batch durations, ms", chart)
+    line = [(float(index), batch["processing_time_ms"] / 1000) for index, batch in enumerate(batches)]
+    labels = [(0.0, "first"), (line[-1][0], "last")] if len(line) > 1 else []
+    chart = line_chart("The duration of each batch in seconds", line, Axis(labels))
+    return section("How long batches took, in seconds", chart)
