@@ -27,6 +27,7 @@ from commands.report import report
 from commands.retention import retention
 from commands.run import demo, once, run
 from commands.selftest import selftest
+from commands.top import top
 from monitoring.logs import mask_uncaught
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.pipeline import ALL_PARTS, Pipeline
@@ -148,6 +149,7 @@ add_commands(app, PIPELINES[DEFAULT_PIPELINE])
 app.command(cls=Command)(config)
 app.command(cls=Command, context_settings=HANDED_ON)(dashboard)
 app.command(cls=Command)(prepare)
+app.command(cls=Command)(top)
 # Without a pipeline it is about all of them.
 app.command(cls=Command)(retention)
 for declared in PIPELINES.values():
