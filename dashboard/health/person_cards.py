@@ -1,0 +1,86 @@
+"""Cards of one person: of each metric the week's figure, its trend, the last month's line, and a sentence."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from analytics.health.plain import baseline, mean, window
+from analytics.health.words import amount, with_unit
+from contracts.health import METRICS
+from dashboard import frame
+from dashboard.data.user import Result, UserResults, series_of
+from dashboard.health.events import Least
+from dashboard.health.names import metric_name, unit
+from dashboard.text import day_text, plain, signed
+
+_LINE_DAYS = 30
+_A_ROW = 4
+
+
+def cards(results: UserResults, metrics: list[str], least: Least) -> None:
+    """Draw a card for each of `metrics`; they wrap on narrow screens."""
+    shown = [metric for metric in metrics if (metric, "7day") in results]
+    for start in range(0, len(shown), _A_ROW):
+        for column, metric in zip(st.columns(_A_ROW), shown[start : start + _A_ROW], strict=False):
+            with column.container(border=True, height="stretch"):
+                _card(results[metric, "7day"], results[metric, "90day"], least)
+
+
+def _card(week: Result, quarter: Result, least: Least) -> None:
+    line = list(quarter.history.to_numpy())[-_LINE_DAYS:]
+    has_trend = week.trend in ("up", "down", "stable") and week.trend_percentage is not None
+    neutral = METRICS[week.metric].neutral or week.trend == "stable"
+    st.metric(
+        metric_name(week.metric),
+        plain("–" if week.average is None else with_unit(week.average, week.metric)),
+        delta=signed(week.trend_percentage) if has_trend else None,
+        delta_color="off" if neutral else "normal",
+        delta_arrow="off" if week.trend == "stable" else "auto",
+        chart_data=line if len(line) > 1 else None,
+        help="Mean of the last 7 days with values, against the 7 before; the line is of the last values.",
+    )
+    st.caption(plain(_sentence(quarter, least)))
+
+
+def _sentence(quarter: Result, least: Least) -> str:
+    """`Latest: 8,200 on 28 Nov 2026, within the usual 6,830 to 10,200.`"""
+    if quarter.history.empty:
+        return "No values in the last 90 days."
+    series = series_of(quarter.history)
+    latest = baseline(series, max(series))
+    told = f"Latest: {amount(latest.value)} on {day_text(quarter.history.index[-1].date())}"
+    if latest.usual is None:
+        return f"{told}; what is usual is not known yet."
+    low, high = max(latest.usual[0], METRICS[quarter.metric].low), latest.usual[1]
+    place = "within" if latest.severity is None else "above" if latest.value > high else "below"
+    # What is too little to tell elsewhere is no matter here either.
+    if place != "within" and not least[quarter.metric].reached(latest.value, latest.expected or 0.0):
+        place = "close to"
+    return f"{told}, {place} the usual {amount(low)} to {amount(high)}."
+
+
+def week_against_week(results: UserResults, metrics: list[str]) -> None:
+    """Draw what each of `metrics` was in the last 7 days and in the 7 before, and the difference."""
+    frame.section("This week against the one before")
+    columns: dict[str, list[str]] = {
+        name: [] for name in ("Metric", "Last 7 days", "7 days before", "Difference", "Change")
+    }
+    for metric in metrics:
+        series = series_of(results[metric, "90day"].history)
+        if not series:
+            continue
+        now, before = (mean(window(series, last, 7).values()) for last in (max(series), max(series) - 7))
+        columns["Metric"].append(metric_name(metric))
+        columns["Last 7 days"].append("–" if now is None else with_unit(now, metric))
+        columns["7 days before"].append("–" if before is None else with_unit(before, metric))
+        known = now is not None and before is not None
+        columns["Difference"].append(_signed_amount((now or 0) - (before or 0), metric) if known else "–")
+        columns["Change"].append(
+            signed(100 * ((now or 0) - (before or 0)) / before) if known and before else "–"
+        )
+    frame.table(columns, "The last 7 days against the 7 before, by metric")
+
+
+def _signed_amount(value: float, metric: str) -> str:
+    sign = "+" if value > 0 else "−" if value < 0 else "±"
+    return f"{sign}{amount(abs(value))}\xa0{unit(metric)}"
