@@ -105,9 +105,9 @@ def _waiting(waiting: Loaded[Waiting | None], recent: Recent) -> None:
         st.markdown(f"Nobody waits for longer than 5 minutes.{_next(found)}{scope}")
         return
     named = ", ".join(str(user_link(user)) for user in found.examples)
-    since = f" since {ago(found.since, recent.now).removesuffix(' ago')}" if found.since else ""
+    since = f", the oldest of {ago(found.since, recent.now)}" if found.since else ""
     st.markdown(
-        f"**{plural(found.late, 'person', 'people')}**{since} with a change that is not computed: {named}"
+        f"**{plural(found.late, 'person', 'people')}** with a change that is not computed{since}: {named}"
         f"{' and others' if found.late > len(found.examples) else ''}.{_next(found)}{scope}"
     )
 

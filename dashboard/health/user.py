@@ -79,14 +79,16 @@ def render(data: HealthData) -> None:
 
 def _verdict(data: HealthData, user: str | None, results: UserResults | None, metrics: list[str]) -> str:
     if user is None:
+        everybody = data.recent().value
+        if everybody is not None and not everybody.documents:
+            return verdicts.everybody(everybody, None)
         return "Choose a person: one of those calculated last, or any other by id."
     if results is None:
         return "Nothing is known: the results could not be read."
     if not metrics:
         return "Nobody with this id has results."
-    first = metrics[0]
     found = events_of(unusual_of(results, user), data.least)[0]
-    return verdicts.person(results.get((first, "7day")), results[first, "90day"], found, data.least)
+    return verdicts.person(results[metrics[0], "90day"], found, data.least)
 
 
 def _choose(recent: Recent | None) -> str | None:

@@ -34,9 +34,9 @@ def everybody(recent: Recent | None, waiting: Waiting | None) -> str:
     if waiting is None:
         return f"{count} {people} {'has' if number == 1 else 'have'} results ({newest})."
     if waiting.late:
-        since = f" since {ago(waiting.since, recent.now).removesuffix(' ago')}" if waiting.since else ""
-        wait = "waits" if waiting.late == 1 else "wait"
-        return f"{waiting.late:,} of {count} {people} {wait}{since} to be computed ({newest})."
+        wait, longest = ("waits", "") if waiting.late == 1 else ("wait", "the longest ")
+        time = ago(waiting.since, recent.now).removesuffix(" ago") if waiting.since else "long"
+        return f"{waiting.late:,} of {count} {people} {wait} to be computed, {longest}for {time} ({newest})."
     if number == 1:
         return f"The only person is up to date ({newest})."
     return f"All {count} people are up to date ({newest})."
@@ -63,15 +63,15 @@ def found(new: int, old: int, days: int) -> str:
     return f"{fresh if new else 'Nothing is new since yesterday'}{f'; {still}' if old else ''}."
 
 
-def person(week: Result | None, quarter: Result | None, events: Sequence[Event], least: Least) -> str:
+def person(quarter: Result, events: Sequence[Event], least: Least) -> str:
     """How a person's last 7 days compare with the 7 before, and what is unusual in them."""
-    if week is None or quarter is None or quarter.history.empty:
+    if quarter.history.empty:
         return "There are no values in the last 90 days."
     series = series_of(quarter.history)
     last = max(series)
     now = mean(window(series, last, 7).values()) or 0.0
     before = mean(window(series, last - 7, 7).values())
-    about = METRICS[week.metric]
+    about = METRICS[quarter.metric]
     compared = "the first week with values"
     if before:
         change = 100 * (now - before) / before

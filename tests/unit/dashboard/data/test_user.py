@@ -54,7 +54,7 @@ def test_averages_end_where_the_service_says(documents: list[dict[str, Any]]) ->
 
 
 def test_stored_anomalies_are_marked_and_computed_anew_alike(documents: list[dict[str, Any]]) -> None:
-    """What the service stored is marked wherever it lies, and nothing later is found by the page's formulas."""
+    """What the service stored is marked wherever it lies; the page's formulas find nothing later."""
     compared = 0
     for user in dict.fromkeys(str(document["userId"]) for document in documents):
         results = _read(documents, user)
@@ -88,7 +88,7 @@ def test_a_newcomer_has_anomalies_and_averages_too(documents: list[dict[str, Any
 
 
 def test_what_needs_older_days_is_not_drawn() -> None:
-    """Of 90 days the first 30 have no usual range, the first 6 no 7-day average: the page has no older ones."""
+    """Of 90 days the first 30 have no usual range, the first 6 no 7-day average: there are no older ones."""
     days = pd.date_range("2026-01-01", periods=90)
     values = pd.Series([100.0 + number % 7 for number in range(90)], index=days)
     frame = daily_frame(values, "calories")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -68,4 +69,4 @@ def test_the_calendar_names_months_and_draws_its_legend_with_its_cells(days: int
     named = [place for place, week in enumerate(weeks) if week in labels]
     assert len(weeks) == 14
     assert len(named) >= 3
-    assert all(second - first >= 2 for first, second in zip(named, named[1:], strict=False))
+    assert all(second - first >= 2 for first, second in pairwise(named))
