@@ -71,11 +71,11 @@ class HealthData:
             return Loaded(None, None)
         return self._raw.get("waiting", lambda: read_waiting(source, self._collection), RECENT_SECONDS)
 
-    def evidence(self, user: ObjectId, metric: str, time_range: str) -> Loaded[Evidence] | None:
-        """What a result of `user` is explained by; None where there is no source to read."""
+    def evidence(self, user: ObjectId, metric: str, time_range: str) -> Loaded[Evidence | None]:
+        """What a result of `user` is explained by; None where it cannot be read by an index."""
         source = self._source
         if source is None:
-            return None
+            return Loaded(None, None)
         return self._raw.get(
             f"evidence {user} {metric} {time_range}",
             lambda: read_evidence(source, self._collection, user, metric, time_range),

@@ -12,6 +12,7 @@ from pymongo.errors import OperationFailure
 from dashboard.data.database import AnalyticsCollection, bounded, explain, server_now
 from sources.health.history import read_history
 from sources.health.inspection import find_stale, has_index_on
+from sources.mongo_client import is_mongomock
 
 # A change waits for the next poll and its batch; only then it is late.
 _PATIENCE: Final = timedelta(minutes=5)
@@ -41,12 +42,17 @@ def read_waiting(source: AnalyticsCollection, target: AnalyticsCollection) -> Wa
     Raises pymongo's errors.
     """
     with bounded(source):
-        if not has_index_on(source, "updatedAt"):
+        if not _is_indexed(source, "updatedAt"):
             return None
         now = server_now(source)
         found = find_stale(source, target, now, now - _PATIENCE, _LOOK_AT)
     examples = tuple(map(str, found.examples))
     return Waiting(found.users, found.stale, found.stale_since, examples, found.waiting, found.complete)
+
+
+def _is_indexed(source: AnalyticsCollection, field: str) -> bool:
+    """Whether a read by `field` looks at few documents: rather no answer than a scan of millions."""
+    return is_mongomock(source) or has_index_on(source, field)
 
 
 def explain_source(error: Exception) -> str:
@@ -68,9 +74,14 @@ class Evidence:
 
 def read_evidence(
     source: AnalyticsCollection, target: AnalyticsCollection, user: ObjectId, metric: str, time_range: str
-) -> Evidence:
-    """What a result of `user` is explained by, read by the indexes on userId. Raises pymongo's errors."""
+) -> Evidence | None:
+    """What a result of `user` is explained by: None where healthmetrics has no index on userId.
+
+    Raises pymongo's errors.
+    """
     with bounded(source):
+        if not _is_indexed(source, "userId"):
+            return None
         now = server_now(target)
         key = {"userId": user, "timeRange": time_range, "metricType": metric}
         # The result first: a change that comes between the two reads is then told as late.

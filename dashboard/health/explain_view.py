@@ -31,7 +31,7 @@ def explained(data: HealthData, user: str, metric: str, time_range: str) -> None
     command = told("explain", user, metric, time_range) if ObjectId.is_valid(user) else told("inspect")
     loaded = data.evidence(ObjectId(user), metric, time_range) if ObjectId.is_valid(user) else None
     if loaded is None or loaded.value is None:
-        why = (loaded and loaded.fault) or "The person's own documents cannot be read here."
+        why = (loaded and loaded.fault) or "The person's documents cannot be looked up here by an index."
         frame.hint(f"{plain(why)} With the service's rights the same is told by `{command}`.")
         return
     evidence = loaded.value
