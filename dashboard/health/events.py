@@ -15,7 +15,7 @@ from contracts.health import METRICS
 from dashboard import charts, frame
 from dashboard.health.names import SEVERITIES
 from dashboard.health.tables import user_link
-from dashboard.text import Markdown, day_text, plain
+from dashboard.text import NBSP, Markdown, day_text, plain
 
 Least = Mapping[str, LeastEffect]
 
@@ -73,7 +73,7 @@ def told(events: Sequence[Event], least: Least, today: date, most: int, with_use
 
 def event_table(events: Sequence[Event], least: Least, title: str, with_user: bool = True) -> None:
     """Draw `events` in their order: what, when, how far from the usual."""
-    columns: dict[str, list[str]] = {"Day": [day_text(one.day) for one in events]}
+    columns: dict[str, list[str]] = {"Day": [f"{one.day:%d{NBSP}%b}" for one in events]}
     if with_user:
         columns["Who"] = [user_link(one.user) for one in events]
     columns["What"] = [sentence(one, least) for one in events]

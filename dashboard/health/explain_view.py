@@ -28,10 +28,13 @@ def explained(data: HealthData, user: str, metric: str, time_range: str) -> None
     """Draw a toggle and, when it is on, the explanation; where healthmetrics cannot be read, how else."""
     if not st.toggle("Explain these figures", key="explain", bind="query-params"):
         return
-    command = told("explain", user, metric, time_range) if ObjectId.is_valid(user) else told("inspect")
-    loaded = data.evidence(ObjectId(user), metric, time_range) if ObjectId.is_valid(user) else None
-    if loaded is None or loaded.value is None:
-        why = (loaded and loaded.fault) or "The person's documents cannot be looked up here by an index."
+    if not ObjectId.is_valid(user):
+        frame.hint("Only people whose id is an ObjectId have documents that a result comes of.")
+        return
+    loaded = data.evidence(ObjectId(user), metric, time_range)
+    if loaded.value is None:
+        why = loaded.fault or "The person's documents cannot be looked up here by an index."
+        command = told(" ".join(("explain", user, metric, time_range)))
         frame.hint(f"{plain(why)} With the service's rights the same is told by `{command}`.")
         return
     evidence = loaded.value

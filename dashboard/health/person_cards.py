@@ -10,7 +10,7 @@ from contracts.health import METRICS
 from dashboard import frame
 from dashboard.data.user import Result, UserResults, series_of
 from dashboard.health.events import Least
-from dashboard.health.names import metric_name, unit
+from dashboard.health.names import metric_name
 from dashboard.text import day_text, plain, signed
 
 _LINE_DAYS = 30
@@ -62,25 +62,22 @@ def _sentence(quarter: Result, least: Least) -> str:
 def week_against_week(results: UserResults, metrics: list[str]) -> None:
     """Draw what each of `metrics` was in the last 7 days and in the 7 before, and the difference."""
     frame.section("This week against the one before")
-    columns: dict[str, list[str]] = {
-        name: [] for name in ("Metric", "Last 7 days", "7 days before", "Difference", "Change")
-    }
+    columns: dict[str, list[str]] = {name: [] for name in ("Metric", "Last 7 days", "Before", "Change")}
     for metric in metrics:
         series = series_of(results[metric, "90day"].history)
         if not series:
             continue
-        now, before = (mean(window(series, last, 7).values()) for last in (max(series), max(series) - 7))
+        last = max(series)
+        now, before = (mean(window(series, end, 7).values()) for end in (last, last - 7))
         columns["Metric"].append(metric_name(metric))
         columns["Last 7 days"].append("–" if now is None else with_unit(now, metric))
-        columns["7 days before"].append("–" if before is None else with_unit(before, metric))
-        known = now is not None and before is not None
-        columns["Difference"].append(_signed_amount((now or 0) - (before or 0), metric) if known else "–")
-        columns["Change"].append(
-            signed(100 * ((now or 0) - (before or 0)) / before) if known and before else "–"
-        )
+        columns["Before"].append("–" if before is None else with_unit(before, metric))
+        columns["Change"].append("–" if now is None or before is None else _change(now, before, metric))
     frame.table(columns, "The last 7 days against the 7 before, by metric")
 
 
-def _signed_amount(value: float, metric: str) -> str:
-    sign = "+" if value > 0 else "−" if value < 0 else "±"
-    return f"{sign}{amount(abs(value))}\xa0{unit(metric)}"
+def _change(now: float, before: float, metric: str) -> str:
+    """`+1,021 steps (+11.7 %)`; without a share of nothing."""
+    sign = "+" if now > before else "−" if now < before else "±"
+    share = f" ({signed(100 * (now - before) / before)})" if before else ""
+    return f"{sign}{with_unit(abs(now - before), metric)}{share}"

@@ -117,24 +117,7 @@ def streak_calendar(frame: pd.DataFrame) -> alt.LayerChart:
         day=frame["day"].dt.strftime("%Y-%m-%d"),
     )
     days = days[days["week"].isin(weeks)]
-    x = alt.X(
-        "week:O",
-        scale=alt.Scale(domain=weeks),
-        axis=alt.Axis(
-            title=None,
-            labelExpr=_month_labels(weeks),
-            labelAngle=0,
-            orient="top",
-            labelOverlap=False,
-            ticks=False,
-            domain=False,
-        ),
-    )
-    y = alt.Y(
-        "weekday:N",
-        scale=alt.Scale(domain=[*_WEEKDAYS, "", " "]),
-        axis=alt.Axis(title=None, labelOverlap=False, ticks=False, domain=False),
-    )
+    x, y = _calendar_axes(weeks)
     tooltip = [
         alt.Tooltip("day:N", title="Day"),
         alt.Tooltip("value:Q", title="Steps", format=",.0f"),
@@ -159,6 +142,29 @@ def streak_calendar(frame: pd.DataFrame) -> alt.LayerChart:
     words = alt.Chart(legend).mark_text(align="left", dx=-6, color="currentColor")
     layers.append(words.encode(x=alt.X("beside:O", scale=alt.Scale(domain=weeks)), y=y, text="text:N"))
     return alt.LayerChart(layer=layers, height=270)
+
+
+def _calendar_axes(weeks: list[str]) -> tuple[alt.X, alt.Y]:
+    """Months above the columns, weekdays before the rows, and below those the row of the legend."""
+    x = alt.X(
+        "week:O",
+        scale=alt.Scale(domain=weeks),
+        axis=alt.Axis(
+            title=None,
+            labelExpr=_month_labels(weeks),
+            labelAngle=0,
+            orient="top",
+            labelOverlap=False,
+            ticks=False,
+            domain=False,
+        ),
+    )
+    y = alt.Y(
+        "weekday:N",
+        scale=alt.Scale(domain=[*_WEEKDAYS, "", " "]),
+        axis=alt.Axis(title=None, labelOverlap=False, ticks=False, domain=False),
+    )
+    return x, y
 
 
 def _month_labels(weeks: list[str]) -> str:
