@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from analytics.health.plain import baseline, mean, window
 from analytics.health.words import amount, with_unit
 from contracts.health import METRICS
 from dashboard import frame
+from dashboard.charts import GRAY, GREEN, RED
 from dashboard.data.user import Result, UserResults, series_of
 from dashboard.health.events import Least
 from dashboard.health.names import metric_name
-from dashboard.text import day_text, plain, signed
+from dashboard.health.person_charts import sparkline
+from dashboard.text import NBSP, day_text, plain, signed
 
 _LINE_DAYS = 30
 _A_ROW = 4
@@ -27,7 +30,6 @@ def cards(results: UserResults, metrics: list[str], least: Least) -> None:
 
 
 def _card(week: Result, quarter: Result, least: Least) -> None:
-    line = list(quarter.history.to_numpy())[-_LINE_DAYS:]
     has_trend = week.trend in ("up", "down", "stable") and week.trend_percentage is not None
     neutral = METRICS[week.metric].neutral or week.trend == "stable"
     st.metric(
@@ -36,19 +38,35 @@ def _card(week: Result, quarter: Result, least: Least) -> None:
         delta=signed(week.trend_percentage) if has_trend else None,
         delta_color="off" if neutral else "normal",
         delta_arrow="off" if week.trend == "stable" else "auto",
-        chart_data=line if len(line) > 1 else None,
-        help="Mean of the last 7 days with values, against the 7 before; the line is of the last values.",
+        help="Mean of the last 7 days, against the 7 before; the line is of the last 30 days.",
     )
-    st.caption(plain(_sentence(quarter, least)))
+    line = quarter.history[
+        quarter.history.index > quarter.history.index.max() - pd.Timedelta(days=_LINE_DAYS)
+    ]
+    if len(line) > 1:
+        # The chart of st.metric has no name for screen readers.
+        color = GRAY if neutral else GREEN if week.trend == "up" else RED
+        st.altair_chart(sparkline(line, color), width="stretch", alt=_described(line, week.metric))
+    st.markdown(f":small[{plain(_sentence(quarter, least))}]")
+
+
+def _described(line: pd.Series, metric: str) -> str:
+    span = f"between {amount(line.min())} and {with_unit(line.max(), metric)}"
+    end = day_text(line.index[-1].date())
+    return (
+        f"Line of {metric_name(metric)} in {len(line)} values up to {end}, {span}; they are listed under "
+        "Day by day."
+    )
 
 
 def _sentence(quarter: Result, least: Least) -> str:
-    """`Latest: 8,200 on 28 Nov 2026, within the usual 6,830 to 10,200.`"""
+    """`Latest: 8,200 steps on 28 Nov, within the usual 6,830 to 10,200.`"""
     if quarter.history.empty:
         return "No values in the last 90 days."
     series = series_of(quarter.history)
     latest = baseline(series, max(series))
-    told = f"Latest: {amount(latest.value)} on {day_text(quarter.history.index[-1].date())}"
+    day = f"{quarter.history.index[-1]:%d{NBSP}%b}"
+    told = f"Latest: {with_unit(latest.value, quarter.metric)} on {day}"
     if latest.usual is None:
         return f"{told}; what is usual is not known yet."
     low, high = max(latest.usual[0], METRICS[quarter.metric].low), latest.usual[1]

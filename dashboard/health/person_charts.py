@@ -102,6 +102,18 @@ def _domain(frame: pd.DataFrame, from_zero: bool) -> list[float]:
     return [0.0 if from_zero or low >= 0 > low - room else low - room, high + room]
 
 
+def sparkline(history: pd.Series, color: str) -> alt.LayerChart:
+    """Draw `history` (values by day) as a line without axes, with a point at its end."""
+    frame = with_days(pd.DataFrame({"day": history.index, "value": history.to_numpy()}))
+    x = alt.X("day:T", axis=None, scale=alt.Scale(type="utc"))
+    y = alt.Y("value:Q", axis=None, scale=alt.Scale(zero=False, padding=4))
+    line = alt.Chart(frame).mark_line(color=color, strokeWidth=2).encode(x=x, y=y)
+    end = alt.Chart(frame.tail(1)).mark_point(color=color, filled=True, size=40, opacity=1)
+    layers = [line, end.encode(x=x, y=y)]
+    chart: alt.LayerChart = alt.LayerChart(layer=layers, height=56).configure_view(strokeWidth=0)
+    return chart
+
+
 def streak_calendar(frame: pd.DataFrame) -> alt.LayerChart:
     """Draw `frame` (data.user.streak_calendar): a column a week of the last 90 days, months above them.
 

@@ -130,10 +130,10 @@ def _metric(data: HealthData, user: str, results: UserResults, metrics: list[str
         _described(values, metric),
         _value_table(values, metric),
     )
-    st.caption(
-        "The usual range of a day is the mean of its 30 days before, two standard deviations up and down. "
+    st.markdown(
+        ":small[The usual range of a day is the mean of its 30 days before, two standard deviations up and down. "
         "◆ is an anomaly that the service keeps, ◇ an earlier one by the same formulas. What needs days "
-        f"before the last {LONGEST_RANGE_DAYS} is not drawn."
+        f"before the last {LONGEST_RANGE_DAYS} is not drawn.]"
     )
     explained(data, user, metric, chosen)
 
