@@ -131,9 +131,9 @@ def _metric(data: HealthData, user: str, results: UserResults, metrics: list[str
         _value_table(values, metric),
     )
     st.markdown(
-        ":small[The usual range of a day is the mean of its 30 days before, two standard deviations up and down. "
-        "◆ is an anomaly that the service keeps, ◇ an earlier one by the same formulas. What needs days "
-        f"before the last {LONGEST_RANGE_DAYS} is not drawn.]"
+        ":small[The usual range of a day is the mean of its 30 days before, two standard deviations up and "
+        "down. ◆ is an anomaly that the service keeps, ◇ an earlier one by the same formulas. What needs "
+        f"days before the last {LONGEST_RANGE_DAYS} is not drawn.]"
     )
     explained(data, user, metric, chosen)
 
