@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contracts import ConfigurationError
+from contracts import ConfigurationError, effects
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
 from contracts.secret_values import secret_kafka_options, secrets_in_address
 from contracts.spark import SparkStart
@@ -143,6 +143,7 @@ class Settings(BaseSettings):
     max_batch_failures: Positive = 5
     analytics_timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     phone_sources: Annotated[str, AfterValidator(_source_names)] = ",".join(PHONE_SOURCES)
+    least_effects: Annotated[str, AfterValidator(effects.checked)] = effects.DEFAULT
 
     dlq_directory: Path = Path("./dlq")
     dlq_max_attempts: Positive = 5

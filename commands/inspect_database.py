@@ -6,19 +6,16 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-import pymongo
 from bson import ObjectId
 from pymongo.collection import Collection
-from pymongo.errors import OperationFailure
 
 from analytics.health.validation import DayRules, count_left_out
-from commands.common import mongo_fault
 from commands.inspect_tables import print_overview, print_user
+from commands.owner import owner_of, user_id
 from commands.terminal import console, print_json
 from commands.user_view import UserView, view_user
 from contracts import ConfigurationError
 from contracts.health import SOURCE_COLLECTION
-from mongo_patience import TOOK_TOO_LONG
 from monitoring.progress_bar import progress
 from pipelines.health.stores import connect_to, open_cursor
 from settings import Settings
@@ -30,8 +27,6 @@ from sources.mongo_client import ServerClock
 _DAYS, _DAYS_WHEN_NARROW, _NARROW = 30, 14, 80
 _NEWEST = 5
 _SECONDS = 2.0
-# Where Mongoose keeps the model User.
-_BACKEND_USERS = "users"
 
 _Documents = Collection[dict[str, Any]]
 
@@ -42,11 +37,11 @@ def inspect_database(settings: Settings, user: str | None, as_json: bool) -> Non
     `user` is an id, or an e-mail that the backend's collection of users has.
     Raises ConfigurationError when it is neither, or has nothing in the database.
     """
-    owner = _user_id(user) if user and "@" not in user else None
+    if user and "@" not in user:
+        user_id(user)
     client = connect_to(settings)
     database = client[settings.mongo_db_name]
-    if user and owner is None:
-        owner = _id_of(user, database[_BACKEND_USERS])
+    owner = owner_of(user, database) if user else None
     source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
     now = ServerClock(client).now()
     state = open_cursor(settings).peek(now)
@@ -84,31 +79,6 @@ def overview(
         "newest_documents": newest(source, "updatedAt", _NEWEST) if polled else [],
         "newest_results": newest(target, dated, _NEWEST) if ranges[1].indexed else [],
     }
-
-
-def _user_id(text: str) -> ObjectId:
-    if not ObjectId.is_valid(text):
-        raise ConfigurationError(f"{text!r} is no user id (24 hexadecimal digits) and no e-mail.")
-    return ObjectId(text)
-
-
-def _id_of(email: str, users: _Documents) -> ObjectId:
-    """The id of the user whose e-mail the backend has. Raises ConfigurationError without exactly one."""
-    # As it was typed, or in lower case, as most backends keep it; no pattern, which could use no index.
-    spelled = {"email": {"$in": sorted({email, email.lower()})}}
-    try:
-        with pymongo.timeout(_SECONDS):
-            found = {each["_id"] for each in users.find(spelled, {"_id": 1}).limit(2)}
-    except (OperationFailure, *TOOK_TOO_LONG) as error:
-        raise ConfigurationError(
-            f"E-mails cannot be looked up in {users.full_name}: {mongo_fault(error)} "
-            "Give the user's id, or the right to find there."
-        ) from None
-    if len(found) != 1:
-        some = "No user" if not found else "More than one user"
-        raise ConfigurationError(f"{some} with this e-mail is in {users.full_name}; give the user's id.")
-    (owner,) = found
-    return _user_id(str(owner))
 
 
 def _show_user(

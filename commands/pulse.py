@@ -21,6 +21,7 @@ from commands.common import guarded
 from commands.compaction import compaction
 from commands.config import config
 from commands.dashboard import dashboard
+from commands.explain import explain
 from commands.inspect import inspect
 from commands.prepare import prepare
 from commands.report import report
@@ -129,6 +130,7 @@ def add_commands(group: typer.Typer, one: Pipeline) -> None:
     if one.name == DEFAULT_PIPELINE:
         add("batch", batch)
         add("inspect", inspect)
+        add("explain", explain)
         add("selftest", selftest)
         add_all("checkpoint", checkpoint.app)
 

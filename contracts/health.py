@@ -30,7 +30,8 @@ def is_unknown_source(reason: str) -> bool:
 class Metric:
     """A metric as people read it, and the smallest and greatest value that is accepted, in `unit`.
 
-    Neither more nor less of a `neutral` metric is an improvement.
+    Neither more nor less of a `neutral` metric is an improvement. `did` says in a sentence what a value of a
+    day means; one long walk moves all metrics of `movement`.
     """
 
     label: str
@@ -38,20 +39,31 @@ class Metric:
     low: float
     high: float
     neutral: bool = False
+    did: str = ""
+    movement: bool = False
+
+    def sentence(self, amount: str) -> str:
+        """`walked 9,771 steps`, of the `amount` 9,771."""
+        return self.did.format(amount) if self.did else f"had {amount} {self.unit} of {self.label.lower()}"
 
 
 # By metricType, in the order in which they are put out and offered. A new one is added here and nowhere else.
 METRICS: Final = {
-    "steps": Metric("Steps", "steps", 0, 100_000),
-    "distance": Metric("Distance", "km", 0, 500),
-    "calories": Metric("Calories", "kcal", 0, 10_000),
-    "activeMinutes": Metric("Active minutes", "min", 0, 1_440),
-    "weight": Metric("Weight", "kg", 30, 300, neutral=True),
-    "sleepHours": Metric("Sleep", "h", 0, 24),
-    "heartPoints": Metric("Heart points", "points", 0, 500),
-    "hydration": Metric("Hydration", "l", 0, 10),
+    "steps": Metric("Steps", "steps", 0, 100_000, did="walked {} steps", movement=True),
+    "distance": Metric("Distance", "km", 0, 500, did="covered {} km", movement=True),
+    "calories": Metric("Calories", "kcal", 0, 10_000, did="burned {} kcal", movement=True),
+    "activeMinutes": Metric(
+        "Active minutes", "min", 0, 1_440, did="was active for {} minutes", movement=True
+    ),
+    "weight": Metric("Weight", "kg", 30, 300, neutral=True, did="weighed {} kg"),
+    "sleepHours": Metric("Sleep", "h", 0, 24, did="slept {} hours"),
+    "heartPoints": Metric("Heart points", "points", 0, 500, did="earned {} heart points", movement=True),
+    "hydration": Metric("Hydration", "l", 0, 10, did="drank {} l"),
 }
 
+
+# The names of the ranges, as `timeRange` has them; analytics/health/schemas.py has their days.
+RANGE_NAMES: Final = ("7day", "30day", "90day")
 
 # userId, timeRange, metricType.
 ResultKey = tuple[ObjectId, str, str]

@@ -26,16 +26,11 @@ COLORS: Final = (BLUE, ORANGE, RED, GRAY, GREEN)
 T = TypeVar("T")
 Drawing = alt.Chart | alt.LayerChart
 
-# Streamlit fits axes and legend into the height.
-_HEIGHT: Final = 360
 _LEGEND: Final = alt.Legend(orient="bottom", title=None, columns=2, labelLimit=200, symbolOpacity=1)
 _LEGEND_OF_THREE: Final = alt.Legend(orient="bottom", title=None, columns=3, symbolOpacity=1)
-_SERIES: Final = {"Daily value": GRAY, "7-day average": BLUE, "30-day average": ORANGE, "Anomaly": RED}
 _SEVERITY: Final = {"high": RED, "medium": ORANGE, "low": GRAY}
 _STATUS: Final = {"✓\xa0completed": BLUE, "!\xa0completed with errors": ORANGE, "✗\xa0failed": RED}
 _SHAPE: Final = dict(zip(_STATUS, ("circle", "triangle-up", "cross"), strict=True))
-_STREAK: Final = {"counts": GREEN, "too few": GRAY, "no value": "transparent"}
-_WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def coded(channel: Callable[..., T], field: str, codes: Mapping[str, Any], legend: alt.Legend | None) -> T:
@@ -54,85 +49,18 @@ def readable(drawing: Drawing) -> Drawing:
     return configured
 
 
-def daily_values(frame: pd.DataFrame, unit: str, from_zero: bool) -> alt.LayerChart:
-    """Draw `frame` (columns of data.user.daily_frame): points of values, lines of averages, anomalies."""
-    there = (
-        True,
-        *(frame[name].notna().any() for name in ("average_7", "average_30")),
-        frame["is_anomaly"].any(),
-    )
-    drawn = [name for name, is_there in zip(_SERIES, there, strict=True) if is_there]
-    # A layer without marks would be an image without a name to screen readers.
-    color = coded(alt.Color, "series", {name: _SERIES[name] for name in drawn}, _LEGEND)
-    tooltip = [
-        alt.Tooltip("label:N", title="Day"),
-        alt.Tooltip("value:Q", title="Value", format=",.2~f"),
-        alt.Tooltip("average_7:Q", title="7-day average", format=",.2~f"),
-        alt.Tooltip("average_30:Q", title="30-day average", format=",.2~f"),
-    ]
-    axis = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=from_zero), axis=alt.Axis(tickCount=5))
-    base = alt.Chart(_with_days(frame)).encode(x=_day_axis(), color=color)
-
-    point, week, month, anomaly = (base.transform_calculate(series=f"'{name}'") for name in _SERIES)
-    marked = anomaly.transform_filter("datum.is_anomaly")
-    layers = {
-        "Daily value": point.mark_point(filled=True, size=28, opacity=0.9).encode(y=axis, tooltip=tooltip),
-        "7-day average": week.mark_line(strokeWidth=2.5).encode(y="average_7:Q"),
-        "30-day average": month.mark_line(strokeWidth=2.5, strokeDash=[6, 4]).encode(y="average_30:Q"),
-        "Anomaly": marked.mark_point(
-            shape="diamond", size=180, strokeWidth=2.5, filled=False, opacity=1
-        ).encode(y="value:Q", tooltip=tooltip),
-    }
-    return alt.LayerChart(layer=[layers[name] for name in drawn], height=_HEIGHT)
-
-
-def streak_calendar(frame: pd.DataFrame) -> alt.LayerChart:
-    """Draw `frame` (columns of data.user.streak_calendar) with weeks as columns and weekdays as rows."""
-    mondays = frame["day"] - pd.to_timedelta(frame["day"].dt.weekday, unit="D")
-    marked = frame.assign(
-        week=mondays.dt.strftime("%d %b"),
-        weekday=frame["day"].dt.weekday.map(dict(enumerate(_WEEKDAYS))),
-        mark=frame["kind"].map(dict(zip(_STREAK, ("✓", "–", ""), strict=True))),
-        day=frame["day"].dt.strftime("%Y-%m-%d"),
-    )
-    base = alt.Chart(marked).encode(
-        x=alt.X(
-            "week:N",
-            sort=None,
-            axis=alt.Axis(title=None, labelAngle=0, labelOverlap="greedy", ticks=False, domain=False),
-        ),
-        y=alt.Y(
-            "weekday:N",
-            sort=list(_WEEKDAYS),
-            axis=alt.Axis(title=None, labelOverlap=False, ticks=False, domain=False),
-        ),
-        tooltip=[
-            alt.Tooltip("day:N", title="Day"),
-            alt.Tooltip("value:Q", title="Steps", format=",.0f"),
-            alt.Tooltip("kind:N", title="Streak"),
-        ],
-    )
-    legend = alt.Legend(
-        orient="bottom", title=None, columns=3, symbolType="square", symbolSize=150, symbolStrokeWidth=1
-    )
-    color = coded(alt.Color, "kind", _STREAK, legend)
-    cells = base.mark_rect(stroke=GRAY, strokeWidth=1, cornerRadius=3).encode(color=color)
-    marks = base.mark_text(color="white", fontWeight="bold").encode(text="mark:N")
-    return alt.LayerChart(layer=[cells, marks], height=290)
-
-
 def anomalies_by_day(frame: pd.DataFrame) -> alt.Chart:
     """Draw `frame` (`day`, `severity`, `count`) as stacked bars."""
-    base = alt.Chart(_with_days(frame), height=260).mark_bar()
+    base = alt.Chart(with_days(frame), height=260).mark_bar()
     chart: alt.Chart = base.encode(
-        x=_day_axis().timeUnit("utcyearmonthdate"),
-        y=alt.Y("count:Q", title="anomalies", axis=alt.Axis(tickMinStep=1, tickCount=4)),
+        x=day_axis().timeUnit("utcyearmonthdate"),
+        y=alt.Y("count:Q", title="people", axis=alt.Axis(tickMinStep=1, tickCount=4)),
         color=coded(alt.Color, "severity", _SEVERITY, _LEGEND_OF_THREE),
         order=alt.Order("severity:N", sort="ascending"),
         tooltip=[
             alt.Tooltip("label:N", title="Day"),
             alt.Tooltip("severity:N", title="Severity"),
-            alt.Tooltip("count:Q", title="Anomalies"),
+            alt.Tooltip("count:Q", title="People"),
         ],
     )
     return chart
@@ -189,12 +117,13 @@ def horizontal_bars(frame: pd.DataFrame, name: str, value: str, title: str) -> a
     return chart
 
 
-def _with_days(frame: pd.DataFrame) -> pd.DataFrame:
+def with_days(frame: pd.DataFrame) -> pd.DataFrame:
     """`day` (dates, or midnights without a zone) as a moment in UTC, and `label` as its text."""
     days = pd.to_datetime(frame["day"])
     return frame.assign(day=days.dt.tz_localize("UTC"), label=days.dt.strftime("%Y-%m-%d"))
 
 
-def _day_axis() -> alt.X:
+def day_axis() -> alt.X:
+    """The axis of `day` (with_days)."""
     axis = alt.Axis(format="%d %b", title=None, labelOverlap="greedy", tickCount=6, grid=False)
     return alt.X("day:T", scale=alt.Scale(type="utc"), axis=axis)

@@ -9,8 +9,10 @@ from typing import Final
 
 import pyarrow as pa
 
+from contracts.health import RANGE_NAMES
+
 # Length in calendar days of each `timeRange`: the range is the N days (D-N, D].
-RANGES: Final[dict[str, int]] = {"7day": 7, "30day": 30, "90day": 90}
+RANGES: Final[dict[str, int]] = dict(zip(RANGE_NAMES, (7, 30, 90), strict=True))
 LONGEST_RANGE_DAYS: Final = max(RANGES.values())
 
 # Thresholds must be exceeded by more than this share: 2.0 -> 2.1 is 5.000000000000004 % in floating point.

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from bson import ObjectId
+
+from contracts import effects
+from contracts.effects import LeastEffect
+from contracts.health import PHONE_SOURCES
 from dashboard.data.batch_logs import BatchLog, read_batch_log
 from dashboard.data.database import FAULTS, AnalyticsCollection, explain
 from dashboard.data.metrics_file import ServiceMetrics, read_metrics
 from dashboard.data.recent import Recent, read_recent
 from dashboard.data.remembered import Loaded, Remembered
 from dashboard.data.user import UserResults, read_user
+from dashboard.data.waiting import Evidence, Waiting, explain_source, read_evidence, read_waiting
 
 # How old a page may be; the reads behind Recent cost some hundred milliseconds on a large collection.
 RECENT_SECONDS = 30.0
@@ -27,9 +34,19 @@ class HealthData:
         log_directory: Path,
         metrics_directory: Path,
         timezone: str,
+        source: AnalyticsCollection | None = None,
+        phones: tuple[str, ...] = PHONE_SOURCES,
+        least: Mapping[str, LeastEffect] | None = None,
     ) -> None:
-        """`timezone` is the IANA name whose calendar days the service counts."""
+        """`timezone` is the IANA name whose calendar days the service counts, `phones` the sources that do.
+
+        `source` is healthmetrics, which it may be unable to read; `least` has the effects that are told.
+        """
         self.timezone = timezone
+        self.phones = phones
+        self.least = least or effects.parse(effects.DEFAULT)
+        self._source = source
+        self._raw = Remembered(explain_source, FAULTS)
         self.log_directory = log_directory
         self._collection = collection
         self._metrics_directory = metrics_directory
@@ -46,6 +63,24 @@ class HealthData:
     def user(self, user: str) -> Loaded[UserResults]:
         """The results of one user."""
         return self._database.get(f"user {user}", lambda: read_user(self._collection, user), USER_SECONDS)
+
+    def waiting(self) -> Loaded[Waiting | None]:
+        """Who waits to be computed; None where it cannot be looked up by an index."""
+        source = self._source
+        if source is None:
+            return Loaded(None, None)
+        return self._raw.get("waiting", lambda: read_waiting(source, self._collection), RECENT_SECONDS)
+
+    def evidence(self, user: ObjectId, metric: str, time_range: str) -> Loaded[Evidence | None]:
+        """What a result of `user` is explained by; None where it cannot be read by an index."""
+        source = self._source
+        if source is None:
+            return Loaded(None, None)
+        return self._raw.get(
+            f"evidence {user} {metric} {time_range}",
+            lambda: read_evidence(source, self._collection, user, metric, time_range),
+            USER_SECONDS,
+        )
 
     def batch_log(self) -> Loaded[BatchLog]:
         """The newest batches."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Final
@@ -10,9 +10,12 @@ from typing import Annotated, Any, Final
 import pandas as pd
 from bson import ObjectId
 
-from analytics.health.anomaly import BASELINE_DAYS, FLAT, MINIMUM_VALUES, SIGMAS
-from analytics.health.schemas import RELATIVE_TOLERANCE
+from analytics.health.anomaly import BASELINE_DAYS
+from analytics.health.plain import Series, baselines, mean, window
+from analytics.health.schemas import LONGEST_RANGE_DAYS
 from analytics.health.streak import STEPS_THRESHOLD
+from analytics.health.unusual import Unusual
+from contracts.health import METRICS
 from dashboard.data.database import AnalyticsCollection, bounded
 from dashboard.data.values import day, from_document, mapping, moment, number, text, whole
 
@@ -20,6 +23,7 @@ UNIQUE_INDEX: Final = [("userId", 1), ("timeRange", 1), ("metricType", 1)]
 # 24 by the contract; more can only be documents of another program.
 _MAX_DOCUMENTS: Final = 100
 ROLLING_DAYS: Final = (7, 30)
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 def _history(points: Any) -> pd.Series:
@@ -31,7 +35,8 @@ def _history(points: Any) -> pd.Series:
     ]
     index = pd.to_datetime([day for day, _ in pairs], errors="coerce")
     series = pd.Series([value for _, value in pairs], index=index, dtype=float, name="value")
-    return series[series.index.notna()].sort_index()
+    series = series[series.index.notna()].sort_index()
+    return series[~series.index.duplicated(keep="last")]
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,9 @@ class Result:
     completeness: Annotated[float | None, ("analytics.statistics.completenessPercentage", number)]
     anomaly_day: Annotated[date | None, ("analytics.anomalyDetails.detectedAt", day)]
     anomaly_severity: Annotated[str, ("analytics.anomalyDetails.severity", text)]
-    anomaly_message: Annotated[str, ("analytics.anomalyDetails.message", text)]
+    anomaly_value: Annotated[float | None, ("analytics.anomalyDetails.actualValue", number)]
+    anomaly_usual: Annotated[float | None, ("analytics.anomalyDetails.expectedValue", number)]
+    anomaly_deviation: Annotated[float | None, ("analytics.anomalyDetails.deviation", number)]
     history: Annotated[pd.Series, ("historicalData", _history)]
 
 
@@ -76,30 +83,69 @@ def read_user(collection: AnalyticsCollection, user: str) -> UserResults:
     return {(result.metric, result.time_range): result for result in results}
 
 
-def daily_frame(history: pd.Series, latest: date | None = None) -> pd.DataFrame:
-    """The chart's rows: `day`, `value`, `average_7`, `average_30` (calendar days, as the service counts) and
-    `is_anomaly`.
+def stored_anomalies(results: UserResults, metric: str) -> set[date]:
+    """The days that the service calls anomalous: of each range of `metric` the latest."""
+    days = (result.anomaly_day for (name, _), result in results.items() if name == metric)
+    return {day for day in days if day is not None}
 
-    An average is missing where its window begins before the history does, and so is the judgement on a day
-    whose 30 days before are not all known: the formulas are those of the service, see `analytics/`. The
-    `latest` anomaly is marked wherever it lies, because the service has found it.
+
+def unusual_of(results: UserResults, user: str) -> list[Unusual]:
+    """The stored anomalies of `user`, one for each metric and day."""
+    found = {
+        (result.metric, result.anomaly_day): Unusual(
+            user,
+            result.anomaly_day,
+            result.metric,
+            result.anomaly_value,
+            result.anomaly_usual,
+            result.anomaly_deviation,
+            result.anomaly_severity,
+        )
+        for result in results.values()
+        if result.anomaly_day is not None
+        and result.anomaly_value is not None
+        and result.anomaly_usual is not None
+        and result.anomaly_deviation is not None
+    }
+    return list(found.values())
+
+
+def series_of(history: pd.Series) -> Series:
+    """The values by day since 1970-01-01, as the formulas take them."""
+    return {stamp.toordinal() - _EPOCH: float(value) for stamp, value in history.items()}
+
+
+def daily_frame(history: pd.Series, metric: str, stored: Collection[date] = ()) -> pd.DataFrame:
+    """The chart's rows of the last 90 days: `day`, `value`, `average_7` and `average_30` (calendar days, as
+    the service counts), `low` and `high` (the usual range of the day), `is_stored` and `is_recomputed`.
+
+    A figure is missing where it needs days before the 90: the formulas are those of the service. The `stored`
+    anomalies are marked wherever they lie; those that the service found and replaced by later ones are
+    recomputed.
     """
-    frame = pd.DataFrame({"day": history.index, "value": history.to_numpy()})
-    if history.empty:
-        return frame.assign(average_7=[], average_30=[], is_anomaly=[])
-    first = history.index[0]
-    for days in ROLLING_DAYS:
-        rolling = history.rolling(f"{days}D").mean()
-        begun = history.index >= first + pd.Timedelta(days=days - 1)
-        frame[f"average_{days}"] = rolling.where(begun).to_numpy()
-    before = history.rolling(f"{BASELINE_DAYS}D", closed="left", min_periods=MINIMUM_VALUES)
-    mean, sigma = before.mean(), before.std()
-    is_anomaly = (sigma > FLAT * mean.abs().clip(lower=1.0)) & (
-        (history - mean).abs() > SIGMAS * (1 + RELATIVE_TOLERANCE) * sigma
-    )
-    known = history.index >= first + pd.Timedelta(days=BASELINE_DAYS)
-    frame["is_anomaly"] = (is_anomaly & known).to_numpy() | (history.index == pd.Timestamp(latest))
-    return frame
+    series = series_of(history)
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("average_7", "average_30", "low", "high", "is_stored", "is_recomputed")
+    }
+    last = max(series, default=0)
+    floor = METRICS[metric].low if metric in METRICS else 0.0
+    for one in baselines(series, last - LONGEST_RANGE_DAYS + 1):
+        age = last - one.day
+        for days in ROLLING_DAYS:
+            is_known = age + days <= LONGEST_RANGE_DAYS
+            average = mean(window(series, one.day, days).values()) if is_known else None
+            columns[f"average_{days}"].append(average)
+        is_judged = age + BASELINE_DAYS < LONGEST_RANGE_DAYS
+        low, high = (one.usual if is_judged else None) or (None, None)
+        columns["low"].append(None if low is None else max(low, floor))
+        columns["high"].append(high)
+        is_stored = date.fromordinal(one.day + _EPOCH) in stored
+        columns["is_stored"].append(is_stored)
+        columns["is_recomputed"].append(is_judged and one.severity is not None and not is_stored)
+    shown = history[history.index > history.index.max() - pd.Timedelta(days=LONGEST_RANGE_DAYS)]
+    frame = pd.DataFrame({"day": shown.index, "value": shown.to_numpy(), **columns})
+    numbers = dict.fromkeys(("average_7", "average_30", "low", "high"), float)
+    return frame.astype({**numbers, "is_stored": bool, "is_recomputed": bool})
 
 
 def streak_calendar(history: pd.Series) -> pd.DataFrame:

@@ -1,52 +1,65 @@
-"""Anomalies: the unusual values of all users, the newest first."""
+"""Anomalies: what stands out about anybody, the newest first."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 import streamlit as st
 
+from analytics.health.unusual import Unusual, events_of
 from contracts.health import METRICS
 from dashboard import frame
 from dashboard.data.health_data import HealthData
 from dashboard.data.recent import LOOK_AT, Recent
+from dashboard.health import events, verdicts
 from dashboard.health.names import SEVERITIES, metric_name
-from dashboard.health.tables import anomaly_chart, anomaly_table, standstill
+from dashboard.health.tables import standstill
 from dashboard.text import ago, day_text
 
-_SHOWN = 50
+_SHOWN = 20
 _SPANS = {"Today": 1, "7 days": 7, "30 days": 30, "90 days": 90}
 
 
 def render(data: HealthData) -> None:
     """Draw the page."""
-    frame.heading(
-        "Anomalies",
-        "Values more than two standard deviations away from the person's 30 days before. For each person and "
-        "metric the service keeps the latest one of the last 90 days.",
-    )
+    loaded, today = data.recent(), datetime.now(ZoneInfo(data.timezone)).date()
+    frame.heading("Anomalies", _verdict(loaded.value, data, today))
     standstill(data)
-    recent = frame.age("Results from MongoDB", data.recent())
+    recent = frame.age("Results from MongoDB", loaded)
     if recent is None:
         return
     if not recent.documents:
         frame.empty_collection()
         return
-    if recent.newest:
-        st.markdown(f"The newest result was calculated {ago(recent.newest, recent.now)}.")
+    newest = f" The newest result was calculated {ago(recent.newest, recent.now)}." if recent.newest else ""
+    st.markdown(
+        "What stands out is a value more than two standard deviations away from the person's 30 days before; "
+        f"of each person and metric the service keeps the latest one of 90 days.{newest}"
+    )
     _completeness(recent, data.timezone)
-    found = _filtered(recent.anomalies, data.timezone)
-    frame.section(f"{len(found):,} found")
-    if found.empty:
+    found = _filtered(events.unusual_in(recent.anomalies), today)
+    shown = events.chosen(found, data.least, "small")
+    frame.section(f"{len(shown):,} found")
+    if not shown:
         st.markdown("Nothing matches; choose more days, severities or metrics.")
         return
-    anomaly_chart(found)
-    if len(found) > _SHOWN:
-        st.markdown(f"The newest {_SHOWN} are shown; the download holds all {len(found):,}.")
-    anomaly_table(found.head(_SHOWN), "Anomalies, the newest first")
-    frame.download("Download as CSV", found, "anomalies.csv")
+    events.told(shown, data.least, today, _SHOWN)
+    events.event_chart(shown)
+    keys = {(one.user, one.day) for one in shown}
+    rows = recent.anomalies
+    chosen = [pair in keys for pair in zip(rows["user"], rows["day"], strict=True)]
+    frame.download("Download as CSV", rows[chosen], "anomalies.csv")
+
+
+def _verdict(recent: Recent | None, data: HealthData, today: date) -> str:
+    if recent is None:
+        return verdicts.everybody(None, None)
+    found = events_of(events.unusual_in(recent.anomalies), data.least)[0]
+    month = [one for one in found if one.day > today - timedelta(days=30)]
+    new, old = events.split(month, today)
+    return verdicts.found(len(new), len(old), 30)
 
 
 def _completeness(recent: Recent, zone: str) -> None:
@@ -59,7 +72,7 @@ def _completeness(recent: Recent, zone: str) -> None:
     )
 
 
-def _filtered(anomalies: pd.DataFrame, zone: str) -> pd.DataFrame:
+def _filtered(found: Sequence[Unusual], today: date) -> list[Unusual]:
     with st.container(horizontal=True):
         span = st.selectbox("Days", list(_SPANS), index=2, width=130, key="days", bind="query-params")
         severities = st.multiselect(
@@ -68,14 +81,13 @@ def _filtered(anomalies: pd.DataFrame, zone: str) -> pd.DataFrame:
         metrics = st.multiselect(
             "Metric", list(METRICS), format_func=metric_name, placeholder="All", width=320, key="metrics"
         )
-        user = st.text_input("User id contains", width=240, key="contains")
-    today = datetime.now(ZoneInfo(zone)).date()
-    first = today - pd.Timedelta(days=_SPANS[span] - 1)
-    keep = anomalies["day"] >= first
-    if severities:
-        keep &= anomalies["severity"].isin(severities)
-    if metrics:
-        keep &= anomalies["metric"].isin(metrics)
-    if user.strip():
-        keep &= anomalies["user"].str.contains(user.strip(), case=False, regex=False)
-    return anomalies[keep]
+        user = st.text_input("User id contains", width=240, key="contains").strip().lower()
+    first = today - timedelta(days=_SPANS[span] - 1)
+    return [
+        one
+        for one in found
+        if one.day >= first
+        and (not severities or one.severity in severities)
+        and (not metrics or one.metric in metrics)
+        and user in one.user.lower()
+    ]

@@ -1,20 +1,23 @@
-"""Overview: how many people, how fresh the results are, what stands out today, how batches go."""
+"""Overview: are all results up to date, what stands out today, who waits, how batches go."""
 
 from __future__ import annotations
 
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 import streamlit as st
 
-from dashboard import charts, frame
+from analytics.health.unusual import Event, Unusual, events_of
+from analytics.health.words import plural
+from dashboard import frame
 from dashboard.data.batch_logs import MAX_BATCHES, BatchLog
 from dashboard.data.health_data import HealthData
 from dashboard.data.recent import LOOK_AT, Recent
 from dashboard.data.remembered import Loaded
-from dashboard.health.tables import anomaly_chart, anomaly_table, batch_table, standstill
-from dashboard.text import ago
+from dashboard.data.waiting import Waiting
+from dashboard.health import events, verdicts
+from dashboard.health.tables import batch_table, standstill, user_link
+from dashboard.text import ago, plain
 
 _SHOWN = 5
 _DAYS = 14
@@ -23,27 +26,32 @@ _Figures = dict[str, tuple[str, str | None]]
 
 def render(data: HealthData) -> None:
     """Draw the page."""
-    frame.heading("Overview", "Is everything computed, is it fresh, and does anything stand out?")
-    standstill(data)
-    log, recent = data.batch_log(), frame.age("Results from MongoDB", data.recent())
-    if recent is not None and not recent.documents:
-        frame.empty_collection()
+    log, recent, waiting = data.batch_log(), data.recent(), data.waiting()
     today = datetime.now(ZoneInfo(data.timezone)).date()
-    frame.figures(_result_figures(recent, today, data.timezone) | _batch_figures(log.value))
-    if recent is not None and recent.documents:
-        _freshness(recent)
-        _anomalies(recent, today)
+    unusual = [] if recent.value is None else events.unusual_in(recent.value.anomalies)
+    worth_telling = events_of(unusual, data.least)[0]
+    verdict = verdicts.everybody(recent.value, waiting.value)
+    if recent.value is not None and recent.value.documents:
+        since = recent.value.complete_since(data.timezone)
+        at_least = since is not None and today < since
+        verdict += f" {verdicts.standing_out(worth_telling, today, data.least, at_least)}"
+    frame.heading("Overview", verdict)
+    standstill(data)
+    read = frame.age("Results from MongoDB", recent)
+    if read is not None and not read.documents:
+        frame.empty_collection()
+    frame.figures(_result_figures(read, worth_telling, today) | _batch_figures(log.value))
+    if read is not None and read.documents:
+        _stands_out(unusual, data, today)
+        _waiting(waiting, read)
     _batches(log, data)
 
 
-def _result_figures(recent: Recent | None, today: date, zone: str) -> _Figures:
+def _result_figures(recent: Recent | None, found: list[Event], today: date) -> _Figures:
     if recent is None:
-        return dict.fromkeys(("Users", "Newest result", "Anomalies today"), ("–", None))
-    complete_since = recent.complete_since(zone)
-    is_complete = complete_since is None or today >= complete_since
-    found = int((recent.anomalies["day"] == today).sum())
+        return dict.fromkeys(("People", "Newest result", "Stand out today"), ("–", None))
     return {
-        "Users": (
+        "People": (
             f"{'' if recent.is_whole else '≈ '}{recent.user_count():,}",
             f"People with analytics. Above {LOOK_AT:,} documents it is estimated from documents a person.",
         ),
@@ -51,9 +59,9 @@ def _result_figures(recent: Recent | None, today: date, zone: str) -> _Figures:
             ago(recent.newest, recent.now) if recent.newest else "–",
             "When the service last calculated anything for anybody.",
         ),
-        "Anomalies today": (
-            f"{'' if is_complete else '≥ '}{found:,}",
-            f"Values of today ({zone}) unusual for the person, in the newest {LOOK_AT:,} documents.",
+        "Stand out today": (
+            f"{len({one.user for one in found if one.day >= today}):,}",
+            f"People with a value of today far from their usual, in the newest {LOOK_AT:,} documents.",
         ),
     }
 
@@ -74,27 +82,41 @@ def _batch_figures(log: BatchLog | None) -> _Figures:
     }
 
 
-def _freshness(recent: Recent) -> None:
-    frame.section("How fresh the results are")
-    windows = pd.DataFrame(
-        {"calculated in the": list(recent.windows), "documents": list(recent.windows.values())}
-    )
-    if not recent.is_whole:
-        st.markdown(f"Counted up to {LOOK_AT:,}; there are about {recent.documents:,} documents in all.")
-    drawing = charts.horizontal_bars(windows, "calculated in the", "documents", "documents")
-    parts = ", ".join(f"{count:,} in the {name}" for name, count in recent.windows.items())
-    frame.chart(drawing, f"Documents by age of calculation: {parts}.", windows)
-
-
-def _anomalies(recent: Recent, today: date) -> None:
-    frame.section(f"Anomalies of the last {_DAYS} days")
-    first = today - pd.Timedelta(days=_DAYS - 1)
-    shown = recent.anomalies[recent.anomalies["day"] >= first]
-    if shown.empty:
-        st.markdown("None.")
+def _stands_out(unusual: list[Unusual], data: HealthData, today: date) -> None:
+    frame.section("What stands out")
+    first = today - timedelta(days=_DAYS - 1)
+    shown = events.chosen([one for one in unusual if one.day >= first], data.least, "small")
+    if not shown:
+        st.markdown(f"Nobody stands out in the last {_DAYS} days.")
         return
-    anomaly_chart(shown)
-    anomaly_table(shown.head(_SHOWN), "The latest anomalies")
+    events.told(shown, data.least, today, _SHOWN)
+    events.event_chart(shown)
+
+
+def _waiting(waiting: Loaded[Waiting | None], recent: Recent) -> None:
+    frame.section("Who waits")
+    found = waiting.value
+    if found is None:
+        why = waiting.fault or "healthmetrics has no index on updatedAt to look it up by."
+        frame.hint(f"Who waits is not known here: {plain(why)}")
+        return
+    scope = "" if found.complete else f" Looked at: the {found.users:,} people who changed last."
+    if not found.late:
+        st.markdown(f"Nobody waits for longer than 5 minutes.{_next(found)}{scope}")
+        return
+    named = ", ".join(str(user_link(user)) for user in found.examples)
+    since = f", the oldest of {ago(found.since, recent.now)}" if found.since else ""
+    st.markdown(
+        f"**{plural(found.late, 'person', 'people')}** with a change that is not computed{since}: {named}"
+        f"{' and others' if found.late > len(found.examples) else ''}.{_next(found)}{scope}"
+    )
+
+
+def _next(found: Waiting) -> str:
+    if not found.next:
+        return ""
+    is_are = "is" if found.next == 1 else "are"
+    return f" {plural(found.next, 'person', 'people')} changed just now and {is_are} next."
 
 
 def _batches(log: Loaded[BatchLog], data: HealthData) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contracts import effects
+from contracts.health import SOURCE_COLLECTION
 from dashboard.data.database import open_database
 from dashboard.data.health_data import HealthData
 from dashboard.health import anomalies, overview, pipeline, user
@@ -18,6 +20,9 @@ def open_data(settings: Settings) -> HealthData:
         settings.log_directory,
         settings.metrics_directory,
         settings.analytics_timezone,
+        for_reading(database[SOURCE_COLLECTION]),
+        settings.sources_of_phones,
+        effects.parse(settings.least_effects),
     )
 
 

@@ -13,6 +13,7 @@ from dashboard.data.batch_logs import BatchLog
 from dashboard.data.health_data import HealthData
 from dashboard.data.metrics_file import ServiceMetrics
 from dashboard.data.remembered import Loaded
+from dashboard.health import verdicts
 from dashboard.health.names import STATUSES
 from dashboard.health.tables import batch_table, standstill
 from dashboard.text import ago, figure, short_time, utc
@@ -24,12 +25,12 @@ _SHOWN_ERRORS = 20
 
 def render(data: HealthData) -> None:
     """Draw the page."""
-    frame.heading("Pipeline", "Does the service keep up, and what does it set aside?")
+    metrics, batches = data.metrics(), data.batch_log()
+    frame.heading("Pipeline", verdicts.pipeline(metrics.value, batches.value, datetime.now(timezone.utc)))
     standstill(data)
-    metrics = data.metrics()
     frame.age("Metrics file", metrics)
     frame.figures(_service_figures(metrics))
-    log = frame.batch_log(data.batch_log(), data.log_directory)
+    log = frame.batch_log(batches, data.log_directory)
     if log is None:
         return
     _durations(log)

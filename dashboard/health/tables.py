@@ -1,4 +1,4 @@
-"""What several health pages show: a stream that stands still, tables, charts."""
+"""What several health pages show: a stream that stands still, links to people, the table of batches."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, frame
+from dashboard import frame
 from dashboard.data.health_data import HealthData
-from dashboard.health.names import SEVERITIES, STATUSES, metric_name, unit
-from dashboard.text import Markdown, ago, day_text, figure, short_time, signed
+from dashboard.health.names import STATUSES
+from dashboard.text import Markdown, ago, figure, short_time
 
 # As the alert HealthPollStalled: three intervals, at least these seconds.
 _STANDSTILL_SECONDS: Final = 300
@@ -44,33 +44,6 @@ def standstill(data: HealthData) -> None:
             "may be older than the data.",
             icon=":material/warning:",
         )
-
-
-def anomaly_table(anomalies: pd.DataFrame, title: str) -> None:
-    """Draw rows of data.recent's `anomalies`, in their order."""
-    columns = {
-        "Day": [day_text(day) for day in anomalies["day"]],
-        "Severity": [SEVERITIES.get(severity, severity) for severity in anomalies["severity"]],
-        "User": [user_link(user) for user in anomalies["user"]],
-        "Metric": [metric_name(metric) for metric in anomalies["metric"]],
-        "Value": [
-            figure(value, unit(metric))
-            for value, metric in zip(anomalies["actual"], anomalies["metric"], strict=True)
-        ],
-        "Usual": [figure(value) for value in anomalies["expected"]],
-        "Deviation": [signed(value, "σ") for value in anomalies["deviation"]],
-    }
-    frame.table(columns, title)
-
-
-def anomaly_chart(anomalies: pd.DataFrame) -> None:
-    """Draw the number of `anomalies` of each day, by severity."""
-    counts = anomalies.groupby(["day", "severity"]).size().rename("count").reset_index()
-    totals = anomalies["severity"].value_counts()
-    parts = ", ".join(f"{totals.get(severity, 0)} {severity}" for severity in SEVERITIES)
-    first, last = anomalies["day"].min(), anomalies["day"].max()
-    alternative = f"Anomalies a day from {day_text(first)} to {day_text(last)}: {parts}."
-    frame.chart(charts.anomalies_by_day(counts), alternative, counts.sort_values("day", ascending=False))
 
 
 def batch_table(batches: pd.DataFrame, title: str) -> None:

@@ -1,39 +1,61 @@
-"""User: one person's values with rolling averages, trend, streak, percentile and anomalies."""
+"""User: one person's week in words and cards, values with the usual range, what stands out, the streak."""
 
 from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import streamlit as st
 
+from analytics.health.schemas import LONGEST_RANGE_DAYS
+from analytics.health.schemas import RANGES as DAYS
+from analytics.health.unusual import events_of
+from analytics.health.words import plural
 from contracts.health import METRICS
-from dashboard import charts, frame
+from dashboard import frame
 from dashboard.data.health_data import HealthData
 from dashboard.data.recent import Recent
-from dashboard.data.user import Result, UserResults, daily_frame, streak_calendar
-from dashboard.health.names import RANGES, SEVERITIES, TRENDS, metric_name, unit
+from dashboard.data.user import (
+    Result,
+    UserResults,
+    daily_frame,
+    stored_anomalies,
+    streak_calendar,
+    unusual_of,
+)
+from dashboard.health import events, person_charts, verdicts
+from dashboard.health.explain_view import explained
+from dashboard.health.names import RANGES, TRENDS, metric_name, unit
+from dashboard.health.person_cards import cards, week_against_week
 from dashboard.health.tables import standstill
 from dashboard.text import NBSP, ago, day_text, figure, plain, signed
 
 _OFFERED_USERS = 200
 # Values that never come near zero are drawn from their own minimum.
 _OWN_SCALE = ("weight", "sleepHours")
+_EVENTS_SHOWN = 10
 
 
 def render(data: HealthData) -> None:
     """Draw the page."""
-    frame.heading("User", "What the service computed for one person.")
-    standstill(data)
+    head = st.container()
     recent = data.recent()
     user = _choose(recent.value)
-    if user is None:
+    loaded = data.user(user) if user else None
+    results = loaded.value if loaded else None
+    metrics = [metric for metric in METRICS if (metric, "90day") in (results or {})]
+    today = datetime.now(ZoneInfo(data.timezone)).date()
+    with head:
+        frame.heading("User", _verdict(data, user, results, metrics))
+        standstill(data)
+    if user is None or loaded is None:
         frame.age("Results from MongoDB", recent)
         if recent.value is not None and not recent.value.documents:
             frame.empty_collection()
         return
-    results = frame.age("Results from MongoDB", data.user(user))
-    if results is None:
+    if frame.age("Results from MongoDB", loaded) is None or results is None:
         return
-    metrics = [metric for metric in METRICS if (metric, "90day") in results]
     if not metrics:
         frame.hint(
             f"There are no analytics for {plain(user)}. An id has 24 hexadecimal digits; analytics of people "
@@ -43,12 +65,30 @@ def render(data: HealthData) -> None:
     newest = max((result.calculated for result in results.values() if result.calculated), default=None)
     if newest and recent.value:
         st.markdown(f"Calculated {ago(newest, recent.value.now)}. User {plain(user)}.")
-    metric = st.selectbox(
-        "Metric", metrics, format_func=metric_name, width=220, key="metric", bind="query-params"
-    )
-    _metric(results, metric)
+    frame.section("Last 7 days")
+    cards(results, metrics, data.least)
+    frame.section("What stands out")
+    shown = events.chosen(unusual_of(results, user), data.least, "small")
+    events.told(shown, data.least, today, _EVENTS_SHOWN, with_user=False)
+    if not shown:
+        st.markdown("Nothing in the last 90 days.")
+    _metric(data, user, results, metrics)
     _streak(results)
-    _summary(results, metrics)
+    week_against_week(results, metrics)
+
+
+def _verdict(data: HealthData, user: str | None, results: UserResults | None, metrics: list[str]) -> str:
+    if user is None:
+        everybody = data.recent().value
+        if everybody is not None and not everybody.documents:
+            return verdicts.everybody(everybody, None)
+        return "Choose a person: one of those calculated last, or any other by id."
+    if results is None:
+        return "Nothing is known: the results could not be read."
+    if not metrics:
+        return "Nobody with this id has results."
+    found = events_of(unusual_of(results, user), data.least)[0]
+    return verdicts.person(results[metrics[0], "90day"], found, data.least)
 
 
 def _choose(recent: Recent | None) -> str | None:
@@ -64,31 +104,38 @@ def _choose(recent: Recent | None) -> str | None:
     return chosen.strip() or None if chosen else None
 
 
-def _metric(results: UserResults, metric: str) -> None:
-    frame.section(metric_name(metric))
-    time_range = st.segmented_control(
-        "Range", list(RANGES), default="7day", required=True, format_func=RANGES.__getitem__, key="range"
-    )
-    result = results.get((metric, time_range or "7day"))
+def _metric(data: HealthData, user: str, results: UserResults, metrics: list[str]) -> None:
+    frame.section("Day by day")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        metric = st.selectbox(
+            "Metric", metrics, format_func=metric_name, width=220, key="metric", bind="query-params"
+        )
+        time_range = st.segmented_control(
+            "Range", list(RANGES), default="30day", required=True, format_func=RANGES.__getitem__, key="range"
+        )
+    chosen = time_range or "30day"
+    result = results.get((metric, chosen))
     if result is not None:
         _figures(result)
     latest = results[metric, "90day"]
     if latest.history.empty:
         st.markdown("There are no values in the last 90 days.")
         return
-    values = daily_frame(latest.history, latest.anomaly_day)
+    values = daily_frame(latest.history, metric, stored_anomalies(results, metric))
+    first = values["day"].max() - pd.Timedelta(days=DAYS[chosen] - 1)
+    values = values[values["day"] >= first].reset_index(drop=True)
+    st.markdown(person_charts.legend(values))
     frame.chart(
-        charts.daily_values(values, unit(metric), metric not in _OWN_SCALE),
+        person_charts.daily_values(values, unit(metric), metric not in _OWN_SCALE),
         _described(values, metric),
         _value_table(values, metric),
     )
-    if latest.anomaly_day is not None:
-        severity = plain(SEVERITIES.get(latest.anomaly_severity, latest.anomaly_severity))
-        st.markdown(f"**Latest anomaly** ({severity}): {plain(latest.anomaly_message)}")
     st.markdown(
-        "Averages are over calendar days and begin when their window is full. Earlier anomalies are marked "
-        "from the 31st day of the chart on, because each needs the 30 days before it."
+        ":small[The usual range of a day is the mean of its 30 days before, two standard deviations up and "
+        "down. ◆ is an anomaly that the service keeps, ◇ an earlier one by the same formulas. What needs "
+        f"days before the last {LONGEST_RANGE_DAYS} is not drawn.]"
     )
+    explained(data, user, metric, chosen)
 
 
 def _figures(result: Result) -> None:
@@ -101,10 +148,14 @@ def _figures(result: Result) -> None:
                 figure(result.percentile),
                 "How many of the 90 days' other values are below the latest one, in percent.",
             ),
-            "Lowest": (figure(result.minimum), None),
-            "Median": (figure(result.median), None),
-            "Highest": (figure(result.maximum), None),
-            "Days": (figure(result.completeness, "%", 0), "Days of the range that have a value."),
+            "Days with data": (figure(result.completeness, "%", 0), "Days of the range that have a value."),
+        }
+    )
+    frame.figures(
+        {
+            "Lowest": (figure(result.minimum, name), None),
+            "Median": (figure(result.median, name), None),
+            "Highest": (figure(result.maximum, name), None),
         }
     )
 
@@ -114,25 +165,33 @@ def _trend(result: Result) -> str:
 
 
 def _described(values: pd.DataFrame, metric: str) -> str:
-    marked = [day_text(day) for day in values.loc[values["is_anomaly"], "day"]]
+    marked = [day_text(day) for day in values.loc[values["is_stored"] | values["is_recomputed"], "day"]]
     latest = values.iloc[-1]
+    usual = ""
+    if pd.notna(latest["low"]):
+        usual = f" Usual on that day are {figure(latest['low'])} to {figure(latest['high'])}."
     return (
-        f"{metric_name(metric)} of {len(values)} days from {day_text(values['day'].iloc[0])} to "
+        f"{metric_name(metric)} of {plural(len(values), 'day')} from {day_text(values['day'].iloc[0])} to "
         f"{day_text(latest['day'])}, between {figure(values['value'].min())} and "
         f"{figure(values['value'].max(), unit(metric))}. At the end the 7-day average is "
-        f"{figure(latest['average_7'])} and the 30-day average {figure(latest['average_30'])}. "
+        f"{figure(latest['average_7'])} and the 30-day average {figure(latest['average_30'])}.{usual} "
         f"Anomalies: {', '.join(marked) or 'none'}."
     )
 
 
 def _value_table(values: pd.DataFrame, metric: str) -> frame.Table:
     newest_first = values.iloc[::-1]
+    kinds = zip(newest_first["is_stored"], newest_first["is_recomputed"], strict=True)
     return {
         "Day": [day_text(day) for day in newest_first["day"]],
         f"Value ({unit(metric)})": [figure(value) for value in newest_first["value"]],
+        "Usual": [
+            "–" if pd.isna(low) else f"{figure(low)} to {figure(high)}"
+            for low, high in zip(newest_first["low"], newest_first["high"], strict=True)
+        ],
         "7-day average": [figure(value) for value in newest_first["average_7"]],
         "30-day average": [figure(value) for value in newest_first["average_30"]],
-        "Anomaly": ["yes" if is_anomaly else "" for is_anomaly in newest_first["is_anomaly"]],
+        "Anomaly": ["yes" if stored else "earlier" if other else "" for stored, other in kinds],
     }
 
 
@@ -143,9 +202,9 @@ def _streak(results: UserResults) -> None:
     frame.section("Streak")
     frame.figures(
         {
-            "Current streak": (_days(steps.streak_days), "Days in a row with more than 1000 steps."),
+            "Current streak": (plural(steps.streak_days, "day"), "Days in a row with more than 1000 steps."),
             "Since": (day_text(steps.streak_start), None),
-            "Longest ever": (_days(steps.longest_streak), None),
+            "Longest ever": (plural(steps.longest_streak, "day"), None),
         }
     )
     calendar = streak_calendar(steps.history)
@@ -157,27 +216,8 @@ def _streak(results: UserResults) -> None:
         "Streak": list(rows["kind"]),
     }
     frame.chart(
-        charts.streak_calendar(calendar),
-        f"Calendar of {len(calendar)} days: {counted} with more than 1000 steps. The current streak is "
-        f"{_days(steps.streak_days)}, the longest {_days(steps.longest_streak)}.",
+        person_charts.streak_calendar(calendar),
+        f"Calendar of {plural(len(calendar), 'day')}: {counted} with more than 1000 steps. The current "
+        f"streak is {plural(steps.streak_days, 'day')}, the longest {plural(steps.longest_streak, 'day')}.",
         table,
     )
-
-
-def _summary(results: UserResults, metrics: list[str]) -> None:
-    frame.section("All metrics, last 7 days")
-    weeks = [results[metric, "7day"] for metric in metrics if (metric, "7day") in results]
-    frame.table(
-        {
-            "Metric": [metric_name(week.metric) for week in weeks],
-            "Average": [figure(week.average, unit(week.metric)) for week in weeks],
-            "Trend": [_trend(week) for week in weeks],
-            "Percentile": [figure(week.percentile) for week in weeks],
-            "Anomaly": [day_text(week.anomaly_day) for week in weeks],
-        },
-        "All metrics of the last 7 days",
-    )
-
-
-def _days(count: int) -> str:
-    return f"{count:,} day{'' if count == 1 else 's'}"

@@ -19,9 +19,10 @@ from dashboard.data.database import AnalyticsCollection
 from dashboard.data.health_data import HealthData
 from dashboard.data.recent import read_recent
 from dashboard.data.user import read_user
+from dashboard.data.waiting import read_evidence, read_waiting
 from dashboard.health.pages import open_data
 from settings import load
-from simulation.health.population import PATTERN_USER_ID
+from simulation.health.population import PATTERN_USER_ID, worked_example
 from sinks.health.indexes import ensure_indexes
 from sources.mongo_client import connect, for_reading
 from tests.support.analytics_documents import analytics_documents
@@ -124,6 +125,33 @@ def test_the_server_answers_by_index(watched: tuple[AnalyticsCollection, _Comman
         assert index in plan, plan
         assert "COLLSCAN" not in plan
         assert "Seq Scan" not in plan
+
+
+def test_the_source_is_read_by_its_indexes_or_not_at_all(
+    watched: tuple[AnalyticsCollection, _Commands], documents: list[dict[str, Any]]
+) -> None:
+    """Who waits and what a result comes of: a limit or one user, and without an index no question."""
+    collection, commands = watched
+    source = for_reading(collection.database["healthmetrics"])
+    source.insert_many(worked_example(PATTERN_USER_ID, datetime.now(timezone.utc).date()))
+    asked = PATTERN_USER_ID, "steps", "7day"
+    assert read_waiting(source, collection) is None
+    assert read_evidence(source, collection, *asked) is None
+    assert not [command for command in commands.sent if set(command) & set(_READS)]
+    source.create_index([("updatedAt", 1), ("_id", 1)])
+    source.create_index([("userId", 1), ("date", 1)])
+    waiting, evidence = read_waiting(source, collection), read_evidence(source, collection, *asked)
+    assert waiting is not None
+    assert (waiting.users, waiting.late, waiting.complete) == (1, 0, True)
+    assert evidence is not None
+    assert len(evidence.documents) == 14
+    assert evidence.stored is not None
+    reads = [command for command in commands.sent if set(command) & set(_READS)]
+    assert len(reads) == 5
+    for command in reads:
+        condition = command.get("filter") or command["pipeline"][0]["$match"]
+        assert {"updatedAt", "userId", "_id"} & set(condition), "an index begins with it"
+        assert "limit" in command or "userId" in condition
 
 
 _PLANNED = (*_READS, "filter", "pipeline", "sort", "limit", "hint", "cursor", "query")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from dashboard.charts import COLORS, batch_durations, daily_values
+from dashboard.charts import COLORS, batch_durations
 
 # Streamlit's own, light and dark (`streamlit config show`).
 _BACKGROUNDS = ("#ffffff", "#171614")
@@ -26,21 +26,6 @@ def test_colours_stand_out(color: str, background: str) -> None:
     """At least 3:1, as graphics need (WCAG 1.4.11)."""
     darker, lighter = sorted(map(_luminance, (color, background)))
     assert (lighter + 0.05) / (darker + 0.05) >= 3
-
-
-def test_the_legend_names_what_is_drawn() -> None:
-    """Of a young history neither averages nor an anomaly; of an older one what there is."""
-    values = {"day": pd.date_range("2026-01-01", periods=2), "value": [1.0, 2.0], "average_30": [None, None]}
-    for average, anomaly, named in (
-        ([None, None], False, ["Daily value"]),
-        ([None, 1.5], True, ["Daily value", "7-day average", "Anomaly"]),
-    ):
-        frame = pd.DataFrame({**values, "average_7": average, "is_anomaly": [False, anomaly]}).astype(
-            {"average_7": float, "average_30": float}
-        )
-        layers = daily_values(frame, "steps", True).to_dict()["layer"]
-        assert len(layers) == len(named)
-        assert all(layer["encoding"]["color"]["scale"]["domain"] == named for layer in layers)
 
 
 @pytest.mark.parametrize(("hours", "has_day"), [(2, False), (200, True)])

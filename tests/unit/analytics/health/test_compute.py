@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta, timezone
 from statistics import stdev
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -15,8 +16,10 @@ from pyspark.sql import SparkSession
 
 from analytics.health.compute import compute
 from analytics.health.history_table import history_table
+from analytics.health.plain import result_row
 from analytics.health.results import CalculatedResults
 from analytics.health.validation import DayRules
+from contracts.health import METRICS
 from tests.support import worked_example as example
 from tests.support.compare import assert_same_analytics
 from tests.support.reference import reference_analytics
@@ -40,7 +43,20 @@ def _analytics(
     users = sorted(owners)
     history = history_table(documents, users, DayRules(zone, today=today))
     result = compute(spark, history, len(users))
+    _assert_plain_says_the_same(history, result)
     return CalculatedResults(result, users, CALCULATED_AT, METADATA).documents(range(result.num_rows))
+
+
+def _assert_plain_says_the_same(history: pa.Table, result: pa.Table) -> None:
+    """What pages and `pulse explain` compute without Spark is equal to the last bit."""
+    series: dict[tuple[int, str], dict[int, float]] = {}
+    for row in history.to_pylist():
+        for metric in METRICS:
+            if row[metric] is not None:
+                series.setdefault((row["user"], metric), {})[row["day"]] = row[metric]
+    for row in result.to_pylist():
+        plain = result_row(row["metric"], series[row["user"], row["metric"]], row["range"])
+        assert {name: row[name] for name in plain} == plain
 
 
 def _check(

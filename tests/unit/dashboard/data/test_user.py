@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from bson import ObjectId
 
-from dashboard.data.user import daily_frame, read_user, streak_calendar
+from dashboard.data.user import daily_frame, read_user, stored_anomalies, streak_calendar, unusual_of
 from simulation.health.population import PATTERN_USER_ID
 from sources.mongo_client import connect
 
@@ -47,38 +47,67 @@ def test_averages_end_where_the_service_says(documents: list[dict[str, Any]]) ->
     for user in dict.fromkeys(str(document["userId"]) for document in documents):
         results = _read(documents, user)
         for metric in {metric for metric, _ in results}:
-            history = results[metric, "90day"].history
-            frame = daily_frame(history)
-            begun = (history.index[-1] - history.index[0]).days
+            frame = daily_frame(results[metric, "90day"].history, metric)
             for days in (7, 30):
                 shown = frame[f"average_{days}"].iloc[-1]
-                if begun >= days - 1:
-                    assert shown == pytest.approx(results[metric, f"{days}day"].average, rel=1e-9)
-                else:
-                    assert pd.isna(shown)
+                assert shown == pytest.approx(results[metric, f"{days}day"].average, rel=1e-9)
 
 
-def test_anomalies_are_marked_where_the_service_finds_them(documents: list[dict[str, Any]]) -> None:
-    """The last mark is the latest anomaly of the document; also computed anew, where the chart can tell."""
-    compared = known_by_the_document_alone = 0
+def test_stored_anomalies_are_marked_and_computed_anew_alike(documents: list[dict[str, Any]]) -> None:
+    """What the service stored is marked wherever it lies; the page's formulas find nothing later."""
+    compared = 0
     for user in dict.fromkeys(str(document["userId"]) for document in documents):
         results = _read(documents, user)
         for metric in {metric for metric, _ in results}:
-            stored = results[metric, "90day"]
-            marked, computed = (_last_mark(stored.history, latest) for latest in (stored.anomaly_day, None))
-            assert marked == stored.anomaly_day
-            known_by_the_document_alone += computed != marked
-            known_from = stored.history.index[0] + pd.Timedelta(days=30)
-            if stored.anomaly_day is None or pd.Timestamp(stored.anomaly_day) >= known_from:
-                compared += stored.anomaly_day is not None
-                assert computed == stored.anomaly_day
+            history = results[metric, "90day"].history
+            stored = stored_anomalies(results, metric)
+            frame = daily_frame(history, metric, stored)
+            assert {day.date() for day in frame.loc[frame["is_stored"], "day"]} == stored
+            assert not (frame["is_stored"] & frame["is_recomputed"]).any()
+            alone = daily_frame(history, metric)
+            known_from = history.index[-1] - pd.Timedelta(days=59)
+            found = {day.date() for day in alone.loc[alone["is_recomputed"], "day"]}
+            assert max(found, default=None) == max(
+                (day for day in stored if pd.Timestamp(day) >= known_from), default=None
+            )
+            compared += len(found)
     assert compared > 5
-    assert known_by_the_document_alone > 0
 
 
-def _last_mark(history: pd.Series, latest: date | None) -> date | None:
-    frame = daily_frame(history, latest)
-    return max((day.date() for day in frame.loc[frame["is_anomaly"], "day"]), default=None)
+def test_a_newcomer_has_anomalies_and_averages_too(documents: list[dict[str, Any]]) -> None:
+    """The 18 000 of the worked example, on its 13th day, lies above the usual range of that day."""
+    results = _read(documents, str(PATTERN_USER_ID))
+    frame = daily_frame(results["steps", "90day"].history, "steps", stored_anomalies(results, "steps"))
+    (day,) = frame.loc[frame["is_stored"]].to_dict("records")
+    assert (day["value"], day["low"], day["high"]) == (
+        18_000,
+        pytest.approx(8500 - 2 * 836.66, abs=0.01),
+        pytest.approx(8500 + 2 * 836.66, abs=0.01),
+    )
+    assert frame["average_7"].notna().all()
+
+
+def test_what_needs_older_days_is_not_drawn() -> None:
+    """Of 90 days the first 30 have no usual range, the first 6 no 7-day average: there are no older ones."""
+    days = pd.date_range("2026-01-01", periods=90)
+    values = pd.Series([100.0 + number % 7 for number in range(90)], index=days)
+    frame = daily_frame(values, "calories")
+    assert list(frame["low"].notna()) == [False] * 30 + [True] * 60
+    assert list(frame["average_7"].notna()) == [False] * 6 + [True] * 84
+    assert list(frame["average_30"].notna()) == [False] * 29 + [True] * 61
+
+
+def test_the_unusual_days_of_a_user_are_those_stored(documents: list[dict[str, Any]]) -> None:
+    """One for each metric and day, with its numbers; without numbers it is none."""
+    results = _read(documents, str(PATTERN_USER_ID))
+    (found,) = unusual_of(results, "someone")
+    assert (found.user, found.metric, found.value, found.usual) == ("someone", "steps", 18_000, 8500)
+    details = {"detectedAt": _TODAY, "actualValue": "much"}
+    other = {"userId": PATTERN_USER_ID, "metricType": "steps", "timeRange": "90day"}
+    assert (
+        unusual_of(_read([{**other, "analytics": {"anomalyDetails": details}}], str(PATTERN_USER_ID)), "")
+        == []
+    )
 
 
 def test_the_calendar_has_every_day(documents: list[dict[str, Any]]) -> None:
@@ -111,5 +140,5 @@ def test_documents_of_other_programs_do_no_harm(fields: dict[str, Any]) -> None:
     document = {"userId": PATTERN_USER_ID, "metricType": "steps", "timeRange": "90day", **fields}
     (result,) = _read([document], str(PATTERN_USER_ID)).values()
     assert result.average is None
-    assert daily_frame(result.history).empty
+    assert daily_frame(result.history, "steps").empty
     assert streak_calendar(result.history).empty
