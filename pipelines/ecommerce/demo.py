@@ -52,7 +52,7 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
     console.print("🐘 Starting a PostgreSQL for the demo alone (installed first where it is missing)")
     with local_server() as server:
         folder = Path("demo") / f"ecommerce-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
-        settings = _settings(server.dsn, folder)
+        settings = demo_settings(server.dsn, folder)
         feeder = Feeder(settings.ecommerce_input_path)
         with open_job(settings, True, ALL_PARTS) as job:
             with stop.on_signals():
@@ -119,7 +119,8 @@ class Feeder:
         self.records += 1
 
 
-def _settings(dsn: str, folder: Path) -> Settings:
+def demo_settings(dsn: str, folder: Path) -> Settings:
+    """Everything but the tables in `folder`; the server of `dsn` has those."""
     return load(
         env_file=None,
         postgres_dsn=dsn,
