@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from contracts import ServiceError
@@ -11,22 +13,30 @@ from monitoring.logs import get_logger
 
 logger = get_logger(__name__)
 
+# A batch that is at work is waited for.
+_END_SECONDS: Final = 20.0
 _WAITS: Final = "It waits for its turn."
 
 
 class Simulation:
-    """A demo; `says` what it is doing until it `is_shown`, `fault` why it ended, in a sentence."""
+    """A demo; `says` what it is doing until it `is_shown`, `fault` why it ended; both are sentences."""
 
-    def __init__(self, demo: Callable[[Callable[[str], None], Callable[[], None]], None]) -> None:
-        """`demo` runs for as long as the process; it takes two functions.
+    def __init__(
+        self,
+        demo: Callable[[Callable[[str], None], Callable[[], None]], None],
+        stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`demo` runs until `stop` is called, at the end of the process; it takes two functions.
 
         It tells the first one, in sentences, what it does, and calls the second one once there is something
         to see.
         """
         self.says = _WAITS
         self.fault: str | None = None
+        self.stop = stop
         self._demo = demo
         self._settled = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="demo", daemon=True)
 
     @property
     def is_shown(self) -> bool:
@@ -34,8 +44,13 @@ class Simulation:
         return self._settled.is_set() and self.fault is None
 
     def start(self) -> None:
-        """Run it in a thread, which ends with the process."""
-        threading.Thread(target=self._run, name="demo", daemon=True).start()
+        """Run it in a thread."""
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        """Wait at most so long until it has ended, if it was started."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
 
     def settle(self) -> None:
         """Wait until there is something to see, or a fault."""
@@ -57,12 +72,26 @@ class Simulation:
         self.says = text
 
 
-def start_all(simulations: Iterable[Simulation]) -> None:
-    """Start one after the other, each once the one before can be seen: they share two cores with a page."""
+def start_all(simulations: Sequence[Simulation]) -> None:
+    """Start one after the other, each once the one before can be seen: they share two cores with a page.
+
+    At the end of the process they end in good order: a server of their own must not stay behind.
+    """
+
+    def end() -> None:
+        for simulation in simulations:
+            simulation.stop()
+        ends = time.monotonic() + _END_SECONDS
+        for simulation in simulations:
+            simulation.join(max(0.0, ends - time.monotonic()))
 
     def run() -> None:
         for simulation in simulations:
             simulation.start()
             simulation.settle()
+            # Before what was registered meanwhile: Spark's Java would end under the batch.
+            atexit.unregister(end)
+            atexit.register(end)
 
+    atexit.register(end)
     threading.Thread(target=run, name="demos", daemon=True).start()

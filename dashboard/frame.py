@@ -33,7 +33,7 @@ def section(title: str) -> None:
 
 
 def age(what: str, loaded: Loaded[T]) -> T | None:
-    """Returns the value, after telling why `what` cannot be read now, if so, and when it last could.
+    """Returns the value, after telling why `what` cannot be read now, if so, and of when it is.
 
     How old the data is stands above each page (dashboard.standing).
     """
@@ -42,7 +42,7 @@ def age(what: str, loaded: Loaded[T]) -> T | None:
         kept = "Nothing was read yet."
         if as_of is not None:
             since = ago(as_of, datetime.now(timezone.utc))
-            kept = f"What is shown are the {plain(what)} read at {utc(as_of)} ({since})."
+            kept = f"{plain(what)} are shown in the last state that could be read, of {utc(as_of)} ({since})."
         st.error(f"{plain(loaded.fault)} {kept}", icon=":material/cloud_off:")
     return loaded.value
 

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from dashboard import frame, standing
-from dashboard.data.condition import WORKS, explained
+from dashboard.data.condition import WORKS
 from dashboard.lookout import Lookout, Outlook
 from dashboard.page import Room
 from dashboard.text import plain
@@ -29,21 +29,26 @@ class HomeData:
 def render(data: HomeData) -> None:
     """Draw the page."""
     rooms = [room for room in data.lookout.rooms if data.lookout.is_shown(room)]
-    outlooks = data.lookout.all(rooms)
+    # Of a simulation that is not there yet a server would only be missed.
+    outlooks = data.lookout.all([room for room in rooms if room.is_there])
     frame.heading("Pulse", overall(rooms, outlooks))
     for first in range(0, len(rooms), 2):
         for room, column in zip(rooms[first : first + 2], st.columns(2), strict=False):
             with column:
-                _card(room, outlooks[room.title], data.links[room.title])
+                _card(room, outlooks.get(room.title), data.links[room.title])
 
 
 def overall(rooms: Sequence[Room], outlooks: Mapping[str, Outlook]) -> str:
-    """The answer to whether everything works, in a sentence."""
-    starting = [room.title for room in rooms if _is_starting(room)]
+    """The answer to whether everything works, in a sentence.
+
+    `outlooks` lacks the rooms whose simulation cannot be seen.
+    """
+    starting = [room.title for room in rooms if room.title not in outlooks and not _has_failed(room)]
     others = [room.title for room in rooms if room.title not in starting]
-    bad = [title for title in others if outlooks[title].state not in WORKS]
+    states = {title: outlooks[title].state if title in outlooks else "failed" for title in others}
+    bad = {title: state for title, state in states.items() if state not in WORKS}
     if bad:
-        said = ", ".join(f"{title} ({outlooks[title].state})" for title in bad)
+        said = ", ".join(f"{title} ({state})" for title, state in bad.items())
         rest = len(others) - len(bad)
         return f"**Look at {said}.**" + (f" {_works(rest)}" if rest else "")
     if not others:
@@ -58,28 +63,25 @@ def _works(count: int, everything: bool = False) -> str:
     return f"{'All ' if everything else ''}{count} pipelines work."
 
 
-def _is_starting(room: Room) -> bool:
-    return bool(room.simulation and not room.simulation.is_shown and not room.simulation.fault)
+def _has_failed(room: Room) -> bool:
+    return bool(room.simulation and room.simulation.fault)
 
 
-def _card(room: Room, outlook: Outlook, links: Sequence[StreamlitPage]) -> None:
+def _card(room: Room, outlook: Outlook | None, links: Sequence[StreamlitPage]) -> None:
     with st.container(border=True, height="stretch"):
         st.subheader(f"{room.icon} {plain(room.title)}", anchor=False)
-        if room.simulation and not room.simulation.is_shown:
+        if outlook:
+            if sentence := _sentence(outlook):
+                st.markdown(sentence)
+            st.markdown(standing.line(outlook))
+        elif room.simulation:
             told = room.simulation.fault or f"The simulation is starting. {room.simulation.says}"
             st.markdown(plain(told))
-        else:
-            st.markdown(_sentence(outlook))
-            st.markdown(standing.line(outlook))
         with st.container(horizontal=True, gap="small"):
             for link in links:
                 st.page_link(link, width="content")
 
 
 def _sentence(outlook: Outlook) -> str:
-    verdict = outlook.verdict
-    if verdict is None:
-        return "It has not answered yet."
-    if verdict.signs.fault:
-        return f"{plain(verdict.signs.fault)}"
-    return verdict.sentence or explained("not started")
+    """What the results say; why they cannot be read; nothing where the state says it all."""
+    return standing.fault(outlook) or (outlook.verdict.sentence if outlook.verdict else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Final
@@ -36,8 +36,7 @@ class Lookout:
     ) -> None:
         self.rooms = rooms
         self._now = now
-        self._pool = ThreadPoolExecutor(max_workers=max(1, len(rooms)), thread_name_prefix="lookout")
-        self._asked: dict[str, Future[Verdict]] = {}
+        self._asked: dict[str, Future[None]] = {}
         self._known: dict[str, Verdict] = {}
         self._lock = threading.Lock()
 
@@ -64,14 +63,16 @@ class Lookout:
         known = self._known.get(room.title)
         return bool(files.worked or files.looked or files.written or (known and known.has_data))
 
-    def _ask(self, room: Room) -> Future[Verdict]:
+    def _ask(self, room: Room) -> Future[None]:
         with self._lock:
             asked = self._asked.get(room.title)
             if asked is None or asked.done():
-                asked = self._asked[room.title] = self._pool.submit(self._answer, room)
+                asked = self._asked[room.title] = Future()
+                # A pool would keep the process alive at its end, for as long as a server is away.
+                threading.Thread(target=self._answer, args=(room, asked), name="lookout", daemon=True).start()
             return asked
 
-    def _answer(self, room: Room) -> Verdict:
+    def _answer(self, room: Room, asked: Future[None]) -> None:
         try:
             found = room.verdict(room.files.signs(), self._now())
         except Exception:
@@ -80,7 +81,7 @@ class Lookout:
             signs = room.files.signs().with_results(None, "Its results cannot be read; the console says why.")
             found = Verdict("", signs, has_data=False)
         self._known[room.title] = found
-        return found
+        asked.set_result(None)
 
     def _outlook(self, room: Room) -> Outlook:
         verdict, now = self._known.get(room.title), self._now()

@@ -37,7 +37,6 @@ def run(lookout: Lookout) -> None:
             st.Page(
                 partial(_draw, page, room, lookout),
                 title=page.title,
-                icon=room.icon,
                 url_path=page.address,
                 visibility="visible" if lookout.is_shown(room) else "hidden",
             )
@@ -48,7 +47,8 @@ def run(lookout: Lookout) -> None:
     first = st.Page(
         partial(_draw_home, HomeData(lookout, links)), title="Home", icon=":material/home:", default=True
     )
-    chosen = st.navigation({"": [first], **links}, expanded=True)
+    groups = {f"{room.icon} {plain(room.title)}": links[room.title] for room in lookout.rooms}
+    chosen = st.navigation({"": [first], **groups}, expanded=True)
     room = next((room for room in lookout.rooms if chosen in links[room.title]), None)
     # Of a page's own icon Streamlit would fetch a picture for the browser's tab from elsewhere.
     st.set_page_config(
@@ -68,7 +68,7 @@ def _draw_home(data: HomeData) -> None:
 
 
 def _draw(page: Page, room: Room, lookout: Lookout) -> None:
-    if room.simulation and not room.simulation.is_shown:
+    if not room.is_there:
         st.title(page.title, anchor=False)
         st.fragment(_wait, run_every=_STARTING_SECONDS)(room)
         return

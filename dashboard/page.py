@@ -59,6 +59,11 @@ class Room:
     is_set: bool = True
     simulation: Simulation | None = None
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is something to ask: no simulation that starts, or has failed."""
+        return self.simulation is None or self.simulation.is_shown
+
 
 def is_set(settings: BaseModel, names: Iterable[str]) -> bool:
     """Whether one of the settings `names` is not the default, which `.env.example` has."""

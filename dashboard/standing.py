@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.data.condition import WORKS, State, Tone, explained, tone
 from dashboard.lookout import Outlook
-from dashboard.text import ago, plain, utc
+from dashboard.text import NBSP, ago, plain, short_time
 
 # Colour, and a sign that tells them apart without it.
 _PILLS: Final[dict[State, tuple[str, str]]] = {
@@ -35,7 +35,7 @@ def line(outlook: Outlook) -> str:
     if signs.newest is not None:
         age, urgent = ago(signs.newest, now), _AGES.get(tone(signs.newest, signs.interval_seconds, now))
         shown = f":{urgent[0]}-badge[{urgent[1]}{age}]" if urgent else f"**{age}**"
-        parts.append(f"Newest data {shown}, of {utc(signs.newest)}.")
+        parts.append(f"Newest data {shown}, of {short_time(signs.newest)}{NBSP}UTC.")
     if outlook.state not in WORKS:
         parts.append(explained(outlook.state))
     return " ".join(parts)

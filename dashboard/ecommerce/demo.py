@@ -40,21 +40,22 @@ def visit(folder: Path, pages: Callable[[Settings], Room]) -> Room:
             raise fault
 
         return replace(pages(demo_settings(_NOWHERE, folder)), simulation=Simulation(refuse))
-    # A thread of its own would be gone by then without having ended its blocks.
+    # Of a simulation that was not started, or did not end in time.
     atexit.register(at_end.close)
-    settings = demo_settings(server.dsn, folder)
+    settings, stop = demo_settings(server.dsn, folder), StopFlag()
 
     def simulate(tell: Callable[[str], None], show: Callable[[], None]) -> None:
-        tell("PostgreSQL starts; where it is missing it is installed first.")
-        server.run("start")
-        tell("The first visitors come, and Spark starts.")
-        feeder, stop = Feeder(settings.ecommerce_input_path), StopFlag()
-        with open_job(settings, True, ALL_PARTS) as job:
-            feeder.run(StopFlag(), _HEAD_START_SECONDS)
-            tell("The first batch is committed.")
-            job.once(StopFlag())
-            show()
-            threading.Thread(target=feeder.run, args=(stop, None), daemon=True).start()
-            job.stream(stop)
+        with at_end:
+            tell("PostgreSQL starts; where it is missing it is installed first.")
+            server.run("start")
+            tell("The first visitors come, and Spark starts.")
+            feeder = Feeder(settings.ecommerce_input_path)
+            with open_job(settings, True, ALL_PARTS) as job:
+                feeder.run(StopFlag(), _HEAD_START_SECONDS)
+                tell("The first batch is committed.")
+                job.once(stop)
+                show()
+                threading.Thread(target=feeder.run, args=(stop, None), daemon=True).start()
+                job.stream(stop)
 
-    return replace(pages(settings), simulation=Simulation(simulate))
+    return replace(pages(settings), simulation=Simulation(simulate, stop.set))

@@ -20,17 +20,16 @@ _HEAD_START_SECONDS: Final = 5.0
 
 def play(folder: Path, pages: Callable[[Settings], Room]) -> Room:
     """The `pages` of a season that has begun when its first batch is shown, and goes on."""
-    settings = demo_settings(folder)
+    settings, stop = demo_settings(folder), StopFlag()
 
     def simulate(tell: Callable[[str], None], show: Callable[[], None]) -> None:
         tell("The season begins, and Spark starts.")
         with open_demo(settings, folder) as (job, feeder):
-            feeder.run(StopFlag(), _HEAD_START_SECONDS)
+            feeder.run(stop, _HEAD_START_SECONDS)
             tell("The first batch is written.")
-            job.once(StopFlag())
+            job.once(stop)
             show()
-            stop = StopFlag()
             threading.Thread(target=feeder.run, args=(stop, float("inf")), daemon=True).start()
             job.stream(stop)
 
-    return replace(pages(settings), simulation=Simulation(simulate))
+    return replace(pages(settings), simulation=Simulation(simulate, stop.set))

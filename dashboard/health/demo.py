@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -23,19 +22,18 @@ _CHANGES_A_BATCH: Final = 3
 
 def live(folder: Path, pages: Callable[[Settings], Room]) -> Room:
     """The `pages` of people whom the simulation computes once, and then again as they change."""
-    settings = demo_settings(folder)
+    settings, stop = demo_settings(folder), StopFlag()
 
     def simulate(tell: Callable[[str], None], show: Callable[[], None]) -> None:
         tell(f"People of {_DAYS} days are invented, and Spark starts.")
         population, _ = populate(settings, _DAYS)
         with open_pipeline(settings, False) as job:
             tell("The first batch computes everybody.")
-            job.once(StopFlag())
+            job.once(stop)
             show()
-            while True:
+            while not stop.wait(_PAUSE_SECONDS):
                 for _ in range(_CHANGES_A_BATCH):
                     population.live_change(job.source, datetime.now(timezone.utc))
-                job.once(StopFlag())
-                time.sleep(_PAUSE_SECONDS)
+                job.once(stop)
 
-    return replace(pages(settings), simulation=Simulation(simulate))
+    return replace(pages(settings), simulation=Simulation(simulate, stop.set))

@@ -63,17 +63,17 @@ class Broker:
 def trade(folder: Path, pages: Callable[[Settings, Broker], Room]) -> Room:
     """The `pages` of a shop that has opened when its first batch is shown, and trades from then on."""
     # In an invented shop everybody may be the accountant.
-    settings, broker = demo_settings(folder, accountant_password=PASSWORD), Broker()
+    settings = demo_settings(folder, accountant_password=PASSWORD)
+    broker, stop = Broker(), StopFlag()
 
     def simulate(tell: Callable[[str], None], show: Callable[[], None]) -> None:
         tell("The shop opens, and Spark starts.")
         with open_demo(settings) as (job, trader, _):
             broker.opens(trader)
             tell("The first batch counts what the shop has.")
-            job.once(StopFlag())
+            job.once(stop)
             show()
-            stop = StopFlag()
             threading.Thread(target=trader.trade, args=(stop, True), daemon=True).start()
             job.stream(stop)
 
-    return replace(pages(settings, broker), simulation=Simulation(simulate))
+    return replace(pages(settings, broker), simulation=Simulation(simulate, stop.set))
