@@ -1,4 +1,4 @@
-"""What Home says of the e-commerce pipeline, on a real PostgreSQL: today's records, and no more than a ledger's index."""
+"""What Home says of the e-commerce pipeline, on a real PostgreSQL: records of today, by an index."""
 
 from __future__ import annotations
 
