@@ -69,7 +69,7 @@ def _has_failed(room: Room) -> bool:
 
 def _card(room: Room, outlook: Outlook | None, links: Sequence[StreamlitPage]) -> None:
     with st.container(border=True, height="stretch"):
-        st.subheader(f"{room.icon} {plain(room.title)}", anchor=False)
+        st.header(f"{room.icon} {plain(room.title)}", anchor=False)
         if outlook:
             if sentence := _sentence(outlook):
                 st.markdown(sentence)
