@@ -14,6 +14,7 @@ from dashboard import frame
 from dashboard.text import NBSP, Markdown, counted, short_time
 
 _SHOWN_BLOWS: Final = 8
+_SENDING: Final = "break_it_sending"
 _WORDS: Final = {
     "written": "good events → written",
     "duplicate": "sent again → duplicate",
@@ -44,15 +45,20 @@ class Look:
     starts: int
     is_alive: bool
     database_is_up: bool
+    is_paused: bool
     blows: Sequence[Blow]
 
 
 @dataclass(frozen=True)
 class BreakIt:
-    """What can be done to the pipeline, by what the button says; `begin` makes it a process of its own."""
+    """What can be done to the pipeline, by what the button says; `begin` makes it a process of its own.
+
+    `pause` stops the sender, or lets it go on (False).
+    """
 
     look: Callable[[], Look]
     begin: Callable[[], None]
+    pause: Callable[[bool], None]
     blows: Mapping[str, Callable[[], None]]
 
 
@@ -72,6 +78,12 @@ def render(data: BreakIt) -> None:
         with st.container(horizontal=True):
             for name, strike in data.blows.items():
                 st.button(name, on_click=strike)
+    st.toggle(
+        "Go on sending; without it all comes to rest",
+        value=not look.is_paused,
+        key=_SENDING,
+        on_change=lambda: data.pause(not st.session_state[_SENDING]),
+    )
     _table(look)
     _struck(look.blows)
 

@@ -89,7 +89,11 @@ def _place(rig: Rig) -> BreakIt:
         "Send a file again": lambda: rig.send("the last file once more", feeder.send_again),
         "Commit late": lambda: rig.send("a file of events of an hour ago", feeder.send_late),
     }
-    return BreakIt(partial(_look, rig), rig.is_wanted.set, blows)
+
+    def pause(is_paused: bool) -> None:
+        feeder.is_paused = is_paused
+
+    return BreakIt(partial(_look, rig), rig.is_wanted.set, pause, blows)
 
 
 def _look(rig: Rig) -> Look:
@@ -102,4 +106,4 @@ def _look(rig: Rig) -> Look:
     ]
     ends = {name: getattr(found, name) for name in sent} if found else None
     rows = found.rows if found else 0
-    return Look(sent, ends, rows, rig.starts, rig.is_alive, rig.database_is_up, shown)
+    return Look(sent, ends, rows, rig.starts, rig.is_alive, rig.database_is_up, rig.feeder.is_paused, shown)

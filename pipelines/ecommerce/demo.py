@@ -80,11 +80,12 @@ class Feeder:
     """Another program that writes files into `folder`.
 
     `good` is how many different good events it wrote, `again` how many once more, `bad` how many that break a
-    rule.
+    rule. While it `is_paused` it writes nothing by itself.
     """
 
     def __init__(self, folder: Path) -> None:
         self.good = self.again = self.bad = 0
+        self.is_paused = False
         self._folder = folder
         self._generator = EventGenerator(seed=7)
         self._random = random.Random(7)
@@ -101,9 +102,10 @@ class Feeder:
         """Write a file each second, for `seconds` or until `stop`, which is set at the end."""
         ends = time.monotonic() + (seconds or float("inf"))
         while not stop() and time.monotonic() < ends:
-            with self._turn:
-                self._number += 1
-                self._write(self._number)
+            if not self.is_paused:
+                with self._turn:
+                    self._number += 1
+                    self._write(self._number)
             stop.wait(_FILE_EVERY_SECONDS)
         stop.set()
 
@@ -163,7 +165,8 @@ def demo_settings(dsn: str, folder: Path) -> Settings:
         postgres_dsn=dsn,
         ecommerce_input_path=folder / "incoming",
         ecommerce_interval_seconds=_INTERVAL_SECONDS,
-        ecommerce_max_files_per_trigger=5,
+        # A busy machine has to catch up with a file a second.
+        ecommerce_max_files_per_trigger=20,
         checkpoint_location=folder / "checkpoints",
         dlq_directory=folder / "dlq",
         log_directory=folder / "logs",

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -69,13 +69,20 @@ class Blow:
 class Rig:
     """The sender, the server, and the process that the demo hands its pipeline to when it `is_wanted`."""
 
-    def __init__(self, server: LocalServer, settings: Settings, feeder: Feeder) -> None:
+    def __init__(
+        self,
+        server: LocalServer,
+        settings: Settings,
+        feeder: Feeder,
+        command: Sequence[str] = (sys.executable, str(HOME / "main.py"), "--pipeline", "ecommerce"),
+    ) -> None:
+        """`command` runs the pipeline."""
         self.feeder = feeder
         self.blows: list[Blow] = []
         self.starts = 0
         self.database_is_up = True
         self.is_wanted = threading.Event()
-        self._server, self._settings = server, settings
+        self._server, self._settings, self._command = server, settings, command
         self._process: subprocess.Popen[bytes] | None = None
         self._found: Found | None = None
 
@@ -91,7 +98,7 @@ class Rig:
         while not stop():
             with log.open("ab") as output:
                 self._process = subprocess.Popen(
-                    [sys.executable, str(HOME / "main.py"), "--pipeline", "ecommerce"],
+                    self._command,
                     env={**os.environ, **self._environment()},
                     cwd=log.parent,
                     stdin=subprocess.DEVNULL,

@@ -431,6 +431,9 @@ def test_the_demo_of_all_pipelines_needs_no_server(
         page = visit.open("products?product_search=P1", 0)
         page.get_by_role("cell", name="Tea", exact=True).wait_for()
         visit.open("shop", 5)
+        page = visit.open("break-it", 0)
+        page.get_by_role("button", name="Begin").wait_for()
+        assert _violations(page) == []
 
 
 def _tabs_are_accessible(page: Page) -> None:
