@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import Final
 
 from dashboard.data.condition import State, state_of
 from dashboard.page import Room, Verdict
+from detached import detached
 from monitoring.logs import get_logger
 
 logger = get_logger(__name__)
@@ -40,6 +42,12 @@ class Lookout:
         self._known: dict[str, Verdict] = {}
         self._lock = threading.Lock()
 
+    def begin(self) -> None:
+        """Ask those once whose settings are all the default: they may have data all the same."""
+        for room in self.rooms:
+            if not room.is_set and room.is_there and room.title not in self._asked:
+                self._ask(room)
+
     def of(self, room: Room, patience_seconds: float = PATIENCE_SECONDS) -> Outlook:
         """What is known of the pipeline of `room`, asked anew."""
         return self.all([room], patience_seconds)[room.title]
@@ -67,12 +75,11 @@ class Lookout:
         with self._lock:
             asked = self._asked.get(room.title)
             if asked is None or asked.done():
-                asked = self._asked[room.title] = Future()
                 # A pool would keep the process alive at its end, for as long as a server is away.
-                threading.Thread(target=self._answer, args=(room, asked), name="lookout", daemon=True).start()
+                asked = self._asked[room.title] = detached(partial(self._answer, room), "lookout")
             return asked
 
-    def _answer(self, room: Room, asked: Future[None]) -> None:
+    def _answer(self, room: Room) -> None:
         try:
             found = room.verdict(room.files.signs(), self._now())
         except Exception:
@@ -81,7 +88,6 @@ class Lookout:
             signs = room.files.signs().with_results(None, "Its results cannot be read; the console says why.")
             found = Verdict("", signs, has_data=False)
         self._known[room.title] = found
-        asked.set_result(None)
 
     def _outlook(self, room: Room) -> Outlook:
         verdict, now = self._known.get(room.title), self._now()

@@ -32,6 +32,7 @@ def run(lookout: Lookout) -> None:
     and has its address all the same.
     """
     st.html(_LOOK)
+    lookout.begin()
     links = {
         room.title: [
             st.Page(

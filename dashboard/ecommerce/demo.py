@@ -17,9 +17,9 @@ from dashboard.ecommerce import break_it
 from dashboard.ecommerce.break_it import Blow, BreakIt, Look
 from dashboard.page import Page, Room
 from pipelines.ecommerce.demo import Feeder, demo_settings
+from pipelines.ecommerce.demo_rig import Rig
 from pipelines.ecommerce.job import open_job
 from pipelines.ecommerce.local_server import server_to_start
-from pipelines.ecommerce.rig import Rig
 from pipelines.engine.pipeline import ALL_PARTS
 from pipelines.engine.stop_flag import StopFlag
 from settings import Settings

@@ -16,6 +16,7 @@ from dashboard.lookout import Lookout
 from dashboard.page import Room
 from tests.support.rooms import judged, room
 from tests.support.shown import HOSTILE, show, texts
+from tests.support.waiting import wait_for
 
 _FINE = judged(5, "All 61 people up to date.")
 
@@ -91,8 +92,8 @@ def test_a_pipeline_that_is_not_set_up_is_not_shown() -> None:
     assert [link.proto.label for link in page.get("page_link")] == ["Health page"]
     assert "Stock" not in texts(page)
     lookout = Lookout([room("Health", _FINE), room("Stock", _FINE, is_set=False)])
-    lookout.all()
-    assert all(map(lookout.is_shown, lookout.rooms))
+    show(navigation.run, lookout)
+    wait_for(lambda: all(map(lookout.is_shown, lookout.rooms)), "the answer of one with data")
     alone = [link.proto.label for link in _home(other).get("page_link")]
     assert alone == ["Stock page"]
 

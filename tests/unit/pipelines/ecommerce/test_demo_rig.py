@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pipelines.ecommerce.demo import Feeder, demo_settings
-from pipelines.ecommerce.rig import Rig
+from pipelines.ecommerce.demo_rig import Rig
 from pipelines.engine.stop_flag import StopFlag
 from tests.support.waiting import wait_for
 

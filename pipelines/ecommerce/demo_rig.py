@@ -7,8 +7,8 @@ whatever strikes, nobody has to believe the pipeline's own word.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,7 +24,7 @@ from pipelines.ecommerce.local_server import LocalServer
 from pipelines.engine.stop_flag import StopFlag
 from settings import Settings
 from sinks.ecommerce.connection import session
-from told import HOME
+from told import told
 
 DATABASE_AWAY_SECONDS: Final = 8.0
 # As a service manager waits before it starts a process anew.
@@ -74,15 +74,16 @@ class Rig:
         server: LocalServer,
         settings: Settings,
         feeder: Feeder,
-        command: Sequence[str] = (sys.executable, str(HOME / "main.py"), "--pipeline", "ecommerce"),
+        command: Sequence[str] = (),
     ) -> None:
-        """`command` runs the pipeline."""
+        """`command` runs the pipeline in place of `pulse`."""
         self.feeder = feeder
         self.blows: list[Blow] = []
         self.starts = 0
         self.database_is_up = True
         self.is_wanted = threading.Event()
-        self._server, self._settings, self._command = server, settings, command
+        self._server, self._settings = server, settings
+        self._command = command or shlex.split(told("ecommerce run"))
         self._process: subprocess.Popen[bytes] | None = None
         self._found: Found | None = None
 
@@ -100,7 +101,6 @@ class Rig:
                 self._process = subprocess.Popen(
                     self._command,
                     env={**os.environ, **self._environment()},
-                    cwd=log.parent,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
