@@ -139,7 +139,7 @@ def _table(look: Look) -> None:
             "Records": list(_WORDS.values()),
             "Sent": [f"{look.sent[end]:,}" for end in _WORDS],
             "In the database": [f"{found.get(end, 0):,}" for end in _WORDS],
-            "": [_mark(count) for count in missing.values()],
+            "State": [_mark(count) for count in missing.values()],
         },
         "What was sent, and what the database has of it",
     )
