@@ -14,6 +14,7 @@ from dashboard.data.condition import WORKS
 from dashboard.lookout import Lookout, Outlook
 from dashboard.page import Room
 from dashboard.text import plain
+from told import told
 
 REFRESH_SECONDS: Final = 5
 
@@ -31,11 +32,15 @@ def render(data: HomeData) -> None:
     rooms = [room for room in data.lookout.rooms if data.lookout.is_shown(room)]
     # Of a simulation that is not there yet a server would only be missed.
     outlooks = data.lookout.all([room for room in rooms if room.is_there])
-    frame.heading("Pulse", overall(rooms, outlooks))
+    frame.heading("Pulse", overall(rooms, outlooks) if data.lookout.is_anything_used() else _nothing())
     for first in range(0, len(rooms), 2):
         for room, column in zip(rooms[first : first + 2], st.columns(2), strict=False):
             with column:
                 _card(room, outlooks.get(room.title), data.links[room.title])
+
+
+def _nothing() -> str:
+    return f"**Nothing is set up here yet.** `{told('dashboard --demo')}` shows all of it on simulations."
 
 
 def overall(rooms: Sequence[Room], outlooks: Mapping[str, Outlook]) -> str:

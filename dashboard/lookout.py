@@ -62,7 +62,11 @@ class Lookout:
 
     def is_shown(self, room: Room) -> bool:
         """Whether its pipeline is set up here, by what is known already; all are where none is."""
-        return self._is_used(room) or not any(map(self._is_used, self.rooms))
+        return self._is_used(room) or not self.is_anything_used()
+
+    def is_anything_used(self) -> bool:
+        """Whether any pipeline is set up here."""
+        return any(map(self._is_used, self.rooms))
 
     def _is_used(self, room: Room) -> bool:
         if room.is_set or room.simulation:

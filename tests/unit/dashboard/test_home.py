@@ -94,8 +94,9 @@ def test_a_pipeline_that_is_not_set_up_is_not_shown() -> None:
     lookout = Lookout([room("Health", _FINE), room("Stock", _FINE, is_set=False)])
     show(navigation.run, lookout)
     wait_for(lambda: all(map(lookout.is_shown, lookout.rooms)), "the answer of one with data")
-    alone = [link.proto.label for link in _home(other).get("page_link")]
-    assert alone == ["Stock page"]
+    alone = _home(other)
+    assert [link.proto.label for link in alone.get("page_link")] == ["Stock page"]
+    assert _first_line(alone).startswith("**Nothing is set up here yet.**")
 
 
 def test_a_server_that_hangs_or_a_fault_of_ours_costs_one_card_and_little_time() -> None:
