@@ -46,7 +46,8 @@ def test_a_process_that_is_killed_is_started_again_and_ends_with_the_demo(tmp_pa
 def test_the_sender_counts_what_it_writes(tmp_path: Path) -> None:
     """Good events by their ids; a paused one writes nothing but what it is told to."""
     feeder = Feeder(tmp_path)
-    feeder.run(StopFlag(), 0.5)
+    for number in (1, 2):
+        feeder._write(number)
     for send in (feeder.send_late, feeder.send_again, feeder.send_garbage):
         send()
     rows: list[dict[str, str]] = []
@@ -55,7 +56,7 @@ def test_the_sender_counts_what_it_writes(tmp_path: Path) -> None:
             rows += csv.DictReader(lines)
     assert feeder.records == len(rows)
     assert feeder.good + feeder.again + feeder.bad == feeder.records
-    assert (feeder.good, feeder.again, feeder.bad) == (400, 200, 51)
+    assert (feeder.good, feeder.again, feeder.bad) == (600, 210, 52)
     ids = [row["event_id"] for row in rows]
     assert len(ids) - len(set(ids)) >= feeder.again
     feeder.is_paused = True
