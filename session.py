@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,6 +46,10 @@ _OURS = {
     "PYSPARK_DRIVER_PYTHON": sys.executable,
     "SPARK_CONF_DIR": str(QUIET_CONF),
 }
+
+# The sessions of the blocks that are open, and whoever changes them.
+_inside: list[SparkSession] = []
+_turn = threading.Lock()
 
 # Like monitoring.logs.get_logger, which modules beside the packages do not know.
 logger = structlog.get_logger(__name__)
@@ -85,12 +90,12 @@ def build_session(start: SparkStart, streaming: bool, extra: Mapping[str, str] |
 def spark_session(
     start: SparkStart, streaming: bool, extra: Mapping[str, str] | None = None
 ) -> Iterator[SparkSession]:
-    """Spark inside the block; `extra` are a pipeline's own Spark settings.
+    """Spark inside the block; `extra` are a pipeline's own Spark settings, which count for the first block.
 
     Raises ConfigurationError like `build_session`, and ServiceError in place of py4j's errors when Java ended
     inside the block or a cluster gave no executors.
     """
-    session = build_session(start, streaming, extra)
+    session = _join(start, streaming, extra)
     try:
         with explained(), watched(session.sparkContext, start.executors_wait_seconds):
             yield session
@@ -102,7 +107,27 @@ def spark_session(
             ) from error
         raise
     finally:
-        if not _java_ended():
+        _leave(session)
+
+
+def _join(start: SparkStart, streaming: bool, extra: Mapping[str, str] | None) -> SparkSession:
+    """Start Spark; where a block of this process has it already, a session of its own in the same Java.
+
+    So each of the dashboard's demos has its own SQL settings and listeners.
+    """
+    with _turn:
+        session = build_session(start, streaming, extra)
+        if _inside:
+            session = session.newSession()
+        _inside.append(session)
+        return session
+
+
+def _leave(session: SparkSession) -> None:
+    """Stop Spark behind the last block."""
+    with _turn:
+        _inside.remove(session)
+        if not _inside and not _java_ended():
             session.stop()
 
 

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from accounting.books import Books
 from accounting.database import BooksDatabase
 from accounting.outbox import Outbox
 from accounting.password import Door
+
+if TYPE_CHECKING:
+    from accounting.sender import MakeProducer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +36,24 @@ class Post:
     topics: Mapping[str, str]
 
 
-def open_desk(password: str, path: Path, post: Post) -> Desk | None:
+def open_desk(
+    password: str, path: Path, post: Post, make_producer: MakeProducer | None = None
+) -> Desk | None:
     """The desk with its books in `path`, and the sender running in the background; None without a `password`.
 
-    Raises BooksError when the file cannot be used.
+    `make_producer` makes what stands in for Kafka's client, in a demo. Raises BooksError when the file cannot
+    be used.
     """
     if not password:
         return None
     database = BooksDatabase(path)
     database.prepare()
     desk = Desk(Books(database), Outbox(database), Door(password))
-    _start_sender(path, post, desk.outbox)
+    _start_sender(path, post, desk.outbox, make_producer)
     return desk
 
 
-def _start_sender(path: Path, post: Post, outbox: Outbox) -> None:
+def _start_sender(path: Path, post: Post, outbox: Outbox, make: MakeProducer | None) -> None:
     # Only whoever sends needs Kafka's client.
     from accounting.producer import make_producer
     from accounting.sender import OutboxSender
@@ -54,7 +61,7 @@ def _start_sender(path: Path, post: Post, outbox: Outbox) -> None:
     sender = OutboxSender(
         outbox,
         path.with_name(f"{path.name}.sender.lock"),
-        partial(make_producer, post.servers, post.options),
+        make or partial(make_producer, post.servers, post.options),
         post.topics,
         post.servers,
     )

@@ -21,9 +21,11 @@ _PAGES = [one.name for one in PIPELINES.values() if one.demo_pages]
 def dashboard(
     context: typer.Context,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Invented data instead of what is configured.")
+        bool, typer.Option("--demo", help="Simulations of all pipelines instead of what is configured.")
     ] = False,
-    pipeline: Annotated[str | None, typer.Option("--pipeline", help="Whose demo.", **one_of(_PAGES))] = None,
+    pipeline: Annotated[
+        str | None, typer.Option("--pipeline", help="Only the demo of this one.", **one_of(_PAGES))
+    ] = None,
 ) -> None:
     """Show the pages at http://127.0.0.1:8501. Further options go to Streamlit (--server.port 8600)."""
     if pipeline and not demo:

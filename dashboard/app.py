@@ -1,7 +1,7 @@
 """The dashboard: `streamlit run dashboard/app.py`, or `script/dashboard`, which sets it up first.
 
-`streamlit run dashboard/app.py -- --demo` shows simulated people instead of an installation's data, with
-`--pipeline stock` a simulated shop, with `--pipeline esports` a simulated season.
+`streamlit run dashboard/app.py -- --demo` shows simulations of all pipelines instead of an installation's
+data, with `--pipeline NAME` that of one.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ def main(arguments: Sequence[str]) -> None:
 
     from contracts import ConfigurationError
     from dashboard import navigation
-    from dashboard.setup import open_pages
+    from dashboard.setup import open_rooms
     from dashboard.text import plain
 
-    st.set_page_config(layout="wide")
+    st.set_page_config(page_title="Pulse", page_icon="📈", layout="wide")
     try:
-        pages = open_pages(*options(arguments))
+        lookout = open_rooms(*options(arguments))
     except ConfigurationError as error:
         st.error(plain(error))
         st.stop()
-    navigation.run(pages)
+    navigation.run(lookout)
 
 
 if __name__ == "__main__":

@@ -33,12 +33,16 @@ def section(title: str) -> None:
 
 
 def age(what: str, loaded: Loaded[T]) -> T | None:
-    """Returns the value, after telling when `what` was read, and why not since if it was not."""
-    as_of = loaded.as_of
-    if as_of is not None:
-        st.markdown(f"{what}, read at **{utc(as_of)}** ({ago(as_of, datetime.now(timezone.utc))}).")
+    """Returns the value, after telling why `what` cannot be read now, if so, and of when it is.
+
+    How old the data is stands above each page (dashboard.standing).
+    """
     if loaded.fault is not None:
-        kept = "What is shown is the last state that could be read." if as_of else "Nothing was read yet."
+        as_of = loaded.as_of
+        kept = "Nothing was read yet."
+        if as_of is not None:
+            since = ago(as_of, datetime.now(timezone.utc))
+            kept = f"{plain(what)} are shown in the last state that could be read, of {utc(as_of)} ({since})."
         st.error(f"{plain(loaded.fault)} {kept}", icon=":material/cloud_off:")
     return loaded.value
 

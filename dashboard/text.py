@@ -90,6 +90,11 @@ def figure(value: float | None, unit: str = "", digits: int | None = None) -> st
     return f"{value:,.{digits}f}{f'{NBSP}{unit}' if unit else ''}"
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """`1 change`, `1,204 changes`; `several` where it is not `one` with an s."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def money(value: Decimal | None) -> str:
     """`1,234.50`, exact, with a real minus sign; a dash for None."""
     return "–" if value is None else f"{value:,.2f}".replace("-", "−")

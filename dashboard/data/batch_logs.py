@@ -7,7 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,11 +78,22 @@ def read_batch_log(folder: Path) -> BatchLog:
     )
 
 
-def _newest_lines(folder: Path) -> Iterator[bytes]:
+def newest_success(folder: Path, prefix: str = "") -> datetime | None:
+    """When the newest batch that did not fail ended, of the pipeline `prefix` ("" for health).
+
+    None without one among the newest MAX_BATCHES. Raises OSError.
+    """
+    entries = map(_entry, islice(_newest_lines(folder, prefix), MAX_BATCHES))
+    ends = (entry["end"] for entry in entries if entry is not None and entry["status"] != "failed")
+    newest = next(ends, None)
+    return newest.astimezone(timezone.utc) if newest else None
+
+
+def _newest_lines(folder: Path, prefix: str = "") -> Iterator[bytes]:
     """Lines of the newest files, the last line first."""
-    names = sorted(
-        (file.name for file in folder.glob("batch_logs_*.jsonl") if _NAME.fullmatch(file.name)), reverse=True
-    )
+    stem = f"{prefix}_" if prefix else ""
+    found = (file.name for file in folder.glob(f"{stem}batch_logs_*.jsonl"))
+    names = sorted((name for name in found if _NAME.fullmatch(name.removeprefix(stem))), reverse=True)
     for name in names[:_MAX_FILES]:
         path = folder / name
         if not path.is_file():

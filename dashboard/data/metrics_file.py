@@ -10,7 +10,7 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-FILE_NAME: Final = "spark_analytics_metrics.prom"
+_OF_HEALTH: Final = "spark_analytics_metrics.prom"
 _MAX_BYTES: Final = 1_000_000
 
 
@@ -22,9 +22,12 @@ class ServiceMetrics:
     written: datetime
 
 
-def read_metrics(folder: Path) -> ServiceMetrics | None:
-    """Read the file in `folder`; None while there is none. Raises OSError, ValueError for a wrong form."""
-    path = folder / FILE_NAME
+def read_metrics(folder: Path, prefix: str = "") -> ServiceMetrics | None:
+    """Read the file of the pipeline `prefix` ("" for health) in `folder`; None while there is none.
+
+    Raises OSError, ValueError for a wrong form.
+    """
+    path = folder / (f"{prefix}_metrics.prom" if prefix else _OF_HEALTH)
     if not path.is_file():
         return None
     with path.open("rb") as file:

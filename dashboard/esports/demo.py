@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from dashboard.background import Simulation
+from dashboard.page import Room
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.esports.demo import demo_settings, open_demo
 from settings import Settings
@@ -15,12 +18,18 @@ from settings import Settings
 _HEAD_START_SECONDS: Final = 5.0
 
 
-def play(folder: Path, show: Callable[[Settings], None]) -> None:
-    """Let the season begin, `show` its first batch, then go on."""
+def play(folder: Path, pages: Callable[[Settings], Room]) -> Room:
+    """The `pages` of a season that has begun when its first batch is shown, and goes on."""
     settings, stop = demo_settings(folder), StopFlag()
-    with open_demo(settings, folder) as (job, feeder):
-        feeder.run(stop, _HEAD_START_SECONDS)
-        job.once(StopFlag())
-        show(settings)
-        threading.Thread(target=feeder.run, args=(stop, float("inf")), daemon=True).start()
-        job.stream(stop)
+
+    def simulate(tell: Callable[[str], None], show: Callable[[], None]) -> None:
+        tell("The season begins, and Spark starts.")
+        with open_demo(settings, folder) as (job, feeder):
+            feeder.run(stop, _HEAD_START_SECONDS)
+            tell("The first batch is written.")
+            job.once(stop)
+            show()
+            threading.Thread(target=feeder.run, args=(stop, float("inf")), daemon=True).start()
+            job.stream(stop)
+
+    return replace(pages(settings), simulation=Simulation(simulate, stop.set))

@@ -1,15 +1,26 @@
-"""The pages of the health system, and the data that they show."""
+"""The pages of the health system, the data that they show, and the verdict on it."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
 from contracts import effects
 from contracts.health import SOURCE_COLLECTION
+from dashboard.data.condition import WORKS, Signs, state_of
 from dashboard.data.database import open_database
 from dashboard.data.health_data import HealthData
+from dashboard.data.recent import Recent
+from dashboard.data.service_files import ServiceFiles
 from dashboard.health import anomalies, overview, pipeline, user
-from dashboard.page import Page
+from dashboard.page import Page, Room, Verdict, is_set
+from dashboard.text import counted
 from settings import Settings
 from sources.mongo_client import for_reading
+
+_OWN: Final = ("mongo_uri", "dashboard_mongo_uri", "mongo_db_name", "analytics_collection")
 
 
 def open_data(settings: Settings) -> HealthData:
@@ -26,20 +37,55 @@ def open_data(settings: Settings) -> HealthData:
     )
 
 
-def pages(settings: Settings) -> list[Page]:
+def pages(settings: Settings) -> Room:
     """Those of an installation."""
     data = open_data(settings)
-    return [
-        Page("Overview", "overview", overview.render, data),
-        Page("User", "user", user.render, data),
-        Page("Anomalies", "anomalies", anomalies.render, data),
-        Page("Pipeline", "pipeline", pipeline.render, data),
-    ]
+    return Room(
+        title="Health",
+        icon=":material/favorite:",
+        mark="💚",
+        pages=[
+            Page("Overview", "overview", overview.render, data),
+            Page("User", "user", user.render, data),
+            Page("Anomalies", "anomalies", anomalies.render, data),
+            Page("Pipeline", "pipeline", pipeline.render, data),
+        ],
+        files=ServiceFiles(
+            "", settings.log_directory, settings.metrics_directory, settings.batch_interval_seconds
+        ),
+        verdict=lambda signs, now: judge(data, signs, now),
+        is_set=is_set(settings, _OWN),
+    )
 
 
-def demo_pages() -> list[Page]:
+def judge(data: HealthData, signs: Signs, now: datetime) -> Verdict:
+    """Whether everybody is computed, and who stands out today."""
+    loaded = data.recent()
+    recent = loaded.value
+    found = signs.with_results(recent.newest if recent else None, loaded.fault)
+    if recent is None or not recent.documents:
+        return Verdict("", found, has_data=False)
+    metrics = data.metrics().value
+    waiting = int(metrics.values.get("health_backlog_documents", 0)) if metrics else 0
+    people = counted(recent.user_count(), "person", "people")
+    if waiting:
+        computed = f"{people}; {counted(waiting, 'change')} not yet computed"
+    elif state_of(found, now) in WORKS:
+        computed = f"All {people} up to date" if recent.user_count() > 1 else f"{people}, up to date"
+    else:
+        computed = f"{people}; changes since then are not computed"
+    return Verdict(f"{computed}. {_standing_out(recent, now, data.timezone)}", found)
+
+
+def _standing_out(recent: Recent, now: datetime, zone: str) -> str:
+    today = now.astimezone(ZoneInfo(zone)).date()
+    number = recent.anomalies.loc[recent.anomalies["day"] == today, "user"].nunique()
+    verb = "stands" if number == 1 else "stand"
+    return f"**{number:,}** {verb} out today." if number else "Nobody stands out today."
+
+
+def demo_pages(folder: Path) -> Room:
     """Those of simulated people, whom the real pipeline recomputes meanwhile."""
-    from dashboard.background import run_demo
     from dashboard.health.demo import live
 
-    return pages(run_demo(live))
+    return live(folder, pages)

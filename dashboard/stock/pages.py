@@ -1,18 +1,30 @@
-"""The pages of the stock system, and the data that they show."""
+"""The pages of the stock system, the data that they show, and the verdict on it."""
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from dashboard.data.condition import Signs
 from dashboard.data.database import open_database
+from dashboard.data.service_files import ServiceFiles
 from dashboard.data.stock_data import StockData
-from dashboard.page import Page
+from dashboard.page import Page, Room, Verdict, is_set
 from dashboard.stock import accountant, administrator, user
 from dashboard.stock.accountant import AccountantData
+from dashboard.text import counted
 from settings import Settings
+
+if TYPE_CHECKING:
+    from accounting.sender import MakeProducer
 
 # A sale must be seen within two batches of the pipeline.
 _REFRESH_SECONDS: Final = 5
+_OWN: Final = (
+    *("stock_db_name", "kafka_topic_sales", "kafka_topic_inventory", "kafka_topic_clients"),
+    *("accountant_password", "sqlite_db_path", "stock_cold_path"),
+)
 
 
 def open_data(settings: Settings) -> StockData:
@@ -21,8 +33,11 @@ def open_data(settings: Settings) -> StockData:
     return StockData(open_database(uri, settings.stock_db_name))
 
 
-def open_accountant(settings: Settings) -> AccountantData:
-    """Open the desk; a fault of its books is told on its page, and the other pages do without."""
+def open_accountant(settings: Settings, make_producer: MakeProducer | None = None) -> AccountantData:
+    """Open the desk; a fault of its books is told on its page, and the other pages do without.
+
+    `make_producer` makes what stands in for Kafka's client, in a demo.
+    """
     from accounting.database import BooksError
     from accounting.desk import Post, open_desk
     from accounting.messages import CLIENTS, INVENTORY, SALES
@@ -35,29 +50,55 @@ def open_accountant(settings: Settings) -> AccountantData:
     post = Post(settings.kafka_bootstrap_servers, settings.kafka_options, topics)
     password = settings.accountant_password.get_secret_value()
     try:
-        return AccountantData(open_desk(password, settings.sqlite_db_path, post))
+        return AccountantData(open_desk(password, settings.sqlite_db_path, post, make_producer))
     except BooksError as error:
         return AccountantData(fault=str(error))
 
 
-def pages(settings: Settings) -> list[Page]:
-    """Those of an installation; the accountant's is off without a password, and says so."""
-    return _pages(open_data(settings), open_accountant(settings))
+def pages(settings: Settings, make_producer: MakeProducer | None = None, note: str = "") -> Room:
+    """Those of an installation; the accountant's is off without a password, and says so.
+
+    In a demo `make_producer` makes what stands in for Kafka's client, and `note` is above his page.
+    """
+    data = open_data(settings)
+    desk = open_accountant(settings, make_producer)
+    return Room(
+        title="Stock",
+        icon=":material/inventory_2:",
+        mark="📦",
+        pages=[
+            Page("Administrator", "administrator", administrator.render, data, _REFRESH_SECONDS),
+            # It refreshes only parts of itself, so that nothing moves while a person types.
+            Page("Accountant", "accountant", accountant.render, desk, every=None, note=note),
+            Page("User: products", "products", user.render, data, _REFRESH_SECONDS),
+        ],
+        files=ServiceFiles(
+            "stock", settings.log_directory, settings.metrics_directory, settings.stock_interval_seconds
+        ),
+        verdict=lambda signs, now: judge(data, signs, now),
+        is_set=is_set(settings, _OWN),
+    )
 
 
-def demo_pages() -> list[Page]:
-    """Those of a simulated shop that trades meanwhile."""
-    from dashboard.background import run_demo
-    from dashboard.stock.demo import trade
+def judge(data: StockData, signs: Signs, _now: datetime) -> Verdict:
+    """How many sales there are, what may bring a loss, and what the last batch refused."""
+    loaded = data.standing()
+    standing = loaded.value
+    found = signs.with_results(standing.status.last_batch if standing else None, loaded.fault)
+    if standing is None or standing.is_empty:
+        return Verdict("", found, has_data=False)
+    status = standing.status
+    sentence = (
+        f"**{counted(status.documents['sales'], 'sale')}**, "
+        f"{counted(standing.risk_count, 'product')} that may bring a loss; of the last "
+        f"{counted(status.records, 'record')} {status.refused:,} refused."
+    )
+    return Verdict(sentence, found)
 
-    fault = "The demo has no Kafka to which this page could send."
-    return _pages(open_data(run_demo(trade)), AccountantData(fault=fault))
 
+def demo_pages(folder: Path) -> Room:
+    """Those of a simulated shop that trades meanwhile; what the accountant enters reaches it."""
+    from dashboard.stock.demo import PASSWORD, trade
 
-def _pages(data: StockData, desk: AccountantData) -> list[Page]:
-    return [
-        Page("Administrator", "administrator", administrator.render, data, _REFRESH_SECONDS),
-        # It refreshes only parts of itself, so that nothing moves while a person types.
-        Page("Accountant", "accountant", accountant.render, desk, every=None),
-        Page("User: products", "products", user.render, data, _REFRESH_SECONDS),
-    ]
+    note = f"Of the simulated shop you are the accountant: the password is `{PASSWORD}`."
+    return trade(folder, lambda settings, broker: pages(settings, broker.producer, note))

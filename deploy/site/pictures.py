@@ -31,7 +31,7 @@ def main() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ["--demo", f"--server.port={port}", "--server.headless=true"]
+    options = ["--demo", "--pipeline", "health", f"--server.port={port}", "--server.headless=true"]
     demo = subprocess.Popen(
         [str(_ROOT / "pulse"), "dashboard", *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -54,7 +54,7 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
     console.print("🐘 Starting a PostgreSQL for the demo alone (installed first where it is missing)")
     with local_server() as server:
         folder = Path("demo") / f"ecommerce-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
-        settings = _settings(server.dsn, folder)
+        settings = demo_settings(server.dsn, folder)
         feeder = Feeder(settings.ecommerce_input_path)
         with open_job(settings, True, ALL_PARTS) as job:
             with stop.on_signals():
@@ -79,24 +79,62 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
 
 
 class Feeder:
-    """Another program that writes files into `folder`; `records` is how many it wrote."""
+    """Another program that writes files into `folder`.
+
+    `good` is how many different good events it wrote, `again` how many once more, `bad` how many that break a
+    rule. While it `is_paused` it writes nothing by itself.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.records = 0
+        self.good = self.again = self.bad = 0
+        self.is_paused = False
         self._folder = folder
         self._generator = EventGenerator(seed=7)
         self._random = random.Random(7)
         self._earlier: list[dict[str, str]] = []
+        self._number = 0
+        self._turn = threading.Lock()
+
+    @property
+    def records(self) -> int:
+        """How many it wrote."""
+        return self.good + self.again + self.bad
 
     def run(self, stop: StopFlag, seconds: float | None) -> None:
         """Write a file each second, for `seconds` or until `stop`, which is set at the end."""
         ends = time.monotonic() + (seconds or float("inf"))
-        number = 0
         while not stop() and time.monotonic() < ends:
-            number += 1
-            self._write(number)
+            if not self.is_paused:
+                with self._turn:
+                    self._number += 1
+                    self._write(self._number)
             stop.wait(_FILE_EVERY_SECONDS)
         stop.set()
+
+    def send_late(self) -> None:
+        """Write events of an hour ago, which nobody has seen."""
+        with self._turn:
+            then = datetime.now(timezone.utc) - timedelta(hours=1)
+            self.good += _EVENTS_A_FILE
+            self._file(list(self._generator.events(_EVENTS_A_FILE, then)))
+
+    def send_again(self) -> None:
+        """Write the whole last file once more, under another name."""
+        with self._turn:
+            self.again += len(self._earlier)
+            self._file(self._earlier)
+
+    def send_garbage(self) -> None:
+        """Write a file of records each of which breaks a rule."""
+        with self._turn:
+            now = datetime.now(timezone.utc)
+            rows = [{**self._generator.event(now), **fault} for fault in _FAULTS * 10]
+            self.bad += len(rows)
+            self._file(rows)
+
+    def _file(self, rows: list[dict[str, str]]) -> None:
+        self._number += 1
+        write_file(self._folder, self._number, iter(rows), datetime.now(timezone.utc))
 
     def _write(self, number: int) -> None:
         now = datetime.now(timezone.utc)
@@ -105,8 +143,9 @@ class Feeder:
         faulty = {**self._generator.event(now), **_FAULTS[number % len(_FAULTS)]}
         rows = [*fresh, *again, faulty]
         self._random.shuffle(rows)
+        # Before they can be read, or more would be found than was sent.
+        self.good, self.again, self.bad = self.good + len(fresh), self.again + len(again), self.bad + 1
         write_file(self._folder, number, iter(rows), now)
-        self.records += len(rows)
         self._earlier = fresh
         if number % 5 == 0:
             self._write_garbage(number, fresh[0])
@@ -117,17 +156,19 @@ class Feeder:
         if number % 10 == 0:
             header, line = _SWAPPED, ",".join(event[name] for name in reversed(EVENT_COLUMNS))
         path = self._folder / f"partner_{number:06d}.csv"
+        self.bad += 1
         write_atomically(path, f"{header}\n{line}\n".encode(), durable=False)
-        self.records += 1
 
 
-def _settings(dsn: str, folder: Path) -> Settings:
+def demo_settings(dsn: str, folder: Path) -> Settings:
+    """Everything but the tables in `folder`; the server of `dsn` has those."""
     return load(
         env_file=None,
         postgres_dsn=dsn,
         ecommerce_input_path=folder / "incoming",
         ecommerce_interval_seconds=_INTERVAL_SECONDS,
-        ecommerce_max_files_per_trigger=5,
+        # A busy machine has to catch up with a file a second.
+        ecommerce_max_files_per_trigger=20,
         checkpoint_location=folder / "checkpoints",
         dlq_directory=folder / "dlq",
         log_directory=folder / "logs",

@@ -63,6 +63,17 @@ def local_server() -> Iterator[LocalServer]:
 
     Raises ConfigurationError with the remedy when PostgreSQL is not there and cannot be installed.
     """
+    with server_to_start() as server:
+        server.run("start")
+        yield server
+
+
+@contextmanager
+def server_to_start() -> Iterator[LocalServer]:
+    """A server with a place and a port, which the block may start; gone after it.
+
+    Raises ConfigurationError where the script cannot run.
+    """
     # As root PostgreSQL runs as another user, who has to get there.
     with tempfile.TemporaryDirectory(prefix="postgres-", dir="/var/tmp") as folder:
         Path(folder).chmod(0o755)
@@ -70,7 +81,6 @@ def local_server() -> Iterator[LocalServer]:
             port = free.getsockname()[1]
         server = LocalServer(Path(folder) / "server", port)
         try:
-            server.run("start")
             yield server
         finally:
             server.run("remove")

@@ -18,6 +18,7 @@ ECOMMERCE = Pipeline(
     owner=_owner,
     checks=later("commands.checks.postgres:run"),
     pages=later("dashboard.ecommerce.pages:pages"),
+    demo_pages=later("dashboard.ecommerce.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.ecommerce", ("postgres",)),
     figures=later("pipelines.ecommerce.figures:figures"),
     keeps=later("pipelines.ecommerce.retention:keeps"),

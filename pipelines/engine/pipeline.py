@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from contracts import ConfigurationError
@@ -89,8 +90,9 @@ class Pipeline:
     that name what it reads from Kafka; `parts` are the streams that can run alone (`--job`). `steps` are the
     steps of a batch, in their order, as its log and its faults name them. `checks` yields what `check` looks
     at beside the machine; `letters_are_of_users`: its dead letters name a user, not a source of records.
-    The names of its logs and metrics begin with `name`, unless they are not `prefixed`. `pages` lists the
-    pages of an installation (`dashboard.page.Page`); `demo_pages` starts a demo and lists its pages.
+    The names of its logs and metrics begin with `name`, unless they are not `prefixed`. `pages` gives the
+    room of an installation's pages (`dashboard.page.Room`); `demo_pages` that of a demo whose files
+    are in a folder, not yet started.
     `figures` reads from the sink how it did in a span of time until now. `keeps` lists what of its own data a
     setting may keep for some days only.
     `simulator` is the module whose `main` invents records for it.
@@ -110,8 +112,8 @@ class Pipeline:
     prefixed: bool = True
     parquet: Parquet | None = None
     demo: Callable[[bool, Console, StopFlag], None] | None = None
-    pages: Callable[[Settings], Sequence[Any]] | None = None
-    demo_pages: Callable[[], Sequence[Any]] | None = None
+    pages: Callable[[Settings], Any] | None = None
+    demo_pages: Callable[[Path], Any] | None = None
     benchmark: Benchmark | None = None
     figures: Callable[[Settings, timedelta], Figures] | None = None
     keeps: Callable[[Settings], Sequence[Kept]] | None = None

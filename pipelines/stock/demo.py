@@ -51,6 +51,8 @@ class Trader:
         self._random = random.Random(7)
         self._offsets = dict.fromkeys(topics.values(), 0)
         self._earlier: list[Message] = []
+        # The accountant of the dashboard's demo sends, too.
+        self._turn = threading.Lock()
 
     def open_shop(self) -> None:
         """Tell of every product and client."""
@@ -71,8 +73,12 @@ class Trader:
         stop.set()
 
     def _write(self, messages: Iterable[Message]) -> None:
-        named = (message._replace(topic=self._topics[message.topic]) for message in messages)
-        write_files(self._folder, self._offsets, named, _now())
+        self.send(message._replace(topic=self._topics[message.topic]) for message in messages)
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Write `messages`, whose topics are the broker's, behind those that are there."""
+        with self._turn:
+            write_files(self._folder, self._offsets, messages, _now())
 
 
 def _altered(sale: Message, key: str, **fields: Any) -> Message:
@@ -111,8 +117,8 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
         _show(job, database, settings, console)
 
 
-def demo_settings(folder: Path) -> Settings:
-    """Everything in `folder`, and an embedded store of its own."""
+def demo_settings(folder: Path, **more: Any) -> Settings:
+    """Everything in `folder`, and an embedded store of its own; `more` are further settings."""
     return load(
         env_file=None,
         mongo_uri=f"mongomock://stock-{time.time_ns()}",
@@ -122,9 +128,11 @@ def demo_settings(folder: Path) -> Settings:
         log_directory=folder / "logs",
         metrics_directory=folder / "metrics",
         stock_cold_path=folder / "cold",
+        sqlite_db_path=folder / "books.db",
         stock_interval_seconds=_INTERVAL_SECONDS,
         # The port may be a real job's.
         health_port=0,
+        **more,
     )
 
 

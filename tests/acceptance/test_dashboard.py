@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -48,6 +49,7 @@ ROOT = Path(__file__).parents[2]
 _WAIT_MS = 300_000
 # Address: how many charts the page has.
 _PAGES = {
+    "": 0,
     "overview": 1,
     "user": 2,
     "anomalies": 1,
@@ -246,8 +248,6 @@ def test_pages_are_drawn_accessible_and_ask_nobody_else(
             assert page.evaluate(_OVERPRINTED) == [], address
             assert _violations(page) == [], address
         assert len(set(titles)) == len(_PAGES)
-        page.goto(base)
-        page.wait_for_url(f"{base}/overview")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -278,7 +278,7 @@ def _violations(page: Page) -> list[Any]:
 def test_the_keyboard_reaches_every_page(browser: Browser, base: str) -> None:
     """Tab comes to the links of the pages, and Enter follows them."""
     with _visit(browser, base) as visit:
-        page = visit.open("", 1)
+        page = visit.open("", 0)
         for name, charts in {"User": 2, "Anomalies": 1, "Pipeline": 2, "Storefront": 5}.items():
             for _ in range(60):
                 page.keyboard.press("Tab")
@@ -401,38 +401,39 @@ def no_server() -> dict[str, str]:
     }
 
 
-def test_the_esports_demo_needs_no_server(
+def test_the_demo_of_all_pipelines_needs_no_server(
     browser: Browser, no_server: dict[str, str], tmp_path: Path
 ) -> None:
-    """There are matches and players when it opens, and matches end while it is open."""
-    with (
-        _dashboard(tmp_path, no_server, "--demo", "--pipeline", "esports") as address,
-        _visit(browser, address) as visit,
-    ):
-        page = visit.open("", 2)
+    """Home says when each works. There are matches and players; the shop trades while its page is open.
+
+    What the accountant enters reaches it, and the storefront has visitors.
+    """
+    with _dashboard(tmp_path, no_server, "--demo") as address, _visit(browser, address) as visit:
+        page = visit.open("", 0)
+        page.get_by_text(re.compile(r"The simulation is starting|All 4 pipelines work")).first.wait_for()
+        page.get_by_text("All 4 pipelines work").wait_for()
+        page = visit.open("matches", 2)
         page.get_by_role("heading", name="Latest results").wait_for()
         visit.open("players", 0).locator("table tr").nth(10).wait_for()
-
-
-def test_the_stock_demo_needs_no_server(browser: Browser, no_server: dict[str, str], tmp_path: Path) -> None:
-    """Its shop trades while it is open; the Administrator's page shows it without being opened again."""
-    with (
-        _dashboard(tmp_path, no_server, "--demo", "--pipeline", "stock") as address,
-        _visit(browser, address) as visit,
-    ):
-        page = visit.open("", 2)
+        page = visit.open("administrator", 1)
         tile = page.locator('[data-testid="stMetric"]').filter(has_text="Sales")
-        before = tile.inner_text()
+        sales = tile.inner_text()
         page.wait_for_function(
             """before => [...document.querySelectorAll('[data-testid="stMetric"]')].every(
                 tile => tile.innerText !== before)""",
-            arg=before,
+            arg=sales,
             timeout=_WAIT_MS,
         )
         page = visit.open("accountant", 0)
-        page.get_by_text("The demo has no Kafka").wait_for()
-        page = visit.open("products", 0)
-        page.get_by_text("40 found").wait_for()
+        _enter(page, "accountant")
+        _enter_a_product_and_a_sale(page)
+        _sent_is(page, 2)
+        page = visit.open("products?product_search=P1", 0)
+        page.get_by_role("cell", name="Tea", exact=True).wait_for()
+        visit.open("shop", 5)
+        page = visit.open("break-it", 0)
+        page.get_by_role("button", name="Begin").wait_for()
+        assert _violations(page) == []
 
 
 def _tabs_are_accessible(page: Page) -> None:

@@ -10,13 +10,13 @@ import pytest
 from importlinter.api import read_configuration
 
 from analytics.esports.rules import DATASETS
-from dashboard.page import Page
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.pipeline import Benchmark, Pipeline
 from settings import Settings, load
 from sinks.stock import archive
 from tests.support.documents import ROOT
 from tests.support.monitoring_stack import DEPLOY
+from tests.support.rooms import judged, room
 from tests.toy import TOY
 
 _LAYERS = ("analytics", "contracts", "monitoring", "pipelines", "simulation", "sinks", "sources")
@@ -51,7 +51,7 @@ def _told(one: Pipeline) -> Iterator[tuple[str, str]]:
         yield "docs/dashboard.md", rf"script/dashboard --demo {'' if default else f'--pipeline {name}'} "
     if one.benchmark:
         yield "script/bench", rf"^#   script/bench {'' if default else name} "
-    for shown in one.pages(load(env_file=None, mongo_uri="mongomock://pages")) if one.pages else ():
+    for shown in one.pages(load(env_file=None, mongo_uri="mongomock://pages")).pages if one.pages else ():
         yield "docs/dashboard.md", rf"^\| ([^|]+, )?{shown.title}(, [^|]+)? \|"
 
 
@@ -70,7 +70,7 @@ def test_no_list_of_the_pipelines_lacks_one(one: Pipeline) -> None:
 def test_a_pipeline_that_is_forgotten_is_noticed() -> None:
     """Each pattern of the check above can fail: a pipeline that nobody knows is in none of the files."""
     new = replace(TOY, name="sixth", title="Sixth", topics=("KAFKA_TOPIC_SIXTH",), demo=print)
-    new = replace(new, pages=lambda _: [Page("Sixth", "sixth", print, None)], demo_pages=list)
+    new = replace(new, pages=lambda _: room("Sixth", judged(None)), demo_pages=print)
     new = replace(new, benchmark=Benchmark("benchmarks.sixth", ()))
     assert [place for place in _told(new) if _is_told(*place)] == []
 

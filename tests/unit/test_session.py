@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
-from session import conf_for, spark_line
+import session
+from contracts.spark import SparkStart
+from session import conf_for, spark_line, spark_session
 from tests.support.documents import ROOT
 
 
@@ -70,3 +74,38 @@ def test_a_checkpoint_without_its_metadata_goes_on(spark: SparkSession, tmp_path
         for file in (tmp_path / "checkpoint").glob("*metadata*"):
             file.unlink()
     assert seen == ["1", "2"]
+
+
+class _Spark:
+    """Stands for a session, and says what was done with it."""
+
+    def __init__(self, name: str, said: list[str]) -> None:
+        self.name, self._said = name, said
+        self.sparkContext = SimpleNamespace(master="local[*]")
+
+    def newSession(self) -> _Spark:  # noqa: N802 - the name is pyspark's
+        """As pyspark has it."""
+        return _Spark("another", self._said)
+
+    def stop(self) -> None:
+        """As pyspark has it."""
+        self._said.append(f"{self.name} stopped")
+
+
+@pytest.mark.parametrize("leaves_first", [0, 1])
+def test_several_pipelines_of_a_process_share_spark(
+    leaves_first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a session of its own; whoever leaves first, or fails, does not take it from the other."""
+    said: list[str] = []
+    monkeypatch.setattr(session, "_inside", [])
+    monkeypatch.setattr(session, "build_session", lambda *_: _Spark("the first", said))
+    start = SparkStart("name", "", 1.0)
+    blocks = [ExitStack(), ExitStack()]
+    first, second = (block.enter_context(spark_session(start, True)) for block in blocks)
+    assert first is not second
+    with pytest.raises(ValueError, match="mine"), blocks.pop(leaves_first):
+        raise ValueError("mine")
+    assert said == []
+    blocks[0].close()
+    assert len(said) == 1

@@ -34,8 +34,8 @@ print(json.dumps([code, sorted(sys.modules), used.ru_utime + used.ru_stime]), fi
 # Tells the addresses of the pages by group, and the modules, of a dashboard that has started.
 _LIST = """
 import json, sys
-from dashboard.setup import open_pages
-groups = {title: [page.address for page in pages] for title, pages in open_pages(False, None).items()}
+from dashboard.setup import open_rooms
+groups = {room.title: [page.address for page in room.pages] for room in open_rooms(False, None).rooms}
 print(json.dumps([groups, sorted(sys.modules)]))
 """
 

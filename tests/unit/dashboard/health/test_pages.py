@@ -83,7 +83,6 @@ def test_pages_have_one_title_and_describe_their_charts(full: _Installation, ren
     assert len(own) == len(page.expander) >= 1
     assert all(len(alternative) > 20 for alternative in charts(page))
     assert all(table.proto.alt for table in page.table)
-    assert "read at" in texts(page)
 
 
 def test_the_overview_tells_the_state(full: _Installation) -> None:
