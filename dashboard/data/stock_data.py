@@ -112,8 +112,13 @@ class Standing:
 class StockData:
     """Reads of the stock database, remembered for all sessions."""
 
-    def __init__(self, database: MongoDatabase) -> None:
+    def __init__(
+        self, database: MongoDatabase, currency: str = "EUR", promotion_above: Decimal = Decimal(10_000)
+    ) -> None:
+        """Amounts are in `currency`; who has more revenue than `promotion_above` gets promotions."""
         self._database = database
+        self.currency = currency
+        self.promotion_above = promotion_above
         self._memory = Remembered(_explain, (*FAULTS, UnavailableError))
 
     def standing(self) -> Loaded[Standing]:

@@ -10,4 +10,5 @@ from settings import Settings
 
 def pages(settings: Settings) -> list[Page]:
     """That of an installation."""
-    return [Page("Storefront", "shop", shop.render, ShopData(settings.postgres_dsn.get_secret_value()))]
+    data = ShopData(settings.postgres_dsn.get_secret_value(), settings.currency)
+    return [Page("Storefront", "shop", shop.render, data)]

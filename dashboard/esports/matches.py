@@ -27,7 +27,9 @@ def render(data: EsportsData) -> None:
     loaded = data.matches()
     frame.heading("Matches", verdict(loaded.value))
     latest = frame.age("Matches from Parquet", loaded)
-    rows = latest.rows if latest else None
+    if latest is None or not has_rows(latest, data.output, "No matches", MATCH_DAYS):
+        return
+    rows = latest.rows
     frame.figures(
         {
             "Live": (_count(rows, "live"), "Matches whose newest message says so."),
@@ -36,8 +38,6 @@ def render(data: EsportsData) -> None:
             "Newest batch": newest(latest),
         }
     )
-    if latest is None or rows is None or not has_rows(latest, data.output, "No matches", MATCH_DAYS):
-        return
     live, scheduled, finished = (rows[rows["status"] == name] for name in ("live", "scheduled", "finished"))
     form = forms(finished)
     frame.section("Live")
@@ -55,6 +55,8 @@ def verdict(latest: Latest | None) -> str:
     """What is being played and who is ahead, in one sentence of Markdown."""
     if latest is None:
         return "What is being played, who is ahead, and who wins."
+    if latest.newest is None:
+        return "There is no data yet."
     live = latest.rows[latest.rows["status"] == "live"]
     if live.empty:
         finished = latest.rows[latest.rows["status"] == "finished"]
@@ -77,8 +79,8 @@ def verdict(latest: Latest | None) -> str:
     )
 
 
-def _count(rows: pd.DataFrame | None, status: str) -> str:
-    return "–" if rows is None else f"{int((rows['status'] == status).sum()):,}"
+def _count(rows: pd.DataFrame, status: str) -> str:
+    return f"{int((rows['status'] == status).sum()):,}"
 
 
 def _who_leads(live: pd.DataFrame) -> str:

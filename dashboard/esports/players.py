@@ -20,19 +20,16 @@ def render(data: EsportsData) -> None:
     loaded = data.players()
     frame.heading("Players", verdict(loaded.value))
     latest = frame.age("Players from Parquet", loaded)
-    rows = latest.rows if latest else None
+    if latest is None or not has_rows(latest, data.output, "No players", PLAYER_DAYS):
+        return
+    rows = latest.rows
     frame.figures(
         {
-            "Players": (
-                "–" if rows is None else f"{len(rows):,}",
-                f"Profiles of the last {PLAYER_DAYS} days.",
-            ),
-            "Active": ("–" if rows is None else f"{int((rows['status'] == 'active').sum()):,}", None),
+            "Players": (f"{len(rows):,}", f"Profiles of the last {PLAYER_DAYS} days."),
+            "Active": (f"{int((rows['status'] == 'active').sum()):,}", None),
             "Newest batch": newest(latest),
         }
     )
-    if latest is None or rows is None or not has_rows(latest, data.output, "No players", PLAYER_DAYS):
-        return
     found = _filtered(rows)
     frame.section(f"{len(found):,} found")
     if found.empty:
@@ -48,6 +45,8 @@ def verdict(latest: Latest | None) -> str:
     """Who plays how well, in one sentence of Markdown."""
     if latest is None:
         return "Who plays, for whom, and how well."
+    if latest.newest is None:
+        return "There is no data yet."
     active = latest.rows[latest.rows["status"] == "active"]
     if active.empty:
         return "No active player was seen lately."

@@ -48,9 +48,9 @@ def ended(moment: datetime | None) -> str:
     return "–" if moment is None or pd.isna(moment) else short_time(moment)
 
 
-def newest(latest: Latest | None) -> tuple[str, str]:
+def newest(latest: Latest) -> tuple[str, str]:
     """The figure of the newest batch."""
-    moment = latest.newest if latest else None
+    moment = latest.newest
     return ago(moment, datetime.now(timezone.utc)) if moment else "–", "When the service last wrote a batch."
 
 
@@ -68,7 +68,7 @@ def has_rows(latest: Latest, output: Path, what: str, days: int) -> bool:
         return True
     if latest.newest is None:
         frame.hint(
-            f"There is nothing in {plain(output)} yet. Start the service with `{told('esports run')}`, "
+            f"{plain(output)} holds no batch. Start the service with `{told('esports run')}`, "
             f"or look at simulated matches: `{told('esports demo')}`. If it runs already, compare its "
             "ESPORTS_OUTPUT_PATH with the dashboard's."
         )

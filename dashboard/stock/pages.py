@@ -18,7 +18,8 @@ _REFRESH_SECONDS: Final = 5
 def open_data(settings: Settings) -> StockData:
     """What the dashboard's user of MongoDB may read."""
     uri = settings.dashboard_mongo_uri or settings.mongo_uri
-    return StockData(open_database(uri, settings.stock_db_name))
+    database = open_database(uri, settings.stock_db_name)
+    return StockData(database, settings.currency, settings.revenue_threshold_promo)
 
 
 def open_accountant(settings: Settings) -> AccountantData:

@@ -102,6 +102,8 @@ def test_an_empty_installation_says_what_to_do(tmp_path: Path) -> None:
         page = show(render, EsportsData(tmp_path / "none"))
         assert not page.exception
         assert "pulse esports run" in texts(page).replace("\\", "")
+        assert texts(page).count("There is no data yet") == 1
+        assert len(page.metric) == 0
     Writer(tmp_path).add_rows(MATCHES, [], _NOW)
     page = show(matches.render, EsportsData(tmp_path))
     assert not page.exception

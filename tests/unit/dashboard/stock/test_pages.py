@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from datetime import datetime, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from accounting.entries import read_client, read_product
 from accounting.outbox import WAITING, Outbox
 from accounting.password import Door
 from accounting.sample import sample_workbook
+from dashboard import listing
 from dashboard.data.stock_data import StockData
-from dashboard.stock import accountant, administrator, user
+from dashboard.stock import accountant, administrator, listings, user
 from dashboard.stock.accountant import AccountantData
 from dashboard.stock.pages import open_accountant
 from settings import load
@@ -41,7 +43,7 @@ class _Shop:
             write_events(self.database, events)
         self.switch = Switch(self.database)
         source: Any = _Collections(self.switch)
-        self.data = StockData(source)
+        self.data = StockData(source, "EUR", Decimal(10000))
 
 
 class _Collections:
@@ -88,16 +90,17 @@ def test_the_administrator_sees_rankings_clients_and_status() -> None:
     assert not page.exception
     assert not page.error
     assert len(page.title) == 1
-    assert len(charts(page)) == len(page.expander) == 3
+    assert len(charts(page)) == len(page.table) == 3
+    assert len(page.expander) == 0
     assert all(len(alternative) > 20 for alternative in charts(page))
     assert all(table.proto.alt for table in page.table)
     shown = figures(page)
     assert (shown["Products"], shown["Sales"], shown["Clients"]) == ("14", "40", "6")
     assert shown["Last batch"] in ("just now", "1\xa0s ago", "2\xa0s ago", "3\xa0s ago")
-    winners, risks, clients = (page.table[place].value for place in (1, 3, 5))
-    assert list(winners["Rank"]) == [str(rank) for rank in range(1, 11)]
-    assert winners["Profit"][0].replace("\\", "") == "218.40"
-    assert winners["Revenue"][0].replace("\\", "") == "1,240.20"
+    winners, risks, clients = (table.value for table in page.table)
+    assert len(winners) == 10
+    assert winners["Profit\\, EUR"][0].replace("\\", "") == "218.40"
+    assert winners["Revenue\\, EUR"][0].replace("\\", "") == "1,240.20"
     assert {"✗\xa0expired", "!\xa0expiring"} < {why.replace("\\", "") for why in risks["Why"]}
     assert set(clients["Tier"]) == {"Gold", "Silver"}
 
@@ -105,8 +108,8 @@ def test_the_administrator_sees_rankings_clients_and_status() -> None:
 def test_a_loss_is_shown_with_its_sign() -> None:
     """A product sold below its purchase price has a negative profit."""
     shop = _Shop([product("P1", buy="5.00", sell="3.10"), sale("I1", P1=3)])
-    winners = show(administrator.render, shop.data).table[1].value
-    assert winners["Profit"][0].replace("\\", "") == "−5.70"
+    winners = show(administrator.render, shop.data).table[0].value
+    assert winners["Profit\\, EUR"][0].replace("\\", "") == "−5.70"
 
 
 def test_a_new_sale_is_shown_and_without_one_the_last_state_stays(clock: Clock) -> None:
@@ -119,8 +122,8 @@ def test_a_new_sale_is_shown_and_without_one_the_last_state_stays(clock: Clock) 
     write_events(shop.database, [sale("new", client="C1", amount="20000.00", P14=500)], batch=1)
     clock.seconds += 3600
     page.run()
-    assert page.table[1].value["Product"][0] == "P14"
-    assert "C1" in list(page.table[5].value["Client"])
+    assert page.table[0].value["Product"][0] == "P14"
+    assert "C1" in list(page.table[2].value["Client"])
     assert figures(page)["Sales"] == "41"
 
 
@@ -155,6 +158,104 @@ def test_empty_pages_say_what_to_do(render: Any) -> None:
     assert any("ipeline" in info.value for info in page.info)
 
 
+def test_an_empty_shop_says_once_that_there_is_no_data_and_asserts_nothing() -> None:
+    """No zeros, no section, no sentence on what is at risk."""
+    page = show(administrator.render, _Shop([]).data)
+    assert texts(page).count("There is no data yet") == 1
+    for drawn in (page.metric, page.header, page.table, charts(page)):
+        assert len(drawn) == 0
+    assert "past its date" not in texts(page)
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        (
+            [product("P1", buy="1.00", sell="3.00", name="نبات"), sale("I1", P1=3)],
+            "نبات earns most, 6.00\xa0EUR; no product is at risk.",
+        ),
+        (
+            [product("P1", buy="5.00", name=HOSTILE, quantity=2, expiry_date="2020-01-01")],
+            "No product with a known price was sold yet; 1 product may bring a loss, 10.00\xa0EUR at cost.",
+        ),
+        ([client("C1")], "No product with a known price was sold yet; no product is at risk."),
+    ],
+    ids=["one sold", "one at risk", "a client alone"],
+)
+def test_the_first_line_says_what_earns_and_what_is_at_risk(events: list[dict[str, Any]], told: str) -> None:
+    """With the currency, whatever the names are."""
+    page = show(administrator.render, _Shop(events).data)
+    assert not page.exception
+    assert page.markdown[0].value.replace("\\", "") == told
+    assert not any("are moved lately" in text.value for text in page.markdown)
+
+
+def test_lists_can_be_sorted_by_each_column() -> None:
+    """Figures from the greatest, texts from A whatever their case, days from the first; nothing last."""
+    page = show(administrator.render, _Shop(shop_events()).data)
+
+    def column(place: int, name: str) -> list[str]:
+        found = page.table[place].value
+        return [cell.replace("\\", "") for cell in found[name]]
+
+    by_profit = column(0, "Product")
+    page.selectbox(key="winners_sort").select("Units sold").run()
+    units = [int(text) for text in column(0, "Units sold")]
+    assert units == sorted(units, reverse=True)
+    page.selectbox(key="winners_sort").select("Name").run()
+    names = column(0, "Name")
+    assert names == sorted(names, key=str.casefold)
+    assert column(0, "Product") != by_profit
+    page.selectbox(key="winners_sort").select("Rank").run()
+    assert column(0, "Product") == by_profit
+    page.selectbox(key="risks_sort").select("Expires").run()
+    days = [datetime.strptime(text, "%d\xa0%b\xa0%Y") for text in column(1, "Expires")]  # noqa: DTZ007
+    assert days == sorted(days)
+    assert not page.exception
+
+
+def test_lists_are_downloaded_whole_and_exact() -> None:
+    """What can be sorted can be had as CSV, with the amounts as they are."""
+    shop = _Shop(shop_events())
+    page = show(administrator.render, shop.data)
+    assert len(page.get("download_button")) == 3
+    standing = shop.data.standing().value
+    assert standing
+    one = listings.winners("EUR")
+    values = listing.values(one, standing.winners)
+    assert values.to_dict("list")["Profit, EUR"] == [winner.profit for winner in standing.winners]
+
+
+def test_thresholds_are_told_by_their_value(clock: Clock) -> None:
+    """Not by the name of a setting, which a shopkeeper does not know."""
+    for events, told in (
+        (shop_events(), "Those with a revenue above 10,000\xa0EUR."),
+        ([client("C1")], "No client's revenue is above 10,000\xa0EUR."),
+    ):
+        page = show(administrator.render, _Shop(events).data)
+        shown = texts(page).replace("\\", "")
+        assert told in shown
+        assert "REVENUE_" not in shown
+
+
+def test_figures_stand_below_one_another() -> None:
+    """Their columns are aligned right, heading and all; those of texts are not."""
+    page = show(administrator.render, _Shop(shop_events()).data)
+    styles = page.table[0].proto.arrow_data.styler.styles
+    assert all(f".col{place} {{ text-align: right" in styles for place in (2, 3, 4)), styles
+    assert ".col0" not in styles
+
+
+def test_a_click_reads_again(clock: Clock) -> None:
+    """Also where the page does not refresh itself."""
+    shop = _Shop(shop_events())
+    page = show(administrator.render, shop.data)
+    write_events(shop.database, [sale("new", P14=1)], batch=1)
+    clock.seconds += 3
+    page.button(key="administrator_refresh").click().run()
+    assert figures(page)["Sales"] == "41"
+
+
 def test_products_can_be_searched_and_purchase_prices_are_not_shown() -> None:
     """Each word in id, name or category, in any case; what is typed is no expression."""
     shop = _Shop(shop_events())
@@ -162,8 +263,10 @@ def test_products_can_be_searched_and_purchase_prices_are_not_shown() -> None:
     assert "14 found" in texts(page)
     page.text_input(key="product_search").input("TEA black").run()
     assert [name.replace("\\", "") for name in page.table[0].value["Name"]] == ["Black tea 1", "Black tea 8"]
-    assert list(page.table[0].value) == ["Product", "Name", "Category", "Price", "In stock", "Expires"]
-    assert page.table[0].value["Price"][0].replace("\\", "") == "3.90"
+    assert list(page.table[0].value) == [
+        *("Product", "Name", "Category", "Price\\, EUR", "In stock", "Expires")
+    ]
+    assert page.table[0].value["Price\\, EUR"][0].replace("\\", "") == "3.90"
     for nothing in (".*", "(", HOSTILE):
         page.text_input(key="product_search").input(nothing).run()
         assert not page.exception
