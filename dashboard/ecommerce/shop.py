@@ -69,7 +69,7 @@ def verdict(shop: Shop | None, span: str, currency: str) -> str:
 
 def _empty() -> None:
     frame.hint(
-        f"Events appear here with the pipeline's first batch. Start it with `{told('ecommerce run')}` and put "
-        f"files into ECOMMERCE_INPUT_PATH, or invent some with `{told('ecommerce simulate')}`. If it runs already, "
-        "compare its POSTGRES_DSN with the dashboard's."
+        f"Events appear here with the pipeline's first batch. Start it with `{told('ecommerce run')}` and "
+        "put files into ECOMMERCE_INPUT_PATH, or invent some with "
+        f"`{told('ecommerce simulate')}`. If it runs already, compare its POSTGRES_DSN with the dashboard's."
     )
