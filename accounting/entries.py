@@ -12,10 +12,10 @@ from typing import Final, TypeVar
 
 from analytics.stock.values import RefusedError, cents, day, identifier, moment, quantity, text, title
 from analytics.texts import shown, trimmed
-from contracts.stock import Client, Product, Sale
+from contracts.stock import Client, Product, Sale, Void
 
 T = TypeVar("T")
-Entry = Sale | Product | Client
+Entry = Sale | Void | Product | Client
 
 # Kafka takes a megabyte a record; an invoice with this number of lines has a tenth of that.
 MAX_ITEMS: Final = 500
@@ -140,6 +140,40 @@ def read_sale(fields: Mapping[str, str], items: Sequence[tuple[str, str]]) -> Sa
         form.faults += [f"Item {number}: {fault}" for fault in faults]
     form.end()
     return Sale(invoice_id, client_id, time, amount, tuple(sold))
+
+
+def read_credit(fields: Mapping[str, str], credited: Sale, pieces: Mapping[int, str]) -> Sale:
+    """A credit note of `credited` from texts: `invoice_id, timestamp, total_amount`.
+
+    `credited` has what is left of the invoice; `pieces` are those that come back, by the place of the item in
+    it, none where the text is empty. Raises EntryError.
+    """
+    form = _Form({**fields, **{f"quantity_{place}": text for place, text in pieces.items()}})
+    back = []
+    for place, text_given in pieces.items():
+        product_id, sold = credited.items[place]
+        count = form.read(quantity, f"quantity_{place}", 0) if trimmed(text_given) else 0
+        if count > sold:
+            form.faults.append(f"quantity_{place} is more than the {sold} that are left.")
+        if count:
+            back.append((product_id, count))
+    if not back and not form.faults:
+        form.faults.append("No piece comes back: to take an invoice back whole, void it.")
+    found = (
+        form.read(_id, "invoice_id", ""),
+        form.read(_sold, "timestamp", _EPOCH),
+        form.read(cents, "total_amount", 0),
+    )
+    form.end()
+    return Sale(found[0], credited.client_id, found[1], found[2], tuple(back), credited.invoice_id)
+
+
+def read_void(fields: Mapping[str, str], voids: str) -> Void:
+    """A void of the invoice `voids` from texts: `invoice_id, timestamp`. Raises EntryError."""
+    form = _Form(fields)
+    void = Void(form.read(_id, "invoice_id", ""), voids, form.read(_sold, "timestamp", _EPOCH))
+    form.end()
+    return void
 
 
 def read_item(product_id: str, pieces: str) -> tuple[tuple[str, int], list[str]]:

@@ -10,7 +10,7 @@ import streamlit as st
 from accounting.database import BooksError
 from accounting.desk import Desk
 from dashboard import frame
-from dashboard.stock import outbox_view, record_forms, sale_form, upload_form
+from dashboard.stock import invoices, outbox_view, record_forms, sale_form, upload_form
 from dashboard.text import plain
 from dashboard.visitor import visitor
 
@@ -63,9 +63,13 @@ def _ask(desk: Desk) -> None:
 
 def _work(desk: Desk) -> None:
     outbox_view.summary(desk.outbox)
-    sale, product, client, workbook, outbox = st.tabs(["Sale", "Product", "Client", "Workbook", "Outbox"])
+    sale, invoice, product, client, workbook, outbox = st.tabs(
+        ["Sale", "Invoices", "Product", "Client", "Workbook", "Outbox"]
+    )
     with sale:
         sale_form.render(desk.books)
+    with invoice:
+        invoices.render(desk.books)
     with product:
         record_forms.render(desk.books, record_forms.PRODUCT)
     with client:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Final
@@ -14,6 +13,7 @@ from accounting.entries import MAX_ITEMS, read_item, read_sale
 from accounting.messages import money_text
 from contracts.stock import Product, Sale
 from dashboard.stock.forms import Filling, save
+from dashboard.stock.invoices import new_number
 from dashboard.text import plain
 
 _LABELS: Final = {
@@ -25,8 +25,6 @@ _LABELS: Final = {
     "quantity": "Quantity",
 }
 _PLACEHOLDER: Final = "Choose one, or type a new id"
-# Without digits and letters that are mistaken for one another.
-_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
 def render(books: Books) -> None:
@@ -70,8 +68,7 @@ def render(books: Books) -> None:
 
 def _defaults(filling: Filling) -> None:
     now = datetime.now(timezone.utc)
-    number = "".join(secrets.choice(_ALPHABET) for _ in range(6))
-    st.session_state.setdefault(filling.key("invoice_id"), f"INV-{now:%Y%m%d}-{number}")
+    st.session_state.setdefault(filling.key("invoice_id"), new_number("INV"))
     st.session_state.setdefault(filling.key("timestamp"), f"{now:%Y-%m-%d %H:%M:%S}")
     st.session_state.setdefault(filling.key("rows"), 1)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import permutations
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -15,8 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
 
+from accounting.books import Books
+from accounting.database import BooksDatabase
+from accounting.entries import Entry
+from accounting.outbox import Outbox
 from analytics.stock.rankings import RiskRules
 from contracts import BatchKey
+from contracts.stock import Sale, Void
 from pipelines.stock.rankings import Rankings
 from pipelines.stock.writer import StockWriter
 from sinks.stock.schema import ensure_indexes
@@ -197,6 +206,59 @@ def test_what_an_old_invoice_no_longer_says_cannot_be_taken_back() -> None:
     assert _refused(writer, 3, credit("N1", "I1", P1=2)) == {}
     assert writer.recount(lambda _step: None) == []
     _assert_as_expected(database, [sale("I1", P1=5), credit("N1", "I1", P1=2)])
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(
+                Sale,
+                st.sampled_from(["N1", "N2", "N3"]),
+                st.just("C1"),
+                st.just(_NOW),
+                st.integers(0, 4000),
+                st.tuples(st.tuples(st.sampled_from(["P1", "P2"]), st.integers(1, 4))),
+                st.sampled_from(["I1", "I2", "N1"]),
+            ),
+            st.builds(
+                Void,
+                st.sampled_from(["V1", "V2", "N3"]),
+                st.sampled_from(["I1", "I2", "N1", "N2"]),
+                st.just(_NOW),
+            ),
+        ),
+        max_size=8,
+    ),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=40)
+def test_the_pipeline_counts_what_the_desk_says_in_any_order(corrections: list[Entry], rng: Random) -> None:
+    """All that the desk accepts is accepted there; and no more comes back than was sold."""
+    with TemporaryDirectory() as folder:
+        file = BooksDatabase(Path(folder) / "books.db")
+        file.prepare()
+        books = Books(file)
+        sold = [
+            Sale("I1", "C1", _NOW, 3000, (("P1", 3), ("P2", 2))), Sale("I2", "C1", _NOW, 700, (("P1", 5),))
+        ]  # fmt: skip
+        for entry in [*sold, *corrections]:
+            books.save([entry])
+        events = [json.loads(message.payload) for message in Outbox(file).waiting(99)]
+        left = [one.left() for one in books.invoices() if not (one.is_voided or one.sale.credits)]
+    rng.shuffle(events)
+    database = connect(f"mongomock://{secrets.token_hex(8)}")["stock"]
+    writer = _writer(database)
+    for number, some in enumerate((events[:2], events[2:], events)):
+        assert _refused(writer, number, *some) == {}
+    sums = Counter[str]()
+    for sale_left in left:
+        for product_id, count in sale_left.items:
+            assert count >= 0
+            sums[product_id] += count
+    assert sum(one.amount for one in left) == sum(one["sales_cents"] for one in database["clients"].find())
+    assert all(one.amount >= 0 for one in left)
+    totals = {total["_id"]: total["units"] for total in database["product_totals"].find() if total["units"]}
+    assert totals == {name: count for name, count in sums.items() if count}
 
 
 def test_a_product_that_was_taken_back_whole_earns_nothing_and_is_no_winner() -> None:
