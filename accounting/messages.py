@@ -57,6 +57,11 @@ def fields_of(record: Product | Client) -> dict[str, Any]:
     return {name: _decimal(value) if name in _AMOUNTS else value for name, value in found.items()}
 
 
+def money_of(cents: int) -> Decimal:
+    """Cents as an amount."""
+    return _decimal(cents)
+
+
 def money_text(cents: int) -> str:
     """Cents as people read them: `12.50`."""
     return str(_decimal(cents))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Final
@@ -72,7 +72,7 @@ def _status(standing: Standing, currency: str) -> None:
     frame.figures(
         {
             "Products": (documents["inventory"], "Different products in the inventory."),
-            "Sales": (documents["sales"], "Invoices, each counted once."),
+            "Sales": (documents["sales"], f"Invoices, each counted once. {_corrected(status.corrections)}"),
             "Clients": (documents["clients"], "All clients, also those known from a sale alone."),
             "Value at risk": (
                 _amount(standing.at_risk, currency),
@@ -83,6 +83,16 @@ def _status(standing: Standing, currency: str) -> None:
                 f"Of the last one with records, {status.records:,}, {status.refused:,} were refused.",
             ),
         }
+    )
+
+
+def _corrected(corrections: Mapping[str, int]) -> str:
+    credits, reversals = corrections["credit"], corrections["reversal"]
+    if not (credits or reversals):
+        return "None was voided or credited."
+    return (
+        f"Voided, and so taken back from all figures: {reversals:,}. Credit notes: {credits:,}; what they say "
+        "is taken back, too."
     )
 
 

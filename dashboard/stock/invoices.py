@@ -12,10 +12,10 @@ import streamlit as st
 from accounting.books import Books
 from accounting.entries import Entry, read_credit, read_void
 from accounting.invoices import MAX_LISTED, Invoice
-from accounting.messages import money_text
+from accounting.messages import money_of, money_text
 from dashboard import frame
 from dashboard.stock.forms import Filling, save
-from dashboard.text import figure, plain, short_time
+from dashboard.text import figure, money, plain, short_time
 
 # Without digits and letters that are mistaken for one another.
 _ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -70,7 +70,10 @@ def _listed(books: Books) -> Sequence[Invoice]:
     if not found:
         frame.hint("No invoice of this day." if day and not words else "No invoice has all of this.")
         return []
-    count = "One invoice" if len(found) == 1 else f"{len(found)} invoices"
+    notes = sum(bool(invoice.sale.credits) for invoice in found)
+    count = _number_of(len(found) - notes, "invoice")
+    if notes:
+        count += f" and {_number_of(notes, 'credit note')}"
     most = f" The newest {MAX_LISTED} are listed; search to see others." if len(found) == MAX_LISTED else ""
     st.markdown(f"{count}, {money_text(sum(map(_counts, found)))} in all.{most}")
     frame.table(
@@ -78,7 +81,7 @@ def _listed(books: Books) -> Sequence[Invoice]:
             "Time (UTC)": [short_time(invoice.sale.time) for invoice in found],
             "Number": [invoice.sale.invoice_id for invoice in found],
             "Client": [invoice.sale.client_id for invoice in found],
-            "Amount": [money_text(_signed(invoice)) for invoice in found],
+            "Amount": [money(money_of(_signed(invoice))) for invoice in found],
             "State": [_state(invoice) for invoice in found],
         },
         "Invoices and credit notes, the newest first",
@@ -86,6 +89,10 @@ def _listed(books: Books) -> Sequence[Invoice]:
         numbers=("Amount",),
     )
     return found
+
+
+def _number_of(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _signed(invoice: Invoice) -> int:
@@ -140,7 +147,7 @@ def _void(books: Books, invoice: Invoice) -> None:
 def _credit(books: Books, invoice: Invoice) -> None:
     filling, left = Filling("credit"), invoice.left()
     number = invoice.sale.invoice_id
-    st.markdown("**Credit note**: goods of it come back, or a part of it is paid back.")
+    st.markdown("**Credit note**: goods of it come back.")
     _number(filling, "Number of the credit note", "CN")
     names = {}
     for place, (product_id, pieces) in enumerate(left.items):

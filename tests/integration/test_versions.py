@@ -18,6 +18,7 @@ from pymongo.database import Database
 from accounting import database as books_module
 from accounting.books import Books
 from accounting.database import BooksDatabase, BooksError
+from accounting.entries import Entry
 from accounting.outbox import Outbox
 from commands.checks.database import Database as Checked
 from commands.checks.database import result_indexes
@@ -78,7 +79,7 @@ def test_the_accountants_file_goes_on_and_is_brought_forward(
     assert [message.key for message in Outbox(books).waiting(9)] == ["I1"]
     # Version 2 has corrections, also of what was there before.
     moment = datetime(2026, 3, 2, tzinfo=timezone.utc)
-    entries = [Client("C2", "New", None, None, 0, ""), Void("V1", "I1", moment)]
+    entries: list[Entry] = [Client("C2", "New", None, None, 0, ""), Void("V1", "I1", moment)]
     assert [verdict.state for verdict in Books(books).save(entries)] == ["accepted"] * 2
     step = "ALTER TABLE clients ADD COLUMN city TEXT;\nUPDATE clients SET city = 'Bonn'"
     ours = books_module._MIGRATIONS

@@ -53,7 +53,7 @@ def books(tmp_path: Path) -> Books:
         ([], _void("V1", "I9"), "voids I9: there is no such invoice here."),
         ([_void("V1", "I1")], _void("V2", "V1"), "voids V1: there is no such invoice here."),
         ([_note("N1", 1, ("P1", 1))], _void("N1", "I1"), "is there already, with other content."),
-        ([_void("V1", "I1")], Sale("V1", "C1", _NOW, 1, (("P1", 1),)), "is there already, with other content."),
+        ([_void("V1", "I1")], Sale("V1", "C1", _NOW, 1, ()), "is there already, with other content."),
         ([_void("V1", "I1")], _void("V1", "N1"), "is there already, with other content."),
     ],
 )  # fmt: skip
@@ -87,7 +87,7 @@ def test_what_was_taken_back_wrongly_is_given_back_by_a_void_of_it(books: Books)
 
 def test_the_same_correction_again_is_there_already_and_sent_once(books: Books, tmp_path: Path) -> None:
     """Also when nothing is left of its invoice by then."""
-    entries = [_note("N1", 5000, ("P1", 5), ("P2", 1)), _void("V1", "I1")]
+    entries: list[Entry] = [_note("N1", 5000, ("P1", 5), ("P2", 1)), _void("V1", "I1")]
     books.save(entries)
     assert [verdict.state for verdict in books.save(entries)] == [ALREADY_THERE] * 2
     waiting = Outbox(BooksDatabase(tmp_path / "books.db")).waiting(9)
@@ -126,7 +126,7 @@ def test_invoices_are_listed_by_day_and_found_by_number_or_client(books: Books) 
     ("given", "faults"),
     [
         ({0: "4"}, ["quantity_0 is more than the 3 that are left.", "total_amount is missing."]),
-        ({0: "", 1: " "}, ["total_amount is missing.", "No piece comes back"]),
+        ({0: "", 1: " "}, ["No piece comes back", "total_amount is missing."]),
         ({0: "x"}, ['quantity_0 "x" is not a number such as 12.', "total_amount is missing."]),
     ],
 )
@@ -135,13 +135,6 @@ def test_all_faults_of_a_credit_note_are_told_at_once(given: dict[int, str], fau
     with pytest.raises(EntryError) as raised:
         read_credit({"invoice_id": "N1", "timestamp": "2026-03-01"}, _SALE, given)
     assert len(raised.value.faults) == len(faults)
-    assert all(
-        fault in told
-        for fault, told in zip(faults, sorted(raised.value.faults, key=_place(faults)), strict=True)
-    )
+    assert all(fault in told for fault, told in zip(faults, raised.value.faults, strict=True))
     with pytest.raises(EntryError, match="invoice_id is missing"):
         read_void({"invoice_id": "", "timestamp": "2026-03-01"}, "I1")
-
-
-def _place(faults: list[str]) -> object:
-    return lambda told: next((place for place, fault in enumerate(faults) if fault in told), 99)

@@ -19,6 +19,7 @@ from accounting.entries import read_client, read_product
 from accounting.outbox import WAITING, Outbox
 from accounting.password import Door
 from accounting.sample import sample_workbook
+from contracts.stock import Sale
 from dashboard import listing
 from dashboard.data.stock_data import StockData
 from dashboard.stock import accountant, administrator, listings, user
@@ -29,7 +30,7 @@ from sources.mongo_client import connect
 from tests.support.clock import Clock
 from tests.support.shown import HOSTILE, Switch, charts, figures, show, texts
 from tests.support.stock_database import shop_events, write_events
-from tests.support.stock_events import client, product, sale
+from tests.support.stock_events import client, credit, product, sale, void
 
 _PASSWORD = "correct horse"  # noqa: S105
 
@@ -103,6 +104,18 @@ def test_the_administrator_sees_rankings_clients_and_status() -> None:
     assert winners["Revenue\\, EUR"][0].replace("\\", "") == "1,240.20"
     assert {"✗\xa0expired", "!\xa0expiring"} < {why.replace("\\", "") for why in risks["Why"]}
     assert set(clients["Tier"]) == {"Gold", "Silver"}
+
+
+def test_corrections_are_taken_back_and_shown() -> None:
+    """A void and a credit note are no sales; the tile says how many there are, and the ranking follows."""
+    shop = _Shop([product("P1"), product("P2"), sale("I1", P1=3), sale("I2", P2=4), sale("I3", P2=1)])
+    write_events(shop.database, [void("V1", "I1"), credit("N1", "I2", P2=1), credit("N2", "I1")], batch=1)
+    page = show(administrator.render, shop.data)
+    assert figures(page)["Sales"] == "3"
+    tile = next(metric for metric in page.metric if metric.label == "Sales")
+    assert "taken back from all figures: 2. Credit notes: 2;" in tile.help
+    assert list(page.table[0].value["Product"]) == ["P2"]
+    assert list(page.table[0].value["Units sold"]) == ["4"]
 
 
 def test_a_loss_is_shown_with_its_sign() -> None:
@@ -313,7 +326,7 @@ def test_only_the_password_opens_the_accountants_page(desk: Desk, caplog: pytest
     assert page.error[0].value == "The password is wrong."
     assert len(page.tabs) == 0
     page = _inside(desk)
-    assert len(page.tabs) == 5
+    assert len(page.tabs) == 6
     assert "accountant_password" not in page.session_state
     page.button(key="accountant_leave").click().run()
     assert len(page.tabs) == 0
@@ -375,6 +388,79 @@ def test_faults_of_a_sale_are_told_and_what_was_typed_stays(desk: Desk) -> None:
     page.button(key="sale_1_save").click().run()
     assert "there already, with other content" in page.error[0].value.replace("\\", "")
     assert len(_sent(desk)) == 1
+
+
+def _with_invoices(desk: Desk) -> None:
+    moment = datetime.now(timezone.utc)
+    items = (("P1", 3), ("P2", 1))
+    desk.books.save([Sale("I1", "C1", moment, 5000, items), Sale(HOSTILE, "نبات", moment, 100, (("P1", 1),))])
+    desk.books.save([Sale("OLD", "C1", datetime(2026, 1, 2, tzinfo=timezone.utc), 700, items)])
+    desk.outbox.settle(range(1, 9), {}, None)
+
+
+def _invoices(page: AppTest) -> Any:
+    return next(t.value for t in page.table if t.proto.alt.startswith("Invoices and credit notes"))
+
+
+def test_todays_invoices_are_listed_and_found(desk: Desk) -> None:
+    """With their sum; those of other days by their day or a word, and names of any kind stay text."""
+    page = _inside(desk)
+    assert any("No invoice of this day" in info.value for info in page.info)
+    _with_invoices(desk)
+    page.run()
+    assert len(_invoices(page)) == 2
+    assert "2 invoices, 51.00 in all." in texts(page)
+    assert not any(cell.startswith("<img") for cell in _invoices(page)["Number"])
+    page.date_input(key="invoices_day").set_value(None).run()
+    page.text_input(key="invoices_words").input("old c1").run()
+    assert list(_invoices(page)["Number"]) == ["OLD"]
+    page.text_input(key="invoices_words").input(".*").run()
+    assert any("No invoice has all of this" in info.value for info in page.info)
+    assert not page.exception
+
+
+def test_an_invoice_is_voided_once_and_for_good(desk: Desk) -> None:
+    """Only after it was confirmed; then the list says so and nothing of it can be corrected."""
+    _with_invoices(desk)
+    page = _inside(desk)
+    page.selectbox(key="invoices_chosen").select("I1").run()
+    assert page.button(key="void_0_save").disabled
+    page.checkbox(key="void_0_sure_I1").set_value(True).run()
+    page.button(key="void_0_save").click().run()
+    page.run()
+    assert not page.exception
+    [event] = _sent(desk)
+    assert (event["voids"], event["invoice_id"][:2]) == ("I1", "V-")
+    state = dict(zip(_invoices(page)["Number"], _invoices(page)["State"], strict=True))["I1"]
+    assert state.replace("\\", "") == f"✗ voided by {event['invoice_id']}"
+    assert "2 invoices, 1.00 in all." in texts(page)
+    assert not [button for button in page.button if button.key in ("void_1_save", "credit_0_save")]
+
+
+def test_goods_that_come_back_are_credited_up_to_what_is_left(desk: Desk) -> None:
+    """All faults at once, by the names on the form; what is left falls, and the list says so."""
+    _with_invoices(desk)
+    page = _inside(desk)
+    page.selectbox(key="invoices_chosen").select("I1").run()
+    page.text_input(key="credit_0_quantity_0_I1").input("4")
+    page.button(key="credit_0_save").click().run()
+    [error] = page.error
+    told = error.value.replace("\\", "")
+    assert "Pieces of P1 is more than the 3 that are left" in told
+    assert "Amount is missing" in told
+    page.text_input(key="credit_0_quantity_0_I1").input("2")
+    page.text_input(key="credit_0_total_amount_I1").input("20")
+    page.button(key="credit_0_save").click().run()
+    page.run()
+    assert not page.exception
+    [event] = _sent(desk)
+    assert (event["credits"], event["client_id"], event["total_amount"]) == ("I1", "C1", 20.0)
+    assert event["items"] == [{"product_id": "P1", "quantity": 2}]
+    assert "2 invoices and 1 credit note, 31.00 in all." in texts(page)
+    states = {cell.replace("\\", "") for cell in _invoices(page)["State"]}
+    assert {"↩ 20.00 credited", "↩ credit note of I1"} < states
+    left = next(t.value for t in page.table if t.proto.alt == "Items of I1")
+    assert list(left["Left"]) == ["1", "1"]
 
 
 def test_a_product_and_a_client_are_saved_and_changed(desk: Desk) -> None:
