@@ -87,11 +87,11 @@ def _status(standing: Standing, currency: str) -> None:
 
 
 def _corrected(corrections: Mapping[str, int]) -> str:
-    credits, reversals = corrections["credit"], corrections["reversal"]
-    if not (credits or reversals):
+    notes, reversals = corrections["credit"], corrections["reversal"]
+    if not (notes or reversals):
         return "None was voided or credited."
     return (
-        f"Voided, and so taken back from all figures: {reversals:,}. Credit notes: {credits:,}; what they say "
+        f"Voided, and so taken back from all figures: {reversals:,}. Credit notes: {notes:,}; what they say "
         "is taken back, too."
     )
 
