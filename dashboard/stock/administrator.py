@@ -13,6 +13,7 @@ import streamlit as st
 from dashboard import charts, frame, listing
 from dashboard.data.stock_data import MAX_CLIENTS, PromoClient, Standing, StockData, Winner
 from dashboard.stock import listings
+from dashboard.stock.activity import log, told_once
 from dashboard.text import NBSP, ago, money, plain, printable
 from told import told
 
@@ -27,16 +28,24 @@ def render(data: StockData) -> None:
     frame.heading("Administrator", verdict(standing, data.currency))
     frame.age("Results from MongoDB", loaded)
     # A click draws the page again, and so reads what is older than two seconds.
-    st.button("Refresh", key="administrator_refresh", icon=":material/refresh:")
+    if st.button("Refresh", key="administrator_refresh", icon=":material/refresh:"):
+        log("🔄 User Interface: Manual refresh requested")
     if standing is None:
         return
     if standing.is_empty:
+        if loaded.fault is None:
+            told_once("📉 Admin Interface: No data found - showing placeholder")
         frame.hint(
             "Products, clients and sales appear here with the pipeline's first batch. Start it with "
             f"`{told('stock run')}` and enter a sale on the Accountant's page. If it runs "
             "already, compare its MONGO_URI and STOCK_DB_NAME with the dashboard's."
         )
         return
+    documents = standing.status.documents
+    told_once(
+        f"📊 Admin Interface: System status - Products: {documents['inventory']}, "
+        f"Loss Risk: {standing.risk_count}, Clients: {documents['clients']}"
+    )
     _status(standing, data.currency)
     _winners(standing.winners, standing.winners_at, data.currency)
     _risks(standing, data.currency)

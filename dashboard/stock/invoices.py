@@ -156,10 +156,12 @@ def _credit(books: Books, invoice: Invoice) -> None:
             names[place] = f"{field}_{number}"
             label = f"Pieces of {product_id} that come back, up to {pieces:,}"
             st.text_input(plain(label), key=filling.key(names[place]), width=320)
+            filling.mark(field)
     amount = f"total_amount_{number}"
     st.text_input(
         f"Amount that is paid back, up to {money_text(left.amount)}", key=filling.key(amount), width=320
     )
+    filling.mark("total_amount")
     labels = {**_LABELS, **{f"quantity_{place}": f"Pieces of {left.items[place][0]}" for place in names}}
 
     def read() -> Entry:

@@ -436,7 +436,7 @@ def test_the_stock_demo_needs_no_server(browser: Browser, no_server: dict[str, s
 
 
 def _tabs_are_accessible(page: Page) -> None:
-    for tab in ("Sale", "Product", "Client", "Workbook", "Outbox"):
+    for tab in ("Sale", "Invoices", "Product", "Client", "Workbook", "Outbox"):
         page.get_by_role("tab", name=tab).click()
         page.get_by_role("tabpanel", name=tab).wait_for()
         assert _violations(page) == [], tab

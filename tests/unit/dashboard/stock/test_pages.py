@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from datetime import datetime, timezone
+from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from structlog.testing import capture_logs
 
 from accounting.books import Books
 from accounting.database import BooksDatabase
@@ -377,6 +378,9 @@ def test_faults_of_a_sale_are_told_and_what_was_typed_stays(desk: Desk) -> None:
         assert part in error.value.replace("\\", ""), error.value
     assert "<img" not in error.value.replace("\\<", "")
     assert page.text_input(key="sale_0_quantity_1").value == HOSTILE
+    marks = [text.value.replace("\\", "") for text in page.markdown if text.value.startswith(":red[✗")]
+    assert marks[0] == marks[1] == ":red[✗ is missing.]"
+    assert [mark.partition(" is not a ")[2] for mark in marks] == ["", "", "number such as 12.]", ""]
     assert _sent(desk) == []
     _fill_sale(page)
     page.text_input(key="sale_0_invoice_id").input("I1")
@@ -469,7 +473,7 @@ def test_a_product_and_a_client_are_saved_and_changed(desk: Desk) -> None:
     page.selectbox(key="product_0_known").select("P1").run()
     assert page.text_input(key="product_0_sell_price").value == "2.90"
     page.text_input(key="product_0_sell_price").input("3.40")
-    page.text_input(key="product_0_expiry_date").input("2026-09-01")
+    page.date_input(key="product_0_expiry_date").set_value(date(2026, 9, 1))
     _submit(page, "Save the product")
     assert "Product P1 is saved" in page.success[0].value
     for field, value in {"client_id": "C2", "name": "Café", "total_revenue_generated": "10.5"}.items():
@@ -482,6 +486,45 @@ def test_a_product_and_a_client_are_saved_and_changed(desk: Desk) -> None:
     _submit(page, "Save the client")
     assert any("nothing was added" in message.value for message in page.success)
     assert len(_sent(desk)) == 2
+
+
+def test_a_sale_has_its_day_and_time_in_utc_and_amounts_with_a_comma(desk: Desk) -> None:
+    """They are chosen, not typed; a total may have a decimal comma."""
+    page = _inside(desk)
+    _fill_sale(page)
+    assert [(one.label, one.value) for one in page.date_input if one.key == "sale_0_day"] == [
+        ("Day (UTC)", datetime.now(timezone.utc).date())
+    ]
+    page.date_input(key="sale_0_day").set_value(date(2026, 2, 28))
+    page.time_input(key="sale_0_clock").set_value(time(23, 59))
+    page.text_input(key="sale_0_total_amount").input("1.234,50")
+    page.button(key="sale_0_save").click().run()
+    assert not page.exception
+    [event] = _sent(desk)
+    assert (event["timestamp"], event["total_amount"]) == ("2026-02-28T23:59:00.000Z", 1234.5)
+
+
+def test_what_people_do_is_logged_without_what_the_books_hold(desk: Desk, clock: Clock) -> None:
+    """The door, what was saved and what was not, a refresh; a page that shows the same is told once."""
+    with capture_logs() as logged:
+        page = _inside(desk)
+        page.text_input(key="client_0_client_id").input("C7")
+        page.text_input(key="client_0_email").input("secret@example.com")
+        _submit(page, "Save the client")
+        _submit(page, "Save the product")
+        page = show(administrator.render, _Shop(shop_events()).data)
+        page.button(key="administrator_refresh").click().run()
+        show(administrator.render, _Shop([]).data)
+    told = [entry["event"] for entry in logged if "Interface:" in entry["event"]]
+    assert told == [
+        "🔐 Accountant Interface: Opened",
+        "📝 Accountant Interface: Client C7: accepted",
+        "❌ Accountant Interface: Product was not saved, 5 faults",
+        "📊 Admin Interface: System status - Products: 14, Loss Risk: 10, Clients: 6",
+        "🔄 User Interface: Manual refresh requested",
+        "📉 Admin Interface: No data found - showing placeholder",
+    ]
+    assert "secret" not in str(logged)
 
 
 def _submit(page: AppTest, label: str) -> None:
