@@ -106,11 +106,12 @@ def _offer(filling: Filling, kind: _Kind, known: Mapping[str, Mapping[str, str]]
     """Offer the `known` records, and fetch a chosen one into the form."""
     chosen = filling.key("known")
     st.selectbox(
-        f"Change a {kind.name} that is there (empty: a new one)",
+        f"Change a {kind.name} that is there",
         list(known),
         index=None,
         format_func=lambda key: f"{key} · {known[key]['name']}" if known.get(key, {}).get("name") else key,
         key=chosen,
+        placeholder="Choose one, or fill the form for a new one",
         on_change=lambda: _fill(filling, kind, known.get(st.session_state.get(chosen) or "", {})),
         width=420,
     )

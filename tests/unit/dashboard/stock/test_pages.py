@@ -557,6 +557,8 @@ def test_history_is_sent_again_on_request(desk: Desk) -> None:
     desk.outbox.settle([3], {4: "too large"}, None)
     page.run()
     assert figures(page) == {"Waiting": "0", "Sent": "3", "Refused": "1"}
+    outbox = next(t.value for t in page.table if t.proto.alt.startswith("Messages in the outbox"))
+    assert set(outbox["Kind"]) == {"product", "client"}
     page.button(key="outbox_retry").click().run()
     assert desk.outbox.state().counts[WAITING] == 1
     page.date_input(key="resend_last").set_value(datetime(2020, 1, 1, tzinfo=timezone.utc).date()).run()
