@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts import ConfigurationError, effects
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
+from contracts.names import currency_code, topic_name
 from contracts.secret_values import secret_kafka_options, secrets_in_address
 from contracts.spark import SparkStart
 from env_file import read_env_file
@@ -100,12 +101,6 @@ def _long_enough(value: SecretStr) -> SecretStr:
     if 0 < len(value.get_secret_value()) < 8:
         raise ValueError("must have at least 8 characters")
     return value
-
-
-def _topic(name: str) -> str:
-    if not re.fullmatch("[A-Za-z0-9._-]{1,249}", name) or name in (".", ".."):
-        raise ValueError(f"{name!r} is not the name of a Kafka topic")
-    return name
 
 
 def _header_value(value: SecretStr) -> SecretStr:
@@ -184,15 +179,15 @@ class Settings(BaseSettings):
     kafka_max_offsets_per_trigger: Positive = 200_000
     kafka_wait_seconds: NotNegative = 60.0
     kafka_connector_path: Path = Path("./data/kafka-connector")
-    kafka_topic_matches: Annotated[str, AfterValidator(_topic)] = "esports-matches"
-    kafka_topic_players: Annotated[str, AfterValidator(_topic)] = "esports-players"
+    kafka_topic_matches: Annotated[str, AfterValidator(topic_name)] = "esports-matches"
+    kafka_topic_players: Annotated[str, AfterValidator(topic_name)] = "esports-players"
     esports_output_path: Path = Path("./data/processed")
     esports_interval_seconds: PositiveSeconds = 10.0
 
     stock_db_name: str = "stock_management"
-    kafka_topic_sales: Annotated[str, AfterValidator(_topic)] = "topic-raw-sales"
-    kafka_topic_inventory: Annotated[str, AfterValidator(_topic)] = "topic-inventory-updates"
-    kafka_topic_clients: Annotated[str, AfterValidator(_topic)] = "topic-clients"
+    kafka_topic_sales: Annotated[str, AfterValidator(topic_name)] = "topic-raw-sales"
+    kafka_topic_inventory: Annotated[str, AfterValidator(topic_name)] = "topic-inventory-updates"
+    kafka_topic_clients: Annotated[str, AfterValidator(topic_name)] = "topic-clients"
     stock_cold_path: Path = Path("./data/stock")
     stock_cold_keep_days: Days = 0
     stock_sales_keep_days: Days = 0
@@ -203,6 +198,7 @@ class Settings(BaseSettings):
     revenue_threshold_promo: Amount = Decimal(10_000)
     revenue_threshold_silver: Amount = Decimal(10_000)
     revenue_threshold_gold: Amount = Decimal(20_000)
+    currency: Annotated[str, AfterValidator(currency_code)] = "EUR"
     accountant_password: Annotated[SecretStr, AfterValidator(_long_enough)] = SecretStr("")
     sqlite_db_path: Path = Path("./stock_management.db")
 

@@ -10,8 +10,19 @@ from typing import Any, Final, TypeVar
 
 from accounting.database import BooksDatabase
 from accounting.entries import Entry
+from accounting.invoices import (
+    Invoice,
+    find_invoice,
+    find_invoices,
+    find_sale,
+    find_void,
+    store_sale,
+    store_void,
+    why_no_credit,
+    why_no_void,
+)
 from accounting.messages import key_of, kind_of, payload, time_text
-from contracts.stock import Client, Product, Sale
+from contracts.stock import Client, Product, Sale, Void
 
 Record = TypeVar("Record", bound=Product | Client)
 
@@ -48,8 +59,8 @@ class Books:
     def save(self, entries: Sequence[Entry]) -> list[Verdict]:
         """Store entries with their messages, all in one transaction; a verdict for each.
 
-        The same entry again is already there and is not sent again. An invoice is never changed; a product
-        or client is replaced.
+        The same entry again is already there and is not sent again. An invoice is never changed, but can be
+        voided or credited; a product or client is replaced.
         """
         with self._database.write() as connection:
             now = self._now()
@@ -62,6 +73,16 @@ class Books:
     def clients(self, also: Sequence[str] = ()) -> list[Client]:
         """Clients, like `products`."""
         return self._some(Client, also)
+
+    def invoices(self, day: date | None = None, words: Sequence[str] = ()) -> list[Invoice]:
+        """The newest invoices and credit notes of a UTC day, or of all, that have each word."""
+        with self._database.read() as connection:
+            return find_invoices(connection, day, words)
+
+    def invoice(self, invoice_id: str) -> Invoice | None:
+        """The invoice or credit note of this number, None where there is none."""
+        with self._database.read() as connection:
+            return find_invoice(connection, invoice_id)
 
     def _some(self, kind: type[Record], also: Sequence[str]) -> list[Record]:
         table, key = _TABLES[kind]
@@ -78,11 +99,17 @@ class Books:
 
     def _save(self, connection: sqlite3.Connection, entry: Entry, now: datetime) -> Verdict:
         entered = time_text(now)
-        if isinstance(entry, Sale):
-            sale = _find_sale(connection, entry.invoice_id)
-            if sale is not None:
-                return _verdict_on_known(sale, entry)
-            _store_sale(connection, entry)
+        if isinstance(entry, Sale | Void):
+            known = find_sale(connection, entry.invoice_id) or find_void(connection, entry.invoice_id)
+            if known is not None:
+                return _verdict_on_known(known, entry)
+            refusal = _refusal(connection, entry)
+            if refusal:
+                return Verdict(REJECTED, refusal)
+            if isinstance(entry, Sale):
+                store_sale(connection, entry)
+            else:
+                store_void(connection, entry)
         else:
             record, before = _find_record(connection, entry)
             if record == entry:
@@ -99,11 +126,22 @@ class Books:
         return Verdict(ACCEPTED)
 
 
-def _verdict_on_known(stored: Sale, entry: Sale) -> Verdict:
-    # In whatever order the items stand.
-    if replace(stored, items=tuple(sorted(stored.items))) == replace(entry, items=tuple(sorted(entry.items))):
+def _refusal(connection: sqlite3.Connection, entry: Sale | Void) -> str | None:
+    """Why a correction that is not there cannot be taken, None when it can, and of an invoice."""
+    if isinstance(entry, Void):
+        return why_no_void(connection, entry)
+    return why_no_credit(connection, entry) if entry.credits else None
+
+
+def _verdict_on_known(stored: Sale | Void, entry: Sale | Void) -> Verdict:
+    if _plain(stored) == _plain(entry):
         return Verdict(ALREADY_THERE)
     return Verdict(REJECTED, f"invoice_id {entry.invoice_id} is there already, with other content.")
+
+
+def _plain(entry: Sale | Void) -> Sale | Void:
+    # In whatever order the items stand.
+    return entry if isinstance(entry, Void) else replace(entry, items=tuple(sorted(entry.items)))
 
 
 def _after(updated_at: str) -> datetime:
@@ -111,17 +149,6 @@ def _after(updated_at: str) -> datetime:
     if not updated_at:
         return datetime.min.replace(tzinfo=timezone.utc)
     return datetime.fromisoformat(updated_at.replace("Z", "+00:00")) + _MILLISECOND
-
-
-def _find_sale(connection: sqlite3.Connection, invoice_id: str) -> Sale | None:
-    row = connection.execute("SELECT * FROM sales WHERE invoice_id = ?", (invoice_id,)).fetchone()
-    if row is None:
-        return None
-    items = connection.execute(
-        "SELECT product_id, quantity FROM sale_items WHERE invoice_id = ? ORDER BY line", (invoice_id,)
-    )
-    time = datetime.fromisoformat(row["time"].replace("Z", "+00:00"))
-    return Sale(invoice_id, row["client_id"], time, row["amount_cents"], tuple(map(tuple, items)))
 
 
 def _find_record(connection: sqlite3.Connection, record: Record) -> tuple[Record | None, str]:
@@ -137,15 +164,6 @@ def _record(kind: type[Record], row: sqlite3.Row) -> Record:
         date.fromisoformat(value) if value and name in _DAYS else value for name, value in dict(row).items()
     ]
     return kind(*values)
-
-
-def _store_sale(connection: sqlite3.Connection, sale: Sale) -> None:
-    values = (sale.invoice_id, sale.client_id, time_text(sale.time), sale.amount)
-    connection.execute("INSERT INTO sales VALUES (?, ?, ?, ?)", values)
-    lines = [
-        (sale.invoice_id, line, product, pieces) for line, (product, pieces) in enumerate(sale.items, start=1)
-    ]
-    connection.executemany("INSERT INTO sale_items VALUES (?, ?, ?, ?)", lines)
 
 
 def _store_record(connection: sqlite3.Connection, record: Product | Client) -> None:

@@ -15,7 +15,17 @@ from contracts.versions import require_known
 # Marks the file as ours.
 _APPLICATION: Final = 0x53746F6B
 # Each brings a file from the version of its place, from 1, to the next; none that has landed changes.
-_MIGRATIONS: tuple[str, ...] = ()
+_MIGRATIONS: tuple[str, ...] = (
+    # Version 2: credit notes are sales with `credits`; a void names what it voids, which none does twice.
+    """
+ALTER TABLE sales ADD COLUMN credits TEXT REFERENCES sales;
+CREATE INDEX sales_credits ON sales (credits) WHERE credits IS NOT NULL;
+CREATE INDEX sales_time ON sales (time DESC, invoice_id);
+CREATE TABLE voids (
+    invoice_id TEXT PRIMARY KEY, voids TEXT NOT NULL UNIQUE REFERENCES sales (invoice_id), time TEXT NOT NULL
+)
+""",
+)
 # A workbook of the greatest size is stored in less.
 _BUSY_SECONDS: Final = 20.0
 # Version 1, from which a new file is brought forward too.

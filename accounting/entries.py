@@ -12,10 +12,10 @@ from typing import Final, TypeVar
 
 from analytics.stock.values import RefusedError, cents, day, identifier, moment, quantity, text, title
 from analytics.texts import shown, trimmed
-from contracts.stock import Client, Product, Sale
+from contracts.stock import Client, Product, Sale, Void
 
 T = TypeVar("T")
-Entry = Sale | Product | Client
+Entry = Sale | Void | Product | Client
 
 # Kafka takes a megabyte a record; an invoice with this number of lines has a tenth of that.
 MAX_ITEMS: Final = 500
@@ -23,6 +23,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # A sale or movement further ahead, or an expiry date further ahead, is a mistake.
 _YEARS_AHEAD: Final = 1
 _YEARS_KEPT: Final = 30
+# As people write them where a comma divides; 1,250 could be both, and is refused.
+_COMMA: Final = re.compile(r"([0-9]+|[0-9]{1,3}(?:[.][0-9]{3})+),([0-9]{1,2})")
+_DAY_FIRST: Final = re.compile(r"([0-9]{1,2})[.]([0-9]{1,2})[.]([0-9]{4})")
 # Excel shows a long number so, and programs save it: 4006381333931 as 4.00638E+12.
 _SCIENTIFIC: Final = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+][0-9]{2,3}")
 # The words behind the field's name, by the part of the rule's name that is not the field's.
@@ -77,18 +80,31 @@ def _id(value: str | None, name: str) -> str:
     return found
 
 
+def _amount(value: str | None, name: str) -> int:
+    """An amount in cents; also one with a decimal comma: `2,50`, `1.234,50`."""
+    matched = _COMMA.fullmatch(trimmed(value or ""))
+    return cents(f"{matched[1].replace('.', '')}.{matched[2]}" if matched else value, name)
+
+
+def _iso(value: str | None) -> str:
+    """A text whose date stands with the year first, as it is also written: `31.01.2027`."""
+    return _DAY_FIRST.sub(
+        lambda date: f"{date[3]}-{date[2]:0>2}-{date[1]:0>2}", trimmed(value or ""), count=1
+    )
+
+
 def _sold(value: str | None, name: str) -> datetime:
-    time = moment(value, name)
+    time = moment(_iso(value), name)
     _check_year(time.date(), name, _YEARS_AHEAD, "too_far")
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
 def _moved(value: str | None, name: str) -> date | None:
-    return _check_year(day(value, name), name, _YEARS_AHEAD, "too_far")
+    return _check_year(day(_iso(value), name), name, _YEARS_AHEAD, "too_far")
 
 
 def _expires(value: str | None, name: str) -> date | None:
-    return _check_year(day(value, name), name, _YEARS_KEPT, "too_far_for_an_expiry")
+    return _check_year(day(_iso(value), name), name, _YEARS_KEPT, "too_far_for_an_expiry")
 
 
 def _check_year(found: date | None, name: str, years: int, fault: str) -> date | None:
@@ -101,7 +117,7 @@ def _check_year(found: date | None, name: str, years: int, fault: str) -> date |
 
 
 _EXPECTED: Final[Mapping[Callable[[str | None, str], object], str]] = {
-    cents: "an amount such as 12.50",
+    _amount: "an amount such as 12.50",
     quantity: "a number such as 12",
     _sold: "a time such as 2026-01-31 14:30",
     _moved: "a date such as 2026-01-31",
@@ -128,7 +144,7 @@ def read_sale(fields: Mapping[str, str], items: Sequence[tuple[str, str]]) -> Sa
     invoice_id = form.read(_id, "invoice_id", "")
     client_id = form.read(_id, "client_id", "")
     time = form.read(_sold, "timestamp", _EPOCH)
-    amount = form.read(cents, "total_amount", 0)
+    amount = form.read(_amount, "total_amount", 0)
     if not items:
         form.faults.append("The invoice has no items.")
     if len(items) > MAX_ITEMS:
@@ -140,6 +156,40 @@ def read_sale(fields: Mapping[str, str], items: Sequence[tuple[str, str]]) -> Sa
         form.faults += [f"Item {number}: {fault}" for fault in faults]
     form.end()
     return Sale(invoice_id, client_id, time, amount, tuple(sold))
+
+
+def read_credit(fields: Mapping[str, str], credited: Sale, pieces: Mapping[int, str]) -> Sale:
+    """A credit note of `credited` from texts: `invoice_id, timestamp, total_amount`.
+
+    `credited` has what is left of the invoice; `pieces` are those that come back, by the place of the item in
+    it, none where the text is empty. Raises EntryError.
+    """
+    form = _Form({**fields, **{f"quantity_{place}": text for place, text in pieces.items()}})
+    back = []
+    for place, text_given in pieces.items():
+        product_id, sold = credited.items[place]
+        count = form.read(quantity, f"quantity_{place}", 0) if trimmed(text_given) else 0
+        if count > sold:
+            form.faults.append(f"quantity_{place} is more than the {sold} that are left.")
+        if count:
+            back.append((product_id, count))
+    if not back and not form.faults:
+        form.faults.append("No piece comes back: to take an invoice back whole, void it.")
+    found = (
+        form.read(_id, "invoice_id", ""),
+        form.read(_sold, "timestamp", _EPOCH),
+        form.read(_amount, "total_amount", 0),
+    )
+    form.end()
+    return Sale(found[0], credited.client_id, found[1], found[2], tuple(back), credited.invoice_id)
+
+
+def read_void(fields: Mapping[str, str], voids: str) -> Void:
+    """A void of the invoice `voids` from texts: `invoice_id, timestamp`. Raises EntryError."""
+    form = _Form(fields)
+    void = Void(form.read(_id, "invoice_id", ""), voids, form.read(_sold, "timestamp", _EPOCH))
+    form.end()
+    return void
 
 
 def read_item(product_id: str, pieces: str) -> tuple[tuple[str, int], list[str]]:
@@ -159,8 +209,8 @@ def read_product(fields: Mapping[str, str]) -> Product:
         name=form.read(title, "name", ""),
         category=form.read(text, "category", None),
         quantity=form.read(quantity, "quantity", 0),
-        buy_price=form.read(cents, "buy_price", 0),
-        sell_price=form.read(cents, "sell_price", 0),
+        buy_price=form.read(_amount, "buy_price", 0),
+        sell_price=form.read(_amount, "sell_price", 0),
         last_movement=form.read(_moved, "last_movement", None),
         expiry_date=form.read(_expires, "expiry_date", None),
         batch_no=form.read(text, "batch_no", None),
@@ -180,7 +230,7 @@ def read_client(fields: Mapping[str, str]) -> Client:
         name=form.read(text, "name", None),
         email=form.read(text, "email", None),
         phone=form.read(text, "phone", None),
-        opening=form.read(cents, "total_revenue_generated", 0),
+        opening=form.read(_amount, "total_revenue_generated", 0),
         order="",
     )
     form.end()

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from accounting.entries import Entry
-from contracts.stock import Client, Product, Sale
+from contracts.stock import Client, Product, Sale, Void
 
 # Which topic a message goes to, by the setting's name.
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
@@ -19,12 +19,12 @@ _AMOUNTS: Final = ("buy_price", "sell_price", "total_revenue_generated")
 
 def kind_of(entry: Entry) -> str:
     """The kind of topic that an entry belongs to."""
-    return SALES if isinstance(entry, Sale) else INVENTORY if isinstance(entry, Product) else CLIENTS
+    return SALES if isinstance(entry, Sale | Void) else INVENTORY if isinstance(entry, Product) else CLIENTS
 
 
 def key_of(entry: Entry) -> str:
     """What makes two messages belong together, and Kafka keep their order."""
-    if isinstance(entry, Sale):
+    if isinstance(entry, Sale | Void):
         return entry.invoice_id
     return entry.product_id if isinstance(entry, Product) else entry.client_id
 
@@ -38,7 +38,10 @@ def payload(entry: Entry, updated_at: str) -> str:
             "timestamp": time_text(entry.time),
             "total_amount": _decimal(entry.amount),
             "items": [{"product_id": product, "quantity": pieces} for product, pieces in entry.items],
+            **({"credits": entry.credits} if entry.credits else {}),
         }
+    elif isinstance(entry, Void):
+        message = {"invoice_id": entry.invoice_id, "voids": entry.voids, "timestamp": time_text(entry.time)}
     else:
         message = {**fields_of(entry), "updated_at": updated_at}
     return json.dumps(message, default=_json, ensure_ascii=False, separators=(",", ":"))
@@ -52,6 +55,11 @@ def fields_of(record: Product | Client) -> dict[str, Any]:
     }
     del found["order"]
     return {name: _decimal(value) if name in _AMOUNTS else value for name, value in found.items()}
+
+
+def money_of(cents: int) -> Decimal:
+    """Cents as an amount."""
+    return _decimal(cents)
 
 
 def money_text(cents: int) -> str:

@@ -8,13 +8,29 @@ from datetime import date, datetime
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """An invoice of the stock pipeline: `amount` in cents, all of its items as (product id, pieces)."""
+    """An invoice of the stock pipeline: `amount` in cents, all of its items as (product id, pieces).
+
+    With `credits`, the number of an invoice, it is a credit note: what it says is taken back of that one.
+    """
 
     invoice_id: str
     client_id: str
     time: datetime
     amount: int
     items: tuple[tuple[str, int], ...]
+    credits: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """Says, under a number of its own, that the invoice or credit note `voids` counts as if it never was.
+
+    So do the credit notes of that invoice.
+    """
+
+    invoice_id: str
+    voids: str
+    time: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -19,6 +19,8 @@ from told import told
 T = TypeVar("T")
 # A frame, or its columns by name.
 Table: TypeAlias = "pd.DataFrame | Mapping[str, Sequence[object]]"
+# Streamlit itself aligns each cell by its type, and here all of them are text.
+_RIGHT: Final = "text-align: right !important; font-variant-numeric: tabular-nums"
 
 
 def heading(title: str, purpose: str) -> None:
@@ -54,18 +56,27 @@ def figures(values: Mapping[str, tuple[str, str | None]]) -> None:
             st.metric(name, plain(value), border=True, width="stretch", help=explanation)
 
 
-def chart(drawing: charts.Drawing, alternative: str, values: Table) -> None:
-    """A chart, named for screen readers by `alternative`, with its `values` as a table below."""
+def chart(drawing: charts.Drawing, alternative: str, values: Table | None) -> None:
+    """A chart, named for screen readers by `alternative`, with its `values` as a table below.
+
+    None: the page itself shows them in a table.
+    """
     st.altair_chart(charts.readable(drawing), width="stretch", alt=alternative)
-    with st.expander("The chart's values as a table"):
-        table(values, alternative, 320)
+    if values is not None:
+        with st.expander("The chart's values as a table"):
+            table(values, alternative, 320)
 
 
-def table(values: Table, alternative: str, height: int | None = None) -> None:
-    """A real HTML table, which screen readers can walk through; cells are inert unless text.Markdown."""
+def table(values: Table, alternative: str, height: int | None = None, numbers: Collection[str] = ()) -> None:
+    """A real HTML table, which screen readers can walk through; cells are inert unless text.Markdown.
+
+    The columns `numbers` are aligned right, so that their digits stand below one another.
+    """
     shown = plain_frame(pd.DataFrame(values))
+    right = [place for place, name in enumerate(shown.columns) if name in numbers]
     shown.columns = [plain(name) for name in shown.columns]
-    st.table(shown, border="horizontal", hide_index=True, alt=alternative, height=height or "content")
+    drawn = shown.style.set_table_styles([{"selector": f".col{place}", "props": _RIGHT} for place in right])
+    st.table(drawn, border="horizontal", hide_index=True, alt=alternative, height=height or "content")
 
 
 def empty_collection() -> None:

@@ -21,7 +21,7 @@ from analytics.stock.values import (
 )
 from analytics.texts import LONE_SURROGATE, has_lone_surrogate, is_float
 from contracts import CORRUPT
-from contracts.stock import Client, Product, Sale
+from contracts.stock import Client, Product, Sale, Void
 
 SALES, INVENTORY, CLIENTS = "sales", "inventory", "clients"
 # A clock that is wrong by years would otherwise keep a product's price for years.
@@ -32,7 +32,7 @@ _KAFKA_SKEW = timedelta(minutes=5)
 _MAX_RECORD_BYTES = 8_000_000
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
-Record = Sale | Product | Client
+Record = Sale | Void | Product | Client
 
 
 def judge(row: Mapping[str, Any], now: datetime) -> Record | str:
@@ -63,6 +63,9 @@ def notes(record: Record) -> list[str]:
     if isinstance(record, Sale):
         ids = {"invoice_id": [record.invoice_id], "client_id": [record.client_id]}
         ids["item_product_id"] = [product_id for product_id, _ in record.items]
+        ids["credits"] = [record.credits or ""]
+    elif isinstance(record, Void):
+        ids = {"invoice_id": [record.invoice_id], "voids": [record.voids]}
     elif isinstance(record, Product):
         ids = {"product_id": [record.product_id]}
     else:
@@ -70,7 +73,9 @@ def notes(record: Record) -> list[str]:
     return [f"{name} as a float" for name, found in ids.items() if any(map(is_float, found))]
 
 
-def _sale(fields: Mapping[str, Any], _row: Mapping[str, Any], _now: datetime) -> Sale:
+def _sale(fields: Mapping[str, Any], _row: Mapping[str, Any], _now: datetime) -> Sale | Void:
+    if is_given(fields.get("voids")):
+        return _void(fields)
     items = fields.get("items")
     items = [] if items is None else items
     if not isinstance(items, list) or not all(isinstance(item, dict | None) for item in items):
@@ -81,7 +86,26 @@ def _sale(fields: Mapping[str, Any], _row: Mapping[str, Any], _now: datetime) ->
     amount = cents(fields.get("total_amount"), "total_amount")
     if not items:
         raise RefusedError("missing_items")
-    return Sale(invoice_id, client_id, time, amount, tuple(_item(item) for item in items))
+    sold = tuple(_item(item) for item in items)
+    return Sale(invoice_id, client_id, time, amount, sold, _reference(fields, "credits", invoice_id))
+
+
+def _void(fields: Mapping[str, Any]) -> Void:
+    invoice_id = identifier(fields.get("invoice_id"), "invoice_id")
+    if is_given(fields.get("credits")):
+        raise RefusedError("voids_and_credits")
+    voids = _reference(fields, "voids", invoice_id)
+    return Void(invoice_id, voids or "", moment(fields.get("timestamp"), "timestamp"))
+
+
+def _reference(fields: Mapping[str, Any], name: str, invoice_id: str) -> str | None:
+    """The number of the invoice that a record corrects, None where it corrects none."""
+    if not is_given(fields.get(name)):
+        return None
+    found = identifier(fields.get(name), name)
+    if found == invoice_id:
+        raise RefusedError(f"{name}_itself")
+    return found
 
 
 def _item(item: Mapping[str, Any] | None) -> tuple[str, int]:

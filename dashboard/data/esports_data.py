@@ -39,6 +39,7 @@ PLAYER_COLUMNS: Final = [
     "total_games", "total_wins", "win_rate", "kda_ratio", "avg_kills", "avg_deaths", "avg_assists",
     "recent_form",
 ]  # fmt: skip
+COURSE_COLUMNS: Final = ["minute", "gold", "kills", "kills_1", "kills_2", "towers_1", "towers_2"]
 # The states of matches that are no longer under way or announced are read, too.
 _SETTLED: Final = ("scheduled", "finished", "canceled", "postponed")
 _ORDER = ["kafka_timestamp", "kafka_partition", "kafka_offset"]
@@ -75,7 +76,10 @@ class EsportsData:
         return self._players.get("players", lambda: read_players(self.output / "players"), _AGE_SECONDS)
 
     def course(self, match_id: str) -> Loaded[pd.DataFrame]:
-        """The course of a match by `minute`: a row each, with the first team's lead in `gold` and `kills`."""
+        """The course of a match by `minute` (COURSE_COLUMNS), a row each.
+
+        `gold` and `kills` are the first team's lead; `kills_1` … `towers_2` what each team had by then.
+        """
         return self._matches.get(
             f"course {match_id}", lambda: read_course(self.output / "matches", match_id), _AGE_SECONDS
         )
@@ -107,12 +111,16 @@ def read_course(dataset: Path, match_id: str) -> pd.DataFrame:
     """Read the columns of EsportsData.course for a match of the last hours."""
     files = find_files(dataset, dict.fromkeys(("live", "unknown", "finished"), LIVE_HOURS * _HOUR))
     if not files.paths:
-        return pd.DataFrame(columns=["minute", "gold", "kills"])
+        return pd.DataFrame(columns=COURSE_COLUMNS)
+    values = {
+        "gold": "team_1_gold - team_2_gold",
+        "kills": "team_1_kills - team_2_kills",
+        **{f"{what}_{side}": f"team_{side}_{what}" for what in ("kills", "towers") for side in (1, 2)},
+    }
+    columns = ", ".join(f"arg_max({value}, {_NEWEST}) AS {name}" for name, value in values.items())
     return read(
         files,
-        "SELECT match_duration // 60 AS minute, "
-        f"arg_max(team_1_gold - team_2_gold, {_NEWEST}) AS gold, "
-        f"arg_max(team_1_kills - team_2_kills, {_NEWEST}) AS kills "
+        f"SELECT match_duration // 60 AS minute, {columns} "
         "FROM rows WHERE match_id = $match_id AND match_duration IS NOT NULL GROUP BY 1 ORDER BY 1",
         {"match_id": match_id},
     )

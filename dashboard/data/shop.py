@@ -16,7 +16,7 @@ import psycopg
 
 from dashboard.data.events_database import FAULTS, explain, reading
 from dashboard.data.remembered import Loaded, Remembered
-from sources.ecommerce.figures import REJECTED, EventFigures, read_figures
+from sources.ecommerce.figures import FIRST_START, REJECTED, EventFigures, read_figures
 
 FIGURES_WINDOW: Final = timedelta(minutes=5)
 # How old the page may be; all open pages share one answer.
@@ -43,11 +43,15 @@ _CATEGORIES = f"""
     GROUP BY product_category ORDER BY revenue DESC, product_category LIMIT {_TOP}
 """
 _FUNNEL = """
-    SELECT count(*), count(first_view), count(*) FILTER (WHERE last_purchase > first_view)
+    SELECT count(*), count(first_view), count(*) FILTER (WHERE last_purchase > first_view),
+        coalesce(sum(views), 0)::float8, coalesce(sum(purchases), 0)::float8,
+        coalesce(sum(revenue), 0)::float8
     FROM (
         SELECT min(event_timestamp) FILTER (WHERE event_type = 'view') AS first_view,
-            max(event_timestamp) FILTER (WHERE event_type = 'purchase') AS last_purchase
-        FROM user_events WHERE event_timestamp > %(since)s GROUP BY user_id
+            max(event_timestamp) FILTER (WHERE event_type = 'purchase') AS last_purchase,
+            count(*) FILTER (WHERE event_type = 'view') AS views,
+            count(*) FILTER (WHERE event_type = 'purchase') AS purchases, sum(price) AS revenue
+        FROM user_events WHERE event_timestamp > %(since)s AND event_timestamp <= %(until)s GROUP BY user_id
     ) AS users
 """
 QUERIES: Final = (_FLOW, _SALES, _CATEGORIES, _FUNNEL, REJECTED)
@@ -56,30 +60,51 @@ SALES_COLUMNS: Final = ("time", "views", "purchases", "revenue")
 CATEGORY_COLUMNS: Final = ("category", "views", "purchases", "revenue")
 
 
-@dataclass(frozen=True)
-class Funnel:
-    """The numbers of users of the span who did anything, viewed, and bought after their first view."""
+@dataclass(frozen=True, slots=True)
+class Business:
+    """What customers did in a span, by the events' own times.
+
+    `users` did anything, `viewers` viewed something, `buyers` bought something after their first view;
+    `views` and `purchases` count events, `revenue` is the sum of the prices paid.
+    """
 
     users: int
     viewers: int
     buyers: int
+    views: float
+    purchases: float
+    revenue: float
+
+    @property
+    def per_purchase(self) -> float | None:
+        """The average price of a purchase; None without one."""
+        return self.revenue / self.purchases if self.purchases else None
+
+    @property
+    def conversion(self) -> float | None:
+        """The share of viewers who bought something afterwards, 0 to 1; None without viewers."""
+        return self.buyers / self.viewers if self.viewers else None
 
 
 @dataclass(frozen=True)
 class Shop:
-    """The last five minutes (`figures`), and a span in steps of `step_seconds`, up to now.
+    """The last five minutes (`figures`), and a span in steps of `step_seconds`, up to now (`business`).
 
-    `flow` (FLOW_COLUMNS) counts records by the end of their batch, latencies in seconds; `sales`
-    (SALES_COLUMNS) events by their own time; `time` is the aware UTC begin of the step. `categories`
-    (CATEGORY_COLUMNS) are the ten of the largest revenue.
+    `figures_before` and `business_before` are the same of the span of the same length before; None where the
+    pipeline began within it, so that there is nothing to compare with. `flow` (FLOW_COLUMNS) counts records
+    by the end of their batch, latencies in seconds; `sales` (SALES_COLUMNS)
+    events by their own time; `time` is the aware UTC begin of the step. `categories` (CATEGORY_COLUMNS) are
+    the ten of the largest revenue.
     """
 
     figures: EventFigures
+    figures_before: EventFigures | None
     step_seconds: float
     flow: pd.DataFrame
     sales: pd.DataFrame
     categories: pd.DataFrame
-    funnel: Funnel
+    business: Business
+    business_before: Business | None
     rejected: Mapping[str, int]
 
 
@@ -91,18 +116,26 @@ def read_shop(connection: psycopg.Connection[Any], span: timedelta) -> Shop | No
     if figures.last_commit is None:
         return None
     step = span.total_seconds() / _BARS
-    values = {"now": figures.now, "since": figures.now - span, "step": step}
+    since = figures.now - span
+    # An event may be dated some seconds ahead.
+    last = {"now": figures.now, "since": since, "until": "infinity", "step": step}
+    before = {"since": since - span, "until": since}
+    (first,) = connection.execute(FIRST_START).fetchone() or (figures.now,)
 
-    def rows(query: str) -> list[tuple[Any, ...]]:
+    def rows(query: str, values: Mapping[str, Any] = last) -> list[tuple[Any, ...]]:
         return connection.execute(query, values).fetchall()
 
     return Shop(
         figures=figures,
+        figures_before=read_figures(connection, FIGURES_WINDOW, FIGURES_WINDOW)
+        if first <= figures.now - 2 * FIGURES_WINDOW
+        else None,
         step_seconds=step,
         flow=_timed(rows(_FLOW), FLOW_COLUMNS),
         sales=_timed(rows(_SALES), SALES_COLUMNS),
         categories=pd.DataFrame(rows(_CATEGORIES), columns=list(CATEGORY_COLUMNS)),
-        funnel=Funnel(*rows(_FUNNEL)[0]),
+        business=Business(*rows(_FUNNEL)[0]),
+        business_before=Business(*rows(_FUNNEL, before)[0]) if first <= before["since"] else None,
         rejected=dict(rows(REJECTED)),
     )
 
@@ -116,9 +149,10 @@ def _timed(rows: list[tuple[Any, ...]], columns: tuple[str, ...]) -> pd.DataFram
 class ShopData:
     """Reads of PostgreSQL, remembered for all sessions."""
 
-    def __init__(self, dsn: str) -> None:
-        """The server is first contacted by the first read."""
+    def __init__(self, dsn: str, currency: str = "EUR") -> None:
+        """Prices are in `currency`. The server is first contacted by the first read."""
         self._dsn = dsn
+        self.currency = currency
         self._memory = Remembered(explain, FAULTS)
 
     def shop(self, span: timedelta) -> Loaded[Shop | None]:

@@ -23,6 +23,7 @@ MAX_CLIENTS: Final = 100
 MAX_RISKS: Final = 100
 MAX_FOUND: Final = 50
 _MAX_WORDS: Final = 6
+_CORRECTIONS: Final = ("credit", "void", "reversal")
 
 
 def _reasons(value: Any) -> tuple[str, ...]:
@@ -78,9 +79,14 @@ class StockItem:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Documents (estimated) by collection, and what the last batch with records did, if there was one."""
+    """Documents (estimated) by collection, and what the last batch with records did, if there was one.
+
+    `corrections` counts those of `sales` that are no invoice, which `documents` leaves out: by `credit`,
+    `void` and `reversal`, the last one for each invoice or credit note that is voided.
+    """
 
     documents: Mapping[str, int]
+    corrections: Mapping[str, int]
     last_batch: datetime | None
     records: int
     refused: int
@@ -112,8 +118,13 @@ class Standing:
 class StockData:
     """Reads of the stock database, remembered for all sessions."""
 
-    def __init__(self, database: MongoDatabase) -> None:
+    def __init__(
+        self, database: MongoDatabase, currency: str = "EUR", promotion_above: Decimal = Decimal(10_000)
+    ) -> None:
+        """Amounts are in `currency`; who has more revenue than `promotion_above` gets promotions."""
         self._database = database
+        self.currency = currency
+        self.promotion_above = promotion_above
         self._memory = Remembered(_explain, (*FAULTS, UnavailableError))
 
     def standing(self) -> Loaded[Standing]:
@@ -168,11 +179,14 @@ def _status(database: MongoDatabase) -> Status:
     documents = {
         name: database[name].estimated_document_count() for name in ("inventory", "sales", "clients")
     }
+    corrections = {name: database["sales"].count_documents({"correction": name}) for name in _CORRECTIONS}
+    documents["sales"] = max(0, documents["sales"] - sum(corrections.values()))
     ledger = database["stock_ledger"].find_one({"_id": "ledger"}, {"outcome": 1}) or {}
     outcome = ledger.get("outcome") or {}
     refused = outcome.get("rejected") or {}
     return Status(
         documents=documents,
+        corrections=corrections,
         last_batch=moment(outcome.get("started_at")),
         records=whole(outcome.get("records_in")),
         refused=sum(whole(count) for count in refused.values()),

@@ -25,7 +25,7 @@ def pages(settings: Settings) -> Room:
         title="E-commerce",
         icon=":material/shopping_cart:",
         mark="🛒",
-        pages=[Page("Storefront", "shop", shop.render, ShopData(dsn))],
+        pages=[Page("Storefront", "shop", shop.render, ShopData(dsn, settings.currency))],
         files=ServiceFiles(
             "ecommerce",
             settings.log_directory,

@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import frame
-from dashboard.data.esports_data import PLAYER_DAYS, EsportsData
+from dashboard.data.esports_data import PLAYER_DAYS, EsportsData, Latest
 from dashboard.esports.states import STATUSES, has_rows, newest, text
-from dashboard.text import figure
+from dashboard.text import figure, plain
 
 _SHOWN = 50
 _SORTS = {"Win rate": "win_rate", "KDA": "kda_ratio", "Games": "total_games"}
@@ -17,21 +17,19 @@ _SEARCHED = ("player_id", "nickname", "first_name", "last_name", "current_team_n
 
 def render(data: EsportsData) -> None:
     """Draw the page."""
-    frame.heading("Players", "Who plays, for whom, and how well?")
-    latest = frame.age("Players from Parquet", data.players())
-    rows = latest.rows if latest else None
+    loaded = data.players()
+    frame.heading("Players", verdict(loaded.value))
+    latest = frame.age("Players from Parquet", loaded)
+    if latest is None or not has_rows(latest, data.output, "No players", PLAYER_DAYS):
+        return
+    rows = latest.rows
     frame.figures(
         {
-            "Players": (
-                "–" if rows is None else f"{len(rows):,}",
-                f"Profiles of the last {PLAYER_DAYS} days.",
-            ),
-            "Active": ("–" if rows is None else f"{int((rows['status'] == 'active').sum()):,}", None),
+            "Players": (f"{len(rows):,}", f"Profiles of the last {PLAYER_DAYS} days."),
+            "Active": (f"{int((rows['status'] == 'active').sum()):,}", None),
             "Newest batch": newest(latest),
         }
     )
-    if latest is None or rows is None or not has_rows(latest, data.output, PLAYER_DAYS):
-        return
     found = _filtered(rows)
     frame.section(f"{len(found):,} found")
     if found.empty:
@@ -41,6 +39,29 @@ def render(data: EsportsData) -> None:
         st.markdown(f"The first {_SHOWN} are shown; the download holds all {len(found):,}.")
     _table(found.head(_SHOWN))
     frame.download("Download as CSV", found, "players.csv")
+
+
+def verdict(latest: Latest | None) -> str:
+    """Who plays how well, in one sentence of Markdown."""
+    if latest is None:
+        return "Who plays, for whom, and how well."
+    if latest.newest is None:
+        return "There is no data yet."
+    active = latest.rows[latest.rows["status"] == "active"]
+    if active.empty:
+        return "No active player was seen lately."
+    rates = active["win_rate"].dropna().astype(float)
+    players = "One player is active" if len(active) == 1 else f"{len(active):,} players are active"
+    if rates.empty:
+        return f"{players}."
+    best = active.loc[rates.idxmax()]
+    name = text(best["nickname"], text(best["player_id"]))
+    team = text(best["current_team_name"], "")
+    of = f" of {team}" if team else ""
+    return plain(
+        f"{players}; {name}{of} wins most, {figure(rates.max() * 100, '%', 1)} of "
+        f"{figure(best['total_games'])} games."
+    )
 
 
 def _filtered(rows: pd.DataFrame) -> pd.DataFrame:
@@ -81,4 +102,5 @@ def _table(shown: pd.DataFrame) -> None:
             "Form": [text(form) for form in shown["recent_form"]],
         },
         "Players, the best first",
+        numbers=("Games", "Won", "KDA"),
     )

@@ -10,7 +10,8 @@ import streamlit as st
 from accounting.database import BooksError
 from accounting.desk import Desk
 from dashboard import frame
-from dashboard.stock import outbox_view, record_forms, sale_form, upload_form
+from dashboard.stock import invoices, outbox_view, record_forms, sale_form, upload_form
+from dashboard.stock.activity import log
 from dashboard.text import plain
 from dashboard.visitor import visitor
 
@@ -27,7 +28,10 @@ class AccountantData:
 
 def render(data: AccountantData) -> None:
     """Draw the page."""
-    frame.heading("Accountant", "Sales, products and clients: stored here first, then sent to the pipeline.")
+    frame.heading(
+        "Accountant",
+        "What is entered or corrected here is stored first, then sent to the pipeline.",
+    )
     if data.desk is None:
         if data.fault:
             st.error(plain(data.fault), icon=":material/error:")
@@ -54,6 +58,7 @@ def _ask(desk: Desk) -> None:
     if not submitted:
         return
     refusal = desk.door.refusal(given or "", *visitor(st.context.ip_address, st.context.headers))
+    log(f"🔐 Accountant Interface: {'Refused at the door' if refusal else 'Opened'}")
     if refusal:
         st.error(refusal, icon=":material/lock:")
         return
@@ -63,9 +68,13 @@ def _ask(desk: Desk) -> None:
 
 def _work(desk: Desk) -> None:
     outbox_view.summary(desk.outbox)
-    sale, product, client, workbook, outbox = st.tabs(["Sale", "Product", "Client", "Workbook", "Outbox"])
+    sale, invoice, product, client, workbook, outbox = st.tabs(
+        ["Sale", "Invoices", "Product", "Client", "Workbook", "Outbox"]
+    )
     with sale:
         sale_form.render(desk.books)
+    with invoice:
+        invoices.render(desk.books)
     with product:
         record_forms.render(desk.books, record_forms.PRODUCT)
     with client:

@@ -5,7 +5,7 @@ The fields of each filling have names of their own. A click that comes twice fin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import streamlit as st
@@ -13,6 +13,7 @@ import streamlit as st
 from accounting.books import ACCEPTED, ALREADY_THERE, Books
 from accounting.database import BooksError
 from accounting.entries import Entry, EntryError
+from dashboard.stock.activity import log
 from dashboard.text import plain
 
 _ICONS: Final = {"error": ":material/error:", "success": ":material/check_circle:"}
@@ -42,9 +43,16 @@ class Filling:
         """Begin with empty fields."""
         st.session_state[f"{self._name}_filling"] = self._number + 1
 
-    def tell(self, kind: str, text: str) -> None:
-        """Show `text` above the form from now on; `kind` is error or success."""
+    def tell(self, kind: str, text: str, marks: Mapping[str, str] | None = None) -> None:
+        """Show `text` below the form from now on, and `marks` at the fields; `kind` is error or success."""
         st.session_state[f"{self._name}_told"] = (kind, text)
+        st.session_state[f"{self._name}_marks"] = dict(marks or {})
+
+    def mark(self, field: str) -> None:
+        """Draw, below the field, what is wrong with it."""
+        fault = st.session_state.get(f"{self._name}_marks", {}).get(field)
+        if fault:
+            st.markdown(f":red[✗ {plain(fault)}]")
 
     def show_told(self) -> None:
         """Draw the last text of `tell`."""
@@ -64,11 +72,13 @@ def save(
         [verdict] = books.save([entry])
     except EntryError as error:
         faults = "".join(f"\n- {plain(_with_labels(fault, labels))}" for fault in error.faults)
-        filling.tell("error", f"Nothing was saved:\n{faults}")
+        filling.tell("error", f"Nothing was saved:\n{faults}", _marks(error.faults))
+        log(f"❌ Accountant Interface: {what} was not saved, {len(error.faults)} faults")
         return
     except BooksError as error:
         filling.tell("error", plain(error))
         return
+    log(f"📝 Accountant Interface: {what}: {verdict.state}")
     if verdict.state == ACCEPTED:
         filling.tell("success", f"{what} is saved and goes to the pipeline by itself.")
     elif verdict.state == ALREADY_THERE:
@@ -77,6 +87,16 @@ def save(
         filling.tell("error", f"Nothing was saved: {plain(verdict.reason)}")
         return
     filling.next()
+
+
+def _marks(faults: Iterable[str]) -> dict[str, str]:
+    """What is wrong with each field: `quantity`, or `quantity_2` of the second item, by their names."""
+    found: dict[str, str] = {}
+    for fault in faults:
+        before, colon, rest = fault.partition(": ") if fault.startswith("Item ") else ("", "", fault)
+        name, _, tail = rest.partition(" ")
+        found.setdefault(f"{name}_{before.removeprefix('Item ')}" if colon else name, tail)
+    return found
 
 
 def _with_labels(fault: str, labels: Mapping[str, str]) -> str:

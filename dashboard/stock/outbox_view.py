@@ -9,6 +9,7 @@ from typing import Final
 import streamlit as st
 
 from accounting.database import BooksError
+from accounting.messages import CLIENTS, INVENTORY, SALES
 from accounting.outbox import FAILED, SENT, WAITING, Outbox, OutboxState
 from dashboard import frame
 from dashboard.text import plain, short_time, utc
@@ -16,6 +17,7 @@ from dashboard.text import plain, short_time, utc
 _EVERY_SECONDS: Final = 3
 _UNSCROLLED: Final = 10
 _TOLD: Final = "outbox_told"
+_KINDS: Final = {SALES: "sale or correction", INVENTORY: "product", CLIENTS: "client"}
 _MARKS: Final = {WAITING: "…\xa0waiting", SENT: "✓\xa0sent", FAILED: "✗\xa0refused"}
 
 
@@ -50,8 +52,8 @@ def render(outbox: Outbox) -> None:
     )
     frame.section("Send again")
     st.markdown(
-        "Sends what was entered once more, for example to a Kafka that has lost it. The pipeline counts each "
-        "invoice once, and of a product or client the newest record, so nothing is doubled."
+        "Sends what was entered once more, for example after Kafka was set up anew. The pipeline counts each "
+        "invoice and correction once, and of a product or client the newest record: nothing is doubled."
     )
     with st.container(horizontal=True):
         first = st.date_input("Entered from (UTC)", value=None, key="resend_first", width=200)
@@ -75,7 +77,7 @@ def _newest(outbox: Outbox) -> None:
         return
     shown = {
         "State": [_MARKS[letter.state] for letter in state.letters],
-        "Kind": [letter.kind for letter in state.letters],
+        "Kind": [_KINDS.get(letter.kind, letter.kind) for letter in state.letters],
         "Id": [letter.key for letter in state.letters],
         "Queued (UTC)": [_short(letter.queued_at) for letter in state.letters],
         "Sent (UTC)": [_short(letter.sent_at) for letter in state.letters],

@@ -30,7 +30,8 @@ _OWN: Final = (
 def open_data(settings: Settings) -> StockData:
     """What the dashboard's user of MongoDB may read."""
     uri = settings.dashboard_mongo_uri or settings.mongo_uri
-    return StockData(open_database(uri, settings.stock_db_name))
+    database = open_database(uri, settings.stock_db_name)
+    return StockData(database, settings.currency, settings.revenue_threshold_promo)
 
 
 def open_accountant(settings: Settings, make_producer: MakeProducer | None = None) -> AccountantData:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 import streamlit as st
@@ -37,6 +38,9 @@ class _Kind:
         }
 
 
+_DAYS: Final = ("last_movement", "expiry_date")
+# Streamlit offers ten years around today; what is too far is told like any other fault.
+_FIRST, _LAST = date(1970, 1, 1), date(2199, 12, 31)
 PRODUCT: Final = _Kind(
     "product",
     (
@@ -46,8 +50,8 @@ PRODUCT: Final = _Kind(
         ("quantity", "Quantity in stock"),
         ("buy_price", "Purchase price"),
         ("sell_price", "Selling price"),
-        ("last_movement", "Last movement, like 2026-01-31 (optional)"),
-        ("expiry_date", "Expiry date, like 2026-01-31 (optional)"),
+        ("last_movement", "Last movement, UTC (optional)"),
+        ("expiry_date", "Expiry date, UTC (optional)"),
         ("batch_no", "Batch number (optional)"),
     ),
     read_product,
@@ -72,12 +76,22 @@ def render(books: Books, kind: _Kind) -> None:
     filling = Filling(kind.name)
     records = map(_texts, kind.known(books, [filling.text("known")]))
     known = {texts[kind.fields[0][0]]: texts for texts in records}
-    filling.show_told()
     if known:
         _offer(filling, kind, known)
     with st.form(filling.key("form"), border=True, width=640):
         for field, label in kind.fields:
-            st.text_input(label, key=filling.key(field))
+            if field in _DAYS:
+                st.date_input(
+                    label,
+                    value=None,
+                    min_value=_FIRST,
+                    max_value=_LAST,
+                    key=filling.key(field),
+                    format="YYYY-MM-DD",
+                )
+            else:
+                st.text_input(label, key=filling.key(field))
+            filling.mark(field)
         st.form_submit_button(
             f"Save the {kind.name}",
             type="primary",
@@ -85,17 +99,19 @@ def render(books: Books, kind: _Kind) -> None:
                 filling, books, lambda: _read(filling, kind), _what(filling, kind), kind.labels
             ),
         )
+    filling.show_told()
 
 
 def _offer(filling: Filling, kind: _Kind, known: Mapping[str, Mapping[str, str]]) -> None:
     """Offer the `known` records, and fetch a chosen one into the form."""
     chosen = filling.key("known")
     st.selectbox(
-        f"Change a {kind.name} that is there (empty: a new one)",
+        f"Change a {kind.name} that is there",
         list(known),
         index=None,
         format_func=lambda key: f"{key} · {known[key]['name']}" if known.get(key, {}).get("name") else key,
         key=chosen,
+        placeholder="Choose one, or fill the form for a new one",
         on_change=lambda: _fill(filling, kind, known.get(st.session_state.get(chosen) or "", {})),
         width=420,
     )
@@ -103,7 +119,9 @@ def _offer(filling: Filling, kind: _Kind, known: Mapping[str, Mapping[str, str]]
 
 def _fill(filling: Filling, kind: _Kind, texts: Mapping[str, str]) -> None:
     for field, _ in kind.fields:
-        st.session_state[filling.key(field)] = texts.get(field, "")
+        text = texts.get(field, "")
+        day = date.fromisoformat(text) if text and field in _DAYS else None
+        st.session_state[filling.key(field)] = day if field in _DAYS else text
 
 
 def _read(filling: Filling, kind: _Kind) -> Entry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Final
@@ -14,6 +13,7 @@ from accounting.entries import MAX_ITEMS, read_item, read_sale
 from accounting.messages import money_text
 from contracts.stock import Product, Sale
 from dashboard.stock.forms import Filling, save
+from dashboard.stock.invoices import new_number
 from dashboard.text import plain
 
 _LABELS: Final = {
@@ -25,19 +25,17 @@ _LABELS: Final = {
     "quantity": "Quantity",
 }
 _PLACEHOLDER: Final = "Choose one, or type a new id"
-# Without digits and letters that are mistaken for one another.
-_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
 def render(books: Books) -> None:
     """Draw the form."""
     filling = Filling("sale")
-    filling.show_told()
     typed = [product_id for product_id, _ in _typed(filling)]
     products = {product.product_id: product for product in books.products(typed)}
     names = {client.client_id: client.name for client in books.clients()}
     _defaults(filling)
     st.text_input("Invoice number", key=filling.key("invoice_id"), width=320)
+    filling.mark("invoice_id")
     st.selectbox(
         "Client: choose one, or type a new id",
         list(names),
@@ -50,7 +48,11 @@ def render(books: Books) -> None:
         key=filling.key("client_id"),
         width=420,
     )
-    st.text_input("Time (UTC)", key=filling.key("timestamp"), width=320)
+    filling.mark("client_id")
+    with st.container(horizontal=True):
+        st.date_input("Day (UTC)", key=filling.key("day"), format="YYYY-MM-DD", width=200)
+        st.time_input("Time (UTC)", key=filling.key("clock"), step=60, width=160)
+    filling.mark("timestamp")
     _items(filling, products)
     total = _sum(filling, products)
     if total is None:
@@ -60,19 +62,21 @@ def render(books: Books) -> None:
     st.text_input(
         "Total amount (empty: the sum at selling prices)", key=filling.key("total_amount"), width=420
     )
+    filling.mark("total_amount")
     st.button(
         "Save the sale",
         type="primary",
         key=filling.key("save"),
         on_click=lambda: save(filling, books, lambda: _read(filling, products), _what(filling), _LABELS),
     )
+    filling.show_told()
 
 
 def _defaults(filling: Filling) -> None:
     now = datetime.now(timezone.utc)
-    number = "".join(secrets.choice(_ALPHABET) for _ in range(6))
-    st.session_state.setdefault(filling.key("invoice_id"), f"INV-{now:%Y%m%d}-{number}")
-    st.session_state.setdefault(filling.key("timestamp"), f"{now:%Y-%m-%d %H:%M:%S}")
+    st.session_state.setdefault(filling.key("invoice_id"), new_number("INV"))
+    st.session_state.setdefault(filling.key("day"), now.date())
+    st.session_state.setdefault(filling.key("clock"), now.time().replace(second=0, microsecond=0))
     st.session_state.setdefault(filling.key("rows"), 1)
 
 
@@ -98,6 +102,8 @@ def _items(filling: Filling, products: Mapping[str, Product]) -> None:
                 width=420,
             )
             st.text_input(f"Quantity of item {row}", key=filling.key(f"quantity_{row}"), width=160)
+        filling.mark(f"product_id_{row}")
+        filling.mark(f"quantity_{row}")
     with st.container(horizontal=True):
         st.button(
             "Add an item",
@@ -136,7 +142,8 @@ def _sum(filling: Filling, products: Mapping[str, Product]) -> int | None:
 
 
 def _read(filling: Filling, products: Mapping[str, Product]) -> Sale:
-    fields = {name: filling.text(name) for name in ("invoice_id", "client_id", "timestamp", "total_amount")}
+    fields = {name: filling.text(name) for name in ("invoice_id", "client_id", "total_amount")}
+    fields["timestamp"] = " ".join(filter(None, (filling.text("day"), filling.text("clock"))))
     total = _sum(filling, products)
     if not fields["total_amount"].strip() and total is not None:
         fields["total_amount"] = money_text(total)

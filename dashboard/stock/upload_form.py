@@ -14,6 +14,7 @@ from accounting.sample import sample_workbook
 from accounting.upload import UploadReport, upload
 from accounting.workbook import COLUMNS, MAX_BYTES, MAX_ROWS, WorkbookError
 from dashboard import frame
+from dashboard.stock.activity import log
 from dashboard.stock.forms import Filling
 from dashboard.text import plain
 
@@ -39,7 +40,6 @@ def render(books: Books) -> None:
         icon=":material/download:",
     )
     filling = Filling("upload")
-    filling.show_told()
     file = st.file_uploader(
         "Excel workbook (.xlsx)", type="xlsx", max_upload_size=MAX_BYTES // 10**6, key=filling.key("file")
     )
@@ -47,6 +47,7 @@ def render(books: Books) -> None:
         with st.spinner("Reading and storing"):
             _store(filling, books, file.getvalue() if file else b"")
         st.rerun()
+    filling.show_told()
     report = st.session_state.get(_REPORT)
     if report is not None:
         _show(report)
@@ -63,6 +64,7 @@ def _store(filling: Filling, books: Books, content: bytes) -> None:
     accepted = sum(count[ACCEPTED] for count in counts.values())
     rejected = sum(count[REJECTED] for count in counts.values())
     known = len(report.rows) - accepted - rejected
+    log(f"📄 Accountant Interface: Workbook stored, {accepted} rows accepted, {rejected} refused")
     rows = f"{accepted:,} rows accepted, {known:,} already there, {rejected:,} refused."
     filling.tell("error" if rejected or report.remarks else "success", rows)
     st.session_state[_REPORT] = report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from dashboard import frame
@@ -11,7 +12,7 @@ from dashboard.text import day_text, figure, money
 
 def render(data: StockData) -> None:
     """Draw the page."""
-    frame.heading("Products", "What there is, at which price, and how much of it.")
+    frame.heading("Products", "Which products there are, at which price, and how many of each.")
     words = st.text_input(
         "Search by name, category or product id",
         key="product_search",
@@ -37,8 +38,9 @@ def render(data: StockData) -> None:
         "Product": [item.product_id for item in found],
         "Name": [item.name for item in found],
         "Category": [item.category or "–" for item in found],
-        "Price": [money(item.price) for item in found],
+        f"Price, {data.currency}": [money(item.price) for item in found],
         "In stock": [figure(item.quantity) for item in found],
         "Expires": [day_text(item.expiry) for item in found],
     }
-    frame.table(shown, "Products found")
+    frame.download("Download as CSV", pd.DataFrame(shown), "products.csv")
+    frame.table(shown, "Products found", numbers=(f"Price, {data.currency}", "In stock"))

@@ -6,7 +6,7 @@ The first content of an invoice that is accepted counts; other content under its
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -14,12 +14,14 @@ from typing import Any, TypeVar
 from analytics.kafka_json import looks_like
 from analytics.stock.rules import EPOCH, judge, known_time, notes
 from contracts import CORRUPT, BatchKey
-from contracts.stock import Client, Product, Sale
+from contracts.stock import Client, Product, Sale, Void
 from sinks.stock.ledger import Settled
 from sinks.stock.sales import SalesStore, StoredSale, digest
 from sinks.stream_letters import RejectedRecord
 
 CONFLICT = "conflict"
+# What it said was taken out (STOCK_SALES_KEEP_DAYS), so it cannot be taken back.
+VOIDS_RETIRED = "voids_retired_invoice"
 
 Row = Mapping[str, Any]
 _Record = TypeVar("_Record", Product, Client)
@@ -33,7 +35,7 @@ class Intake:
     all records that count.
     """
 
-    new_sales: list[Sale] = field(default_factory=list)
+    new_sales: list[Sale | Void] = field(default_factory=list)
     sales_written: int = 0
     products: dict[str, Product] = field(default_factory=dict)
     clients: dict[str, Client] = field(default_factory=dict)
@@ -51,7 +53,7 @@ def take_in(
     Raises StaleReadError when one of the invoices arrived late and is to be counted first.
     """
     taken = Intake()
-    invoices: list[tuple[Sale, Row]] = []
+    invoices: list[tuple[Sale | Void, Row]] = []
     for row in _in_order(rows, now):
         found = judge(row, now)
         if isinstance(found, str):
@@ -59,28 +61,37 @@ def take_in(
             continue
         taken.accepted += 1
         taken.noted.update(notes(found))
-        if isinstance(found, Sale):
+        if isinstance(found, Sale | Void):
             invoices.append((found, row))
         elif isinstance(found, Product):
             taken.superseded += _keep_newer(taken.products, found.product_id, found)
         else:
             taken.superseded += _keep_newer(taken.clients, found.client_id, found)
     stored = sales.find({sale.invoice_id for sale, _ in invoices}, settled.given_up)
-    _sort_invoices(taken, invoices, stored, settled.first(key))
+    voided = {sale.voids for sale, _ in invoices if isinstance(sale, Void) and sale.invoice_id not in stored}
+    retired = sales.retired_of(voided) if voided else set()
+    _sort_invoices(taken, invoices, stored, retired, settled.first(key))
     # Letters hold the records of one source and reason.
     taken.rejected.sort(key=lambda record: (record.source, record.reason, record.position))
     return taken
 
 
 def _sort_invoices(
-    taken: Intake, invoices: list[tuple[Sale, Row]], stored: Mapping[str, StoredSale], first: int
+    taken: Intake,
+    invoices: list[tuple[Sale | Void, Row]],
+    stored: Mapping[str, StoredSale],
+    retired: Container[str],
+    first: int,
 ) -> None:
     digests = {invoice_id: one.digest for invoice_id, one in stored.items()}
     # Invoices that an earlier try of this batch has stored are its own, each once.
     own = {invoice_id for invoice_id, one in stored.items() if one.batch >= first}
     for sale, row in invoices:
         content = digest(sale)
-        if sale.invoice_id not in digests:
+        if sale.invoice_id not in stored and isinstance(sale, Void) and sale.voids in retired:
+            taken.accepted -= 1
+            taken.rejected.append(_rejected(row, VOIDS_RETIRED))
+        elif sale.invoice_id not in digests:
             digests[sale.invoice_id] = content
             taken.new_sales.append(sale)
             taken.sales_written += 1

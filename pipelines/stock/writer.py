@@ -90,12 +90,14 @@ class StockWriter:
                 if self._may_move:
                     self.ledger.give_up(found)
                 else:
+                    self.sales.reverse(found.number)
                     self.ledger.seal(found)
             elif isinstance(found, SealedBatch):
                 self._count(found, self.sales.sums(found.number))
             elif late := self.sales.find_late(found.given_up):
                 opened = self.ledger.open(found)
                 self.sales.move(late, found.given_up, opened.number)
+                self.sales.reverse(opened.number)
                 self._count(self.ledger.seal(opened), self.sales.sums(opened.number))
             else:
                 return found

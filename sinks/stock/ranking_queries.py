@@ -15,8 +15,9 @@ _PRODUCT = {"product_id": 1, "name": 1, "quantity": 1, "expiry_date": 1, "last_m
 
 def best_sold(database: Database[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
     """`_id, units, name, buy_cents, sell_cents` of the products with a known price that earned most."""
-    # Unpriced products have no profit, which sorts last.
-    found = database[TOTALS].find({}, {"units": 1, "profit_cents": 1}).sort(BEST_FIRST).limit(limit)
+    # Unpriced products have no profit, which sorts last; of one that was taken back whole nothing was sold.
+    sold = {"units": {"$gt": 0}}
+    found = database[TOTALS].find(sold, {"units": 1, "profit_cents": 1}).sort(BEST_FIRST).limit(limit)
     totals = [total for total in found if total["profit_cents"] is not None]
     products = find(
         database[INVENTORY], (total["_id"] for total in totals), ("name", "buy_cents", "sell_cents")

@@ -1,4 +1,9 @@
-"""The invoices: each is stored once, under the number of the batch with which it is counted."""
+"""The invoices and their corrections: each is stored once, under the number with which it is counted.
+
+A credit note has negative pieces and cents, so that sums need not know of it. A void says nothing to be
+counted: it makes that, for each invoice or credit note that it concerns, a reversal is stored, whichever of
+the two was there first (reversals.py).
+"""
 
 from __future__ import annotations
 
@@ -15,11 +20,14 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, OperationFailure
 
-from contracts.stock import Sale
+from contracts.stock import Sale, Void
 from sinks.mongo_errors import DUPLICATE_KEY, is_transient_write, is_unauthorized, write_errors
 from sinks.stock.ledger import StaleReadError
+from sinks.stock.reversals import find_reversals
 
 COLLECTION = "sales"
+# What a document is, in `correction`, when it is no invoice.
+CREDIT, VOID = "credit", "void"
 _AT_ONCE, _MOVED_AT_ONCE = 1_000, 5_000
 # No invoice's id: it has no blanks at its ends.
 _NOBODY = " nobody"
@@ -41,15 +49,23 @@ class Sums:
     amounts: Counter[str] = field(default_factory=Counter)
 
     def add(self, document: Mapping[str, Any]) -> None:
-        """Count one stored invoice."""
+        """Count one stored invoice, credit note or reversal; a void says nothing itself."""
+        if "items" not in document:
+            return
         self.amounts[document["client_id"]] += document["amount_cents"]
         for item in document["items"]:
             self.units[item["product_id"]] += item["quantity"]
 
 
-def digest(sale: Sale) -> str:
+def digest(sale: Sale | Void) -> str:
     """Returns a hash of the content of `sale` that does not depend on the order of its items."""
-    content = (sale.client_id, sale.time.isoformat(), sale.amount, sorted(_units(sale).items()))
+    content: tuple[object, ...]
+    if isinstance(sale, Void):
+        content = ("voids", sale.voids, sale.time.isoformat())
+    else:
+        content = (sale.client_id, sale.time.isoformat(), sale.amount, sorted(_units(sale).items()))
+        # Of a plain invoice it is that of the versions before this one.
+        content += ("credits", sale.credits) if sale.credits else ()
     return hashlib.sha256(repr(content).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
@@ -77,10 +93,24 @@ class SalesStore:
                 found[document["_id"]] = StoredSale(document["digest"], document["batch"])
         return found
 
-    def insert(self, sales: Iterable[Sale], batch: int) -> Sums:
-        """Store new invoices under the number `batch`; returns their sums, as `sums` would read them.
+    def retired_of(self, names: Iterable[str]) -> set[str]:
+        """Returns those of `names` whose invoice, or a credit note of it, says nothing any more.
 
-        Raises StaleReadError when one is there meanwhile; the others are stored.
+        What such a one said cannot be taken back.
+        """
+        found: set[str] = set()
+        for some in pieces(names, _AT_ONCE):
+            family = {"$or": [{"_id": {"$in": some}}, {"credits": {"$in": some}}]}
+            silent = {**family, "items": {"$exists": False}, "voids": {"$exists": False}}
+            for document in self._documents.find(silent, {"credits": 1}):
+                found |= {document["_id"], document.get("credits", "")}.intersection(some)
+        return found
+
+    def insert(self, sales: Iterable[Sale | Void], batch: int) -> Sums:
+        """Store new invoices under the number `batch`, and what takes back those that are voided.
+
+        Returns their sums, as `sums` would read them. Raises StaleReadError when one is there meanwhile; the
+        others are stored.
         """
         stored = Sums()
         for some in pieces(sales, _AT_ONCE):
@@ -88,7 +118,26 @@ class SalesStore:
             self._insert(documents)
             for document in documents:
                 stored.add(document)
+            # Once they are there: of an invoice and its void the one that comes later finds the other.
+            for document in self._reverse(documents, batch):
+                stored.add(document)
         return stored
+
+    def reverse(self, batch: int) -> None:
+        """Store, under the number `batch`, what takes back those invoices under it that are voided.
+
+        What arrived late was moved there; or its process died before it came to this.
+        """
+        fields = {"credits": 1, "voids": 1, "reverses": 1}
+        found = self._documents.find({"batch": batch}, fields)
+        for some in pieces(found, _AT_ONCE):
+            self._reverse(some, batch)
+
+    def _reverse(self, documents: list[dict[str, Any]], batch: int) -> list[dict[str, Any]]:
+        made = [{**one, "batch": batch} for one in find_reversals(self._documents, documents)]
+        if made:
+            self._insert(made)
+        return made
 
     def _insert(self, documents: list[dict[str, Any]]) -> None:
         try:
@@ -155,15 +204,22 @@ def _units(sale: Sale) -> Counter[str]:
     return units
 
 
-def _document(sale: Sale, batch: int) -> dict[str, Any]:
-    return {
+def _document(sale: Sale | Void, batch: int) -> dict[str, Any]:
+    marks = {
         "_id": sale.invoice_id,
         "invoice_id": sale.invoice_id,
-        "client_id": sale.client_id,
         "timestamp": sale.time,
-        "total_amount": Decimal128(f"{sale.amount}E-2"),
-        "items": [{"product_id": product, "quantity": quantity} for product, quantity in sale.items],
-        "amount_cents": sale.amount,
         "digest": digest(sale),
         "batch": batch,
+    }
+    if isinstance(sale, Void):
+        return {**marks, "correction": VOID, "voids": sale.voids}
+    sign = -1 if sale.credits else 1
+    return {
+        **marks,
+        "client_id": sale.client_id,
+        "total_amount": Decimal128(f"{sign * sale.amount}E-2"),
+        "items": [{"product_id": product, "quantity": sign * quantity} for product, quantity in sale.items],
+        "amount_cents": sign * sale.amount,
+        **({"correction": CREDIT, "credits": sale.credits} if sale.credits else {}),
     }

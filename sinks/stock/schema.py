@@ -25,8 +25,15 @@ _INDEXES = [
 ]
 
 
+# Corrections are few, and these are of them alone.
+_OF_CORRECTIONS = ("correction", "credits", "voids")
+
+
 def ensure_indexes(database: Database[dict[str, Any]]) -> None:
     """Create the indexes that are missing, and with them the collections. pymongo's errors pass through."""
     for collection, keys in _INDEXES:
         build = partial(database[collection].create_index, keys)
         while_it_answers(database, build, f"an index of {collection}")
+    for name in _OF_CORRECTIONS:
+        build = partial(database[SALES].create_index, [(name, ASCENDING)], sparse=True)
+        while_it_answers(database, build, f"an index of {SALES}")

@@ -39,7 +39,7 @@ _LATENCY = """
         FROM user_events WHERE ingested_at > %(since)s AND ingested_at <= %(now)s
     ) AS events
 """
-_FIRST_START = "SELECT started_at FROM user_event_batches ORDER BY committed_at LIMIT 1"
+FIRST_START = "SELECT started_at FROM user_event_batches ORDER BY committed_at LIMIT 1"
 _LAST_COMMIT = "SELECT committed_at FROM user_event_batches ORDER BY committed_at DESC LIMIT 1"
 
 
@@ -55,7 +55,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class EventFigures:
-    """What was committed in the `seconds` before `now` (PostgreSQL's clock).
+    """What was committed in the `seconds` before `now` (PostgreSQL's clock), or before an earlier moment.
 
     records_in = inserted + duplicates + the sum of `rejected`. `seconds` is the window, or the age of the
     first batch where that is younger. `latency` is ingested_at − event_timestamp of the inserted events.
@@ -84,22 +84,26 @@ class EventFigures:
         return self.duplicates / valid if valid else None
 
 
-def read_figures(connection: psycopg.Connection[Any], window: timedelta) -> EventFigures:
-    """The figures of the last `window`; in one snapshot when the caller's transaction is REPEATABLE READ.
+def read_figures(
+    connection: psycopg.Connection[Any], window: timedelta, before: timedelta = timedelta(0)
+) -> EventFigures:
+    """The figures of the `window` that ended `before` now; 0: the last one.
 
-    Raises psycopg's errors, UndefinedTable before the pipeline's first start.
+    In one snapshot when the caller's transaction is REPEATABLE READ. Raises psycopg's errors,
+    UndefinedTable before the pipeline's first start.
     """
     (now,) = _row(connection, "SELECT now()")
-    since = now - window
-    moments = {"now": now, "since": since}
-    first, last = _first(connection, _FIRST_START), _first(connection, _LAST_COMMIT)
+    until = now - before
+    since = until - window
+    moments = {"now": until, "since": since}
+    first, last = _first(connection, FIRST_START), _first(connection, _LAST_COMMIT)
     batches, records_in, inserted, duplicates, *batch_seconds = _row(connection, _BATCHES, moments)
     rejected = dict(connection.execute(REJECTED, moments).fetchall())
     latency = _row(connection, _LATENCY, moments)
     began = since if first is None else max(since, first)
     return EventFigures(
         now=now.astimezone(timezone.utc),
-        seconds=(now - began).total_seconds(),
+        seconds=max(timedelta(0), until - began).total_seconds(),
         batches=batches,
         records_in=records_in,
         inserted=inserted,

@@ -18,6 +18,7 @@ from pymongo.database import Database
 from accounting import database as books_module
 from accounting.books import Books
 from accounting.database import BooksDatabase, BooksError
+from accounting.entries import Entry
 from accounting.outbox import Outbox
 from commands.checks.database import Database as Checked
 from commands.checks.database import result_indexes
@@ -25,7 +26,7 @@ from commands.checks.postgres import tables
 from commands.checks.stock import books as check_books
 from commands.checks.stock import rights
 from contracts import BatchKey, ConfigurationError
-from contracts.stock import Client
+from contracts.stock import Client, Void
 from pipelines.ecommerce.job import prepare_database
 from pipelines.stock.job import open_database
 from pipelines.stock.writer import StockWriter
@@ -76,28 +77,33 @@ def test_the_accountants_file_goes_on_and_is_brought_forward(
     """In one transaction, whatever fails; a new file is made the same way; a newer one is refused."""
     books.prepare()
     assert [message.key for message in Outbox(books).waiting(9)] == ["I1"]
-    Books(books).save([Client("C2", "New", None, None, 0, "")])
+    # Version 2 has corrections, also of what was there before.
+    moment = datetime(2026, 3, 2, tzinfo=timezone.utc)
+    entries: list[Entry] = [Client("C2", "New", None, None, 0, ""), Void("V1", "I1", moment)]
+    assert [verdict.state for verdict in Books(books).save(entries)] == ["accepted"] * 2
     step = "ALTER TABLE clients ADD COLUMN city TEXT;\nUPDATE clients SET city = 'Bonn'"
-    monkeypatch.setattr(books_module, "_MIGRATIONS", (f"{step};\nbroken",))
+    ours = books_module._MIGRATIONS
+    monkeypatch.setattr(books_module, "_MIGRATIONS", (*ours, f"{step};\nbroken"))
     with pytest.raises(BooksError):
         books.prepare()
-    monkeypatch.setattr(books_module, "_MIGRATIONS", (step,))
+    monkeypatch.setattr(books_module, "_MIGRATIONS", (*ours, step))
     new = BooksDatabase(books.path.with_name("new.db"))
     for file in (books, books, new):
         file.prepare()
         with file.read() as connection:
-            assert connection.execute("PRAGMA user_version").fetchone()[0] == 2
+            assert connection.execute("PRAGMA user_version").fetchone()[0] == 3
             found = [city for (city,) in connection.execute("SELECT city FROM clients").fetchall()]
     with books.read() as connection:
         found = [city for (city,) in connection.execute("SELECT city FROM clients").fetchall()]
     assert found == ["Bonn", "Bonn"]
-    monkeypatch.setattr(books_module, "_MIGRATIONS", ())
+    monkeypatch.setattr(books_module, "_MIGRATIONS", ours)
     before = books.path.read_bytes()
-    with pytest.raises(BooksError, match=_NEWER) as raised:
+    newer = _NEWER.replace("2,", "3,").replace("to 1", "to 2")
+    with pytest.raises(BooksError, match=newer) as raised:
         books.prepare()
     assert "SQLITE_DB_PATH" in str(raised.value)
     settings = load(env_file=None, sqlite_db_path=books.path, accountant_password="long enough")  # noqa: S106
-    assert (check_books(settings).status, _NEWER in check_books(settings).detail) == ("failed", True)
+    assert (check_books(settings).status, newer in check_books(settings).detail) == ("failed", True)
     assert books.path.read_bytes() == before
 
 

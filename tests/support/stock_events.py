@@ -32,6 +32,18 @@ def sale(invoice: str, client: str = "C1", amount: str = "10.00", **units: int) 
     }
 
 
+def credit(
+    number: str, invoice: str, client: str = "C1", amount: str = "10.00", **units: int
+) -> dict[str, Any]:
+    """A credit note of `invoice`."""
+    return {**sale(number, client, amount, **units), "credits": invoice}
+
+
+def void(number: str, invoice: str, **changes: Any) -> dict[str, Any]:
+    """Says that `invoice` counts as if it never was."""
+    return {"invoice_id": number, "voids": invoice, "timestamp": "2026-03-02T10:00:00Z", **changes}
+
+
 def product(product_id: str, buy: str = "1.00", sell: str = "3.00", **changes: Any) -> dict[str, Any]:
     """An inventory update."""
     update = {"product_id": product_id, "name": f"Product {product_id}", "category": "tea", "quantity": 5}

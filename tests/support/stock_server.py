@@ -47,9 +47,13 @@ class Fault:
 
 @dataclass
 class Server:
-    """What all processes share. `meanwhile` is what another process does while one is stalled."""
+    """What all processes share. `meanwhile` is what another process does while one is stalled.
+
+    With `takes_back` there are corrections, and a total may fall again.
+    """
 
     database: Database[dict[str, Any]]
+    takes_back: bool = False
     meanwhile: Callable[[], None] = lambda: None
     struck: bool = False
     _looking: threading.Lock = field(default_factory=threading.Lock)
@@ -98,9 +102,10 @@ class Server:
             row["product_id"]: row.get("units_sold", 0)
             for row in read_published(self.database, "product_winners")
         }
-        self._rises("totals", totals, units)
-        self._rises("clients", sold, cents)
-        self._rises("winners", won, Counter(totals))
+        if not self.takes_back:
+            self._rises("totals", totals, units)
+            self._rises("clients", sold, cents)
+            self._rises("winners", won, Counter(totals))
         for client in clients:
             assert client["revenue_cents"] == client["opening_cents"] + client["sales_cents"]
 

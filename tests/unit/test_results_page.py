@@ -32,6 +32,7 @@ from tests.support import worked_example as example
 from tests.support.documents import ROOT
 from tests.support.reference import reference_analytics
 from tests.support.stock_database import shop_events, write_events
+from tests.support.stock_events import credit, void
 from tests.unit.analytics.health.test_documents import ROW
 
 PAGE = ROOT / "docs" / "results.md"
@@ -89,7 +90,7 @@ def _health() -> Fields:
 def _stock() -> Fields:
     """What the writer leaves of a shop's events, the second time with a ranking that changed."""
     database = connect(f"mongomock://{ObjectId()}")["stock"]
-    write_events(database, shop_events())
+    write_events(database, [*shop_events(), credit("N1", "I1"), void("V1", "I2")])
     Publication(database, WINNERS).publish(list, datetime.now(timezone.utc) + timedelta(seconds=1))
     ledger = StockLedger(database)
     ledger.take_over(lambda: 0)

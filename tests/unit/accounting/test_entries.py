@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import Any
 
 import pytest
@@ -26,6 +26,8 @@ _TEXT = st.text(max_size=30) | st.sampled_from(
         "",
         "0",
         "12.50",
+        "12,50",
+        "31.01.2026",
         "1e3",
         "-1",
         "NaN",
@@ -75,6 +77,52 @@ def test_an_accepted_record_is_the_pipelines_record(
     assert replace(_judged(record), order="") == record
 
 
+@pytest.mark.parametrize(
+    ("typed", "cents"),
+    [
+        *(
+            ("2,50", 250),
+            ("2,5", 250),
+            ("1.234,50", 123450),
+            ("1234,5", 123450),
+            ("12.345.678,90", 1234567890),
+        ),
+        *(("2.50", 250), ("1,250", None), ("1,234.50", None), ("12.34,50", None), (",5", None), ("1,", None)),
+        *(("-2,50", None), ("2,505", None)),
+    ],
+)
+def test_an_amount_may_have_a_decimal_comma_unless_it_could_divide_thousands(
+    typed: str, cents: int | None
+) -> None:
+    """`1,250` is a thousand and more to some and one and a quarter to others, so it is refused."""
+    fields = {**_SALE, "total_amount": typed}
+    if cents is None:
+        with pytest.raises(EntryError, match="total_amount"):
+            read_sale(fields, [("P1", "1")])
+    else:
+        assert read_sale(fields, [("P1", "1")]).amount == cents
+
+
+@pytest.mark.parametrize(
+    ("typed", "day"),
+    [
+        ("31.01.2027", date(2027, 1, 31)),
+        ("1.2.2027", date(2027, 2, 1)),
+        ("31.02.2027", None),
+        ("1.2.27", None),
+    ],
+)
+def test_a_day_may_stand_first_with_dots(typed: str, day: date | None) -> None:
+    """As it does in a workbook; so may that of a sale, with its time."""
+    if day is None:
+        with pytest.raises(EntryError, match="expiry_date"):
+            read_product({**_PRODUCT, "expiry_date": typed})
+        return
+    assert read_product({**_PRODUCT, "expiry_date": typed}).expiry_date == day
+    sold = read_sale({**_SALE, "timestamp": f"{typed} 14:30"}, [("P1", "1")]).time
+    assert sold == datetime(day.year, day.month, day.day, 14, 30, tzinfo=timezone.utc)
+
+
 @given(st.integers(0, 10**11))
 def test_money_reaches_kafka_exactly(cents: int) -> None:
     """Every amount up to the greatest is the same number of cents in the event."""
@@ -86,7 +134,7 @@ def test_money_reaches_kafka_exactly(cents: int) -> None:
     ("changes", "fault"),
     [
         ({"invoice_id": " "}, "invoice_id is missing."),
-        ({"total_amount": "12,50"}, 'total_amount "12,50" is not an amount such as 12.50.'),
+        ({"total_amount": "1,250"}, 'total_amount "1,250" is not an amount such as 12.50.'),
         ({"total_amount": "1.005"}, "total_amount has more than two decimal places."),
         ({"total_amount": "-1"}, "total_amount must not be negative."),
         ({"total_amount": "1e11"}, "total_amount is too large."),

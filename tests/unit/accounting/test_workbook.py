@@ -89,7 +89,7 @@ def test_numbers_and_dates_of_excel_are_what_they_show(file: BooksDatabase) -> N
         (3, 2.5, "quantity must be a whole number."),
         (3, True, 'quantity "TRUE" is not a number such as 12.'),
         (4, "NaN", 'buy_price "NaN" is not an amount such as 12.50.'),
-        (4, "1,10", 'buy_price "1,10" is not an amount such as 12.50.'),
+        (4, "1,100", 'buy_price "1,100" is not an amount such as 12.50.'),
         (5, -1, "sell_price must not be negative."),
         (5, "#DIV/0!", "sell_price holds Excel's error #DIV/0!."),
         (0, 4006381333931001, "product_id has more digits than the 15 that Excel keeps"),

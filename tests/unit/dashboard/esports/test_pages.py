@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pandas as pd
 import pyarrow as pa
 import pytest
 
 from analytics.esports.rules import MATCHES, PLAYERS
-from dashboard.data.esports_data import EsportsData, read_course, read_matches, read_players
+from dashboard.data.esports_data import MATCH_DAYS, EsportsData, read_course, read_matches, read_players
 from dashboard.data.parquet import find_files
 from dashboard.esports import matches, players
-from dashboard.esports.matches import win_rates
 from sinks.parquet.compaction import compact
 from tests.support.clock import Clock
 from tests.support.esports_dataset import Writer, match
@@ -67,7 +65,9 @@ def test_the_pages_show_what_is_there(season: Path) -> None:
     figures = {metric.label: metric.value for metric in page.metric}
     assert (figures["Live"], figures["Finished in 7 days"]) == (str(live), str(finished))
     assert live > 0 < finished
-    assert len(page.table[0].value) == live
+    cards = [table for table in page.table if table.proto.alt.startswith("Score of")]
+    assert len(cards) == live
+    assert all(list(card.value) == ["Team", "Kills", "Gold", "Towers", "Last five"] for card in cards)
     assert len(charts(page)) == 3
     assert all(len(told_of) > 20 for told_of in charts(page))
     gold = charts(page)
@@ -102,10 +102,12 @@ def test_an_empty_installation_says_what_to_do(tmp_path: Path) -> None:
         page = show(render, EsportsData(tmp_path / "none"))
         assert not page.exception
         assert "pulse esports run" in texts(page).replace("\\", "")
+        assert texts(page).count("There is no data yet") == 1
+        assert len(page.metric) == 0
     Writer(tmp_path).add_rows(MATCHES, [], _NOW)
     page = show(matches.render, EsportsData(tmp_path))
     assert not page.exception
-    assert "Nothing was told" in texts(page)
+    assert f"No matches in the {MATCH_DAYS} days" in texts(page)
 
 
 def test_rows_with_hardly_anything_and_with_hostile_text(tmp_path: Path) -> None:
@@ -195,7 +197,7 @@ def test_a_broken_file_is_told_and_the_last_state_stays(season: Path, tmp_path: 
     assert not page.exception
     assert "cannot be read" in page.error[0].value
     assert str(tmp_path) not in page.error[0].value
-    assert len(page.table[0].value) == len(before.table[0].value)
+    assert len(page.table) == len(before.table) > 3
 
 
 def test_pages_are_right_while_compactions_run(season: Path, tmp_path: Path) -> None:
@@ -222,11 +224,83 @@ def test_pages_are_right_while_compactions_run(season: Path, tmp_path: Path) -> 
     assert generations.current().name == "000013"
 
 
-def test_win_rates_count_both_sides() -> None:
-    """A match counts for both its teams; one without a winner for neither."""
-    columns = ["team_1_id", "team_1_name", "team_2_id", "team_2_name", "winner_id"]
-    rows = [["a", "A", "b", "B", "a"], ["b", "B", "a", None, "a"], ["a", "A", "c", "C", None]]
-    rates = win_rates(pd.DataFrame(rows, columns=columns)).set_index("team")
-    assert rates.loc["A"].tolist() == [2, 2, 1.0]
-    assert rates.loc["B"].tolist() == [2, 0, 0.0]
-    assert "C" not in rates.index
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([], "No match is under way, and none has ended lately."),
+        ([match(1)], "One match is live."),
+        ([match(1), match(2)], "2 matches are live."),
+        (
+            [match(1, team_1_name="Foxes", team_2_name=HOSTILE, team_1_gold=5_000, team_2_gold=3_000)],
+            f"One match is live; Foxes lead, by 2,000\xa0gold against {HOSTILE}.",
+        ),
+        (
+            [
+                match(1, team_1_name="Foxes", team_2_name="Owls", team_1_gold=5_000, team_2_gold=3_000),
+                match(2, team_1_name="Ravens", team_2_name="نمور", team_1_gold=1_000, team_2_gold=9_000),
+            ],
+            "2 matches are live; نمور lead most clearly, by 8,000\xa0gold against Ravens.",
+        ),
+        (
+            [match(1, status="finished", team_1_name="Foxes", team_2_name="Owls", winner_name="Owls")],
+            "No match is under way. Owls won the last one, Foxes – Owls.",
+        ),
+    ],
+    ids=["empty", "nothing known", "several unknown", "one, a hostile name", "many, right to left", "ended"],
+)
+def test_the_first_line_answers_what_is_played_and_who_is_ahead(
+    tmp_path: Path, rows: list[dict[str, Any]], told: str
+) -> None:
+    """Also of few matches, of many, and of names in other scripts."""
+    Writer(tmp_path).add_rows(MATCHES, rows, _NOW)
+    page = show(matches.render, EsportsData(tmp_path))
+    assert not page.exception
+    assert page.markdown[0].value.replace("\\", "").strip("*") == told.replace("\\", "")
+
+
+def test_the_first_line_of_players_names_the_best(tmp_path: Path) -> None:
+    """By the share of matches won, of those who are active."""
+    retired = {"player_id": "P2", "nickname": "Old", "active": False, "win_rate": 0.9}
+    good = {"player_id": "P1", "nickname": "Vex", "active": True, "win_rate": 0.75, "total_games": 40}
+    Writer(tmp_path).add_rows(PLAYERS, [good, retired], _NOW)
+    page = show(players.render, EsportsData(tmp_path))
+    assert page.markdown[0].value.replace("\\", "") == (
+        "One player is active; Vex wins most, 75.0\xa0% of 40 games."
+    )
+
+
+def test_a_match_has_its_course_and_its_teams_their_form_and_meetings(tmp_path: Path) -> None:
+    """Kills and towers stand in the course; earlier matches of the two are counted on either side."""
+    writer = Writer(tmp_path)
+    foxes, owls = {"id": "F", "name": "Foxes"}, {"id": "O", "name": "Owls"}
+
+    def sides(first: dict[str, str], second: dict[str, str]) -> dict[str, str]:
+        return {
+            f"team_{side}_{name}": value
+            for side, team in ((1, first), (2, second))
+            for name, value in team.items()
+        }
+
+    for number, (pair, winner) in enumerate([((foxes, owls), foxes), ((owls, foxes), owls)]):
+        won = {"winner_id": winner["id"], "winner_name": winner["name"]}
+        ended = _NOW - timedelta(hours=9 - number)
+        writer.add_rows(
+            MATCHES,
+            [match(number, status="finished", finished_at=ended.isoformat(), **sides(*pair), **won)],
+            _NOW,
+        )
+    for minute, gold, kills, towers in ((0, 500, 0, 0), (5, 900, 2, 0), (10, -300, 2, 1)):
+        score = {"team_1_gold": 9_000 + gold, "team_2_gold": 9_000, "team_1_kills": kills, "team_2_kills": 1}
+        score |= {"team_1_towers": 0, "team_2_towers": towers, "match_duration": minute * 60}
+        writer.add_rows(MATCHES, [match(9, **sides(foxes, owls), **score)], _NOW)
+    page = show(matches.render, EsportsData(tmp_path))
+    assert not page.exception
+    card = page.table[0].value
+    assert card["Last five"].tolist() == ["WL", "LW"]
+    assert "Foxes **1 : 1** Owls" in texts(page)
+    course = next(table.value for table in page.table if table.proto.alt.startswith("Gold lead"))
+    assert course["Minute"].tolist() == ["0", "5", "10"]
+    assert [name.replace("\\", "") for name in course] == [
+        "Minute", "Lead in gold", "Kills of Foxes (1)", "Kills of Owls (2)", "Towers of Foxes (1)",
+        "Towers of Owls (2)",
+    ]  # fmt: skip

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from datetime import datetime, timezone
+from datetime import date, datetime, time, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from structlog.testing import capture_logs
 
 from accounting.books import Books
 from accounting.database import BooksDatabase
@@ -18,8 +20,10 @@ from accounting.entries import read_client, read_product
 from accounting.outbox import WAITING, Outbox
 from accounting.password import Door
 from accounting.sample import sample_workbook
+from contracts.stock import Sale
+from dashboard import listing
 from dashboard.data.stock_data import StockData
-from dashboard.stock import accountant, administrator, user
+from dashboard.stock import accountant, administrator, listings, user
 from dashboard.stock.accountant import AccountantData
 from dashboard.stock.pages import open_accountant
 from settings import load
@@ -27,7 +31,7 @@ from sources.mongo_client import connect
 from tests.support.clock import Clock
 from tests.support.shown import HOSTILE, Switch, charts, figures, show, texts
 from tests.support.stock_database import shop_events, write_events
-from tests.support.stock_events import client, product, sale
+from tests.support.stock_events import client, credit, product, sale, void
 
 _PASSWORD = "correct horse"  # noqa: S105
 
@@ -41,7 +45,7 @@ class _Shop:
             write_events(self.database, events)
         self.switch = Switch(self.database)
         source: Any = _Collections(self.switch)
-        self.data = StockData(source)
+        self.data = StockData(source, "EUR", Decimal(10000))
 
 
 class _Collections:
@@ -88,25 +92,38 @@ def test_the_administrator_sees_rankings_clients_and_status() -> None:
     assert not page.exception
     assert not page.error
     assert len(page.title) == 1
-    assert len(charts(page)) == len(page.expander) == 3
+    assert len(charts(page)) == len(page.table) == 3
+    assert len(page.expander) == 0
     assert all(len(alternative) > 20 for alternative in charts(page))
     assert all(table.proto.alt for table in page.table)
     shown = figures(page)
     assert (shown["Products"], shown["Sales"], shown["Clients"]) == ("14", "40", "6")
     assert shown["Last batch"] in ("just now", "1\xa0s ago", "2\xa0s ago", "3\xa0s ago")
-    winners, risks, clients = (page.table[place].value for place in (1, 3, 5))
-    assert list(winners["Rank"]) == [str(rank) for rank in range(1, 11)]
-    assert winners["Profit"][0].replace("\\", "") == "218.40"
-    assert winners["Revenue"][0].replace("\\", "") == "1,240.20"
+    winners, risks, clients = (table.value for table in page.table)
+    assert len(winners) == 10
+    assert winners["Profit\\, EUR"][0].replace("\\", "") == "218.40"
+    assert winners["Revenue\\, EUR"][0].replace("\\", "") == "1,240.20"
     assert {"✗\xa0expired", "!\xa0expiring"} < {why.replace("\\", "") for why in risks["Why"]}
     assert set(clients["Tier"]) == {"Gold", "Silver"}
+
+
+def test_corrections_are_taken_back_and_shown() -> None:
+    """A void and a credit note are no sales; the tile says how many there are, and the ranking follows."""
+    shop = _Shop([product("P1"), product("P2"), sale("I1", P1=3), sale("I2", P2=4), sale("I3", P2=1)])
+    write_events(shop.database, [void("V1", "I1"), credit("N1", "I2", P2=1), credit("N2", "I1")], batch=1)
+    page = show(administrator.render, shop.data)
+    assert figures(page)["Sales"] == "3"
+    tile = next(metric for metric in page.metric if metric.label == "Sales")
+    assert "taken back from all figures: 2. Credit notes: 2;" in tile.help
+    assert list(page.table[0].value["Product"]) == ["P2"]
+    assert list(page.table[0].value["Units sold"]) == ["4"]
 
 
 def test_a_loss_is_shown_with_its_sign() -> None:
     """A product sold below its purchase price has a negative profit."""
     shop = _Shop([product("P1", buy="5.00", sell="3.10"), sale("I1", P1=3)])
-    winners = show(administrator.render, shop.data).table[1].value
-    assert winners["Profit"][0].replace("\\", "") == "−5.70"
+    winners = show(administrator.render, shop.data).table[0].value
+    assert winners["Profit\\, EUR"][0].replace("\\", "") == "−5.70"
 
 
 def test_a_new_sale_is_shown_and_without_one_the_last_state_stays(clock: Clock) -> None:
@@ -119,8 +136,8 @@ def test_a_new_sale_is_shown_and_without_one_the_last_state_stays(clock: Clock) 
     write_events(shop.database, [sale("new", client="C1", amount="20000.00", P14=500)], batch=1)
     clock.seconds += 3600
     page.run()
-    assert page.table[1].value["Product"][0] == "P14"
-    assert "C1" in list(page.table[5].value["Client"])
+    assert page.table[0].value["Product"][0] == "P14"
+    assert "C1" in list(page.table[2].value["Client"])
     assert figures(page)["Sales"] == "41"
 
 
@@ -155,6 +172,104 @@ def test_empty_pages_say_what_to_do(render: Any) -> None:
     assert any("ipeline" in info.value for info in page.info)
 
 
+def test_an_empty_shop_says_once_that_there_is_no_data_and_asserts_nothing() -> None:
+    """No zeros, no section, no sentence on what is at risk."""
+    page = show(administrator.render, _Shop([]).data)
+    assert texts(page).count("There is no data yet") == 1
+    for drawn in (page.metric, page.header, page.table, charts(page)):
+        assert len(drawn) == 0
+    assert "past its date" not in texts(page)
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        (
+            [product("P1", buy="1.00", sell="3.00", name="نبات"), sale("I1", P1=3)],
+            "نبات earns most, 6.00\xa0EUR; no product is at risk.",
+        ),
+        (
+            [product("P1", buy="5.00", name=HOSTILE, quantity=2, expiry_date="2020-01-01")],
+            "No product with a known price was sold yet; 1 product may bring a loss, 10.00\xa0EUR at cost.",
+        ),
+        ([client("C1")], "No product with a known price was sold yet; no product is at risk."),
+    ],
+    ids=["one sold", "one at risk", "a client alone"],
+)
+def test_the_first_line_says_what_earns_and_what_is_at_risk(events: list[dict[str, Any]], told: str) -> None:
+    """With the currency, whatever the names are."""
+    page = show(administrator.render, _Shop(events).data)
+    assert not page.exception
+    assert page.markdown[0].value.replace("\\", "") == told
+    assert not any("are moved lately" in text.value for text in page.markdown)
+
+
+def test_lists_can_be_sorted_by_each_column() -> None:
+    """Figures from the greatest, texts from A whatever their case, days from the first; nothing last."""
+    page = show(administrator.render, _Shop(shop_events()).data)
+
+    def column(place: int, name: str) -> list[str]:
+        found = page.table[place].value
+        return [cell.replace("\\", "") for cell in found[name]]
+
+    by_profit = column(0, "Product")
+    page.selectbox(key="winners_sort").select("Units sold").run()
+    units = [int(text) for text in column(0, "Units sold")]
+    assert units == sorted(units, reverse=True)
+    page.selectbox(key="winners_sort").select("Name").run()
+    names = column(0, "Name")
+    assert names == sorted(names, key=str.casefold)
+    assert column(0, "Product") != by_profit
+    page.selectbox(key="winners_sort").select("Rank").run()
+    assert column(0, "Product") == by_profit
+    page.selectbox(key="risks_sort").select("Expires").run()
+    days = [datetime.strptime(text, "%d\xa0%b\xa0%Y") for text in column(1, "Expires")]  # noqa: DTZ007
+    assert days == sorted(days)
+    assert not page.exception
+
+
+def test_lists_are_downloaded_whole_and_exact() -> None:
+    """What can be sorted can be had as CSV, with the amounts as they are."""
+    shop = _Shop(shop_events())
+    page = show(administrator.render, shop.data)
+    assert len(page.get("download_button")) == 3
+    standing = shop.data.standing().value
+    assert standing
+    one = listings.winners("EUR")
+    values = listing.values(one, standing.winners)
+    assert values.to_dict("list")["Profit, EUR"] == [winner.profit for winner in standing.winners]
+
+
+def test_thresholds_are_told_by_their_value(clock: Clock) -> None:
+    """Not by the name of a setting, which a shopkeeper does not know."""
+    for events, told in (
+        (shop_events(), "Those with a revenue above 10,000\xa0EUR."),
+        ([client("C1")], "No client's revenue is above 10,000\xa0EUR."),
+    ):
+        page = show(administrator.render, _Shop(events).data)
+        shown = texts(page).replace("\\", "")
+        assert told in shown
+        assert "REVENUE_" not in shown
+
+
+def test_figures_stand_below_one_another() -> None:
+    """Their columns are aligned right, heading and all; those of texts are not."""
+    page = show(administrator.render, _Shop(shop_events()).data)
+    styles = page.table[0].proto.arrow_data.styler.styles
+    assert all(f".col{place} {{ text-align: right" in styles for place in (2, 3, 4)), styles
+    assert ".col0" not in styles
+
+
+def test_a_click_reads_again(clock: Clock) -> None:
+    """Also where the page does not refresh itself."""
+    shop = _Shop(shop_events())
+    page = show(administrator.render, shop.data)
+    write_events(shop.database, [sale("new", P14=1)], batch=1)
+    clock.seconds += 3
+    page.button(key="administrator_refresh").click().run()
+    assert figures(page)["Sales"] == "41"
+
+
 def test_products_can_be_searched_and_purchase_prices_are_not_shown() -> None:
     """Each word in id, name or category, in any case; what is typed is no expression."""
     shop = _Shop(shop_events())
@@ -162,8 +277,10 @@ def test_products_can_be_searched_and_purchase_prices_are_not_shown() -> None:
     assert "14 found" in texts(page)
     page.text_input(key="product_search").input("TEA black").run()
     assert [name.replace("\\", "") for name in page.table[0].value["Name"]] == ["Black tea 1", "Black tea 8"]
-    assert list(page.table[0].value) == ["Product", "Name", "Category", "Price", "In stock", "Expires"]
-    assert page.table[0].value["Price"][0].replace("\\", "") == "3.90"
+    assert list(page.table[0].value) == [
+        *("Product", "Name", "Category", "Price\\, EUR", "In stock", "Expires")
+    ]
+    assert page.table[0].value["Price\\, EUR"][0].replace("\\", "") == "3.90"
     for nothing in (".*", "(", HOSTILE):
         page.text_input(key="product_search").input(nothing).run()
         assert not page.exception
@@ -210,7 +327,7 @@ def test_only_the_password_opens_the_accountants_page(desk: Desk, caplog: pytest
     assert page.error[0].value == "The password is wrong."
     assert len(page.tabs) == 0
     page = _inside(desk)
-    assert len(page.tabs) == 5
+    assert len(page.tabs) == 6
     assert "accountant_password" not in page.session_state
     page.button(key="accountant_leave").click().run()
     assert len(page.tabs) == 0
@@ -261,6 +378,9 @@ def test_faults_of_a_sale_are_told_and_what_was_typed_stays(desk: Desk) -> None:
         assert part in error.value.replace("\\", ""), error.value
     assert "<img" not in error.value.replace("\\<", "")
     assert page.text_input(key="sale_0_quantity_1").value == HOSTILE
+    marks = [text.value.replace("\\", "") for text in page.markdown if text.value.startswith(":red[✗")]
+    assert marks[0] == marks[1] == ":red[✗ is missing.]"
+    assert [mark.partition(" is not a ")[2] for mark in marks] == ["", "", "number such as 12.]", ""]
     assert _sent(desk) == []
     _fill_sale(page)
     page.text_input(key="sale_0_invoice_id").input("I1")
@@ -274,13 +394,86 @@ def test_faults_of_a_sale_are_told_and_what_was_typed_stays(desk: Desk) -> None:
     assert len(_sent(desk)) == 1
 
 
+def _with_invoices(desk: Desk) -> None:
+    moment = datetime.now(timezone.utc)
+    items = (("P1", 3), ("P2", 1))
+    desk.books.save([Sale("I1", "C1", moment, 5000, items), Sale(HOSTILE, "نبات", moment, 100, (("P1", 1),))])
+    desk.books.save([Sale("OLD", "C1", datetime(2026, 1, 2, tzinfo=timezone.utc), 700, items)])
+    desk.outbox.settle(range(1, 9), {}, None)
+
+
+def _invoices(page: AppTest) -> Any:
+    return next(t.value for t in page.table if t.proto.alt.startswith("Invoices and credit notes"))
+
+
+def test_todays_invoices_are_listed_and_found(desk: Desk) -> None:
+    """With their sum; those of other days by their day or a word, and names of any kind stay text."""
+    page = _inside(desk)
+    assert any("No invoice of this day" in info.value for info in page.info)
+    _with_invoices(desk)
+    page.run()
+    assert len(_invoices(page)) == 2
+    assert "2 invoices, 51.00 in all." in texts(page)
+    assert not any(cell.startswith("<img") for cell in _invoices(page)["Number"])
+    page.date_input(key="invoices_day").set_value(None).run()
+    page.text_input(key="invoices_words").input("old c1").run()
+    assert list(_invoices(page)["Number"]) == ["OLD"]
+    page.text_input(key="invoices_words").input(".*").run()
+    assert any("No invoice has all of this" in info.value for info in page.info)
+    assert not page.exception
+
+
+def test_an_invoice_is_voided_once_and_for_good(desk: Desk) -> None:
+    """Only after it was confirmed; then the list says so and nothing of it can be corrected."""
+    _with_invoices(desk)
+    page = _inside(desk)
+    page.selectbox(key="invoices_chosen").select("I1").run()
+    assert page.button(key="void_0_save").disabled
+    page.checkbox(key="void_0_sure_I1").set_value(True).run()
+    page.button(key="void_0_save").click().run()
+    page.run()
+    assert not page.exception
+    [event] = _sent(desk)
+    assert (event["voids"], event["invoice_id"][:2]) == ("I1", "V-")
+    state = dict(zip(_invoices(page)["Number"], _invoices(page)["State"], strict=True))["I1"]
+    assert state.replace("\\", "") == f"✗ voided by {event['invoice_id']}"
+    assert "2 invoices, 1.00 in all." in texts(page)
+    assert not [button for button in page.button if button.key in ("void_1_save", "credit_0_save")]
+
+
+def test_goods_that_come_back_are_credited_up_to_what_is_left(desk: Desk) -> None:
+    """All faults at once, by the names on the form; what is left falls, and the list says so."""
+    _with_invoices(desk)
+    page = _inside(desk)
+    page.selectbox(key="invoices_chosen").select("I1").run()
+    page.text_input(key="credit_0_quantity_0_I1").input("4")
+    page.button(key="credit_0_save").click().run()
+    [error] = page.error
+    told = error.value.replace("\\", "")
+    assert "Pieces of P1 is more than the 3 that are left" in told
+    assert "Amount is missing" in told
+    page.text_input(key="credit_0_quantity_0_I1").input("2")
+    page.text_input(key="credit_0_total_amount_I1").input("20")
+    page.button(key="credit_0_save").click().run()
+    page.run()
+    assert not page.exception
+    [event] = _sent(desk)
+    assert (event["credits"], event["client_id"], event["total_amount"]) == ("I1", "C1", 20.0)
+    assert event["items"] == [{"product_id": "P1", "quantity": 2}]
+    assert "2 invoices and 1 credit note, 31.00 in all." in texts(page)
+    states = {cell.replace("\\", "") for cell in _invoices(page)["State"]}
+    assert {"↩ 20.00 credited", "↩ credit note of I1"} < states
+    left = next(t.value for t in page.table if t.proto.alt == "Items of I1")
+    assert list(left["Left"]) == ["1", "1"]
+
+
 def test_a_product_and_a_client_are_saved_and_changed(desk: Desk) -> None:
     """One that is there can be fetched into the form; saving it unchanged sends nothing."""
     page = _inside(desk)
     page.selectbox(key="product_0_known").select("P1").run()
     assert page.text_input(key="product_0_sell_price").value == "2.90"
     page.text_input(key="product_0_sell_price").input("3.40")
-    page.text_input(key="product_0_expiry_date").input("2026-09-01")
+    page.date_input(key="product_0_expiry_date").set_value(date(2026, 9, 1))
     _submit(page, "Save the product")
     assert "Product P1 is saved" in page.success[0].value
     for field, value in {"client_id": "C2", "name": "Café", "total_revenue_generated": "10.5"}.items():
@@ -293,6 +486,45 @@ def test_a_product_and_a_client_are_saved_and_changed(desk: Desk) -> None:
     _submit(page, "Save the client")
     assert any("nothing was added" in message.value for message in page.success)
     assert len(_sent(desk)) == 2
+
+
+def test_a_sale_has_its_day_and_time_in_utc_and_amounts_with_a_comma(desk: Desk) -> None:
+    """They are chosen, not typed; a total may have a decimal comma."""
+    page = _inside(desk)
+    _fill_sale(page)
+    assert [(one.label, one.value) for one in page.date_input if one.key == "sale_0_day"] == [
+        ("Day (UTC)", datetime.now(timezone.utc).date())
+    ]
+    page.date_input(key="sale_0_day").set_value(date(2026, 2, 28))
+    page.time_input(key="sale_0_clock").set_value(time(23, 59))
+    page.text_input(key="sale_0_total_amount").input("1.234,50")
+    page.button(key="sale_0_save").click().run()
+    assert not page.exception
+    [event] = _sent(desk)
+    assert (event["timestamp"], event["total_amount"]) == ("2026-02-28T23:59:00.000Z", 1234.5)
+
+
+def test_what_people_do_is_logged_without_what_the_books_hold(desk: Desk, clock: Clock) -> None:
+    """The door, what was saved and what was not, a refresh; a page that shows the same is told once."""
+    with capture_logs() as logged:
+        page = _inside(desk)
+        page.text_input(key="client_0_client_id").input("C7")
+        page.text_input(key="client_0_email").input("secret@example.com")
+        _submit(page, "Save the client")
+        _submit(page, "Save the product")
+        page = show(administrator.render, _Shop(shop_events()).data)
+        page.button(key="administrator_refresh").click().run()
+        show(administrator.render, _Shop([]).data)
+    told = [entry["event"] for entry in logged if "Interface:" in entry["event"]]
+    assert told == [
+        "🔐 Accountant Interface: Opened",
+        "📝 Accountant Interface: Client C7: accepted",
+        "❌ Accountant Interface: Product was not saved, 5 faults",
+        "📊 Admin Interface: System status - Products: 14, Loss Risk: 10, Clients: 6",
+        "🔄 User Interface: Manual refresh requested",
+        "📉 Admin Interface: No data found - showing placeholder",
+    ]
+    assert "secret" not in str(logged)
 
 
 def _submit(page: AppTest, label: str) -> None:
@@ -325,6 +557,8 @@ def test_history_is_sent_again_on_request(desk: Desk) -> None:
     desk.outbox.settle([3], {4: "too large"}, None)
     page.run()
     assert figures(page) == {"Waiting": "0", "Sent": "3", "Refused": "1"}
+    outbox = next(t.value for t in page.table if t.proto.alt.startswith("Messages in the outbox"))
+    assert set(outbox["Kind"]) == {"product", "client"}
     page.button(key="outbox_retry").click().run()
     assert desk.outbox.state().counts[WAITING] == 1
     page.date_input(key="resend_last").set_value(datetime(2020, 1, 1, tzinfo=timezone.utc).date()).run()
