@@ -1,4 +1,4 @@
-"""Looks into the collections at a bounded cost: counts, ranges, newest documents, who is not yet recomputed."""
+"""Looks into the collections at bounded cost: counts, ranges, newest documents, users not yet recomputed."""
 
 from __future__ import annotations
 

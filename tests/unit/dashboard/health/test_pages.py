@@ -266,6 +266,9 @@ def test_ids_that_are_no_objectids_are_no_links(tmp_path: Path) -> None:
     known = ObjectId()
     for document in documents[:24]:
         document["userId"] = known
+        details = {"detectedAt": datetime.now(timezone.utc), "severity": "high"}
+        details |= {"actualValue": 90.0, "expectedValue": 30.0, "deviation": 5.0}
+        document["analytics"] = {**document["analytics"], "anomalyDetails": details}
     page = show(anomalies.render, _Installation(tmp_path, documents).data)
     links = {link for table in page.table if "Who" in table.value for link in table.value["Who"]}
     assert f"[…\u2060{str(known)[-6:]}](user?user={known})" in links
