@@ -40,7 +40,10 @@ def render(data: HealthData) -> None:
     read = frame.age("Results from MongoDB", recent)
     if read is not None and not read.documents:
         frame.empty_collection()
-    frame.figures(_result_figures(read, worth_telling, today) | _batch_figures(log.value))
+    # Nothing yet is not none.
+    is_empty = read is not None and not read.documents
+    results = {} if is_empty else _result_figures(read, worth_telling, today)
+    frame.figures(results | _batch_figures(log.value))
     if read is not None and read.documents:
         _stands_out(unusual, data, today)
         _waiting(waiting, read)
