@@ -108,7 +108,7 @@ class _Visit:
                 && !document.querySelector('[data-testid="stSkeleton"]')
                 && document.querySelector('[data-testid="stApp"]').dataset.testScriptState === 'notRunning';
         }"""
-        self.page.wait_for_function(ready, arg=charts, timeout=_WAIT_MS)
+        self.page.wait_for_function(ready, arg=charts, timeout=_WAIT_MS, polling=200)
 
     def _console(self, kind: str, text: str) -> None:
         if kind == "error" and "status of 404" not in text:
@@ -440,7 +440,7 @@ def test_the_demo_of_all_pipelines_needs_no_server(
         _sent_is(page, 2)
         page = visit.open("products?product_search=P1", 0)
         page.get_by_role("cell", name="Tea", exact=True).wait_for()
-        visit.open("shop", 5)
+        visit.open("shop", _PAGES["shop"])
         page = visit.open("break-it", 0)
         page.get_by_role("button", name="Begin").wait_for()
         assert _violations(page) == []
@@ -504,4 +504,4 @@ def _sent_is(page: Page, count: int) -> None:
         const shown = name => texts.find(text => text.startsWith(name))?.trim().split(/\\s+/).pop();
         return shown('Sent') === String(count) && shown('Waiting') === '0';
     }"""
-    page.wait_for_function(ready, arg=count, timeout=_WAIT_MS)
+    page.wait_for_function(ready, arg=count, timeout=_WAIT_MS, polling=200)
