@@ -24,6 +24,7 @@ from commands.dashboard import dashboard
 from commands.explain import explain
 from commands.inspect import inspect
 from commands.prepare import prepare
+from commands.replay import replay
 from commands.report import report
 from commands.retention import retention
 from commands.run import demo, once, run
@@ -131,6 +132,7 @@ def add_commands(group: typer.Typer, one: Pipeline) -> None:
         add("batch", batch)
         add("inspect", inspect)
         add("explain", explain)
+        add("replay", replay)
         add("selftest", selftest)
         add_all("checkpoint", checkpoint.app)
 

@@ -89,11 +89,23 @@ def explain(
     stored: Mapping[str, Any] | None,
 ) -> Explanation:
     """Explain the result of `metric` and `time_range` from all raw `documents` of one user."""
+    return explain_ranges(documents, metric, rules, {time_range: stored})[0]
+
+
+def explain_ranges(
+    documents: Iterable[Document],
+    metric: str,
+    rules: DayRules,
+    stored: Mapping[str, Mapping[str, Any] | None],
+) -> list[Explanation]:
+    """Explain the results of `metric` over the ranges of `stored`; each document is judged once."""
     judged = judge(documents, metric, rules)
     series = {one.day: one.value for one in judged if one.day is not None and one.value is not None}
     ordered = dict(sorted(series.items()))
-    computed = compute_plainly(metric, time_range, ordered)
-    return Explanation(metric, time_range, rules, judged, ordered, computed, stored)
+    return [
+        Explanation(metric, name, rules, judged, ordered, compute_plainly(metric, name, ordered), result)
+        for name, result in stored.items()
+    ]
 
 
 def compute_plainly(metric: str, time_range: str, series: Series) -> dict[str, Any] | None:
