@@ -30,6 +30,7 @@ from commands.retention import retention
 from commands.run import demo, once, run
 from commands.selftest import selftest
 from commands.top import top
+from commands.weekly_letter import letter
 from monitoring.logs import mask_uncaught
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.pipeline import ALL_PARTS, Pipeline
@@ -133,6 +134,7 @@ def add_commands(group: typer.Typer, one: Pipeline) -> None:
         add("inspect", inspect)
         add("explain", explain)
         add("replay", replay)
+        add("letter", letter)
         add("selftest", selftest)
         add_all("checkpoint", checkpoint.app)
 

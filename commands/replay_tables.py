@@ -30,7 +30,8 @@ def print_replay(done: Replay, limit: int, screen: Console) -> None:
         screen.print(Text(line, style))
     if not limit:
         if done.tally.figures:
-            screen.print(Text(f"{told('replay')} {done.batch.job or done.batch.name} --diff shows them."))
+            command = " ".join(("replay", done.batch.job or done.batch.name, "--diff"))
+            screen.print(Text(f"{told(command)} shows them."))
         return
     for user, ones in groupby(done.shown, lambda one: one.user):
         screen.print("")

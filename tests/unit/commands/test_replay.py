@@ -19,7 +19,7 @@ from tests.support import worked_example as example
 from tests.support.command_line import Ended, run_command
 from tests.support.reference import reference_analytics
 
-_CALCULATED = example.day(15) + timedelta(hours=23)
+_CALCULATED = example.day(15) + timedelta(hours=23, milliseconds=130)
 _JOB = "local-1:batch_17"
 
 
@@ -64,7 +64,7 @@ def _replay(*words: str) -> Ended:
     return run_command("replay", *words, app=pulse.app, name="pulse")
 
 
-@pytest.mark.parametrize("name", ["batch_17", _JOB, "2025-01-15T23:00:00Z"])
+@pytest.mark.parametrize("name", ["batch_17", _JOB, "2025-01-15T23:00:00Z", "2025-01-15T23:00:00.130Z"])
 def test_a_batch_is_found_by_each_of_its_names(database: Any, name: str) -> None:
     """The log's, the one that a result bears, and the time of a result."""
     ended = _replay(name, "--diff")
