@@ -30,8 +30,8 @@ def print_replay(done: Replay, limit: int, screen: Console) -> None:
         screen.print(Text(line, style))
     if not limit:
         if done.tally.figures:
-            command = " ".join(("replay", done.batch.job or done.batch.name, "--diff"))
-            screen.print(Text(f"{told(command)} shows them."))
+            command = told(f"replay {done.batch.job or done.batch.name} --diff")
+            screen.print(Text(f"{command} shows them."))
         return
     for user, ones in groupby(done.shown, lambda one: one.user):
         screen.print("")
@@ -39,7 +39,7 @@ def print_replay(done: Replay, limit: int, screen: Console) -> None:
         _print_user(list(ones), screen)
     shown = sum(len(one.found) for one in done.shown)
     if shown < done.tally.figures:
-        screen.print("", f"… and {plural(done.tally.figures - shown, 'figure')} more; --limit shows more.")
+        screen.print(f"… and {plural(done.tally.figures - shown, 'figure')} more; --limit shows more.")
 
 
 def _sentences(done: Replay) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from analytics.health.documents import midnight
-from analytics.health.explanation import Judged, judge
+from analytics.health.explanation import Judged, check_all, judge
 from analytics.health.plain import Series, baseline, mean, runs, window
 from analytics.health.trend import TREND_PERCENT
 from analytics.health.unusual import Unusual
@@ -131,9 +131,9 @@ class Week:
 
 def week_of(user: str, documents: Iterable[Document], rules: DayRules, last: int) -> Week:
     """The week of `user` that ends with the day `last`, from all raw `documents`."""
-    kept, metrics = list(documents), {}
+    checked, metrics = check_all(documents, rules), {}
     for metric in METRICS:
-        judged = judge(kept, metric, rules)
+        judged = judge(checked, metric)
         series = {
             one.day: one.value
             for one in judged

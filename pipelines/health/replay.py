@@ -17,7 +17,7 @@ from pymongo.collection import Collection
 
 from analytics.health.comparison import differences
 from analytics.health.documents import LIFETIME, is_result
-from analytics.health.explanation import Explanation, explain_ranges
+from analytics.health.explanation import Explanation, check_all, explain_ranges
 from analytics.health.validation import DayRules
 from contracts import ConfigurationError
 from contracts.health import METRICS, RANGE_NAMES
@@ -125,15 +125,17 @@ def replaced_since(target: _Documents, batch: PastBatch) -> tuple[Counter[str], 
     They may be of other users. Of the results calculated later the first LOOKED_AT are looked at; the flag
     says that there were no more.
     """
-    fields = {"createdAt": 1, "metadata.sparkJobId": 1}
+    fields = {"createdAt": 1, "calculatedAt": 1, "metadata.sparkJobId": 1}
     name = _date_field(target)
     later = {name: {"$gt": batch.last + (LIFETIME if name == "expiresAt" else LIFETIME * 0)}}
     found: Counter[str] = Counter()
     read = 0
     for each in for_reading(target).find(later, fields).sort(name, 1).limit(LOOKED_AT):
         read += 1
-        created = each.get("createdAt")
-        if isinstance(created, datetime) and created <= batch.last:
+        created, calculated = each.get("createdAt"), each.get("calculatedAt")
+        if not isinstance(created, datetime) or not isinstance(calculated, datetime):
+            continue
+        if created <= batch.last < calculated:
             found[job_of(each)] += 1
     return found, read < LOOKED_AT
 
@@ -145,13 +147,14 @@ def _replayed(
     rules: DayRules,
     tally: Tally,
 ) -> Iterator[Explanation]:
+    checked = check_all(documents, rules)
     for metric in METRICS:
         stored = {name: results.get((metric, name)) for name in RANGE_NAMES}
         for name, result in list(stored.items()):
             if result is not None and not batch.has(result):
                 tally.replaced[job_of(result)] += 1
                 del stored[name]
-        for explanation in explain_ranges(documents, metric, rules, stored) if stored else ():
+        for explanation in explain_ranges(checked, metric, rules, stored) if stored else ():
             found = differences(explanation.stored, explanation.computed)
             tally.figures += len(found)
             if explanation.stored is None:
