@@ -18,7 +18,8 @@ from monitoring.report.page import Card, cards, lead, note, points, section, wri
 
 # It is about one person.
 _MODE = 0o600
-_EVENTS, _REFUSED = 6, 4
+# So that a page of A4 is enough.
+_EVENTS, _PARTLY, _REFUSED = 5, 5, 3
 # What follows the first of them stands for the others too.
 _DIRECTIONS = {"more": ("Higher", "than"), "less": ("Lower", "than"), "the same": ("About the same", "as")}
 _STYLE = """
@@ -36,9 +37,11 @@ def write_week(path: Path, week: Week, least: Mapping[str, LeastEffect], timezon
     about = f"From {_day(first)} to {_day(last, with_year=True)}, beside the seven days before."
     body = [lead(_first_sentence(week, least)), *_sections(week, least)]
     zone = "" if timezone == "UTC" else f" ({timezone})"
-    lines = "Each line is of fourteen days; the larger dots are this week's. " if week.told else ""
-    means = f"Days are calendar days{zone}; a figure is the mean of the days with a value."
-    body.append(note(f"{lines}{means} Person {week.user}."))
+    reading = (
+        "Each line is of fourteen days; the larger dots are this week's. "
+        "A figure is the mean of the days with a value. "
+    )
+    body.append(note(f"{reading if week.told else ''}Days are calendar days{zone}. Person {week.user}."))
     return write_page(path, "Your week", about, body, _STYLE, _MODE)
 
 
@@ -103,6 +106,8 @@ def _compared(one: MetricWeek, least: LeastEffect) -> str:
 
 def _events(week: Week, least: Mapping[str, LeastEffect]) -> str:
     found, _ = events_of(week.unusual, least)
+    if not week.is_judged:
+        return note("What is usual is not known: that takes five earlier days with different values.")
     if not found:
         return note("No day was far from what is usual.")
     told = [f"{each.day:%A, %d %B}: {sentence(each, least)}." for each in found[:_EVENTS]]
@@ -129,22 +134,33 @@ def _missing(week: Week) -> Iterator[str]:
     elif week.empty_days:
         yield f"All data of {_days(week.empty_days)}."
     partly: dict[tuple[int, ...], list[str]] = {}
-    for one in week.told:
-        absent = tuple(day for day in week.days if day not in one.values and day not in week.empty_days)
+    refused: dict[tuple[int, str], list[str]] = {}
+    for one in week.metrics.values():
+        why = {each.day: each.reason for each in one.refused if each.day not in one.values}
+        gone = {*one.values, *week.empty_days, *why}
         # Who steps on the scales once a week misses nothing on the other days.
-        if absent and one.is_daily:
+        if one.is_daily and (absent := tuple(day for day in week.days if day not in gone)):
             partly.setdefault(absent, []).append(_label(one))
-    for absent, names in partly.items():
-        yield f"{_first_upper(listed(names))} of {_days(absent)}."
-    refused = [(each.day, each.reason, _label(one)) for one in week.metrics.values() for each in one.refused]
-    by_day: dict[tuple[int | None, str], list[str]] = {}
-    for day, reason, name in refused:
-        by_day.setdefault((day, reason), []).append(name)
-    for (day, reason), names in list(by_day.items())[:_REFUSED]:
-        what = "a whole entry" if len(names) == len(METRICS) else listed(names)
-        yield f"Not counted: {what} of {_day(day or 0)}, because {reason}."
-    if not (week.empty_days or partly or by_day):
+        for day, reason in why.items():
+            refused.setdefault((day or 0, reason), []).append(_label(one))
+    lines = [f"{_first_upper(listed(names))} of {_days(absent)}." for absent, names in partly.items()]
+    yield from _first(lines, _PARTLY, "gap")
+    yield from _first(
+        [
+            f"Not counted: {listed(names)} of {_day(day)}, because {reason}."
+            for (day, reason), names in sorted(refused.items())
+        ],
+        _REFUSED,
+        "refused value",
+    )
+    if not (week.empty_days or partly or refused):
         yield "Nothing."
+
+
+def _first(lines: Sequence[str], most: int, rest: str) -> list[str]:
+    """The first `most` of `lines`, and how many of the `rest` there are."""
+    more = len(lines) - most
+    return [*lines[:most], f"And {plural(more, f'more {rest}')}."] if more > 0 else [*lines]
 
 
 def _label(one: MetricWeek) -> str:

@@ -115,6 +115,15 @@ class Week:
         ]
 
     @property
+    def is_judged(self) -> bool:
+        """Whether of any value of the week it is known what is usual."""
+        return any(
+            baseline(one.series, day).deviation is not None
+            for one in self.metrics.values()
+            for day in one.values
+        )
+
+    @property
     def run(self) -> Run | None:
         """The latest run of steps, None where there is none that reaches into the week."""
         found = runs(self.metrics["steps"].series)

@@ -74,9 +74,27 @@ def test_what_is_missing_and_what_was_refused_are_told(database: Any) -> None:
     collection.delete_many({"date": {"$in": [example.day(10), example.day(11)]}})
     told = _words(_page()).partition("What is missing")[2]
     assert "All data of 10 January and 11 January." in told
-    assert "Sleep of 12 January and 14 January." in told
+    assert "Sleep of 14 January." in told
     assert "Not counted: sleep of 12 January, because the value is outside the range of its metric." in told
     assert "Weight of" not in told
+
+
+def test_what_is_listed_is_bounded_so_that_a_page_is_enough(database: Any) -> None:
+    """Every metric lacks another day, and has a value that is refused on a third one."""
+    for number in range(1, 16):
+        values: dict[str, Any] = dict.fromkeys(METRICS, 40.0 if number < 9 else 35.0)
+        values |= {"sleepHours": 7, "hydration": 2}
+        if number > 8:
+            del values[list(METRICS)[number % 7]]
+            values[list(METRICS)[(number + 3) % 7]] = "many"
+        change = {"$set": {"metrics": values}}
+        database["healthmetrics"].update_one({"date": example.day(number)}, change)
+    told = _words(_page())
+    missing = told.partition("What is missing")[2]
+    assert missing.count("Not counted:") == 3
+    assert "And 4 more refused values." in missing
+    assert "And 2 more gaps." in missing
+    assert "All data of" not in missing
 
 
 def test_a_page_stays_small_offline_and_for_one_reader(database: Any) -> None:
@@ -91,6 +109,19 @@ def test_a_page_stays_small_offline_and_for_one_reader(database: Any) -> None:
     assert len(page.encode()) < 30_000
     assert not re.search(r"https?:|<script|<link|<img|url\(", page)
     assert Path("letter.html").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        ("2025-01-05", "What is usual is not known: that takes five earlier days with different values."),
+        ("2025-01-12", "No day was far from what is usual."),
+        ("2025-01-13", "walked 18,000 steps"),
+    ],
+)
+def test_that_nothing_stood_out_is_said_only_where_it_is_known(database: Any, last: str, told: str) -> None:
+    """A person's first days are compared with nothing."""
+    assert told in _words(_page(last))
 
 
 @pytest.mark.parametrize(
