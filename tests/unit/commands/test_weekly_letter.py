@@ -67,15 +67,17 @@ def test_what_is_missing_and_what_was_refused_are_told(database: Any) -> None:
     """Days without anything, daily metrics on some days, and values that a rule refuses."""
     collection = database["healthmetrics"]
     for number in range(1, 16):
-        metrics = {"metrics.sleepHours": 7, **({"metrics.weight": 80} if number == 1 else {})}
+        metrics = {"metrics.sleepHours": 7, **({"metrics.weight": 80} if number == 9 else {})}
         collection.update_one({"date": example.day(number)}, {"$set": metrics})
     collection.update_one({"date": example.day(14)}, {"$unset": {"metrics.sleepHours": 1}})
     collection.update_one({"date": example.day(12)}, {"$set": {"metrics.sleepHours": 90}})
+    collection.update_one({"date": example.day(13)}, {"$set": {"metrics.hydration": "a cup"}})
     collection.delete_many({"date": {"$in": [example.day(10), example.day(11)]}})
     told = _words(_page()).partition("What is missing")[2]
     assert "All data of 10 January and 11 January." in told
     assert "Sleep of 14 January." in told
     assert "Not counted: sleep of 12 January, because the value is outside the range of its metric." in told
+    assert "Not counted: hydration of 13 January, because the value is not a number." in told
     assert "Weight of" not in told
 
 
