@@ -84,7 +84,7 @@ def written_by(stored: Mapping[str, Any]) -> str:
 def _print_differences(one: str, other: str, found: Iterable[Difference], screen: Console) -> None:
     rows = table("field", Column(one, **_RIGHT), Column(other, **_RIGHT))
     for each in found:
-        rows.add_row(each.field, Text(_value(each.before)), Text(_value(each.after)))
+        rows.add_row(each.field, Text(shown_value(each.before)), Text(shown_value(each.after)))
     screen.print(rows)
 
 
@@ -136,7 +136,8 @@ def _print_correction(explained: Explained, screen: Console) -> None:
     _print_differences("now", "then", found, screen)
 
 
-def _value(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """A figure of a result, whatever it is."""
     if value is None:
         return "–"
     if isinstance(value, datetime):

@@ -24,11 +24,13 @@ from commands.dashboard import dashboard
 from commands.explain import explain
 from commands.inspect import inspect
 from commands.prepare import prepare
+from commands.replay import replay
 from commands.report import report
 from commands.retention import retention
 from commands.run import demo, once, run
 from commands.selftest import selftest
 from commands.top import top
+from commands.weekly_letter import letter
 from monitoring.logs import mask_uncaught
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.pipeline import ALL_PARTS, Pipeline
@@ -131,6 +133,8 @@ def add_commands(group: typer.Typer, one: Pipeline) -> None:
         add("batch", batch)
         add("inspect", inspect)
         add("explain", explain)
+        add("replay", replay)
+        add("letter", letter)
         add("selftest", selftest)
         add_all("checkpoint", checkpoint.app)
 

@@ -1,13 +1,32 @@
-"""The files of the batch log by the days in their names."""
+"""The files of the batch log by the days in their names, and the batches in them."""
 
 from __future__ import annotations
 
+import json
 import re
-from datetime import date, datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 _LOG = r"batch_logs_\d{8}\.jsonl"
 _REST = r"batch_(?:logs_(\d{8})\.jsonl|history_(\d{8})_\d{6}(?:_\d+)?\.json)"
+
+Entry = tuple[Mapping[str, Any], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedBatch:
+    """A batch of the log, between `start` and `end`; `written` results were inserted or updated by it.
+
+    Each process counts its batches from 1, so that `batch_id` may come again.
+    """
+
+    batch_id: str
+    start: datetime
+    end: datetime
+    written: int
 
 
 def files_before(directory: Path, prefix: str, day: date) -> list[Path]:
@@ -28,6 +47,43 @@ def logs_since(directory: Path, prefix: str, day: date) -> list[Path]:
         return []
     found = ((path.name, path) for path in directory.iterdir() if name.fullmatch(path.name))
     return [path for file, path in sorted(found) if file[-14:-6] >= f"{day:%Y%m%d}"]
+
+
+def newest_batches(directory: Path, prefix: str = "") -> Iterator[LoggedBatch]:
+    """A pipeline's batches, the newest first; one day's are held at once. Raises OSError."""
+    for path in reversed(logs_since(directory, prefix, date(1970, 1, 1))):
+        found = [batch for each in entries(path) if each and (batch := _batch(*each))]
+        yield from reversed(found)
+
+
+def entries(path: Path) -> Iterator[Entry | None]:
+    """Each line of a log with the time at which its batch ended, None for what is no batch."""
+    with path.open("rb") as file:
+        yield from (_entry(line) for line in file if line.strip())
+
+
+def _entry(line: bytes) -> Entry | None:
+    try:
+        entry = json.loads(line)
+        end = _time(entry["end_time"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return (entry, end) if end.utcoffset() == timedelta(0) else None
+
+
+def _batch(entry: Mapping[str, Any], end: datetime) -> LoggedBatch | None:
+    try:
+        start = _time(entry["start_time"])
+        written = entry.get("analytics_written", 0)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    if start.utcoffset() != timedelta(0) or not isinstance(written, int):
+        return None
+    return LoggedBatch(str(entry.get("batch_id", "")), start, end, written)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def _is_before(found: re.Match[str] | None, day: date) -> bool:

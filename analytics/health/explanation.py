@@ -23,6 +23,7 @@ from contracts.bson_order import sort_key
 from contracts.health import METRICS
 
 ENTERED, NO_VALUE = "written", "no value"
+CheckedDocument = tuple[Document, Checked]
 _NEVER: Final = datetime(1, 1, 1, tzinfo=timezone.utc)
 
 
@@ -89,11 +90,28 @@ def explain(
     stored: Mapping[str, Any] | None,
 ) -> Explanation:
     """Explain the result of `metric` and `time_range` from all raw `documents` of one user."""
-    judged = judge(documents, metric, rules)
+    return explain_ranges(check_all(documents, rules), metric, rules, {time_range: stored})[0]
+
+
+def check_all(documents: Iterable[Document], rules: DayRules) -> list[CheckedDocument]:
+    """Each of `documents` with what validation says of it, once for all metrics."""
+    return [(document, check_document(document, rules)) for document in documents]
+
+
+def explain_ranges(
+    checked: Iterable[CheckedDocument],
+    metric: str,
+    rules: DayRules,
+    stored: Mapping[str, Mapping[str, Any] | None],
+) -> list[Explanation]:
+    """Explain the results of `metric` over the ranges of `stored`, of one user's `checked` documents."""
+    judged = judge(checked, metric)
     series = {one.day: one.value for one in judged if one.day is not None and one.value is not None}
     ordered = dict(sorted(series.items()))
-    computed = compute_plainly(metric, time_range, ordered)
-    return Explanation(metric, time_range, rules, judged, ordered, computed, stored)
+    return [
+        Explanation(metric, name, rules, judged, ordered, compute_plainly(metric, name, ordered), result)
+        for name, result in stored.items()
+    ]
 
 
 def compute_plainly(metric: str, time_range: str, series: Series) -> dict[str, Any] | None:
@@ -113,14 +131,13 @@ def corrected(explanation: Explanation, days: Mapping[int, float | None]) -> dic
     return compute_plainly(explanation.metric, explanation.time_range, series)
 
 
-def judge(documents: Iterable[Document], metric: str, rules: DayRules) -> list[Judged]:
-    """What became of each of `documents`, the latest day first, those without a day at the end."""
+def judge(checked_documents: Iterable[CheckedDocument], metric: str) -> list[Judged]:
+    """What became of each of one user's documents, the latest day first, those without a day at the end."""
     found = []
     winners: dict[int, tuple[Any, int]] = {}
     counting = set()
     place = list(METRICS).index(metric)
-    for number, document in enumerate(documents):
-        checked = check_document(document, rules)
+    for number, (document, checked) in enumerate(checked_documents):
         one = _judged(document, checked, metric, place)
         found.append(one)
         if checked.counts and one.day is not None:

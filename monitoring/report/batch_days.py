@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from contracts import ENDS, end_of
-from monitoring.log_files import logs_since
+from monitoring.log_files import entries, logs_since
 
 _FAILURES_KEPT = 20
 _NO_NUMBER = -1.0
@@ -88,27 +87,12 @@ def read_days(folder: Path, prefix: str, since: datetime) -> BatchDays:
     found = BatchDays()
     # A line lies in the file of the day on which the batch ended.
     for path in logs_since(folder, prefix, since.date()):
-        for line in _lines(path):
-            entry = _entry(line)
+        for entry in entries(path):
             if entry is None:
                 found.unreadable += 1
             elif entry[1] >= since:
                 found.add(*entry)
     return found
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        yield from (line for line in file if line.strip())
-
-
-def _entry(line: bytes) -> tuple[Mapping[str, Any], datetime] | None:
-    try:
-        entry = json.loads(line)
-        end = datetime.fromisoformat(entry["end_time"].replace("Z", "+00:00"))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    return (entry, end) if end.utcoffset() == timedelta(0) else None
 
 
 def _counts(value: Any) -> Iterator[tuple[str, int]]:

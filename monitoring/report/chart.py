@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 760, 260, 72, 16, 28, 12
+_SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_EDGE = 280, 48, 5
 _STEPS = 5
 _ROUNDING = 1e-9
 
@@ -54,6 +55,39 @@ def line_chart(
     parts += [_label(place.of(x, 0)[0], text) for x, text in axis.labels]
     name = escape(title, quote=True)
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{name}">{"".join(parts)}</svg>'
+
+
+def sparkline(title: str, line: Sequence[Point], span: tuple[float, float], since: float) -> str:
+    """`line` (by rising x, in any units) without axes over the x of `span`; points from `since` on stand out.
+
+    The line is broken where a whole unit of x has no point. Its height is that of its values alone.
+    """
+    low, high = min((y for _, y in line), default=0.0), max((y for _, y in line), default=0.0)
+
+    def place(point: Point) -> Point:
+        across = (point[0] - span[0]) / (span[1] - span[0]) if span[1] > span[0] else 0.5
+        up = (point[1] - low) / (high - low) if high > low else 0.5
+        inner = _SPARK_HEIGHT - 2 * _SPARK_EDGE
+        return _SPARK_EDGE + across * (_SPARK_WIDTH - 2 * _SPARK_EDGE), _SPARK_EDGE + (1 - up) * inner
+
+    parts = []
+    for stretch in unbroken(line, 1.0):
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, stretch))
+        parts.append(f'<polyline class="soft" points="{path}"/>')
+    recent = [point for point in line if point[0] >= since]
+    for stretch in unbroken(recent, 1.0):
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, stretch))
+        parts.append(f'<polyline class="line" points="{path}"/>')
+    for point in line:
+        x, y = place(point)
+        kind, radius = ("dot", 3) if point[0] >= since else ("soft-dot", 2)
+        parts.append(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>')
+    name = escape(title, quote=True)
+    box = f"0 0 {_SPARK_WIDTH} {_SPARK_HEIGHT}"
+    head = (
+        f'<svg class="spark" viewBox="{box}" preserveAspectRatio="xMinYMid" role="img" aria-label="{name}">'
+    )
+    return f"{head}{''.join(parts)}</svg>"
 
 
 def round_step(greatest: float) -> float:

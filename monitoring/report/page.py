@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape as escaped
 from pathlib import Path
 
@@ -25,6 +26,9 @@ p { color:var(--soft); margin:4px 0 } .verdict { color:var(--ink); font-size:1.1
 .good::before { content:"✓ "; color:var(--good) } .bad::before { content:"✗ "; color:var(--bad) }
 .tiles { display:grid; grid-template-columns:repeat(auto-fit,minmax(108px,1fr)); gap:12px }
 .tile b { display:block; font-size:1.6rem } .tile span { color:var(--soft); font-size:.85rem }
+.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(260px,1fr)); gap:16px 24px }
+.card b { font-size:1.4rem } .card span { color:var(--soft); font-size:.85rem } .card h2 { margin:0 }
+.card { break-inside:avoid } .card p { font-size:.9rem } ul { margin:4px 0; padding-left:20px }
 table { border-collapse:collapse; width:100%; font-size:.9rem }
 th { text-align:left; white-space:nowrap; color:var(--soft) }
 td, th { padding:6px 10px 6px 0; border-bottom:1px solid var(--rule); overflow-wrap:anywhere }
@@ -34,27 +38,66 @@ svg { width:100%; height:auto } svg text { fill:var(--soft); font-size:12px }
 @media print { body { background:#fff } section { border-color:#ccc } }
 svg .end { text-anchor:end } svg .middle { text-anchor:middle } .grid { stroke:var(--rule) }
 .line { fill:none; stroke:var(--line); stroke-width:2 }
+.soft { fill:none; stroke:var(--soft); stroke-width:1 } .soft-dot { fill:var(--soft) }
 .dot { fill:var(--line) } .mark { fill:none; stroke:var(--mark); stroke-width:3 }
 .level { stroke:var(--soft); stroke-dasharray:6 4 }
 """
 
 
-def write_page(path: Path, title: str, about: str, body_html: Iterable[str]) -> Path:
-    """Write the whole page to `path`, whose folders are made, and return it."""
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A `figure` with a `title`, a few words `about` it, a chart and a `sentence`."""
+
+    title: str
+    figure: str
+    about: str
+    chart_html: str
+    sentence: str
+
+
+def write_page(
+    path: Path, title: str, about: str, body_html: Iterable[str], style: str = "", mode: int = _MODE
+) -> Path:
+    """Write the whole page to `path`, whose folders are made, and return it.
+
+    `style` is more CSS; `mode` says who may read the file.
+    """
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(title)}</title><style>{_STYLE}</style></head>"
+        f"<title>{_text(title)}</title><style>{_STYLE}{style}</style></head>"
         f"<body><h1>{_text(title)}</h1><p>{_text(about)}</p>{''.join(body_html)}</body></html>\n"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, page.encode(), durable=False, mode=_MODE)
+    write_atomically(path, page.encode(), durable=False, mode=mode)
     return path
 
 
 def verdict(text: str, good: bool) -> str:
     """The sentence that answers the reader's first question, with a sign."""
     return f'<section><p class="verdict {"good" if good else "bad"}">{_text(text)}</p></section>'
+
+
+def lead(text: str) -> str:
+    """A first sentence that is neither good nor bad."""
+    return f'<section><p class="verdict">{_text(text)}</p></section>'
+
+
+def cards(each: Iterable[Card]) -> str:
+    """Cards beside each other, as many as fit."""
+    return f'<section class="cards">{"".join(map(_card, each))}</section>'
+
+
+def points(texts: Iterable[str]) -> str:
+    """A list."""
+    return f"<ul>{''.join(f'<li>{_text(text)}</li>' for text in texts)}</ul>"
+
+
+def _card(card: Card) -> str:
+    return (
+        f'<div class="card"><h2>{_text(card.title)}</h2><b>{_text(card.figure)}</b> '
+        f"<span>{_text(card.about)}</span>{card.chart_html}{note(card.sentence)}</div>"
+    )
 
 
 def section(title: str, content_html: str) -> str:
@@ -100,4 +143,5 @@ def _kind(text: str, is_number: bool) -> str:
 
 def _text(text: str) -> str:
     """What nobody can see must not turn the rest of a line around."""
-    return escaped("".join(char if char.isprintable() else "·" for char in text))
+    # The blank between a figure and its unit is none that is printable.
+    return escaped("".join(char if char.isprintable() or char == "\xa0" else "·" for char in text))

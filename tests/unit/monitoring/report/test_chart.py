@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.report.chart import Axis, line_chart, round_step, unbroken
+from monitoring.report.chart import Axis, line_chart, round_step, sparkline, unbroken
 
 _VALUES = st.floats(1e-3, 1e12)
 
@@ -50,3 +50,27 @@ def test_what_people_wrote_is_text() -> None:
     evil = "<script>alert(1)</script>"
     drawn = line_chart(evil, [(0, 1)], Axis([(0, evil)]), [(0, 1, evil)], 1.0)
     assert "<script" not in drawn
+    assert "<script" not in sparkline(evil, [(0, 1)], (0, 1), 0)
+
+
+@given(st.dictionaries(st.integers(0, 13), st.floats(-1e9, 1e9), max_size=14), st.integers(0, 14))
+def test_a_small_line_has_each_point_in_its_place(values: dict[int, float], since: int) -> None:
+    """Inside the picture, later ones to the right, greater ones above; recent ones stand out."""
+    line = sorted((float(day), value) for day, value in values.items())
+    drawn = sparkline("t", line, (0, 13), since)
+    width, height = map(float, re.findall(r'viewBox="0 0 (\d+) (\d+)"', drawn)[0])
+    dots = re.findall(r'class="([a-z-]+)" cx="([-\d.]+)" cy="([-\d.]+)"', drawn)
+    assert len(dots) == len(line)
+    for (day, _), (kind, x, y) in zip(line, dots, strict=True):
+        assert 0 <= float(x) <= width
+        assert 0 <= float(y) <= height
+        assert (kind == "dot") == (day >= since)
+        # Missing days keep their room.
+        assert abs(float(x) - (5 + day / 13 * (width - 10))) < 0.06
+    for (a, dot), (b, other) in pairwise(zip(line, dots, strict=True)):
+        assert float(dot[1]) < float(other[1])
+        # y grows downwards; near values may share a place.
+        assert (b[1] - a[1]) * (float(dot[2]) - float(other[2])) >= 0
+    for path in re.findall(r'polyline[^>]*points="([^"]*)"', drawn):
+        xs = [float(point.partition(",")[0]) for point in path.split()]
+        assert all(b - a < 1.5 * (width - 10) / 13 for a, b in pairwise(xs))
