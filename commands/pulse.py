@@ -35,7 +35,7 @@ from monitoring.logs import mask_uncaught
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.pipeline import ALL_PARTS, Pipeline
 
-VERSION = "0.1.0"
+VERSION = "1.0.0"
 
 # What it does not know goes to the program behind it.
 HANDED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
