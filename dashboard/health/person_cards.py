@@ -17,15 +17,16 @@ from dashboard.health.person_charts import sparkline
 from dashboard.text import NBSP, day_text, plain, signed
 
 _LINE_DAYS = 30
-_A_ROW = 4
+_CARD_WIDTH = 240
 
 
 def cards(results: UserResults, metrics: list[str], least: Least) -> None:
     """Draw a card for each of `metrics`; they wrap on narrow screens."""
     shown = [metric for metric in metrics if (metric, "7day") in results]
-    for start in range(0, len(shown), _A_ROW):
-        for column, metric in zip(st.columns(_A_ROW), shown[start : start + _A_ROW], strict=False):
-            with column.container(border=True, height="stretch"):
+    with st.container(horizontal=True):
+        for metric in shown:
+            # Wide enough for a figure with its unit.
+            with st.container(border=True, width=_CARD_WIDTH, height="stretch"):
                 _card(results[metric, "7day"], results[metric, "90day"], least)
 
 

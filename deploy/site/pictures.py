@@ -14,7 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 _ROOT = Path(__file__).resolve().parents[2]
 _FOLDER = _ROOT / "docs" / "pictures"
 # The address of a page, how many charts are on it, and how much of it is shown.
-_PAGES = {"overview": (1, 750), "user": (2, 1400)}
+_PAGES = {"overview": (1, 750), "user": (2, 1930)}
 _CHARTS = """[data-testid="stVegaLiteChart"] :is(svg, canvas)"""
 _DRAWN = f"""charts => document.querySelectorAll('{_CHARTS}').length >= charts
     && !document.querySelector('[data-testid="stSkeleton"]')
