@@ -18,7 +18,9 @@ from monitoring.run_state import RunState
 from pipelines.engine.due import Due
 from pipelines.engine.failure import tell_failure
 from pipelines.engine.faults import Faults
+from pipelines.engine.letter_desk import LetterDesk
 from pipelines.engine.letters_again import told_others
+from pipelines.engine.letters_api import AskRetry, open_api
 from pipelines.engine.pipeline import Pipeline
 from pipelines.engine.probes import HealthEndpoints, serving
 from pipelines.engine.steps import Steps
@@ -53,6 +55,7 @@ class StreamReporting:
     """
 
     def __init__(self, declared: Pipeline, settings: Settings, interval_seconds: float) -> None:
+        self._declared = declared
         self.pipeline, self.steps, self._prefixed = declared.name, declared.steps, declared.prefixed
         prefix = declared.name if declared.prefixed else ""
         self.letters = declared.open_letters(settings)
@@ -149,8 +152,9 @@ class StreamReporting:
         self,
         dependencies: Mapping[str, Callable[[], object]],
         events: Callable[[], Mapping[str, Any]] = dict,
+        ask_retry: AskRetry | None = None,
     ) -> Iterator[None]:
-        """Serve the health endpoints inside the block; see HealthEndpoints for the parameters."""
+        """Serve the health endpoints inside the block; see HealthEndpoints and LettersApi for the parameters."""
         self.metrics.streams_every(self._interval_seconds)
         endpoints = HealthEndpoints(
             pipeline=self.pipeline,
@@ -160,6 +164,7 @@ class StreamReporting:
             letters=self.letters,
             dependencies=dependencies,
             events=events,
+            letters_api=open_api(self._settings, LetterDesk(self._declared, self.letters), ask_retry),
         )
         with serving(endpoints, self._settings):
             yield

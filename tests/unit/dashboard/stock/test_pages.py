@@ -18,11 +18,12 @@ from accounting.database import BooksDatabase
 from accounting.desk import Desk
 from accounting.entries import read_client, read_product
 from accounting.outbox import WAITING, Outbox
-from accounting.password import Door
 from accounting.sample import sample_workbook
 from contracts.stock import Sale
 from dashboard import listing
 from dashboard.data.stock_data import StockData
+from dashboard.door import Door
+from dashboard.entrance import Entrance
 from dashboard.stock import accountant, administrator, listings, user
 from dashboard.stock.accountant import AccountantData
 from dashboard.stock.pages import open_accountant
@@ -66,7 +67,7 @@ def desk(tmp_path: Path) -> Desk:
     """A desk whose outbox nobody empties, with a product and a client."""
     database = BooksDatabase(tmp_path / "books.db")
     database.prepare()
-    made = Desk(Books(database), Outbox(database), Door(_PASSWORD))
+    made = Desk(Books(database), Outbox(database))
     tea = {"product_id": "P1", "name": "Tea", "quantity": "5", "buy_price": "1.10", "sell_price": "2.90"}
     made.books.save([read_product(tea), read_client({"client_id": "C1", "name": "Shop"})])
     made.outbox.settle([1, 2], {}, None)
@@ -74,7 +75,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def _inside(desk: Desk) -> AppTest:
-    page = show(accountant.render, AccountantData(desk))
+    page = show(accountant.render, AccountantData(desk, entrance=Entrance({"accountant": Door(_PASSWORD)})))
     page.text_input(key="accountant_password").input(_PASSWORD)
     page.button[0].click().run()
     assert not page.exception
@@ -321,7 +322,7 @@ def test_books_that_cannot_be_used_are_told_on_their_page(tmp_path: Path) -> Non
 
 def test_only_the_password_opens_the_accountants_page(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """A wrong one shows nothing and is not logged; leaving closes it again."""
-    page = show(accountant.render, AccountantData(desk))
+    page = show(accountant.render, AccountantData(desk, entrance=Entrance({"accountant": Door(_PASSWORD)})))
     page.text_input(key="accountant_password").input("wrong horse")
     page.button[0].click().run()
     assert page.error[0].value == "The password is wrong."
