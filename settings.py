@@ -27,7 +27,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from contracts import ConfigurationError, effects
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
 from contracts.names import currency_code, topic_name
-from contracts.roles import roles_text
+from contracts.roles import ROLES, Role, roles_text
 from contracts.secret_rules import header_value, long_enough, long_token
 from contracts.secret_values import secret_kafka_options, secrets_in_address
 from contracts.spark import SparkStart
@@ -233,6 +233,11 @@ class Settings(BaseSettings):
     def sources_of_phones(self) -> tuple[str, ...]:
         """The names in PHONE_SOURCES."""
         return tuple(self.phone_sources.split(","))
+
+    @property
+    def passwords(self) -> Mapping[Role, str]:
+        """The passwords of the dashboard's roles; "" for one that has none."""
+        return {role: getattr(self, f"{role}_password").get_secret_value() for role in ROLES}
 
     def secrets(self) -> list[str]:
         """Values that must never be printed: every SecretStr, and what is secret in any address."""

@@ -17,13 +17,12 @@ from typing import Any, Final, TypeVar
 
 import streamlit as st
 
-from contracts.roles import ROLES, Role, roles_by_person
+from contracts.roles import Role, roles_by_person
 from dashboard import frame
 from dashboard.door import Door
 from dashboard.text import plain, printable
 from dashboard.visitor import visitor
 from monitoring.logs import get_logger
-from settings import Settings
 
 logger = get_logger(__name__)
 
@@ -65,12 +64,14 @@ class Entrance:
         return printable(f"{role} at {address}{behind and f' for {behind}'}")
 
 
-def open_entrance(settings: Settings, people_may_sign_in: bool = True) -> Entrance:
-    """The entrance that the settings describe, and, if people may sign in, Streamlit's secrets.toml."""
-    passwords = {role: getattr(settings, f"{role}_password").get_secret_value() for role in ROLES}
+def open_entrance(passwords: Mapping[Role, str], roles: str, people_may_sign_in: bool = True) -> Entrance:
+    """The entrance by `passwords` and the `roles` of people (contracts/roles.py).
+
+    People sign in where Streamlit's secrets.toml has [auth], if they may.
+    """
     return Entrance(
         {role: Door(password) for role, password in passwords.items() if password},
-        roles_by_person(settings.dashboard_roles),
+        roles_by_person(roles),
         people_may_sign_in and st.secrets.load_if_toml_exists() and "auth" in st.secrets,
     )
 

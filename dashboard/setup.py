@@ -60,5 +60,5 @@ def _letters(settings: Settings) -> Page:
         for one in PIPELINES.values()
     ]
     commands = LetterCommands(ActLog(settings.log_directory, settings.secrets()))
-    data = letters.LettersData(queues, open_entrance(settings), commands)
+    data = letters.LettersData(queues, open_entrance(settings.passwords, settings.dashboard_roles), commands)
     return Page("Dead letters", "letters", letters.render, data, every=None)

@@ -52,7 +52,8 @@ def open_accountant(settings: Settings, make_producer: MakeProducer | None = Non
     }
     post = Post(settings.kafka_bootstrap_servers, settings.kafka_options, topics)
     # In a demo nobody has an account.
-    entrance = open_entrance(settings, people_may_sign_in=make_producer is None)
+    may = make_producer is None
+    entrance = open_entrance(settings.passwords, settings.dashboard_roles, people_may_sign_in=may)
     if not entrance.can_be("accountant"):
         return AccountantData(entrance=entrance)
     try:

@@ -10,7 +10,6 @@ from bson import json_util
 
 from contracts import ConfigurationError
 from pipelines.engine.pipeline import Pipeline
-from settings import Settings
 from sinks.dead_letters import DeadLetters, Letter
 
 # As many as are opened; the others are counted by their names.
@@ -107,11 +106,6 @@ class LetterDesk:
         if not letters:
             raise ConfigurationError(f"There is no letter {letter_id}.")
         return letters
-
-
-def open_desk(declared: Pipeline, settings: Settings) -> LetterDesk:
-    """The desk of a pipeline, without starting anything else."""
-    return LetterDesk(declared, declared.open_letters(settings))
 
 
 def _line(letter: Letter) -> Line:

@@ -16,7 +16,6 @@ from monitoring.act_log import ActLog
 from monitoring.logs import get_logger
 from monitoring.probe_server import Answer, Request
 from pipelines.engine.letter_desk import LetterDesk, Reason
-from settings import Settings
 from told import told
 
 logger = get_logger(__name__)
@@ -113,16 +112,6 @@ class LettersApi:
             "outcome": "it is tried after the running batch; the log of acts says how",
         }
         return Answer.of_json(body, HTTPStatus.ACCEPTED)
-
-
-def open_api(
-    settings: Settings, desk: LetterDesk, ask_retry: AskRetry | None
-) -> Callable[[Request], Answer] | None:
-    """The API of the letters at `desk`; None without a token in the settings."""
-    token = settings.letters_api_token.get_secret_value()
-    if not token:
-        return None
-    return LettersApi(token, desk, ActLog(settings.log_directory, settings.secrets()), ask_retry)
 
 
 def _write_end(write: Callable[[str], None], outcome: str) -> None:

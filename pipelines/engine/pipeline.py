@@ -133,7 +133,7 @@ class Pipeline:
 
     def open_desk(self, settings: Settings) -> LetterDesk:
         """The dead letters as a page shows them, without starting anything else."""
-        desk: LetterDesk = later("pipelines.engine.letter_desk:open_desk")(self, settings)
+        desk: LetterDesk = later("pipelines.engine.letter_desk:LetterDesk")(self, self.open_letters(settings))
         return desk
 
     def words_of(self, letter: Letter) -> Sequence[str]:
