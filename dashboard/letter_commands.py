@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from monitoring.act_log import ActLog
-from told import HOME
+from told import own_process
 
 Act = Literal["retry", "purge"]
 # A retry starts Spark; told to stop it finishes the piece at work.
@@ -34,7 +33,7 @@ Run = Callable[[Sequence[str]], Ended]
 
 def run_command(words: Sequence[str]) -> Ended:
     """Run the program with `words`, for at most five minutes."""
-    command = [sys.executable, str(HOME / "main.py"), *words]
+    command = own_process(*words)
     with tempfile.TemporaryFile() as output:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         late = ""
@@ -71,7 +70,7 @@ class LetterCommands:
         try:
             self._acts.write(who, act, pipeline, letter, "asked")
             sure = ["--yes"] if act == "purge" else []
-            ended = self._run(["dlq", act, letter, *sure, "--pipeline", pipeline])
+            ended = self._run([pipeline, "dlq", act, letter, *sure])
             self._acts.write(who, act, pipeline, letter, f"exit code {ended.code}")
         except OSError as error:
             # Nothing is done that cannot be written down.

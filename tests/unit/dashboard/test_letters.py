@@ -13,6 +13,7 @@ import pytest
 from bson import ObjectId
 from streamlit.testing.v1 import AppTest
 
+import told
 from contracts import Rejected
 from dashboard import letter_commands, letters
 from dashboard.door import Door
@@ -22,6 +23,7 @@ from dashboard.letters import LettersData, Queue
 from monitoring.act_log import ActLog
 from pipelines.catalog import PIPELINES
 from pipelines.engine.letter_desk import LetterDesk
+from settings import load
 from sinks.dead_letters import DeadLetters, Owner
 from sinks.stream_letters import RejectedRecord, as_letters
 from tests.support.shown import HOSTILE, show, texts
@@ -168,7 +170,7 @@ def test_an_act_needs_a_second_button_and_leaves_two_lines(desk: Desk, act: str,
     page.button(key=f"letters_{act}_health").click().run()
     page.button(key="letters_yes_health").click().run()
     assert not page.exception
-    assert desk.ran == [["dlq", act, letter, *more, "--pipeline", "health"]]
+    assert desk.ran == [["health", "dlq", act, letter, *more]]
     assert [(one["what"], one["letter"], one["outcome"]) for one in desk.acts()] == [
         (act, letter, "asked"),
         (act, letter, "exit code 0"),
@@ -266,8 +268,8 @@ def test_no_more_than_the_newest_letters_are_read(desk: Desk, monkeypatch: pytes
 
 
 def _program(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> None:
-    (folder / "main.py").write_text(text)
-    monkeypatch.setattr(letter_commands, "HOME", folder)
+    (folder / "pulse").write_text(text)
+    monkeypatch.setattr(told, "_LAUNCHER", folder / "pulse")
 
 
 def test_a_command_runs_with_its_words_and_only_its_end_is_kept(
@@ -293,3 +295,19 @@ def test_a_command_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, i
     ended: Any = run_command([])
     assert ended.code == (-9 if ignore else -15)
     assert "It was ended after" in ended.output
+
+
+def test_the_command_that_it_runs_is_one(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`dlq purge` itself, on a letter of this installation: it is gone, and the command says so."""
+    settings = load(env_file=None, dlq_directory=tmp_path / "dlq", mongo_uri="mongodb://127.0.0.1:9")
+    monkeypatch.setenv("DLQ_DIRECTORY", str(tmp_path / "dlq"))
+    monkeypatch.setenv("MONGO_URI", "mongodb://127.0.0.1:9")
+    monkeypatch.chdir(tmp_path)
+    queue = PIPELINES["stock"].open_letters(settings)
+    records = [RejectedRecord("broken", "topic", 7, b"{")]
+    queue.store(list(as_letters(records, "offset")), "batch_1", NOW)
+    (letter,) = queue.list()
+    commands = LetterCommands(ActLog(tmp_path / "logs"))
+    ended = commands.act("a", "purge", "stock", letter.id)
+    assert (ended.code, ended.output) == (0, "1 letter deleted.")
+    assert queue.count() == 0
