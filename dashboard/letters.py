@@ -53,6 +53,7 @@ def render(data: LettersData) -> None:
         st.error(f"{plain(title)}: {plain(fault)}", icon=":material/error:")
     is_in = data.entrance.is_in(_ROLE)
     if not is_in and data.entrance.can_be(_ROLE):
+        st.markdown("Reasons, records and what mends them are for the operator.")
         entrance.ask(data.entrance, _ROLE)
         return
     if not is_in:
@@ -136,7 +137,7 @@ def _one(queue: Queue, reasons: Sequence[Any], desk: Desk, data: LettersData) ->
     # Literal text: nothing in it is Markdown.
     st.code("\n".join(map(printable, shown.words)), language=None, wrap_lines=True)
     with st.expander("The record"):
-        st.code(shown.record, language="json", wrap_lines=True, height=320)
+        st.code(shown.record, language=None, wrap_lines=True, height=320)
         if shown.is_cut:
             st.markdown("It is longer than this.")
     _buttons(queue, chosen, data)

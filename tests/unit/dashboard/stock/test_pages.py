@@ -20,13 +20,13 @@ from accounting.entries import read_client, read_product
 from accounting.outbox import WAITING, Outbox
 from accounting.sample import sample_workbook
 from contracts.stock import Sale
-from dashboard import listing
+from dashboard import frame, listing
 from dashboard.data.stock_data import StockData
 from dashboard.door import Door
 from dashboard.entrance import Entrance
 from dashboard.stock import accountant, administrator, listings, user
 from dashboard.stock.accountant import AccountantData
-from dashboard.stock.pages import open_accountant
+from dashboard.stock.pages import open_accountant, pages
 from settings import load
 from sources.mongo_client import connect
 from tests.support.clock import Clock
@@ -575,3 +575,34 @@ def test_people_are_told_why_nothing_goes(desk: Desk) -> None:
     [warning] = page.warning
     assert warning.value.startswith("Since 20")
     assert "Kafka is away" in warning.value
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        ({}, "The page"),
+        ({"operator_password": _PASSWORD}, "ADMINISTRATOR_PASSWORD"),
+        ({"dashboard_roles": "a@x.org=administrator"}, "ADMINISTRATOR_PASSWORD"),
+        ({"administrator_password": _PASSWORD}, "for who has the role administrator"),
+    ],
+    ids=["nothing", "another's", "roles", "its own"],
+)
+def test_the_administrators_page_is_open_to_all_only_where_nothing_is_configured(
+    given: dict[str, str], seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an installation has it; the accountant's books that cannot be used open it to nobody."""
+    monkeypatch.setattr(administrator, "render", lambda _: frame.heading("Administrator", "The page"))
+    room = pages(load(env_file=None, mongo_uri="mongomock://shop", **given))
+    (page,) = (one for one in room.pages if one.address == "administrator")
+    drawn = show(page.render, page.data)
+    assert not drawn.exception
+    assert seen in texts(drawn)
+    assert ("The page" in texts(drawn)) is (given == {})
+
+
+def test_books_that_cannot_be_used_do_not_open_the_administrators_page(tmp_path: Path) -> None:
+    """The entrance is the same."""
+    given = {"accountant_password": _PASSWORD, "sqlite_db_path": tmp_path}
+    room = pages(load(env_file=None, mongo_uri="mongomock://shop", **given))
+    (page,) = (one for one in room.pages if one.address == "administrator")
+    assert "This page is off" in texts(show(page.render, page.data))
