@@ -16,7 +16,7 @@ def inspect(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What is in the database: counts, dates, users left behind, the newest documents; or one user."""
+    """What is in the database: counts, dates, users not yet recomputed, the newest documents; or one user."""
     from commands.inspect_database import inspect_database
 
     inspect_database(prepare(sys.stderr), user, as_json)

@@ -29,7 +29,7 @@ _STANDINGS = {
 
 
 def print_overview(facts: Mapping[str, Any], screen: Console) -> None:
-    """Counts and dates, users left behind, newest documents."""
+    """Counts and dates, users not yet recomputed, newest documents."""
     rows = table("collection", Column("about", justify="right"), "field", "earliest", "latest")
     for each in facts["collections"]:
         missing = "none" if each["indexed"] else "no index"

@@ -41,8 +41,6 @@ _FIELDS: Final = {
     "userId": 1,
     "metricType": 1,
     "calculatedAt": 1,
-    "analytics.health.trend": 1,
-    "analytics.trendPercentage": 1,
     "analytics.anomalyDetails": 1,
 }
 # The columns of `rows` and of `anomalies`, in their order.
@@ -50,8 +48,6 @@ _ROW: Final[dict[str, Place]] = {
     "user": ("userId", text),
     "metric": ("metricType", text),
     "calculated": ("calculatedAt", moment),
-    "trend": ("analytics.trend", text),
-    "trend_percentage": ("analytics.trendPercentage", number),
 }
 _ANOMALY: Final[dict[str, Place]] = {
     "day": ("analytics.anomalyDetails.detectedAt", day),
@@ -152,7 +148,6 @@ def _recent(now: datetime, documents: int, windows: Mapping[str, int], found: li
     unusual = [row for one in found if (row := read_places(_ANOMALY, one))["day"]]
     anomalies = pd.DataFrame(unusual, columns=list(_ANOMALY))
     # A column of nothing but None would have no numbers' type.
-    rows = rows.astype({"trend_percentage": float})
     anomalies = anomalies.astype({"actual": float, "expected": float, "deviation": float})
     for frame in (rows, anomalies):
         frame["calculated"] = pd.to_datetime(frame["calculated"], utc=True, errors="coerce")

@@ -23,6 +23,7 @@ MAX_CLIENTS: Final = 100
 MAX_RISKS: Final = 100
 MAX_FOUND: Final = 50
 _MAX_WORDS: Final = 6
+_COUNTED: Final = 5_000
 _CORRECTIONS: Final = ("credit", "void", "reversal")
 
 
@@ -180,7 +181,10 @@ def _status(database: MongoDatabase) -> Status:
         name: database[name].estimated_document_count() for name in ("inventory", "sales", "clients")
     }
     corrections = {name: database["sales"].count_documents({"correction": name}) for name in _CORRECTIONS}
-    documents["sales"] = max(0, documents["sales"] - sum(corrections.values()))
+    # Few are counted: a server's estimate may be some seconds behind the corrections.
+    invoices = database["sales"].count_documents({"correction": {"$exists": False}}, limit=_COUNTED)
+    estimate = documents["sales"] - sum(corrections.values())
+    documents["sales"] = invoices if invoices < _COUNTED else max(invoices, estimate)
     ledger = database["stock_ledger"].find_one({"_id": "ledger"}, {"outcome": 1}) or {}
     outcome = ledger.get("outcome") or {}
     refused = outcome.get("rejected") or {}

@@ -64,6 +64,8 @@ def verdict(shop: Shop | None, span: str, currency: str) -> str:
         if shop.figures.inserted
         else "No event has arrived for five minutes."
     )
+    if not sold.purchases:
+        return plain(f"{span}: no purchase. {arrives}")
     return plain(f"{span}: {purchases} for {figure(sold.revenue, currency, 2)}{compared}. {arrives}")
 
 

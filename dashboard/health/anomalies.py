@@ -15,7 +15,6 @@ from dashboard.data.health_data import HealthData
 from dashboard.data.recent import LOOK_AT, Recent
 from dashboard.health import events, verdicts
 from dashboard.health.names import SEVERITIES, metric_name
-from dashboard.health.tables import standstill
 from dashboard.text import ago, day_text
 
 _SHOWN = 20
@@ -26,7 +25,6 @@ def render(data: HealthData) -> None:
     """Draw the page."""
     loaded, today = data.recent(), datetime.now(ZoneInfo(data.timezone)).date()
     frame.heading("Anomalies", _verdict(loaded.value, data, today))
-    standstill(data)
     recent = frame.age("Results from MongoDB", loaded)
     if recent is None:
         return

@@ -16,7 +16,7 @@ from dashboard.data.recent import LOOK_AT, Recent
 from dashboard.data.remembered import Loaded
 from dashboard.data.waiting import Waiting
 from dashboard.health import events, verdicts
-from dashboard.health.tables import batch_table, standstill, user_link
+from dashboard.health.tables import batch_table, user_link
 from dashboard.text import ago, plain
 
 _SHOWN = 5
@@ -36,11 +36,13 @@ def render(data: HealthData) -> None:
         at_least = since is not None and today < since
         verdict += f" {verdicts.standing_out(worth_telling, today, data.least, at_least)}"
     frame.heading("Overview", verdict)
-    standstill(data)
     read = frame.age("Results from MongoDB", recent)
     if read is not None and not read.documents:
         frame.empty_collection()
-    frame.figures(_result_figures(read, worth_telling, today) | _batch_figures(log.value))
+    # Nothing yet is not none.
+    is_empty = read is not None and not read.documents
+    results = {} if is_empty else _result_figures(read, worth_telling, today)
+    frame.figures(results | _batch_figures(log.value))
     if read is not None and read.documents:
         _stands_out(unusual, data, today)
         _waiting(waiting, read)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from analytics.health.unusual import events_of
 from contracts import effects
 from contracts.health import SOURCE_COLLECTION
 from dashboard.data.condition import WORKS, Signs, state_of
@@ -15,6 +16,7 @@ from dashboard.data.health_data import HealthData
 from dashboard.data.recent import Recent
 from dashboard.data.service_files import ServiceFiles
 from dashboard.health import anomalies, overview, pipeline, user
+from dashboard.health.events import unusual_in
 from dashboard.page import Page, Room, Verdict, is_set
 from dashboard.text import counted
 from settings import Settings
@@ -74,12 +76,14 @@ def judge(data: HealthData, signs: Signs, now: datetime) -> Verdict:
         computed = f"All {people} up to date" if recent.user_count() > 1 else f"{people}, up to date"
     else:
         computed = f"{people}; changes since then are not computed"
-    return Verdict(f"{computed}. {_standing_out(recent, now, data.timezone)}", found)
+    return Verdict(f"{computed}. {_standing_out(recent, now, data)}", found)
 
 
-def _standing_out(recent: Recent, now: datetime, zone: str) -> str:
-    today = now.astimezone(ZoneInfo(zone)).date()
-    number = recent.anomalies.loc[recent.anomalies["day"] == today, "user"].nunique()
+def _standing_out(recent: Recent, now: datetime, data: HealthData) -> str:
+    """How many people do, by the events that Overview shows."""
+    today = now.astimezone(ZoneInfo(data.timezone)).date()
+    found = events_of(unusual_in(recent.anomalies), data.least)[0]
+    number = len({one.user for one in found if one.day >= today})
     verb = "stands" if number == 1 else "stand"
     return f"**{number:,}** {verb} out today." if number else "Nobody stands out today."
 

@@ -15,7 +15,7 @@ from dashboard.data.metrics_file import ServiceMetrics
 from dashboard.data.remembered import Loaded
 from dashboard.health import verdicts
 from dashboard.health.names import STATUSES
-from dashboard.health.tables import batch_table, standstill
+from dashboard.health.tables import batch_table
 from dashboard.text import ago, figure, short_time, utc
 from told import told
 
@@ -27,7 +27,6 @@ def render(data: HealthData) -> None:
     """Draw the page."""
     metrics, batches = data.metrics(), data.batch_log()
     frame.heading("Pipeline", verdicts.pipeline(metrics.value, batches.value, datetime.now(timezone.utc)))
-    standstill(data)
     frame.age("Metrics file", metrics)
     frame.figures(_service_figures(metrics))
     log = frame.batch_log(batches, data.log_directory)

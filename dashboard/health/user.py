@@ -28,7 +28,6 @@ from dashboard.health import events, person_charts, verdicts
 from dashboard.health.explain_view import explained
 from dashboard.health.names import RANGES, TRENDS, metric_name, unit
 from dashboard.health.person_cards import cards, week_against_week
-from dashboard.health.tables import standstill
 from dashboard.text import NBSP, ago, day_text, figure, plain, signed
 
 _OFFERED_USERS = 200
@@ -48,7 +47,6 @@ def render(data: HealthData) -> None:
     today = datetime.now(ZoneInfo(data.timezone)).date()
     with head:
         frame.heading("User", _verdict(data, user, results, metrics))
-        standstill(data)
     if user is None or loaded is None:
         frame.age("Results from MongoDB", recent)
         if recent.value is not None and not recent.value.documents:

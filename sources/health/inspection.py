@@ -1,4 +1,4 @@
-"""Looks into the collections at a bounded cost: counts, ranges, newest documents, users left behind."""
+"""Looks into the collections at bounded cost: counts, ranges, newest documents, users not yet recomputed."""
 
 from __future__ import annotations
 

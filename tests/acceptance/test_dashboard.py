@@ -100,9 +100,10 @@ class _Visit:
         return self.page
 
     def drawn(self, charts: int) -> None:
-        """Wait until the page rests, with so many charts."""
+        """Wait until the page rests, with so many charts in sight: those of another tab are not drawn yet."""
         ready = """charts => {
-            const all = [...document.querySelectorAll('[data-testid="stVegaLiteChart"]')];
+            const all = [...document.querySelectorAll('[data-testid="stVegaLiteChart"]')].filter(
+                chart => chart.offsetParent !== null);
             return all.length >= charts && all.every(chart => chart.querySelector('svg, canvas'))
                 && !document.querySelector('[data-testid="stSkeleton"]')
                 && document.querySelector('[data-testid="stApp"]').dataset.testScriptState === 'notRunning';
@@ -239,14 +240,18 @@ def test_pages_are_drawn_accessible_and_ask_nobody_else(
             assert page.url == f"{base}/{address}"
             titles.append(page.title())
             assert page.locator("h1").count() == 1
-            for chart in page.locator('[data-testid="stVegaLiteChart"]').all():
-                assert len(chart.get_attribute("aria-label") or "") > 20
+            _charts_are_named(page)
             assert page.locator('[data-testid="stException"]').count() == 0
             widths = page.evaluate("""() => [document.documentElement, document.querySelector(
                 '[data-testid="stMain"]')].map(element => element.scrollWidth)""")
             assert max(widths) <= width, address
             assert page.evaluate(_OVERPRINTED) == [], address
             assert _violations(page) == [], address
+        page = visit.open("shop", _PAGES["shop"])
+        page.get_by_role("tab", name="Stream").click()
+        visit.drawn(2)
+        _charts_are_named(page)
+        assert _violations(page) == []
         assert len(set(titles)) == len(_PAGES)
 
 
@@ -261,6 +266,11 @@ def test_what_is_chosen_from_a_list_is_legible(browser: Browser, base: str, sche
         assert page.locator("[data-tag]").inner_text() == "mid"
         visit.drawn(0)
         assert _violations(page) == []
+
+
+def _charts_are_named(page: Page) -> None:
+    for chart in page.locator('[data-testid="stVegaLiteChart"]:visible').all():
+        assert len(chart.get_attribute("aria-label") or "") > 20
 
 
 def _violations(page: Page) -> list[Any]:

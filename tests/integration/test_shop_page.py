@@ -78,6 +78,8 @@ def test_each_tile_says_how_it_differs_from_the_span_before(
     """By hand: the hour before had four views and one purchase; the first line compares, too."""
     _fill(connection)
     assert {metric.delta for metric in _page(events_dsn).metric} == {""}
+    quiet = _page(events_dsn, span="Last 15 minutes").markdown[0].value.replace("\\", "")
+    assert quiet.startswith("Last 15 minutes: no purchase.")
     # Two hours of batches, and five minutes before the last five, with the half of their events.
     insert_batch(connection, 7300, 1, (1, 0), {})
     insert_batch(connection, 500, 2, (1, 0), {"corrupt": 2}, (5, 5))

@@ -12,6 +12,7 @@ from accounting.database import BooksDatabase
 from accounting.outbox import Outbox
 from accounting.sample import sample_workbook
 from accounting.upload import upload
+from contracts.stock import Sale, Void
 from dashboard.data.stock_data import Standing, StockData
 from tests.support.outbox import drain, sending
 from tests.support.stock_shop import StockShop
@@ -74,3 +75,29 @@ def test_a_workbook_becomes_the_administrators_page_and_history_changes_nothing(
     assert shop.total("duplicates") == 2
     assert shop.rejected() == {}
     assert _content(_standing(StockData(shop.database))) == _content(first)
+
+    _correct(file, shop)
+
+
+def _correct(file: BooksDatabase, shop: StockShop) -> None:
+    """A credit note of one piece and a void, sent twice, are each taken back once."""
+    wrong, other = "INV-SAMPLE-20260301-2", "INV-SAMPLE-20260301-1"
+    note = Sale("N1", "C-201", _NOW, 420, (("P-1002", 1),), other)
+    verdicts = Books(file).save([Void("V1", wrong, _NOW), note])
+    assert {verdict.state for verdict in verdicts} == {ACCEPTED}
+    for _ in range(2):
+        _send(file, shop.topics.servers, shop.topics.names)
+        assert shop.run()
+        found = _standing(StockData(shop.database))
+        assert [(w.product_id, w.profit, w.units) for w in found.winners] == [
+            ("P-1002", Decimal("146.40"), 61),
+            ("P-1001", Decimal("140.00"), 50),
+            ("P-1003", Decimal("13.90"), 1),
+        ]
+        assert [(c.client_id, c.revenue) for c in found.clients] == [("C-201", Decimal("10018.80"))]
+        assert (found.status.documents["sales"], found.status.corrections) == (
+            2,
+            {"credit": 1, "void": 1, "reversal": 1},
+        )
+        assert shop.rejected() == {}
+        assert Outbox(file).resend(None, None) == 9

@@ -14,7 +14,7 @@ RUN_FIELDS = frozenset({"_id", "calculatedAt", "expiresAt", "metadata", "created
 # What follows from a threshold; judged only where doubles can tell (see Expected.borderline).
 DECIDED = frozenset(
     {
-        "analytics.health.trend",
+        "analytics.trend",
         "analytics.anomalyDetected",
         "analytics.anomalyDetails",
         "analytics.comparisonToPrevious.isImprovement",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from analytics.health.unusual import events_of
 from dashboard.data.condition import Signs
 from dashboard.data.esports_data import EsportsData
 from dashboard.data.health_data import HealthData
@@ -18,6 +19,7 @@ from dashboard.data.remembered import Loaded
 from dashboard.data.stock_data import StockData
 from dashboard.esports import pages as esports
 from dashboard.health import pages as health
+from dashboard.health.events import unusual_in
 from dashboard.page import Verdict
 from dashboard.stock import pages as stock
 from monitoring.metrics import Metrics
@@ -57,7 +59,9 @@ def test_who_stands_out_is_counted_once_however_many_metrics_do(tmp_path: Path) 
     data = _health(tmp_path)
     recent = data.recent().value
     assert recent
-    users = set(recent.anomalies.loc[recent.anomalies["day"] == _NOW.date(), "user"])
+    # As Overview counts them: what is too small to tell does not count.
+    found = events_of(unusual_in(recent.anomalies), data.least)[0]
+    users = {one.user for one in found if one.day >= _NOW.date()}
     sentence = health.judge(data, _looked(1), _NOW).sentence
     assert ("Nobody stands out today." if not users else f"**{len(users)}** stand") in sentence
     one = replace(recent, anomalies=recent.anomalies.assign(day=_NOW.date(), user="a"))

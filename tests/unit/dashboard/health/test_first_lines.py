@@ -150,6 +150,13 @@ def test_the_overview_says_whether_all_is_computed_and_who_stands_out(
     assert _first_line(overview.render, _data(tmp_path, results, changed)) == line
 
 
+def test_an_empty_installation_asserts_nothing(tmp_path: Path) -> None:
+    """What to do, and no zeros of people who are not there."""
+    page = show(overview.render, _data(tmp_path, []))
+    assert not {"People", "Stand out today"} & {tile.label for tile in page.metric}
+    assert len([info for info in page.info if "There are no analytics yet" in info.value]) == 1
+
+
 def test_those_who_wait_are_named(tmp_path: Path) -> None:
     """With a link to each; a change of just now waits for the next batch and is no reason to worry."""
     told = texts(show(overview.render, _data(tmp_path, [_WEEK], _LATE)))

@@ -108,8 +108,13 @@ def test_the_administrator_sees_rankings_clients_and_status() -> None:
     assert set(clients["Tier"]) == {"Gold", "Silver"}
 
 
-def test_corrections_are_taken_back_and_shown() -> None:
-    """A void and a credit note are no sales; the tile says how many there are, and the ranking follows."""
+@pytest.mark.parametrize("counted", [2, 5_000], ids=["many", "few"])
+def test_corrections_are_taken_back_and_shown(counted: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A void and a credit note are no sales; the tile says how many there are, and the ranking follows.
+
+    Few sales are counted; many are the server's estimate without the corrections.
+    """
+    monkeypatch.setattr("dashboard.data.stock_data._COUNTED", counted)
     shop = _Shop([product("P1"), product("P2"), sale("I1", P1=3), sale("I2", P2=4), sale("I3", P2=1)])
     write_events(shop.database, [void("V1", "I1"), credit("N1", "I2", P2=1), credit("N2", "I1")], batch=1)
     page = show(administrator.render, shop.data)
