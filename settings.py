@@ -27,6 +27,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from contracts import ConfigurationError, effects
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
 from contracts.names import currency_code, topic_name
+from contracts.roles import ROLES, Role, roles_text
+from contracts.secret_rules import header_value, long_enough, long_token
 from contracts.secret_values import secret_kafka_options, secrets_in_address
 from contracts.spark import SparkStart
 from env_file import read_env_file
@@ -97,18 +99,6 @@ def _host_ports(value: str) -> str:
     return value
 
 
-def _long_enough(value: SecretStr) -> SecretStr:
-    if 0 < len(value.get_secret_value()) < 8:
-        raise ValueError("must have at least 8 characters")
-    return value
-
-
-def _header_value(value: SecretStr) -> SecretStr:
-    if not re.fullmatch("[!-~]*", value.get_secret_value()):
-        raise ValueError("must consist of visible ASCII characters, without spaces and line ends")
-    return value
-
-
 class Settings(BaseSettings):
     """The values of all settings, frozen; `.env.example` explains each."""
 
@@ -158,7 +148,7 @@ class Settings(BaseSettings):
     retry_max_seconds: PositiveSeconds = 10.0
 
     backend_api_url: Annotated[str, AfterValidator(_http_address)] = "http://localhost:5000/api"
-    service_token: Annotated[SecretStr, AfterValidator(_header_value)] = SecretStr("")
+    service_token: Annotated[SecretStr, AfterValidator(header_value)] = SecretStr("")
     notices_per_second: PositiveSeconds = 20.0
 
     health_host: str = "127.0.0.1"
@@ -199,8 +189,13 @@ class Settings(BaseSettings):
     revenue_threshold_silver: Amount = Decimal(10_000)
     revenue_threshold_gold: Amount = Decimal(20_000)
     currency: Annotated[str, AfterValidator(currency_code)] = "EUR"
-    accountant_password: Annotated[SecretStr, AfterValidator(_long_enough)] = SecretStr("")
+    accountant_password: Annotated[SecretStr, AfterValidator(long_enough)] = SecretStr("")
     sqlite_db_path: Path = Path("./stock_management.db")
+
+    administrator_password: Annotated[SecretStr, AfterValidator(long_enough)] = SecretStr("")
+    operator_password: Annotated[SecretStr, AfterValidator(long_enough)] = SecretStr("")
+    dashboard_roles: Annotated[str, AfterValidator(roles_text)] = ""
+    letters_api_token: Annotated[SecretStr, AfterValidator(long_token)] = SecretStr("")
 
     fault: str = ""
 
@@ -238,6 +233,11 @@ class Settings(BaseSettings):
     def sources_of_phones(self) -> tuple[str, ...]:
         """The names in PHONE_SOURCES."""
         return tuple(self.phone_sources.split(","))
+
+    @property
+    def passwords(self) -> Mapping[Role, str]:
+        """The passwords of the dashboard's roles; "" for one that has none."""
+        return {role: getattr(self, f"{role}_password").get_secret_value() for role in ROLES}
 
     def secrets(self) -> list[str]:
         """Values that must never be printed: every SecretStr, and what is secret in any address."""

@@ -33,6 +33,12 @@ def told(words: str, *more: object, **settings: object) -> str:
     return " ".join([*before, *_program(), words, *map(_quoted, more)])
 
 
+def own_process(*words: str) -> list[str]:
+    """Return the program and arguments with which this Python runs the command `pulse` with `words`."""
+    begins = [str(_LAUNCHER)] if _LAUNCHER.is_file() else ["-m", "pulse"]
+    return [sys.executable, *begins, *words]
+
+
 def install(extra: str = "") -> str:
     """Return the command that installs the packages, with those of an `extra`."""
     if _LAUNCHER.is_file():

@@ -1,4 +1,4 @@
-"""The accountant's desk: books, outbox, the sender at work, and the door; one a process."""
+"""The accountant's desk: books, outbox, and the sender at work; one a process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from accounting.books import Books
 from accounting.database import BooksDatabase
 from accounting.outbox import Outbox
-from accounting.password import Door
 
 if TYPE_CHECKING:
     from accounting.sender import MakeProducer
@@ -24,7 +23,6 @@ class Desk:
 
     books: Books
     outbox: Outbox
-    door: Door
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +34,15 @@ class Post:
     topics: Mapping[str, str]
 
 
-def open_desk(
-    password: str, path: Path, post: Post, make_producer: MakeProducer | None = None
-) -> Desk | None:
-    """The desk with its books in `path`, and the sender running in the background; None without a `password`.
+def open_desk(path: Path, post: Post, make_producer: MakeProducer | None = None) -> Desk:
+    """The desk with its books in `path`, and the sender running in the background.
 
     `make_producer` makes what stands in for Kafka's client, in a demo. Raises BooksError when the file cannot
     be used.
     """
-    if not password:
-        return None
     database = BooksDatabase(path)
     database.prepare()
-    desk = Desk(Books(database), Outbox(database), Door(password))
+    desk = Desk(Books(database), Outbox(database))
     _start_sender(path, post, desk.outbox, make_producer)
     return desk
 

@@ -12,13 +12,13 @@ from bson import json_util
 
 from commands.common import PipelineOption, confirm, prepare
 from commands.letter_tables import letters_table, reasons_table
-from commands.letter_words import words_of
 from commands.terminal import console, print_json
 from contracts import ConfigurationError, StoppedError, most
 from monitoring.console import counted
 from monitoring.progress_bar import progress
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.letter_words import words_of
 from settings import Settings
 from sinks.dead_letters import DamagedLetter, DeadLetters, Letter, Owner
 from sinks.letter_files import fields_of

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from dashboard.data.condition import State, state_of
-from dashboard.page import Room, Verdict
+from dashboard.page import Page, Room, Verdict
 from detached import detached
 from monitoring.logs import get_logger
 
@@ -31,12 +31,16 @@ class Outlook:
 
 
 class Lookout:
-    """The verdicts of `rooms`, shared by all sessions."""
+    """The verdicts of `rooms`, shared by all sessions; `common` are pages of all pipelines together."""
 
     def __init__(
-        self, rooms: Sequence[Room], now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+        self,
+        rooms: Sequence[Room],
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        common: Sequence[Page] = (),
     ) -> None:
         self.rooms = rooms
+        self.common = common
         self._now = now
         self._asked: dict[str, Future[None]] = {}
         self._known: dict[str, Verdict] = {}

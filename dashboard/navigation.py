@@ -49,7 +49,11 @@ def run(lookout: Lookout) -> None:
         partial(_draw_home, HomeData(lookout, links)), title="Home", icon=":material/home:", default=True
     )
     groups = {f"{room.icon} {plain(room.title)}": links[room.title] for room in lookout.rooms}
-    chosen = st.navigation({"": [first], **groups}, expanded=True)
+    common = [
+        st.Page(partial(_render, page), title=page.title, url_path=page.address, icon=":material/mail_off:")
+        for page in lookout.common
+    ]
+    chosen = st.navigation({"": [first, *common], **groups}, expanded=True)
     room = next((room for room in lookout.rooms if chosen in links[room.title]), None)
     # Of a page's own icon Streamlit would fetch a picture for the browser's tab from elsewhere.
     st.set_page_config(

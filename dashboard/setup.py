@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import tempfile
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
 import streamlit as st
 
 from contracts import ConfigurationError
+from dashboard import letters
 from dashboard.background import start_all
+from dashboard.entrance import open_entrance
+from dashboard.letter_commands import LetterCommands
 from dashboard.lookout import Lookout
+from dashboard.page import Page
 from monitoring import logs
+from monitoring.act_log import ActLog
 from pipelines.catalog import PIPELINES
-from settings import load
+from settings import Settings, load
 
 # The folders of demos, which live as long as the process.
 _folders: Final[list[tempfile.TemporaryDirectory[str]]] = []
@@ -29,7 +35,8 @@ def open_rooms(demo: bool, named: str | None) -> Lookout:
     if not demo:
         settings = load()
         logs.configure(settings.log_level, settings.secrets(), settings.log_json)
-        return Lookout([one.pages(settings) for one in PIPELINES.values() if one.pages])
+        rooms = [one.pages(settings) for one in PIPELINES.values() if one.pages]
+        return Lookout(rooms, common=[_letters(settings)])
     chosen = {name: one.demo_pages for name, one in PIPELINES.items() if one.demo_pages}
     if named is not None:
         if named not in chosen:
@@ -43,3 +50,15 @@ def open_rooms(demo: bool, named: str | None) -> Lookout:
     rooms = [pages(folder / name) for name, pages in chosen.items()]
     start_all([room.simulation for room in rooms if room.simulation])
     return Lookout(rooms)
+
+
+def _letters(settings: Settings) -> Page:
+    """The page of the dead letters of all pipelines."""
+    queues = [
+        # The name of a server may have to be looked up for it, and a folder made readable meanwhile.
+        letters.Queue(one.name, one.title, cache(partial(one.open_desk, settings)))
+        for one in PIPELINES.values()
+    ]
+    commands = LetterCommands(ActLog(settings.log_directory, settings.secrets()))
+    data = letters.LettersData(queues, open_entrance(settings.passwords, settings.dashboard_roles), commands)
+    return Page("Dead letters", "letters", letters.render, data, every=None)

@@ -1,5 +1,7 @@
 """A small HTTP server for probes and Prometheus: GET and HEAD of fixed paths, whatever is sent to it.
 
+A caller may add branches, below which POST is possible, too; a body is never read.
+
 Each request has a time, a size and a number of others beside it that it cannot exceed, so that no client can
 take more than a few threads and some kilobytes from the job.
 """
@@ -14,7 +16,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -36,6 +38,7 @@ class Answer:
     status: HTTPStatus
     content: bytes
     content_type: str = "application/json; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_json(cls, body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Answer:
@@ -44,15 +47,30 @@ class Answer:
         return cls(status, text.encode("utf-8", "replace") + b"\n")
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A GET, HEAD or POST without a body; `authorizations` are the values of all such headers.
+
+    `path` has neither a query nor a slash at its end; `address` is that of the client.
+    """
+
+    method: str
+    path: str
+    authorizations: tuple[str, ...]
+    address: str
+
+
 Endpoints = Mapping[str, Callable[[], Answer]]
+# By the first part of a path, such as `/letters`; it answers all that begins so.
+Branches = Mapping[str, Callable[[Request], Answer]]
 
 
 class HealthServer:
-    """Serves `endpoints` (by path) from a daemon thread until `close`."""
+    """Serves `endpoints` (by path) and `branches` from a daemon thread until `close`."""
 
-    def __init__(self, host: str, port: int, endpoints: Endpoints) -> None:
+    def __init__(self, host: str, port: int, endpoints: Endpoints, branches: Branches | None = None) -> None:
         """Bind; port 0 takes any free one. Raises OSError when that is impossible."""
-        self._server = _Server((host, port), endpoints)
+        self._server = _Server((host, port), endpoints, branches or {})
         self._thread = threading.Thread(target=self._server.serve_forever, name="health-server", daemon=True)
 
     @property
@@ -79,8 +97,9 @@ class _Server(socketserver.ThreadingTCPServer):
     # Without it a restarted job could not bind for a minute; on Windows it would let two jobs share the port.
     allow_reuse_address = os.name != "nt"
 
-    def __init__(self, address: tuple[str, int], endpoints: Endpoints) -> None:
+    def __init__(self, address: tuple[str, int], endpoints: Endpoints, branches: Branches) -> None:
         self.endpoints = endpoints
+        self.branches = branches
         self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
@@ -130,15 +149,30 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with the endpoint of the path; a query is left aside."""
-        path = self.path.partition("?")[0]
-        endpoint = self.server.endpoints.get(path.rstrip("/"))
-        if endpoint is None:
-            known = sorted(self.server.endpoints)
+        path = self.path.partition("?")[0].rstrip("/")
+        branch = self.server.branches.get("/" + path.lstrip("/").partition("/")[0])
+        endpoint = self.server.endpoints.get(path)
+        if branch is not None:
+            self._send(self._ask_branch(branch, path))
+        elif endpoint is None:
+            known = sorted([*self.server.endpoints, *self.server.branches])
             self._send(Answer.of_json({"error": "Not Found", "paths": known}, HTTPStatus.NOT_FOUND))
+        elif self.command == "POST":
+            self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
         else:
             self._send(_ask(endpoint))
 
     do_HEAD = do_GET  # noqa: N815
+    do_POST = do_GET  # noqa: N815
+
+    def _ask_branch(self, branch: Callable[[Request], Answer], path: str) -> Answer:
+        lengths = self.headers.get_all("Content-Length", [])
+        if any(length.strip() != "0" for length in lengths) or "Transfer-Encoding" in self.headers:
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            return Answer.of_json({"error": status.phrase, "reason": "send no body"}, status)
+        authorizations = tuple(map(str, self.headers.get_all("Authorization", [])))
+        request = Request(self.command, path, authorizations, str(self.client_address[0]))
+        return _ask(lambda: branch(request))
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """Answer malformed requests and other methods without quoting them."""
@@ -153,8 +187,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer.content)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
-        if answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
-            self.send_header("Allow", "GET, HEAD")
+        headers = {"Allow": "GET, HEAD"} if answer.status == HTTPStatus.METHOD_NOT_ALLOWED else {}
+        for name, value in {**headers, **answer.headers}.items():
+            self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,6 +11,7 @@ from dashboard.data.condition import Signs
 from dashboard.data.database import open_database
 from dashboard.data.service_files import ServiceFiles
 from dashboard.data.stock_data import StockData
+from dashboard.entrance import guarded, open_entrance
 from dashboard.page import Page, Room, Verdict, is_set
 from dashboard.stock import accountant, administrator, user
 from dashboard.stock.accountant import AccountantData
@@ -49,26 +51,34 @@ def open_accountant(settings: Settings, make_producer: MakeProducer | None = Non
         CLIENTS: settings.kafka_topic_clients,
     }
     post = Post(settings.kafka_bootstrap_servers, settings.kafka_options, topics)
-    password = settings.accountant_password.get_secret_value()
+    # In a demo nobody has an account.
+    may = make_producer is None
+    entrance = open_entrance(settings.passwords, settings.dashboard_roles, people_may_sign_in=may)
+    if not entrance.can_be("accountant"):
+        return AccountantData(entrance=entrance)
     try:
-        return AccountantData(open_desk(password, settings.sqlite_db_path, post, make_producer))
+        return AccountantData(open_desk(settings.sqlite_db_path, post, make_producer), entrance=entrance)
     except BooksError as error:
-        return AccountantData(fault=str(error))
+        return AccountantData(fault=str(error), entrance=entrance)
 
 
 def pages(settings: Settings, make_producer: MakeProducer | None = None, note: str = "") -> Room:
-    """Those of an installation; the accountant's is off without a password, and says so.
+    """Those of an installation; a page that nobody may see says how it is switched on.
 
-    In a demo `make_producer` makes what stands in for Kafka's client, and `note` is above his page.
+    In a demo everybody is the administrator; `make_producer` makes what stands in for Kafka's client, and
+    `note` is above the accountant's page.
     """
     data = open_data(settings)
     desk = open_accountant(settings, make_producer)
+    shop: Callable[[StockData], None] = administrator.render
+    if make_producer is None:
+        shop = guarded(desk.entrance, "administrator", "Administrator", shop)
     return Room(
         title="Stock",
         icon=":material/inventory_2:",
         mark="📦",
         pages=[
-            Page("Administrator", "administrator", administrator.render, data, _REFRESH_SECONDS),
+            Page("Administrator", "administrator", shop, data, _REFRESH_SECONDS),
             # It refreshes only parts of itself, so that nothing moves while a person types.
             Page("Accountant", "accountant", accountant.render, desk, every=None, note=note),
             Page("User: products", "products", user.render, data, _REFRESH_SECONDS),

@@ -16,6 +16,7 @@ from pipelines.engine.stop_flag import StopFlag
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pipelines.engine.letter_desk import LetterDesk
     from pipelines.engine.retention import Kept
     from settings import Settings
     from sinks.dead_letters import DeadLetters, Letter, Owner, RetryOutcome
@@ -129,3 +130,13 @@ class Pipeline:
         """The dead-letter queue, without starting anything else."""
         letters: DeadLetters = later("pipelines.engine.reporting:open_letters")(self, settings)
         return letters
+
+    def open_desk(self, settings: Settings) -> LetterDesk:
+        """The dead letters as a page shows them, without starting anything else."""
+        desk: LetterDesk = later("pipelines.engine.letter_desk:LetterDesk")(self, self.open_letters(settings))
+        return desk
+
+    def words_of(self, letter: Letter) -> Sequence[str]:
+        """What is wrong with the record of `letter`, and what mends it."""
+        words: Sequence[str] = later("pipelines.letter_words:words_of")(letter, self.name)
+        return words

@@ -15,7 +15,7 @@ from contracts import DeadLetterError
 from monitoring.batch_history import BatchHistory
 from monitoring.logs import get_logger
 from monitoring.metrics import Metrics
-from monitoring.probe_server import Answer, HealthServer
+from monitoring.probe_server import Answer, Branches, HealthServer, Request
 from monitoring.run_state import RunState
 from settings import Settings
 from sinks.dead_letters import DeadLetters
@@ -69,7 +69,7 @@ class HealthEndpoints:
     """The bodies of docs/health-endpoints.md, made from the parts of one job.
 
     `dependencies` are pings by name: quick, and raising when there is no answer. `events` has the fields that
-    tell of the notices of new results.
+    tell of the notices of new results. `letters_api` answers what begins with /letters.
     """
 
     pipeline: str
@@ -79,6 +79,7 @@ class HealthEndpoints:
     letters: DeadLetters
     dependencies: Mapping[str, Callable[[], object]]
     events: Callable[[], Mapping[str, Any]]
+    letters_api: Callable[[Request], Answer] | None = None
 
     def __post_init__(self) -> None:
         self._answers = {
@@ -96,6 +97,10 @@ class HealthEndpoints:
             "/health/live": lambda: _judged(self.state.stall_reasons(), "alive", "stalled"),
             "/metrics": lambda: Answer(HTTPStatus.OK, self.metrics.render(), _METRICS_TYPE),
         }
+
+    def branches(self) -> Branches:
+        """What has paths below it, by its first part."""
+        return {"/letters": self.letters_api} if self.letters_api else {}
 
     def _detailed(self) -> Answer:
         newest = self.history.newest()
@@ -167,7 +172,8 @@ def serving(endpoints: HealthEndpoints, settings: Settings) -> Iterator[None]:
         return
     where = f"{settings.health_host}:{settings.health_port}"
     try:
-        server = HealthServer(settings.health_host, settings.health_port, endpoints.by_path())
+        host, port = settings.health_host, settings.health_port
+        server = HealthServer(host, port, endpoints.by_path(), endpoints.branches())
     except OSError as error:
         logger.warning(
             f"The health endpoints cannot be served on {where} ({error.strerror or type(error).__name__}); "

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from contracts import BatchReport, DeadLetterError
+from monitoring.act_log import ActLog
 from monitoring.batch_history import BatchHistory
 from monitoring.batch_words import batch_line, stream_line
 from monitoring.logs import get_logger
@@ -18,7 +19,9 @@ from monitoring.run_state import RunState
 from pipelines.engine.due import Due
 from pipelines.engine.failure import tell_failure
 from pipelines.engine.faults import Faults
+from pipelines.engine.letter_desk import LetterDesk
 from pipelines.engine.letters_again import told_others
+from pipelines.engine.letters_api import AskRetry, LettersApi
 from pipelines.engine.pipeline import Pipeline
 from pipelines.engine.probes import HealthEndpoints, serving
 from pipelines.engine.steps import Steps
@@ -53,6 +56,7 @@ class StreamReporting:
     """
 
     def __init__(self, declared: Pipeline, settings: Settings, interval_seconds: float) -> None:
+        self._declared = declared
         self.pipeline, self.steps, self._prefixed = declared.name, declared.steps, declared.prefixed
         prefix = declared.name if declared.prefixed else ""
         self.letters = declared.open_letters(settings)
@@ -149,8 +153,9 @@ class StreamReporting:
         self,
         dependencies: Mapping[str, Callable[[], object]],
         events: Callable[[], Mapping[str, Any]] = dict,
+        ask_retry: AskRetry | None = None,
     ) -> Iterator[None]:
-        """Serve the health endpoints inside the block; see HealthEndpoints for the parameters."""
+        """Serve the health endpoints inside the block; for the parameters see them, and LettersApi."""
         self.metrics.streams_every(self._interval_seconds)
         endpoints = HealthEndpoints(
             pipeline=self.pipeline,
@@ -160,9 +165,19 @@ class StreamReporting:
             letters=self.letters,
             dependencies=dependencies,
             events=events,
+            letters_api=self._letters_api(ask_retry),
         )
         with serving(endpoints, self._settings):
             yield
+
+    def _letters_api(self, ask_retry: AskRetry | None) -> LettersApi | None:
+        """None without a token in the settings."""
+        settings = self._settings
+        token = settings.letters_api_token.get_secret_value()
+        if not token:
+            return None
+        acts = ActLog(settings.log_directory, settings.secrets())
+        return LettersApi(token, LetterDesk(self._declared, self.letters), acts, ask_retry)
 
     def finish(self, out: Callable[[str], None], more: str | None = None) -> None:
         """Print the session summary, then `more`, and export the batch history.

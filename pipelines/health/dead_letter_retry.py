@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from bson import ObjectId
@@ -29,6 +30,10 @@ logger = get_logger(__name__)
 
 _USERS_PER_PIECE = 200
 _IDS_PER_QUERY = 1_000
+_MOST_ASKED = 100
+
+# The id of a letter, and what is told how its retry ended.
+Asked = tuple[str, Callable[[str], None]]
 
 
 @dataclass
@@ -44,6 +49,38 @@ class LetterRetry:
 
     def __post_init__(self) -> None:
         self._is_due = Due(self.every_minutes * 60)
+        self._asked: SimpleQueue[Asked] = SimpleQueue()
+
+    def ask(self, letter_id: str, tell: Callable[[str], None]) -> bool:
+        """Let a letter be tried after the running poll, by whichever thread; `tell` takes how that ended.
+
+        False when so many wait already that it is not taken.
+        """
+        if self._asked.qsize() >= _MOST_ASKED:
+            return False
+        self._asked.put((letter_id, tell))
+        return True
+
+    def run_asked(
+        self, stop: Callable[[], bool] = never, between: Callable[[], object] = lambda: None
+    ) -> None:
+        """Retry what was asked for, parked letters too. One that fails is told, and fails no batch.
+
+        What a stop or the end of the process leaves is forgotten: the letters are still there.
+        """
+        while not stop():
+            try:
+                letter_id, tell = self._asked.get_nowait()
+            except Empty:
+                return
+            try:
+                named = [one for one in self.letters.named(letter_id) if isinstance(one, Letter)]
+                outcome = self.run(named, stop, between)
+                told = "stopped" if outcome.stopped else "kept" if outcome.kept else "resolved"
+            except Exception as error:  # noqa: BLE001 - the boundary: reported, and nothing is lost
+                told = f"failed: {error if isinstance(error, ServiceError) else type(error).__name__}"
+            logger.info(f"📬 The letter {letter_id[:12]} was tried again, as was asked: {told}")
+            tell(told)
 
     def run_due(
         self,
@@ -56,7 +93,9 @@ class LetterRetry:
         A retry that fails is logged and never fails the batch: its letters are still there. A user who was
         set aside may kill the process again, so that letter is not retried at each start. Letters that were
         not `stored_before` have their turn next time. `stop` and `between` are those of `try_again`.
+        What was asked for is tried first.
         """
+        self.run_asked(stop, between)
         if stop() or not self._is_due():
             return
         try:

@@ -120,7 +120,7 @@ class HealthPipeline:
 
         pings = {"MongoDB": lambda: ping(self.target.database)}
         measured = measured_queries(self.spark, QueryMetrics(self.reporting.metrics))
-        with self.reporting.serving(pings, self.backend.status), measured:
+        with self.reporting.serving(pings, self.backend.status, self.letters.ask), measured:
             with progress(lambda: self.reporting.first_batch(self.batch.steps)):
                 work()  # the rate source's first trigger has no rows, and so would come an interval late
             folder, retry = self.settings.checkpoint_location / "ticker", retry_policy(self.settings)

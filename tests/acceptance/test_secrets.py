@@ -37,6 +37,9 @@ def given(secure_door: SecureDoor) -> Iterator[dict[str, str]]:
             "another's secret": canary(),
             "broken line": canary(),
             "accountant's password": canary(),
+            "operator's password": canary(),
+            "administrator's password": canary(),
+            "token of the letters": canary(),
         }
 
 
@@ -47,6 +50,9 @@ def secret_job(small_job: HealthJob, secure_door: SecureDoor, given: dict[str, s
         "MONGO_URI": secure_door.uri(given["user"]),
         "SERVICE_TOKEN": given["token"],
         "ACCOUNTANT_PASSWORD": given["accountant's password"],
+        "OPERATOR_PASSWORD": given["operator's password"],
+        "ADMINISTRATOR_PASSWORD": given["administrator's password"],
+        "LETTERS_API_TOKEN": given["token of the letters"],
         "AWS_SECRET_ACCESS_KEY": given["another's secret"],
         "BACKEND_API_URL": "http://127.0.0.1:9/api",
         "LOG_LEVEL": "DEBUG",

@@ -144,3 +144,16 @@ def test_pages_have_addresses_of_their_own() -> None:
 def test_a_setting_that_is_the_default_sets_nothing_up(given: dict[str, str], expected: bool) -> None:
     """`.env` begins as a copy of `.env.example`, which has every default."""
     assert is_set(load(env_file=None, **given), ("esports_output_path", "kafka_topic_matches")) is expected
+
+
+def test_an_installation_has_a_page_of_dead_letters_and_a_demo_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every pipeline, also one without a room."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPERATOR_PASSWORD", "correct horse")
+    (page,) = open_rooms(False, None).common
+    assert (page.title, page.address) == ("Dead letters", "letters")
+    assert [queue.name for queue in page.data.queues] == list(PIPELINES)
+    assert page.data.entrance.can_be("operator")
+    assert open_rooms(True, TOY.name).common == ()

@@ -18,14 +18,15 @@ from accounting.database import BooksDatabase
 from accounting.desk import Desk
 from accounting.entries import read_client, read_product
 from accounting.outbox import WAITING, Outbox
-from accounting.password import Door
 from accounting.sample import sample_workbook
 from contracts.stock import Sale
-from dashboard import listing
+from dashboard import frame, listing
 from dashboard.data.stock_data import StockData
+from dashboard.door import Door
+from dashboard.entrance import Entrance
 from dashboard.stock import accountant, administrator, listings, user
 from dashboard.stock.accountant import AccountantData
-from dashboard.stock.pages import open_accountant
+from dashboard.stock.pages import open_accountant, pages
 from settings import load
 from sources.mongo_client import connect
 from tests.support.clock import Clock
@@ -66,7 +67,7 @@ def desk(tmp_path: Path) -> Desk:
     """A desk whose outbox nobody empties, with a product and a client."""
     database = BooksDatabase(tmp_path / "books.db")
     database.prepare()
-    made = Desk(Books(database), Outbox(database), Door(_PASSWORD))
+    made = Desk(Books(database), Outbox(database))
     tea = {"product_id": "P1", "name": "Tea", "quantity": "5", "buy_price": "1.10", "sell_price": "2.90"}
     made.books.save([read_product(tea), read_client({"client_id": "C1", "name": "Shop"})])
     made.outbox.settle([1, 2], {}, None)
@@ -74,7 +75,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def _inside(desk: Desk) -> AppTest:
-    page = show(accountant.render, AccountantData(desk))
+    page = show(accountant.render, AccountantData(desk, entrance=Entrance({"accountant": Door(_PASSWORD)})))
     page.text_input(key="accountant_password").input(_PASSWORD)
     page.button[0].click().run()
     assert not page.exception
@@ -326,7 +327,7 @@ def test_books_that_cannot_be_used_are_told_on_their_page(tmp_path: Path) -> Non
 
 def test_only_the_password_opens_the_accountants_page(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """A wrong one shows nothing and is not logged; leaving closes it again."""
-    page = show(accountant.render, AccountantData(desk))
+    page = show(accountant.render, AccountantData(desk, entrance=Entrance({"accountant": Door(_PASSWORD)})))
     page.text_input(key="accountant_password").input("wrong horse")
     page.button[0].click().run()
     assert page.error[0].value == "The password is wrong."
@@ -579,3 +580,34 @@ def test_people_are_told_why_nothing_goes(desk: Desk) -> None:
     [warning] = page.warning
     assert warning.value.startswith("Since 20")
     assert "Kafka is away" in warning.value
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        ({}, "The page"),
+        ({"operator_password": _PASSWORD}, "ADMINISTRATOR_PASSWORD"),
+        ({"dashboard_roles": "a@x.org=administrator"}, "ADMINISTRATOR_PASSWORD"),
+        ({"administrator_password": _PASSWORD}, "for who has the role administrator"),
+    ],
+    ids=["nothing", "another's", "roles", "its own"],
+)
+def test_the_administrators_page_is_open_to_all_only_where_nothing_is_configured(
+    given: dict[str, str], seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an installation has it; the accountant's books that cannot be used open it to nobody."""
+    monkeypatch.setattr(administrator, "render", lambda _: frame.heading("Administrator", "The page"))
+    room = pages(load(env_file=None, mongo_uri="mongomock://shop", **given))
+    (page,) = (one for one in room.pages if one.address == "administrator")
+    drawn = show(page.render, page.data)
+    assert not drawn.exception
+    assert seen in texts(drawn)
+    assert ("The page" in texts(drawn)) is (given == {})
+
+
+def test_books_that_cannot_be_used_do_not_open_the_administrators_page(tmp_path: Path) -> None:
+    """The entrance is the same."""
+    given = {"accountant_password": _PASSWORD, "sqlite_db_path": tmp_path}
+    room = pages(load(env_file=None, mongo_uri="mongomock://shop", **given))
+    (page,) = (one for one in room.pages if one.address == "administrator")
+    assert "This page is off" in texts(show(page.render, page.data))

@@ -351,3 +351,42 @@ def test_results_of_many_that_no_letter_was_about_end_the_retry(bench: Bench, re
     # Those who have such letters do not count: that is what is looked at.
     assert {letter.record.get("metricType") for letter in bench.letters.list()} == {"steps"}
     assert bench.letters.count() == refused
+
+
+def test_a_letter_that_was_asked_for_is_tried_though_none_is_due(bench: Bench, clock: Clock) -> None:
+    """Also a parked one, and that one alone; who asked is told how it ended, whatever that is."""
+    first, _ = bench.bad_document(), bench.bad_document()
+    for _ in range(2):
+        clock.seconds += 15 * 60
+        bench.retry.run_due()
+    letter = next(one for one in bench.letters.list() if one.record["_id"] == first["_id"])
+    assert letter.parked
+    told: list[str] = []
+    assert bench.retry.ask(letter.id, told.append)
+    bench.retry.run_due(stop=lambda: True)
+    assert told == []
+    bench.retry.run_due()
+    assert told == ["kept"]
+    bench.mend()
+    bench.retry.ask(letter.id, told.append)
+    bench.retry.run_due()
+    assert told == ["kept", "resolved"]
+    assert bench.recompute.users == [first["userId"]]
+    bench.retry.ask(letter.id, told.append)
+    bench.retry.run_due()
+    assert told[-1].startswith("failed: 0 letters begin with")
+    assert bench.letters.count() == 1
+
+
+def test_what_fails_when_it_was_asked_for_is_told_and_goes_no_further(bench: Bench) -> None:
+    """Neither the batch ends of it, nor do the letters behind it wait; there is a bound for those."""
+    bench.bad_document()
+    bench.mend()
+    (letter,) = bench.letters.list()
+    bench.recompute.error = AutoReconnect("mongodb://app:hunter2@host is away")
+    told: list[str] = []
+    taken = [bench.retry.ask(letter.id, told.append) for _ in range(101)]
+    assert taken == [True] * 100 + [False]
+    bench.retry.run_asked()
+    assert told == ["failed: AutoReconnect"] * 100
+    assert bench.letters.count() == 1

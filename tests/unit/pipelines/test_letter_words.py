@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from commands.letter_words import words_of
 from contracts import FailedWrite, Rejected
+from pipelines.letter_words import words_of
 from sinks.letter_files import Owner, letter_of
 from sinks.stream_letters import RejectedRecord, as_letters
 from told import told

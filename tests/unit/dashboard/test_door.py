@@ -1,11 +1,11 @@
-"""The accountant's door."""
+"""The door of a role."""
 
 from __future__ import annotations
 
 import pytest
 
-from accounting.password import Door
 from contracts import ConfigurationError
+from dashboard.door import Door
 from settings import load
 
 
