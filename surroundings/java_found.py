@@ -15,10 +15,6 @@ from surroundings.java_words import last_words
 from surroundings.windows import remedy
 
 _JAVA_SECONDS = 60.0
-_INSTALL = remedy(
-    "Install Java 17 (Debian/Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME.",
-    "Install Java 17 (for example Temurin's) or set JAVA_HOME.",
-)
 _OPTIONS = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS")
 
 
@@ -27,6 +23,13 @@ class JavaFacts(NamedTuple):
 
     version: str
     temporary: str
+
+
+def _install() -> str:
+    return remedy(
+        "Install Java 17 (Debian/Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME.",
+        "Install Java 17 (for example Temurin's) or set JAVA_HOME.",
+    )
 
 
 def java_command() -> str | None:
@@ -39,7 +42,7 @@ def java() -> JavaFacts:
     """What a usable Java (17 to 23) tells of itself. Raises UnfitError with the remedy when there is none."""
     command = java_command()
     if not command:
-        raise UnfitError("Java was not found", _INSTALL)
+        raise UnfitError("Java was not found", _install())
     settings = tuple(os.environ.get(name, "") for name in _OPTIONS)
     return _facts(command, settings)
 
@@ -56,11 +59,11 @@ def _facts(command: str, _options: tuple[str, ...]) -> JavaFacts:
         )
     except subprocess.TimeoutExpired:
         raise UnfitError(
-            f"{command} ({of}) has not answered for {_JAVA_SECONDS:g} seconds", _INSTALL
+            f"{command} ({of}) has not answered for {_JAVA_SECONDS:g} seconds", _install()
         ) from None
     except OSError as error:
         raise UnfitError(
-            f"{of} names a Java that cannot run, {command} ({error.strerror or error})", _INSTALL
+            f"{of} names a Java that cannot run, {command} ({error.strerror or error})", _install()
         ) from None
     output = (run.stderr + run.stdout).decode(errors="replace")
     # Variables put a line of their own before the version.
@@ -68,10 +71,10 @@ def _facts(command: str, _options: tuple[str, ...]) -> JavaFacts:
     if run.returncode or not match:
         words = last_words(output.splitlines()) or "nothing"
         given = [name for name in _OPTIONS if os.environ.get(name)]
-        remedy = f"Correct or unset {' and '.join(given)}, or the Java of {of}." if given else _INSTALL
-        raise UnfitError(f"{command} ({of}) does not start: {words}", remedy)
+        mend = f"Correct or unset {' and '.join(given)}, or the Java of {of}." if given else _install()
+        raise UnfitError(f"{command} ({of}) does not start: {words}", mend)
     # Since 24 a call that Hadoop needs is gone.
     if not 17 <= int(match[1]) < 24:
-        raise UnfitError(f"Spark 4 needs Java 17 or 21, {of} names {match[0].strip()}", _INSTALL)
+        raise UnfitError(f"Spark 4 needs Java 17 or 21, {of} names {match[0].strip()}", _install())
     temporary = re.search(r"^\s*java\.io\.tmpdir = (.*?)\r?$", output, re.MULTILINE)
     return JavaFacts(match[0].strip(), temporary[1] if temporary else "")

@@ -31,15 +31,14 @@ _PANDAS = (2, 2), (3, 0)
 _SPARK = "Spark"
 _MEBIBYTE = 1024 * 1024
 FAILS_BELOW, WARNS_BELOW = 100 * _MEBIBYTE, 1024 * _MEBIBYTE
-_OTHER_PYTHON = remedy(": PYTHON=python3.13 script/setup makes a .venv.", ".")
-_RIGHTS = remedy(" (chown, chmod)", "")
 
 
 def python(version: tuple[int, int] = (sys.version_info[0], sys.version_info[1])) -> CheckResult:
     """Check the interpreter."""
     shown = f"{version[0]}.{version[1]}"
     if not OLDEST_PYTHON <= version <= NEWEST_PYTHON:
-        return failed("Python", shown, f"Use Python 3.10 to 3.13{_OTHER_PYTHON}")
+        another = remedy(": PYTHON=python3.13 script/setup makes a .venv.", ".")
+        return failed("Python", shown, f"Use Python 3.10 to 3.13{another}")
     return ok("Python", f"{shown} ({sys.executable})")
 
 
@@ -117,7 +116,8 @@ def folder(name: str, path: Path) -> CheckResult:
     existing = path.absolute()
     while not existing.exists() and existing != existing.parent:
         existing = existing.parent
-    told = f"Make it writable for this user{_RIGHTS}, or set {name} to another folder."
+    how = remedy(" (chown, chmod)", "")
+    told = f"Make it writable for this user{how}, or set {name} to another folder."
     if not existing.exists():
         return failed(name, f"{path}: the drive {existing.anchor} is not there", told)
     if not existing.is_dir():

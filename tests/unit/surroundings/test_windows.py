@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import importlib
 import os
 import subprocess
 import tempfile
@@ -16,7 +15,7 @@ import pytest
 from pyspark import SparkContext, java_gateway
 
 from commands.checks import machine
-from contracts import ConfigurationError
+from contracts import ConfigurationError, UnfitError
 from pipelines.catalog import PIPELINES
 from pipelines.health.pipeline import HEALTH
 from surroundings import java_found, java_start, windows
@@ -132,24 +131,26 @@ def test_what_needs_no_stream_is_not_refused(monkeypatch: pytest.MonkeyPatch, tm
     assert "opened" in run_command().err
 
 
-@pytest.fixture
-def read_anew() -> Iterator[None]:
-    """The modules whose remedies depend on the system."""
-    for module in (java_found, machine):
-        importlib.reload(module)
-    yield
-    for module in (java_found, machine):
-        importlib.reload(module)
-
-
-@pytest.mark.usefixtures("on_windows", "read_anew")
+@pytest.mark.usefixtures("on_windows")
 def test_no_remedy_names_what_is_not_there(tmp_path: Path) -> None:
     """No apt-get, no chown and no bash script."""
     (tmp_path / "file").touch()
     told = [
-        java_found._INSTALL,
+        java_found._install(),
         machine.python((3, 9)).remedy,
         machine.folder("DLQ_DIRECTORY", tmp_path / "file").remedy,
     ]
     for text in told:
         assert not any(word in text for word in ("apt-get", "chown", "script/")), text
+
+
+def test_what_was_imported_for_one_system_tells_the_remedies_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are chosen when they are told, not when a module is read."""
+    monkeypatch.setattr(java_found, "java_command", lambda: None)
+    for on_windows, told in ((True, "Temurin"), (False, "apt-get"), (True, "Temurin")):
+        monkeypatch.setattr(windows, "is_windows", lambda answer=on_windows: answer)
+        with pytest.raises(UnfitError) as caught:
+            java_found.java()
+        assert told in str(caught.value.remedy)
