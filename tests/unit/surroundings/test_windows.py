@@ -6,7 +6,6 @@ import atexit
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
