@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import typer
 
 from contracts import ConfigurationError, ServiceError, StoppedError
+from surroundings.signal_flag import SignalFlag
 
 
 class Message(NamedTuple):
@@ -35,9 +35,9 @@ def run_program(main: Callable[..., None]) -> None:
         sys.exit(2 if wrong_use else 3 if stopped else 1)
 
 
-def stop_on_signals() -> threading.Event:
-    """Return an event that Ctrl+C and SIGTERM set."""
-    stop = threading.Event()
+def stop_on_signals() -> SignalFlag:
+    """Return a flag that Ctrl+C and SIGTERM set."""
+    stop = SignalFlag()
 
     def end(_number: int, _frame: Any) -> None:
         stop.set()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from checkpoint.lock import is_taken
+from surroundings.signal_flag import SignalFlag
 
 _LOOK_SECONDS = 0.5
 
@@ -22,21 +22,21 @@ class StopFlag:
     """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._flag = SignalFlag()
         self.by_signal = False
 
     def __call__(self) -> bool:
-        return self._event.is_set() or is_taken()
+        return self._flag.is_set() or is_taken()
 
     def set(self) -> None:
         """Ask to stop after the current piece."""
-        self._event.set()
+        self._flag.set()
 
     def wait(self, seconds: float) -> bool:
         """Sleep, but no longer than until it is set; whether it is."""
         ends = time.monotonic() + seconds
         while not self() and (left := ends - time.monotonic()) > 0:
-            self._event.wait(min(left, _LOOK_SECONDS))
+            self._flag.wait(min(left, _LOOK_SECONDS))
         return self()
 
     @contextmanager

@@ -37,3 +37,41 @@ def test_a_second_signal_ends_the_process() -> None:
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == -signal.SIGTERM
     assert "still here" not in run.stdout
+
+
+_AT_EACH_LINE = """
+import os, signal, sys
+from pipelines.engine.stop_flag import StopFlag
+from simulation.program import stop_on_signals
+
+def interrupt(wait, line):
+    def trace(frame, event, _):
+        nonlocal line
+        line -= event == "line"
+        if line == 0 and event == "line":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return trace
+    sys.settrace(trace)
+    wait(0.15)
+    sys.settrace(None)
+
+for line in range(1, 40):
+    flag = StopFlag()
+    with flag.on_signals():
+        interrupt(flag.wait, line)
+    interrupt(stop_on_signals().wait, line)
+print("came to its end")
+"""
+
+
+def test_a_signal_at_any_line_of_a_wait_holds_nobody_up() -> None:
+    """The handler runs in the thread that waits: what this holds, the handler must not ask for."""
+    run = subprocess.run(
+        [sys.executable, "-c", _AT_EACH_LINE],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert run.stdout == "came to its end\n", run.stderr

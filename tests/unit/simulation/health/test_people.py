@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from pymongo.collection import Collection
 from contracts import ConfigurationError
 from simulation.health import people
 from sources.mongo_client import connect
+from surroundings.signal_flag import SignalFlag
 
 URI = "mongomock://people"
 
@@ -20,7 +20,7 @@ URI = "mongomock://people"
 @pytest.fixture
 def days(monkeypatch: pytest.MonkeyPatch) -> Collection[dict[str, Any]]:
     """The collection that the program fills, empty."""
-    monkeypatch.setattr(people, "stop_on_signals", threading.Event)
+    monkeypatch.setattr(people, "stop_on_signals", SignalFlag)
     monkeypatch.setenv("MONGO_URI", URI)
     monkeypatch.setenv("MONGO_DB_NAME", "invented")
     source = connect(URI)["invented"]["healthmetrics"]
