@@ -20,7 +20,7 @@ def replay(
         ),
     ],
     diff: Annotated[bool, typer.Option("--diff", help="Show each figure that would differ.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="With --diff: show at most so many figures.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="With --diff: how many figures are shown at most.")] = 200,
     as_json: AsJson = False,
 ) -> None:
     """Compute anew, in memory, what a past batch wrote: how much of it would differ now. Writes nothing."""

@@ -36,7 +36,7 @@ def _of_document(letter: Letter) -> Iterator[str]:
         yield f"mend:  what refuses it ({letter.reason}): a validator, an index, or rights of {_name(letter)}"
         return
     if letter.field:
-        yield f"wrong: {letter.field} is {_value(record, letter.field)} ({letter.reason})"
+        yield f"wrong: {letter.field} is {shown(repr(letter.value))} ({letter.reason})"
     else:
         yield f"wrong: the document cannot be used ({letter.reason})"
     if "_id" not in record:
@@ -60,13 +60,6 @@ def _of_records(letter: Letter, records: Sequence[RejectedRecord]) -> Iterator[s
         yield f"       {record.position}: {_text(record.raw)}{hint}"
     if len(records) > _RECORDS_SHOWN:
         yield f"       and {len(records) - _RECORDS_SHOWN} more"
-
-
-def _value(record: dict[str, Any], path: str) -> str:
-    found: Any = record
-    for name in path.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
-    return shown(repr(found))
 
 
 def _text(raw: bytes | None) -> str:

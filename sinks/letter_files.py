@@ -94,6 +94,14 @@ class Letter:
     last_seen: datetime | None = None
     path: Path | None = dataclass_field(default=None, compare=False)
 
+    @property
+    def value(self) -> object:
+        """What stands in the record at `field`; None where nothing does, or the letter names no field."""
+        found: Any = self.record if self.field else None
+        for name in (self.field or "").split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class DamagedLetter:

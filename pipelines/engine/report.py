@@ -149,10 +149,7 @@ def _example(letter: Letter) -> str:
         return "no value" if raw is None else shape(raw.decode("utf-8", "replace"))
     if not letter.field:
         return "the whole document"
-    value: object = letter.record
-    for name in letter.field.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return f"{letter.field} is {shape(repr(value))}"
+    return f"{letter.field} is {shape(repr(letter.value))}"
 
 
 def _durations(found: BatchDays) -> str:

@@ -26,9 +26,9 @@ from sources.health.inspection import has_index_on
 from sources.mongo_client import for_reading
 from told import told
 
-# Of so many users all documents are held at once.
+# Users whose documents are all held at once.
 USERS_AT_ONCE: Final = 10
-# So many later results are looked at for what replaced those of the batch.
+# Later results that are looked at for what replaced those of the batch.
 LOOKED_AT: Final = 20_000
 UNKNOWN: Final = "another program"
 
