@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from pymongo.database import Database
 
 from settings import Settings
+from tests.support import warm_java
 from tests.support.class_archive import java_environment
 from tests.support.compare import assert_same_analytics
 from tests.support.reference import reference_analytics
@@ -25,10 +26,16 @@ ROOT = Path(__file__).parents[2]
 
 
 class Job:
-    """One working folder; each call starts a process there. `environment` is the one of all of them."""
+    """One working folder; each call starts a process there. `environment` is the one of all of them.
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    With `own_java` each has a Java of its own, as `main.py` starts it; without, that of an earlier run, as
+    spark-submit gives one to it.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], own_java: bool = False) -> None:
         self.folder = folder
+        self.own_java = own_java
+        self._lent: dict[int, warm_java.WarmJava] = {}
         self.timeout_seconds = TIMEOUT_SECONDS
         self._started: list[subprocess.Popen[str]] = []
         self.environment = {
@@ -49,17 +56,21 @@ class Job:
 
     def start(self, *arguments: str, script: str = "main.py", **environment: str) -> subprocess.Popen[str]:
         """Start without waiting; output is kept in `output.txt`."""
+        environment = {**self.environment, **environment}
+        java = None if self.own_java or not warm_java.is_usual(environment) else warm_java.lend()
         with (self.folder / "output.txt").open("a") as output:
             process = subprocess.Popen(
                 [*self.command(script), *arguments],
                 cwd=self.folder,
-                env={**self.environment, **environment},
+                env={**environment, **(java.environment if java else {})},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
             )
         self._started.append(process)
+        if java:
+            self._lent[process.pid] = java
         return process
 
     def run(self, *arguments: str, script: str = "main.py", **environment: str) -> int:
@@ -71,6 +82,8 @@ class Job:
             process.kill()
             process.wait()
             raise
+        finally:
+            self._give_back()
 
     def output(self) -> str:
         """Everything the processes printed so far."""
@@ -82,12 +95,21 @@ class Job:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """The Javas of the processes that have ended."""
+        for process in self._started:
+            if process.poll() is not None and (java := self._lent.pop(process.pid, None)):
+                warm_java.take_back(java)
 
     def stop(self, process: subprocess.Popen[Any]) -> int:
         """SIGTERM to all that share its group, as `timeout` and `kill %1` do, then the exit code."""
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        return process.wait(TIMEOUT_SECONDS)
+        ended = process.wait(TIMEOUT_SECONDS)
+        self._give_back()
+        return ended
 
 
 class HealthJob(Job):
@@ -102,7 +124,7 @@ class HealthJob(Job):
         """The same database and checkpoint from another working folder, as on a second host."""
         other = HealthJob(self.folder / f"other{len(list(self.folder.glob('other*')))}", "", self.database)
         other.folder.mkdir()
-        other._started = self._started
+        other._started, other._lent = self._started, self._lent
         checkpoint = str(self.folder / "spark-checkpoints")
         other.environment = {**self.environment, "CHECKPOINT_LOCATION": checkpoint}
         return other
