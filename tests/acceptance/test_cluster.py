@@ -41,6 +41,7 @@ class InstalledJob(HealthJob):
 
     def __init__(self, job: HealthJob, pulse: Path) -> None:
         super().__init__(job.folder, "", job.database)
+        self.own_java = True
         self.environment = job.environment
         self._pulse = pulse
 
@@ -54,6 +55,7 @@ class ClusterJob(HealthJob):
 
     def __init__(self, job: HealthJob, cluster: SparkCluster, archive: Path) -> None:
         super().__init__(job.folder, "", job.database)
+        self.own_java = True
         self.environment = {**job.environment, "SPARK_HOME": str(_SUBMIT.parents[1])}
         self.timeout_seconds = _TIMEOUT_SECONDS
         self.conf: list[str] = []

@@ -71,6 +71,7 @@ def test_spark_submit_runs_the_same_job(job: HealthJob) -> None:
 
 def test_the_demo_ends_by_itself_with_the_worked_example(job: HealthJob) -> None:
     """On the embedded store; the contract's figures, and a report that asks nothing of a network."""
+    job.own_java = True
     assert job.run("--demo", MONGO_URI="mongodb://127.0.0.1:9/") == 0, job.output()
     assert job.output().count("│ ✅ │") == len(EXPECTED)
     assert "│ ❌ │" not in job.output()

@@ -126,7 +126,8 @@ class _Visit:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; missing, the test fails in CI and is skipped elsewhere."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    path = next((found for name in names if (found := shutil.which(name))), None)
     if path is None:
         missing("chromium was not found (Debian: apt-get install chromium fonts-dejavu-core)")
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]

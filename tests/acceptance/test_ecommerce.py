@@ -28,7 +28,7 @@ def test_the_demo_shows_the_real_stream_and_ends_by_itself(tmp_path: Path, insta
     It is the program that pip installed: what Spark's workers and the server need is in the wheel, and the
     command that it shows at its end runs as it is shown.
     """
-    job = _Installed(tmp_path, {"COLUMNS": "200"})
+    job = _Installed(tmp_path, {"COLUMNS": "200"}, own_java=True)
     code = job.run("ecommerce", "demo", script=str(installed_pulse))
     if "PostgreSQL was not found" in job.output():
         missing(job.output())

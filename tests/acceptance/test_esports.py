@@ -20,7 +20,7 @@ _STREAM = ("--pipeline", "esports")
 
 def test_the_demo_shows_the_real_steps_and_ends_by_itself(tmp_path: Path) -> None:
     """Without Kafka: every message told is accounted for, and what the demo says to type works."""
-    job = Job(tmp_path, {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"})
+    job = Job(tmp_path, {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"}, own_java=True)
     assert job.run(*_STREAM, "--demo") == 0, job.output()
     assert "Traceback" not in job.output()
     told = re.search(

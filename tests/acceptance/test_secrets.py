@@ -46,6 +46,7 @@ def given(secure_door: SecureDoor) -> Iterator[dict[str, str]]:
 @pytest.fixture
 def secret_job(small_job: HealthJob, secure_door: SecureDoor, given: dict[str, str]) -> HealthJob:
     """A job behind a password, with a token, and with a secret in its environment that is not for it."""
+    small_job.own_java = True
     small_job.environment |= {
         "MONGO_URI": secure_door.uri(given["user"]),
         "SERVICE_TOKEN": given["token"],

@@ -109,7 +109,8 @@ def test_a_missing_topic_is_one_clear_line(shop: StockShop, job: Job) -> None:
 
 def test_the_demo_needs_no_server_and_ends_by_itself(tmp_path: Path) -> None:
     """Winners, risks, promotions and the summary are shown; mistakes of the traders are dead letters."""
-    job = Job(tmp_path, {"MONGO_URI": "mongodb://127.0.0.1:9", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"})
+    nowhere = {"MONGO_URI": "mongodb://127.0.0.1:9", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"}
+    job = Job(tmp_path, nowhere, own_java=True)
     assert job.run("--demo", *_STREAM) == 0, job.output()
     for shown in ("Product winners", "Loss-risk products", "each counted once", "conflict", "Records:"):
         assert shown in job.output()

@@ -59,7 +59,7 @@ def stock_job(
         "SPARK_CONF_DIR": str(tmp_path / "spark"),
         "LOG_LEVEL": "DEBUG",
     }
-    job = Job(tmp_path, environment)
+    job = Job(tmp_path, environment, own_java=True)
     yield job
     job.end()
 

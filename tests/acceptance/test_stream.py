@@ -42,6 +42,7 @@ def test_a_live_job_equals_the_reference(job: HealthJob, edit: Any) -> None:
 
 def test_a_killed_jvm_ends_the_job_with_one_clear_line(job: HealthJob, edit: Any) -> None:
     """The kernel may kill Spark's Java alone: the job must not live on without it, and a new one goes on."""
+    job.own_java = True
     process = job.start()
     wait_for(lambda: job.database["analytics"].count_documents({}) > 0, "the first analytics", process)
     jvm = child_jvm(process.pid)

@@ -44,7 +44,8 @@ class Workload(ABC):
         """`addresses` are the settings by which the job finds its servers."""
         self.around, self.data = around, around.data
         folders = {name.upper(): str(path) for name, path in around.folders.items()}
-        self.job = Job(around.folder, {**_SETTINGS, **self.settings, **self.cuts, **folders, **addresses})
+        given = {**_SETTINGS, **self.settings, **self.cuts, **folders, **addresses}
+        self.job = Job(around.folder, given, own_java=True)
 
     @property
     def means(self) -> Means:

@@ -45,7 +45,13 @@ class Checkout:
             self.program(f"script/{name}", _SERVER, _DAEMON)
         for name in ("ruff", "mypy", "lint-imports", "python"):
             self.program(f".venv/bin/{name}", "#!/bin/sh\n")
-        for name in ("prometheus", "promtool", "prometheus-node-exporter", "chromium", "apt-get"):
+        for name in (
+            "prometheus",
+            "promtool",
+            "prometheus-node-exporter",
+            "chromium-headless-shell",
+            "apt-get",
+        ):
             self.program(f"path/{name}", "#!/bin/sh\n")
         self._running: subprocess.Popen[bytes] | None = None
 
@@ -180,7 +186,7 @@ def test_it_unpacks_prometheus_and_installs_chromium_where_root_may(checkout: Ch
     """Where they are missing; unpacked, so that no service is started, and on the path of the tests."""
     if os.getuid() != 0:
         pytest.skip("only root fetches packages")
-    for name in ("prometheus", "promtool", "prometheus-node-exporter", "chromium"):
+    for name in ("prometheus", "promtool", "prometheus-node-exporter", "chromium-headless-shell"):
         (checkout.folder / "path" / name).unlink()
     path = f"{checkout.folder / 'path'}:{_without_programs(checkout.folder)}"
     checkout.program(
@@ -194,7 +200,7 @@ def test_it_unpacks_prometheus_and_installs_chromium_where_root_may(checkout: Ch
         "update -qq",
         "download prometheus prometheus-node-exporter",
         "update -qq",
-        "install -y -qq --no-install-recommends chromium fonts-dejavu-core pgbouncer",
+        "install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core pgbouncer",
     ]
     where = checkout.folder / "cache" / "spark-health-analytics" / "tools" / "usr" / "bin" / "promtool"
     assert checkout.text("out").splitlines() == [str(where), "3 passed"]

@@ -27,8 +27,10 @@ from tests.support.kafka_servers import JARS
 from tests.support.waiting import TIMEOUT_SECONDS
 
 # What Java and Spark's start scripts read of an environment, by the beginnings of the names.
-_READ = ("JAVA", "_JAVA", "JDK", "SPARK_", "PYSPARK_", "HADOOP", "LD_", "LC_", "CLASSPATH")
-_READ += ("TMPDIR", "TZ", "LANG", "HOME", "USER", "LOGNAME", "PATH")
+_READ = (
+    *("JAVA", "_JAVA", "JDK", "SPARK_", "PYSPARK_", "HADOOP", "CLASSPATH", "LD_", "LC_", "LANG", "TZ"),
+    *("TMPDIR", "HOME", "USER", "LOGNAME", "PATH"),
+)
 # Compiled code and what Python's proxies held on to add up.
 _RUNS = 50
 
@@ -41,7 +43,8 @@ class WarmJava:
         conf = SparkConf(loadDefaults=False).setAll([("spark.master", LOCAL), *connector.items()])
         with patch.dict(os.environ, java_environment()), TemporaryFile() as words:
             os.environ.pop("PYTHONPATH", None)
-            self._gateway: Any = launch_gateway(conf, {"stdout": words, "stderr": subprocess.STDOUT})
+            launch: Any = launch_gateway
+            self._gateway: Any = launch(conf, {"stdout": words, "stderr": subprocess.STDOUT})
         self._runs = 0
 
     @property
@@ -55,12 +58,11 @@ class WarmJava:
         self._runs += 1
         if self._runs == _RUNS or self._gateway.proc.poll() is not None:
             return False
-        clearing = threading.Thread(target=self._clear, daemon=True)
-        clearing.start()
-        clearing.join(TIMEOUT_SECONDS)
-        return not clearing.is_alive()
+        clear = threading.Event()
+        threading.Thread(target=self._clear, args=[clear], daemon=True).start()
+        return clear.wait(TIMEOUT_SECONDS)
 
-    def _clear(self) -> None:
+    def _clear(self, clear: threading.Event) -> None:
         """Stop what a run that was killed did not, and wait for its streams."""
         spark = self._gateway.jvm.org.apache.spark
         context = getattr(getattr(spark, "SparkContext$"), "MODULE$").getActive()
@@ -69,6 +71,7 @@ class WarmJava:
         spark.sql.SparkSession.clearDefaultSession()
         while any(thread.getName().startswith("stream execution") for thread in self._threads()):
             time.sleep(0.1)
+        clear.set()
 
     def _threads(self) -> list[Any]:
         return list(self._gateway.jvm.java.lang.Thread.getAllStackTraces().keySet())
