@@ -22,6 +22,9 @@ _EARLIEST = -2
 LATEST_MS = 253_402_300_799_999
 # Clocks differ; a time of Kafka that is further ahead orders nothing.
 MAX_AHEAD_MS = 300_000
+# A consumer asks on for what comes next, and a broker answers the questions of a connection in their order: at
+# the end of a topic each job of a batch waits so long, by Kafka's default half a second.
+_PATIENCE = {"fetch.max.wait.ms": "10"}
 
 
 def read_topics(
@@ -38,7 +41,7 @@ def read_topics(
     `latest` or what `starting_offsets` returns. Records that expired before they were read do not stop the
     query: the caller reports them.
     """
-    given = {ISOLATION: COMMITTED, **bounded_options(for_java(options))}
+    given = {ISOLATION: COMMITTED, **_PATIENCE, **bounded_options(for_java(options))}
     connector = {
         **{f"kafka.{name}": value for name, value in given.items()},
         "kafka.bootstrap.servers": servers,
