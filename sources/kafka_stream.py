@@ -22,8 +22,8 @@ _EARLIEST = -2
 LATEST_MS = 253_402_300_799_999
 # Clocks differ; a time of Kafka that is further ahead orders nothing.
 MAX_AHEAD_MS = 300_000
-# A consumer asks on for what comes next, and a broker answers the questions of a connection in their order: at
-# the end of a topic each job of a batch waits so long, by Kafka's default half a second.
+# A consumer asks on for what comes next, and a broker answers the questions of a connection in their order:
+# at the end of a topic each job of a batch waits so long, by Kafka's default half a second.
 _PATIENCE = {"fetch.max.wait.ms": "10"}
 
 
