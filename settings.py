@@ -140,8 +140,8 @@ class Settings(BaseSettings):
     whole_summary: bool = False
     log_keep_days: Days = 0
     metrics_directory: Path = Path("./metrics")
-    sweep_interval_hours: NotNegative = 0.0
     reconcile_interval_hours: NotNegative = 24.0
+    reconcile_users_per_second: NotNegative = 200.0
 
     retry_attempts: Positive = 5
     retry_base_seconds: PositiveSeconds = 0.5

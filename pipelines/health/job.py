@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,15 +15,14 @@ from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
 from analytics.health.superseded import Superseded
-from checkpoint.store import CheckpointStore
+from checkpoint.store import RECONCILIATION, CheckpointStore
 from contracts import BatchReport
 from contracts.health import SOURCE_COLLECTION
-from monitoring.health.audit_metrics import AuditMetrics
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.health.poll_metrics import PollMetrics
+from monitoring.health.reconciliation_metrics import ReconciliationMetrics
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.logs import get_logger
-from monitoring.metrics import Metrics
 from monitoring.progress_bar import progress
 from monitoring.query_metrics import QueryMetrics, measured_queries
 from monitoring.run_state import RunState
@@ -41,11 +41,12 @@ from pipelines.health.recompute.by_size import by_size, executors_from, piece_si
 from pipelines.health.recompute.failures import Failures
 from pipelines.health.recompute.isolation import Isolation
 from pipelines.health.stores import open_cursor, open_database, task_plan
-from pipelines.health.upkeep.audit import Audit
+from pipelines.health.upkeep.drift import DRIFT
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.indexes import IndexUpkeep
 from pipelines.health.upkeep.pass_progress import PassProgress
-from pipelines.health.upkeep.sweep import Sweep
+from pipelines.health.upkeep.pieces import Pieces
+from pipelines.health.upkeep.reconciliation import Reconciliation
 from pipelines.health.upkeep.writers_clocks import WritersClocks
 from session import spark_session
 from settings import Settings
@@ -73,7 +74,7 @@ class HealthPipeline:
     reporting: StreamReporting
     poll_metrics: PollMetrics
     backend: Backend
-    audit: Audit
+    reconciliation: Reconciliation
     indexes: IndexUpkeep
     clocks: WritersClocks
 
@@ -82,11 +83,14 @@ class HealthPipeline:
     ) -> bool:
         """One bounded pass over what changed; False when it failed and may be tried again.
 
-        Letters that are due follow, piece by piece, with `between` after each. Raises ConfigurationError or
-        AlreadyRunningError when only a person can mend what is wrong.
+        Letters that are due follow, piece by piece, with `between` after each, and the reconciliation if due.
+        Raises ConfigurationError or AlreadyRunningError when only a person can mend what is wrong.
         """
         polled_at = self._poll(stop, since)
         self.letters.run_due(stop, polled_at, between)
+        # A pass that was stopped half-way, or failed, leaves a backlog behind.
+        if polled_at is not None and not stop():
+            self.reconciliation.run_due(stop)
         return polled_at is not None
 
     def _poll(self, stop: StopFlag, since: datetime | None = None) -> datetime | None:
@@ -94,9 +98,8 @@ class HealthPipeline:
         if not stop():
             self.indexes.run_due()
         polled_at = self.batch.drain(stop, since)
-        # A pass that was stopped half-way leaves a backlog behind, and says nothing about the data.
+        # A pass that was stopped half-way says nothing about the data.
         if polled_at is not None and not stop():
-            self.audit.run_due(polled_at)
             self.clocks.look_due(polled_at)
             self.poll_metrics.idle(polled_at)
             self.reporting.metrics.idle(polled_at)
@@ -110,13 +113,11 @@ class HealthPipeline:
         """
         seconds = self.settings.batch_interval_seconds
         logger.info(f"🔄 Polling for new health metrics every {seconds:g} seconds; press Ctrl+C to stop")
-        sweep = Sweep(self.full, self.reporting.state, self.settings.sweep_interval_hours * 3600)
         self.reporting.state.watch(work_sign(self.spark))
 
         def work() -> None:
-            # What changes while letters are retried, or a sweep runs, does not wait for their end.
+            # What changes while letters are retried does not wait for their end.
             self.once(stop, between=partial(self._poll, stop))
-            sweep.run_due(stop, between=lambda: self.batch.drain(stop))
 
         pings = {"MongoDB": lambda: ping(self.target.database)}
         measured = measured_queries(self.spark, QueryMetrics(self.reporting.metrics))
@@ -208,14 +209,15 @@ def assemble(
     progress = PassProgress(cursor, pieces, settings.full_users_per_second)
     told = (Superseded(), lambda *_: reporting.state.progress())
     everybody = Isolation(by_size(replace(plan, anew=True), *stores, *told), *watched)
-    following = (letters, clock, batch.next_batch_id, on_report, progress, batch.retry)
-    full = FullPass(source, target, everybody, *following)
-    audit = _audit(settings, source, target, metrics)
+    following = (letters, clock, batch.next_batch_id, on_report)
+    full = FullPass(source, target, Pieces(everybody, *following), clock, progress, batch.retry)
+    found = Pieces(recompute, *following)
+    reconciliation = _reconciliation(settings, reporting, batch, found, source, target)
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()
     return HealthPipeline(
         settings, spark, source, target, clock, cursor, batch, full, retry, reporting, poll_metrics,
-        backend, audit, indexes, WritersClocks(source, poll_metrics),
+        backend, reconciliation, indexes, WritersClocks(source, poll_metrics),
     )  # fmt: skip
 
 
@@ -247,14 +249,20 @@ def _report(
     indexes.run_due()
 
 
-def _audit(
+def _reconciliation(
     settings: Settings,
+    reporting: StreamReporting,
+    batch: HealthBatch,
+    pieces: Pieces,
     source: Collection[dict[str, Any]],
     target: Collection[dict[str, Any]],
-    metrics: Metrics,
-) -> Audit:
+) -> Reconciliation:
     every_seconds = settings.reconcile_interval_hours * 3600
-    measured = AuditMetrics(metrics, every_seconds)
-    return Audit(
-        source, target, measured, settings.analytics_timezone, every_seconds, settings.sources_of_phones
+    # The driver computes what it finds, which is little as a rule.
+    size = partial(piece_size, sys.maxsize, settings.max_users_per_piece, settings.max_batch_documents)
+    rate = settings.reconcile_users_per_second
+    progress = PassProgress(batch.cursor, size, rate, RECONCILIATION)
+    metrics = ReconciliationMetrics(reporting.metrics, every_seconds, DRIFT)
+    return Reconciliation(
+        source, target, pieces, progress, metrics, reporting.state, batch.drain, every_seconds, batch.retry
     )
