@@ -40,7 +40,7 @@ class ReconciliationMetrics:
         self._healed.labels(kind).inc(users)
 
     def reconciled(self, users: Mapping[str, int], drift: Mapping[str, int], now: datetime) -> None:
-        """Take a comparison's findings, and write all: `users` by side (source, analytics), `drift` by kind."""
+        """Take findings, and write all: `users` by side (source, analytics), `drift` by kind."""
         for gauge, values in ((self._users, users), (self._drift, drift)):
             for label, value in values.items():
                 gauge.labels(label).set(value)
