@@ -25,11 +25,16 @@ class ReconciliationMetrics:
         text = "Users whose analytics did not fit their documents and were mended, by kind"
         self._healed = metrics.registry.counter("reconciliation_healed_users_total", text, ["kind"])
         for kind in kinds:
+            self._drift.labels(kind)
             self._healed.labels(kind)
-        text = "When source and analytics were last compared, seconds since 1970"
+        text = "When source and analytics were last compared, or the wait for that began, seconds since 1970"
         self._compared = gauge("reconciliation_timestamp_seconds", text, kept=True)
         text = "Seconds between two comparisons; 0 when there are none"
         gauge("reconciliation_interval_seconds", text).set(every_seconds)
+
+    def counted_from(self, now: datetime) -> None:
+        """Let the first comparison be waited for since `now`."""
+        self._compared.set(now.timestamp())
 
     def unseen(self, kind: str, count: int) -> None:
         """Set the number of documents of one `kind` of the census."""

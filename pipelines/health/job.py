@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,12 +14,11 @@ from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
 from analytics.health.superseded import Superseded
-from checkpoint.store import RECONCILIATION, CheckpointStore
+from checkpoint.store import CheckpointStore
 from contracts import BatchReport
 from contracts.health import SOURCE_COLLECTION
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.health.poll_metrics import PollMetrics
-from monitoring.health.reconciliation_metrics import ReconciliationMetrics
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.logs import get_logger
 from monitoring.progress_bar import progress
@@ -41,7 +39,6 @@ from pipelines.health.recompute.by_size import by_size, executors_from, piece_si
 from pipelines.health.recompute.failures import Failures
 from pipelines.health.recompute.isolation import Isolation
 from pipelines.health.stores import open_cursor, open_database, task_plan
-from pipelines.health.upkeep.drift import DRIFT
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.indexes import IndexUpkeep
 from pipelines.health.upkeep.pass_progress import PassProgress
@@ -97,12 +94,10 @@ class HealthPipeline:
         self.reporting.state.begin()
         if not stop():
             self.indexes.run_due()
-        polled_at = self.batch.drain(stop, since)
+        polled_at = _drained(self.batch, self.reporting, self.poll_metrics, stop, since)
         # A pass that was stopped half-way says nothing about the data.
         if polled_at is not None and not stop():
             self.clocks.look_due(polled_at)
-            self.poll_metrics.idle(polled_at)
-            self.reporting.metrics.idle(polled_at)
         self.reporting.state.end(polled_at is not None)
         return polled_at
 
@@ -211,8 +206,10 @@ def assemble(
     everybody = Isolation(by_size(replace(plan, anew=True), *stores, *told), *watched)
     following = (letters, clock, batch.next_batch_id, on_report)
     full = FullPass(source, target, Pieces(everybody, *following), clock, progress, batch.retry)
-    found = Pieces(recompute, *following)
-    reconciliation = _reconciliation(settings, reporting, batch, found, source, target)
+    drain = partial(_drained, batch, reporting, poll_metrics)
+    reconciliation = reconciliation_of(
+        settings, reporting, cursor, source, target, Pieces(recompute, *following), drain
+    )
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()
     return HealthPipeline(
@@ -249,20 +246,16 @@ def _report(
     indexes.run_due()
 
 
-def _reconciliation(
-    settings: Settings,
-    reporting: StreamReporting,
+def _drained(
     batch: HealthBatch,
-    pieces: Pieces,
-    source: Collection[dict[str, Any]],
-    target: Collection[dict[str, Any]],
-) -> Reconciliation:
-    every_seconds = settings.reconcile_interval_hours * 3600
-    # The driver computes what it finds, which is little as a rule.
-    size = partial(piece_size, sys.maxsize, settings.max_users_per_piece, settings.max_batch_documents)
-    rate = settings.reconcile_users_per_second
-    progress = PassProgress(batch.cursor, size, rate, RECONCILIATION)
-    metrics = ReconciliationMetrics(reporting.metrics, every_seconds, DRIFT)
-    return Reconciliation(
-        source, target, pieces, progress, metrics, reporting.state, batch.drain, every_seconds, batch.retry
-    )
+    reporting: StreamReporting,
+    poll_metrics: PollMetrics,
+    stop: StopFlag,
+    since: datetime | None = None,
+) -> datetime | None:
+    """Poll and process; the metrics tell when that was, unless it was stopped half-way or failed."""
+    polled_at = batch.drain(stop, since)
+    if polled_at is not None and not stop():
+        poll_metrics.idle(polled_at)
+        reporting.metrics.idle(polled_at)
+    return polled_at

@@ -65,12 +65,13 @@ def _job(spark: SparkSession, database: Db, folder: Path, **overrides: Any) -> H
 
 @pytest.fixture
 def job(spark: SparkSession, database: Db, tmp_path: Path) -> HealthPipeline:
-    """A pipeline that has processed eight users; its first whole poll was followed by a reconciliation."""
+    """A pipeline that has processed eight users, whom a reconciliation found as they should be."""
     database["healthmetrics"].insert_many(
         [one for user in USERS for one in days_of(user, _now() - timedelta(minutes=5))]
     )
     job = _job(spark, database, tmp_path)
     assert job.once(StopFlag())
+    job.reconciliation.run(StopFlag())
     return job
 
 
@@ -175,7 +176,7 @@ def test_results_of_the_executors_tell_what_they_are_from(
     reached = {"mongo_uri": mongo_uri, "mongo_db_name": database.name}
     job = _job(spark, database, tmp_path, executors_from_users=1, executor_partition_users=2, **reached)
     assert job.once(StopFlag())
-    assert _healed(job, tmp_path) == NOTHING
+    assert reconciled(job, tmp_path) == (NOTHING, NOTHING)
     database["healthmetrics"].delete_one({"userId": USERS[2], "date": _day(4)})
     assert reconciled(job, tmp_path) == ({**NOTHING, "deleted": 1}, NOTHING)
     _assert_right(database)
@@ -213,18 +214,17 @@ def test_a_day_that_was_in_the_future_counts_when_it_comes(
     assert (healed, left) == ({**NOTHING, "late": 1}, NOTHING)
 
 
-def test_it_is_due_once_an_interval_over_restarts(
-    job: HealthPipeline, tmp_path: Path, spark: SparkSession, database: Db
-) -> None:
-    """The checkpoint tells when the last one was; at 0 there is none."""
-    database["healthmetrics"].delete_many({"userId": USERS[0]})
-    gone = {"userId": USERS[0]}
-    for overrides, left in (
-        ({}, True), ({"reconcile_interval_hours": 0}, True), ({"reconcile_interval_hours": 1e-6}, False),
-    ):  # fmt: skip
-        again = _job(spark, database, tmp_path, **overrides)
-        assert again.once(StopFlag())
-        assert bool(database["analytics"].count_documents(gone)) is left
+def test_it_is_due_once_an_interval_over_restarts(tmp_path: Path, spark: SparkSession, database: Db) -> None:
+    """Counted from the first start, and by the checkpoint; at 0 there is none."""
+    database["healthmetrics"].insert_many(days_of(USERS[0], _now() - timedelta(minutes=5)))
+    never, seldom, often = (
+        _job(spark, database, tmp_path, reconcile_interval_hours=hours) for hours in (0, 24, 1e-6)
+    )
+    assert never.once(StopFlag())
+    database["healthmetrics"].delete_many({})
+    for job, left in ((never, 6), (seldom, 6), (often, 0)):
+        assert job.once(StopFlag())
+        assert database["analytics"].count_documents({}) == left
 
 
 def test_unseen_documents_are_counted_by_kind(job: HealthPipeline, tmp_path: Path, database: Db) -> None:

@@ -122,8 +122,12 @@ class PassProgress:
 
     def end(self, now: datetime) -> None:
         """Forget the position, so that the next pass begins anew, and note that this one ended `now`."""
-        self._store.write_notes({"ended": format_timestamp(now)}, f"{self._topic}_ended")
+        self.note_end(now)
         self._store.write_notes({}, self._topic)
+
+    def note_end(self, now: datetime) -> None:
+        """Let the last pass have ended at `now`."""
+        self._store.write_notes({"ended": format_timestamp(now)}, f"{self._topic}_ended")
 
     def was_left(self, now: datetime) -> bool:
         """Whether a pass was stopped or killed that a new one would go on with."""

@@ -49,8 +49,8 @@ class Health(System):
         "duplicates_removed_total", "index_missing{index}", "indexes_made_total{index}",
         "newest_processed_timestamp_seconds",
         "poll_lag_seconds", "poll_overlap_seconds", "reconciliation_drift_users{kind}",
-        "reconciliation_interval_seconds", "reconciliation_sampled_dates{side}",
-        "reconciliation_timestamp_seconds", "reconciliation_users{side}", "unknown_source_total",
+        "reconciliation_healed_users_total{kind}", "reconciliation_interval_seconds",
+        "reconciliation_timestamp_seconds", "unknown_source_total",
         "unseen_documents{kind}",
     )  # fmt: skip
     # Each user's results stand for themselves.
