@@ -38,17 +38,18 @@ from pipelines.health.pipeline import HEALTH
 from pipelines.health.recompute.by_size import by_size, executors_from, piece_size
 from pipelines.health.recompute.failures import Failures
 from pipelines.health.recompute.isolation import Isolation
-from pipelines.health.stores import open_cursor, open_database, task_plan
+from pipelines.health.stores import open_cursor, open_database, open_poll, task_plan
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.indexes import IndexUpkeep
 from pipelines.health.upkeep.pass_progress import PassProgress
 from pipelines.health.upkeep.pieces import Pieces
-from pipelines.health.upkeep.reconciliation import Reconciliation
+from pipelines.health.upkeep.reconciliation import Reconciliation, reconciliation_of
 from pipelines.health.upkeep.writers_clocks import WritersClocks
 from session import spark_session
 from settings import Settings
 from sinks.health.indexes import ensure_indexes
 from sinks.health.versions import require_known_results
+from sources.health.overlap import Overlap
 from sources.health.poll import MongoPoll
 from sources.mongo_client import MonotonicClock, for_reading, ping
 
@@ -142,7 +143,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
         logger.info(f"📡 Connecting to MongoDB Database: {settings.mongo_db_name}")
         database, clock = open_database(settings)
         source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
-        poll = MongoPoll(source, settings.poll_overlap_seconds, settings.max_batch_documents)
+        poll = open_poll(settings, source, cursor)
         require_known_results(target)
         if settings.manage_source_index:
             poll.ensure_index()
@@ -174,7 +175,7 @@ def assemble(
 ) -> HealthPipeline:
     """Wire the parts; tests come in through this door with their own session and database."""
     source, target = for_reading(source), for_reading(target)
-    reporting, poll_metrics, backend = _measure(settings, spark, target)
+    reporting, poll_metrics, backend = _measure(settings, spark, target, poll.overlap)
     letters, metrics, faults = reporting.letters, reporting.metrics, Faults(settings.fault)
     from_users = executors_from(settings.executors_from_users, source)
     plan, stores = task_plan(settings), (from_users, spark, source, target, clock)
@@ -182,7 +183,7 @@ def assemble(
     superseded, written = Superseded(), partial(_written, reporting.state, backend)
     recompute = Isolation(by_size(plan, *stores, superseded, written), *watched)
     indexes = IndexUpkeep(source, target, poll, settings.manage_source_index, IndexMetrics(metrics))
-    on_report = partial(_report, reporting, poll_metrics, indexes)
+    on_report = partial(_report, reporting, poll_metrics, indexes, poll.overlap)
     batch = HealthBatch(
         poll=poll,
         recompute=recompute,
@@ -193,7 +194,6 @@ def assemble(
         faults=faults,
         on_report=on_report,
         on_recovery=poll_metrics.recovered,
-        overlap_seconds=settings.poll_overlap_seconds,
         users_per_piece=settings.max_users_per_piece,
         whole_from_users=from_users,
         superseded=superseded,
@@ -208,7 +208,7 @@ def assemble(
     full = FullPass(source, target, Pieces(everybody, *following), clock, progress, batch.retry)
     drain = partial(_drained, batch, reporting, poll_metrics)
     reconciliation = reconciliation_of(
-        settings, reporting, cursor, source, target, Pieces(recompute, *following), drain
+        settings, reporting, cursor, source, target, Pieces(recompute, *following), drain, poll.overlap.missed
     )
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()
@@ -219,11 +219,11 @@ def assemble(
 
 
 def _measure(
-    settings: Settings, spark: SparkSession, target: Collection[dict[str, Any]]
+    settings: Settings, spark: SparkSession, target: Collection[dict[str, Any]], overlap: Overlap
 ) -> tuple[StreamReporting, PollMetrics, Backend]:
     reporting = StreamReporting(HEALTH, settings, settings.batch_interval_seconds)
     JvmMetrics(reporting.metrics, spark)
-    poll_metrics = PollMetrics(reporting.metrics, settings.poll_overlap_seconds)
+    poll_metrics = PollMetrics(reporting.metrics, overlap.seconds)
     url, token = settings.backend_api_url, settings.service_token
     return (
         reporting,
@@ -238,8 +238,14 @@ def _written(state: RunState, backend: Backend, users: Sequence[ObjectId], calcu
 
 
 def _report(
-    reporting: StreamReporting, poll_metrics: PollMetrics, indexes: IndexUpkeep, report: BatchReport
+    reporting: StreamReporting,
+    poll_metrics: PollMetrics,
+    indexes: IndexUpkeep,
+    overlap: Overlap,
+    report: BatchReport,
 ) -> None:
+    overlap.observe(report.lateness_seconds)
+    poll_metrics.overlaps(overlap.seconds)
     poll_metrics.observe(report)
     reporting.tell(report)
     # A backlog or a full pass may take hours.
@@ -256,6 +262,9 @@ def _drained(
     """Poll and process; the metrics tell when that was, unless it was stopped half-way or failed."""
     polled_at = batch.drain(stop, since)
     if polled_at is not None and not stop():
+        overlap = batch.poll.overlap
+        overlap.observe(())
+        poll_metrics.overlaps(overlap.seconds)
         poll_metrics.idle(polled_at)
         reporting.metrics.idle(polled_at)
     return polled_at

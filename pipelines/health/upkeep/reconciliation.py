@@ -240,6 +240,7 @@ def reconciliation_of(
     target: Collection[dict[str, Any]],
     pieces: Pieces,
     drain: Callable[[StopFlag], datetime | None],
+    on_late: Callable[[], object],
 ) -> Reconciliation:
     """A Reconciliation by the `settings`."""
     every_seconds, rate = settings.reconcile_interval_hours * 3600, settings.reconcile_users_per_second
@@ -249,5 +250,5 @@ def reconciliation_of(
     metrics = ReconciliationMetrics(reporting.metrics, every_seconds, DRIFT)
     retry = retry_policy(settings, reporting.metrics.retried)
     return Reconciliation(
-        source, target, pieces, progress, metrics, reporting.state, drain, every_seconds, retry
+        source, target, pieces, progress, metrics, reporting.state, drain, every_seconds, retry, on_late
     )

@@ -38,7 +38,7 @@ def test_the_first_poll_comes_before_the_letters(polled: bool) -> None:
 
     job: Any = SimpleNamespace(
         reporting=Mock(state=state),
-        batch=SimpleNamespace(drain=drain),
+        batch=SimpleNamespace(drain=drain, poll=Mock()),
         letters=SimpleNamespace(run_due=retry),
         reconciliation=SimpleNamespace(run_due=lambda _stop: calls.append("reconciliation")),
         **{name: Mock() for name in ("indexes", "clocks", "poll_metrics")},
