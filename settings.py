@@ -110,6 +110,7 @@ class Settings(BaseSettings):
     cursor_store: Literal["file", "mongo"] = "file"
     cursor_lease_seconds: PositiveSeconds = 30.0
     poll_overlap_seconds: Annotated[int | Literal["auto"], BeforeValidator(seconds_or_auto)] = 60
+    poll_wake: Literal["interval", "change_stream"] = "interval"
     max_batch_documents: Positive = 10_000
     max_users_per_piece: Positive = 1_000
     executors_from_users: Positive = 2_000

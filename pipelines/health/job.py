@@ -33,6 +33,7 @@ from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.ticker import Ticker
 from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECONDS, Backend
 from pipelines.health.batch import HealthBatch
+from pipelines.health.change_alarm import ChangeAlarm, woken
 from pipelines.health.dead_letter_retry import LetterRetry
 from pipelines.health.pipeline import HEALTH
 from pipelines.health.recompute.by_size import by_size, executors_from, piece_size
@@ -121,9 +122,20 @@ class HealthPipeline:
             with progress(lambda: self.reporting.first_batch(self.batch.steps)):
                 work()  # the rate source's first trigger has no rows, and so would come an interval late
             folder, retry = self.settings.checkpoint_location / "ticker", retry_policy(self.settings)
-            Ticker(self.spark, folder, seconds, work, retry).run(stop)
+            with self._waking(stop, work) as tick:
+                Ticker(self.spark, folder, seconds, tick, retry).run(stop)
             self.backend.close(STREAM_FLUSH_SECONDS)
         return True
+
+    @contextmanager
+    def _waking(self, stop: StopFlag, work: Callable[[], None]) -> Iterator[Callable[[], None]]:
+        """What a trigger does: `work`, and again whenever a change wakes it, if that is chosen."""
+        if self.settings.poll_wake == "interval":
+            yield work
+            return
+        alarm = ChangeAlarm(self.source)
+        with alarm.listening():
+            yield woken(work, alarm, stop, self.settings.batch_interval_seconds)
 
     def finish(self, out: Callable[[str], None]) -> None:
         """Send the last events, print the session summary and export the batch history."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sources.health import overlap
@@ -124,6 +124,17 @@ class _RestlessService(Service):
 
 
 @settings(max_examples=60, deadline=None)
+@example(
+    actions=[
+        ("poll", "finish", 0, []),
+        ("write", 1, 4),
+        ("wait", 1),
+        ("write", 0, 0),
+        ("poll", "finish", 0, []),
+    ],
+    lengths=[2.0, 1.0, 1.0],
+    page_size=3,
+)
 @given(
     actions=schedules(MIXED_IDS, crashes=False),
     lengths=st.lists(st.floats(OVERLAP_SECONDS, 20), max_size=12),
