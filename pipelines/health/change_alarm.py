@@ -101,6 +101,19 @@ class ChangeAlarm:
         self._told = what
 
 
+@contextmanager
+def waking(
+    collection: Collection[dict[str, Any]] | None, work: Callable[[], None], stop: StopFlag, seconds: float
+) -> Iterator[Callable[[], None]]:
+    """What a trigger does that comes every `seconds`: `work`, also whenever `collection`, if any, changes."""
+    if collection is None:
+        yield work
+        return
+    alarm = ChangeAlarm(collection)
+    with alarm.listening():
+        yield woken(work, alarm, stop, seconds)
+
+
 def woken(work: Callable[[], None], alarm: ChangeAlarm, stop: StopFlag, seconds: float) -> Callable[[], None]:
     """`work`, and again whenever `alarm` rings before the next trigger, which comes after `seconds`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,11 +15,11 @@ from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
 from analytics.health.superseded import Superseded
-from checkpoint.store import CheckpointStore
-from contracts import BatchReport
+from checkpoint.store import RECONCILIATION, CheckpointStore
 from contracts.health import SOURCE_COLLECTION
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.health.poll_metrics import PollMetrics
+from monitoring.health.reconciliation_metrics import ReconciliationMetrics
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.logs import get_logger
 from monitoring.progress_bar import progress
@@ -33,18 +34,20 @@ from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.ticker import Ticker
 from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECONDS, Backend
 from pipelines.health.batch import HealthBatch
-from pipelines.health.change_alarm import ChangeAlarm, woken
+from pipelines.health.change_alarm import waking
 from pipelines.health.dead_letter_retry import LetterRetry
+from pipelines.health.measuring import drained, report
 from pipelines.health.pipeline import HEALTH
 from pipelines.health.recompute.by_size import by_size, executors_from, piece_size
 from pipelines.health.recompute.failures import Failures
 from pipelines.health.recompute.isolation import Isolation
 from pipelines.health.stores import open_cursor, open_database, open_poll, task_plan
+from pipelines.health.upkeep.drift import DRIFT
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.indexes import IndexUpkeep
 from pipelines.health.upkeep.pass_progress import PassProgress
 from pipelines.health.upkeep.pieces import Pieces
-from pipelines.health.upkeep.reconciliation import Reconciliation, reconciliation_of
+from pipelines.health.upkeep.reconciliation import Reconciliation
 from pipelines.health.upkeep.writers_clocks import WritersClocks
 from session import spark_session
 from settings import Settings
@@ -96,7 +99,7 @@ class HealthPipeline:
         self.reporting.state.begin()
         if not stop():
             self.indexes.run_due()
-        polled_at = _drained(self.batch, self.reporting, self.poll_metrics, stop, since)
+        polled_at = drained(self.batch, self.reporting, self.poll_metrics, stop, since)
         # A pass that was stopped half-way says nothing about the data.
         if polled_at is not None and not stop():
             self.clocks.look_due(polled_at)
@@ -122,20 +125,11 @@ class HealthPipeline:
             with progress(lambda: self.reporting.first_batch(self.batch.steps)):
                 work()  # the rate source's first trigger has no rows, and so would come an interval late
             folder, retry = self.settings.checkpoint_location / "ticker", retry_policy(self.settings)
-            with self._waking(stop, work) as tick:
+            wakes = self.settings.poll_wake == "change_stream"
+            with waking(self.source if wakes else None, work, stop, seconds) as tick:
                 Ticker(self.spark, folder, seconds, tick, retry).run(stop)
             self.backend.close(STREAM_FLUSH_SECONDS)
         return True
-
-    @contextmanager
-    def _waking(self, stop: StopFlag, work: Callable[[], None]) -> Iterator[Callable[[], None]]:
-        """What a trigger does: `work`, and again whenever a change wakes it, if that is chosen."""
-        if self.settings.poll_wake == "interval":
-            yield work
-            return
-        alarm = ChangeAlarm(self.source)
-        with alarm.listening():
-            yield woken(work, alarm, stop, self.settings.batch_interval_seconds)
 
     def finish(self, out: Callable[[str], None]) -> None:
         """Send the last events, print the session summary and export the batch history."""
@@ -195,7 +189,7 @@ def assemble(
     superseded, written = Superseded(), partial(_written, reporting.state, backend)
     recompute = Isolation(by_size(plan, *stores, superseded, written), *watched)
     indexes = IndexUpkeep(source, target, poll, settings.manage_source_index, IndexMetrics(metrics))
-    on_report = partial(_report, reporting, poll_metrics, indexes, poll.overlap)
+    on_report = partial(report, reporting, poll_metrics, indexes, poll.overlap)
     batch = HealthBatch(
         poll=poll,
         recompute=recompute,
@@ -218,10 +212,8 @@ def assemble(
     everybody = Isolation(by_size(replace(plan, anew=True), *stores, *told), *watched)
     following = (letters, clock, batch.next_batch_id, on_report)
     full = FullPass(source, target, Pieces(everybody, *following), clock, progress, batch.retry)
-    drain = partial(_drained, batch, reporting, poll_metrics)
-    reconciliation = reconciliation_of(
-        settings, reporting, cursor, source, target, Pieces(recompute, *following), drain, poll.overlap.missed
-    )
+    drain, compared = partial(drained, batch, reporting, poll_metrics), Pieces(recompute, *following)
+    reconciliation = _reconciliation(settings, reporting, (source, target, compared), drain, batch)
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()
     return HealthPipeline(
@@ -237,11 +229,8 @@ def _measure(
     JvmMetrics(reporting.metrics, spark)
     poll_metrics = PollMetrics(reporting.metrics, overlap.seconds)
     url, token = settings.backend_api_url, settings.service_token
-    return (
-        reporting,
-        poll_metrics,
-        Backend(url, token, settings.notices_per_second, target, reporting.metrics),
-    )
+    backend = Backend(url, token, settings.notices_per_second, target, reporting.metrics)
+    return reporting, poll_metrics, backend
 
 
 def _written(state: RunState, backend: Backend, users: Sequence[ObjectId], calculated_at: datetime) -> None:
@@ -249,34 +238,19 @@ def _written(state: RunState, backend: Backend, users: Sequence[ObjectId], calcu
     backend.publish(users, calculated_at)
 
 
-def _report(
+def _reconciliation(
+    settings: Settings,
     reporting: StreamReporting,
-    poll_metrics: PollMetrics,
-    indexes: IndexUpkeep,
-    overlap: Overlap,
-    report: BatchReport,
-) -> None:
-    overlap.observe(report.lateness_seconds)
-    poll_metrics.overlaps(overlap.seconds)
-    poll_metrics.observe(report)
-    reporting.tell(report)
-    # A backlog or a full pass may take hours.
-    indexes.run_due()
-
-
-def _drained(
+    stores: tuple[Collection[dict[str, Any]], Collection[dict[str, Any]], Pieces],
+    drain: Callable[[StopFlag], datetime | None],
     batch: HealthBatch,
-    reporting: StreamReporting,
-    poll_metrics: PollMetrics,
-    stop: StopFlag,
-    since: datetime | None = None,
-) -> datetime | None:
-    """Poll and process; the metrics tell when that was, unless it was stopped half-way or failed."""
-    polled_at = batch.drain(stop, since)
-    if polled_at is not None and not stop():
-        overlap = batch.poll.overlap
-        overlap.observe(())
-        poll_metrics.overlaps(overlap.seconds)
-        poll_metrics.idle(polled_at)
-        reporting.metrics.idle(polled_at)
-    return polled_at
+) -> Reconciliation:
+    every_seconds = settings.reconcile_interval_hours * 3600
+    # The driver computes what is found, which is little as a rule.
+    size = partial(piece_size, sys.maxsize, settings.max_users_per_piece, settings.max_batch_documents)
+    progress = PassProgress(batch.cursor, size, settings.reconcile_users_per_second, RECONCILIATION)
+    metrics = ReconciliationMetrics(reporting.metrics, every_seconds, DRIFT)
+    missed = batch.poll.overlap.missed
+    return Reconciliation(
+        *stores, progress, metrics, reporting.state, drain, every_seconds, batch.retry, missed
+    )

@@ -214,6 +214,17 @@ def test_a_day_that_was_in_the_future_counts_when_it_comes(
     assert (healed, left) == ({**NOTHING, "late": 1}, NOTHING)
 
 
+def test_a_full_pass_mends_what_others_changed_in_a_result(
+    job: HealthPipeline, tmp_path: Path, database: Db
+) -> None:
+    """Also under the hash of its content; keys and times alone do not tell."""
+    changed = {"userId": USERS[0], "metricType": "steps", "timeRange": "90day"}
+    database["analytics"].update_one(changed, {"$set": {"historicalData": []}})
+    assert reconciled(job, tmp_path) == (NOTHING, NOTHING)
+    job.full.run(StopFlag())
+    _assert_right(database)
+
+
 def test_it_is_due_once_an_interval_over_restarts(tmp_path: Path, spark: SparkSession, database: Db) -> None:
     """Counted from the first start, and by the checkpoint; at 0 there is none."""
     database["healthmetrics"].insert_many(days_of(USERS[0], _now() - timedelta(minutes=5)))

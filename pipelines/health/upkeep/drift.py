@@ -67,9 +67,10 @@ def _drift(read: Fingerprint, newest: datetime, stored: StoredResults | None, no
     basis = fingerprint_of(stored.basis)
     if basis is None:
         return "unknown"
-    if stored.number != stored.basis.get("results"):
+    results = stored.basis.get("results")
+    if not isinstance(results, int) or stored.number < results:
         return "missing"
-    if not stored.is_of_one_time:
+    if stored.number > results or not stored.is_of_one_time:
         return "behind"
     return None if read == basis else _kind(read, basis, newest, stored)
 

@@ -6,7 +6,6 @@ gone. It runs between two polls, by ranges of user ids; a killed or stopped one 
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,20 +19,15 @@ from pymongo.collection import Collection
 
 from analytics.health.history_table import history_table
 from analytics.health.past import NOTHING, measured
-from checkpoint.store import RECONCILIATION, CheckpointStore
 from contracts import ServiceError, StoppedError, UnavailableError
 from monitoring.health.reconciliation_metrics import ReconciliationMetrics
 from monitoring.logs import get_logger
 from monitoring.run_state import RunState
-from pipelines.engine.reporting import StreamReporting
-from pipelines.engine.retry_policy import retry_policy
 from pipelines.engine.stop_flag import StopFlag
-from pipelines.health.recompute.by_size import piece_size
 from pipelines.health.upkeep.drift import DRIFT, Seen, look
 from pipelines.health.upkeep.pass_progress import PassProgress, UserIds
 from pipelines.health.upkeep.pieces import Pieces
 from retry import RetryPolicy
-from settings import Settings
 from sinks.mongo_errors import is_transient_mongo
 from sources.health.census import AHEAD, take_census
 from sources.health.history import all_user_ids, read_history_rows
@@ -230,25 +224,3 @@ class Reconciliation:
 def _waits(seen: Seen, polled: datetime) -> bool:
     """Whether a document is dated ahead, so that the poll takes it when its time comes."""
     return seen.newest is not None and polled < seen.newest <= polled + AHEAD
-
-
-def reconciliation_of(
-    settings: Settings,
-    reporting: StreamReporting,
-    cursor: CheckpointStore,
-    source: Collection[dict[str, Any]],
-    target: Collection[dict[str, Any]],
-    pieces: Pieces,
-    drain: Callable[[StopFlag], datetime | None],
-    on_late: Callable[[], object],
-) -> Reconciliation:
-    """A Reconciliation by the `settings`."""
-    every_seconds, rate = settings.reconcile_interval_hours * 3600, settings.reconcile_users_per_second
-    # The driver computes what it finds, which is little as a rule.
-    size = partial(piece_size, sys.maxsize, settings.max_users_per_piece, settings.max_batch_documents)
-    progress = PassProgress(cursor, size, rate, RECONCILIATION)
-    metrics = ReconciliationMetrics(reporting.metrics, every_seconds, DRIFT)
-    retry = retry_policy(settings, reporting.metrics.retried)
-    return Reconciliation(
-        source, target, pieces, progress, metrics, reporting.state, drain, every_seconds, retry, on_late
-    )

@@ -94,9 +94,21 @@ def _followed(server: Server, monkeypatch: pytest.MonkeyPatch) -> tuple[int, lis
         ([STANDALONE], 0, 1, False),
         ([OperationFailure("not authorized", 13)], 0, 1, False),
         ([OperationFailure("Unrecognized pipeline stage name: '$changeStream'", 40324)], 0, 1, False),
+        ([NotImplementedError()], 0, 1, False),
         ([AutoReconnect(), STANDALONE], 0, 2, False),
     ],
-    ids=["events", "history lost", "fatal", "away", "dropped", "standalone", "no right", "no stage", "later"],
+    ids=[
+        "events",
+        "history lost",
+        "fatal",
+        "away",
+        "dropped",
+        "standalone",
+        "no right",
+        "no stage",
+        "embedded",
+        "later",
+    ],
 )
 def test_it_rings_for_each_change_and_each_time_it_is_opened(
     script: list[Any], rings: int, told: int, goes_on: bool, monkeypatch: pytest.MonkeyPatch
