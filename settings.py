@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     PrivateAttr,
     SecretStr,
@@ -26,7 +26,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts import ConfigurationError, effects
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
-from contracts.names import currency_code, topic_name
+from contracts.names import currency_code, known_zone, seconds_or_auto, topic_name
 from contracts.roles import ROLES, Role, roles_text
 from contracts.secret_rules import header_value, long_enough, long_token
 from contracts.secret_values import secret_kafka_options, secrets_in_address
@@ -49,14 +49,6 @@ EARLIER_NAMES = {
 }
 # KAFKA_OPTION_SSL_KEY_PASSWORD is Kafka's ssl.key.password.
 KAFKA_OPTION = "KAFKA_OPTION_"
-
-
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Berlin") from error
-    return name
 
 
 def _own_collection(name: str) -> str:
@@ -117,7 +109,8 @@ class Settings(BaseSettings):
     checkpoint_location: Path = Path("./spark-checkpoints")
     cursor_store: Literal["file", "mongo"] = "file"
     cursor_lease_seconds: PositiveSeconds = 30.0
-    poll_overlap_seconds: Annotated[int, Field(ge=0, le=10**9)] = 60
+    poll_overlap_seconds: Annotated[int | Literal["auto"], BeforeValidator(seconds_or_auto)] = 60
+    poll_wake: Literal["interval", "change_stream"] = "interval"
     max_batch_documents: Positive = 10_000
     max_users_per_piece: Positive = 1_000
     executors_from_users: Positive = 2_000
@@ -126,7 +119,7 @@ class Settings(BaseSettings):
     full_users_per_second: NotNegative = 0.0
     default_lookback_days: Annotated[int, Field(gt=0, le=10**6)] = 30
     max_batch_failures: Positive = 5
-    analytics_timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    analytics_timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"
     phone_sources: Annotated[str, AfterValidator(_source_names)] = ",".join(PHONE_SOURCES)
     least_effects: Annotated[str, AfterValidator(effects.checked)] = effects.DEFAULT
 
@@ -140,8 +133,8 @@ class Settings(BaseSettings):
     whole_summary: bool = False
     log_keep_days: Days = 0
     metrics_directory: Path = Path("./metrics")
-    sweep_interval_hours: NotNegative = 0.0
     reconcile_interval_hours: NotNegative = 24.0
+    reconcile_users_per_second: NotNegative = 200.0
 
     retry_attempts: Positive = 5
     retry_base_seconds: PositiveSeconds = 0.5

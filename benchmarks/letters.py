@@ -29,7 +29,7 @@ from monitoring import logs
 from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline, assemble
-from pipelines.health.stores import open_cursor, open_database
+from pipelines.health.stores import open_cursor, open_database, open_poll
 from pipelines.stock.job import assemble_retry
 from pipelines.stock.job import open_database as open_stock
 from pipelines.stock.pipeline import STOCK
@@ -38,7 +38,6 @@ from settings import Settings, load
 from sinks.dead_letters import DeadLetters
 from sinks.health.indexes import ensure_indexes
 from sinks.stream_letters import RejectedRecord, as_letters
-from sources.health.poll import MongoPoll
 
 # A phone has sent a month with text in the place of its steps.
 _LETTERS_PER_USER = 30
@@ -109,9 +108,10 @@ class Health:
         database, clock = open_database(self.settings)
         source, target = database[SOURCE_COLLECTION], database[self.settings.analytics_collection]
         ensure_indexes(target)
-        poll = MongoPoll(source, self.settings.poll_overlap_seconds, self.settings.max_batch_documents)
+        cursor = open_cursor(self.settings)
+        poll = open_poll(self.settings, source, cursor)
         poll.ensure_index()
-        return assemble(self.settings, self.spark, source, target, clock, open_cursor(self.settings), poll)
+        return assemble(self.settings, self.spark, source, target, clock, cursor, poll)
 
 
 def _bad_documents(number: int, updated: datetime) -> Iterator[dict[str, Any]]:

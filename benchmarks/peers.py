@@ -20,10 +20,9 @@ from contracts import BatchReport
 from contracts.health import SOURCE_COLLECTION
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline, assemble
-from pipelines.health.stores import open_cursor, open_database
+from pipelines.health.stores import open_cursor, open_database, open_poll
 from settings import load
 from sinks.health.indexes import ensure_indexes
-from sources.health.poll import MongoPoll
 
 _Results = dict[str, dict[str, Any]]
 _TIMES = ("calculatedAt", "expiresAt")
@@ -69,9 +68,10 @@ class Ours:
         settings = load(env_file=None, mongo_uri=uri, mongo_db_name=name, health_port=0, **folders(folder))
         database, clock = open_database(settings)
         source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
-        poll = MongoPoll(source, settings.poll_overlap_seconds, settings.max_batch_documents)
+        cursor = open_cursor(settings)
+        poll = open_poll(settings, source, cursor)
         ensure_indexes(target)
-        job = assemble(settings, spark, source, target, clock, open_cursor(settings), poll)
+        job = assemble(settings, spark, source, target, clock, cursor, poll)
         told = job.batch.on_report
 
         def report(done: BatchReport) -> None:

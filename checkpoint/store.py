@@ -10,10 +10,11 @@ from typing import Any, Literal, Protocol
 
 from checkpoint.timestamp_text import format_timestamp
 
-# What notes can be about: attempts at computing users, how far a full pass is, and when the last one ended.
+# What notes can be about: attempts at computing users, how far a pass over all users is, a measured overlap.
 ATTEMPTS = "attempts"
 FULL = "full_pass"
-FULL_ENDED = "full_pass_ended"
+RECONCILIATION = "reconciliation"
+OVERLAP = "overlap"
 
 
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)

@@ -74,7 +74,7 @@ RESULTS_VERSION: Final = 1
 VERSION: Final = "metadata.schemaVersion"
 
 # What of a result's metadata is its own, like its figures; all else tells of the calculation.
-CONTENT_METADATA: Final = ("contentHash", "past")
+CONTENT_METADATA: Final = ("contentHash", "past", "basis")
 
 
 class Results(Protocol):

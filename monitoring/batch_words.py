@@ -53,6 +53,8 @@ def batch_line(report: BatchReport) -> str:
         )
     if report.left_out_by_reason:
         lines.append(f"   Left out: {_shown_reasons(report.left_out_by_reason)}")
+    if report.noted:
+        lines.append(f"   🩹 Did not fit their documents: {_shown_reasons(report.noted)}")
     if report.errors:
         apart = f"{_apart(report.refused, report.failures)}; " if report.refused else ""
         first = one_line(redact(report.errors[0]), 200)
@@ -124,7 +126,7 @@ def log_entry(report: BatchReport, of_stream: bool = False) -> dict[str, Any]:
         "rejected_by_reason": _masked(report.rejected_by_reason),
         "left_out_by_reason": _masked(report.left_out_by_reason),
         "steps_ms": {step: _finite(duration) for step, duration in report.steps_ms.items()},
-        **({"noted": _masked(report.noted)} if of_stream else {}),
+        **({"noted": _masked(report.noted)} if of_stream or report.noted else {}),
         "error_details": [_detail(error, report) for error in errors],
     }
 

@@ -8,7 +8,7 @@ of those days changes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from analytics.health.basis import Fingerprint, fingerprint_of
 from analytics.health.documents import midnight
 from analytics.health.schemas import LONGEST_RANGE_DAYS
 from analytics.health.streak import STEPS_THRESHOLD
@@ -43,13 +44,14 @@ class Past:
     """The days of one user before `before` (days since 1970-01-01).
 
     `longest` is the longest streak of steps in them, `running` the streak that their last day ends;
-    `metrics` are those with a value in them.
+    `metrics` are those with a value in them, and `fingerprint` is of all documents that have a day of them.
     """
 
     before: int
     longest: int = 0
     running: int = 0
     metrics: frozenset[str] = frozenset()
+    fingerprint: Fingerprint = field(default_factory=Fingerprint)
 
     @property
     def since(self) -> datetime | None:
@@ -67,6 +69,7 @@ class Past:
             "running": self.running,
             "metrics": sorted(self.metrics),
             "rules": rules,
+            "fingerprint": self.fingerprint.stored(),
         }
 
 
@@ -85,6 +88,7 @@ def restored(stored: Any, rules: str) -> Past:
     if not isinstance(stored, Mapping) or stored.get("rules") != rules:
         return NOTHING
     before, longest, running, metrics = map(stored.get, ("before", "longest", "running", "metrics"))
+    fingerprint = fingerprint_of(stored.get("fingerprint"))
     if not (
         isinstance(before, datetime)
         and isinstance(longest, int)
@@ -92,9 +96,10 @@ def restored(stored: Any, rules: str) -> Past:
         and longest >= running >= 0
         and isinstance(metrics, list)
         and all(isinstance(name, str) and name in METRICS for name in metrics)
+        and fingerprint is not None
     ):
         return NOTHING
-    return Past((before - midnight(0)).days, int(longest), int(running), frozenset(metrics))
+    return Past((before - midnight(0)).days, int(longest), int(running), frozenset(metrics), fingerprint)
 
 
 def recent(history: pa.Table, pasts: Sequence[Past]) -> pa.Table:
@@ -117,6 +122,15 @@ def uncovered(history: pa.Table, pasts: Sequence[Past]) -> list[int]:
         is_older = np.array([name in past.metrics for past in pasts], dtype=bool)
         lacking |= is_older & (last - _LOOKS_BACK + 1 < befores)
     return [int(user) for user in np.flatnonzero(lacking)]
+
+
+def measured(history: pa.Table, pasts: Sequence[Past]) -> list[frozenset[str]]:
+    """By user the metrics with a value in `history` (HISTORY_SCHEMA) or in the past."""
+    lasts = _last_days(history, len(pasts))
+    return [
+        past.metrics | {name for name, last in lasts.items() if last[user] != EVER}
+        for user, past in enumerate(pasts)
+    ]
 
 
 def resumed(result: pa.Table, history: pa.Table, pasts: Sequence[Past]) -> pa.Table:
@@ -143,7 +157,7 @@ def resumed(result: pa.Table, history: pa.Table, pasts: Sequence[Past]) -> pa.Ta
 
 
 def advanced(history: pa.Table, pasts: Sequence[Past]) -> list[Past]:
-    """The pasts for the next time: moved to a later horizon where enough days follow it."""
+    """The pasts for the next time, without new fingerprints: a horizon moves where enough days follow it."""
     lasts = _last_days(history, len(pasts))
     # The metric that has been without a value for the longest time decides, so that it stays covered.
     oldest = np.minimum.reduce([np.where(last == EVER, _NEVER, last) for last in lasts.values()])

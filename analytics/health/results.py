@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from bson.objectid import ObjectId
 
+from analytics.health.basis import Basis
 from analytics.health.documents import CONTENT_VERSION, build_document
 from analytics.health.schemas import RESULT_SCHEMA
 from contracts.health import ResultKey
@@ -26,13 +28,16 @@ _NUMBERS: Final = [
     name for name in RESULT_SCHEMA.names if name not in {_USER, _DAYS, _VALUES} and name not in _WORDS
 ]
 _HASH_BYTES: Final = 16
+# Of each user one result of this range has the basis: were it in all, none would stay as it is.
+_HOLDERS_RANGE: Final = "7day"
 
 
 class CalculatedResults:
     """The rows of `result` (RESULT_SCHEMA) as contracts.health.Results.
 
     `users[row.user]` is the row's userId; each document gets a copy of `metadata`, with its hash and
-    `pasts[row.user]`, if any. Documents share nothing that is changed by writing them.
+    `pasts[row.user]`, if any, and one of each user has what `bases` says of him. Documents share nothing that
+    is changed by writing them.
     """
 
     def __init__(
@@ -42,9 +47,11 @@ class CalculatedResults:
         calculated_at: datetime,
         metadata: Mapping[str, Any],
         pasts: Sequence[Mapping[str, Any] | None] = (),
+        bases: Mapping[ObjectId, Basis] = MappingProxyType({}),
     ) -> None:
         self._calculated_at, self._metadata = calculated_at, metadata
         self._pasts = dict(zip(users, pasts, strict=False))
+        self._bases = bases
         self._columns = {name: result.column(name).to_pylist() for name in (*_WORDS, *_NUMBERS)}
         owners = [users[number] for number in result.column(_USER).to_pylist()]
         self.keys: list[ResultKey] = list(
@@ -65,7 +72,15 @@ class CalculatedResults:
         metadata = {**self._metadata, "contentHash": self.hashes[row]}
         if past := self._pasts.get(user):
             metadata["past"] = past
+        if basis := self._basis(row):
+            metadata["basis"] = basis
         return build_document(values, user, history, self._calculated_at, metadata)
+
+    def _basis(self, row: int) -> dict[str, int] | None:
+        """What the result of `row` tells of the documents, if it is the one that does."""
+        user, time_range, metric = self.keys[row]
+        basis = self._bases.get(user) if time_range == _HOLDERS_RANGE else None
+        return basis.stored() if basis and basis.holder == metric else None
 
     def _hashed(self, result: pa.Table) -> list[str]:
         """Hashes of the rows, the same wherever they are computed; null is NaN, which no result has."""
@@ -81,7 +96,7 @@ class CalculatedResults:
             content = (
                 made_by,
                 key[0].binary,
-                repr(self._pasts.get(key[0])).encode(),
+                repr((self._pasts.get(key[0]), self._basis(row))).encode(),
                 repr(text).encode(),
                 numbers[row * size : (row + 1) * size],
                 days[4 * start : 4 * end],

@@ -44,7 +44,7 @@ def _state(one: Pipeline) -> Iterator[Panel]:
         yield _stat("Latency", "max(@event_latency_max_seconds)", (300, 3600), text, "s")
     if one.name == "health":
         text, expr = (
-            "Found by the daily comparison of source and analytics.",
+            "Found by the reconciliation, and not mended by it.",
             "sum(@reconciliation_drift_users)",
         )
         yield _stat("Users whose analytics do not fit", expr, (1, 100), text)
@@ -124,6 +124,11 @@ def _freshness() -> Iterator[Panel]:
 def _audit() -> Iterator[Panel]:
     yield Panel("Unseen documents", "unseen_documents", kind="bargauge", limits=(1,))
     yield Panel("Drift", "reconciliation_drift_users", kind="bargauge", limits=(1,))
+    yield Panel(
+        "Mended by the reconciliation",
+        "reconciliation_healed_users_total",
+        "Users whose analytics did not fit their documents: found, and computed again.",
+    )
     yield Panel("Users", "reconciliation_users", kind="bargauge")
     ago = [Query("time() - @reconciliation_timestamp_seconds", "since the last one")]
     ago.append(Query("@reconciliation_interval_seconds", "interval"))

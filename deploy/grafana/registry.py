@@ -8,22 +8,23 @@ from tempfile import TemporaryDirectory
 from unittest.mock import MagicMock
 
 from monitoring.ecommerce.latency_metrics import EventLatency
-from monitoring.health.audit_metrics import AuditMetrics
 from monitoring.health.backend_metrics import NoticeMetrics
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.health.poll_metrics import PollMetrics
+from monitoring.health.reconciliation_metrics import ReconciliationMetrics
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.metric_registry import Described
 from monitoring.metrics import Metrics
 from monitoring.query_metrics import QueryMetrics
 from monitoring.stream_flow import KafkaFlow, StreamFlow
 from pipelines.catalog import PIPELINES
+from pipelines.health.upkeep.drift import DRIFT
 from pipelines.stock.upkeep import totals_mended
 
 
 def _of_health(metrics: Metrics) -> None:
     PollMetrics(metrics, 0)
-    AuditMetrics(metrics, 0)
+    ReconciliationMetrics(metrics, 0, DRIFT)
     IndexMetrics(metrics)
     NoticeMetrics(metrics)
 

@@ -27,7 +27,8 @@ class PollMetrics:
         text = "Newest processed updatedAt, seconds since 1970"
         self._newest = registry.gauge("newest_processed_timestamp_seconds", text, kept=True)
         text = "How far behind the cursor each poll looks again, in seconds"
-        registry.gauge("poll_overlap_seconds", text).set(overlap_seconds)
+        self._overlap = registry.gauge("poll_overlap_seconds", text)
+        self.overlaps(overlap_seconds)
         text = "How long after an earlier poll had read past them documents became visible, in seconds"
         self._lateness = registry.histogram("commit_lateness_seconds", text, _LATENESS_SECONDS)
         text = "Greatest lateness of a commit that was found within the last hour, in seconds"
@@ -63,6 +64,10 @@ class PollMetrics:
         if report.lateness_seconds:
             self._late.append((time.monotonic(), max(report.lateness_seconds)))
         self._refresh(report.end_time)
+
+    def overlaps(self, seconds: float) -> None:
+        """Set how far the next poll looks back."""
+        self._overlap.set(round(seconds, 1))
 
     def idle(self, now: datetime) -> None:
         """Note that nothing waits at the server's `now`; call it before `Metrics.idle`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from functools import partial
 
 from bson import ObjectId
@@ -56,7 +56,6 @@ class HealthBatch:
     faults: Faults
     on_report: Callable[[BatchReport], None]
     on_recovery: Callable[[str], None] = lambda _origin: None
-    overlap_seconds: int
     users_per_piece: int = 1_000
     whole_from_users: int = sys.maxsize
     superseded: Superseded = field(default_factory=Superseded)
@@ -208,7 +207,7 @@ class HealthBatch:
     def _validate(self, page: PollPage, piece: Piece) -> None:
         rules = self.recompute.rules(piece.start)
         # Changes dated before were sure to be in the histories that this drain has read.
-        settled = (self._began or piece.start) - timedelta(seconds=self.overlap_seconds)
+        settled = (self._began or piece.start) - self.poll.overlap.length
         # Also a document that does not count makes its user stale: yesterday it may have counted.
         settled_users: set[bytes] = set()
         stale: set[bytes] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,15 +15,13 @@ from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
 from analytics.health.superseded import Superseded
-from checkpoint.store import CheckpointStore
-from contracts import BatchReport
+from checkpoint.store import RECONCILIATION, CheckpointStore
 from contracts.health import SOURCE_COLLECTION
-from monitoring.health.audit_metrics import AuditMetrics
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.health.poll_metrics import PollMetrics
+from monitoring.health.reconciliation_metrics import ReconciliationMetrics
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.logs import get_logger
-from monitoring.metrics import Metrics
 from monitoring.progress_bar import progress
 from monitoring.query_metrics import QueryMetrics, measured_queries
 from monitoring.run_state import RunState
@@ -35,22 +34,26 @@ from pipelines.engine.stop_flag import StopFlag
 from pipelines.engine.ticker import Ticker
 from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECONDS, Backend
 from pipelines.health.batch import HealthBatch
+from pipelines.health.change_alarm import waking
 from pipelines.health.dead_letter_retry import LetterRetry
+from pipelines.health.measuring import drained, report
 from pipelines.health.pipeline import HEALTH
 from pipelines.health.recompute.by_size import by_size, executors_from, piece_size
 from pipelines.health.recompute.failures import Failures
 from pipelines.health.recompute.isolation import Isolation
-from pipelines.health.stores import open_cursor, open_database, task_plan
-from pipelines.health.upkeep.audit import Audit
+from pipelines.health.stores import open_cursor, open_database, open_poll, task_plan
+from pipelines.health.upkeep.drift import DRIFT
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.indexes import IndexUpkeep
 from pipelines.health.upkeep.pass_progress import PassProgress
-from pipelines.health.upkeep.sweep import Sweep
+from pipelines.health.upkeep.pieces import Pieces
+from pipelines.health.upkeep.reconciliation import Reconciliation
 from pipelines.health.upkeep.writers_clocks import WritersClocks
 from session import spark_session
 from settings import Settings
 from sinks.health.indexes import ensure_indexes
 from sinks.health.versions import require_known_results
+from sources.health.overlap import Overlap
 from sources.health.poll import MongoPoll
 from sources.mongo_client import MonotonicClock, for_reading, ping
 
@@ -73,7 +76,7 @@ class HealthPipeline:
     reporting: StreamReporting
     poll_metrics: PollMetrics
     backend: Backend
-    audit: Audit
+    reconciliation: Reconciliation
     indexes: IndexUpkeep
     clocks: WritersClocks
 
@@ -82,24 +85,24 @@ class HealthPipeline:
     ) -> bool:
         """One bounded pass over what changed; False when it failed and may be tried again.
 
-        Letters that are due follow, piece by piece, with `between` after each. Raises ConfigurationError or
-        AlreadyRunningError when only a person can mend what is wrong.
+        Letters that are due follow, piece by piece, with `between` after each, and the reconciliation if due.
+        Raises ConfigurationError or AlreadyRunningError when only a person can mend what is wrong.
         """
         polled_at = self._poll(stop, since)
         self.letters.run_due(stop, polled_at, between)
+        # A pass that was stopped half-way, or failed, leaves a backlog behind.
+        if polled_at is not None and not stop():
+            self.reconciliation.run_due(stop)
         return polled_at is not None
 
     def _poll(self, stop: StopFlag, since: datetime | None = None) -> datetime | None:
         self.reporting.state.begin()
         if not stop():
             self.indexes.run_due()
-        polled_at = self.batch.drain(stop, since)
-        # A pass that was stopped half-way leaves a backlog behind, and says nothing about the data.
+        polled_at = drained(self.batch, self.reporting, self.poll_metrics, stop, since)
+        # A pass that was stopped half-way says nothing about the data.
         if polled_at is not None and not stop():
-            self.audit.run_due(polled_at)
             self.clocks.look_due(polled_at)
-            self.poll_metrics.idle(polled_at)
-            self.reporting.metrics.idle(polled_at)
         self.reporting.state.end(polled_at is not None)
         return polled_at
 
@@ -110,13 +113,11 @@ class HealthPipeline:
         """
         seconds = self.settings.batch_interval_seconds
         logger.info(f"🔄 Polling for new health metrics every {seconds:g} seconds; press Ctrl+C to stop")
-        sweep = Sweep(self.full, self.reporting.state, self.settings.sweep_interval_hours * 3600)
         self.reporting.state.watch(work_sign(self.spark))
 
         def work() -> None:
-            # What changes while letters are retried, or a sweep runs, does not wait for their end.
+            # What changes while letters are retried does not wait for their end.
             self.once(stop, between=partial(self._poll, stop))
-            sweep.run_due(stop, between=lambda: self.batch.drain(stop))
 
         pings = {"MongoDB": lambda: ping(self.target.database)}
         measured = measured_queries(self.spark, QueryMetrics(self.reporting.metrics))
@@ -124,7 +125,9 @@ class HealthPipeline:
             with progress(lambda: self.reporting.first_batch(self.batch.steps)):
                 work()  # the rate source's first trigger has no rows, and so would come an interval late
             folder, retry = self.settings.checkpoint_location / "ticker", retry_policy(self.settings)
-            Ticker(self.spark, folder, seconds, work, retry).run(stop)
+            wakes = self.settings.poll_wake == "change_stream"
+            with waking(self.source if wakes else None, work, stop, seconds) as tick:
+                Ticker(self.spark, folder, seconds, tick, retry).run(stop)
             self.backend.close(STREAM_FLUSH_SECONDS)
         return True
 
@@ -146,7 +149,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
         logger.info(f"📡 Connecting to MongoDB Database: {settings.mongo_db_name}")
         database, clock = open_database(settings)
         source, target = database[SOURCE_COLLECTION], database[settings.analytics_collection]
-        poll = MongoPoll(source, settings.poll_overlap_seconds, settings.max_batch_documents)
+        poll = open_poll(settings, source, cursor)
         require_known_results(target)
         if settings.manage_source_index:
             poll.ensure_index()
@@ -178,7 +181,7 @@ def assemble(
 ) -> HealthPipeline:
     """Wire the parts; tests come in through this door with their own session and database."""
     source, target = for_reading(source), for_reading(target)
-    reporting, poll_metrics, backend = _measure(settings, spark, target)
+    reporting, poll_metrics, backend = _measure(settings, spark, target, poll.overlap)
     letters, metrics, faults = reporting.letters, reporting.metrics, Faults(settings.fault)
     from_users = executors_from(settings.executors_from_users, source)
     plan, stores = task_plan(settings), (from_users, spark, source, target, clock)
@@ -186,7 +189,7 @@ def assemble(
     superseded, written = Superseded(), partial(_written, reporting.state, backend)
     recompute = Isolation(by_size(plan, *stores, superseded, written), *watched)
     indexes = IndexUpkeep(source, target, poll, settings.manage_source_index, IndexMetrics(metrics))
-    on_report = partial(_report, reporting, poll_metrics, indexes)
+    on_report = partial(report, reporting, poll_metrics, indexes, poll.overlap)
     batch = HealthBatch(
         poll=poll,
         recompute=recompute,
@@ -197,7 +200,6 @@ def assemble(
         faults=faults,
         on_report=on_report,
         on_recovery=poll_metrics.recovered,
-        overlap_seconds=settings.poll_overlap_seconds,
         users_per_piece=settings.max_users_per_piece,
         whole_from_users=from_users,
         superseded=superseded,
@@ -208,29 +210,27 @@ def assemble(
     progress = PassProgress(cursor, pieces, settings.full_users_per_second)
     told = (Superseded(), lambda *_: reporting.state.progress())
     everybody = Isolation(by_size(replace(plan, anew=True), *stores, *told), *watched)
-    following = (letters, clock, batch.next_batch_id, on_report, progress, batch.retry)
-    full = FullPass(source, target, everybody, *following)
-    audit = _audit(settings, source, target, metrics)
+    following = (letters, clock, batch.next_batch_id, on_report)
+    full = FullPass(source, target, Pieces(everybody, *following), clock, progress, batch.retry)
+    drain, compared = partial(drained, batch, reporting, poll_metrics), Pieces(recompute, *following)
+    reconciliation = _reconciliation(settings, reporting, (source, target, compared), drain, batch)
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()
     return HealthPipeline(
         settings, spark, source, target, clock, cursor, batch, full, retry, reporting, poll_metrics,
-        backend, audit, indexes, WritersClocks(source, poll_metrics),
+        backend, reconciliation, indexes, WritersClocks(source, poll_metrics),
     )  # fmt: skip
 
 
 def _measure(
-    settings: Settings, spark: SparkSession, target: Collection[dict[str, Any]]
+    settings: Settings, spark: SparkSession, target: Collection[dict[str, Any]], overlap: Overlap
 ) -> tuple[StreamReporting, PollMetrics, Backend]:
     reporting = StreamReporting(HEALTH, settings, settings.batch_interval_seconds)
     JvmMetrics(reporting.metrics, spark)
-    poll_metrics = PollMetrics(reporting.metrics, settings.poll_overlap_seconds)
+    poll_metrics = PollMetrics(reporting.metrics, overlap.seconds)
     url, token = settings.backend_api_url, settings.service_token
-    return (
-        reporting,
-        poll_metrics,
-        Backend(url, token, settings.notices_per_second, target, reporting.metrics),
-    )
+    backend = Backend(url, token, settings.notices_per_second, target, reporting.metrics)
+    return reporting, poll_metrics, backend
 
 
 def _written(state: RunState, backend: Backend, users: Sequence[ObjectId], calculated_at: datetime) -> None:
@@ -238,23 +238,19 @@ def _written(state: RunState, backend: Backend, users: Sequence[ObjectId], calcu
     backend.publish(users, calculated_at)
 
 
-def _report(
-    reporting: StreamReporting, poll_metrics: PollMetrics, indexes: IndexUpkeep, report: BatchReport
-) -> None:
-    poll_metrics.observe(report)
-    reporting.tell(report)
-    # A backlog or a full pass may take hours.
-    indexes.run_due()
-
-
-def _audit(
+def _reconciliation(
     settings: Settings,
-    source: Collection[dict[str, Any]],
-    target: Collection[dict[str, Any]],
-    metrics: Metrics,
-) -> Audit:
+    reporting: StreamReporting,
+    stores: tuple[Collection[dict[str, Any]], Collection[dict[str, Any]], Pieces],
+    drain: Callable[[StopFlag], datetime | None],
+    batch: HealthBatch,
+) -> Reconciliation:
     every_seconds = settings.reconcile_interval_hours * 3600
-    measured = AuditMetrics(metrics, every_seconds)
-    return Audit(
-        source, target, measured, settings.analytics_timezone, every_seconds, settings.sources_of_phones
+    # The driver computes what is found, which is little as a rule.
+    size = partial(piece_size, sys.maxsize, settings.max_users_per_piece, settings.max_batch_documents)
+    progress = PassProgress(batch.cursor, size, settings.reconcile_users_per_second, RECONCILIATION)
+    metrics = ReconciliationMetrics(reporting.metrics, every_seconds, DRIFT)
+    missed = batch.poll.overlap.missed
+    return Reconciliation(
+        *stores, progress, metrics, reporting.state, drain, every_seconds, batch.retry, missed
     )

@@ -22,6 +22,7 @@ from pymongo.collection import Collection
 
 from mongo_patience import TOOK_TOO_LONG, while_it_answers
 from sources.health.layouts import Layouts
+from sources.health.overlap import Overlap
 from sources.health.poll_page import Changed, Found, PollPage, Version, page_of
 from sources.health.replies import cut, decoded, read_replies
 from sources.mongo_client import for_reading, is_asked_for
@@ -51,20 +52,22 @@ _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
 class MongoPoll:
     """Delivers every version `(_id, updatedAt)` at least once, and once while this object lives.
 
-    That holds for versions that become visible at most `overlap_seconds` after their updatedAt and stay.
-    Memory: about 0.2 kB for each document of the overlap.
+    That holds for versions that become visible at most the overlap after their updatedAt and stay. One that
+    grows reaches no farther back than what is known. Memory: about 0.2 kB for each document of the overlap.
     """
 
-    def __init__(self, collection: Collection[dict[str, Any]], overlap_seconds: int, page_size: int) -> None:
-        if overlap_seconds < 0 or page_size < 1:
-            raise ValueError("overlap_seconds must be at least 0 and page_size at least 1")
+    def __init__(
+        self, collection: Collection[dict[str, Any]], overlap: Overlap | float, page_size: int
+    ) -> None:
+        if page_size < 1:
+            raise ValueError("page_size must be at least 1")
+        self.overlap = overlap if isinstance(overlap, Overlap) else Overlap(overlap)
         self._collection = for_reading(collection)
-        self._overlap = timedelta(seconds=overlap_seconds)
         self._page_size = page_size
         self._layouts = Layouts(decoded)
         # The version last processed of each document inside the overlap.
         self._known: dict[Any, datetime] = {}
-        self._floor = _EARLIEST
+        self._floor = self._cursor = _EARLIEST
         # Up to where everything was delivered, if the versions delivered since then are known.
         self._read_to: datetime | None = None
         self._prune_at = _PRUNE_AT_LEAST
@@ -93,7 +96,10 @@ class MongoPoll:
         errors pass through and end the drain.
         """
         cursor, until = _to_milliseconds(cursor), _to_milliseconds(until)
-        self._floor = self.before(cursor)
+        known_from, went_back = self._floor, cursor < self._cursor
+        self._cursor, self._floor = cursor, self.before(cursor)
+        if not went_back:
+            self._floor = max(self._floor, known_from)
         self._prune()
         waiting: PollPage | None = None
         for found in self._pages(cursor, until):
@@ -129,7 +135,7 @@ class MongoPoll:
     def forget(self) -> None:
         """Deliver everything after the cursor again: a person moved it."""
         self._known.clear()
-        self._read_to = None
+        self._floor, self._read_to = _EARLIEST, None
 
     def _prune(self) -> None:
         self._known = {key: updated for key, updated in self._known.items() if updated >= self._floor}
@@ -137,10 +143,11 @@ class MongoPoll:
 
     def before(self, moment: datetime) -> datetime:
         """Returns where a drain with the cursor `moment` begins to look: the overlap earlier."""
-        return moment - self._overlap if moment - _EARLIEST > self._overlap else _EARLIEST
+        length = self.overlap.length
+        return moment - length if moment - _EARLIEST > length else _EARLIEST
 
     def _pages(self, cursor: datetime, until: datetime) -> Iterator[Found]:
-        lower = self.before(cursor)
+        lower = self._floor
         changed, first = self._few_changes(cursor, lower, until)
         if changed is not None:
             yield from self._by_ids(changed, lower, until)

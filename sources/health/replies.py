@@ -32,19 +32,22 @@ _STANDARD_UUID: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=
 
 
 def read_replies(
-    collection: Collection[dict[str, Any]], condition: Mapping[str, Any], **options: Any
+    collection: Collection[dict[str, Any]],
+    condition: Mapping[str, Any],
+    fields: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Iterator[bytes]:
     """Documents one behind the other, in replies of at most 16 MB; `options` are those of `find`.
 
-    pymongo's errors pass through.
+    They have the `fields`, or those of the contract. pymongo's errors pass through.
     """
     if is_mongomock(collection):
         # It has no bytes, and knows no conditions in a projection.
-        with collection.find(condition, PROJECTION, **options) as found:
+        with collection.find(condition, fields or PROJECTION, **options) as found:
             yield b"".join(bson.encode(each, codec_options=_STANDARD_UUID) for each in found)
     else:
         source = for_reading(collection)
-        with source.find_raw_batches(condition, _fields_of(source), **options) as replies:
+        with source.find_raw_batches(condition, fields or _fields_of(source), **options) as replies:
             yield from replies
 
 

@@ -30,6 +30,7 @@ def test_a_running_job_is_scraped_and_alerts_fire_and_resolve(job: HealthJob) ->
     settings = {
         "HEALTH_PORT": str(port),
         "SERVICE_TOKEN": "t",
+        "RECONCILE_INTERVAL_HOURS": "0.002",
         "BACKEND_API_URL": f"http://127.0.0.1:{free_port()}",
     }
     process = job.start(**settings)
@@ -45,7 +46,7 @@ def test_a_running_job_is_scraped_and_alerts_fire_and_resolve(job: HealthJob) ->
                 wait_for(condition, what, process)
 
             until(lambda: server.query("health_last_poll_timestamp_seconds > 0"), "a poll in Prometheus")
-            until(lambda: server.query("health_reconciliation_timestamp_seconds > 0"), "the comparison")
+            until(lambda: server.query("health_reconciliation_users > 0"), "the comparison")
             _what_is_named_exists(server, port)
             _the_file_is_read(node, server)
             _a_hung_job_is_told(server, process, until)

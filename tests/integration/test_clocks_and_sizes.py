@@ -1,4 +1,4 @@
-"""Whole batches on the real server: clocks that jump, days of 23 and 25 hours, huge documents, deletions."""
+"""Whole batches on the real server: clocks that jump, days of 23 and 25 hours, huge documents."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import random
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from bson import ObjectId
 from pymongo.database import Database
 from pyspark.sql import SparkSession
 
-from monitoring.run_state import RunState
 from pipelines.engine.stop_flag import StopFlag
-from pipelines.health.upkeep.sweep import Sweep
 from tests.integration.test_any_cutting import pipeline
 from tests.support.compare import assert_same_analytics
 from tests.support.reference import reference_analytics
@@ -108,26 +105,3 @@ def test_a_document_near_the_limit_of_16_mb_is_one_dead_letter(
     text = letter.read_text()
     assert "sha256" in text
     assert len(text) < 10_000
-
-
-def test_the_sweep_finds_what_was_deleted_and_changes_go_on(
-    spark: SparkSession, database: Database[dict[str, Any]], tmp_path: Path
-) -> None:
-    """A deleted day and a deleted user, which no poll can see; between the pieces the stream polls on."""
-    rng = random.Random(6)
-    gone, shortened = new_id(rng), new_id(rng)
-    source, now = database["healthmetrics"], datetime.now(timezone.utc)
-    source.insert_many([*_days(gone, _last_midnights(5), now), *_days(shortened, _last_midnights(5), now)])
-    job = pipeline(spark, database, tmp_path)
-    assert job.once(StopFlag())
-    source.delete_many({"userId": gone})
-    source.delete_one({"userId": shortened, "date": _last_midnights(1)[0]})
-    polls: list[bool] = []
-    sweep = Sweep(job.full, job.reporting.state, 0.001)
-    with patch.object(RunState, "progress") as progress:
-        while not polls:
-            sweep.run_due(StopFlag(), between=lambda: polls.append(job.once(StopFlag())))
-    assert polls == [True]
-    # Whoever restarts what makes no progress must not end a pass of many users.
-    assert progress.called
-    _assert_right(database)

@@ -65,7 +65,6 @@ def _peak(spark: SparkSession, database: Database[dict[str, Any]], uri: str, fol
         retry=RetryPolicy(),
         faults=Faults(""),
         on_report=lambda _report: None,
-        overlap_seconds=60,
         whole_from_users=1,
     )
     gc.collect()

@@ -19,6 +19,7 @@ from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.recompute.on_driver import EVERYTHING, FirstDays, Recomputed, Step
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.pass_progress import PassProgress
+from pipelines.health.upkeep.pieces import Pieces
 from retry import RetryPolicy
 from sinks.dead_letters import DeadLetters
 from sources.mongo_client import MonotonicClock, ServerClock, connect
@@ -82,14 +83,12 @@ class Bench:
     def start(self, dies_at: int = 0) -> tuple[FullPass, Recording]:
         """A fresh process on the same folder."""
         recording = Recording(self._database, dies_at)
+        clock = MonotonicClock(ServerClock(self._database.client))
         full = FullPass(
             self._source,
             self._database["analytics"],
-            recording,
-            self.letters,
-            MonotonicClock(ServerClock(self._database.client)),
-            lambda: "batch",
-            self.reports.append,
+            Pieces(recording, self.letters, clock, lambda: "batch", self.reports.append),
+            clock,
             PassProgress(FileCursor(self._folder), lambda _users: _PIECE),
             RetryPolicy(base_seconds=0.01),
         )

@@ -29,7 +29,7 @@ from sources.health.census import take_census
 from sources.health.history import all_user_ids
 from sources.health.inspection import find_stale, newest
 from sources.health.poll import MongoPoll
-from sources.health.users import user_results
+from sources.health.versions import among, stored_results
 from sources.mongo_client import ServerClock, connect
 from tests.support.mongo_answers import Answers, Stall, answering
 from tests.support.toxiproxy import free_port, host_of
@@ -53,7 +53,7 @@ WAITS: dict[str, Callable[[Db], object]] = {
     "duplicates": lambda db: remove_duplicates(db["analytics"]),
     "strangers": lambda db: delete_strangers(db["analytics"]),
     "users": lambda db: list(all_user_ids(db["healthmetrics"])),
-    "audit": lambda db: list(user_results(db["analytics"], 1.0)),
+    "reconciliation": lambda db: stored_results(db["analytics"], among([])),
     "orders of stock": lambda db: forget_orders(db, "2026"),
     "stale users": lambda db: find_stale(db["healthmetrics"], db["analytics"], NOW, NOW),
     "dashboard": lambda db: read_recent(db["analytics"]),
@@ -168,7 +168,6 @@ _BOUNDS: dict[str, tuple[Callable[[Db], object], str, float]] = {
     ),
     "census": (lambda db: take_census(db["healthmetrics"], NOW, seconds=2.0), "find", 2.0),
     "newest": (lambda db: newest(db["healthmetrics"], "updatedAt", 5), "find", 5.0),
-    "audit": (lambda db: list(user_results(db["analytics"], 60.0)), "aggregate", 60.0),
     "users": (lambda db: list(all_user_ids(db["healthmetrics"])), "aggregate", 3600.0),
     "index": (lambda db: MongoPoll(db["healthmetrics"], 60, 100).ensure_index(), "createIndexes", 3600.0),
     "anything else": (lambda db: db["x"].find_one(), "find", 30.0),

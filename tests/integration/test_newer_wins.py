@@ -31,6 +31,7 @@ from pipelines.health.recompute.on_driver import UserRecompute
 from pipelines.health.recompute.task_plan import TaskPlan
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.pass_progress import PassProgress
+from pipelines.health.upkeep.pieces import Pieces
 from sinks.dead_letters import DeadLetters
 from sinks.health.indexes import ensure_indexes
 from sinks.health.newer_wins import NewerWins
@@ -171,14 +172,18 @@ class Race:
 
     def _full(self, metrics: tuple[str, ...], turns: Turns) -> None:
         folder = self._folder / uuid.uuid4().hex
+        clock = MonotonicClock(_Stepped(self._clock, turns))
         FullPass(
             self._database["healthmetrics"],
             turns.collection(self._target),
-            self._recompute(metrics, turns, anew=True),
-            DeadLetters(folder / "dlq"),
-            MonotonicClock(_Stepped(self._clock, turns)),
-            lambda: "batch",
-            lambda _report: None,
+            Pieces(
+                self._recompute(metrics, turns, anew=True),
+                DeadLetters(folder / "dlq"),
+                clock,
+                lambda: "batch",
+                lambda _report: None,
+            ),
+            clock,
             PassProgress(FileCursor(folder), lambda users: users),
         ).run(StopFlag())
 

@@ -32,9 +32,10 @@ from main import app
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline
 from pipelines.health.selftest import run_selftest
-from pipelines.health.upkeep.audit import Audit
+from pipelines.health.upkeep.drift import look
 from sinks.health.indexes import ensure_indexes
 from sources.health.poll import MongoPoll
+from sources.health.versions import between
 from sources.mongo_client import connect
 from tests.integration.test_any_cutting import pipeline
 
@@ -186,19 +187,13 @@ def test_a_user_of_the_year_1_is_shown(mongo_uri: str, database: Database[dict[s
     print_user(view, Console(quiet=True, markup=False))
 
 
-def test_the_audit_sees_the_users_beside_them(odd: Database[dict[str, Any]], mongo_uri: str) -> None:
-    """Users with one odd result, and a sound one whose analytics are missing."""
-    database, metrics = connect(mongo_uri)[odd.name], Mock(last=0.0)
-    odd["healthmetrics"].insert_one({**DAY, "userId": ObjectId()})
-    audit = Audit(database["healthmetrics"], database["analytics"], metrics, "UTC", 1.0, ("manual",))
-    audit.run(NOW + timedelta(hours=1))
-    # No odd date of a change may keep the user out of the sample.
-    odd["healthmetrics"].delete_many({"userId": USER})
-    odd["healthmetrics"].insert_one({**DAY})
-    audit.run(NOW + timedelta(hours=1))
-    users, drift = metrics.reconciled.call_args.args[:2]
-    assert users["analytics"] >= 1
-    assert drift["missing"] == 1
+def test_a_comparison_sees_the_users_beside_them(odd: Database[dict[str, Any]], mongo_uri: str) -> None:
+    """A sound user whose analytics are missing, and one of whose documents and results all are odd."""
+    database, other, now = connect(mongo_uri)[odd.name], ObjectId(), NOW + timedelta(hours=1)
+    odd["healthmetrics"].insert_one({**DAY, "userId": other})
+    found = look(database["healthmetrics"], database["analytics"], between(None, None), DayRules.at(now), now)
+    assert found[other].drift == "missing"
+    assert found[USER].drift
 
 
 def _job(spark: SparkSession, database: Database[dict[str, Any]], folder: Path) -> HealthPipeline:
@@ -220,7 +215,7 @@ def test_every_pass_comes_through(spark: SparkSession, odd: Database[dict[str, A
     letters = len(job.letters.letters.list())
     outcome = job.letters.run(job.letters.letters.list())
     assert len(outcome.kept) == letters > 100
-    job.audit.run(job.clock.now())
+    job.reconciliation.run(StopFlag())
     job.full.run(StopFlag())
     selftest = run_selftest(spark, odd["healthmetrics"], odd["analytics"], job.clock, "UTC", PHONE_SOURCES)
     assert selftest.remaining == 0

@@ -14,6 +14,7 @@ import pytest
 from bson import ObjectId
 
 from analytics.esports.rules import DATASETS, ORIGIN_FIELDS
+from analytics.health.basis import Basis, Fingerprint
 from analytics.health.documents import _anomaly as anomaly_details
 from analytics.health.past import Past
 from analytics.health.results import CalculatedResults
@@ -80,7 +81,12 @@ def _health() -> Fields:
     spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(applicationId="local-1"), version="4.2.1")
     metadata = run_metadata(spark, "b1", 0.0, 7)
     results = CalculatedResults(
-        pa.Table.from_pylist([ROW], RESULT_SCHEMA), users, now, metadata, [Past(20_000).stored("a")]
+        pa.Table.from_pylist([{**ROW, "range": "7day"}], RESULT_SCHEMA),
+        users,
+        now,
+        metadata,
+        [Past(20_000).stored("a")],
+        {users[0]: Basis(Fingerprint(), frozenset({ROW["metric"]}))},
     )
     collection = connect(f"mongomock://{ObjectId()}")["x"]["analytics"]
     write_newer(collection, results, users, now, SimpleNamespace(now=lambda: now))

@@ -6,7 +6,8 @@ the second changes nothing and counts what the first has stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -20,11 +21,14 @@ from bson.errors import BSONError
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
+from analytics.health.basis import PACKED_BYTES, Basis, unpacked
 from analytics.health.history_table import HISTORY_SCHEMA, history_table
+from analytics.health.past import NOTHING, measured
 from analytics.health.results import CalculatedResults
 from analytics.health.schemas import RESULT_SCHEMA
 from analytics.health.superseded import LIMIT, Superseded
 from analytics.health.validation import DayRules
+from analytics.health.versions_read import VersionsRead
 from contracts import FailedWrite, ServiceError, WriteResult
 from contracts.health import METRICS
 from pipelines.health.recompute.task_plan import TaskPlan
@@ -37,6 +41,9 @@ from sources.mongo_client import ServerClock, shared_client
 HISTORY_DDL: Final = ", ".join(["user int", "day int", *(f"{name} double" for name in METRICS)])
 # Some first rows have here the documents that lost their day (Superseded.packed), where they are asked for.
 SUPERSEDED: Final = "superseded"
+# And these the bases of the users that were read together, in their order, behind the number of the first.
+BASES: Final = "bases"
+_FIRST: Final = struct.Struct("<q")
 OUTCOME_DDL: Final = (
     "computed int, inserted int, updated int, skipped int, deleted int, refused int, users array<int>,"
     " failed array<binary>"
@@ -72,11 +79,14 @@ class Calculation:
     calculated_at: datetime
     users: Sequence[ObjectId] = field(repr=False)
     since: datetime | None = None
+    # By the number of the user; known once all histories are read.
+    bases: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def history_ddl(self) -> str:
         """The columns that `read_partitions` yields."""
-        return HISTORY_DDL if self.since is None else f"{HISTORY_DDL}, {SUPERSEDED} binary"
+        lost = "" if self.since is None else f", {SUPERSEDED} binary"
+        return f"{HISTORY_DDL}, {BASES} binary{lost}"
 
     def collection(self, name: str) -> Collection[dict[str, Any]]:
         """By this worker process's own client."""
@@ -99,17 +109,36 @@ def read_partitions(work: Calculation, batches: Iterator[pa.RecordBatch]) -> Ite
                 users = work.users[start : min(start + _USERS_PER_READ, end)]
                 lost = Superseded(work.since, limit)
                 with _as_task_errors():
-                    documents = read_history_rows(work.collection(work.source), users)
+                    read = VersionsRead(rules, users)
+                    documents = read.watch(read_history_rows(work.collection(work.source), users))
                     table = history_table(documents, users, rules, lost)
+                # Who has no row has no result.
+                metrics = measured(table, [NOTHING] * len(users))
+                bases = packed_bases(start, map(Basis, read.fingerprints(), metrics))
                 shifted = pc.add(table.column("user"), pa.scalar(start, pa.int32()))
                 table = table.set_column(0, HISTORY_SCHEMA.field("user"), shifted)
+                table = table.append_column(BASES, _first_of(bases, table.num_rows))
                 if work.since is not None:
                     # A document that lost has a winner, so there is a first row.
-                    packed = [
-                        lost.packed() if lost.count and not row else None for row in range(table.num_rows)
-                    ]
-                    table = table.append_column(SUPERSEDED, pa.array(packed, pa.binary()))
+                    packed = lost.packed() if lost.count else None
+                    table = table.append_column(SUPERSEDED, _first_of(packed, table.num_rows))
                 yield from table.to_batches()
+
+
+def packed_bases(first: int, bases: Iterable[Basis]) -> bytes:
+    """The `bases` of consecutive users, the first of whom has the number `first`."""
+    return _FIRST.pack(first) + b"".join(basis.packed() for basis in bases)
+
+
+def unpacked_bases(packed: bytes) -> dict[int, bytes]:
+    """The same by the number of the user; each is still packed."""
+    (first,) = _FIRST.unpack_from(packed)
+    starts = range(_FIRST.size, len(packed), PACKED_BYTES)
+    return {first + number: packed[start : start + PACKED_BYTES] for number, start in enumerate(starts)}
+
+
+def _first_of(value: bytes | None, rows: int) -> pa.Array:
+    return pa.array([value, *[None] * (rows - 1)] if rows else [], pa.binary())
 
 
 def write_partition(
@@ -142,8 +171,11 @@ class _PartitionWriter:
 
     def write(self, rows: pa.Table) -> None:
         work = self._work
-        done = self._writer.write(CalculatedResults(rows, work.users, work.calculated_at, self._metadata))
-        self._numbers.update(rows.column("user").to_pylist())
+        numbers = set(rows.column("user").to_pylist())
+        bases = {work.users[each]: unpacked(work.bases[each]) for each in numbers if each in work.bases}
+        results = CalculatedResults(rows, work.users, work.calculated_at, self._metadata, bases=bases)
+        done = self._writer.write(results)
+        self._numbers |= numbers
         self._computed += rows.num_rows
         self._keys += [failed.document for failed in done.failed]
         self._total += replace(done, examples={})

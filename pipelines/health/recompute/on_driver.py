@@ -13,12 +13,25 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
+from analytics.health.basis import Basis
 from analytics.health.compute import compute
 from analytics.health.history_table import history_table
-from analytics.health.past import EVER, NOTHING, Past, advanced, name_of, recent, restored, resumed, uncovered
+from analytics.health.past import (
+    EVER,
+    NOTHING,
+    Past,
+    advanced,
+    measured,
+    name_of,
+    recent,
+    restored,
+    resumed,
+    uncovered,
+)
 from analytics.health.results import CalculatedResults
 from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules
+from analytics.health.versions_read import VersionsRead, whole, with_fingerprints
 from contracts import FailedWrite, WriteResult
 from contracts.health import PHONE_SOURCES, RESULTS_VERSION, VERSION
 from monitoring.logs import get_logger
@@ -141,12 +154,13 @@ class UserRecompute:
         ordered = sorted(users)
         rules = self.rules(calculated_at)
         name = name_of(rules)
-        history, pasts = self._read(ordered, rules, self._pasts(ordered, name, changed))
+        history, pasts, read = self._read(ordered, rules, self._pasts(ordered, name, changed))
         step("read")
         result = resumed(self.compute(self.spark, history, len(ordered)), history, pasts)
         metadata = run_metadata(self.spark, batch_id, started, history.num_rows)
-        left = [past.stored(name) for past in advanced(history, pasts)]
-        analytics = CalculatedResults(result, ordered, calculated_at, metadata, left)
+        left = [past.stored(name) for past in with_fingerprints(advanced(history, pasts), pasts, read)]
+        bases = dict(zip(ordered, map(Basis, whole(pasts, read), measured(history, pasts)), strict=True))
+        analytics = CalculatedResults(result, ordered, calculated_at, metadata, left, bases)
         step("compute")
         writes = write_newer(self.target, analytics, ordered, calculated_at, self.clock, self.anew)
         _log_examples(writes)
@@ -165,13 +179,17 @@ class UserRecompute:
 
     def _read(
         self, users: Sequence[ObjectId], rules: DayRules, pasts: list[Past]
-    ) -> tuple[pa.Table, list[Past]]:
-        """The days after the pasts (HISTORY_SCHEMA), and the pasts: NOTHING of whom more days are needed."""
+    ) -> tuple[pa.Table, list[Past], VersionsRead]:
+        """The days after the pasts (HISTORY_SCHEMA), the pasts, and what was read.
+
+        A past is NOTHING where more days are needed.
+        """
         while True:
-            documents = read_history_rows(self.source, users, [past.since for past in pasts])
+            read = VersionsRead(rules, users)
+            documents = read.watch(read_history_rows(self.source, users, [past.since for past in pasts]))
             history = recent(history_table(documents, users, rules, self.superseded), pasts)
             lacking = uncovered(history, pasts)
             if not lacking:
-                return history, pasts
+                return history, pasts, read
             for user in lacking:
                 pasts[user] = NOTHING

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -32,11 +32,13 @@ from pipelines.engine.executors import send_code
 from pipelines.engine.local_rows import local_rows
 from pipelines.health.recompute.brake import most_set_aside, too_many_refused
 from pipelines.health.recompute.executor_tasks import (
+    BASES,
     OUTCOME_DDL,
     SUPERSEDED,
     Calculation,
     failed_writes,
     read_partitions,
+    unpacked_bases,
     write_partition,
 )
 from pipelines.health.recompute.on_driver import (
@@ -100,7 +102,7 @@ class ExecutorRecompute:
         history = numbers.mapInArrow(read, work.history_ddl).persist(StorageLevel.DISK_ONLY)
         try:
             with _errors_of_tasks():
-                rows = self._count(history)
+                rows, work = self._count(history, work)
                 step("read")
                 metadata = run_metadata(self.spark, batch_id, started, rows)
                 outcome = self._write(history, partitions, work, metadata)
@@ -110,14 +112,23 @@ class ExecutorRecompute:
         step("write")
         return Recomputed(work.calculated_at, outcome[0], outcome[1], rows)
 
-    def _count(self, history: DataFrame) -> int:
-        """Count the rows of `history`; collect in the same pass the documents that lost their day."""
-        if self.superseded.since is None:
-            return history.count()
-        found = history.agg(F.count(F.lit(1)).alias("rows"), F.collect_list(SUPERSEDED).alias("lost")).first()
-        for packed in found.lost if found else ():
+    def _count(self, history: DataFrame, work: Calculation) -> tuple[int, Calculation]:
+        """Count the rows of `history`; collect in the same pass the documents that lost their day.
+
+        Returns the number, and `work` with the bases of its users.
+        """
+        asked = [F.count(F.lit(1)).alias("rows"), F.collect_list(BASES).alias("bases")]
+        if work.since is not None:
+            asked.append(F.collect_list(SUPERSEDED).alias("lost"))
+        found = history.agg(*asked).first()
+        if found is None:
+            return 0, work
+        for packed in found.lost if work.since is not None else ():
             self.superseded.unpack(bytes(packed))
-        return int(found.rows) if found else 0
+        bases: dict[int, bytes] = {}
+        for packed in found.bases:
+            bases |= unpacked_bases(bytes(packed))
+        return int(found.rows), replace(work, bases=bases)
 
     def _calculation(self, users: Sequence[ObjectId], batch_id: str) -> Calculation:
         return Calculation(
@@ -136,7 +147,7 @@ class ExecutorRecompute:
         self, history: DataFrame, partitions: int, work: Calculation, metadata: dict[str, Any]
     ) -> tuple[int, WriteResult]:
         """Write the results of `history`; returns how many were computed, and the result of their writes."""
-        results = analytics_of(history.drop(SUPERSEDED).repartition(partitions, "user"))
+        results = analytics_of(history.drop(BASES, SUPERSEDED).repartition(partitions, "user"))
         outcome = results.mapInArrow(partial(write_partition, work, metadata), OUTCOME_DDL)
         # On disk, so that what was refused is fetched only where the driver can hold it.
         outcome.persist(StorageLevel.DISK_ONLY)

@@ -8,18 +8,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from bson import ObjectId
 from pymongo.collection import Collection
 
-from contracts import BatchReport
-from pipelines.engine.faults import Faults
-from pipelines.engine.steps import Steps
 from pipelines.engine.stop_flag import StopFlag
-from pipelines.health.recompute.brake import require_few_refused
-from pipelines.health.recompute.on_driver import Recompute
 from pipelines.health.upkeep.pass_progress import PassProgress, UserIds
+from pipelines.health.upkeep.pieces import Pieces
 from retry import RetryPolicy
-from sinks.dead_letters import DeadLetters
 from sinks.health.stored_results import delete_obsolete, delete_strangers
 from sinks.mongo_errors import is_transient_mongo
 from sources.health.history import all_user_ids
@@ -32,11 +26,8 @@ class FullPass:
 
     source: Collection[dict[str, Any]]
     target: Collection[dict[str, Any]]
-    recompute: Recompute
-    letters: DeadLetters
+    pieces: Pieces
     clock: MonotonicClock
-    next_batch_id: Callable[[], str]
-    on_report: Callable[[BatchReport], None]
     progress: PassProgress
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
@@ -58,35 +49,12 @@ class FullPass:
         while users := self.progress.piece():
             if stop():
                 return 0
-            again(partial(self._piece, users))
+            again(partial(self.pieces.run, users))
             again(partial(self.progress.advance, users, stop.wait))
             between()
         removed = again(lambda: self._remove_gone(ids, started, stop))
         again(lambda: self.progress.end(self.clock.now()))
         return removed
-
-    def _piece(self, users: list[ObjectId]) -> None:
-        # A fault that a test injects is for the stream's batches.
-        steps = Steps(Faults())
-        batch_id, start = self.next_batch_id(), self.clock.now()
-        done = self.recompute.run(users, batch_id, steps.done)
-        require_few_refused(done.writes.failed, len(users))
-        self.letters.store(done.writes.failed, batch_id, self.clock.now())
-        end = max(start, self.clock.now())
-        steps.done("dead_letters")
-        self.on_report(
-            BatchReport(
-                batch_id,
-                start,
-                end,
-                analytics_computed=done.computed,
-                writes=done.writes,
-                users=len(users),
-                errors=[failed.reason for failed in done.writes.failed],
-                steps_ms=steps.ms,
-                duration_ms=steps.passed_ms(),
-            )
-        )
 
     def _remove_gone(self, seen: UserIds, started: datetime, stop: StopFlag) -> int:
         removed = delete_strangers(self.target)

@@ -1,4 +1,4 @@
-"""Keeps in the checkpoint how far a full pass is, so that a killed one goes on; logs it; holds a rate."""
+"""Keeps in the checkpoint how far a pass over all users is: a killed one goes on. Logs it; holds a rate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, overload
 from bson import ObjectId
 from bson.errors import InvalidId
 
-from checkpoint.store import FULL, FULL_ENDED, CheckpointStore
+from checkpoint.store import FULL, RECONCILIATION, CheckpointStore
 from checkpoint.timestamp_text import format_timestamp, parse_timestamp
 from monitoring.logs import get_logger
 
@@ -19,6 +19,8 @@ logger = get_logger(__name__)
 
 _ID_BYTES = 12
 _TELL_SECONDS = 10.0
+# What a pass is called where it is told.
+_NAMES = {FULL: "full pass", RECONCILIATION: "reconciliation"}
 # Users that an older pass had done may be stale again.
 _RESUME_WITHIN = timedelta(days=1)
 # A limited pass rests after each second's or so worth of users, instead of after bursts.
@@ -60,8 +62,13 @@ class PassProgress:
         store: CheckpointStore,
         piece_size: Callable[[int], int],
         users_per_second: float = 0.0,
+        topic: str = FULL,
     ) -> None:
-        """Take `piece_size` of the number of users at once; `users_per_second` 0 is no limit."""
+        """Take `piece_size` of the number of users at once; `users_per_second` 0 is no limit.
+
+        Passes of one `topic` go on with each other.
+        """
+        self._topic, self._name = topic, _NAMES[topic]
         self._store = store
         self._piece_size = piece_size
         self._rate = users_per_second
@@ -72,18 +79,23 @@ class PassProgress:
 
     def begin(self, ids: UserIds, now: datetime) -> datetime:
         """Start on `ids`, or go on; returns the moment at which this pass was begun for the first time."""
-        found = _position(self._store.read_notes(FULL), now)
+        found = _position(self._store.read_notes(self._topic), now)
         self._ids, self._first, self._started = ids, 0, now
         if found is not None:
             self._started, last = found
             self._first = bisect_right(ids, last)
             logger.info(
-                f"⏩ Going on with the full pass of {format_timestamp(self._started)}: "
+                f"⏩ Going on with the {self._name} of {format_timestamp(self._started)}: "
                 f"{self._first:,} of {len(ids):,} users are done"
             )
         self._done = self._first
         self._began = self._told = time.monotonic()
         return self._started
+
+    @property
+    def before(self) -> ObjectId | None:
+        """The last user who is done; None at the begin."""
+        return self._ids[self._done - 1] if self._done else None
 
     @property
     def position(self) -> tuple[int, int]:
@@ -100,7 +112,7 @@ class PassProgress:
     def advance(self, users: Sequence[ObjectId], wait: Callable[[float], object]) -> None:
         """Note that `users` are done, for good; then `wait` for the seconds that the rate asks for."""
         last = {"started": format_timestamp(self._started), "last_user": str(users[-1])}
-        self._store.write_notes(last, FULL)
+        self._store.write_notes(last, self._topic)
         self._done += len(users)
         if self._rate:
             early = (self._done - self._first) / self._rate - (time.monotonic() - self._began)
@@ -109,18 +121,22 @@ class PassProgress:
         self._tell(time.monotonic() - self._began)
 
     def end(self, now: datetime) -> None:
-        """Forget the position, so that the next pass begins anew; the sweep counts from `now`."""
+        """Forget the position, so that the next pass begins anew, and note that this one ended `now`."""
         self.note_end(now)
-        self._store.write_notes({}, FULL)
+        self._store.write_notes({}, self._topic)
 
     def note_end(self, now: datetime) -> None:
         """Let the last pass have ended at `now`."""
-        self._store.write_notes({"ended": format_timestamp(now)}, FULL_ENDED)
+        self._store.write_notes({"ended": format_timestamp(now)}, f"{self._topic}_ended")
+
+    def was_left(self, now: datetime) -> bool:
+        """Whether a pass was stopped or killed that a new one would go on with."""
+        return _position(self._store.read_notes(self._topic), now) is not None
 
     def ended(self) -> datetime | None:
         """Returns when the last pass ended; None when that is not known."""
         try:
-            return parse_timestamp(str(self._store.read_notes(FULL_ENDED)["ended"]))
+            return parse_timestamp(str(self._store.read_notes(f"{self._topic}_ended")["ended"]))
         except (KeyError, ValueError):
             return None
 
@@ -132,8 +148,8 @@ class PassProgress:
         rate = (self._done - self._first) / max(passed, 1e-3)
         left = timedelta(seconds=round((total - self._done) / rate)) if rate else "?"
         logger.info(
-            f"⏳ Full pass: {self._done:,} of {total:,} users ({100 * self._done // total} %), "
-            f"{rate:,.1f} users/s, {left} left"
+            f"⏳ {self._name.capitalize()}: {self._done:,} of {total:,} users "
+            f"({100 * self._done // total} %), {rate:,.1f} users/s, {left} left"
         )
 
 

@@ -16,11 +16,10 @@ from pyspark.sql import SparkSession
 from contracts.health import RESULTS_COLLECTION, SOURCE_COLLECTION
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline, assemble
-from pipelines.health.stores import open_cursor, open_database
+from pipelines.health.stores import open_cursor, open_database, open_poll
 from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
 from sinks.health.indexes import ensure_indexes
-from sources.health.poll import MongoPoll
 from tests.contract.systems.system import Given, System, folders
 from tests.support.compare import assert_same_analytics
 from tests.support.fresh_mongo import fresh_mongo
@@ -49,8 +48,8 @@ class Health(System):
         "duplicates_removed_total", "index_missing{index}", "indexes_made_total{index}",
         "newest_processed_timestamp_seconds",
         "poll_lag_seconds", "poll_overlap_seconds", "reconciliation_drift_users{kind}",
-        "reconciliation_interval_seconds", "reconciliation_sampled_dates{side}",
-        "reconciliation_timestamp_seconds", "reconciliation_users{side}", "unknown_source_total",
+        "reconciliation_healed_users_total{kind}", "reconciliation_interval_seconds",
+        "reconciliation_timestamp_seconds", "unknown_source_total",
         "unseen_documents{kind}",
     )  # fmt: skip
     # Each user's results stand for themselves.
@@ -103,10 +102,11 @@ class Health(System):
         settings = self.settings(fault)
         database, clock = open_database(settings)
         source, target = database[SOURCE_COLLECTION], database[RESULTS_COLLECTION]
-        poll = MongoPoll(source, settings.poll_overlap_seconds, settings.max_batch_documents)
+        cursor = open_cursor(settings)
+        poll = open_poll(settings, source, cursor)
         poll.ensure_index()
         ensure_indexes(target)
-        return assemble(settings, self.spark, source, target, clock, open_cursor(settings), poll)
+        return assemble(settings, self.spark, source, target, clock, cursor, poll)
 
     def run(self, fault: str = "", at_once: int = 1_000) -> bool:  # noqa: ARG002 - it has none of others
         pipeline, stop = self.pipeline(fault), StopFlag()

@@ -63,7 +63,6 @@ class Bench:
             retry=RetryPolicy(1, 0.1, 0.1, lambda _error: None),
             faults=Faults(),
             on_report=self.reports.append,
-            overlap_seconds=60,
         )
 
     def _run(self, users: Sequence[ObjectId], _batch: str, step: Any, _changed: Any) -> Recomputed:

@@ -19,6 +19,7 @@ NOW = datetime(2026, 7, 1, 12, tzinfo=timezone.utc)
 @pytest.mark.parametrize("polled", [True, False])
 def test_the_first_poll_comes_before_the_letters(polled: bool) -> None:
     """However many wait. The probes know of the poll before, and what it has stored waits for the next retry.
+    Only after a whole poll source and results are compared.
 
     Letters are tried also where a batch fails, since another one may be its cause.
     """
@@ -37,11 +38,19 @@ def test_the_first_poll_comes_before_the_letters(polled: bool) -> None:
 
     job: Any = SimpleNamespace(
         reporting=Mock(state=state),
-        batch=SimpleNamespace(drain=drain),
+        batch=SimpleNamespace(drain=drain, poll=Mock()),
         letters=SimpleNamespace(run_due=retry),
-        **{name: Mock() for name in ("indexes", "audit", "clocks", "poll_metrics")},
+        reconciliation=SimpleNamespace(run_due=lambda _stop: calls.append("reconciliation")),
+        **{name: Mock() for name in ("indexes", "clocks", "poll_metrics")},
     )
     job._poll = lambda stop, since=None: HealthPipeline._poll(job, stop, since)
     done = HealthPipeline.once(cast(HealthPipeline, job), StopFlag(), None, lambda: calls.append("between"))
     assert done is polled
-    assert calls == ["begin", "drain", f"end {polled}", "letters", "between"]
+    assert calls == [
+        "begin",
+        "drain",
+        f"end {polled}",
+        "letters",
+        "between",
+        *(["reconciliation"] if polled else []),
+    ]

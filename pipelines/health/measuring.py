@@ -1,0 +1,47 @@
+"""What batches and polls of the health pipeline tell: log, metrics, and how late commits come."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from contracts import BatchReport
+from monitoring.health.poll_metrics import PollMetrics
+from pipelines.engine.reporting import StreamReporting
+from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.batch import HealthBatch
+from pipelines.health.upkeep.indexes import IndexUpkeep
+from sources.health.overlap import Overlap
+
+
+def report(
+    reporting: StreamReporting,
+    poll_metrics: PollMetrics,
+    indexes: IndexUpkeep,
+    overlap: Overlap,
+    done: BatchReport,
+) -> None:
+    """Tell a batch that is `done`, and take what it shows of late commits."""
+    overlap.observe(done.lateness_seconds)
+    poll_metrics.overlaps(overlap.seconds)
+    poll_metrics.observe(done)
+    reporting.tell(done)
+    # A backlog or a full pass may take hours.
+    indexes.run_due()
+
+
+def drained(
+    batch: HealthBatch,
+    reporting: StreamReporting,
+    poll_metrics: PollMetrics,
+    stop: StopFlag,
+    since: datetime | None = None,
+) -> datetime | None:
+    """Poll and process; the metrics tell when that was, unless it was stopped half-way or failed."""
+    polled_at = batch.drain(stop, since)
+    if polled_at is not None and not stop():
+        overlap = batch.poll.overlap
+        overlap.observe(())
+        poll_metrics.overlaps(overlap.seconds)
+        poll_metrics.idle(polled_at)
+        reporting.metrics.idle(polled_at)
+    return polled_at
