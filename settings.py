@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -24,8 +23,10 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contracts import ConfigurationError, effects
+from contracts import ConfigurationError, effects, setting_rules
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
+from contracts.health_catalogue import read_metrics
+from contracts.health_metrics import METRICS
 from contracts.names import currency_code, topic_name
 from contracts.roles import ROLES, Role, roles_text
 from contracts.secret_rules import header_value, long_enough, long_token
@@ -51,14 +52,6 @@ EARLIER_NAMES = {
 KAFKA_OPTION = "KAFKA_OPTION_"
 
 
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Berlin") from error
-    return name
-
-
 def _own_collection(name: str) -> str:
     # The service deletes what it did not compute itself from the collection it writes to.
     if name in (SOURCE_COLLECTION, CHECKPOINT_COLLECTION) or name.startswith("system.") or "$" in name:
@@ -68,47 +61,18 @@ def _own_collection(name: str) -> str:
     return name
 
 
-def _mongo_uri(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://", "mongomock://")):
-        raise ValueError("must start with mongodb://, mongodb+srv:// or mongomock:// (embedded)")
-    return value
-
-
-def _source_names(value: str) -> str:
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    if not names or not all(name.isprintable() for name in names):
-        raise ValueError("must be one or more names as documents have them in `source`, separated by commas")
-    return ",".join(names)
-
-
-def _http_address(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    return value
-
-
-def _postgres_dsn(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-        raise ValueError("must start with postgresql://")
-    return value
-
-
-def _host_ports(value: str) -> str:
-    if not all(re.fullmatch(r"[^\s,/@%]+:[0-9]+", part.strip()) for part in value.split(",")):
-        raise ValueError("must be host:port, several separated by commas")
-    return value
-
-
 class Settings(BaseSettings):
     """The values of all settings, frozen; `.env.example` explains each."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
-    mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] = SecretStr("mongodb://localhost:27017")
+    mongo_uri: Annotated[SecretStr, AfterValidator(setting_rules.mongo_uri)] = SecretStr(
+        "mongodb://localhost:27017"
+    )
     mongo_db_name: str = "health-metrics"
     analytics_collection: Annotated[str, AfterValidator(_own_collection)] = RESULTS_COLLECTION
     mongo_timeout_seconds: PositiveSeconds = 30.0
-    dashboard_mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] | None = None
+    dashboard_mongo_uri: Annotated[SecretStr, AfterValidator(setting_rules.mongo_uri)] | None = None
     manage_source_index: bool = True
 
     spark_app_name: str = "HealthMetricsAnalytics"
@@ -126,9 +90,10 @@ class Settings(BaseSettings):
     full_users_per_second: NotNegative = 0.0
     default_lookback_days: Annotated[int, Field(gt=0, le=10**6)] = 30
     max_batch_failures: Positive = 5
-    analytics_timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
-    phone_sources: Annotated[str, AfterValidator(_source_names)] = ",".join(PHONE_SOURCES)
-    least_effects: Annotated[str, AfterValidator(effects.checked)] = effects.DEFAULT
+    analytics_timezone: Annotated[str, AfterValidator(setting_rules.known_zone)] = "UTC"
+    phone_sources: Annotated[str, AfterValidator(setting_rules.source_names)] = ",".join(PHONE_SOURCES)
+    metric_catalogue: Path | None = None
+    least_effects: str = ""
 
     dlq_directory: Path = Path("./dlq")
     dlq_max_attempts: Positive = 5
@@ -147,14 +112,14 @@ class Settings(BaseSettings):
     retry_base_seconds: PositiveSeconds = 0.5
     retry_max_seconds: PositiveSeconds = 10.0
 
-    backend_api_url: Annotated[str, AfterValidator(_http_address)] = "http://localhost:5000/api"
+    backend_api_url: Annotated[str, AfterValidator(setting_rules.http_address)] = "http://localhost:5000/api"
     service_token: Annotated[SecretStr, AfterValidator(header_value)] = SecretStr("")
     notices_per_second: PositiveSeconds = 20.0
 
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65_535)] = 5001
 
-    postgres_dsn: Annotated[SecretStr, AfterValidator(_postgres_dsn)] = SecretStr(
+    postgres_dsn: Annotated[SecretStr, AfterValidator(setting_rules.postgres_dsn)] = SecretStr(
         "postgresql://localhost:5432/ecommerce"
     )
     postgres_wait_seconds: NotNegative = 60.0
@@ -164,7 +129,7 @@ class Settings(BaseSettings):
     ecommerce_read_files: Literal["keep", "archive", "delete"] = "keep"
     ecommerce_keep_days: Days = 0
 
-    kafka_bootstrap_servers: Annotated[str, AfterValidator(_host_ports)] = "localhost:9092"
+    kafka_bootstrap_servers: Annotated[str, AfterValidator(setting_rules.host_ports)] = "localhost:9092"
     kafka_starting_offsets: Literal["earliest", "latest"] = "earliest"
     kafka_max_offsets_per_trigger: Positive = 200_000
     kafka_wait_seconds: NotNegative = 60.0
@@ -219,6 +184,22 @@ class Settings(BaseSettings):
                 raise ValueError(f"is the topic of {name.upper()} too; each of them needs one of its own")
         return topic
 
+    @field_validator("metric_catalogue")
+    @classmethod
+    def _of_metrics(cls, path: Path | None) -> Path | None:
+        try:
+            read_metrics(path)
+        except ConfigurationError as error:
+            raise ValueError(str(error).replace("\n", "\n    ")) from None
+        return path
+
+    @field_validator("least_effects")
+    @classmethod
+    def _of_known_metrics(cls, value: str, info: ValidationInfo) -> str:
+        if "metric_catalogue" in info.data:
+            effects.parse(value, read_metrics(info.data["metric_catalogue"]))
+        return value
+
     @property
     def kafka_options(self) -> Mapping[str, str]:
         """Options for Kafka's clients under Kafka's own names, as KAFKA_OPTION_… give; some are secret."""
@@ -256,7 +237,8 @@ class Settings(BaseSettings):
 def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     """Settings from `overrides`, the environment, then `env_file`.
 
-    Raises ConfigurationError that names every faulty variable and what it must be.
+    The catalogue of metrics that they name is in use from then on. Raises ConfigurationError that names every
+    faulty variable and what it must be.
     """
     options = overrides.pop("kafka_options", None)
     written = read_env_file(env_file).values()
@@ -273,6 +255,7 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
         raise ConfigurationError(
             "Settings are wrong; correct them in the environment or .env:\n" + "\n".join(faults)
         ) from None
+    METRICS.use(read_metrics(settings.metric_catalogue))
     settings._kafka_options = _given_kafka_options(written) if options is None else options
     return settings
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pandas as pd
 import streamlit as st
 
 from analytics.health.plain import baseline, mean, window
 from analytics.health.words import amount, with_unit
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from dashboard import frame
 from dashboard.charts import GRAY, GREEN, RED
 from dashboard.data.user import Result, UserResults, series_of
@@ -32,12 +34,15 @@ def cards(results: UserResults, metrics: list[str], least: Least) -> None:
 
 def _card(week: Result, quarter: Result, least: Least) -> None:
     has_trend = week.trend in ("up", "down", "stable") and week.trend_percentage is not None
-    neutral = METRICS[week.metric].neutral or week.trend == "stable"
+    about = METRICS[week.metric]
+    neutral = about.neutral or week.trend == "stable"
+    # What Streamlit calls inverse is green where it falls.
+    colors: Literal["normal", "inverse"] = "normal" if about.better == "more" else "inverse"
     st.metric(
         metric_name(week.metric),
         plain("–" if week.average is None else with_unit(week.average, week.metric)),
         delta=signed(week.trend_percentage) if has_trend else None,
-        delta_color="off" if neutral else "normal",
+        delta_color="off" if neutral else colors,
         delta_arrow="off" if week.trend == "stable" else "auto",
         help="Mean of the last 7 days, against the 7 before; the line is of the last 30 days.",
     )
@@ -46,7 +51,7 @@ def _card(week: Result, quarter: Result, least: Least) -> None:
     ]
     if len(line) > 1:
         # The chart of st.metric has no name for screen readers.
-        color = GRAY if neutral else GREEN if week.trend == "up" else RED
+        color = GRAY if neutral else GREEN if (week.trend == "up") == (about.better == "more") else RED
         st.altair_chart(sparkline(line, color), width="stretch", alt=_described(line, week.metric))
     st.markdown(f":small[{plain(_sentence(quarter, least))}]")
 

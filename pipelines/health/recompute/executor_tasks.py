@@ -20,13 +20,13 @@ from bson.errors import BSONError
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
-from analytics.health.history_table import HISTORY_SCHEMA, history_table
+from analytics.health.history_table import history_schema, history_table
 from analytics.health.results import CalculatedResults
 from analytics.health.schemas import RESULT_SCHEMA
 from analytics.health.superseded import LIMIT, Superseded
 from analytics.health.validation import DayRules
 from contracts import FailedWrite, ServiceError, WriteResult
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from pipelines.health.recompute.task_plan import TaskPlan
 from sinks.health.newer_wins import NewerWins
 from sinks.health.stored_results import KEY, stored_of
@@ -34,7 +34,6 @@ from sinks.mongo_errors import denial, is_transient_mongo
 from sources.health.history import read_history_rows
 from sources.mongo_client import ServerClock, shared_client
 
-HISTORY_DDL: Final = ", ".join(["user int", "day int", *(f"{name} double" for name in METRICS)])
 # Some first rows have here the documents that lost their day (Superseded.packed), where they are asked for.
 SUPERSEDED: Final = "superseded"
 OUTCOME_DDL: Final = (
@@ -76,7 +75,8 @@ class Calculation:
     @property
     def history_ddl(self) -> str:
         """The columns that `read_partitions` yields."""
-        return HISTORY_DDL if self.since is None else f"{HISTORY_DDL}, {SUPERSEDED} binary"
+        names = ["user int", "day int", *(f"`{name}` double" for name in self.plan.metrics)]
+        return ", ".join(names if self.since is None else [*names, f"{SUPERSEDED} binary"])
 
     def collection(self, name: str) -> Collection[dict[str, Any]]:
         """By this worker process's own client."""
@@ -88,6 +88,7 @@ def read_partitions(work: Calculation, batches: Iterator[pa.RecordBatch]) -> Ite
 
     Raises TaskError.
     """
+    METRICS.use(work.plan.metrics)
     rules = DayRules.at(work.calculated_at, work.plan.timezone, work.plan.sources)
     # All partitions together have room for as many as the driver.
     limit = max(1, LIMIT * _USERS_PER_READ // max(len(work.users), _USERS_PER_READ))
@@ -102,7 +103,7 @@ def read_partitions(work: Calculation, batches: Iterator[pa.RecordBatch]) -> Ite
                     documents = read_history_rows(work.collection(work.source), users)
                     table = history_table(documents, users, rules, lost)
                 shifted = pc.add(table.column("user"), pa.scalar(start, pa.int32()))
-                table = table.set_column(0, HISTORY_SCHEMA.field("user"), shifted)
+                table = table.set_column(0, history_schema().field("user"), shifted)
                 if work.since is not None:
                     # A document that lost has a winner, so there is a first row.
                     packed = [
@@ -119,6 +120,7 @@ def write_partition(
 
     Raises TaskError.
     """
+    METRICS.use(work.plan.metrics)
     writer = _PartitionWriter(work, metadata)
     for batch in batches:
         for start in range(0, batch.num_rows, _ROWS_PER_WRITE):

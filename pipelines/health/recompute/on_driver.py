@@ -166,7 +166,7 @@ class UserRecompute:
     def _read(
         self, users: Sequence[ObjectId], rules: DayRules, pasts: list[Past]
     ) -> tuple[pa.Table, list[Past]]:
-        """The days after the pasts (HISTORY_SCHEMA), and the pasts: NOTHING of whom more days are needed."""
+        """The days after the pasts, and the pasts: NOTHING of whom more days are needed."""
         while True:
             documents = read_history_rows(self.source, users, [past.since for past in pasts])
             history = recent(history_table(documents, users, rules, self.superseded), pasts)

@@ -20,7 +20,7 @@ from pymongo.collection import Collection
 from analytics.health.documents import LIFETIME
 from analytics.health.history_table import history_table
 from analytics.health.validation import DayRules
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from monitoring.health.audit_metrics import AuditMetrics
 from monitoring.logs import get_logger
 from sources.health.census import take_census

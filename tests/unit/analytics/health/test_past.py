@@ -13,10 +13,10 @@ from bson import ObjectId
 from pyspark.sql import SparkSession
 
 from analytics.health.compute import compute
-from analytics.health.history_table import HISTORY_SCHEMA
+from analytics.health.history_table import history_schema
 from analytics.health.past import NOTHING, Past, advanced, restored, resumed, uncovered
 from analytics.health.results import CalculatedResults
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 
 _TODAY = 20_000
 _DAYS = 700
@@ -60,7 +60,7 @@ def _table(histories: Sequence[_History], pasts: Sequence[Past]) -> pa.Table:
         for day, values in sorted(history.items())
         if day >= pasts[user].before
     ]
-    return pa.Table.from_pylist(rows, HISTORY_SCHEMA)
+    return pa.Table.from_pylist(rows, history_schema())
 
 
 def _documents(result: pa.Table, users: int) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -113,27 +113,28 @@ def test_a_past_is_used() -> None:
     days = {_TODAY - age: {"steps": 5_000.0} for age in range(300)}
     (past,) = advanced(_table([days], [NOTHING]), [NOTHING])
     assert _TODAY - 242 < past.before <= _TODAY - 210
-    assert (past.longest, past.running) == (past.before - (_TODAY - 299),) * 2
+    assert past.longest == past.running == {"steps": past.before - (_TODAY - 299)}
     assert uncovered(_table([days], [past]), [past]) == []
 
 
 def test_a_past_that_moves_keeps_what_it_knew() -> None:
     """Its longest streak, and a metric without a value between the two horizons."""
-    before = Past(_TODAY - 300, 90, 0, frozenset({"weight"}))
+    before = Past(_TODAY - 300, {"steps": 90}, {}, frozenset({"weight"}))
     days = {_TODAY - age: {"steps": 5_000.0 * (age % 2)} for age in range(300)}
     days[_TODAY] = {"steps": 0.0, "weight": 70.0}
     (past,) = advanced(_table([days], [before]), [before])
     assert past.before > before.before
-    assert (past.longest, sorted(past.metrics)) == (90, ["steps", "weight"])
+    assert (past.longest, sorted(past.metrics)) == ({"steps": 90}, ["steps", "weight"])
 
 
 @pytest.mark.parametrize("change", [
-    {"rules": "others"}, {"before": "2025-01-01"}, {"longest": -1}, {"running": None}, {"metrics": "steps"},
-    {"metrics": [["steps"]]}, {"before": None},
+    {"rules": "others"}, {"before": "2025-01-01"}, {"longest": 5}, {"running": None}, {"metrics": "steps"},
+    {"metrics": [["steps"]]}, {"before": None}, {"longest": {"steps": -1}}, {"longest": {"steps": 2}},
+    {"longest": {"steps": "many"}}, {"running": {"mood": 1}},
 ])  # fmt: skip
 def test_what_is_no_past_is_nothing(change: dict[str, Any]) -> None:
     """Other programs may have stored anything."""
-    stored = Past(_TODAY, 5, 3, frozenset({"steps"})).stored("mine") or {}
-    assert restored(stored, "mine") == Past(_TODAY, 5, 3, frozenset({"steps"}))
+    stored = Past(_TODAY, {"steps": 5}, {"steps": 3}, frozenset({"steps"})).stored("mine") or {}
+    assert restored(stored, "mine") == Past(_TODAY, {"steps": 5}, {"steps": 3}, frozenset({"steps"}))
     assert restored({**stored, **change}, "mine") == NOTHING
     assert restored(None, "mine") == NOTHING

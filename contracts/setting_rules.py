@@ -1,0 +1,53 @@
+"""What the text of a setting must be like; each function returns it, or raises ValueError."""
+
+from __future__ import annotations
+
+import re
+from zoneinfo import ZoneInfo
+
+from pydantic import SecretStr
+
+
+def known_zone(name: str) -> str:
+    """An IANA name of a time zone."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Berlin") from error
+    return name
+
+
+def source_names(value: str) -> str:
+    """Names that documents have in `source`, separated by commas."""
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not names or not all(name.isprintable() for name in names):
+        raise ValueError("must be one or more names as documents have them in `source`, separated by commas")
+    return ",".join(names)
+
+
+def http_address(value: str) -> str:
+    """An address of HTTP."""
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return value
+
+
+def postgres_dsn(value: SecretStr) -> SecretStr:
+    """An address of PostgreSQL."""
+    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("must start with postgresql://")
+    return value
+
+
+def host_ports(value: str) -> str:
+    """Hosts with ports, separated by commas."""
+    if not all(re.fullmatch(r"[^\s,/@%]+:[0-9]+", part.strip()) for part in value.split(",")):
+        raise ValueError("must be host:port, several separated by commas")
+    return value
+
+
+def mongo_uri(value: SecretStr) -> SecretStr:
+    """An address of MongoDB, or the embedded store's."""
+    if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://", "mongomock://")):
+        raise ValueError("must start with mongodb://, mongodb+srv:// or mongomock:// (embedded)")
+    return value
