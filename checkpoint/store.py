@@ -10,10 +10,12 @@ from typing import Any, Literal, Protocol
 
 from checkpoint.timestamp_text import format_timestamp
 
-# What notes can be about: attempts at computing users, how far a full pass is, and when the last one ended.
+# What notes can be about: attempts at computing users, how far a full pass is, when the last one ended, and
+# the catalogue of metrics by which it computed.
 ATTEMPTS = "attempts"
 FULL = "full_pass"
 FULL_ENDED = "full_pass_ended"
+CATALOGUE = "catalogue"
 
 
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)

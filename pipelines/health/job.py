@@ -42,6 +42,7 @@ from pipelines.health.recompute.failures import Failures
 from pipelines.health.recompute.isolation import Isolation
 from pipelines.health.stores import open_cursor, open_database, task_plan
 from pipelines.health.upkeep.audit import Audit
+from pipelines.health.upkeep.catalogue import changed_catalogue
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.indexes import IndexUpkeep
 from pipelines.health.upkeep.pass_progress import PassProgress
@@ -151,6 +152,8 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
         if settings.manage_source_index:
             poll.ensure_index()
         mended = ensure_indexes(target)
+        if other := changed_catalogue(cursor):
+            logger.warning(other)
         with spark_session(settings.spark, streaming) as spark:
             folder = settings.checkpoint_location
             logger.info(f"✅ Spark Session Initialized; 📂 checkpoint location: {folder}")
