@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts import ConfigurationError, effects, setting_rules
-from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
+from contracts.health import PHONE_SOURCES, RESULTS_COLLECTION
 from contracts.health_catalogue import read_metrics
 from contracts.health_metrics import METRICS
 from contracts.names import currency_code, topic_name
@@ -52,15 +52,6 @@ EARLIER_NAMES = {
 KAFKA_OPTION = "KAFKA_OPTION_"
 
 
-def _own_collection(name: str) -> str:
-    # The service deletes what it did not compute itself from the collection it writes to.
-    if name in (SOURCE_COLLECTION, CHECKPOINT_COLLECTION) or name.startswith("system.") or "$" in name:
-        raise ValueError(
-            f"{name!r} cannot hold results: choose a collection that only this service writes to"
-        )
-    return name
-
-
 class Settings(BaseSettings):
     """The values of all settings, frozen; `.env.example` explains each."""
 
@@ -70,7 +61,7 @@ class Settings(BaseSettings):
         "mongodb://localhost:27017"
     )
     mongo_db_name: str = "health-metrics"
-    analytics_collection: Annotated[str, AfterValidator(_own_collection)] = RESULTS_COLLECTION
+    analytics_collection: Annotated[str, AfterValidator(setting_rules.own_collection)] = RESULTS_COLLECTION
     mongo_timeout_seconds: PositiveSeconds = 30.0
     dashboard_mongo_uri: Annotated[SecretStr, AfterValidator(setting_rules.mongo_uri)] | None = None
     manage_source_index: bool = True
@@ -115,6 +106,10 @@ class Settings(BaseSettings):
     backend_api_url: Annotated[str, AfterValidator(setting_rules.http_address)] = "http://localhost:5000/api"
     service_token: Annotated[SecretStr, AfterValidator(header_value)] = SecretStr("")
     notices_per_second: PositiveSeconds = 20.0
+    notify_webhook_url: Annotated[SecretStr, AfterValidator(setting_rules.secret_address)] = SecretStr("")
+    notify_webhook_secret: Annotated[SecretStr, AfterValidator(long_token)] = SecretStr("")
+    notify_backend: bool = False
+    notify_quiet_hours: Annotated[str, AfterValidator(setting_rules.quiet_hours)] = ""
 
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65_535)] = 5001
@@ -200,6 +195,14 @@ class Settings(BaseSettings):
             effects.parse(value, read_metrics(info.data["metric_catalogue"]))
         return value
 
+    @field_validator("notify_webhook_secret")
+    @classmethod
+    def _with_an_address(cls, secret: SecretStr, info: ValidationInfo) -> SecretStr:
+        url = info.data.get("notify_webhook_url")
+        if url is not None and url.get_secret_value() and not secret.get_secret_value():
+            raise ValueError("is missing: what goes to NOTIFY_WEBHOOK_URL is signed with it")
+        return secret
+
     @property
     def kafka_options(self) -> Mapping[str, str]:
         """Options for Kafka's clients under Kafka's own names, as KAFKA_OPTION_… give; some are secret."""
@@ -226,7 +229,9 @@ class Settings(BaseSettings):
         for name in type(self).model_fields:
             value = getattr(self, name)
             text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-            if "://" in text:
+            if name == "notify_webhook_url":
+                found += [text, *secrets_in_address(text)]
+            elif "://" in text:
                 found += secrets_in_address(text)
             elif isinstance(value, SecretStr):
                 found.append(text)

@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
+from contracts.health import CHECKPOINT_COLLECTION, SOURCE_COLLECTION
+from contracts.quiet_hours import parse
+
 
 def known_zone(name: str) -> str:
     """An IANA name of a time zone."""
@@ -51,3 +54,28 @@ def mongo_uri(value: SecretStr) -> SecretStr:
     if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://", "mongomock://")):
         raise ValueError("must start with mongodb://, mongodb+srv:// or mongomock:// (embedded)")
     return value
+
+
+def secret_address(value: SecretStr) -> SecretStr:
+    """An address of HTTP that may hold secrets, or none."""
+    if text := value.get_secret_value():
+        http_address(text)
+        if not re.fullmatch(r"https?://([^\s/@]*@)?[^\s/@:]+(:[0-9]{1,5})?([/?][!-~]*)?", text):
+            raise ValueError("must be an address such as https://host/path, without spaces")
+    return value
+
+
+def quiet_hours(value: str) -> str:
+    """Two times of day, or none."""
+    parse(value)
+    return value
+
+
+def own_collection(name: str) -> str:
+    """A collection that only this service writes to."""
+    # The service deletes what it did not compute itself from the collection it writes to.
+    if name in (SOURCE_COLLECTION, CHECKPOINT_COLLECTION) or name.startswith("system.") or "$" in name:
+        raise ValueError(
+            f"{name!r} cannot hold results: choose a collection that only this service writes to"
+        )
+    return name

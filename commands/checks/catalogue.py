@@ -15,9 +15,8 @@ _REMEDY = "Name it in the backend's model and in the client too, or keep to metr
 
 def metrics(settings: Settings) -> CheckResult:
     """Check that the backend knows all metrics, and takes all values, of the catalogue in use."""
-    found = f"{len(METRICS)} metrics" + (
-        f", {settings.metric_catalogue}" if settings.metric_catalogue else ""
-    )
+    own = f" (METRIC_CATALOGUE={settings.metric_catalogue})" if settings.metric_catalogue else ""
+    found = f"{len(METRICS)} metrics{own}"
     if told := list(unknown_to_backend()):
         return warning(_NAME, f"{found}: {'; '.join(told)}", _REMEDY)
     return ok(_NAME, f"{found}, all known to the backend")

@@ -41,6 +41,8 @@ from pipelines.health.recompute.by_size import by_size, executors_from, piece_si
 from pipelines.health.recompute.failures import Failures
 from pipelines.health.recompute.isolation import Isolation
 from pipelines.health.stores import open_cursor, open_database, task_plan
+from pipelines.health.telling.job import open_telling
+from pipelines.health.telling.telling import Telling
 from pipelines.health.upkeep.audit import Audit
 from pipelines.health.upkeep.catalogue import changed_catalogue
 from pipelines.health.upkeep.full_pass import FullPass
@@ -77,6 +79,7 @@ class HealthPipeline:
     audit: Audit
     indexes: IndexUpkeep
     clocks: WritersClocks
+    telling: Telling
 
     def once(
         self, stop: StopFlag, since: datetime | None = None, between: Callable[[], object] = lambda: None
@@ -127,12 +130,15 @@ class HealthPipeline:
             folder, retry = self.settings.checkpoint_location / "ticker", retry_policy(self.settings)
             Ticker(self.spark, folder, seconds, work, retry).run(stop)
             self.backend.close(STREAM_FLUSH_SECONDS)
+            self.telling.close(STREAM_FLUSH_SECONDS)
         return True
 
     def finish(self, out: Callable[[str], None]) -> None:
         """Send the last events, print the session summary and export the batch history."""
         self.backend.close(ONE_SHOT_FLUSH_SECONDS)
-        self.reporting.finish(out, self.backend.summary())
+        self.telling.close(ONE_SHOT_FLUSH_SECONDS)
+        said = [each for each in (self.backend.summary(), self.telling.summary()) if each]
+        self.reporting.finish(out, "\n".join(said) or None)
 
 
 @contextmanager
@@ -161,6 +167,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
             job.indexes.removed(mended)
             yield job
             job.backend.close(STREAM_FLUSH_SECONDS)
+            job.telling.close(STREAM_FLUSH_SECONDS)
 
 
 @contextmanager
@@ -186,7 +193,8 @@ def assemble(
     from_users = executors_from(settings.executors_from_users, source)
     plan, stores = task_plan(settings), (from_users, spark, source, target, clock)
     watched = (Failures(cursor, settings.max_batch_failures), letters, clock, faults)
-    superseded, written = Superseded(), partial(_written, reporting.state, backend)
+    telling = open_telling(settings, target, letters, clock, metrics)
+    superseded, written = Superseded(), partial(_written, reporting.state, backend, telling)
     recompute = Isolation(by_size(plan, *stores, superseded, written), *watched)
     indexes = IndexUpkeep(source, target, poll, settings.manage_source_index, IndexMetrics(metrics))
     on_report = partial(_report, reporting, poll_metrics, indexes)
@@ -205,7 +213,9 @@ def assemble(
         whole_from_users=from_users,
         superseded=superseded,
     )
-    retry = LetterRetry(letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes)
+    retry = LetterRetry(
+        letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes, telling.again
+    )
     # Without notices: the analytics of all users at once are no news. Anew: it mends what others changed.
     pieces = partial(piece_size, from_users, settings.max_users_per_piece, settings.max_batch_documents)
     progress = PassProgress(cursor, pieces, settings.full_users_per_second)
@@ -218,7 +228,7 @@ def assemble(
     metrics.write()
     return HealthPipeline(
         settings, spark, source, target, clock, cursor, batch, full, retry, reporting, poll_metrics,
-        backend, audit, indexes, WritersClocks(source, poll_metrics),
+        backend, audit, indexes, WritersClocks(source, poll_metrics), telling,
     )  # fmt: skip
 
 
@@ -236,9 +246,16 @@ def _measure(
     )
 
 
-def _written(state: RunState, backend: Backend, users: Sequence[ObjectId], calculated_at: datetime) -> None:
+def _written(
+    state: RunState,
+    backend: Backend,
+    telling: Telling,
+    users: Sequence[ObjectId],
+    calculated_at: datetime,
+) -> None:
     state.progress()
     backend.publish(users, calculated_at)
+    telling.publish(users, calculated_at)
 
 
 def _report(

@@ -9,7 +9,13 @@ from contracts.health_metric_file import parse_metrics, shipped
 from contracts.health_metrics import METRICS
 
 # A ninth metric, of which less is better, with streaks of its own.
-PULSE = "[restingHeartRate]\nlabel = Resting heart rate\nunit = bpm\nrange = 30 to 220\nbetter = less\nstreak = < 60\n"
+PULSE = """[restingHeartRate]
+label = Resting heart rate
+unit = bpm
+range = 30 to 220
+better = less
+streak = < 60
+"""
 
 
 @contextmanager
