@@ -107,7 +107,9 @@ class Settings(BaseSettings):
     service_token: Annotated[SecretStr, AfterValidator(header_value)] = SecretStr("")
     notices_per_second: PositiveSeconds = 20.0
     notify_webhook_url: Annotated[SecretStr, AfterValidator(setting_rules.secret_address)] = SecretStr("")
-    notify_webhook_secret: Annotated[SecretStr, AfterValidator(long_token)] = SecretStr("")
+    notify_webhook_secret: Annotated[SecretStr, AfterValidator(long_token)] = Field(
+        SecretStr(""), validate_default=True
+    )
     notify_backend: bool = False
     notify_quiet_hours: Annotated[str, AfterValidator(setting_rules.quiet_hours)] = ""
 

@@ -188,12 +188,11 @@ def assemble(
 ) -> HealthPipeline:
     """Wire the parts; tests come in through this door with their own session and database."""
     source, target = for_reading(source), for_reading(target)
-    reporting, poll_metrics, backend = _measure(settings, spark, target)
+    reporting, poll_metrics, backend, telling = _measure(settings, spark, target, clock)
     letters, metrics, faults = reporting.letters, reporting.metrics, Faults(settings.fault)
     from_users = executors_from(settings.executors_from_users, source)
     plan, stores = task_plan(settings), (from_users, spark, source, target, clock)
     watched = (Failures(cursor, settings.max_batch_failures), letters, clock, faults)
-    telling = open_telling(settings, target, letters, clock, metrics)
     superseded, written = Superseded(), partial(_written, reporting.state, backend, telling)
     recompute = Isolation(by_size(plan, *stores, superseded, written), *watched)
     indexes = IndexUpkeep(source, target, poll, settings.manage_source_index, IndexMetrics(metrics))
@@ -233,17 +232,16 @@ def assemble(
 
 
 def _measure(
-    settings: Settings, spark: SparkSession, target: Collection[dict[str, Any]]
-) -> tuple[StreamReporting, PollMetrics, Backend]:
+    settings: Settings, spark: SparkSession, target: Collection[dict[str, Any]], clock: MonotonicClock
+) -> tuple[StreamReporting, PollMetrics, Backend, Telling]:
     reporting = StreamReporting(HEALTH, settings, settings.batch_interval_seconds)
-    JvmMetrics(reporting.metrics, spark)
-    poll_metrics = PollMetrics(reporting.metrics, settings.poll_overlap_seconds)
+    metrics = reporting.metrics
+    JvmMetrics(metrics, spark)
+    poll_metrics = PollMetrics(metrics, settings.poll_overlap_seconds)
     url, token = settings.backend_api_url, settings.service_token
-    return (
-        reporting,
-        poll_metrics,
-        Backend(url, token, settings.notices_per_second, target, reporting.metrics),
-    )
+    backend = Backend(url, token, settings.notices_per_second, target, metrics)
+    telling = open_telling(settings, target, reporting.letters, clock, metrics)
+    return reporting, poll_metrics, backend, telling
 
 
 def _written(

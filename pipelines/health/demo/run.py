@@ -76,6 +76,8 @@ def demo_settings(folder: Path) -> Settings:
         default_lookback_days=3650,
         # The backend must not hear of simulated users, and the port may be a real job's.
         service_token="",
+        notify_webhook_url="",
+        notify_backend=False,
         health_port=0,
     )
 

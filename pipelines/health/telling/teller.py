@@ -60,6 +60,7 @@ class Teller:
         self._give_up = threading.Event()
         self._users: OrderedDict[ObjectId, datetime] = OrderedDict()
         self._newest: datetime | None = None
+        self._noted: datetime | None = None
         self._missed = True
         self._found: Iterator[ObjectId] | None = None
         self._silence_at: datetime | None = None
@@ -97,7 +98,9 @@ class Teller:
     def run_once(self) -> bool:
         """Look at those who wait, then tell what is due; returns whether more can be done at once."""
         more = self._look()
-        self._look_for_silence()
+        if not more:
+            # Who has new results that nobody looked at is not silent.
+            self._look_for_silence()
         return self._tell() or more
 
     def _work(self) -> None:
@@ -135,9 +138,10 @@ class Teller:
                 if self._users.get(user) == moment:
                     del self._users[user]
             done = not self._users and not self._missed and self._found is None
-        if done and newest is not None:
+        if done and newest is not None and newest != self._noted:
             self._states.note_looked_at(newest)
-        return bool(users) or self._found is not None
+            self._noted = newest
+        return not done
 
     def _missed_users(self) -> list[ObjectId]:
         """The next users with results since `looked_at`; all is looked at where there is none any more."""
@@ -187,9 +191,14 @@ class Teller:
 
         With `anew` it is stored also as it was: rules that changed move the times by which it is found.
         """
-        own = self._zone_of(user)
-        for _ in range(_TRIES):
-            state = state_of(self._states.read(user))
-            changed = change(state, own)
-            if (changed == state and not anew) or self._states.write(changed.document()):
-                return
+        try:
+            own = self._zone_of(user)
+            for _ in range(_TRIES):
+                state = state_of(self._states.read(user))
+                changed = change(state, own)
+                if (changed == state and not anew) or self._states.write(changed.document()):
+                    return
+        except (PyMongoError, DeadLetterError):
+            raise
+        except Exception:  # noqa: BLE001 - what is stored of one person must not silence the others
+            self._delivery.note("none", "error")
