@@ -231,10 +231,9 @@ class Settings(BaseSettings):
         for name in type(self).model_fields:
             value = getattr(self, name)
             text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-            if name == "notify_webhook_url":
-                found += [text, *secrets_in_address(text)]
-            elif "://" in text:
-                found += secrets_in_address(text)
+            if "://" in text:
+                # The path of a webhook says who may post to it.
+                found += [*secrets_in_address(text), *([text] if name == "notify_webhook_url" else [])]
             elif isinstance(value, SecretStr):
                 found.append(text)
         found += secret_kafka_options(self._kafka_options)

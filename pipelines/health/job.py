@@ -212,16 +212,14 @@ def assemble(
         whole_from_users=from_users,
         superseded=superseded,
     )
-    retry = LetterRetry(
-        letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes, telling.again
-    )
+    minutes, next_id = settings.dlq_retry_minutes, batch.next_batch_id
+    retry = LetterRetry(letters, source, recompute, clock, next_id, minutes, telling.again)
     # Without notices: the analytics of all users at once are no news. Anew: it mends what others changed.
     pieces = partial(piece_size, from_users, settings.max_users_per_piece, settings.max_batch_documents)
     progress = PassProgress(cursor, pieces, settings.full_users_per_second)
     told = (Superseded(), lambda *_: reporting.state.progress())
     everybody = Isolation(by_size(replace(plan, anew=True), *stores, *told), *watched)
-    following = (letters, clock, batch.next_batch_id, on_report, progress, batch.retry)
-    full = FullPass(source, target, everybody, *following)
+    full = FullPass(source, target, everybody, letters, clock, next_id, on_report, progress, batch.retry)
     audit = _audit(settings, source, target, metrics)
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()

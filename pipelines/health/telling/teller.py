@@ -61,7 +61,7 @@ class Teller:
         self._users: OrderedDict[ObjectId, datetime] = OrderedDict()
         self._newest: datetime | None = None
         self._noted: datetime | None = None
-        self._missed = True
+        self._ready, self._missed = False, True
         self._found: Iterator[ObjectId] | None = None
         self._silence_at: datetime | None = None
         self._changed = threading.Condition()
@@ -97,6 +97,9 @@ class Teller:
 
     def run_once(self) -> bool:
         """Look at those who wait, then tell what is due; returns whether more can be done at once."""
+        if not self._ready:
+            self._states.ensure_indexes()
+            self._ready = True
         more = self._look()
         if not more:
             # Who has new results that nobody looked at is not silent.

@@ -94,7 +94,6 @@ class Telling:
             for name in self._receivers:
                 self._measured.begin(name)
             self._states = ToldStates(results.database[f"{results.name}_told"])
-            self._states.ensure_indexes()
             news = News(tuple(self._receivers), self._zone, rules.least, rules.quiet)
             rest = partial(closing.wait, 1.0 / rules.per_second)
             delivery = Delivery(self._receivers, news, self._store, self._note, rest)
