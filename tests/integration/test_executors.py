@@ -124,6 +124,8 @@ def test_the_executors_take_the_catalogue_of_the_driver(
     """A worker process knows the shipped one, or that of the task before, until its task tells it."""
     source, target = database["healthmetrics"], database["analytics"]
     source.update_many({"metrics.steps": {"$type": "number"}}, {"$set": {"metrics.restingHeartRate": 58}})
+    # The driver's plans for it are kept, and are of no use for another one.
+    UserRecompute(spark, source, target, _clock(database), "UTC").run(users[:1], "batch_0", _step)
     with catalogue(PULSE + "[hydration]\nuse = no\n"):
         _executors(spark, settings, database).run(users, "batch_1", _step)
         stored = list(target.find({}, {"metadata.contentHash": 1}).sort("_id", 1))

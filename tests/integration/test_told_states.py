@@ -97,3 +97,13 @@ def test_what_is_due_is_found_by_an_index(database: Database[dict[str, Any]], fi
     database["analytics_told"].insert_many([{"_id": ObjectId()} for _ in range(200)])
     plan = database["analytics_told"].find({field: {"$lte": _NOW}}).explain()
     assert f"{field}_1" in str(plan)
+
+
+def test_of_two_writers_the_second_has_to_read_again(database: Database[dict[str, Any]]) -> None:
+    """At the first write of a person, and at a later one; what the first one wrote stands."""
+    states, user = ToldStates(database["analytics_told"]), _USERS[0]
+    for writer in ("first", "later"):
+        one, other = states.read(user), states.read(user)
+        assert states.write({**one, "by": writer})
+        assert not states.write({**other, "by": "too late"})
+        assert states.read(user)["by"] == writer

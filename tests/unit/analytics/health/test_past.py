@@ -17,9 +17,12 @@ from analytics.health.history_table import history_schema
 from analytics.health.past import NOTHING, Past, advanced, restored, resumed, uncovered
 from analytics.health.results import CalculatedResults
 from contracts.health_metrics import METRICS
+from tests.support.catalogues import catalogue
 
 _TODAY = 20_000
 _DAYS = 700
+# Streaks of another metric, and none of steps.
+_OWN = "[weight]\nstreak = <= 79.95\n[steps]\nstreak = none\ntell_streaks = none\n"
 
 # By user: by day: the values of the metrics.
 _History = dict[int, dict[str, float]]
@@ -78,34 +81,35 @@ def _first_difference(made: Any, wanted: Any, path: str = "") -> str:
     return f"{path}: {made} in place of {wanted}"
 
 
-@pytest.mark.parametrize("_turn", range(2))
+@pytest.mark.parametrize("rules", ["", _OWN], ids=["shipped", "own"])
 def test_recent_days_and_the_past_give_the_results_of_the_whole_history(
-    spark: SparkSession, _turn: int
+    spark: SparkSession, rules: str
 ) -> None:
     """Through edits, deletions and gaps around every horizon, over several generations."""
-    # pytest-randomly seeds it; its number at the top of the run repeats this.
-    rng = random.Random(random.randrange(10**9))
-    histories = [_random_history(rng) for _ in range(60)]
-    pasts = [NOTHING] * len(histories)
-    for turn in range(5):
-        whole = _table(histories, [NOTHING] * len(histories))
-        for user in uncovered(_table(histories, pasts), pasts):
-            pasts[user] = NOTHING
-        recent = _table(histories, pasts)
-        expected = compute(spark, whole, len(histories))
-        found = resumed(compute(spark, recent, len(histories)), recent, pasts)
-        made, wanted = (_documents(result, len(histories)) for result in (found, expected))
-        different = [name for name in wanted if made.get(name) != wanted[name]]
-        assert not different, _first_difference(made.get(different[0]), wanted[different[0]])
-        assert made.keys() == wanted.keys()
-        pasts = [restored(past.stored("x"), "x") for past in advanced(recent, pasts)]
-        for user, past in enumerate(pasts):
-            # A change of a day before it makes the whole history be read again.
-            anywhere = rng.random() < 0.1
-            first = 0 if anywhere else past.before
-            histories[user] = _edited(rng, histories[user], first, _TODAY + 40 * turn)
-            if anywhere:
+    with catalogue(rules):
+        # pytest-randomly seeds it; its number at the top of the run repeats this.
+        rng = random.Random(random.randrange(10**9))
+        histories = [_random_history(rng) for _ in range(60)]
+        pasts = [NOTHING] * len(histories)
+        for turn in range(5):
+            whole = _table(histories, [NOTHING] * len(histories))
+            for user in uncovered(_table(histories, pasts), pasts):
                 pasts[user] = NOTHING
+            recent = _table(histories, pasts)
+            expected = compute(spark, whole, len(histories))
+            found = resumed(compute(spark, recent, len(histories)), recent, pasts)
+            made, wanted = (_documents(result, len(histories)) for result in (found, expected))
+            different = [name for name in wanted if made.get(name) != wanted[name]]
+            assert not different, _first_difference(made.get(different[0]), wanted[different[0]])
+            assert made.keys() == wanted.keys()
+            pasts = [restored(past.stored("x"), "x") for past in advanced(recent, pasts)]
+            for user, past in enumerate(pasts):
+                # A change of a day before it makes the whole history be read again.
+                anywhere = rng.random() < 0.1
+                first = 0 if anywhere else past.before
+                histories[user] = _edited(rng, histories[user], first, _TODAY + 40 * turn)
+                if anywhere:
+                    pasts[user] = NOTHING
 
 
 def test_a_past_is_used() -> None:
