@@ -18,7 +18,7 @@ from contracts.errors import ConfigurationError
 from contracts.health import RANGE_NAMES, WEARABLE_FIELDS
 from contracts.health_metrics import Metric, StreakRule, Telling
 
-SHIPPED: Final = "health_metrics.ini"
+SHIPPED: Final = "metric_catalogue.ini"
 MAX_STREAK_DAYS: Final = 3650
 # The backend's client loads this many results of a person.
 MOST_METRICS: Final = 100 // len(RANGE_NAMES)
