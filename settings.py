@@ -12,34 +12,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts import ConfigurationError, effects
-from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
-from contracts.names import currency_code, known_zone, seconds_or_auto, topic_name
-from contracts.roles import ROLES, Role, roles_text
-from contracts.secret_rules import header_value, long_enough, long_token
+from contracts import setting_types as types
+from contracts.health import PHONE_SOURCES, RESULTS_COLLECTION
+from contracts.health_catalogue import read_metrics
+from contracts.health_metrics import METRICS
+from contracts.roles import ROLES, Role
 from contracts.secret_values import secret_kafka_options, secrets_in_address
 from contracts.spark import SparkStart
 from env_file import read_env_file
-
-# MongoDB, Spark and the calendar take numbers up to these bounds.
-Positive = Annotated[int, Field(gt=0, le=10**9)]
-Days = Annotated[int, Field(ge=0, le=10**5)]
-PositiveSeconds = Annotated[float, Field(gt=0, le=10**6)]
-NotNegative = Annotated[float, Field(ge=0, le=10**6)]
-# Money, to the cent.
-Amount = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=2)]
 
 # What settings were called before; the old names go with the next release.
 EARLIER_NAMES = {
@@ -51,144 +35,107 @@ EARLIER_NAMES = {
 KAFKA_OPTION = "KAFKA_OPTION_"
 
 
-def _own_collection(name: str) -> str:
-    # The service deletes what it did not compute itself from the collection it writes to.
-    if name in (SOURCE_COLLECTION, CHECKPOINT_COLLECTION) or name.startswith("system.") or "$" in name:
-        raise ValueError(
-            f"{name!r} cannot hold results: choose a collection that only this service writes to"
-        )
-    return name
-
-
-def _mongo_uri(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://", "mongomock://")):
-        raise ValueError("must start with mongodb://, mongodb+srv:// or mongomock:// (embedded)")
-    return value
-
-
-def _source_names(value: str) -> str:
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    if not names or not all(name.isprintable() for name in names):
-        raise ValueError("must be one or more names as documents have them in `source`, separated by commas")
-    return ",".join(names)
-
-
-def _http_address(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    return value
-
-
-def _postgres_dsn(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-        raise ValueError("must start with postgresql://")
-    return value
-
-
-def _host_ports(value: str) -> str:
-    if not all(re.fullmatch(r"[^\s,/@%]+:[0-9]+", part.strip()) for part in value.split(",")):
-        raise ValueError("must be host:port, several separated by commas")
-    return value
-
-
 class Settings(BaseSettings):
     """The values of all settings, frozen; `.env.example` explains each."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
-    mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] = SecretStr("mongodb://localhost:27017")
+    mongo_uri: types.MongoUri = SecretStr("mongodb://localhost:27017")
     mongo_db_name: str = "health-metrics"
-    analytics_collection: Annotated[str, AfterValidator(_own_collection)] = RESULTS_COLLECTION
-    mongo_timeout_seconds: PositiveSeconds = 30.0
-    dashboard_mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] | None = None
+    analytics_collection: types.Collection = RESULTS_COLLECTION
+    mongo_timeout_seconds: types.PositiveSeconds = 30.0
+    dashboard_mongo_uri: types.MongoUri | None = None
     manage_source_index: bool = True
 
     spark_app_name: str = "HealthMetricsAnalytics"
     spark_master: str = ""
-    batch_interval_seconds: PositiveSeconds = 60.0
+    batch_interval_seconds: types.PositiveSeconds = 60.0
     checkpoint_location: Path = Path("./spark-checkpoints")
     cursor_store: Literal["file", "mongo"] = "file"
-    cursor_lease_seconds: PositiveSeconds = 30.0
-    poll_overlap_seconds: Annotated[int | Literal["auto"], BeforeValidator(seconds_or_auto)] = 60
+    cursor_lease_seconds: types.PositiveSeconds = 30.0
+    poll_overlap_seconds: types.SecondsOrAuto = 60
     poll_wake: Literal["interval", "change_stream"] = "interval"
-    max_batch_documents: Positive = 10_000
-    max_users_per_piece: Positive = 1_000
-    executors_from_users: Positive = 2_000
-    executor_partition_users: Positive = 200
-    executors_wait_seconds: PositiveSeconds = 600.0
-    full_users_per_second: NotNegative = 0.0
+    max_batch_documents: types.Positive = 10_000
+    max_users_per_piece: types.Positive = 1_000
+    executors_from_users: types.Positive = 2_000
+    executor_partition_users: types.Positive = 200
+    executors_wait_seconds: types.PositiveSeconds = 600.0
+    full_users_per_second: types.NotNegative = 0.0
     default_lookback_days: Annotated[int, Field(gt=0, le=10**6)] = 30
-    max_batch_failures: Positive = 5
-    analytics_timezone: Annotated[str, AfterValidator(known_zone)] = "UTC"
-    phone_sources: Annotated[str, AfterValidator(_source_names)] = ",".join(PHONE_SOURCES)
-    least_effects: Annotated[str, AfterValidator(effects.checked)] = effects.DEFAULT
+    max_batch_failures: types.Positive = 5
+    analytics_timezone: types.Zone = "UTC"
+    phone_sources: types.SourceNames = ",".join(PHONE_SOURCES)
+    metric_catalogue: Path | None = None
+    least_effects: str = ""
 
     dlq_directory: Path = Path("./dlq")
-    dlq_max_attempts: Positive = 5
-    dlq_retry_minutes: PositiveSeconds = 15.0
-    dlq_keep_days: Days = 0
+    dlq_max_attempts: types.Positive = 5
+    dlq_retry_minutes: types.PositiveSeconds = 15.0
+    dlq_keep_days: types.Days = 0
     log_directory: Path = Path("./logs")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_json: bool = False
     whole_summary: bool = False
-    log_keep_days: Days = 0
+    log_keep_days: types.Days = 0
     metrics_directory: Path = Path("./metrics")
-    reconcile_interval_hours: NotNegative = 24.0
-    reconcile_users_per_second: NotNegative = 200.0
+    reconcile_interval_hours: types.NotNegative = 24.0
+    reconcile_users_per_second: types.NotNegative = 200.0
 
-    retry_attempts: Positive = 5
-    retry_base_seconds: PositiveSeconds = 0.5
-    retry_max_seconds: PositiveSeconds = 10.0
+    retry_attempts: types.Positive = 5
+    retry_base_seconds: types.PositiveSeconds = 0.5
+    retry_max_seconds: types.PositiveSeconds = 10.0
 
-    backend_api_url: Annotated[str, AfterValidator(_http_address)] = "http://localhost:5000/api"
-    service_token: Annotated[SecretStr, AfterValidator(header_value)] = SecretStr("")
-    notices_per_second: PositiveSeconds = 20.0
+    backend_api_url: types.HttpAddress = "http://localhost:5000/api"
+    service_token: types.HeaderValue = SecretStr("")
+    notices_per_second: types.PositiveSeconds = 20.0
+    notify_webhook_url: types.SecretAddress = SecretStr("")
+    notify_webhook_secret: types.Token = Field(SecretStr(""), validate_default=True)
+    notify_backend: bool = False
+    notify_quiet_hours: types.QuietHours = ""
 
     health_host: str = "127.0.0.1"
-    health_port: Annotated[int, Field(ge=0, le=65_535)] = 5001
+    health_port: types.Port = 5001
 
-    postgres_dsn: Annotated[SecretStr, AfterValidator(_postgres_dsn)] = SecretStr(
-        "postgresql://localhost:5432/ecommerce"
-    )
-    postgres_wait_seconds: NotNegative = 60.0
+    postgres_dsn: types.PostgresDsn = SecretStr("postgresql://localhost:5432/ecommerce")
+    postgres_wait_seconds: types.NotNegative = 60.0
     ecommerce_input_path: Path = Path("./data/incoming")
-    ecommerce_interval_seconds: PositiveSeconds = 10.0
-    ecommerce_max_files_per_trigger: Positive = 5
+    ecommerce_interval_seconds: types.PositiveSeconds = 10.0
+    ecommerce_max_files_per_trigger: types.Positive = 5
     ecommerce_read_files: Literal["keep", "archive", "delete"] = "keep"
-    ecommerce_keep_days: Days = 0
+    ecommerce_keep_days: types.Days = 0
 
-    kafka_bootstrap_servers: Annotated[str, AfterValidator(_host_ports)] = "localhost:9092"
+    kafka_bootstrap_servers: types.HostPorts = "localhost:9092"
     kafka_starting_offsets: Literal["earliest", "latest"] = "earliest"
-    kafka_max_offsets_per_trigger: Positive = 200_000
-    kafka_wait_seconds: NotNegative = 60.0
+    kafka_max_offsets_per_trigger: types.Positive = 200_000
+    kafka_wait_seconds: types.NotNegative = 60.0
     kafka_connector_path: Path = Path("./data/kafka-connector")
-    kafka_topic_matches: Annotated[str, AfterValidator(topic_name)] = "esports-matches"
-    kafka_topic_players: Annotated[str, AfterValidator(topic_name)] = "esports-players"
+    kafka_topic_matches: types.Topic = "esports-matches"
+    kafka_topic_players: types.Topic = "esports-players"
     esports_output_path: Path = Path("./data/processed")
-    esports_interval_seconds: PositiveSeconds = 10.0
+    esports_interval_seconds: types.PositiveSeconds = 10.0
 
     stock_db_name: str = "stock_management"
-    kafka_topic_sales: Annotated[str, AfterValidator(topic_name)] = "topic-raw-sales"
-    kafka_topic_inventory: Annotated[str, AfterValidator(topic_name)] = "topic-inventory-updates"
-    kafka_topic_clients: Annotated[str, AfterValidator(topic_name)] = "topic-clients"
+    kafka_topic_sales: types.Topic = "topic-raw-sales"
+    kafka_topic_inventory: types.Topic = "topic-inventory-updates"
+    kafka_topic_clients: types.Topic = "topic-clients"
     stock_cold_path: Path = Path("./data/stock")
-    stock_cold_keep_days: Days = 0
-    stock_sales_keep_days: Days = 0
-    stock_interval_seconds: PositiveSeconds = 5.0
-    stock_max_offsets_per_trigger: Positive = 20_000
-    expiry_risk_days: Days = 7
-    dead_stock_days: Days = 30
-    revenue_threshold_promo: Amount = Decimal(10_000)
-    revenue_threshold_silver: Amount = Decimal(10_000)
-    revenue_threshold_gold: Amount = Decimal(20_000)
-    currency: Annotated[str, AfterValidator(currency_code)] = "EUR"
-    accountant_password: Annotated[SecretStr, AfterValidator(long_enough)] = SecretStr("")
+    stock_cold_keep_days: types.Days = 0
+    stock_sales_keep_days: types.Days = 0
+    stock_interval_seconds: types.PositiveSeconds = 5.0
+    stock_max_offsets_per_trigger: types.Positive = 20_000
+    expiry_risk_days: types.Days = 7
+    dead_stock_days: types.Days = 30
+    revenue_threshold_promo: types.Amount = Decimal(10_000)
+    revenue_threshold_silver: types.Amount = Decimal(10_000)
+    revenue_threshold_gold: types.Amount = Decimal(20_000)
+    currency: types.Currency = "EUR"
+    accountant_password: types.Password = SecretStr("")
     sqlite_db_path: Path = Path("./stock_management.db")
 
-    administrator_password: Annotated[SecretStr, AfterValidator(long_enough)] = SecretStr("")
-    operator_password: Annotated[SecretStr, AfterValidator(long_enough)] = SecretStr("")
-    dashboard_roles: Annotated[str, AfterValidator(roles_text)] = ""
-    letters_api_token: Annotated[SecretStr, AfterValidator(long_token)] = SecretStr("")
+    administrator_password: types.Password = SecretStr("")
+    operator_password: types.Password = SecretStr("")
+    dashboard_roles: types.Roles = ""
+    letters_api_token: types.Token = SecretStr("")
 
     fault: str = ""
 
@@ -211,6 +158,30 @@ class Settings(BaseSettings):
             if name.startswith("kafka_topic_") and other == topic:
                 raise ValueError(f"is the topic of {name.upper()} too; each of them needs one of its own")
         return topic
+
+    @field_validator("metric_catalogue")
+    @classmethod
+    def _of_metrics(cls, path: Path | None) -> Path | None:
+        try:
+            read_metrics(path)
+        except ConfigurationError as error:
+            raise ValueError(str(error).replace("\n", "\n    ")) from None
+        return path
+
+    @field_validator("least_effects")
+    @classmethod
+    def _of_known_metrics(cls, value: str, info: ValidationInfo) -> str:
+        if "metric_catalogue" in info.data:
+            effects.parse(value, read_metrics(info.data["metric_catalogue"]))
+        return value
+
+    @field_validator("notify_webhook_secret")
+    @classmethod
+    def _with_an_address(cls, secret: SecretStr, info: ValidationInfo) -> SecretStr:
+        url = info.data.get("notify_webhook_url")
+        if url is not None and url.get_secret_value() and not secret.get_secret_value():
+            raise ValueError("is missing: what goes to NOTIFY_WEBHOOK_URL is signed with it")
+        return secret
 
     @property
     def kafka_options(self) -> Mapping[str, str]:
@@ -239,7 +210,8 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             if "://" in text:
-                found += secrets_in_address(text)
+                # The path of a webhook says who may post to it.
+                found += [*secrets_in_address(text), *([text] if name == "notify_webhook_url" else [])]
             elif isinstance(value, SecretStr):
                 found.append(text)
         found += secret_kafka_options(self._kafka_options)
@@ -249,7 +221,8 @@ class Settings(BaseSettings):
 def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     """Settings from `overrides`, the environment, then `env_file`.
 
-    Raises ConfigurationError that names every faulty variable and what it must be.
+    The catalogue of metrics that they name is in use from then on. Raises ConfigurationError that names every
+    faulty variable and what it must be.
     """
     options = overrides.pop("kafka_options", None)
     written = read_env_file(env_file).values()
@@ -266,6 +239,7 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
         raise ConfigurationError(
             "Settings are wrong; correct them in the environment or .env:\n" + "\n".join(faults)
         ) from None
+    METRICS.use(read_metrics(settings.metric_catalogue))
     settings._kafka_options = _given_kafka_options(written) if options is None else options
     return settings
 

@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 
 from analytics.health.compute import analytics_of
 from benchmarks.population import change, fill, user_ids
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from session import conf_for
 
 PACKAGE = "org.mongodb.spark:mongo-spark-connector_2.13:10.5.0"

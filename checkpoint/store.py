@@ -10,11 +10,13 @@ from typing import Any, Literal, Protocol
 
 from checkpoint.timestamp_text import format_timestamp
 
-# What notes can be about: attempts at computing users, how far a pass over all users is, a measured overlap.
+# What notes can be about: attempts at computing users, how far a pass over all users is, a measured overlap,
+# and the catalogue of metrics by which the last full pass computed.
 ATTEMPTS = "attempts"
 FULL = "full_pass"
 RECONCILIATION = "reconciliation"
 OVERLAP = "overlap"
+CATALOGUE = "catalogue"
 
 
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)

@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 from rich.console import Console
 from rich.table import Table
 
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from monitoring.console import counted
 
 _DAYS = 15
@@ -71,21 +71,22 @@ def _totals(target: Collection[dict[str, Any]], of_run: Mapping[str, Any]) -> tu
 
 
 def print_results(results: RunResults, console: Console) -> None:
-    """Print the steps of the last 15 days and the anomalies of the users shown, and the numbers of all.
+    """Print the first metric's last 15 days and the anomalies of the users shown, and the numbers of all.
 
     A value that another program wrote is passed over where it has another type.
     """
     from analytics.health.documents import beside_its_day
 
     documents = results.shown
-    steps = [d for d in documents if d["metricType"] == "steps" and d["timeRange"] == "30day"]
-    averages = {d["userId"]: d for d in documents if d["metricType"] == "steps" and d["timeRange"] == "7day"}
-    for document in steps:
+    first, about = next(iter(METRICS.items()))
+    months = [d for d in documents if d["metricType"] == first and d["timeRange"] == "30day"]
+    averages = {d["userId"]: d for d in documents if d["metricType"] == first and d["timeRange"] == "7day"}
+    for document in months:
         # As the title of the narrow table it would break the user's id over two lines.
-        console.print(f"📈 Steps, last {_DAYS} days: user {document['userId']}", highlight=False)
-        table = Table("day", "steps")
+        console.print(f"📈 {about.label}, last {_DAYS} days: user {document['userId']}", highlight=False)
+        table = Table("day", about.unit)
         for day, value in list(_points(document))[-_DAYS:]:
-            table.add_row(f"{day:%Y-%m-%d}", f"{value:,.0f}")
+            table.add_row(f"{day:%Y-%m-%d}", f"{value:,.10g}")
         console.print(table)
         week = averages.get(document["userId"])
         average = week["analytics"].get("rollingAverage") if week else None

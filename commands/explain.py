@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from commands.common import AsJson, one_of, prepare
-from contracts.health import METRICS, RANGE_NAMES
+from contracts.health import RANGE_NAMES
+from contracts.health_metrics import METRICS
 
 
 def _named(name: str, values: Collection[str]) -> dict[str, Any]:
@@ -17,9 +18,10 @@ def _named(name: str, values: Collection[str]) -> dict[str, Any]:
 
 
 def explain(
+    context: typer.Context,
     user: Annotated[str, typer.Argument(metavar="USER", help="Whose: an id or an e-mail.")],
     metric: Annotated[
-        str, typer.Argument(help=f"Of what: {', '.join(METRICS)}.", **_named("METRIC", METRICS))
+        str, typer.Argument(metavar="METRIC", help="Of what: steps or another name of the catalogue.")
     ],
     time_range: Annotated[
         str,
@@ -37,4 +39,9 @@ def explain(
     """How a result comes about: its days, those left out and why, each formula with its numbers."""
     from commands.explain_user import explain_user
 
-    explain_user(prepare(sys.stderr), user, (metric, time_range), correct or [], as_json)
+    settings = prepare(sys.stderr)
+    # Only the settings name the catalogue.
+    if metric not in METRICS:
+        fault = f"{metric!r} is not one of {', '.join(METRICS)}."
+        raise typer.BadParameter(fault, ctx=context, param_hint="'METRIC'")
+    explain_user(settings, user, (metric, time_range), correct or [], as_json)

@@ -17,7 +17,7 @@ from analytics.health.formulas import day_name, exact, formulas, short
 from analytics.health.schemas import RANGES
 from analytics.health.words import plural
 from commands.terminal import table
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from sources.health.inspection import STALE, WAITING
 from told import told
 

@@ -13,12 +13,13 @@ from analytics.health.comparison import Difference, causes, differences
 from analytics.health.documents import midnight
 from analytics.health.explanation import Explanation, corrected, explain, part_of
 from analytics.health.formulas import formulas
-from analytics.health.validation import LIMITS, DayRules, check_value
+from analytics.health.validation import DayRules, check_value, limits
 from commands.explain_tables import print_explanation
 from commands.owner import owner_of, user_id
 from commands.terminal import console, print_json
 from contracts import ConfigurationError
-from contracts.health import METRICS, SOURCE_COLLECTION
+from contracts.health import SOURCE_COLLECTION
+from contracts.health_metrics import METRICS
 from pipelines.health.stores import connect_to, open_cursor
 from settings import Settings
 from sources.health.history import read_history
@@ -98,7 +99,7 @@ def _correction(text: str, metric: str, rules: DayRules) -> tuple[int, float | N
         raise ConfigurationError(f"{example}.")
     if day > rules.last_day:
         raise ConfigurationError(f"--correct {text}: the day is later than tomorrow, so it would be refused.")
-    low, high = LIMITS[metric]
+    low, high = limits()[metric]
     if check_value(number, low, high)[1]:
         about = METRICS[metric]
         raise ConfigurationError(

@@ -12,6 +12,7 @@ from rich.table import Column
 from rich.text import Text
 
 from commands.terminal import sparkline, table
+from contracts.health_metrics import METRICS
 from sources.health.census import KINDS
 from sources.health.inspection import CURRENT, STALE, WAITING, WITHOUT
 from told import told
@@ -141,11 +142,14 @@ def _week(analytics: Mapping[str, Any] | None) -> tuple[str, str, str]:
 
 
 def _print_findings(view: UserView, screen: Console) -> None:
-    steps = view.results.get(("steps", "90day"), {}).get("analytics")
-    if steps:
-        since = f" since {_day(steps['streakStartDate'])}" if steps.get("streakStartDate") else ""
-        days, longest = steps.get("streakDays"), steps.get("longestStreak")
-        screen.print(f"Streak: {days} days{since}, longest {longest}", markup=False)
+    streaks = [name for name, metric in METRICS.items() if metric.streak]
+    for metric in streaks:
+        found = view.results.get((metric, "90day"), {}).get("analytics")
+        if found:
+            since = f" since {_day(found['streakStartDate'])}" if found.get("streakStartDate") else ""
+            days, longest = found.get("streakDays"), found.get("longestStreak")
+            of = f" of {metric}" if len(streaks) > 1 else ""
+            screen.print(f"Streak{of}: {days} days{since}, longest {longest}", markup=False)
     for (_, time_range), document in sorted(view.results.items()):
         details = document["analytics"].get("anomalyDetails")
         if time_range == "90day" and isinstance(details, Mapping):

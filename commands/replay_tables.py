@@ -13,7 +13,7 @@ from rich.text import Text
 from analytics.health.words import plural
 from commands.explain_tables import shown_value
 from commands.terminal import table
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from pipelines.health.replay import LOOKED_AT
 from told import told
 

@@ -15,7 +15,7 @@ from analytics.health.documents import is_result, midnight
 from analytics.health.history_table import history_table
 from analytics.health.superseded import Superseded
 from analytics.health.validation import DayRules, check_document
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from pipelines.health.page_work import Piece
 from sources.health.history import read_history
 from sources.health.inspection import standing

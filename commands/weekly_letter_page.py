@@ -7,12 +7,11 @@ from datetime import date
 from pathlib import Path
 
 from analytics.health.documents import midnight
-from analytics.health.streak import STEPS_THRESHOLD
 from analytics.health.unusual import events_of, sentence
 from analytics.health.week import WEEK_DAYS, MetricWeek, Week
 from analytics.health.words import amount, listed, plural, with_unit
 from contracts.effects import LeastEffect
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from monitoring.report.chart import sparkline
 from monitoring.report.page import Card, cards, lead, note, points, section, write_page
 
@@ -65,8 +64,9 @@ def _sections(week: Week, least: Mapping[str, LeastEffect]) -> Iterator[str]:
         return
     yield cards(_card(one, least[one.metric]) for one in week.told)
     yield section("What stood out", _events(week, least))
-    if week.metrics["steps"].series:
-        yield section("Days in a row", note(_run(week)))
+    runs = [_run(one) for one in week.metrics.values() if one.series and METRICS[one.metric].streak]
+    if runs:
+        yield section("Days in a row", "".join(note(run) for run in runs))
     yield section("What is missing", points(_missing(week)))
 
 
@@ -116,8 +116,9 @@ def _events(week: Week, least: Mapping[str, LeastEffect]) -> str:
     return points(told) + note(f"{left}Usual is the mean of the 30 days before.")
 
 
-def _run(week: Week) -> str:
-    what = f"with more than {STEPS_THRESHOLD:,} steps"
+def _run(week: MetricWeek) -> str:
+    about = METRICS[week.metric]
+    what = f"with {about.streak.words(about.unit)}" if about.streak else ""
     longest = f"the longest so far is {plural(week.longest_run, 'day')}"
     if week.run is None:
         return f"No day of this week goes on with a row of days {what}; {longest}."

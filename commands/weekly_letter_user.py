@@ -11,6 +11,7 @@ from commands.owner import owner_of, user_id
 from commands.weekly_letter_page import write_week
 from contracts import ConfigurationError, effects
 from contracts.health import SOURCE_COLLECTION
+from contracts.health_metrics import METRICS
 from pipelines.health.stores import connect_to
 from settings import Settings
 from sources.health.history import read_history
@@ -36,7 +37,7 @@ def write_letter(settings: Settings, user: str, until: str | None, output: Path 
     week = week_of(str(owner), read_history(database[SOURCE_COLLECTION], [owner]), rules, last)
     path = output or Path(f"weekly-letter-{owner}-{date.fromordinal(last + _EPOCH)}.html")
     try:
-        return write_week(path, week, effects.parse(settings.least_effects), rules.timezone)
+        return write_week(path, week, effects.parse(settings.least_effects, METRICS), rules.timezone)
     except OSError as error:
         raise ConfigurationError(
             f"The letter cannot be written: {error}. Let this user write --output."

@@ -1,4 +1,4 @@
-"""From which difference an anomaly is told to people: the setting LEAST_EFFECTS.
+"""From which difference an anomaly is told to people: an entry of the catalogue, or of LEAST_EFFECTS.
 
 A day may lie many standard deviations away from a very even person's usual and still mean nothing: 140 g of
 weight, ten minutes of sleep. Such an anomaly is stored all the same; pages leave it out until they are asked.
@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from contracts.health import METRICS
-
-DEFAULT: Final = "weight=1,sleepHours=1,others=50%"
 _OTHERS: Final = "others"
 
 
@@ -29,34 +26,36 @@ class LeastEffect:
         return difference >= (self.least * abs(usual) if self.is_share else self.least)
 
 
-def checked(text: str) -> str:
-    """Returns `text` where it is a list of least effects; raises ValueError where it is none."""
-    parse(text)
-    return text
+class _WithLeast(Protocol):
+    @property
+    def least(self) -> LeastEffect: ...
 
 
-def parse(text: str) -> Mapping[str, LeastEffect]:
-    """The least effect of each metric of METRICS, from `weight=1,sleepHours=1,others=50%`.
+def parse(text: str, metrics: Mapping[str, _WithLeast]) -> Mapping[str, LeastEffect]:
+    """The least effect of each of `metrics`: its own, unless `text` says otherwise.
 
-    Raises ValueError with what is wrong.
+    `text` is like `weight=1,sleepHours=1,others=50%`; `others` are all that it does not name. Raises
+    ValueError with what is wrong.
     """
     found = {}
-    for part in text.split(","):
+    for part in text.split(",") if text else []:
         name, _, least = (piece.strip() for piece in part.partition("="))
-        if name not in METRICS and name != _OTHERS:
-            raise ValueError(f"{name!r} is none of {', '.join([*METRICS, _OTHERS])}")
-        found[name] = _effect(name, least)
-    if missing := [name for name in METRICS if name not in found and _OTHERS not in found]:
-        raise ValueError(f"lacks {missing[0]}: name it, or `{_OTHERS}` for all that are not named")
-    return {name: found.get(name) or found[_OTHERS] for name in METRICS}
+        if name not in metrics and name != _OTHERS:
+            raise ValueError(f"{name!r} is none of {', '.join([*metrics, _OTHERS])}")
+        try:
+            found[name] = least_effect(least)
+        except ValueError as error:
+            raise ValueError(f"{name}={least!r} is {error}") from None
+    return {name: found.get(name) or found.get(_OTHERS) or metric.least for name, metric in metrics.items()}
 
 
-def _effect(name: str, text: str) -> LeastEffect:
+def least_effect(text: str) -> LeastEffect:
+    """`1`, an amount in the metric's unit, or `50%`, a share. Raises ValueError with what `text` is."""
     number, percent, rest = text.partition("%")
     try:
         least = float(number)
     except ValueError:
         least = -1.0
     if rest or not 0 <= least <= 1e6:
-        raise ValueError(f"{name}={text!r} is neither an amount such as 1 nor a share such as 50%")
+        raise ValueError("neither an amount such as 1 nor a share such as 50%")
     return LeastEffect(least / 100, True) if percent else LeastEffect(least, False)

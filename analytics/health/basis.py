@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from analytics.health.schemas import RANGES
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 
 _BITS: Final = 64
 _PACKED: Final = struct.Struct("<qqQ")

@@ -15,18 +15,21 @@ from pyspark.sql import DataFrame, SparkSession
 
 from analytics.health import anomaly, percentile, rolling, streak, trend
 from analytics.health.days import WHOLE
-from analytics.health.history_table import HISTORY_SCHEMA
+from analytics.health.history_table import history_schema
 from analytics.health.kept_plan import KeptPlans
 from analytics.health.schemas import LONGEST_RANGE_DAYS, RANGES, RESULT_SCHEMA
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS, OfMetrics
 
 # Up to here one task is faster than a shuffle (measured on two cores).
 ONE_PARTITION_USERS: Final = 100
-# Metrics travel as small numbers: strings made sorting slower.
-_CODES: Final = {name: f"{code}Y" for code, name in enumerate(METRICS)}
-_QUALIFIES: Final = f"(metric = {_CODES['steps']} AND value > {streak.STEPS_THRESHOLD})"
 # What an anomaly of the longest range can depend on; older days count for streaks and previous means only.
 _BASELINE_AGE: Final = LONGEST_RANGE_DAYS + anomaly.BASELINE_DAYS
+
+
+@OfMetrics
+def _codes() -> dict[str, str]:
+    """Metrics travel as small numbers: strings made sorting slower."""
+    return {name: f"{code}Y" for code, name in enumerate(METRICS)}
 
 
 def compute(spark: SparkSession, history: pa.Table, users_count: int) -> pa.Table:
@@ -38,7 +41,7 @@ def compute(spark: SparkSession, history: pa.Table, users_count: int) -> pa.Tabl
     """
     if history.num_rows == 0:
         return RESULT_SCHEMA.empty_table()
-    result = _plans.run(spark, history)
+    result = _plans().run(spark, history)
     if result is None:
         rows = spark.createDataFrame(history)
         days = rows.coalesce(1) if users_count <= ONE_PARTITION_USERS else rows.repartition("user")
@@ -67,21 +70,23 @@ def _select(source: str, *columns: str, end: str = "") -> str:
 
 def _values(days: str) -> str:
     """One row per value: user, day, metric (its code), value."""
-    pairs = ", ".join(f"{code}, {name}" for name, code in _CODES.items())
-    rows = _select(days, "user", "day", f"stack({len(_CODES)}, {pairs}) AS (metric, value)")
+    pairs = ", ".join(f"{code}, `{name}`" for name, code in _codes().items())
+    rows = _select(days, "user", "day", f"stack({len(_codes())}, {pairs}) AS (metric, value)")
     return _select(f"({rows})", "*", end="WHERE value IS NOT NULL")
 
 
 def _dated(values: str) -> str:
     """Adds last_day (the series' D), previous_day, has_baseline."""
     last_day = f"max(day) OVER {WHOLE} AS last_day"
-    return _select(f"({values})", "*", last_day, streak.previous_day(_QUALIFIES), anomaly.has_baseline())
+    before = streak.previous_day(streak.qualifies(_codes()))
+    return _select(f"({values})", "*", last_day, before, anomaly.has_baseline())
 
 
 def _with_runs(values: str) -> str:
     """Adds age (days before D), run_start, previous_N; drops the old days that nothing later looks at."""
     previous = [trend.previous_mean(length) for length in RANGES.values()]
-    rows = _select(f"({values})", "*", "last_day - day AS age", streak.run_start(_QUALIFIES), *previous)
+    start = streak.run_start(streak.qualifies(_codes()))
+    rows = _select(f"({values})", "*", "last_day - day AS age", start, *previous)
     return _select(f"({rows})", "*", end=f"WHERE age < {_BASELINE_AGE} OR run_start IS NOT NULL")
 
 
@@ -105,7 +110,7 @@ def _aggregate(values: str) -> str:
 
 def _per_range(series: str) -> str:
     """One row per (user, metric, range), the aggregates under names without the range."""
-    name = f"elt(metric + 1, {', '.join(repr(name) for name in _CODES)}) AS metric"
+    name = f"elt(metric + 1, {', '.join(repr(name) for name in _codes())}) AS metric"
     ordered = [f"sort_array(values_{n}) AS sorted_{n}" for n in RANGES.values()]
     sorted_series = _select(f"({series})", "* EXCEPT (metric)", name, *ordered)
     items = [
@@ -133,4 +138,6 @@ def _finish(ranges: str) -> str:
     )  # fmt: skip
 
 
-_plans: Final = KeptPlans(_query, HISTORY_SCHEMA)
+@OfMetrics
+def _plans() -> KeptPlans:
+    return KeptPlans(_query, history_schema())

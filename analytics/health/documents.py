@@ -13,7 +13,7 @@ from typing import Any, Final
 from bson.objectid import ObjectId
 
 from analytics.health.schemas import RANGES
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 
 # Raise it when the same row gives another document: equal hashes of rows mean that what is stored is equal.
 CONTENT_VERSION: Final = 1

@@ -20,7 +20,7 @@ from analytics.health.schemas import LONGEST_RANGE_DAYS, RANGES
 from analytics.health.validation import REASONS, Checked, DayRules, check_document
 from contracts import Document
 from contracts.bson_order import sort_key
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 
 ENTERED, NO_VALUE = "written", "no value"
 CheckedDocument = tuple[Document, Checked]
@@ -197,6 +197,6 @@ def part_of(explanation: Explanation, day: int) -> str:
         (age < 2 * length, "the range before"),
         (age < LONGEST_RANGE_DAYS, "the percentile"),
         (age < length + BASELINE_DAYS, "what is usual"),
-        (explanation.metric == "steps", "streaks alone"),
+        (METRICS[explanation.metric].streak is not None, "streaks alone"),
     )
     return next((use for holds, use in uses if holds), "")

@@ -11,9 +11,9 @@ from analytics.health.documents import midnight
 from analytics.health.explanation import Explanation
 from analytics.health.plain import Baseline, Series, baseline, mean, runs, window
 from analytics.health.schemas import LONGEST_RANGE_DAYS, RANGES
-from analytics.health.streak import STEPS_THRESHOLD
 from analytics.health.trend import TREND_PERCENT
 from analytics.health.words import plural
+from contracts.health_metrics import METRICS
 
 # A longer sum is told by its total.
 _WRITTEN_OUT: Final = 7
@@ -121,15 +121,16 @@ def _distance(one: Baseline) -> float:
 
 
 def _streak(metric: str, series: Series, analytics: Mapping[str, Any]) -> Iterator[Formula]:
-    if metric != "steps":
-        yield Formula("Streak", "only steps have streaks", "0")
+    counts = METRICS[metric].streak
+    if counts is None:
+        yield Formula("Streak", "this metric has no streaks", "0")
         return
-    rule = f"more than {STEPS_THRESHOLD:,} steps"
+    rule = counts.words(METRICS[metric].unit)
     days, last = analytics["streakDays"], max(series)
     since = f"each day from {day_name(last - days + 1)} to {day_name(last)} has {rule}"
     working = since if days else f"{day_name(last)}, the latest day with a value, has not {rule}"
     yield Formula("Streak", working, plural(days, "day"))
-    found = runs(series)
+    found = runs(series, counts)
     longest = max(found, key=lambda run: run[1], default=None)
     working = f"no day has {rule}"
     if longest:

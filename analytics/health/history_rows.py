@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from analytics.health.past import EVER
 from analytics.health.superseded import Superseded
-from analytics.health.validation import LIMITS, DayRules, from_phone, place, why_left_out
+from analytics.health.validation import DayRules, from_phone, limits, place, why_left_out
 from contracts import Document
 from contracts.plain_documents import Bools, Doubles, Integers, Rows, milliseconds, moment_of
 
@@ -51,7 +51,7 @@ def days_of(rows: Rows, users: Mapping[bytes, int], rules: DayRules) -> Days | N
         owners << DAY_BITS | days + DAY_SHIFT,
         rows.moments("updatedAt"),
         rows.column("_id"),
-        [_usable(rows, name, *limits) for name, limits in LIMITS.items()],
+        [_usable(rows, name, *bounds) for name, bounds in limits().items()],
     )
     return found.where((owners >= 0) & (days <= rules.last_day))
 
@@ -65,7 +65,7 @@ def judge_rows(rows: Rows, rules: DayRules) -> tuple[Bools, str]:
     if not from_phone(rows.layout.template, rules.sources):
         return clear, why_left_out(rows.layout.template, rules.sources)
     for name in rows.layout.metrics:
-        values, (low, high) = rows.values(name), LIMITS[name]
+        values, (low, high) = rows.values(name), limits()[name]
         clear &= (values >= low) & (values <= high)
     return clear, ""
 
@@ -89,7 +89,7 @@ def joined(parts: Sequence[Days]) -> Days:
     """All of `parts`."""
     if not parts:
         nothing = np.zeros(0, np.int64)
-        return Days(nothing, nothing, np.zeros(0, "V12"), [np.zeros(0)] * len(LIMITS))
+        return Days(nothing, nothing, np.zeros(0, "V12"), [np.zeros(0)] * len(limits()))
     return Days(
         np.concatenate([part.keys for part in parts]),
         np.concatenate([part.updated for part in parts]),

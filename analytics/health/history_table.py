@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,20 +17,25 @@ from bson.objectid import ObjectId
 
 from analytics.health.history_rows import DAY_BITS, DAY_SHIFT, Days, days_of, joined, winners_of
 from analytics.health.superseded import Superseded
-from analytics.health.validation import LIMITS, DayRules, check_value, from_phone, metrics_of, place
+from analytics.health.validation import DayRules, check_value, from_phone, limits, metrics_of, place
 from contracts import Document
 from contracts.bson_order import sort_key
+from contracts.health_metrics import OfMetrics
 from contracts.plain_documents import Rows, moment_of
 
-HISTORY_SCHEMA: Final = pa.schema(
-    [
-        pa.field("user", pa.int32(), nullable=False),
-        pa.field("day", pa.int32(), nullable=False),
-        *(pa.field(name, pa.float64()) for name in LIMITS),
-    ]
-)
-
 _Values = tuple[float | None, ...]
+
+
+@OfMetrics
+def history_schema() -> pa.Schema:
+    """The columns of histories: a user, a day since 1970-01-01, and the metrics."""
+    return pa.schema(
+        [
+            pa.field("user", pa.int32(), nullable=False),
+            pa.field("day", pa.int32(), nullable=False),
+            *(pa.field(name, pa.float64()) for name in limits()),
+        ]
+    )
 
 
 def history_table(
@@ -39,8 +44,8 @@ def history_table(
     rules: DayRules,
     superseded: Superseded | None = None,
 ) -> pa.Table:
-    """The documents that count, as HISTORY_SCHEMA: `user` is an index into `users`, `day` is days since
-    1970-01-01, then the metrics of LIMITS, null where the day has no usable value.
+    """The documents that count, as `history_schema`: `user` is an index into `users`, `day` is days since
+    1970-01-01, then the metrics of METRICS, null where the day has no usable value.
 
     Refused documents, those not from a phone, and those of other users are left out; of several
     documents on one day the one with the greater (updatedAt, _id) counts whole, and the others are
@@ -58,7 +63,7 @@ def history_table(
         elif (days := days_of(found, index, rules)) is not None:
             parts.append(days)
     plain = singles.compared(winners_of(joined(parts), superseded))
-    numbers = np.array(list(singles.values.values()), np.float64).reshape(-1, len(LIMITS))
+    numbers = np.array(list(singles.values.values()), np.float64).reshape(-1, len(limits()))
     keys = np.concatenate([plain.keys, np.array(list(singles.values), np.int64)])
     order = np.argsort(keys)
     keys = keys[order]
@@ -67,7 +72,7 @@ def history_table(
     for column, single in zip(plain.values, numbers.T, strict=True):
         # NaN becomes null.
         columns.append(pa.array(np.concatenate([column, single])[order], from_pandas=True))
-    return pa.Table.from_arrays(columns, schema=HISTORY_SCHEMA)
+    return pa.Table.from_arrays(columns, schema=history_schema())
 
 
 @dataclass
@@ -102,7 +107,9 @@ class _Singles:
         key = user << DAY_BITS | day + DAY_SHIFT
         if key not in self.values or self._has_won(key, updated, document.get("_id")):
             # At once, since what lies in the place of a number may be large.
-            self.values[key] = tuple([_usable(metrics.get(name), *limits) for name, limits in LIMITS.items()])
+            self.values[key] = tuple(
+                [_usable(metrics.get(name), *bounds) for name, bounds in limits().items()]
+            )
             self.versions[key], self.ids[key] = updated, document.get("_id")
 
     def compared(self, plain: Days) -> Days:

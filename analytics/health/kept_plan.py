@@ -129,12 +129,12 @@ def _parts(rows: pa.Table, plans: int) -> list[pa.Table]:
 
 def _rows(schema: pa.Schema, name: str) -> str:
     """SQL text: the rows that lie in the property `name` now. Raises in Spark what is not their JSON."""
-    fields = ", ".join(f"{field.name}: ARRAY<{_SQL_TYPES[field.type]}>" for field in schema)
+    fields = ", ".join(f"`{field.name}`: ARRAY<{_SQL_TYPES[field.type]}>" for field in schema)
     text = f"reflect('java.lang.System', 'getProperty', '{name}')"
     # Otherwise a missing property would be no rows, and so delete the results of all users.
     strictly = "map('mode', 'FAILFAST')"
     columns = f"from_json({text}, 'STRUCT<{fields}>', {strictly}) AS columns"
-    zipped = ", ".join(f"columns.{name}" for name in schema.names)
+    zipped = ", ".join(f"columns.`{name}`" for name in schema.names)
     return f"SELECT inline(arrays_zip({zipped})) FROM (SELECT {columns} FROM range(0, 1, 1, 1))"
 
 

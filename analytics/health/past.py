@@ -20,12 +20,11 @@ import pyarrow as pa
 from analytics.health.basis import Fingerprint, fingerprint_of
 from analytics.health.documents import midnight
 from analytics.health.schemas import LONGEST_RANGE_DAYS
-from analytics.health.streak import STEPS_THRESHOLD
 from analytics.health.validation import DayRules
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS, StreakRule
 
 # Raise it when a document is judged in another way, or a streak.
-_VERSION: Final = 1
+_VERSION: Final = 2
 # The previous 90 days end where the last 90 days begin; anomalies look back less.
 _LOOKS_BACK: Final = 2 * LONGEST_RANGE_DAYS
 # A horizon stays for a month: it moves in steps, and lies so far back that most corrections are after it.
@@ -39,17 +38,21 @@ _FIRST_DAY: Final = -719_162
 _Days = npt.NDArray[np.int64]
 
 
+_STORED: Final = ("before", "longest", "running", "metrics")
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """The days of one user before `before` (days since 1970-01-01).
 
-    `longest` is the longest streak of steps in them, `running` the streak that their last day ends;
-    `metrics` are those with a value in them, and `fingerprint` is of all documents that have a day of them.
+    By metric, if there is one, `longest` has the longest streak in them, `running` the streak that their
+    last day ends; `metrics` are those with a value in them, and `fingerprint` is of all documents that have a
+    day of them.
     """
 
     before: int
-    longest: int = 0
-    running: int = 0
+    longest: Mapping[str, int] = field(default_factory=dict)
+    running: Mapping[str, int] = field(default_factory=dict)
     metrics: frozenset[str] = frozenset()
     fingerprint: Fingerprint = field(default_factory=Fingerprint)
 
@@ -65,8 +68,8 @@ class Past:
             return None
         return {
             "before": midnight(self.before),
-            "longest": self.longest,
-            "running": self.running,
+            "longest": dict(self.longest),
+            "running": dict(self.running),
             "metrics": sorted(self.metrics),
             "rules": rules,
             "fingerprint": self.fingerprint.stored(),
@@ -79,31 +82,42 @@ NOTHING: Final = Past(EVER)
 
 def name_of(rules: DayRules) -> str:
     """The same name as long as the documents of older days are judged alike."""
-    told = repr((_VERSION, rules.timezone, sorted(rules.sources), METRICS, STEPS_THRESHOLD))
+    metrics = [(name, metric.low, metric.high, metric.streak) for name, metric in METRICS.items()]
+    told = repr((_VERSION, rules.timezone, sorted(rules.sources), metrics))
     return blake2b(told.encode(), digest_size=8).hexdigest()
 
 
 def restored(stored: Any, rules: str) -> Past:
     """The past that `stored` tells of; NOTHING where it is none, or one of other rules."""
-    if not isinstance(stored, Mapping) or stored.get("rules") != rules:
+    if not isinstance(stored, Mapping) or stored.get("rules") != rules or not {*_STORED} <= {*stored}:
         return NOTHING
-    before, longest, running, metrics = map(stored.get, ("before", "longest", "running", "metrics"))
+    before, longest, running, metrics = (stored[name] for name in _STORED)
     fingerprint = fingerprint_of(stored.get("fingerprint"))
     if not (
         isinstance(before, datetime)
-        and isinstance(longest, int)
-        and isinstance(running, int)
-        and longest >= running >= 0
         and isinstance(metrics, list)
         and all(isinstance(name, str) and name in METRICS for name in metrics)
         and fingerprint is not None
+        and _are_streaks(longest, running)
     ):
         return NOTHING
-    return Past((before - midnight(0)).days, int(longest), int(running), frozenset(metrics), fingerprint)
+    before_day = (before - midnight(0)).days
+    return Past(before_day, dict(longest), dict(running), frozenset(metrics), fingerprint)
+
+
+def _are_streaks(longest: Any, running: Any) -> bool:
+    if not (isinstance(longest, Mapping) and isinstance(running, Mapping)):
+        return False
+    lengths = [*longest.values(), *running.values()]
+    return (
+        {*running} <= {*longest} <= {*METRICS}
+        and all(isinstance(length, int) and length > 0 for length in lengths)
+        and all(length <= longest[name] for name, length in running.items())
+    )
 
 
 def recent(history: pa.Table, pasts: Sequence[Past]) -> pa.Table:
-    """The rows of `history` (HISTORY_SCHEMA) whose day is no part of their user's past."""
+    """The rows of `history` (`history_schema`) whose day is no part of their user's past."""
     if all(past.before == EVER for past in pasts):
         return history
     befores = np.array([past.before for past in pasts])
@@ -114,7 +128,7 @@ def recent(history: pa.Table, pasts: Sequence[Past]) -> pa.Table:
 def uncovered(history: pa.Table, pasts: Sequence[Past]) -> list[int]:
     """The users (indices into `pasts`) of whom `history` holds too little for their results.
 
-    `history` (HISTORY_SCHEMA) has each user's days from his past's `before` on.
+    `history` (`history_schema`) has each user's days from his past's `before` on.
     """
     befores = np.array([past.before for past in pasts])
     lacking = np.zeros(len(pasts), dtype=bool)
@@ -137,19 +151,20 @@ def resumed(result: pa.Table, history: pa.Table, pasts: Sequence[Past]) -> pa.Ta
     """`result` (RESULT_SCHEMA, of `history`) with the streaks that the whole histories would give."""
     if not any(past.longest for past in pasts):
         return result
-    steps = _Steps(history, len(pasts))
+    known = _History(history, len(pasts))
     users, metrics = result.column("user").to_pylist(), result.column("metric").to_pylist()
     names = ("streak_start", "streak_days", "longest_streak")
     start, days, longest = (result.column(name).to_pylist() for name in names)
     for row, (user, metric) in enumerate(zip(users, metrics, strict=True)):
         past = pasts[user]
-        if metric != "steps" or not past.longest:
+        if metric not in past.longest:
             continue
-        first = steps.runs(user, past)[:1] if past.running else []
-        longest[row] = max(longest[row], past.longest, *(length for _, length in first))
+        running = past.running.get(metric, 0)
+        first = known.runs(user, metric, past)[:1] if running else []
+        longest[row] = max(longest[row], past.longest[metric], *(length for _, length in first))
         if start[row] == past.before:
-            start[row] -= past.running
-            days[row] += past.running
+            start[row] -= running
+            days[row] += running
     for name, values in zip(names, (start, days, longest), strict=True):
         place = result.schema.get_field_index(name)
         result = result.set_column(place, result.schema.field(place), pa.array(values, pa.int32()))
@@ -162,41 +177,45 @@ def advanced(history: pa.Table, pasts: Sequence[Past]) -> list[Past]:
     # The metric that has been without a value for the longest time decides, so that it stays covered.
     oldest = np.minimum.reduce([np.where(last == EVER, _NEVER, last) for last in lasts.values()])
     horizons = (oldest - _LOOKS_BACK - _MARGIN_DAYS) // _STEP_DAYS * _STEP_DAYS
-    steps, moved = _Steps(history, len(pasts)), list(pasts)
+    known, moved = _History(history, len(pasts)), list(pasts)
     for user, past in enumerate(pasts):
         horizon = int(horizons[user])
         if oldest[user] != _NEVER and horizon > max(past.before, _FIRST_DAY):
-            runs = steps.runs(user, past, horizon)
-            moved[user] = Past(
-                horizon,
-                max([past.longest, *(length for _, length in runs)]),
-                runs[-1][1] if runs and runs[-1][0] == horizon - 1 else 0,
-                past.metrics | steps.metrics(user, horizon),
-            )
+            moved[user] = known.before(horizon, user, past)
     return moved
 
 
-class _Steps:
+class _History:
     """The days of a history by user."""
 
     def __init__(self, history: pa.Table, users: int) -> None:
         self._days: _Days = history.column("day").to_numpy()
-        steps = history.column("steps").to_numpy()
-        with np.errstate(invalid="ignore"):
-            self._qualifies = steps > STEPS_THRESHOLD
+        rules = {name: metric.streak for name, metric in METRICS.items() if metric.streak is not None}
+        self._counts = {name: _counting(history.column(name), rule) for name, rule in rules.items()}
         self._values = {name: history.column(name).is_valid().to_numpy() for name in METRICS}
         self._bounds = np.searchsorted(history.column("user").to_numpy(), np.arange(users + 1))
 
-    def runs(self, user: int, past: Past, before: int | None = None) -> list[tuple[int, int]]:
+    def before(self, horizon: int, user: int, past: Past) -> Past:
+        """The past of `user` as it is at the later `horizon`."""
+        longest, running = dict(past.longest), {}
+        for metric in self._counts:
+            runs = self.runs(user, metric, past, horizon)
+            if lengths := [length for _, length in runs]:
+                longest[metric] = max(longest.get(metric, 0), *lengths)
+            if runs and runs[-1][0] == horizon - 1:
+                running[metric] = runs[-1][1]
+        return Past(horizon, longest, running, past.metrics | self.metrics(user, horizon))
+
+    def runs(self, user: int, metric: str, past: Past, before: int | None = None) -> list[tuple[int, int]]:
         """The last day and the length of each streak, in order; the first may go on from `past`."""
         rows = self._rows(user, before)
-        days = self._days[rows][self._qualifies[rows]]
+        days = self._days[rows][self._counts[metric][rows]]
         if not days.size:
             return []
         ends = np.flatnonzero(np.diff(days, append=days[-1] + 2) != 1)
         lengths = np.diff(ends, prepend=-1)
         if days[0] == past.before:
-            lengths[0] += past.running
+            lengths[0] += past.running.get(metric, 0)
         return list(zip(days[ends].tolist(), lengths.tolist(), strict=True))
 
     def metrics(self, user: int, before: int) -> set[str]:
@@ -209,6 +228,13 @@ class _Steps:
         if before is not None:
             end = first + np.searchsorted(self._days[first:end], before)
         return slice(first, end)
+
+
+def _counting(column: pa.ChunkedArray, rule: StreakRule) -> npt.NDArray[np.bool_]:
+    """Which values count for a streak; NaN, a day without a value, does not."""
+    with np.errstate(invalid="ignore"):
+        counts: npt.NDArray[np.bool_] = rule.holds(column.to_numpy())
+    return counts
 
 
 def _last_days(history: pa.Table, users: int) -> dict[str, _Days]:

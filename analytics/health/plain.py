@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from analytics.health.anomaly import BASELINE_DAYS, FLAT, HIGH_ABOVE, MEDIUM_ABOVE, MINIMUM_VALUES, SIGMAS
 from analytics.health.schemas import LONGEST_RANGE_DAYS, RANGES, RELATIVE_TOLERANCE
-from analytics.health.streak import STEPS_THRESHOLD
-from analytics.health.trend import CHANGE_LIMITS, NEUTRAL_METRICS, TREND_PERCENT
+from analytics.health.trend import CHANGE_LIMITS, TREND_PERCENT
+from contracts.health_metrics import METRICS, StreakRule
 
 Series = Mapping[int, float]
 
@@ -104,11 +104,11 @@ def baselines(series: Series, first: int) -> list[Baseline]:
     return [baseline(series, day) for day in sorted(series) if day >= first]
 
 
-def runs(series: Series) -> list[tuple[int, int]]:
-    """The first day and the length of each run of consecutive days with more than 1000 steps, in order."""
+def runs(series: Series, rule: StreakRule | None) -> list[tuple[int, int]]:
+    """The first day and the length of each run of consecutive days that count by `rule`, in order."""
     found: list[tuple[int, int]] = []
-    for day in sorted(series):
-        if series[day] > STEPS_THRESHOLD:
+    for day in sorted(series) if rule else ():
+        if rule and rule.holds(series[day]):
             start, length = found[-1] if found else (day, 0)
             if start + length == day:
                 found[-1:] = [(start, length + 1)]
@@ -142,9 +142,9 @@ def _change(metric: str, series: Series, last: int, length: int) -> dict[str, An
     percentage = max(low, min(high, 100 * (now - previous) / previous)) if previous else 0.0
     change = 0.0 if previous is None else now - previous
     threshold = TREND_PERCENT * _EXCEEDED
-    improved = None
-    if previous is not None and metric not in NEUTRAL_METRICS:
-        improved = change > RELATIVE_TOLERANCE * max(now, previous)
+    improved, better = None, METRICS[metric].better
+    if previous is not None and better != "neither":
+        improved = (change if better == "more" else -change) > RELATIVE_TOLERANCE * max(now, previous)
     return {
         "trend_percentage": percentage,
         "absolute_change": change,
@@ -166,7 +166,7 @@ def _anomaly(series: Series, last: int, length: int) -> dict[str, Any]:
 
 
 def _streaks(metric: str, series: Series, last: int) -> dict[str, Any]:
-    found = runs(series) if metric == "steps" else []
+    found = runs(series, METRICS[metric].streak)
     start, days = found[-1] if found and sum(found[-1]) == last + 1 else (None, 0)
     longest = max((length for _, length in found), default=0)
     return {"streak_days": days, "longest_streak": longest, "streak_start": start}

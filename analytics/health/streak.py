@@ -1,18 +1,24 @@
-"""Streaks: runs of consecutive calendar days with more than 1000 steps."""
+"""Streaks: runs of consecutive calendar days whose value counts by the rule of its metric."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
 
 from analytics.health.days import SO_FAR, earlier
+from contracts.health_metrics import METRICS
 
-STEPS_THRESHOLD: Final = 1000
+
+def qualifies(codes: Mapping[str, str]) -> str:
+    """SQL text, true for a row (`metric`, one of `codes`, and `value`) whose day counts for a streak."""
+    rules = ((code, METRICS[name].streak) for name, code in codes.items())
+    found = [f"(metric = {code} AND {rule.sql})" for code, rule in rules if rule is not None]
+    return f"({' OR '.join(found)})" if found else "false"
 
 
 def previous_day(qualifies: str) -> str:
     """`previous_day`: the day of the series' value before this one where that one qualifies, else null.
 
-    `qualifies` is SQL text, true for a row whose day counts (steps over the threshold).
+    `qualifies` is SQL text, true for a row whose day counts.
     """
     return f"{earlier(f'if({qualifies}, day, null)')} AS previous_day"
 
@@ -21,7 +27,7 @@ def run_start(qualifies: str) -> str:
     """`run_start` of rows (`day`, `previous_day`): the first day of the run of consecutive qualifying days
     that the row belongs to, null where it does not qualify.
 
-    A day without a row ends a run, just as one without enough steps does.
+    A day without a row ends a run, just as one that does not count does.
     """
     # A run begins where the day before is missing or does not qualify; days only grow, so the greatest
     # beginning so far is the beginning of the run that a qualifying row belongs to.

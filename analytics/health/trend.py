@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from analytics.health.days import WHOLE
 from analytics.health.schemas import RELATIVE_TOLERANCE
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 
 TREND_PERCENT: Final = 5
 # A share of a mean of 1e-305 is beyond the doubles; the backend's model takes nothing below -100.
 CHANGE_LIMITS: Final = (-100.0, 1_000_000.0)
-# More weight is no improvement, less is none either: what is good depends on the person.
-NEUTRAL_METRICS: Final[Sequence[str]] = [name for name, metric in METRICS.items() if metric.neutral]
 
 _THRESHOLD: Final = TREND_PERCENT * (1 + RELATIVE_TOLERANCE)
 
@@ -46,14 +43,16 @@ def direction_columns() -> list[str]:
     Both need their threshold (5 % and 0) to be exceeded by more than RELATIVE_TOLERANCE, which for a
     change is relative to the greater of the two means.
     """
-    names = ", ".join(f"'{name}'" for name in NEUTRAL_METRICS)
     rounding = f"{RELATIVE_TOLERANCE:e} * greatest(mean, previous)"
     direction = (
         f"CASE WHEN trend_percentage > {_THRESHOLD!r}D THEN 'up'"
         f" WHEN trend_percentage < {-_THRESHOLD!r}D THEN 'down' ELSE 'stable' END"
     )
-    judged = f"previous IS NOT NULL AND metric NOT IN ({names})"
-    return [
-        f"{direction} AS trend",
-        f"CASE WHEN {judged} THEN absolute_change > {rounding} END AS is_improvement",
+    # More weight is no improvement, less is none either: what is good depends on the person.
+    cases = [
+        f"WHEN previous IS NOT NULL AND metric IN ({names}) THEN {change} > {rounding}"
+        for better, change in (("more", "absolute_change"), ("less", "-absolute_change"))
+        if (names := ", ".join(f"'{name}'" for name, one in METRICS.items() if one.better == better))
     ]
+    improved = f"CASE {' '.join(cases)} END" if cases else "CAST(NULL AS BOOLEAN)"
+    return [f"{direction} AS trend", f"{improved} AS is_improvement"]

@@ -11,7 +11,7 @@ from datetime import date
 
 from analytics.health.words import amount, compared, listed
 from contracts.effects import LeastEffect
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 
 
 @dataclass(frozen=True, slots=True)

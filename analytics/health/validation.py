@@ -20,10 +20,8 @@ from bson.objectid import ObjectId
 from bson.tz_util import utc as _BSON_UTC
 
 from contracts import ConfigurationError, Document, Rejected
-from contracts.health import METRICS, PHONE_SOURCES, WEARABLE_FIELDS
-
-# Smallest and greatest accepted value of each metric. As doubles: comparing with them is faster.
-LIMITS: Final = {name: (float(metric.low), float(metric.high)) for name, metric in METRICS.items()}
+from contracts.health import PHONE_SOURCES, WEARABLE_FIELDS
+from contracts.health_metrics import METRICS, OfMetrics
 
 # The closed set of `Rejected.reason` (they become metric labels), each with its sentence for people.
 REASONS: Final[dict[str, str]] = {
@@ -44,8 +42,13 @@ _SHOWN_SOURCE: Final = 40
 
 _UTC: Final = timezone.utc
 _EPOCH: Final = date(1970, 1, 1).toordinal()
-_NO_VALUES: Final[tuple[float | None, ...]] = (None,) * len(METRICS)
 _NO_METRICS: Final[Document] = {}
+
+
+@OfMetrics
+def limits() -> dict[str, tuple[float, float]]:
+    """Smallest and greatest accepted value of each metric. As doubles: comparing with them is faster."""
+    return {name: (float(metric.low), float(metric.high)) for name, metric in METRICS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +112,23 @@ class Checked:
 
 def check_document(document: Document, rules: DayRules) -> Checked:
     """Validate one document. A document without a `userId` is left out."""
-    owner = document.get("userId")
+    owner, none = document.get("userId"), (None,) * len(limits())
     if owner is None:
-        return Checked(None, None, _NO_VALUES, False, left_out="no_userId")
+        return Checked(None, None, none, False, left_out="no_userId")
     if not isinstance(owner, ObjectId):
-        return Checked(None, None, _NO_VALUES, False, (Rejected(document, "wrong_type_userId"),))
+        return Checked(None, None, none, False, (Rejected(document, "wrong_type_userId"),))
     day = place(document, rules)
     if isinstance(day, str):
-        return Checked(owner, None, _NO_VALUES, False, (Rejected(document, day),))
+        return Checked(owner, None, none, False, (Rejected(document, day),))
     if not from_phone(document, rules.sources):
-        return Checked(owner, day, _NO_VALUES, False, left_out=why_left_out(document, rules.sources))
+        return Checked(owner, day, none, False, left_out=why_left_out(document, rules.sources))
     metrics = metrics_of(document)
     if metrics is None:
         refusal = Rejected(document, "metrics_not_a_document", "metrics")
-        return Checked(owner, day, _NO_VALUES, False, (refusal,))
+        return Checked(owner, day, none, False, (refusal,))
     values: list[float | None] = []
     rejections: list[Rejected] = []
-    for name, (low, high) in LIMITS.items():
+    for name, (low, high) in limits().items():
         value, reason = check_value(metrics.get(name), low, high)
         values.append(value)
         if reason is not None:

@@ -1,4 +1,4 @@
-"""One person's week against the week before: means, what stood out, the run of steps, what is missing.
+"""One person's week against the week before: means, what stood out, runs of days, what is missing.
 
 Pure, from the values that count. Days are counted from 1970-01-01; a week is the 7 days that end with its
 `last` day, so that all metrics are of the same days.
@@ -18,9 +18,17 @@ from analytics.health.unusual import Unusual
 from analytics.health.validation import DayRules
 from contracts import Document
 from contracts.effects import LeastEffect
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 
 WEEK_DAYS: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of `length` days that count for a streak; it ends with the day `end`."""
+
+    length: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +73,19 @@ class MetricWeek:
             return "the same"
         return "more" if difference > 0 else "less"
 
+    @property
+    def run(self) -> Run | None:
+        """The latest streak, None where there is none that reaches into the week."""
+        found = runs(self.series, METRICS[self.metric].streak)
+        if not found or sum(found[-1]) - 1 <= self.last - WEEK_DAYS:
+            return None
+        first, length = found[-1]
+        return Run(length, first + length - 1)
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run of `length` days with more than 1000 steps that ends with the day `end`."""
-
-    length: int
-    end: int
+    @property
+    def longest_run(self) -> int:
+        """The length of the longest streak up to the week's end."""
+        return max((length for _, length in runs(self.series, METRICS[self.metric].streak)), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +136,6 @@ class Week:
             for one in self.metrics.values()
             for day in one.values
         )
-
-    @property
-    def run(self) -> Run | None:
-        """The latest run of steps, None where there is none that reaches into the week."""
-        found = runs(self.metrics["steps"].series)
-        if not found or sum(found[-1]) - 1 < self.days[0]:
-            return None
-        first, length = found[-1]
-        return Run(length, first + length - 1)
-
-    @property
-    def longest_run(self) -> int:
-        """The length of the longest run of steps up to the week's end."""
-        return max((length for _, length in runs(self.metrics["steps"].series)), default=0)
 
 
 def week_of(user: str, documents: Iterable[Document], rules: DayRules, last: int) -> Week:

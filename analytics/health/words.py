@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 
 _TIMES: Final = {2: "twice", 3: "three times", 4: "four times", 5: "five times", 6: "six times"}
 _PARTS: Final = {2: "half", 3: "a third of", 4: "a quarter of"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from commands.checks import backend, database, documents, machine
+from commands.checks import backend, catalogue, database, documents, machine, webhook
 from commands.checks.result import CheckResult, Looks, bounded
 from settings import Settings
 
@@ -27,5 +27,9 @@ _DATABASE_CHECKS: Looks = (
 def run(settings: Settings) -> Iterator[CheckResult]:
     """All of them in order; what needs the server is skipped when that does not answer."""
     yield machine.connector_jars()
+    yield bounded("Metrics", partial(catalogue.metrics, settings))
     yield from database.on_server(settings, _DATABASE_CHECKS)
     yield bounded("Backend", partial(backend.answers, settings))
+    yield bounded("Webhook", partial(webhook.takes_notices, settings))
+    if settings.notify_backend:
+        yield webhook.backend_has_token(settings)

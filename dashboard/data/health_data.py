@@ -11,6 +11,7 @@ from bson import ObjectId
 from contracts import effects
 from contracts.effects import LeastEffect
 from contracts.health import PHONE_SOURCES
+from contracts.health_metrics import METRICS
 from dashboard.data.batch_logs import BatchLog, read_batch_log
 from dashboard.data.database import FAULTS, AnalyticsCollection, explain
 from dashboard.data.metrics_file import ServiceMetrics, read_metrics
@@ -44,7 +45,7 @@ class HealthData:
         """
         self.timezone = timezone
         self.phones = phones
-        self.least = least or effects.parse(effects.DEFAULT)
+        self.least = least or effects.parse("", METRICS)
         self._source = source
         self._raw = Remembered(explain_source, FAULTS)
         self.log_directory = log_directory

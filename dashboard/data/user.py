@@ -13,9 +13,8 @@ from bson import ObjectId
 from analytics.health.anomaly import BASELINE_DAYS
 from analytics.health.plain import Series, baselines, mean, window
 from analytics.health.schemas import LONGEST_RANGE_DAYS
-from analytics.health.streak import STEPS_THRESHOLD
 from analytics.health.unusual import Unusual
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS, StreakRule
 from dashboard.data.database import AnalyticsCollection, bounded
 from dashboard.data.values import day, from_document, mapping, moment, number, text, whole
 
@@ -148,13 +147,13 @@ def daily_frame(history: pd.Series, metric: str, stored: Collection[date] = ()) 
     return frame.astype({**numbers, "is_stored": bool, "is_recomputed": bool})
 
 
-def streak_calendar(history: pd.Series) -> pd.DataFrame:
-    """One row per calendar day of a steps history: `day`, `value` and `kind`.
+def streak_calendar(history: pd.Series, rule: StreakRule) -> pd.DataFrame:
+    """One row per calendar day of a history: `day`, `value` and `kind`.
 
-    `kind` is `counts` (more than 1000 steps), `too few` or `no value`.
+    `kind` is `counts` (by `rule`), `does not` or `no value`.
     """
     if history.empty:
         return pd.DataFrame({"day": [], "value": [], "kind": []})
     days = history.asfreq("D")
-    kind = (days > STEPS_THRESHOLD).map({True: "counts", False: "too few"}).where(days.notna(), "no value")
+    kind = rule.holds(days).map({True: "counts", False: "does not"}).where(days.notna(), "no value")
     return pd.DataFrame({"day": days.index, "value": days.to_numpy(), "kind": kind.to_numpy()})

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from analytics.health.unusual import Unusual, events_of
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from dashboard import frame
 from dashboard.data.health_data import HealthData
 from dashboard.data.recent import LOOK_AT, Recent

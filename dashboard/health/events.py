@@ -11,7 +11,7 @@ import streamlit as st
 from analytics.health.unusual import Event, Unusual, events_of, sentence
 from analytics.health.words import amount, listed, plural
 from contracts.effects import LeastEffect
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from dashboard import charts, frame
 from dashboard.health.names import SEVERITIES
 from dashboard.health.tables import user_link

@@ -13,7 +13,7 @@ from analytics.health.formulas import day_name, exact, formulas, short
 from analytics.health.schemas import RANGES
 from analytics.health.validation import DayRules
 from analytics.health.words import plural
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from dashboard import frame
 from dashboard.data.health_data import HealthData
 from dashboard.health.names import unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 
 RANGES: Final = {"7day": "7 days", "30day": "30 days", "90day": "90 days"}
 # Worst first; the marks tell them apart without colour.

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from analytics.health.unusual import events_of
 from contracts import effects
 from contracts.health import SOURCE_COLLECTION
+from contracts.health_metrics import METRICS
 from dashboard.data.condition import WORKS, Signs, state_of
 from dashboard.data.database import open_database
 from dashboard.data.health_data import HealthData
@@ -35,7 +36,7 @@ def open_data(settings: Settings) -> HealthData:
         settings.analytics_timezone,
         for_reading(database[SOURCE_COLLECTION]),
         settings.sources_of_phones,
-        effects.parse(settings.least_effects),
+        effects.parse(settings.least_effects, METRICS),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 import pandas as pd
 import streamlit as st
 
 from analytics.health.plain import baseline, mean, window
 from analytics.health.words import amount, with_unit
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from dashboard import frame
 from dashboard.charts import GRAY, GREEN, RED
 from dashboard.data.user import Result, UserResults, series_of
@@ -16,6 +18,9 @@ from dashboard.health.names import metric_name
 from dashboard.health.person_charts import sparkline
 from dashboard.text import NBSP, day_text, plain, signed
 
+Color = Literal["off", "green", "red"]
+Arrow = Literal["off", "up", "down"]
+_LINE_COLORS: Final = {"off": GRAY, "green": GREEN, "red": RED}
 _LINE_DAYS = 30
 _CARD_WIDTH = 240
 
@@ -30,15 +35,25 @@ def cards(results: UserResults, metrics: list[str], least: Least) -> None:
                 _card(results[metric, "7day"], results[metric, "90day"], least)
 
 
+def sign(metric: str, trend: str) -> tuple[Color, Arrow]:
+    """The colour and the arrow of a metric's `trend`: green is what is better, by the catalogue."""
+    arrow: Arrow = "up" if trend == "up" else "down" if trend == "down" else "off"
+    better = METRICS[metric].better
+    if arrow == "off" or better == "neither":
+        return "off", arrow
+    return "green" if (arrow == "up") == (better == "more") else "red", arrow
+
+
 def _card(week: Result, quarter: Result, least: Least) -> None:
     has_trend = week.trend in ("up", "down", "stable") and week.trend_percentage is not None
-    neutral = METRICS[week.metric].neutral or week.trend == "stable"
+    color, arrow = sign(week.metric, week.trend)
     st.metric(
         metric_name(week.metric),
         plain("–" if week.average is None else with_unit(week.average, week.metric)),
         delta=signed(week.trend_percentage) if has_trend else None,
-        delta_color="off" if neutral else "normal",
-        delta_arrow="off" if week.trend == "stable" else "auto",
+        # Its own way to tell a fall from a rise does not know a real minus sign.
+        delta_color=color,
+        delta_arrow=arrow,
         help="Mean of the last 7 days, against the 7 before; the line is of the last 30 days.",
     )
     line = quarter.history[
@@ -46,8 +61,9 @@ def _card(week: Result, quarter: Result, least: Least) -> None:
     ]
     if len(line) > 1:
         # The chart of st.metric has no name for screen readers.
-        color = GRAY if neutral else GREEN if week.trend == "up" else RED
-        st.altair_chart(sparkline(line, color), width="stretch", alt=_described(line, week.metric))
+        st.altair_chart(
+            sparkline(line, _LINE_COLORS[color]), width="stretch", alt=_described(line, week.metric)
+        )
     st.markdown(f":small[{plain(_sentence(quarter, least))}]")
 
 

@@ -7,7 +7,6 @@ from typing import Any, Final
 import altair as alt
 import pandas as pd
 
-from analytics.health.streak import STEPS_THRESHOLD
 from dashboard.charts import BLUE, GRAY, GREEN, ORANGE, RED, day_axis, with_days
 
 # Streamlit fits the axes into the height.
@@ -27,11 +26,11 @@ _MARKS: Final = {
     RECOMPUTED: ":red[◇]",
 }
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_CELLS: Final = {"counts": GREEN, "too few": GRAY, "no value": "transparent"}
-_SIGNS: Final = {"counts": "✓", "too few": "–", "no value": ""}
+_CELLS: Final = {"counts": GREEN, "does not": GRAY, "no value": "transparent"}
+_SIGNS: Final = {"counts": "✓", "does not": "–", "no value": ""}
 # By the column in which the cell lies.
 _STREAK_LEGEND: Final = (
-    (0, "counts", f"over {STEPS_THRESHOLD:,} steps"), (6, "too few", "fewer"), (10, "no value", "no value"),
+    (0, "counts", "counts"), (4, "does not", "does not count"), (10, "no value", "no value"),
 )  # fmt: skip
 _WEEKS: Final = 14
 
@@ -114,10 +113,10 @@ def sparkline(history: pd.Series, color: str) -> alt.LayerChart:
     return chart
 
 
-def streak_calendar(frame: pd.DataFrame) -> alt.LayerChart:
+def streak_calendar(frame: pd.DataFrame, label: str) -> alt.LayerChart:
     """Draw `frame` (data.user.streak_calendar): a column a week of the last 90 days, months above them.
 
-    Its legend is a row of its own cells.
+    Its values are those of `label`. Its legend is a row of its own cells.
     """
     mondays = frame["day"] - pd.to_timedelta(frame["day"].dt.weekday, unit="D")
     last = mondays.max()
@@ -132,7 +131,7 @@ def streak_calendar(frame: pd.DataFrame) -> alt.LayerChart:
     x, y = _calendar_axes(weeks)
     tooltip = [
         alt.Tooltip("day:N", title="Day"),
-        alt.Tooltip("value:Q", title="Steps", format=",.0f"),
+        alt.Tooltip("value:Q", title=label, format=",.0f"),
         alt.Tooltip("kind:N", title="Streak"),
     ]
     legend = pd.DataFrame(

@@ -12,7 +12,7 @@ from analytics.health.schemas import LONGEST_RANGE_DAYS
 from analytics.health.schemas import RANGES as DAYS
 from analytics.health.unusual import events_of
 from analytics.health.words import plural
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from dashboard import frame
 from dashboard.data.health_data import HealthData
 from dashboard.data.recent import Recent
@@ -31,8 +31,8 @@ from dashboard.health.person_cards import cards, week_against_week
 from dashboard.text import NBSP, ago, day_text, figure, plain, signed
 
 _OFFERED_USERS = 200
-# Values that never come near zero are drawn from their own minimum.
-_OWN_SCALE = ("weight", "sleepHours")
+# Its values hardly come near zero, although they may; as those of weight, it is drawn from their own minimum.
+_OWN_SCALE = ("sleepHours",)
 _EVENTS_SHOWN = 10
 
 
@@ -123,8 +123,9 @@ def _metric(data: HealthData, user: str, results: UserResults, metrics: list[str
     first = values["day"].max() - pd.Timedelta(days=DAYS[chosen] - 1)
     values = values[values["day"] >= first].reset_index(drop=True)
     st.markdown(person_charts.legend(values))
+    from_zero = METRICS[metric].low == 0 and metric not in _OWN_SCALE
     frame.chart(
-        person_charts.daily_values(values, unit(metric), metric not in _OWN_SCALE),
+        person_charts.daily_values(values, unit(metric), from_zero),
         _described(values, metric),
         _value_table(values, metric),
     )
@@ -194,28 +195,37 @@ def _value_table(values: pd.DataFrame, metric: str) -> frame.Table:
 
 
 def _streak(results: UserResults) -> None:
-    steps = results.get(("steps", "90day"))
-    if steps is None or steps.history.empty:
+    known = [result for (_, span), result in results.items() if span == "90day" and not result.history.empty]
+    found = {result.metric: result for result in known}
+    streaks = [name for name in METRICS if name in found and METRICS[name].streak]
+    for name in streaks:
+        _one_streak(found[name], "Streak" if len(streaks) == 1 else f"Streak of {metric_name(name).lower()}")
+
+
+def _one_streak(result: Result, heading: str) -> None:
+    about = METRICS[result.metric]
+    if about.streak is None:
         return
-    frame.section("Streak")
+    rule = about.streak.words(about.unit)
+    frame.section(heading)
     frame.figures(
         {
-            "Current streak": (plural(steps.streak_days, "day"), "Days in a row with more than 1000 steps."),
-            "Since": (day_text(steps.streak_start), None),
-            "Longest ever": (plural(steps.longest_streak, "day"), None),
+            "Current streak": (plural(result.streak_days, "day"), f"Days in a row with {rule}."),
+            "Since": (day_text(result.streak_start), None),
+            "Longest ever": (plural(result.longest_streak, "day"), None),
         }
     )
-    calendar = streak_calendar(steps.history)
+    calendar = streak_calendar(result.history, about.streak)
     counted = int((calendar["kind"] == "counts").sum())
     rows = calendar.iloc[::-1]
     table = {
         "Day": [day_text(day) for day in rows["day"]],
-        "Steps": [figure(value) for value in rows["value"]],
+        about.label: [figure(value) for value in rows["value"]],
         "Streak": list(rows["kind"]),
     }
     frame.chart(
-        person_charts.streak_calendar(calendar),
-        f"Calendar of {plural(len(calendar), 'day')}: {counted} with more than 1000 steps. The current "
-        f"streak is {plural(steps.streak_days, 'day')}, the longest {plural(steps.longest_streak, 'day')}.",
+        person_charts.streak_calendar(calendar, about.label),
+        f"Calendar of {plural(len(calendar), 'day')}: {counted} with {rule}. The current "
+        f"streak is {plural(result.streak_days, 'day')}, the longest {plural(result.longest_streak, 'day')}.",
         table,
     )

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta, timezone
 from analytics.health.plain import mean, window
 from analytics.health.unusual import Event, sentence
 from analytics.health.words import amount, plural
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from dashboard.data.batch_logs import BatchLog
 from dashboard.data.metrics_file import ServiceMetrics
 from dashboard.data.recent import Recent

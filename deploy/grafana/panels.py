@@ -141,6 +141,10 @@ def _backend() -> Iterator[Panel]:
     yield Panel("Notices", "backend_events_total", "By outcome, within five minutes.")
     yield Panel("Users waiting for their notice", "backend_users_waiting")
     yield Panel("The backend is left alone", "backend_circuit_open", limits=(1, 1))
+    yield Panel("Told once", "notices_total", "Tries by receiver and outcome, within five minutes.")
+    yield Panel("Dead letters of notices", "notice_letters_total", limits=(0, 1))
+    yield Panel("People for whom something new waits", "notice_people_waiting")
+    yield Panel("A receiver is left alone", "notice_circuit_open", limits=(1, 1))
 
 
 def _kafka() -> Iterator[Panel]:

@@ -12,6 +12,7 @@ from monitoring.health.backend_metrics import NoticeMetrics
 from monitoring.health.index_metrics import IndexMetrics
 from monitoring.health.poll_metrics import PollMetrics
 from monitoring.health.reconciliation_metrics import ReconciliationMetrics
+from monitoring.health.telling_metrics import TellingMetrics
 from monitoring.jvm_metrics import JvmMetrics
 from monitoring.metric_registry import Described
 from monitoring.metrics import Metrics
@@ -27,6 +28,7 @@ def _of_health(metrics: Metrics) -> None:
     ReconciliationMetrics(metrics, 0, DRIFT)
     IndexMetrics(metrics)
     NoticeMetrics(metrics)
+    TellingMetrics(metrics)
 
 
 def _of_ecommerce(metrics: Metrics) -> None:

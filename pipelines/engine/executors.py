@@ -25,6 +25,7 @@ PACKAGES = (
     "sources",
     "surroundings",
 )
+_KINDS = ("*.py", "*.ini")
 # The same source gives the same archive, byte for byte.
 _TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -42,8 +43,9 @@ def work_sign(spark: SparkSession) -> Callable[[], object]:
 
 
 def write_archive(target: Path) -> None:
-    """Write the project's modules as a zip for `spark-submit --py-files`, from the checkout they lie in."""
-    files = [*_ROOT.glob("*.py"), *(file for name in PACKAGES for file in (_ROOT / name).rglob("*.py"))]
+    """Write the project's modules, and the files that they read, as a zip for `spark-submit --py-files`."""
+    kept = (file for name in PACKAGES for kind in _KINDS for file in (_ROOT / name).rglob(kind))
+    files = [*_ROOT.glob("*.py"), *kept]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(files):
             entry = zipfile.ZipInfo(file.relative_to(_ROOT).as_posix(), _TIME)

@@ -21,6 +21,7 @@ from pipelines.engine.due import Due
 from pipelines.engine.letters_again import never, try_again
 from pipelines.health.recompute.brake import COMPUTATION_FAILED, require_few_refused
 from pipelines.health.recompute.isolation import Isolation, is_of_the_data
+from pipelines.health.telling.delivery import LETTERS
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
 from sinks.letter_files import without_content
 from sources.health.replies import read_documents
@@ -46,6 +47,8 @@ class LetterRetry:
     clock: Clock
     next_batch_id: Callable[[], str]
     every_minutes: float
+    # Tells a notice again that its receiver did not take; False where nobody takes it.
+    tell_again: Callable[[Letter], bool] = lambda _letter: False
 
     def __post_init__(self) -> None:
         self._is_due = Due(self.every_minutes * 60)
@@ -104,6 +107,8 @@ class LetterRetry:
                 letter
                 for letter in self.letters.each()
                 if not letter.parked
+                # Its receiver was asked for three days, or does not want it.
+                and letter.reason not in LETTERS
                 and (not _stands_for_user(letter) or _last(letter) <= before)
                 and (stored_before is None or (letter.last_seen or letter.time) < stored_before)
             )
@@ -122,9 +127,13 @@ class LetterRetry:
         between: Callable[[], object] = lambda: None,
     ) -> RetryOutcome:
         """Retry `letters` now. Raises pymongo's and Spark's errors unchanged; nothing is lost by them."""
-        # Records may be large, and the files keep them.
-        found = [without_content(letter) for letter in letters]
-        outcome = RetryOutcome()
+        outcome, found = RetryOutcome(), []
+        for letter in letters:
+            if letter.reason in LETTERS:
+                self._tell(letter, outcome)
+            else:
+                # Records may be large, and the files keep them.
+                found.append(without_content(letter))
         for letter in filter(_stands_for_user, found):
             if stop():
                 return replace(outcome, stopped=True)
@@ -137,6 +146,14 @@ class LetterRetry:
         groups = _pieces([letter for letter in found if not _stands_for_user(letter)])
         tried = try_again(self.letters, groups, self._mended, self.clock.now, stop, between)
         return RetryOutcome(outcome.resolved + tried.resolved, outcome.kept + tried.kept, tried.stopped)
+
+    def _tell(self, letter: Letter, outcome: RetryOutcome) -> None:
+        self.letters.count_attempts([letter], self.clock.now())
+        if self.tell_again(letter):
+            self.letters.delete(letter)
+            outcome.resolved.append(letter.id)
+        else:
+            outcome.kept.append(letter.id)
 
     def _fails_alone(self, letter: Letter) -> bool:
         """Recompute the user whom `letter` sets aside; returns whether the letter has to stay.

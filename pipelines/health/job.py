@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from bson import ObjectId
 from pymongo.collection import Collection
 from pyspark.sql import SparkSession
 
@@ -24,7 +23,6 @@ from monitoring.jvm_metrics import JvmMetrics
 from monitoring.logs import get_logger
 from monitoring.progress_bar import progress
 from monitoring.query_metrics import QueryMetrics, measured_queries
-from monitoring.run_state import RunState
 from pipelines.engine.executors import work_sign
 from pipelines.engine.faults import Faults
 from pipelines.engine.pipeline import Retry
@@ -36,12 +34,15 @@ from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECOND
 from pipelines.health.batch import HealthBatch
 from pipelines.health.change_alarm import waking
 from pipelines.health.dead_letter_retry import LetterRetry
-from pipelines.health.measuring import drained, report
+from pipelines.health.measuring import drained, report, written
 from pipelines.health.pipeline import HEALTH
 from pipelines.health.recompute.by_size import by_size, executors_from, piece_size
 from pipelines.health.recompute.failures import Failures
 from pipelines.health.recompute.isolation import Isolation
 from pipelines.health.stores import open_cursor, open_database, open_poll, task_plan
+from pipelines.health.telling.job import open_telling
+from pipelines.health.telling.telling import Telling
+from pipelines.health.upkeep.catalogue import changed_catalogue
 from pipelines.health.upkeep.drift import DRIFT
 from pipelines.health.upkeep.full_pass import FullPass
 from pipelines.health.upkeep.indexes import IndexUpkeep
@@ -79,6 +80,7 @@ class HealthPipeline:
     reconciliation: Reconciliation
     indexes: IndexUpkeep
     clocks: WritersClocks
+    telling: Telling
 
     def once(
         self, stop: StopFlag, since: datetime | None = None, between: Callable[[], object] = lambda: None
@@ -129,12 +131,15 @@ class HealthPipeline:
             with waking(self.source if wakes else None, work, stop, seconds) as tick:
                 Ticker(self.spark, folder, seconds, tick, retry).run(stop)
             self.backend.close(STREAM_FLUSH_SECONDS)
+            self.telling.close(STREAM_FLUSH_SECONDS)
         return True
 
     def finish(self, out: Callable[[str], None]) -> None:
         """Send the last events, print the session summary and export the batch history."""
         self.backend.close(ONE_SHOT_FLUSH_SECONDS)
-        self.reporting.finish(out, self.backend.summary())
+        self.telling.close(ONE_SHOT_FLUSH_SECONDS)
+        said = [each for each in (self.backend.summary(), self.telling.summary()) if each]
+        self.reporting.finish(out, "\n".join(said) or None)
 
 
 @contextmanager
@@ -154,6 +159,8 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
         if settings.manage_source_index:
             poll.ensure_index()
         mended = ensure_indexes(target)
+        if other := changed_catalogue(cursor):
+            logger.warning(other)
         with spark_session(settings.spark, streaming) as spark:
             folder = settings.checkpoint_location
             logger.info(f"✅ Spark Session Initialized; 📂 checkpoint location: {folder}")
@@ -161,6 +168,7 @@ def open_pipeline(settings: Settings, streaming: bool) -> Iterator[HealthPipelin
             job.indexes.removed(mended)
             yield job
             job.backend.close(STREAM_FLUSH_SECONDS)
+            job.telling.close(STREAM_FLUSH_SECONDS)
 
 
 @contextmanager
@@ -181,13 +189,14 @@ def assemble(
 ) -> HealthPipeline:
     """Wire the parts; tests come in through this door with their own session and database."""
     source, target = for_reading(source), for_reading(target)
-    reporting, poll_metrics, backend = _measure(settings, spark, target, poll.overlap)
-    letters, metrics, faults = reporting.letters, reporting.metrics, Faults(settings.fault)
+    reporting, poll_metrics, backend, telling = _measure(settings, spark, target, poll.overlap, clock)
+    letters, metrics, minutes = reporting.letters, reporting.metrics, settings.dlq_retry_minutes
     from_users = executors_from(settings.executors_from_users, source)
     plan, stores = task_plan(settings), (from_users, spark, source, target, clock)
+    faults = Faults(settings.fault)
     watched = (Failures(cursor, settings.max_batch_failures), letters, clock, faults)
-    superseded, written = Superseded(), partial(_written, reporting.state, backend)
-    recompute = Isolation(by_size(plan, *stores, superseded, written), *watched)
+    superseded, on_written = Superseded(), partial(written, reporting.state, backend, telling)
+    recompute = Isolation(by_size(plan, *stores, superseded, on_written), *watched)
     indexes = IndexUpkeep(source, target, poll, settings.manage_source_index, IndexMetrics(metrics))
     on_report = partial(report, reporting, poll_metrics, indexes, poll.overlap)
     batch = HealthBatch(
@@ -204,53 +213,51 @@ def assemble(
         whole_from_users=from_users,
         superseded=superseded,
     )
-    retry = LetterRetry(letters, source, recompute, clock, batch.next_batch_id, settings.dlq_retry_minutes)
+    following = (letters, clock, batch.next_batch_id, on_report)
+    retry = LetterRetry(letters, source, recompute, clock, batch.next_batch_id, minutes, telling.again)
     # Without notices: the analytics of all users at once are no news. Anew: it mends what others changed.
-    pieces = partial(piece_size, from_users, settings.max_users_per_piece, settings.max_batch_documents)
-    progress = PassProgress(cursor, pieces, settings.full_users_per_second)
+    size = partial(piece_size, from_users, settings.max_users_per_piece, settings.max_batch_documents)
+    progress = PassProgress(cursor, size, settings.full_users_per_second)
     told = (Superseded(), lambda *_: reporting.state.progress())
     everybody = Isolation(by_size(replace(plan, anew=True), *stores, *told), *watched)
-    following = (letters, clock, batch.next_batch_id, on_report)
     full = FullPass(source, target, Pieces(everybody, *following), clock, progress, batch.retry)
-    drain, compared = partial(drained, batch, reporting, poll_metrics), Pieces(recompute, *following)
-    reconciliation = _reconciliation(settings, reporting, (source, target, compared), drain, batch)
+    healing = _reconciliation(settings, full, Pieces(recompute, *following), batch, reporting, poll_metrics)
     # Before the first batch, so that Prometheus sees counters rise from what they were.
     metrics.write()
     return HealthPipeline(
         settings, spark, source, target, clock, cursor, batch, full, retry, reporting, poll_metrics,
-        backend, reconciliation, indexes, WritersClocks(source, poll_metrics),
+        backend, healing, indexes, WritersClocks(source, poll_metrics), telling,
     )  # fmt: skip
 
 
 def _measure(
-    settings: Settings, spark: SparkSession, target: Collection[dict[str, Any]], overlap: Overlap
-) -> tuple[StreamReporting, PollMetrics, Backend]:
+    settings: Settings,
+    spark: SparkSession,
+    target: Collection[dict[str, Any]],
+    overlap: Overlap,
+    clock: MonotonicClock,
+) -> tuple[StreamReporting, PollMetrics, Backend, Telling]:
     reporting = StreamReporting(HEALTH, settings, settings.batch_interval_seconds)
-    JvmMetrics(reporting.metrics, spark)
-    poll_metrics = PollMetrics(reporting.metrics, overlap.seconds)
+    metrics = reporting.metrics
+    JvmMetrics(metrics, spark)
+    poll_metrics = PollMetrics(metrics, overlap.seconds)
     url, token = settings.backend_api_url, settings.service_token
-    backend = Backend(url, token, settings.notices_per_second, target, reporting.metrics)
-    return reporting, poll_metrics, backend
-
-
-def _written(state: RunState, backend: Backend, users: Sequence[ObjectId], calculated_at: datetime) -> None:
-    state.progress()
-    backend.publish(users, calculated_at)
+    backend = Backend(url, token, settings.notices_per_second, target, metrics)
+    telling = open_telling(settings, target, reporting.letters, clock, metrics)
+    return reporting, poll_metrics, backend, telling
 
 
 def _reconciliation(
-    settings: Settings,
-    reporting: StreamReporting,
-    stores: tuple[Collection[dict[str, Any]], Collection[dict[str, Any]], Pieces],
-    drain: Callable[[StopFlag], datetime | None],
-    batch: HealthBatch,
-) -> Reconciliation:
+    settings: Settings, full: FullPass, pieces: Pieces, batch: HealthBatch, reporting: StreamReporting,
+    poll_metrics: PollMetrics,
+) -> Reconciliation:  # fmt: skip
     every_seconds = settings.reconcile_interval_hours * 3600
     # The driver computes what is found, which is little as a rule.
     size = partial(piece_size, sys.maxsize, settings.max_users_per_piece, settings.max_batch_documents)
     progress = PassProgress(batch.cursor, size, settings.reconcile_users_per_second, RECONCILIATION)
     metrics = ReconciliationMetrics(reporting.metrics, every_seconds, DRIFT)
-    missed = batch.poll.overlap.missed
+    missed, drain = batch.poll.overlap.missed, partial(drained, batch, reporting, poll_metrics)
     return Reconciliation(
-        *stores, progress, metrics, reporting.state, drain, every_seconds, batch.retry, missed
-    )
+        full.source, full.target, pieces, progress, metrics, reporting.state, drain, every_seconds,
+        batch.retry, missed,
+    )  # fmt: skip

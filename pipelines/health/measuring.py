@@ -1,16 +1,35 @@
-"""What batches and polls of the health pipeline tell: log, metrics, and how late commits come."""
+"""What batches and polls of the health pipeline tell, and whom: log, metrics, receivers, the overlap."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+
+from bson import ObjectId
 
 from contracts import BatchReport
 from monitoring.health.poll_metrics import PollMetrics
+from monitoring.run_state import RunState
 from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.stop_flag import StopFlag
+from pipelines.health.backend import Backend
 from pipelines.health.batch import HealthBatch
+from pipelines.health.telling.telling import Telling
 from pipelines.health.upkeep.indexes import IndexUpkeep
 from sources.health.overlap import Overlap
+
+
+def written(
+    state: RunState,
+    backend: Backend,
+    telling: Telling,
+    users: Sequence[ObjectId],
+    calculated_at: datetime,
+) -> None:
+    """Let the probes and the receivers know of results that were written."""
+    state.progress()
+    backend.publish(users, calculated_at)
+    telling.publish(users, calculated_at)
 
 
 def report(

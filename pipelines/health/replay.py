@@ -20,7 +20,8 @@ from analytics.health.documents import LIFETIME, is_result
 from analytics.health.explanation import Explanation, check_all, explain_ranges
 from analytics.health.validation import DayRules
 from contracts import ConfigurationError
-from contracts.health import METRICS, RANGE_NAMES
+from contracts.health import RANGE_NAMES
+from contracts.health_metrics import METRICS
 from sources.health.history import read_history
 from sources.health.inspection import has_index_on
 from sources.mongo_client import for_reading

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from contracts.health_metric_file import shipped
+from contracts.health_metrics import METRICS
+
 LAST_DAY: Final = 15
 # One user's steps, days 1 to 15 without day 8, with a spike on day 13 (simulation/health/population.py).
 EXPECTED: Final[Mapping[str, str]] = {
@@ -22,6 +25,11 @@ EXPECTED: Final[Mapping[str, str]] = {
 }
 
 _Document = Mapping[str, Any]
+
+
+def applies() -> bool:
+    """Whether the catalogue in use has steps as the example is worked out."""
+    return "steps" in METRICS and METRICS["steps"].rules == shipped()["steps"].rules
 
 
 def found_figures(documents: Sequence[_Document]) -> dict[str, str]:

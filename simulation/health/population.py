@@ -16,6 +16,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from contracts.health import PHONE_SOURCES
+from contracts.health_metrics import METRICS
 
 PATTERN_USER_ID: Final = ObjectId("0123456789abcdef01234567")
 _PATTERN_STEPS: Final = (
@@ -102,6 +103,8 @@ class Population:
             "sleepHours": round(min(12, max(3, rng.gauss(person.sleep, 0.8))), 1),
             "hydration": round(max(0.2, rng.gauss(1.8, 0.4)), 1) if rng.random() < 0.7 else None,
         }
+        for name in (each for each in METRICS if each not in metrics):
+            metrics[name] = self._any_value(name)
         return {
             "_id": ObjectId(rng.randbytes(12)),
             "userId": person.id,
@@ -110,6 +113,11 @@ class Population:
             "source": rng.choice(_SOURCES),
             "updatedAt": updated_at.replace(microsecond=updated_at.microsecond // 1000 * 1000),
         }
+
+    def _any_value(self, metric: str) -> float:
+        """A value of a `metric` that nothing is known of but its range: mostly near the middle."""
+        low, high = METRICS[metric].low, METRICS[metric].high
+        return round(min(high, max(low, self._rng.gauss((low + high) / 2, (high - low) / 12))), 1)
 
     def _spoil(self, documents: list[dict[str, Any]]) -> None:
         """Put a bad value, each of another kind, into a few of `documents`."""

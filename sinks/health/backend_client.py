@@ -1,46 +1,31 @@
-"""One notice to the backend: `POST /api/events/emit` with a bearer token, its time-outs and its retries."""
+"""The notices to the backend: `POST /api/events/emit` with a bearer token."""
 
 from __future__ import annotations
 
-import socket
 import threading
-from http import HTTPStatus
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import tenacity
 from pydantic import SecretStr
 
-from sinks.health.bounded_http import RequestBound
 from sinks.health.circuit_breaker import CircuitBreaker
+from sinks.health.notice_client import (
+    FIRST_WAIT_SECONDS,
+    TIMEOUT_SECONDS,
+    TRIES,
+    NoticeClient,
+    NoticeError,
+    is_this_machine,
+)
 
 if TYPE_CHECKING:
     import requests
 
-TIMEOUT_SECONDS = 5.0
-TRIES = 3
-FIRST_WAIT_SECONDS = 0.5
-MAX_WAIT_SECONDS = 5.0
-_RETRIED = frozenset({"server_error", "timeout", "unreachable"})
-_REASONS: dict[int, str] = {
-    HTTPStatus.BAD_REQUEST: "bad_request",
-    HTTPStatus.UNAUTHORIZED: "unauthorized",
-    HTTPStatus.FORBIDDEN: "unauthorized",
-    HTTPStatus.NOT_FOUND: "not_found",
-}
+__all__ = ["TIMEOUT_SECONDS", "TRIES", "BackendClient", "NoticeError", "emit_url", "shown_to_proxy"]
 
 
-class NoticeError(Exception):
-    """The backend did not take a notice; `reason` is one of a few words."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class BackendClient:
-    """Sends bodies one after another; `closing` ends waits between tries and forbids further ones."""
+class BackendClient(NoticeClient):
+    """Sends bodies to the backend at `address`, with its `token`; see NoticeClient."""
 
     def __init__(
         self,
@@ -51,76 +36,18 @@ class BackendClient:
         timeout_seconds: float = TIMEOUT_SECONDS,
         first_wait_seconds: float = FIRST_WAIT_SECONDS,
     ) -> None:
-        # Importing requests tries out IPv6, and an import has no effects here.
-        import requests
-
-        self._url = emit_url(address)
-        # No proxy knows this machine by that name, and none is to see the token.
-        self._proxies = {"no_proxy": "*"} if _is_this_machine(self._url) else {}
         self._token = token
-        self._breaker = breaker
-        self._timeout = timeout_seconds
-        self._session = requests.Session()
-        self._bound = RequestBound(self._session)
-        self._retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_when_event_set(closing),
-            wait=tenacity.wait_exponential(multiplier=first_wait_seconds, max=MAX_WAIT_SECONDS),
-            # An open breaker ends the tries of this notice too.
-            retry=tenacity.retry_if_exception(lambda e: _is_retried(e) and not breaker.is_open),
-            sleep=tenacity.sleep_using_event(closing),
-            reraise=True,
-        )
+        sign, seconds = self._with_token, (timeout_seconds, first_wait_seconds)
+        super().__init__(emit_url(address), sign, breaker, closing, *seconds)
 
     def send(self, body: bytes) -> int:
         """Deliver one notice and return how many of the user's open connections were told (0 is normal).
 
-        Server errors, time-outs and refused connections are tried 3 times, everything else once.
-        Raises NoticeError.
+        Raises NoticeError, after the tries of `post`.
         """
-        notified: int = self._retrying(self._post_once, body)
-        return notified
+        return _notified(self.post(body))
 
-    def close(self) -> None:
-        """Drop the connection."""
-        self._session.close()
-
-    def _post_once(self, body: bytes) -> int:
-        try:
-            notified = self._post(body)
-        except NoticeError as error:
-            # 400 is about this one notice; everything else will meet the next one too.
-            if error.reason == "bad_request":
-                self._breaker.succeeded()
-            else:
-                self._breaker.failed()
-            raise
-        self._breaker.succeeded()
-        return notified
-
-    def _post(self, body: bytes) -> int:
-        import requests
-
-        with self._bound.within(self._timeout):
-            try:
-                # A redirect would take the token to another address.
-                answer = self._session.post(
-                    self._url,
-                    data=body,
-                    auth=self._sign,
-                    timeout=self._timeout,
-                    allow_redirects=False,
-                    proxies=self._proxies,
-                )
-            except requests.RequestException as error:
-                is_late = self._bound.is_late or isinstance(error, requests.Timeout)
-                raise NoticeError("timeout" if is_late else "unreachable") from None
-        if answer.status_code == HTTPStatus.OK:
-            return _notified(answer)
-        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise NoticeError("server_error")
-        raise NoticeError(_REASONS.get(answer.status_code, "unexpected_answer"))
-
-    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    def _with_token(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Set the token as `auth`: requests would replace a plain header by the host's entry in ~/.netrc."""
         request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
         request.headers["Content-Type"] = "application/json"
@@ -138,7 +65,7 @@ def shown_to_proxy(address: str) -> str:
     from requests.utils import get_environ_proxies, select_proxy
 
     url = emit_url(address)
-    if not url.lower().startswith("http://") or _is_this_machine(url):
+    if not url.lower().startswith("http://") or is_this_machine(url):
         return ""
     if not select_proxy(url, get_environ_proxies(url)):
         return ""
@@ -146,22 +73,6 @@ def shown_to_proxy(address: str) -> str:
         "SERVICE_TOKEN goes unencrypted through the proxy of HTTP_PROXY or ALL_PROXY: "
         f"use https in BACKEND_API_URL, or put {urlsplit(url).hostname} into NO_PROXY"
     )
-
-
-def _is_this_machine(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        # 127.1 is one too.
-        number = ip_address(host if ":" in host else socket.inet_aton(host))
-    except (OSError, ValueError):
-        return False
-    return number.is_loopback or number.is_unspecified
-
-
-def _is_retried(error: BaseException) -> bool:
-    return isinstance(error, NoticeError) and error.reason in _RETRIED
 
 
 def _notified(answer: requests.Response) -> int:

@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from contracts.health import METRICS, WEARABLE_FIELDS
+from contracts.health import WEARABLE_FIELDS
+from contracts.health_metrics import METRICS, OfMetrics
 from contracts.plain_documents import Bools, Decode, Integers, Layout, Rows
 
 # BSON's types of an element, with the columns that they make.
@@ -28,7 +29,6 @@ _PLAIN: Final[Mapping[str, frozenset[int]]] = {
     "metrics": frozenset({_NESTED}),
     **dict.fromkeys(WEARABLE_FIELDS, _NUMBER),
 }
-_PLAIN_METRICS: Final[Mapping[str, frozenset[int]]] = dict.fromkeys((*METRICS, *WEARABLE_FIELDS), _NUMBER)
 # About the years 2 to 9998: Python holds these dates, and their days in all time zones.
 _FIRST, _LAST = -62_100_000_000_000, 253_300_000_000_000
 _LENGTH: Final = struct.Struct("<i")
@@ -36,6 +36,11 @@ _LENGTH: Final = struct.Struct("<i")
 _FEWEST, _LONGEST = 4, 4_096
 _MOST_LAYOUTS = 64
 _MOST_TRIES = 8
+
+
+@OfMetrics
+def _plain_metrics() -> Mapping[str, frozenset[int]]:
+    return dict.fromkeys((*METRICS, *WEARABLE_FIELDS), _NUMBER)
 
 
 class Layouts:
@@ -133,7 +138,7 @@ def _places(document: bytes) -> dict[str, tuple[int, int]] | None:
     found = _elements(document, 0, _PLAIN)
     if found is None or not found.keys() >= _NEEDED:
         return None
-    metrics = _elements(document, found["metrics"][1], _PLAIN_METRICS) if "metrics" in found else {}
+    metrics = _elements(document, found["metrics"][1], _plain_metrics()) if "metrics" in found else {}
     if metrics is None:
         return None
     named = {**found, **{f"metrics.{name}": element for name, element in metrics.items()}}

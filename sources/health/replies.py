@@ -13,7 +13,8 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from contracts.health import METRICS, WEARABLE_FIELDS
+from contracts.health import WEARABLE_FIELDS
+from contracts.health_metrics import METRICS, OfMetrics
 from contracts.plain_documents import Rows
 from sources.health.layouts import Layouts
 from sources.mongo_client import PROJECTION, TOLERANT, for_reading, is_mongomock
@@ -21,14 +22,18 @@ from sources.mongo_client import PROJECTION, TOLERANT, for_reading, is_mongomock
 # Here comes `metrics` that is no nested document: nothing can be chosen of it, and it is judged as it is.
 _WHOLE: Final = "metricsWhole"
 _IS_NESTED: Final = {"$eq": [{"$type": "$metrics"}, "object"]}
-# What else lies in `metrics`, such as the samples of a day, may be a thousand times as much.
-FIELDS: Final[Mapping[str, Any]] = {
-    **{name: 1 for name in PROJECTION if name != "metrics"},
-    **{f"metrics.{name}": 1 for name in (*METRICS, *WEARABLE_FIELDS)},
-    _WHOLE: {"$cond": [_IS_NESTED, "$$REMOVE", "$metrics"]},
-}
 _TAKE_CONDITIONS: WeakSet[MongoClient[dict[str, Any]]] = WeakSet()
 _STANDARD_UUID: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+
+
+@OfMetrics
+def fields() -> Mapping[str, Any]:
+    """The projection: what else lies in `metrics`, such as a day's samples, may be far more."""
+    return {
+        **{name: 1 for name in PROJECTION if name != "metrics"},
+        **{f"metrics.{name}": 1 for name in (*METRICS, *WEARABLE_FIELDS)},
+        _WHOLE: {"$cond": [_IS_NESTED, "$$REMOVE", "$metrics"]},
+    }
 
 
 def read_replies(
@@ -52,15 +57,15 @@ def read_replies(
 
 
 def _fields_of(source: Collection[dict[str, Any]]) -> Mapping[str, Any]:
-    """FIELDS, or all of `metrics` where the server takes no conditions: MongoDB before 4.4, DocumentDB."""
+    """`fields`, or all of `metrics` where the server takes no conditions: MongoDB before 4.4, DocumentDB."""
     client = source.database.client
     if client not in _TAKE_CONDITIONS:
         try:
-            source.find_one({"_id": {"$in": []}}, FIELDS)
+            source.find_one({"_id": {"$in": []}}, fields())
         except OperationFailure:
             return PROJECTION
         _TAKE_CONDITIONS.add(client)
-    return FIELDS
+    return fields()
 
 
 def read_documents(

@@ -31,6 +31,8 @@ def test_a_running_job_is_scraped_and_alerts_fire_and_resolve(job: HealthJob) ->
         "HEALTH_PORT": str(port),
         "SERVICE_TOKEN": "t",
         "RECONCILE_INTERVAL_HOURS": "0.002",
+        "NOTIFY_WEBHOOK_URL": "http://127.0.0.1:9/",
+        "NOTIFY_WEBHOOK_SECRET": "sixteen-or-more-characters",
         "BACKEND_API_URL": f"http://127.0.0.1:{free_port()}",
     }
     process = job.start(**settings)

@@ -40,6 +40,9 @@ def given(secure_door: SecureDoor) -> Iterator[dict[str, str]]:
             "operator's password": canary(),
             "administrator's password": canary(),
             "token of the letters": canary(),
+            "secret of the webhook": canary(),
+            "password of the webhook": canary(),
+            "path of the webhook": canary(),
         }
 
 
@@ -54,6 +57,10 @@ def secret_job(small_job: HealthJob, secure_door: SecureDoor, given: dict[str, s
         "OPERATOR_PASSWORD": given["operator's password"],
         "ADMINISTRATOR_PASSWORD": given["administrator's password"],
         "LETTERS_API_TOKEN": given["token of the letters"],
+        "NOTIFY_WEBHOOK_URL": "http://me:{}@127.0.0.1:9/{}".format(
+            given["password of the webhook"], given["path of the webhook"]
+        ),
+        "NOTIFY_WEBHOOK_SECRET": given["secret of the webhook"],
         "AWS_SECRET_ACCESS_KEY": given["another's secret"],
         "BACKEND_API_URL": "http://127.0.0.1:9/api",
         "LOG_LEVEL": "DEBUG",

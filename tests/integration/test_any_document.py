@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 from analytics.health.validation import DayRules, check_document
 from contracts import FailedWrite
 from contracts.bson_order import sort_key
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.recompute.brake import COMPUTATION_FAILED
 from sinks.dead_letters import DeadLetters

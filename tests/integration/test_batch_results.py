@@ -14,7 +14,7 @@ from rich.console import Console
 from analytics.health.documents import LIFETIME
 from analytics.health.schemas import RANGES
 from commands.batch_results import print_results, results_since
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from sinks.health.indexes import ensure_indexes
 
 BEGAN = datetime(2026, 11, 28, 8, tzinfo=timezone.utc)

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from analytics.health.compute import compute
 from contracts import ServiceError
 from contracts.health import PHONE_SOURCES
+from contracts.health_metrics import METRICS
 from pipelines.health.recompute import on_driver, on_executors
 from pipelines.health.recompute.executor_tasks import (
     BASES,
@@ -36,6 +37,7 @@ from simulation.health.population import Population
 from sinks.health.indexes import ensure_indexes
 from sinks.mongo_errors import is_transient_mongo
 from sources.mongo_client import MonotonicClock, ServerClock
+from tests.support.catalogues import PULSE, catalogue
 from tests.support.compare import assert_same_analytics
 from tests.support.reference import reference_analytics
 from tests.support.toxiproxy import free_port
@@ -115,6 +117,26 @@ def test_the_executors_equal_the_reference_and_the_driver(
     assert_same_analytics(list(target.find()), expected)
     # What the executors wrote the driver touched: equal results have equal hashes, whoever computes them.
     assert list(target.find({}, content).sort("_id", 1)) == before
+
+
+def test_the_executors_take_the_catalogue_of_the_driver(
+    spark: SparkSession, settings: Settings, database: Database[dict[str, Any]], users: list[ObjectId]
+) -> None:
+    """A worker process knows the shipped one, or that of the task before, until its task tells it."""
+    source, target = database["healthmetrics"], database["analytics"]
+    source.update_many({"metrics.steps": {"$type": "number"}}, {"$set": {"metrics.restingHeartRate": 58}})
+    # The driver's plans for it are kept, and are of no use for another one.
+    UserRecompute(spark, source, target, _clock(database), "UTC").run(users[:1], "batch_0", _step)
+    with catalogue(PULSE + "[hydration]\nuse = no\n"):
+        _executors(spark, settings, database).run(users, "batch_1", _step)
+        stored = list(target.find({}, {"metadata.contentHash": 1}).sort("_id", 1))
+        assert set(target.distinct("metricType")) == set(METRICS)
+        assert "restingHeartRate" in METRICS
+        with patch.object(on_driver, "advanced", lambda _history, pasts: pasts):
+            UserRecompute(spark, source, target, _clock(database), "UTC").run(users, "batch_2", _step)
+        assert list(target.find({}, {"metadata.contentHash": 1}).sort("_id", 1)) == stored
+    _executors(spark, settings, database).run(users, "batch_3", _step)
+    assert set(target.distinct("metricType")) == set(METRICS)
 
 
 def _work(settings: Settings, users: Sequence[ObjectId], now: datetime) -> Calculation:

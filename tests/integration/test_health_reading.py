@@ -19,7 +19,8 @@ from pymongo.errors import OperationFailure
 
 from analytics.health.history_table import history_table
 from analytics.health.validation import Checked, DayRules, check_document
-from contracts.health import METRICS, WEARABLE_FIELDS
+from contracts.health import WEARABLE_FIELDS
+from contracts.health_metrics import METRICS
 from sources.health import replies
 from sources.health.history import read_history
 from sources.health.poll import MongoPoll

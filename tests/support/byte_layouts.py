@@ -9,7 +9,7 @@ import bson
 from bson import DatetimeMS, Decimal128, Int64, ObjectId
 from hypothesis import strategies as st
 
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 
 Document = dict[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Any
 from monitoring.report.chart import Axis, line_chart
 from monitoring.report.page import note, section, table, tiles, write_page
 from pipelines.health.demo.console import anomaly_row, newest_anomalies
-from pipelines.health.worked_example import EXPECTED, found_figures
+from pipelines.health.worked_example import EXPECTED, applies, found_figures
 
 _Document = Mapping[str, Any]
 _SHOWN_ANOMALIES = 25
@@ -27,8 +27,7 @@ def write_report(
     anomalies = newest_anomalies(documents)
     body = [
         _tiles(summary, len(anomalies)),
-        _pattern(pattern),
-        _worked_example(pattern),
+        *([_pattern(pattern), _worked_example(pattern)] if applies() else []),
         _anomalies(anomalies),
         _trends(documents),
         _batches(summary["batches"]),

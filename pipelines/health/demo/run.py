@@ -19,6 +19,7 @@ from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.demo.console import print_anomalies, print_worked_example
 from pipelines.health.demo.report import write_report
 from pipelines.health.job import HealthPipeline, open_pipeline
+from pipelines.health.worked_example import applies
 from settings import Settings, load
 from simulation.health.population import BAD_VALUES, PATTERN_USER_ID, Population, worked_example
 from sources.mongo_client import connect
@@ -75,6 +76,8 @@ def demo_settings(folder: Path) -> Settings:
         default_lookback_days=3650,
         # The backend must not hear of simulated users, and the port may be a real job's.
         service_token="",
+        notify_webhook_url="",
+        notify_backend=False,
         health_port=0,
     )
 
@@ -109,7 +112,8 @@ def live_changes(
 
 def _show(job: HealthPipeline, settings: Settings, console: Console) -> None:
     documents = list(job.target.find())
-    print_worked_example([d for d in documents if d["userId"] == PATTERN_USER_ID], console)
+    if applies():
+        print_worked_example([d for d in documents if d["userId"] == PATTERN_USER_ID], console)
     print_anomalies(documents, console)
     job.reporting.listed_by = ""
     job.finish(console.print)

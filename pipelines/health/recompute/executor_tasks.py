@@ -22,7 +22,7 @@ from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
 from analytics.health.basis import PACKED_BYTES, Basis, unpacked
-from analytics.health.history_table import HISTORY_SCHEMA, history_table
+from analytics.health.history_table import history_schema, history_table
 from analytics.health.past import NOTHING, measured
 from analytics.health.results import CalculatedResults
 from analytics.health.schemas import RESULT_SCHEMA
@@ -30,7 +30,7 @@ from analytics.health.superseded import LIMIT, Superseded
 from analytics.health.validation import DayRules
 from analytics.health.versions_read import VersionsRead
 from contracts import FailedWrite, ServiceError, WriteResult
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from pipelines.health.recompute.task_plan import TaskPlan
 from sinks.health.newer_wins import NewerWins
 from sinks.health.stored_results import KEY, stored_of
@@ -38,7 +38,6 @@ from sinks.mongo_errors import denial, is_transient_mongo
 from sources.health.history import read_history_rows
 from sources.mongo_client import ServerClock, shared_client
 
-HISTORY_DDL: Final = ", ".join(["user int", "day int", *(f"{name} double" for name in METRICS)])
 # Some first rows have here the documents that lost their day (Superseded.packed), where they are asked for.
 SUPERSEDED: Final = "superseded"
 # And these the bases of the users that were read together, in their order, behind the number of the first.
@@ -85,8 +84,9 @@ class Calculation:
     @property
     def history_ddl(self) -> str:
         """The columns that `read_partitions` yields."""
-        lost = "" if self.since is None else f", {SUPERSEDED} binary"
-        return f"{HISTORY_DDL}, {BASES} binary{lost}"
+        metrics = (f"`{name}` double" for name in self.plan.metrics)
+        lost = [] if self.since is None else [f"{SUPERSEDED} binary"]
+        return ", ".join(["user int", "day int", *metrics, f"{BASES} binary", *lost])
 
     def collection(self, name: str) -> Collection[dict[str, Any]]:
         """By this worker process's own client."""
@@ -98,6 +98,7 @@ def read_partitions(work: Calculation, batches: Iterator[pa.RecordBatch]) -> Ite
 
     Raises TaskError.
     """
+    METRICS.use(work.plan.metrics)
     rules = DayRules.at(work.calculated_at, work.plan.timezone, work.plan.sources)
     # All partitions together have room for as many as the driver.
     limit = max(1, LIMIT * _USERS_PER_READ // max(len(work.users), _USERS_PER_READ))
@@ -116,7 +117,7 @@ def read_partitions(work: Calculation, batches: Iterator[pa.RecordBatch]) -> Ite
                 metrics = measured(table, [NOTHING] * len(users))
                 bases = packed_bases(start, map(Basis, read.fingerprints(), metrics))
                 shifted = pc.add(table.column("user"), pa.scalar(start, pa.int32()))
-                table = table.set_column(0, HISTORY_SCHEMA.field("user"), shifted)
+                table = table.set_column(0, history_schema().field("user"), shifted)
                 table = table.append_column(BASES, _first_of(bases, table.num_rows))
                 if work.since is not None:
                     # A document that lost has a winner, so there is a first row.
@@ -148,6 +149,7 @@ def write_partition(
 
     Raises TaskError.
     """
+    METRICS.use(work.plan.metrics)
     writer = _PartitionWriter(work, metadata)
     for batch in batches:
         for start in range(0, batch.num_rows, _ROWS_PER_WRITE):

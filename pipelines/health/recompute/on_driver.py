@@ -180,7 +180,7 @@ class UserRecompute:
     def _read(
         self, users: Sequence[ObjectId], rules: DayRules, pasts: list[Past]
     ) -> tuple[pa.Table, list[Past], VersionsRead]:
-        """The days after the pasts (HISTORY_SCHEMA), the pasts, and what was read.
+        """The days after the pasts, the pasts, and what was read.
 
         A past is NOTHING where more days are needed.
         """

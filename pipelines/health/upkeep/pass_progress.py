@@ -13,7 +13,10 @@ from bson.errors import InvalidId
 
 from checkpoint.store import FULL, RECONCILIATION, CheckpointStore
 from checkpoint.timestamp_text import format_timestamp, parse_timestamp
+from contracts.health_metric_file import shipped
+from contracts.health_metrics import METRICS
 from monitoring.logs import get_logger
+from pipelines.health.upkeep.catalogue import catalogue_name, note_catalogue
 
 logger = get_logger(__name__)
 
@@ -79,7 +82,10 @@ class PassProgress:
 
     def begin(self, ids: UserIds, now: datetime) -> datetime:
         """Start on `ids`, or go on; returns the moment at which this pass was begun for the first time."""
-        found = _position(self._store.read_notes(self._topic), now)
+        notes = self._store.read_notes(self._topic)
+        # Who was computed by another catalogue is to be computed again.
+        same = notes.get("catalogue", catalogue_name(shipped())) == catalogue_name(METRICS)
+        found = _position(notes, now) if same else None
         self._ids, self._first, self._started = ids, 0, now
         if found is not None:
             self._started, last = found
@@ -111,7 +117,11 @@ class PassProgress:
 
     def advance(self, users: Sequence[ObjectId], wait: Callable[[float], object]) -> None:
         """Note that `users` are done, for good; then `wait` for the seconds that the rate asks for."""
-        last = {"started": format_timestamp(self._started), "last_user": str(users[-1])}
+        last = {
+            "started": format_timestamp(self._started),
+            "last_user": str(users[-1]),
+            "catalogue": catalogue_name(METRICS),
+        }
         self._store.write_notes(last, self._topic)
         self._done += len(users)
         if self._rate:
@@ -121,8 +131,13 @@ class PassProgress:
         self._tell(time.monotonic() - self._began)
 
     def end(self, now: datetime) -> None:
-        """Forget the position, so that the next pass begins anew, and note that this one ended `now`."""
+        """Forget the position, so that the next pass begins anew, and note that this one ended `now`.
+
+        After a full pass all results are of the catalogue in use, and that is noted too.
+        """
         self.note_end(now)
+        if self._topic == FULL:
+            note_catalogue(self._store)
         self._store.write_notes({}, self._topic)
 
     def note_end(self, now: datetime) -> None:

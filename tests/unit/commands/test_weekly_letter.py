@@ -13,7 +13,7 @@ import pytest
 from bson import ObjectId
 
 from commands import pulse
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from sources.mongo_client import connect
 from tests.support import worked_example as example
 from tests.support.command_line import Ended, run_command

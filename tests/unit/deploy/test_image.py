@@ -66,7 +66,7 @@ def test_nothing_but_the_code_gets_in() -> None:
     """Code and the names of its packages; no .env, tests, scripts, or folders that a run makes."""
     files = {str(file) for file in image_files()}
     assert {"main.py", "requirements.txt", "deploy/entrypoint", "dashboard/.streamlit/config.toml"} <= files
-    assert {Path(file).suffix for file in files} <= {".py", ".txt", ".toml", ".properties", ""}
+    assert {Path(file).suffix for file in files} <= {".py", ".ini", ".txt", ".toml", ".properties", ""}
     unwanted = re.compile(r"(.*/)?\.env|tests/|benchmarks/|script/|deploy/(?!entrypoint|healthcheck|spark/)")
     assert [file for file in files if unwanted.match(file)] == []
 

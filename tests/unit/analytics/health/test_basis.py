@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.health.basis import PACKED_BYTES, Basis, Fingerprint, fingerprint_of, unpacked
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 
 _FINGERPRINTS = st.builds(Fingerprint, st.integers(0, 10**6), st.integers(-(2**63), 2**63 - 1))
 

@@ -19,7 +19,7 @@ from analytics.health.history_table import history_table
 from analytics.health.plain import result_row
 from analytics.health.results import CalculatedResults
 from analytics.health.validation import DayRules
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from tests.support import worked_example as example
 from tests.support.compare import assert_same_analytics
 from tests.support.reference import reference_analytics

@@ -19,7 +19,8 @@ from analytics.health.past import name_of
 from analytics.health.schemas import RANGES
 from analytics.health.validation import DayRules
 from contracts import ENDS
-from contracts.health import METRICS, RANGE_NAMES
+from contracts.health import RANGE_NAMES
+from contracts.health_metrics import METRICS
 from tests.support import worked_example as example
 from tests.support.reference import reference_analytics
 from tests.support.strategies import histories

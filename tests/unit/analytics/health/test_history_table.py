@@ -13,9 +13,9 @@ from bson.tz_util import utc
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.health.history_table import HISTORY_SCHEMA, history_table
+from analytics.health.history_table import history_schema, history_table
 from analytics.health.validation import REASONS, DayRules, check_document
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from tests.support import worked_example as example
 from tests.support.reference_input import LIMITS, accepted_days, usable_value
 from tests.support.strategies import histories, new_id, random_documents
@@ -30,7 +30,7 @@ def _number(day: date) -> int:
 
 def test_an_empty_history_is_an_empty_table() -> None:
     """With the full schema."""
-    assert history_table([], [], RULES).equals(HISTORY_SCHEMA.empty_table())
+    assert history_table([], [], RULES).equals(history_schema().empty_table())
 
 
 def test_other_users_are_left_out() -> None:

@@ -23,7 +23,7 @@ from pyspark.sql import SparkSession
 from analytics.health import compute as module
 from analytics.health import kept_plan
 from analytics.health.compute import analytics_of, compute
-from analytics.health.history_table import HISTORY_SCHEMA, history_table
+from analytics.health.history_table import history_schema, history_table
 from analytics.health.kept_plan import KeptPlans
 from analytics.health.schemas import RESULT_SCHEMA
 from analytics.health.validation import DayRules
@@ -55,7 +55,7 @@ def _fresh(spark: SparkSession, history: pa.Table) -> list[str]:
 
 
 def _plan(number: int = 0) -> Any:
-    made = module._plans._plans[number]._made
+    made = module._plans()._plans[number]._made
     return made and made[1]
 
 
@@ -118,7 +118,7 @@ def test_histories_that_are_not_there_are_an_error(
 def test_what_was_computed_does_not_stay_in_java(spark: SparkSession) -> None:
     """Nor does it after an error."""
     system: Any = spark._jvm.java.lang.System  # type: ignore[union-attr]
-    failing = KeptPlans("SELECT raise_error('no') FROM {}".format, HISTORY_SCHEMA)
+    failing = KeptPlans("SELECT raise_error('no') FROM {}".format, history_schema())
     table = _random(1, 1, 9)
     for run in (partial(compute, spark, table, 1), partial(failing.run, spark, table)):
         with suppress(*_SPARKS_ERRORS):
@@ -132,7 +132,7 @@ def test_what_was_computed_does_not_stay_in_java(spark: SparkSession) -> None:
 )
 def test_a_plan_with_an_exchange_is_not_kept(spark: SparkSession, query: str) -> None:
     """Spark would answer with the files of the first run."""
-    plan = KeptPlans(query.format, HISTORY_SCHEMA)
+    plan = KeptPlans(query.format, history_schema())
     assert [plan.run(spark, _random(seed, 2, 9)) for seed in (1, 2)] == [None, None]
 
 
@@ -142,7 +142,7 @@ def test_an_adaptive_plan_is_not_kept(spark: SparkSession) -> None:
     for name in ("enabled", "forceApply"):
         other.conf.set(f"spark.sql.adaptive.{name}", "true")
     assert _rows(compute(spark, table, 1)) == _rows(compute(other, table, 1))
-    assert module._plans._plans[0]._made == (other, None)
+    assert module._plans()._plans[0]._made == (other, None)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_an_adaptive_plan_is_not_kept(spark: SparkSession) -> None:
 def test_elsewhere_each_batch_has_a_plan_of_its_own(master: str) -> None:
     """Tasks in another Java than the driver's do not see its properties."""
     spark: Any = SimpleNamespace(sparkContext=SimpleNamespace(master=master))
-    assert KeptPlans(str, HISTORY_SCHEMA).run(spark, _random(1, 1, 9)) is None
+    assert KeptPlans(str, history_schema()).run(spark, _random(1, 1, 9)) is None
 
 
 _RESTART = """
@@ -169,8 +169,8 @@ for number in range(2):
     for seed in (1, 2):
         table = _random(seed, 3, 40)
         assert _rows(compute(spark, table, 1)) == _fresh(spark, table), (number, seed)
-    assert module._plans._plans[0]._made[0] is spark
-    assert module._plans._plans[0]._made[1] is not None
+    assert module._plans()._plans[0]._made[0] is spark
+    assert module._plans()._plans[0]._made[1] is not None
     spark.stop()
 print("equal")
 """

@@ -13,13 +13,16 @@ from bson import ObjectId
 from pyspark.sql import SparkSession
 
 from analytics.health.compute import compute
-from analytics.health.history_table import HISTORY_SCHEMA
+from analytics.health.history_table import history_schema
 from analytics.health.past import NOTHING, Past, advanced, restored, resumed, uncovered
 from analytics.health.results import CalculatedResults
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
+from tests.support.catalogues import catalogue
 
 _TODAY = 20_000
 _DAYS = 700
+# Streaks of another metric, and none of steps.
+_OWN = "[weight]\nstreak = <= 79.95\n[steps]\nstreak = none\ntell_streaks = none\n"
 
 # By user: by day: the values of the metrics.
 _History = dict[int, dict[str, float]]
@@ -60,7 +63,7 @@ def _table(histories: Sequence[_History], pasts: Sequence[Past]) -> pa.Table:
         for day, values in sorted(history.items())
         if day >= pasts[user].before
     ]
-    return pa.Table.from_pylist(rows, HISTORY_SCHEMA)
+    return pa.Table.from_pylist(rows, history_schema())
 
 
 def _documents(result: pa.Table, users: int) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -78,34 +81,35 @@ def _first_difference(made: Any, wanted: Any, path: str = "") -> str:
     return f"{path}: {made} in place of {wanted}"
 
 
-@pytest.mark.parametrize("_turn", range(2))
+@pytest.mark.parametrize("rules", ["", _OWN], ids=["shipped", "own"])
 def test_recent_days_and_the_past_give_the_results_of_the_whole_history(
-    spark: SparkSession, _turn: int
+    spark: SparkSession, rules: str
 ) -> None:
     """Through edits, deletions and gaps around every horizon, over several generations."""
-    # pytest-randomly seeds it; its number at the top of the run repeats this.
-    rng = random.Random(random.randrange(10**9))
-    histories = [_random_history(rng) for _ in range(60)]
-    pasts = [NOTHING] * len(histories)
-    for turn in range(5):
-        whole = _table(histories, [NOTHING] * len(histories))
-        for user in uncovered(_table(histories, pasts), pasts):
-            pasts[user] = NOTHING
-        recent = _table(histories, pasts)
-        expected = compute(spark, whole, len(histories))
-        found = resumed(compute(spark, recent, len(histories)), recent, pasts)
-        made, wanted = (_documents(result, len(histories)) for result in (found, expected))
-        different = [name for name in wanted if made.get(name) != wanted[name]]
-        assert not different, _first_difference(made.get(different[0]), wanted[different[0]])
-        assert made.keys() == wanted.keys()
-        pasts = [restored(past.stored("x"), "x") for past in advanced(recent, pasts)]
-        for user, past in enumerate(pasts):
-            # A change of a day before it makes the whole history be read again.
-            anywhere = rng.random() < 0.1
-            first = 0 if anywhere else past.before
-            histories[user] = _edited(rng, histories[user], first, _TODAY + 40 * turn)
-            if anywhere:
+    with catalogue(rules):
+        # pytest-randomly seeds it; its number at the top of the run repeats this.
+        rng = random.Random(random.randrange(10**9))
+        histories = [_random_history(rng) for _ in range(60)]
+        pasts = [NOTHING] * len(histories)
+        for turn in range(5):
+            whole = _table(histories, [NOTHING] * len(histories))
+            for user in uncovered(_table(histories, pasts), pasts):
                 pasts[user] = NOTHING
+            recent = _table(histories, pasts)
+            expected = compute(spark, whole, len(histories))
+            found = resumed(compute(spark, recent, len(histories)), recent, pasts)
+            made, wanted = (_documents(result, len(histories)) for result in (found, expected))
+            different = [name for name in wanted if made.get(name) != wanted[name]]
+            assert not different, _first_difference(made.get(different[0]), wanted[different[0]])
+            assert made.keys() == wanted.keys()
+            pasts = [restored(past.stored("x"), "x") for past in advanced(recent, pasts)]
+            for user, past in enumerate(pasts):
+                # A change of a day before it makes the whole history be read again.
+                anywhere = rng.random() < 0.1
+                first = 0 if anywhere else past.before
+                histories[user] = _edited(rng, histories[user], first, _TODAY + 40 * turn)
+                if anywhere:
+                    pasts[user] = NOTHING
 
 
 def test_a_past_is_used() -> None:
@@ -113,27 +117,28 @@ def test_a_past_is_used() -> None:
     days = {_TODAY - age: {"steps": 5_000.0} for age in range(300)}
     (past,) = advanced(_table([days], [NOTHING]), [NOTHING])
     assert _TODAY - 242 < past.before <= _TODAY - 210
-    assert (past.longest, past.running) == (past.before - (_TODAY - 299),) * 2
+    assert past.longest == past.running == {"steps": past.before - (_TODAY - 299)}
     assert uncovered(_table([days], [past]), [past]) == []
 
 
 def test_a_past_that_moves_keeps_what_it_knew() -> None:
     """Its longest streak, and a metric without a value between the two horizons."""
-    before = Past(_TODAY - 300, 90, 0, frozenset({"weight"}))
+    before = Past(_TODAY - 300, {"steps": 90}, {}, frozenset({"weight"}))
     days = {_TODAY - age: {"steps": 5_000.0 * (age % 2)} for age in range(300)}
     days[_TODAY] = {"steps": 0.0, "weight": 70.0}
     (past,) = advanced(_table([days], [before]), [before])
     assert past.before > before.before
-    assert (past.longest, sorted(past.metrics)) == (90, ["steps", "weight"])
+    assert (past.longest, sorted(past.metrics)) == ({"steps": 90}, ["steps", "weight"])
 
 
 @pytest.mark.parametrize("change", [
-    {"rules": "others"}, {"before": "2025-01-01"}, {"longest": -1}, {"running": None}, {"metrics": "steps"},
-    {"metrics": [["steps"]]}, {"before": None},
+    {"rules": "others"}, {"before": "2025-01-01"}, {"longest": 5}, {"running": None}, {"metrics": "steps"},
+    {"metrics": [["steps"]]}, {"before": None}, {"longest": {"steps": -1}}, {"longest": {"steps": 2}},
+    {"longest": {"steps": "many"}}, {"running": {"mood": 1}},
 ])  # fmt: skip
 def test_what_is_no_past_is_nothing(change: dict[str, Any]) -> None:
     """Other programs may have stored anything."""
-    stored = Past(_TODAY, 5, 3, frozenset({"steps"})).stored("mine") or {}
-    assert restored(stored, "mine") == Past(_TODAY, 5, 3, frozenset({"steps"}))
+    stored = Past(_TODAY, {"steps": 5}, {"steps": 3}, frozenset({"steps"})).stored("mine") or {}
+    assert restored(stored, "mine") == Past(_TODAY, {"steps": 5}, {"steps": 3}, frozenset({"steps"}))
     assert restored({**stored, **change}, "mine") == NOTHING
     assert restored(None, "mine") == NOTHING

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from analytics.health.documents import CONTENT_VERSION
 from analytics.health.results import CalculatedResults
 from analytics.health.schemas import RANGES, RESULT_SCHEMA
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from tests.support.compare import RUN_FIELDS
 from tests.unit.analytics.health.test_documents import CALCULATED_AT, ROW
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from analytics.health.unusual import Unusual, events_of, sentence
 from analytics.health.words import amount, compared, listed
-from contracts.effects import DEFAULT, parse
-from contracts.health import METRICS
+from contracts.effects import parse
+from contracts.health_metrics import METRICS
 
-_LEAST = parse(DEFAULT)
+_LEAST = parse("", METRICS)
 _DAY = date(2026, 11, 25)
 _numbers = st.floats(0, 1e5, allow_nan=False)
 _unusual = st.builds(

@@ -13,7 +13,7 @@ from bson.tz_util import utc
 from analytics.health.history_table import history_table
 from analytics.health.validation import DayRules, check_document
 from contracts import ConfigurationError
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from tests.support import worked_example as example
 from tests.support.reference_input import LIMITS
 

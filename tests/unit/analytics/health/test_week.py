@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from analytics.health.validation import DayRules
 from analytics.health.week import MetricWeek, Run, Week, week_of
 from contracts import effects
-from contracts.health import METRICS
+from contracts.health_metrics import METRICS
 from tests.support import worked_example as example
 from tests.support.reference import reference_analytics
 from tests.support.strategies import histories
 
 TODAY = date(2025, 6, 30)
 _EPOCH = date(1970, 1, 1).toordinal()
-_LEAST = effects.parse(effects.DEFAULT)
+_LEAST = effects.parse("", METRICS)
 
 
 def _day(number: int) -> int:
@@ -60,8 +60,9 @@ def test_the_example_has_one_day_that_stands_out_and_its_run() -> None:
     assert [(one.metric, one.day, one.value) for one in week.unusual] == [
         ("steps", date(2025, 1, 13), 18_000.0)
     ]
-    assert week.run == Run(7, _day(15))
-    assert week.longest_run == 7
+    assert week.metrics["steps"].run == Run(7, _day(15))
+    assert week.metrics["steps"].longest_run == 7
+    assert week.metrics["weight"].run is None
     assert week.empty_days == []
     assert [one.metric for one in week.told] == ["steps"]
 
@@ -78,7 +79,7 @@ def test_the_example_has_one_day_that_stands_out_and_its_run() -> None:
 def test_a_run_is_told_that_reaches_into_the_week(last: int, run: Run | None, empty: list[int]) -> None:
     """Also one that has ended since; days without any data break it and are named."""
     week = _week(example.documents(), _day(last), example.TODAY + timedelta(days=30))
-    assert week.run == (run and Run(run.length, _day(run.end)))
+    assert week.metrics["steps"].run == (run and Run(run.length, _day(run.end)))
     assert week.empty_days == [_day(number) for number in empty]
 
 

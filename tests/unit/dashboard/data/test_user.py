@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 from bson import ObjectId
 
+from contracts.health_metrics import StreakRule
 from dashboard.data.user import daily_frame, read_user, stored_anomalies, streak_calendar, unusual_of
 from simulation.health.population import PATTERN_USER_ID
 from sources.mongo_client import connect
+
+_RULE = StreakRule(">", 1000)
 
 _TODAY = datetime.now(timezone.utc)
 
@@ -113,17 +116,17 @@ def test_the_unusual_days_of_a_user_are_those_stored(documents: list[dict[str, A
 def test_the_calendar_has_every_day(documents: list[dict[str, Any]]) -> None:
     """Days without a value are there too, and the run at its end is the stored streak."""
     steps = _read(documents, str(PATTERN_USER_ID))["steps", "90day"]
-    calendar = streak_calendar(steps.history)
+    calendar = streak_calendar(steps.history, _RULE)
     assert len(calendar) == 15
     assert list(calendar["kind"]) == ["counts"] * 7 + ["no value"] + ["counts"] * 7
     assert calendar["day"].iloc[-steps.streak_days].date() == steps.streak_start
 
 
-def test_exactly_a_thousand_steps_are_too_few() -> None:
+def test_exactly_a_thousand_steps_do_not_count() -> None:
     """The service's threshold is exclusive."""
     days = pd.to_datetime([date(2026, 11, 24), date(2026, 11, 25)])
-    calendar = streak_calendar(pd.Series([1000.0, 1001.0], index=days))
-    assert list(calendar["kind"]) == ["too few", "counts"]
+    calendar = streak_calendar(pd.Series([1000.0, 1001.0], index=days), _RULE)
+    assert list(calendar["kind"]) == ["does not", "counts"]
 
 
 @pytest.mark.parametrize(
@@ -141,4 +144,4 @@ def test_documents_of_other_programs_do_no_harm(fields: dict[str, Any]) -> None:
     (result,) = _read([document], str(PATTERN_USER_ID)).values()
     assert result.average is None
     assert daily_frame(result.history, "steps").empty
-    assert streak_calendar(result.history).empty
+    assert streak_calendar(result.history, _RULE).empty

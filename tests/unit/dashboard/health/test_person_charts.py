@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.health_metrics import StreakRule
 from dashboard.data.user import daily_frame, streak_calendar
 from dashboard.health import person_charts
 from dashboard.health.person_charts import RECOMPUTED, STORED, USUAL, VALUE
@@ -60,7 +61,9 @@ def test_stored_anomalies_are_solid_and_those_found_again_hollow() -> None:
 def test_the_calendar_names_months_and_draws_its_legend_with_its_cells(start: str, days: int) -> None:
     """Two or more months without neighbours, and a legend of the same marks in the same colours."""
     values = [2000.0 if number % 3 else 5.0 for number in range(days)]
-    chart = person_charts.streak_calendar(streak_calendar(_steps(values, start))).to_dict()
+    chart = person_charts.streak_calendar(
+        streak_calendar(_steps(values, start), StreakRule(">", 1000)), "Steps"
+    ).to_dict()
     cells = [layer for layer in chart["layer"] if layer["mark"]["type"] == "rect"]
     assert len(cells) == 2
     assert cells[0]["encoding"]["fill"] == cells[1]["encoding"]["fill"]
