@@ -22,6 +22,7 @@ from commands.compaction import compaction
 from commands.config import config
 from commands.dashboard import dashboard
 from commands.explain import explain
+from commands.forget import forget
 from commands.inspect import inspect
 from commands.prepare import prepare
 from commands.replay import replay
@@ -123,6 +124,7 @@ def add_commands(group: typer.Typer, one: Pipeline) -> None:
     add("check", check)
     add_all("dlq", dlq.app)
     add("report", report)
+    add("forget", forget)
     if one.figures:
         add("stats", metrics.figures_command(one.title, one.figures))
     if one.parquet:
