@@ -22,6 +22,7 @@ from commands.compaction import compaction
 from commands.config import config
 from commands.dashboard import dashboard
 from commands.explain import explain
+from commands.export import export
 from commands.forget import forget
 from commands.inspect import inspect
 from commands.prepare import prepare
@@ -135,6 +136,7 @@ def add_commands(group: typer.Typer, one: Pipeline) -> None:
         add("batch", batch)
         add("inspect", inspect)
         add("explain", explain)
+        add("export", export)
         add("replay", replay)
         add("letter", letter)
         add("selftest", selftest)

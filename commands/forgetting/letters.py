@@ -43,7 +43,11 @@ def clean_letters(
     if not dry_run:
         queue.remove(damaged)
     yield Found(
-        "records in dead letters", place, changed, "anonymised", "Those without an amount went whole."
+        "records in dead letters",
+        place,
+        changed,
+        "anonymised",
+        "One that cannot do without the person goes whole.",
     )
     yield Found("damaged dead letters", place, len(damaged), "removed")
     others = sum(tells(_content(path)) for path in queue.paths(of_others=True))

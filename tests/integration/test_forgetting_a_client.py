@@ -11,7 +11,7 @@ from bson import json_util
 
 from accounting.books import ACCEPTED, Books
 from accounting.database import BooksDatabase
-from accounting.entries import read_client, read_credit, read_sale, read_void
+from accounting.entries import Entry, read_client, read_credit, read_sale, read_void
 from accounting.outbox import Outbox
 from commands import pulse
 from commands.forgetting.logs import spellings
@@ -59,7 +59,7 @@ def _book(shop: StockShop, whom: str) -> BooksDatabase:
         )
         for n in range(3)
     ]
-    entries = [
+    entries: list[Entry] = [
         read_client(fields),
         *sold,
         read_credit(
@@ -117,7 +117,9 @@ def _traces(shop: StockShop, texts: list[str]) -> list[str]:
             if any(form.encode() in content for form in forms):
                 found.append(str(path.relative_to(shop.folder)))
     cold = (shop.folder / "cold" / "events").resolve()
-    rows = duckdb.sql(f"SELECT key, value FROM read_parquet('{cold}/**/*.parquet')").fetchall()
+    found_rows = duckdb.sql(f"SELECT key, value FROM read_parquet('{cold}/**/*.parquet')")
+    assert found_rows is not None
+    rows = found_rows.fetchall()
     for each in [value for row in rows for value in row if value is not None]:
         found += ["cold store"] if any(form.encode() in bytes(each) for form in forms) else []
     return found
