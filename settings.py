@@ -197,6 +197,8 @@ class Settings(BaseSettings):
     dashboard_roles: Annotated[str, AfterValidator(roles_text)] = ""
     letters_api_token: Annotated[SecretStr, AfterValidator(long_token)] = SecretStr("")
 
+    mcp_health_values: bool = False
+
     fault: str = ""
 
     _kafka_options: Mapping[str, str] = PrivateAttr(default_factory=dict)

@@ -25,6 +25,7 @@ from commands.explain import explain
 from commands.export import export
 from commands.forget import forget
 from commands.inspect import inspect
+from commands.mcp import mcp
 from commands.prepare import prepare
 from commands.replay import replay
 from commands.report import report
@@ -158,6 +159,7 @@ def _simulation(module: str) -> Callable[..., None]:
 add_commands(app, PIPELINES[DEFAULT_PIPELINE])
 app.command(cls=Command)(config)
 app.command(cls=Command, context_settings=HANDED_ON)(dashboard)
+app.command(cls=Command)(mcp)
 app.command(cls=Command)(prepare)
 app.command(cls=Command)(top)
 # Without a pipeline it is about all of them.
