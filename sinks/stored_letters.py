@@ -90,6 +90,10 @@ class StoredLetters:
         files = [file.path for file in self._folder.files() if self._is_mine(file) is not of_others]
         return files if of_others else [*files, *self._folder.leftovers()]
 
+    def leftovers(self, before: datetime) -> Sequence[Path]:
+        """What a crash before this moment left of letters that were being written, whoever's."""
+        return [path for path in self._folder.leftovers() if path.stat().st_mtime < before.timestamp()]
+
     def beginnings(self) -> Iterator[tuple[Path, str]]:
         """The files of letters, each with the digits with which the ids of its group begin."""
         return ((file.path, file.id[:GROUP_DIGITS]) for file in self._files())

@@ -155,9 +155,9 @@ class Questions:
     def _result(self, one: Result) -> dict[str, Any]:
         told = {
             "trend": one.trend,
-            "trend_percentage": one.trend_percentage,
-            "percentile": one.percentile,
-            "days_with_data_percentage": one.completeness,
+            "trend_percentage": _rounded(one.trend_percentage),
+            "percentile": _rounded(one.percentile),
+            "days_with_data_percentage": _rounded(one.completeness),
         }
         if one.metric == "steps":
             told |= {"streak_days": one.streak_days, "longest_streak": one.longest_streak}
@@ -194,6 +194,10 @@ class Questions:
 def bounded(number: int, most: int = MOST) -> int:
     """`number` within 1 and `most`."""
     return max(1, min(number, most))
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 1)
 
 
 def _id(user: str) -> str:
