@@ -13,6 +13,7 @@ import typer
 from commands.common import FAILED, AsJson, confirm, prepare
 from commands.terminal import console, print_json, table
 from contracts import ConfigurationError, ServiceError
+from monitoring.console import counted
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def forget(
     if not dry_run:
         if source is not None and is_held:
             raise ServiceError(
-                f"Nothing was forgotten: the source still has the person ({source.count:,} {source.what}). "
+                f"Nothing was forgotten: the source still has {told_of(source)} of the person. "
                 f"{source.remedy} --keep-source forgets all the same."
             )
         count = sum(each.count for each in seen if each.act != "left")
@@ -60,6 +61,11 @@ def forget(
         _print(receipt, seen, source if is_held else None)
     if not dry_run and any(each.act == "left" and each.count for each in seen):
         raise typer.Exit(FAILED)
+
+
+def told_of(source: Source) -> str:
+    """`20 days (health-metrics.healthmetrics)`."""
+    return f"{counted(source.count, source.what)} ({source.place})"
 
 
 def _receipt(
@@ -91,6 +97,6 @@ def _print(receipt: Mapping[str, Any], seen: Iterable[Found], held_by: Source | 
         if each.note and each.count:
             screen.print(f"{each.what}: {each.note}")
     if held_by is not None:
-        screen.print(f"The source still has {held_by.count:,} {held_by.what}. {held_by.remedy}")
+        screen.print(f"The source still has {told_of(held_by)} of the person. {held_by.remedy}")
     for line in receipt["reminders"]:
         screen.print(line)

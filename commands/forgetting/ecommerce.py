@@ -58,7 +58,7 @@ class UserForgetting:
             f"Take them out of the files in {folder} and its folder .read first: one that is read again "
             "brings the user back."
         )
-        return Source("lines of CSV files", count, remedy)
+        return Source("line", str(folder), count, remedy)
 
     def look(self) -> Iterator[Found]:
         """Count events, records in letters, and logs."""

@@ -51,10 +51,10 @@ class HealthForgetting:
         """The days that the backend has; their removal is the backend's affair."""
         count = self._source.count_documents({"userId": {"$in": self._spellings}})
         remedy = (
-            f"Delete them in the backend first: the next change or full pass would compute the person anew. "
-            f"They are {self._source.full_name}, which no command of ours changes."
+            "Delete them in the backend first: the next change or full pass computes the person anew. No "
+            "command of ours changes them."
         )
-        return Source("days in the source", count, remedy)
+        return Source("day", self._source.full_name, count, remedy)
 
     def look(self) -> Iterator[Found]:
         """Count results, letters, notes and logs."""

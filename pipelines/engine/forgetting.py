@@ -30,9 +30,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The `count` records of the person that the source still has, `what` they are, and what removes them."""
+    """The `count` records of the person that the source still has, `what` one is, and what removes them."""
 
     what: str
+    place: str
     count: int
     remedy: str
 

@@ -1,4 +1,4 @@
-"""`pulse forget` as a person sees it: the receipt in words, the question, each option, and what is refused."""
+"""`pulse forget` as a person sees it: the receipt in words, the question, the options, the refusals."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_dry_run_tells_what_holds_it(database: Any) -> None:
     asked, bold = _forget("--dry-run"), _forget("--dry-run", "--keep-source")
     assert (asked.code, bold.code) == (0, 0)
     assert asked.out.startswith("Counted, and nothing changed")
-    assert "The source still has 1 days in the source." in asked.out
+    assert "The source still has 1 day (health-metrics.healthmetrics) of the person." in asked.out
     assert "The source still has" not in bold.out
     assert database["analytics"].count_documents({}) == 24
 
