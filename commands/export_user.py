@@ -114,9 +114,7 @@ def export_user(
     if output is not None:
         logger.info(f"📤 Wrote {count:,} records as {form} to {output}")
     elif not count:
-        logger.info(
-            f"📤 Nothing lies between these days; {told('inspect', '--user', user)} shows what there is"
-        )
+        logger.info(f"📤 Nothing lies between these days; {told('inspect --user', user)} shows what there is")
 
 
 def read_person(settings: Settings, user: str, days: range = _EVER) -> Person:

@@ -15,8 +15,8 @@ from pydantic import Field
 
 from contracts import ServiceError
 from dashboard.asking.tools import MOST, Asked, Questions
-from dashboard.data.health_data import open_data
 from dashboard.data.service_files import ServiceFiles
+from dashboard.health.opening import open_data
 from monitoring.logs import get_logger, redact, redact_value
 from settings import Settings
 

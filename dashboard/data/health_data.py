@@ -10,16 +10,14 @@ from bson import ObjectId
 
 from contracts import effects
 from contracts.effects import LeastEffect
-from contracts.health import PHONE_SOURCES, SOURCE_COLLECTION
+from contracts.health import PHONE_SOURCES
 from dashboard.data.batch_logs import BatchLog, read_batch_log
-from dashboard.data.database import FAULTS, AnalyticsCollection, explain, open_database
+from dashboard.data.database import FAULTS, AnalyticsCollection, explain
 from dashboard.data.metrics_file import ServiceMetrics, read_metrics
 from dashboard.data.recent import Recent, read_recent
 from dashboard.data.remembered import Loaded, Remembered
 from dashboard.data.user import UserResults, read_user
 from dashboard.data.waiting import Evidence, Waiting, explain_source, read_evidence, read_waiting
-from settings import Settings
-from sources.mongo_client import for_reading
 
 # How old a page may be; the reads behind Recent cost some hundred milliseconds on a large collection.
 RECENT_SECONDS = 30.0
@@ -91,20 +89,6 @@ class HealthData:
     def metrics(self) -> Loaded[ServiceMetrics | None]:
         """The service's own measurements."""
         return self._metrics.get("metrics", lambda: read_metrics(self._metrics_directory), FILES_SECONDS)
-
-
-def open_data(settings: Settings) -> HealthData:
-    """What the dashboard's user of MongoDB and the service's folders give."""
-    database = open_database(settings.dashboard_mongo_uri or settings.mongo_uri, settings.mongo_db_name)
-    return HealthData(
-        for_reading(database[settings.analytics_collection]),
-        settings.log_directory,
-        settings.metrics_directory,
-        settings.analytics_timezone,
-        for_reading(database[SOURCE_COLLECTION]),
-        settings.sources_of_phones,
-        effects.parse(settings.least_effects),
-    )
 
 
 def _explain_file(what: str, error: Exception) -> str:

@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 
 from analytics.health.unusual import events_of
 from dashboard.data.condition import WORKS, Signs, state_of
-from dashboard.data.health_data import HealthData, open_data
+from dashboard.data.health_data import HealthData
 from dashboard.data.recent import Recent, unusual_in
 from dashboard.data.service_files import ServiceFiles
 from dashboard.health import anomalies, overview, pipeline, user
+from dashboard.health.opening import open_data
 from dashboard.page import Page, Room, Verdict, is_set
 from dashboard.text import counted
 from settings import Settings

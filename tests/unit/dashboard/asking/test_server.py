@@ -55,7 +55,7 @@ class Installation:
 
     def ask(self, tool: str, with_values: Any = False, **arguments: Any) -> Any:
         """The answer, as the client has it."""
-        server = build(Questions(self._pipelines, self._data, with_values))
+        server = build(Questions(self._pipelines, self._data, with_values, lambda: _NOW))
         return _in(server, lambda client: _called(client, tool, arguments))
 
 
