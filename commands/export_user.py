@@ -221,7 +221,7 @@ def _result_row(person: Person, result: Mapping[str, Any], days: Sequence[int]) 
 
 def _row(cells: Sequence[Any]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow([_cell(each) for each in cells])
+    csv.writer(line, lineterminator="\n").writerow([_cell(each) for each in cells])
     return line.getvalue()
 
 
