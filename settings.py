@@ -137,6 +137,8 @@ class Settings(BaseSettings):
     dashboard_roles: types.Roles = ""
     letters_api_token: types.Token = SecretStr("")
 
+    mcp_health_values: bool = False
+
     fault: str = ""
 
     _kafka_options: Mapping[str, str] = PrivateAttr(default_factory=dict)
@@ -214,8 +216,7 @@ class Settings(BaseSettings):
                 found += [*secrets_in_address(text), *([text] if name == "notify_webhook_url" else [])]
             elif isinstance(value, SecretStr):
                 found.append(text)
-        found += secret_kafka_options(self._kafka_options)
-        return [secret for secret in found if secret]
+        return [secret for secret in [*found, *secret_kafka_options(self._kafka_options)] if secret]
 
 
 def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:

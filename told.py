@@ -17,6 +17,7 @@ EXTRAS = {
     "altair": "dashboard",
     "confluent_kafka": "kafka",
     "duckdb": "dashboard",
+    "mcp": "mcp",
     "openpyxl": "dashboard",
     "psycopg": "postgres",
     "streamlit": "dashboard",
@@ -42,7 +43,8 @@ def own_process(*words: str) -> list[str]:
 def install(extra: str = "") -> str:
     """Return the command that installs the packages, with those of an `extra`."""
     if _LAUNCHER.is_file():
-        option = " --dashboard" if extra == "dashboard" else ""
+        # What a model asks is what the pages read.
+        option = " --dashboard" if extra in ("dashboard", "mcp") else ""
         setup = Path("script", "setup.ps1" if os.name == "nt" else "setup")
         return f"{setup if _is_here(HOME) else _quoted(HOME / setup)}{option}"
     python = _quoted(sys.executable)

@@ -120,6 +120,12 @@ class BooksDatabase:
                 raise
             connection.execute("COMMIT")
 
+    def scrub(self) -> None:
+        """Write the file anew, so that it holds nothing that was replaced or removed. Raises BooksError."""
+        with self._explained(), self._connection() as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)

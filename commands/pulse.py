@@ -22,7 +22,10 @@ from commands.compaction import compaction
 from commands.config import config
 from commands.dashboard import dashboard
 from commands.explain import explain
+from commands.export import export
+from commands.forget import forget
 from commands.inspect import inspect
+from commands.mcp import mcp
 from commands.prepare import prepare
 from commands.replay import replay
 from commands.report import report
@@ -123,6 +126,7 @@ def add_commands(group: typer.Typer, one: Pipeline) -> None:
     add("check", check)
     add_all("dlq", dlq.app)
     add("report", report)
+    add("forget", forget)
     if one.figures:
         add("stats", metrics.figures_command(one.title, one.figures))
     if one.parquet:
@@ -133,6 +137,7 @@ def add_commands(group: typer.Typer, one: Pipeline) -> None:
         add("batch", batch)
         add("inspect", inspect)
         add("explain", explain)
+        add("export", export)
         add("replay", replay)
         add("letter", letter)
         add("selftest", selftest)
@@ -154,6 +159,7 @@ def _simulation(module: str) -> Callable[..., None]:
 add_commands(app, PIPELINES[DEFAULT_PIPELINE])
 app.command(cls=Command)(config)
 app.command(cls=Command, context_settings=HANDED_ON)(dashboard)
+app.command(cls=Command)(mcp)
 app.command(cls=Command)(prepare)
 app.command(cls=Command)(top)
 # Without a pipeline it is about all of them.

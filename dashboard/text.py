@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import string
-import unicodedata
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 
+from contracts import texts
+
+NBSP, printable = texts.NBSP, texts.printable
 _ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in string.punctuation})
-NBSP = "\xa0"
-_SPACES = re.compile(rf"[^\S{NBSP}]+")
-# A spreadsheet runs a cell that begins so, some also with the full-width forms (OWASP, CSV injection).
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
 _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -34,12 +31,6 @@ def plain(value: Any) -> str:
     return printable(value).translate(_ESCAPED)
 
 
-def printable(value: Any) -> str:
-    """`value` as one line without control and formatting characters."""
-    text = _SPACES.sub(" ", str(value)).strip()
-    return "".join(char for char in text if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co"))
-
-
 def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Returns `frame` with every cell as inert text, except those that are Markdown already."""
     return frame.map(lambda cell: str(cell) if isinstance(cell, Markdown) else plain(cell))
@@ -47,13 +38,9 @@ def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
     """`frame` as CSV in UTF-8; texts that a spreadsheet would run begin with an apostrophe instead."""
-    safe = frame.map(lambda cell: _inert_cell(cell) if isinstance(cell, str) else cell)
+    safe = frame.map(lambda cell: texts.inert_cell(cell) if isinstance(cell, str) else cell)
     text: str = safe.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%SZ", lineterminator="\r\n")
     return text.encode()
-
-
-def _inert_cell(text: str) -> str:
-    return f"'{printable(text)}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else printable(text)
 
 
 def ago(moment: datetime, now: datetime) -> str:

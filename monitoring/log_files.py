@@ -12,6 +12,7 @@ from typing import Any
 
 _LOG = r"batch_logs_\d{8}\.jsonl"
 _REST = r"batch_(?:logs_(\d{8})\.jsonl|history_(\d{8})_\d{6}(?:_\d+)?\.json)"
+_ACTS = re.compile(r"acts_\d{8}\.jsonl")
 
 Entry = tuple[Mapping[str, Any], datetime]
 
@@ -38,6 +39,18 @@ def files_before(directory: Path, prefix: str, day: date) -> list[Path]:
     if not directory.is_dir():
         return []
     return sorted(path for path in directory.iterdir() if _is_before(name.fullmatch(path.name), day))
+
+
+def files_of(directory: Path, prefix: str) -> list[Path]:
+    """All logs and histories of a pipeline, and the logs of acts, which are of every pipeline.
+
+    Raises OSError when the folder cannot be read.
+    """
+    name = re.compile(f"{re.escape(prefix)}_{_REST}" if prefix else _REST)
+    if not directory.is_dir():
+        return []
+    found = (path for path in directory.iterdir() if name.fullmatch(path.name) or _ACTS.fullmatch(path.name))
+    return sorted(found)
 
 
 def logs_since(directory: Path, prefix: str, day: date) -> list[Path]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from contracts import ConfigurationError, DeadLetterError, FailedWrite, Rejected
 from durable import remove, sync_folder, write_atomically
@@ -132,6 +132,15 @@ class DeadLetters(StoredLetters):
                 self.record_attempt(letter, now)
 
         in_parallel(count, letters)
+
+    def replace_record(self, letter: Letter, record: dict[str, Any]) -> None:
+        """Keep `record` in the file of `letter`, whose id and place stay. Raises DeadLetterError."""
+        try:
+            self._write(self._path(letter), replace(letter, record=record))
+        except OSError as error:
+            raise DeadLetterError(
+                f"A dead letter cannot be written in {self.directory} ({error.strerror})."
+            ) from error
 
     def delete(self, *letters: Letter | DamagedLetter) -> None:
         """Remove `letters` for good; one that is gone already is fine. Raises DeadLetterError."""

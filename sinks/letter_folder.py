@@ -80,6 +80,10 @@ class LetterFolder:
             raise self._unreadable(error) from error
         return files
 
+    def leftovers(self) -> Sequence[Path]:
+        """What a crash left of a letter that was being written. Raises DeadLetterError."""
+        return sorted(self.directory.glob(f".{self._prefix}*.tmp")) if self.is_there() else ()
+
     def is_there(self) -> bool:
         """Whether there is a folder. Raises DeadLetterError where it cannot be read."""
         self.files()

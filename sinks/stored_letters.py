@@ -85,6 +85,15 @@ class StoredLetters:
         """How many letters there are, damaged ones too, without reading them."""
         return len(self._files())
 
+    def paths(self, of_others: bool = False) -> Sequence[Path]:
+        """The files of this owner's letters, damaged and half-written ones too; or those of all others."""
+        files = [file.path for file in self._folder.files() if self._is_mine(file) is not of_others]
+        return files if of_others else [*files, *self._folder.leftovers()]
+
+    def leftovers(self, before: datetime) -> Sequence[Path]:
+        """What a crash before this moment left of letters that were being written, whoever's."""
+        return [path for path in self._folder.leftovers() if path.stat().st_mtime < before.timestamp()]
+
     def beginnings(self) -> Iterator[tuple[Path, str]]:
         """The files of letters, each with the digits with which the ids of its group begin."""
         return ((file.path, file.id[:GROUP_DIGITS]) for file in self._files())

@@ -98,6 +98,19 @@ def records_of(letter: dict[str, Any], reason: str) -> Sequence[RejectedRecord]:
     return records
 
 
+def with_records(
+    letter: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any] | None]
+) -> tuple[dict[str, Any], int]:
+    """The content of a letter with each of its records as `change` gives it, None for one that goes.
+
+    `change` gets a record as it lies there; the same one back is no change. Returns also how many changed.
+    """
+    before = [item for item in letter.get("records") or () if isinstance(item, dict)]
+    after = [change(item) for item in before]
+    count = sum(one is not other for one, other in zip(before, after, strict=True))
+    return {**letter, "records": [item for item in after if item is not None]}, count
+
+
 def _letter(chunk: Sequence[RejectedRecord], position: str) -> Rejected:
     digest = hashlib.sha256()
     for record in chunk:

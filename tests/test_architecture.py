@@ -43,6 +43,8 @@ MAY_PRINT = ("main.py", "process_batch.py", "pipelines/", "commands/")
 MAY_READ_SETTINGS = (
     "commands/*.py",
     "dashboard/*/demo.py",
+    "dashboard/asking/server.py",
+    "dashboard/health/opening.py",
     "dashboard/*/pages.py",
     "dashboard/setup.py",
     "pipelines/*/demo*.py",

@@ -10,6 +10,8 @@ from analytics.health.anomaly import BASELINE_DAYS, HIGH_ABOVE, MEDIUM_ABOVE, MI
 from analytics.health.documents import midnight
 from analytics.health.explanation import Explanation
 from analytics.health.plain import Baseline, Series, baseline, mean, runs, window
+from analytics.health.robust import CONSISTENCY, OUTLIER_ABOVE, WEEKS, robust_baselines
+from analytics.health.robust import MINIMUM_VALUES as LEAST_ALIKE
 from analytics.health.schemas import LONGEST_RANGE_DAYS, RANGES
 from analytics.health.trend import TREND_PERCENT
 from analytics.health.words import plural
@@ -17,6 +19,7 @@ from contracts.health_metrics import METRICS
 
 # A longer sum is told by its total.
 _WRITTEN_OUT: Final = 7
+_ROBUST: Final = "Anomaly, robust"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ def formulas(explanation: Explanation) -> list[Formula]:
         Formula("Rolling average", _sum_of(values), exact(analytics["rollingAverage"])),
         _trend(explanation.series, last, length, analytics),
         _anomaly(explanation.series, last, length),
+        _robust(explanation.series, last, length),
         *_streak(explanation.metric, explanation.series, analytics),
         _percentile(explanation.series, last, analytics),
         *_statistics(values, length, analytics["statistics"]),
@@ -105,6 +109,26 @@ def _anomaly(series: Series, last: int, length: int) -> Formula:
     return Formula(
         "Anomaly", f"the day farthest from its usual: {_told(far)}; not more than {SIGMAS}", "none"
     )
+
+
+def _robust(series: Series, last: int, length: int) -> Formula:
+    """Beside the contract's: no day of the stored result follows it."""
+    judged = robust_baselines(series, [*window(series, last, length)])
+    scored = [one for one in judged if one.score is not None]
+    found = [one for one in scored if one.is_anomaly]
+    told = found[-1] if found else max(scored, key=lambda one: abs(one.score or 0.0), default=None)
+    if told is None:
+        least = f"at least {LEAST_ALIKE} earlier values of its weekday, not mostly alike, in {WEEKS} weeks"
+        return Formula(_ROBUST, f"no day of the range has {least}", "none")
+    working = (
+        f"{day_name(told.day)}: {CONSISTENCY} × ({short(told.value)} − {short(told.expected or 0.0)}) / "
+        f"{short(told.mad or 0.0)} = {short(told.score or 0.0)}; median of {told.count} values of its "
+        f"weekday, and of their distances from it; beyond {OUTLIER_ABOVE} is unusual"
+    )
+    if not found:
+        return Formula(_ROBUST, f"the day farthest from its usual: {working}", "none")
+    days = f"{plural(len(found), 'day')} of the range {'is' if len(found) == 1 else 'are'} unusual"
+    return Formula(_ROBUST, f"{working}; {days}, the latest is told", day_name(told.day))
 
 
 def _told(one: Baseline) -> str:

@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from analytics.health.documents import LIFETIME
+from analytics.health.unusual import Unusual
 from dashboard.data.database import AnalyticsCollection, bounded, server_now
 from dashboard.data.values import Place, day, moment, number, read_places, text
 
@@ -124,6 +125,13 @@ def read_recent(collection: AnalyticsCollection) -> Recent:
         name = next((name for name, count in windows.items() if count >= LOOK_AT), "last 90 days")
         found = list(collection.aggregate(_pipeline(now - WINDOWS[name]), hint=dict(EXPIRY_INDEX)))
     return _recent(now, documents, windows, found)
+
+
+def unusual_in(anomalies: pd.DataFrame) -> list[Unusual]:
+    """The rows of data.recent's `anomalies` that have numbers; those of other programs may lack them."""
+    usable = anomalies.dropna(subset=["actual", "expected", "deviation"])
+    columns = ("user", "day", "metric", "actual", "expected", "deviation", "severity")
+    return [Unusual(*row) for row in zip(*(usable[name] for name in columns), strict=True)]
 
 
 def _count(collection: AnalyticsCollection, since: datetime) -> int:

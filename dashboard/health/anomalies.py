@@ -12,7 +12,7 @@ from analytics.health.unusual import Unusual, events_of
 from contracts.health_metrics import METRICS
 from dashboard import frame
 from dashboard.data.health_data import HealthData
-from dashboard.data.recent import LOOK_AT, Recent
+from dashboard.data.recent import LOOK_AT, Recent, unusual_in
 from dashboard.health import events, verdicts
 from dashboard.health.names import SEVERITIES, metric_name
 from dashboard.text import ago, day_text
@@ -37,7 +37,7 @@ def render(data: HealthData) -> None:
         f"of each person and metric the service keeps the latest one of 90 days.{newest}"
     )
     _completeness(recent, data.timezone)
-    found = _filtered(events.unusual_in(recent.anomalies), today)
+    found = _filtered(unusual_in(recent.anomalies), today)
     shown = events.chosen(found, data.least, "small")
     frame.section(f"{len(shown):,} found")
     if not shown:
@@ -54,7 +54,7 @@ def render(data: HealthData) -> None:
 def _verdict(recent: Recent | None, data: HealthData, today: date) -> str:
     if recent is None:
         return verdicts.everybody(None, None)
-    found = events_of(events.unusual_in(recent.anomalies), data.least)[0]
+    found = events_of(unusual_in(recent.anomalies), data.least)[0]
     month = [one for one in found if one.day > today - timedelta(days=30)]
     new, old = events.split(month, today)
     return verdicts.found(len(new), len(old), 30)

@@ -20,13 +20,6 @@ from dashboard.text import NBSP, Markdown, day_text, plain
 Least = Mapping[str, LeastEffect]
 
 
-def unusual_in(anomalies: pd.DataFrame) -> list[Unusual]:
-    """The rows of data.recent's `anomalies` that have numbers; those of other programs may lack them."""
-    usable = anomalies.dropna(subset=["actual", "expected", "deviation"])
-    columns = ("user", "day", "metric", "actual", "expected", "deviation", "severity")
-    return [Unusual(*row) for row in zip(*(usable[name] for name in columns), strict=True)]
-
-
 def chosen(found: Sequence[Unusual], least: Least, key: str) -> list[Event]:
     """`found` as events; says how many are too small to tell, with a toggle that shows them."""
     events, hidden = events_of(found, least)

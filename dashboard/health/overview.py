@@ -12,7 +12,7 @@ from analytics.health.words import plural
 from dashboard import frame
 from dashboard.data.batch_logs import MAX_BATCHES, BatchLog
 from dashboard.data.health_data import HealthData
-from dashboard.data.recent import LOOK_AT, Recent
+from dashboard.data.recent import LOOK_AT, Recent, unusual_in
 from dashboard.data.remembered import Loaded
 from dashboard.data.waiting import Waiting
 from dashboard.health import events, verdicts
@@ -28,7 +28,7 @@ def render(data: HealthData) -> None:
     """Draw the page."""
     log, recent, waiting = data.batch_log(), data.recent(), data.waiting()
     today = datetime.now(ZoneInfo(data.timezone)).date()
-    unusual = [] if recent.value is None else events.unusual_in(recent.value.anomalies)
+    unusual = [] if recent.value is None else unusual_in(recent.value.anomalies)
     worth_telling = events_of(unusual, data.least)[0]
     verdict = verdicts.everybody(recent.value, waiting.value)
     if recent.value is not None and recent.value.documents:

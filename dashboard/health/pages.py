@@ -8,36 +8,17 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from analytics.health.unusual import events_of
-from contracts import effects
-from contracts.health import SOURCE_COLLECTION
-from contracts.health_metrics import METRICS
 from dashboard.data.condition import WORKS, Signs, state_of
-from dashboard.data.database import open_database
 from dashboard.data.health_data import HealthData
-from dashboard.data.recent import Recent
+from dashboard.data.recent import Recent, unusual_in
 from dashboard.data.service_files import ServiceFiles
 from dashboard.health import anomalies, overview, pipeline, user
-from dashboard.health.events import unusual_in
+from dashboard.health.opening import open_data
 from dashboard.page import Page, Room, Verdict, is_set
 from dashboard.text import counted
 from settings import Settings
-from sources.mongo_client import for_reading
 
 _OWN: Final = ("mongo_uri", "dashboard_mongo_uri", "mongo_db_name", "analytics_collection")
-
-
-def open_data(settings: Settings) -> HealthData:
-    """What the dashboard's user of MongoDB and the service's folders give."""
-    database = open_database(settings.dashboard_mongo_uri or settings.mongo_uri, settings.mongo_db_name)
-    return HealthData(
-        for_reading(database[settings.analytics_collection]),
-        settings.log_directory,
-        settings.metrics_directory,
-        settings.analytics_timezone,
-        for_reading(database[SOURCE_COLLECTION]),
-        settings.sources_of_phones,
-        effects.parse(settings.least_effects, METRICS),
-    )
 
 
 def pages(settings: Settings) -> Room:

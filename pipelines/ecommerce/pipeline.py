@@ -23,4 +23,5 @@ ECOMMERCE = Pipeline(
     figures=later("pipelines.ecommerce.figures:figures"),
     keeps=later("pipelines.ecommerce.retention:keeps"),
     simulator="simulation.ecommerce.events",
+    forgets=later("commands.forgetting.ecommerce:open_forgetting"),
 )

@@ -96,7 +96,8 @@ class Pipeline:
     are in a folder, not yet started.
     `figures` reads from the sink how it did in a span of time until now. `keeps` lists what of its own data a
     setting may keep for some days only.
-    `simulator` is the module whose `main` invents records for it.
+    `simulator` is the module whose `main` invents records for it. `forgets` finds a person to forget
+    (`pipelines.engine.forgetting.Forgetting`), or says in a sentence why there is nobody to forget.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Pipeline:
     figures: Callable[[Settings, timedelta], Figures] | None = None
     keeps: Callable[[Settings], Sequence[Kept]] | None = None
     simulator: str | None = None
+    forgets: Callable[[Settings, str], Any] | str = "This pipeline keeps nothing about people."
 
     def run_demo(self, keep_running: bool, console: Console, stop: StopFlag) -> None:
         """Show the pipeline on data and stores of its own, until `stop`; by itself unless `keep_running`."""

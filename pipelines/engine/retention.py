@@ -55,7 +55,7 @@ def _remove_logs(directory: Path, prefix: str, before: datetime, dry_run: bool) 
 
 def _remove_letters(pipeline: Pipeline, settings: Settings, before: datetime, dry_run: bool) -> int:
     letters = pipeline.open_letters(settings)
-    found = letters.last_seen_before(before)
+    found = [*letters.last_seen_before(before), *letters.leftovers(before)]
     if not dry_run:
         letters.remove(found)
     return len(found)

@@ -38,4 +38,8 @@ ESPORTS = Pipeline(
     demo_pages=later("dashboard.esports.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.esports", ("kafka",)),
     simulator="simulation.esports.messages",
+    forgets=(
+        "There is nobody to forget in esports: it keeps no customers, only matches, and players under the "
+        "names by which they play in public."
+    ),
 )

@@ -21,5 +21,6 @@ HEALTH = Pipeline(
     pages=later("dashboard.health.pages:pages"),
     demo_pages=later("dashboard.health.pages:demo_pages"),
     simulator="simulation.health.people",
+    forgets=later("commands.forgetting.health:open_forgetting"),
     benchmark=Benchmark("benchmarks.run", ("mongo",)),
 )

@@ -41,4 +41,5 @@ STOCK = Pipeline(
     benchmark=Benchmark("benchmarks.stock", ("mongo", "kafka")),
     keeps=later("pipelines.stock.retention:keeps"),
     simulator="simulation.stock.shop",
+    forgets=later("commands.forgetting.stock:open_forgetting"),
 )

@@ -21,6 +21,11 @@ _AT_ONCE: Final = 100
 Document = dict[str, Any]
 
 
+def told_collection(results: Collection[Document]) -> Collection[Document]:
+    """Where what was told of `results` is known."""
+    return results.database[f"{results.name}_told"]
+
+
 class ToldStates:
     """The documents of the collection; pymongo's errors pass."""
 

@@ -20,7 +20,7 @@ from dashboard.data.health_data import HealthData
 from dashboard.data.recent import read_recent
 from dashboard.data.user import read_user
 from dashboard.data.waiting import read_evidence, read_waiting
-from dashboard.health.pages import open_data
+from dashboard.health.opening import open_data
 from settings import load
 from simulation.health.population import PATTERN_USER_ID, worked_example
 from sinks.health.indexes import ensure_indexes

@@ -30,7 +30,7 @@ from sinks.dead_letters import DeadLetters, Letter
 from sinks.health.backend_client import BackendClient
 from sinks.health.circuit_breaker import CircuitBreaker
 from sinks.health.notice_client import TIMEOUT_SECONDS
-from sinks.health.told_states import ToldStates
+from sinks.health.told_states import ToldStates, told_collection
 from sinks.health.webhook_client import WebhookClient
 
 WEBHOOK: Final = "webhook"
@@ -93,7 +93,7 @@ class Telling:
             self._measured = TellingMetrics(metrics)
             for name in self._receivers:
                 self._measured.begin(name)
-            self._states = ToldStates(results.database[f"{results.name}_told"])
+            self._states = ToldStates(told_collection(results))
             news = News(tuple(self._receivers), self._zone, rules.least, rules.quiet)
             rest = partial(closing.wait, 1.0 / rules.per_second)
             delivery = Delivery(self._receivers, news, self._store, self._note, rest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -146,3 +147,35 @@ def test_a_server_that_is_away_is_told_and_the_rest_is_done(
     assert "Start it or correct POSTGRES_DSN" in done.stderr
     assert "hunter2" not in done.stderr
     assert "Removed 4 files of the batch log of stock" in done.stderr
+
+
+def _half_written(path: Path, age: float) -> None:
+    path.write_text('{"steps": -4242')
+    os.utime(path, (_ago(age).timestamp(), _ago(age).timestamp()))
+
+
+def test_no_letter_keeps_a_value_longer_than_it_may(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting, refused again, tried again, damaged, half written: by when it was refused last."""
+    monkeypatch.setenv("DLQ_KEEP_DAYS", "30")
+    letters = PIPELINES["health"].open_letters(load())
+
+    def refuse(record: dict[str, object], age: float) -> None:
+        version = {**record, "updatedAt": _ago(age), "metrics": {"steps": -4242}}
+        letters.store([Rejected(version, "out_of_range", "metrics.steps")], "b", _ago(age))
+
+    for age in (1, 31, 60, 90):
+        record: dict[str, object] = {"_id": ObjectId(), "userId": ObjectId()}
+        refuse(record, age)
+        if age == 60:
+            letters.record_attempt(letters.list()[0], NOW)
+        if age == 90:
+            refuse(record, 2)
+    dlq = folder / "dlq"
+    _half_written(dlq / f"analytics_dlq_{_ago(40):%Y%m%d_%H%M%S}_0123456789abcdef.json", 40)
+    _half_written(dlq / ".analytics_dlq_old.json.1.tmp", 40)
+    _half_written(dlq / ".analytics_dlq_new.json.1.tmp", 1)
+    assert _rows("--pipeline", "health", "--dry-run")["health", "DLQ_KEEP_DAYS"] == 4
+    assert _rows("--pipeline", "health")["health", "DLQ_KEEP_DAYS"] == 4
+    kept = [letter.last_seen or letter.time for letter in letters.list()]
+    assert sorted(kept) == [_ago(2), _ago(1)]
+    assert len([*dlq.iterdir()]) == 3

@@ -15,11 +15,11 @@ from analytics.health.unusual import events_of
 from dashboard.data.condition import Signs
 from dashboard.data.esports_data import EsportsData
 from dashboard.data.health_data import HealthData
+from dashboard.data.recent import unusual_in
 from dashboard.data.remembered import Loaded
 from dashboard.data.stock_data import StockData
 from dashboard.esports import pages as esports
 from dashboard.health import pages as health
-from dashboard.health.events import unusual_in
 from dashboard.page import Verdict
 from dashboard.stock import pages as stock
 from monitoring.metrics import Metrics

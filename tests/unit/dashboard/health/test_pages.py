@@ -16,8 +16,8 @@ from streamlit.testing.v1 import AppTest
 
 from analytics.health.unusual import events_of
 from dashboard.data.health_data import HealthData
+from dashboard.data.recent import unusual_in
 from dashboard.health import anomalies, overview, pipeline, user
-from dashboard.health.events import unusual_in
 from monitoring.batch_history import BatchHistory
 from monitoring.metrics import Metrics
 from simulation.health.population import PATTERN_USER_ID
