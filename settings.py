@@ -139,6 +139,7 @@ class Settings(BaseSettings):
     log_json: bool = False
     whole_summary: bool = False
     log_keep_days: Days = 0
+    acts_keep_days: Days = 0
     metrics_directory: Path = Path("./metrics")
     sweep_interval_hours: NotNegative = 0.0
     reconcile_interval_hours: NotNegative = 24.0

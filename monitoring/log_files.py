@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _LOG = r"batch_logs_\d{8}\.jsonl"
+_ACTS = re.compile(r"acts_(\d{8})\.jsonl")
 _REST = r"batch_(?:logs_(\d{8})\.jsonl|history_(\d{8})_\d{6}(?:_\d+)?\.json)"
 
 Entry = tuple[Mapping[str, Any], datetime]
@@ -34,7 +35,15 @@ def files_before(directory: Path, prefix: str, day: date) -> list[Path]:
 
     Files with other names are none of ours. Raises OSError when the folder cannot be read.
     """
-    name = re.compile(f"{re.escape(prefix)}_{_REST}" if prefix else _REST)
+    return _named_before(directory, re.compile(f"{re.escape(prefix)}_{_REST}" if prefix else _REST), day)
+
+
+def acts_before(directory: Path, day: date) -> list[Path]:
+    """The files of monitoring.act_log of days before `day`. Raises OSError when they cannot be listed."""
+    return _named_before(directory, _ACTS, day)
+
+
+def _named_before(directory: Path, name: re.Pattern[str], day: date) -> list[Path]:
     if not directory.is_dir():
         return []
     return sorted(path for path in directory.iterdir() if _is_before(name.fullmatch(path.name), day))
@@ -90,6 +99,6 @@ def _is_before(found: re.Match[str] | None, day: date) -> bool:
     if found is None:
         return False
     try:
-        return datetime.strptime(f"{found[1] or found[2]}+0000", "%Y%m%d%z").date() < day
+        return datetime.strptime(f"{next(filter(None, found.groups()))}+0000", "%Y%m%d%z").date() < day
     except ValueError:
         return False
