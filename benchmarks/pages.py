@@ -1,8 +1,8 @@
 """Measures the pages of the dashboard in a browser, on stores with much in them: first paint, and refresh.
 
-The dashboard is the one that people start, in a process of its own. *First paint* is the time from the call of an
-address until the page rests: all is drawn, all charts too. *Refresh* is what drawing it again costs the
-dashboard's process, with nothing remembered: every read is made anew.
+The dashboard is the one that people start, in a process of its own. *First paint* is the time from the
+call of an address until the page rests: all is drawn, all charts too. *Refresh* is what drawing it again
+costs the dashboard's process, with nothing remembered: every read is made anew.
 """
 
 from __future__ import annotations
@@ -187,7 +187,9 @@ def main(
     figures.end()
 
 
-def _measure(visits: Visits, pages: Mapping[str, tuple[str, str]], users: int, rounds: int, figures: Figures) -> None:
+def _measure(
+    visits: Visits, pages: Mapping[str, tuple[str, str]], users: int, rounds: int, figures: Figures
+) -> None:
     # What is imported by the first visitor of all is paid once.
     started, _ = visits.open("")
     queries = {"user": f"?user={user_ids(users)[0]}", "shop": "?span=Last+24+hours"}

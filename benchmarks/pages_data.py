@@ -123,18 +123,15 @@ def fill_books(path: Path, invoices: int) -> None:
     numbers = _NUMBERS.format(invoices)
     few = _NUMBERS.format(min(5_000, invoices))
     with books.write() as connection:
-        for statement in (
-            f"INSERT INTO products {few} SELECT 'P' || n, 'Product ' || n, 'C', 5, 100, 150, NULL, NULL, "
-            f"NULL, {_TIME} FROM numbers",
-            f"INSERT INTO clients {few} SELECT 'C' || n, 'Client ' || n, NULL, NULL, 0, {_TIME} FROM numbers",
-            f"INSERT INTO sales (invoice_id, client_id, time, amount_cents) {numbers} "
-            f"SELECT 'I' || n, 'C' || n % 5000, {_TIME}, 1000 + n % 999 FROM numbers",
-            f"INSERT INTO sale_items {numbers} SELECT 'I' || n, 0, 'P' || n % 5000, 1 FROM numbers",
-            f"INSERT INTO events {numbers} SELECT n, 'sales', 'I' || n, '{{}}', {_TIME} FROM numbers",
-            "INSERT INTO outbox (event_id, state, queued_at, sent_at) "
-            "SELECT id, 'sent', entered_at, entered_at FROM events",
-        ):
-            connection.execute(statement)
+        for table, values in {
+            "products": f"{few} SELECT 'P' || n, 'Product ' || n, '', 5, 100, 150, NULL, NULL, NULL, {_TIME}",
+            "clients": f"{few} SELECT 'C' || n, 'Client ' || n, NULL, NULL, 0, {_TIME}",
+            "sales": f"{numbers} SELECT 'I' || n, 'C' || n % 5000, {_TIME}, 1000 + n % 999, NULL",
+            "sale_items": f"{numbers} SELECT 'I' || n, 0, 'P' || n % 5000, 1",
+            "events": f"{numbers} SELECT n, 'sales', 'I' || n, '{{}}', {_TIME}",
+            "outbox": f"{numbers} SELECT n, n, 'sent', {_TIME}, {_TIME}, NULL",
+        }.items():
+            connection.execute(f"INSERT INTO {table} {values} FROM numbers")
 
 
 def fill_season(output: Path, rows: int) -> None:

@@ -51,8 +51,8 @@ with their date and commit.
   run an empty Spark job. Decoding, computing and building results come on top; overlapping them comes off.
 - What the comparison leaves out: {left_out}
 
-Again: `script/bench`, `script/bench stock`, `esports`, `ecommerce`, `letters`, `growth`,
-`pages` and `script/bench --scale`, then `script/bench --report`. `--help` names smaller sizes. With the checkout of an
+Again: `script/bench`, `script/bench stock`, `esports`, `ecommerce`, `letters`, `growth`, `pages` and
+`script/bench --scale`, then `script/bench --report`. `--help` names smaller sizes. With the checkout of an
 earlier version, `script/bench --base FOLDER` measures full passes and starts against it.
 """
 _LEFT_OUT = (

@@ -1,14 +1,17 @@
-"""The files of the batch log by the days in their names, and the batches in them."""
+"""The files of the batch log by the days in their names, and the one way to read the batches in them."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from contracts.iso_times import read_time
 
 _LOG = r"batch_logs_\d{8}\.jsonl"
 _ACTS = re.compile(r"acts_(\d{8})\.jsonl")
@@ -60,9 +63,28 @@ def logs_since(directory: Path, prefix: str, day: date) -> list[Path]:
 
 def newest_batches(directory: Path, prefix: str = "") -> Iterator[LoggedBatch]:
     """A pipeline's batches, the newest first; one day's are held at once. Raises OSError."""
-    for path in reversed(logs_since(directory, prefix, date(1970, 1, 1))):
-        found = [batch for each in entries(path) if each and (batch := _batch(*each))]
-        yield from reversed(found)
+    for entry in newest_entries(directory, prefix):
+        if entry and (batch := _batch(*entry)):
+            yield batch
+
+
+def newest_entries(
+    directory: Path, prefix: str = "", files: int | None = None, bytes_a_file: int | None = None
+) -> Iterator[Entry | None]:
+    """What `entries` has of a pipeline's logs, the newest first, of the ends of its newest `files`.
+
+    Of each at most the last `bytes_a_file` are read. Raises OSError.
+    """
+    for path in reversed(logs_since(directory, prefix, date(1970, 1, 1))[-(files or 0) :]):
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            skipped = max(0, size - bytes_a_file) if bytes_a_file else 0
+            file.seek(skipped)
+            lines = file.read(size - skipped).splitlines()
+        # The first line of a file read from its middle is a part of one.
+        yield from (_entry(line) for line in reversed(lines[bool(skipped) :]) if line.strip())
 
 
 def entries(path: Path) -> Iterator[Entry | None]:
@@ -74,7 +96,7 @@ def entries(path: Path) -> Iterator[Entry | None]:
 def _entry(line: bytes) -> Entry | None:
     try:
         entry = json.loads(line)
-        end = _time(entry["end_time"])
+        end = read_time(entry["end_time"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return (entry, end) if end.utcoffset() == timedelta(0) else None
@@ -82,17 +104,13 @@ def _entry(line: bytes) -> Entry | None:
 
 def _batch(entry: Mapping[str, Any], end: datetime) -> LoggedBatch | None:
     try:
-        start = _time(entry["start_time"])
+        start = read_time(entry["start_time"])
         written = entry.get("analytics_written", 0)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     if start.utcoffset() != timedelta(0) or not isinstance(written, int):
         return None
     return LoggedBatch(str(entry.get("batch_id", "")), start, end, written)
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def _is_before(found: re.Match[str] | None, day: date) -> bool:

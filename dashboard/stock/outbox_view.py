@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 import streamlit as st
@@ -11,6 +11,7 @@ import streamlit as st
 from accounting.database import BooksError
 from accounting.messages import CLIENTS, INVENTORY, SALES
 from accounting.outbox import FAILED, SENT, WAITING, Outbox, OutboxState
+from contracts.iso_times import read_time
 from dashboard import frame
 from dashboard.text import plain, short_time, utc
 
@@ -35,7 +36,7 @@ def summary(outbox: Outbox) -> None:
         }
     )
     if state.fault and state.counts[WAITING]:
-        since = f"Since {utc(_moment(state.fault_since))}: " if state.fault_since else ""
+        since = f"Since {utc(read_time(state.fault_since))}: " if state.fault_since else ""
         st.warning(f"{since}{plain(state.fault)}", icon=":material/cloud_off:")
 
 
@@ -107,8 +108,4 @@ def _resend(outbox: Outbox, first: date | None, last: date | None) -> None:
 
 
 def _short(text: str | None) -> str:
-    return "–" if text is None else short_time(_moment(text))
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return "–" if text is None else short_time(read_time(text))
