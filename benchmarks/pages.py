@@ -21,6 +21,7 @@ from statistics import median
 from typing import Annotated, Any
 
 import typer
+from bson import ObjectId
 from playwright.sync_api import Browser, Page, sync_playwright
 from pymongo import MongoClient
 from rich.console import Console
@@ -137,16 +138,56 @@ class Visits:
         page.wait_for_function(_RESTS, polling=50)
 
 
-def _environment(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
+def environment_of(uri: str, name: str, dsn: str, folder: Path) -> dict[str, str]:
+    """The settings of a dashboard of what `fill` made."""
     return {
+        "MONGO_URI": uri,
+        "MONGO_DB_NAME": name,
+        "STOCK_DB_NAME": f"{name}_stock",
+        "POSTGRES_DSN": dsn,
         "LOG_DIRECTORY": str(folder),
         "METRICS_DIRECTORY": str(folder),
         "ESPORTS_OUTPUT_PATH": str(folder / "processed"),
         "SQLITE_DB_PATH": str(folder / "books.db"),
         "ACCOUNTANT_PASSWORD": _PASSWORD,
         "ADMINISTRATOR_PASSWORD": _PASSWORD,
-        **given,
     }
+
+
+def fill(
+    client: MongoClient[dict[str, Any]],
+    name: str,
+    dsn: str,
+    folder: Path,
+    sizes: tuple[int, int, int],
+    out: Console,
+) -> None:
+    """Fill MongoDB's databases `name` and `name`_stock, PostgreSQL's of `dsn`, and `folder`.
+
+    `sizes` are users, sales and rows.
+    """
+    users, sales, rows = sizes
+    for what, work in {
+        "invoices": lambda: pages_data.fill_books(folder / "books.db", sales),
+        "events": lambda: pages_data.fill_events(dsn, rows, users),
+        "season": lambda: pages_data.fill_season(folder / "processed", rows),
+        "sales": lambda: fill_stock(client[f"{name}_stock"], sales, with_seed=False),
+        "people": lambda: pages_data.fill_health(client[name], users),
+        "files": lambda: pages_data.fill_files(folder),
+    }.items():
+        began = time.perf_counter()
+        work()
+        out.print(f"{what} filled in {time.perf_counter() - began:.0f} s", highlight=False)
+
+
+def measure(environment: Mapping[str, str], user: ObjectId, rounds: int, figures: Figures) -> None:
+    """Visit each page of a dashboard of `environment`, that of the person `user` among them."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        dashboard(environment, Path(folder)) as (base, pid),
+        browser() as chromium,
+    ):
+        _measure(Visits(chromium, base, pid), addresses(), user, rounds, figures)
 
 
 def main(
@@ -155,7 +196,7 @@ def main(
     users: Annotated[int, typer.Option(help="People of health.")] = 100_000,
     sales: Annotated[int, typer.Option(help="Sales of stock, and invoices of the accountant.")] = 1_000_000,
     rows: Annotated[int, typer.Option(help="Events of e-commerce, and rows of esports.")] = 1_000_000,
-    rounds: Annotated[int, typer.Option(help="Refreshes of each page; the median counts.")] = 3,
+    rounds: Annotated[int, typer.Option(help="Refreshes of each page; the median counts.")] = 1,
 ) -> None:
     """Seconds until each page is drawn, and CPU seconds of the dashboard for drawing it again."""
     logs.configure("ERROR")
@@ -168,31 +209,22 @@ def main(
         at_end.callback(client.drop_database, name)
         at_end.callback(client.drop_database, f"{name}_stock")
         address = at_end.enter_context(events_database(dsn))
-        for what, fill in {
-            "people": lambda: pages_data.fill_health(client[name], users),
-            "sales": lambda: fill_stock(client[f"{name}_stock"], sales, with_seed=False),
-            "invoices": lambda: pages_data.fill_books(folder / "books.db", sales),
-            "events": lambda: pages_data.fill_events(address, rows, users),
-            "season": lambda: pages_data.fill_season(folder / "processed", rows),
-            "files": lambda: pages_data.fill_files(folder),
-        }.items():
-            began = time.perf_counter()
-            fill()
-            out.print(f"{what} filled in {time.perf_counter() - began:.0f} s", highlight=False)
-        given = {"MONGO_URI": uri, "MONGO_DB_NAME": name, "STOCK_DB_NAME": f"{name}_stock"}
-        environment = _environment(folder, {**given, "POSTGRES_DSN": address})
-        base, pid = at_end.enter_context(dashboard(environment, folder))
-        visits = Visits(at_end.enter_context(browser()), base, pid)
-        _measure(visits, addresses(), users, rounds, figures)
+        fill(client, name, address, folder, (users, sales, rows), out)
+        environment = environment_of(uri, name, address, folder)
+        measure(environment, user_ids(users)[0], rounds, figures)
     figures.end()
 
 
 def _measure(
-    visits: Visits, pages: Mapping[str, tuple[str, str]], users: int, rounds: int, figures: Figures
+    visits: Visits,
+    pages: Mapping[str, tuple[str, str]],
+    user: ObjectId,
+    rounds: int,
+    figures: Figures,
 ) -> None:
     # What is imported by the first visitor of all is paid once.
     started, _ = visits.open("")
-    queries = {"user": f"?user={user_ids(users)[0]}", "shop": "?span=Last+24+hours"}
+    queries = {"user": f"?user={user}", "shop": "?span=Last+24+hours"}
     rows, worst_paint, worst_cpu = [], 0.0, 0.0
     for address, (room, title) in pages.items():
         found = []

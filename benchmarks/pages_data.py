@@ -42,7 +42,7 @@ _DAY = timedelta(days=1)
 _NEW_EVENTS = f"""
     INSERT INTO {EVENTS} (event_id, user_id, product_id, product_name, product_category, event_type, price,
         event_timestamp, ingested_at)
-    SELECT md5('page' || n)::uuid, 'USER_' || lpad((n * 7919 %% %(users)s)::text, 6, '0'),
+    SELECT md5('page' || n)::uuid, 'USER_' || lpad((n::bigint * 7919 %% %(users)s)::text, 6, '0'),
         'PROD_' || n %% 80, 'Garden Hose, 20 m Classic', 'Category ' || n / 7 %% 8,
         CASE WHEN n %% 10 < 3 THEN 'purchase' ELSE 'view' END,
         CASE WHEN n %% 10 < 3 THEN 10 + n %% 100 END, moment - interval '20 seconds', moment

@@ -13,7 +13,7 @@ from accounting.messages import CLIENTS, INVENTORY, SALES
 from accounting.outbox import FAILED, SENT, WAITING, Outbox, OutboxState
 from contracts.iso_times import read_time
 from dashboard import frame
-from dashboard.text import plain, short_time, utc
+from dashboard.text import counted, plain, short_time, utc
 
 _EVERY_SECONDS: Final = 3
 _UNSCROLLED: Final = 10
@@ -38,6 +38,22 @@ def summary(outbox: Outbox) -> None:
     if state.fault and state.counts[WAITING]:
         since = f"Since {utc(read_time(state.fault_since))}: " if state.fault_since else ""
         st.warning(f"{since}{plain(state.fault)}", icon=":material/cloud_off:")
+
+
+def verdict(state: OutboxState) -> str:
+    """Whether all that was entered has reached Kafka, in a sentence of Markdown."""
+    waiting, refused = state.counts[WAITING], state.counts[FAILED]
+    parts = []
+    if refused:
+        parts.append(f"{counted(refused, 'message')} {'was' if refused == 1 else 'were'} refused by Kafka")
+    if waiting:
+        why = ", which does not take them now" if state.fault else ""
+        parts.append(f"{counted(waiting, 'message')} {'waits' if waiting == 1 else 'wait'} for Kafka{why}")
+    if parts:
+        return f"**{'; '.join(parts)}.** All that was entered is stored here."
+    if not any(state.counts.values()):
+        return "Nothing was entered yet."
+    return "**All that was entered has been sent to the pipeline.**"
 
 
 def render(outbox: Outbox) -> None:
