@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from statistics import median
@@ -167,14 +167,15 @@ def fill(
     `sizes` are users, sales and rows.
     """
     users, sales, rows = sizes
-    for what, work in {
+    works: dict[str, Callable[[], None]] = {
         "invoices": lambda: pages_data.fill_books(folder / "books.db", sales),
         "events": lambda: pages_data.fill_events(dsn, rows, users),
         "season": lambda: pages_data.fill_season(folder / "processed", rows),
         "sales": lambda: fill_stock(client[f"{name}_stock"], sales, with_seed=False),
         "people": lambda: pages_data.fill_health(client[name], users),
         "files": lambda: pages_data.fill_files(folder),
-    }.items():
+    }
+    for what, work in works.items():
         began = time.perf_counter()
         work()
         out.print(f"{what} filled in {time.perf_counter() - began:.0f} s", highlight=False)

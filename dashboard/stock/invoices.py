@@ -47,7 +47,7 @@ def render(books: Books, currency: str) -> None:
         return
     _content(invoice)
     if invoice.is_voided:
-        st.markdown(_state(invoice))
+        st.markdown(_state(invoice, currency))
         return
     _void(books, invoice)
     if not invoice.sale.credits:
@@ -82,7 +82,7 @@ def _listed(books: Books, currency: str) -> Sequence[Invoice]:
             "Number": [invoice.sale.invoice_id for invoice in found],
             "Client": [invoice.sale.client_id for invoice in found],
             f"Amount, {currency}": [money(money_of(_signed(invoice))) for invoice in found],
-            "State": [_state(invoice) for invoice in found],
+            "State": [_state(invoice, currency) for invoice in found],
         },
         "Invoices and credit notes, the newest first",
         420 if len(found) > 12 else None,
@@ -103,14 +103,16 @@ def _counts(invoice: Invoice) -> int:
     return 0 if invoice.is_voided else _signed(invoice)
 
 
-def _state(invoice: Invoice) -> str:
+def _state(invoice: Invoice, currency: str) -> str:
     if invoice.voided_by:
         return f"✗ voided by {invoice.voided_by}"
     if invoice.is_voided:
         return f"✗ credit note of {invoice.sale.credits}, which is voided"
     if invoice.sale.credits:
         return f"↩ credit note of {invoice.sale.credits}"
-    return f"↩ {money_text(invoice.credited)} credited" if invoice.credit_notes else "✓ counts"
+    return (
+        f"↩ {money_text(invoice.credited)}{NBSP}{currency} credited" if invoice.credit_notes else "✓ counts"
+    )
 
 
 def _content(invoice: Invoice) -> None:
