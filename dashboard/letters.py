@@ -149,7 +149,7 @@ def _one(queue: Queue, reasons: Sequence[Any], desk: Desk, data: LettersData) ->
 
 def _label(line: Any) -> str:
     tried = f"{counted(line.attempts, 'try', 'tries')}{', parked' if line.parked else ''}"
-    return f"{line.id[:12]} · {line.reason} · {short_time(line.last_seen)} · {tried}"
+    return f"{line.id[:12]} · {line.reason} · {short_time(line.last_seen)} UTC · {tried}"
 
 
 def _buttons(queue: Queue, letter: str, data: LettersData) -> None:

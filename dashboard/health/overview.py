@@ -18,6 +18,7 @@ from dashboard.data.waiting import Waiting
 from dashboard.health import events, verdicts
 from dashboard.health.tables import batch_table, user_link
 from dashboard.text import ago, plain
+from detached import detached
 
 _SHOWN = 5
 _DAYS = 14
@@ -26,7 +27,10 @@ _Figures = dict[str, tuple[str, str | None]]
 
 def render(data: HealthData) -> None:
     """Draw the page."""
-    log, recent, waiting = data.batch_log(), data.recent(), data.waiting()
+    # Both ask a server, which takes its time for each.
+    waits = detached(data.waiting, "waiting")
+    log, recent = data.batch_log(), data.recent()
+    waiting = waits.result()
     today = datetime.now(ZoneInfo(data.timezone)).date()
     unusual = [] if recent.value is None else events.unusual_in(recent.value.anomalies)
     worth_telling = events_of(unusual, data.least)[0]
