@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
-from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -31,7 +30,7 @@ def render(data: HealthData) -> None:
     waits = detached(data.waiting, "waiting")
     log, recent = data.batch_log(), data.recent()
     waiting = waits.result()
-    today = datetime.now(ZoneInfo(data.timezone)).date()
+    today = data.today()
     unusual = [] if recent.value is None else events.unusual_in(recent.value.anomalies)
     worth_telling = events_of(unusual, data.least)[0]
     verdict = verdicts.everybody(recent.value, waiting.value)
@@ -46,7 +45,7 @@ def render(data: HealthData) -> None:
     # Nothing yet is not none.
     is_empty = read is not None and not read.documents
     results = {} if is_empty else _result_figures(read, worth_telling, today)
-    frame.figures(results | _batch_figures(log.value))
+    frame.figures(results | _batch_figures(log.value, data.now()))
     if read is not None and read.documents:
         _stands_out(unusual, data, today)
         _waiting(waiting, read)
@@ -72,11 +71,11 @@ def _result_figures(recent: Recent | None, found: list[Event], today: date) -> _
     }
 
 
-def _batch_figures(log: BatchLog | None) -> _Figures:
+def _batch_figures(log: BatchLog | None, now: datetime) -> _Figures:
     if log is None or log.batches.empty:
         explanation = "There is no batch log in LOG_DIRECTORY."
         return dict.fromkeys(("Batches today", "Errors today"), ("–", explanation))
-    midnight = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = now.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
     today = log.batches[log.batches["end"] >= midnight]
     at_least = "≥ " if len(today) == MAX_BATCHES else ""
     return {
