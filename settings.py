@@ -250,8 +250,7 @@ class Settings(BaseSettings):
                 found += secrets_in_address(text)
             elif isinstance(value, SecretStr):
                 found.append(text)
-        found += secret_kafka_options(self._kafka_options)
-        return [secret for secret in found if secret]
+        return [secret for secret in (*found, *secret_kafka_options(self._kafka_options)) if secret]
 
 
 def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
