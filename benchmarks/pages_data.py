@@ -126,8 +126,8 @@ def fill_books(path: Path, invoices: int) -> None:
         for table, values in {
             "products": f"{few} SELECT 'P' || n, 'Product ' || n, '', 5, 100, 150, NULL, NULL, NULL, {_TIME}",
             "clients": f"{few} SELECT 'C' || n, 'Client ' || n, NULL, NULL, 0, {_TIME}",
-            "sales": f"{numbers} SELECT 'I' || n, 'C' || n % 5000, {_TIME}, 1000 + n % 999, NULL",
-            "sale_items": f"{numbers} SELECT 'I' || n, 0, 'P' || n % 5000, 1",
+            "sales": f"{numbers} SELECT 'I' || n, 'C' || (n % 5000), {_TIME}, 1000 + n % 999, NULL",
+            "sale_items": f"{numbers} SELECT 'I' || n, 0, 'P' || (n % 5000), 1",
             "events": f"{numbers} SELECT n, 'sales', 'I' || n, '{{}}', {_TIME}",
             "outbox": f"{numbers} SELECT n, n, 'sent', {_TIME}, {_TIME}, NULL",
         }.items():

@@ -45,7 +45,10 @@ def render(data: HealthData) -> None:
     # Nothing yet is not none.
     is_empty = read is not None and not read.documents
     results = {} if is_empty else _result_figures(read, worth_telling, today)
-    frame.figures(results | _batch_figures(log.value, data.now()))
+    # In two rows: five tiles in one leave the last alone below.
+    if results:
+        frame.figures(results)
+    frame.figures(_batch_figures(log.value, data.now()))
     if read is not None and read.documents:
         _stands_out(unusual, data, today)
         _waiting(waiting, read)

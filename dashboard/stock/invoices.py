@@ -75,7 +75,7 @@ def _listed(books: Books, currency: str) -> Sequence[Invoice]:
     if notes:
         count += f" and {_number_of(notes, 'credit note')}"
     most = f" The newest {MAX_LISTED} are listed; search to see others." if len(found) == MAX_LISTED else ""
-    st.markdown(f"{count}, {money_text(sum(map(_counts, found)))}{NBSP}{currency} in all.{most}")
+    st.markdown(f"{count}, {money(money_of(sum(map(_counts, found))))}{NBSP}{currency} in all.{most}")
     frame.table(
         {
             "Time (UTC)": [short_time(invoice.sale.time) for invoice in found],
