@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     log_json: bool = False
     whole_summary: bool = False
     log_keep_days: types.Days = 0
+    acts_keep_days: types.Days = 0
     metrics_directory: Path = Path("./metrics")
     reconcile_interval_hours: types.NotNegative = 24.0
     reconcile_users_per_second: types.NotNegative = 200.0

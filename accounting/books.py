@@ -22,6 +22,7 @@ from accounting.invoices import (
     why_no_void,
 )
 from accounting.messages import key_of, kind_of, payload, time_text
+from contracts.iso_times import read_time
 from contracts.stock import Client, Product, Sale, Void
 
 Record = TypeVar("Record", bound=Product | Client)
@@ -148,7 +149,7 @@ def _after(updated_at: str) -> datetime:
     # Of two changes in one millisecond the second must be the newer one.
     if not updated_at:
         return datetime.min.replace(tzinfo=timezone.utc)
-    return datetime.fromisoformat(updated_at.replace("Z", "+00:00")) + _MILLISECOND
+    return read_time(updated_at) + _MILLISECOND
 
 
 def _find_record(connection: sqlite3.Connection, record: Record) -> tuple[Record | None, str]:

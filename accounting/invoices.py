@@ -9,10 +9,11 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Final
 
 from accounting.messages import money_text, time_text
+from contracts.iso_times import read_time
 from contracts.stock import Sale, Void
 
 # A list that is longer is searched, not read.
@@ -58,7 +59,7 @@ def find_sale(connection: sqlite3.Connection, invoice_id: str) -> Sale | None:
     items = connection.execute(
         "SELECT product_id, quantity FROM sale_items WHERE invoice_id = ? ORDER BY line", (invoice_id,)
     )
-    time = _moment(row["time"])
+    time = read_time(row["time"])
     sold = tuple((product, pieces) for product, pieces in items)
     return Sale(invoice_id, row["client_id"], time, row["amount_cents"], sold, row["credits"])
 
@@ -66,7 +67,7 @@ def find_sale(connection: sqlite3.Connection, invoice_id: str) -> Sale | None:
 def find_void(connection: sqlite3.Connection, invoice_id: str) -> Void | None:
     """The void of this number; None where there is none."""
     row = connection.execute("SELECT * FROM voids WHERE invoice_id = ?", (invoice_id,)).fetchone()
-    return None if row is None else Void(invoice_id, row["voids"], _moment(row["time"]))
+    return None if row is None else Void(invoice_id, row["voids"], read_time(row["time"]))
 
 
 def store_sale(connection: sqlite3.Connection, sale: Sale) -> None:
@@ -165,7 +166,3 @@ def _too_much(left: Sale, note: Sale) -> str | None:
 def _void_of(connection: sqlite3.Connection, invoice_id: str) -> str | None:
     row = connection.execute("SELECT invoice_id FROM voids WHERE voids = ?", (invoice_id,)).fetchone()
     return None if row is None else str(row[0])
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))

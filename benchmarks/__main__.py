@@ -17,6 +17,7 @@ BENCHMARKS = {
     # Of several pipelines.
     "letters": Benchmark("benchmarks.letters", ("mongo",)),
     "growth": Benchmark("benchmarks.growth", ("postgres",)),
+    "pages": Benchmark("benchmarks.pages", ("mongo", "postgres")),
 }
 
 

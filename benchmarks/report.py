@@ -18,6 +18,7 @@ _CHAPTERS = {
     "ecommerce": "E-commerce: CSV to PostgreSQL",
     "letters": "Dead letters",
     "growth": "After many files and batches",
+    "pages": "Pages of the dashboard",
 }
 # A bar for each row of a part's first table with the column: the labels' columns, the column, the title.
 _CHARTS = {
@@ -50,7 +51,7 @@ with their date and commit.
   run an empty Spark job. Decoding, computing and building results come on top; overlapping them comes off.
 - What the comparison leaves out: {left_out}
 
-Again: `script/bench`, `script/bench stock`, `esports`, `ecommerce`, `letters`, `growth` and
+Again: `script/bench`, `script/bench stock`, `esports`, `ecommerce`, `letters`, `growth`, `pages` and
 `script/bench --scale`, then `script/bench --report`. `--help` names smaller sizes. With the checkout of an
 earlier version, `script/bench --base FOLDER` measures full passes and starts against it.
 """

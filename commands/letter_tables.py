@@ -35,14 +35,12 @@ def reasons_table(letters: Iterable[Letter], of_users: bool) -> tuple[Table, str
     """
     found: dict[str, _Reason] = {}
     for letter in letters:
-        newest = letter.last_seen or letter.time
-        name = f"{letter.reason} {letter.field or ''}".rstrip()
-        reason = found.setdefault(name, _Reason(letter.time, newest, letter.id))
+        reason = found.setdefault(letter.problem, _Reason(letter.time, letter.newest, letter.id))
         reason.letters += 1
         reason.records += len(records_of(letter.record, letter.reason))
         reason.oldest = min(reason.oldest, letter.time)
-        if newest >= reason.newest:
-            reason.newest, reason.example = newest, letter.id
+        if letter.newest >= reason.newest:
+            reason.newest, reason.example = letter.newest, letter.id
     counts = ["letters"] if of_users else ["letters", "records"]
     figures = [Column(name, justify="right", min_width=7) for name in counts]
     example = Column("for example", no_wrap=True, min_width=_ID)
@@ -69,6 +67,6 @@ def letters_table(letters: Iterable[Letter], of_users: bool) -> Table:
 def _about(letter: Letter, of_users: bool) -> str:
     again = f", {letter.times} times until {letter.last_seen:{_MINUTE}}" if letter.last_seen else ""
     if of_users:
-        return f"{letter.user_id or 'nobody'} {letter.reason} {letter.field or ''}".rstrip() + again
+        return f"{letter.user_id or 'nobody'} {letter.problem}{again}"
     count = len(records_of(letter.record, letter.reason))
     return f"{letter.record.get('source', '')} {count} {letter.reason}{again}"

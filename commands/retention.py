@@ -43,10 +43,12 @@ def retention(pipeline: Whose = _ALL, dry_run: DryRun = False, as_json: AsJson =
 
 
 def _kept(settings: Settings, pipeline: str) -> Iterator[tuple[str, Kept]]:
-    from pipelines.engine.retention import kept
+    from pipelines.engine.retention import kept, kept_by_all
 
     chosen = PIPELINES.values() if pipeline == _ALL else [PIPELINES[pipeline]]
-    return ((one.name, each) for one in chosen for each in kept(one, settings))
+    yield from ((one.name, each) for one in chosen for each in kept(one, settings))
+    if pipeline == _ALL:
+        yield from ((_ALL, each) for each in kept_by_all(settings))
 
 
 def _row(name: str, one: Kept, before: datetime, dry_run: bool) -> dict[str, Any]:

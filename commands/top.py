@@ -22,7 +22,9 @@ from rich.text import Text
 from commands.common import AsJson, prepare
 from commands.terminal import console, print_json, sparkline, table
 from contracts import ConfigurationError
+from contracts.iso_times import read_time
 from monitoring.console import lasted, one_line
+from settings import Settings
 from told import told
 
 _PATIENCE_SECONDS = 2.0
@@ -69,7 +71,7 @@ def top(
     """
     settings = prepare()
     host = _ANY_HOST.get(settings.health_host, settings.health_host)
-    first = settings.health_port or 5001
+    first = settings.health_port or Settings.model_fields["health_port"].default
     ports = list(dict.fromkeys(port or range(first, min(first + _PORTS, 65_536))))
     seen = {f"{host}:{number}": Seen() for number in ports}
     screen = console()
@@ -170,7 +172,7 @@ def _reasons(answer: Answer) -> list[Text]:
 
 def _ago(end: object, now: datetime) -> str:
     try:
-        moment = datetime.fromisoformat(str(end).replace("Z", "+00:00"))
+        moment = read_time(str(end))
         return f"{lasted(max(0.0, (now - moment).total_seconds()))} ago"
     except (ValueError, TypeError):
         return "–"

@@ -33,7 +33,8 @@ class Simulation:
         """
         self.says = _WAITS
         self.fault: str | None = None
-        self.stop = stop
+        self._stop = stop
+        self._is_to_end = False
         self._demo = demo
         self._settled = threading.Event()
         self._thread = threading.Thread(target=self._run, name="demo", daemon=True)
@@ -46,6 +47,11 @@ class Simulation:
     def start(self) -> None:
         """Run it in a thread."""
         self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        self._is_to_end = True
+        self._stop()
 
     def join(self, seconds: float) -> None:
         """Wait at most so long until it has ended, if it was started."""
@@ -63,7 +69,11 @@ class Simulation:
         except ServiceError as error:
             self.fault = str(error)
         except Exception as error:
-            logger.exception("A simulation failed")
+            if self._is_to_end:
+                # Spark or a server may have ended before it; who pressed Ctrl+C needs no traceback of that.
+                logger.warning(f"A simulation was broken off at the end ({type(error).__name__})")
+            else:
+                logger.exception("A simulation failed")
             self.fault = f"The simulation failed ({type(error).__name__}); the console says more."
         finally:
             self._settled.set()

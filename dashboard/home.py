@@ -14,6 +14,7 @@ from dashboard.data.condition import WORKS
 from dashboard.lookout import Lookout, Outlook
 from dashboard.page import Room
 from dashboard.text import plain
+from dashboard.visitor import reader_zone
 from told import told
 
 REFRESH_SECONDS: Final = 5
@@ -78,7 +79,7 @@ def _card(room: Room, outlook: Outlook | None, links: Sequence[StreamlitPage]) -
         if outlook:
             if sentence := _sentence(outlook):
                 st.markdown(sentence)
-            st.markdown(standing.line(outlook))
+            st.markdown(standing.line(outlook, reader_zone()))
         elif room.simulation:
             told = room.simulation.fault or f"The simulation is starting. {room.simulation.says}"
             st.markdown(plain(told))

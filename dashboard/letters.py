@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Queue:
-    """The dead letters of the pipeline `name`; `open_desk` raises ServiceError when that is impossible."""
+    """The dead letters of the pipeline `name`; `open_desk` raises ServiceError when that is impossible.
+
+    `is_tried_by_stream`: the running stream tries them again by itself.
+    """
 
     name: str
     title: str
     open_desk: Callable[[], Desk]
+    is_tried_by_stream: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def _one(queue: Queue, reasons: Sequence[Any], desk: Desk, data: LettersData) ->
 
 def _label(line: Any) -> str:
     tried = f"{counted(line.attempts, 'try', 'tries')}{', parked' if line.parked else ''}"
-    return f"{line.id[:12]} · {line.reason} · {short_time(line.last_seen)} · {tried}"
+    return f"{line.id[:12]} · {line.reason} · {short_time(line.last_seen)} UTC · {tried}"
 
 
 def _buttons(queue: Queue, letter: str, data: LettersData) -> None:
@@ -158,7 +162,8 @@ def _buttons(queue: Queue, letter: str, data: LettersData) -> None:
         return
     act = asked[2]
     _, yes, what = _WORDS[act]
-    st.warning(f"Letter {letter[:12]}: {what}", icon=":material/warning:")
+    running = f" {_while_it_runs(queue)}" if act == "retry" else ""
+    st.warning(f"Letter {letter[:12]}: {what}{running}", icon=":material/warning:")
     with st.container(horizontal=True):
         sure = st.button(yes, key=f"letters_yes_{queue.name}", type="primary")
         no = st.button("No", key=f"letters_no_{queue.name}")
@@ -172,6 +177,13 @@ def _buttons(queue: Queue, letter: str, data: LettersData) -> None:
                 ended = data.commands.act(data.entrance.who(_ROLE), act, queue.name, letter)
             st.session_state[_ENDED] = (act, ended)
         st.rerun()
+
+
+def _while_it_runs(queue: Queue) -> str:
+    """What to do about the stream, beside which nobody else may write."""
+    if queue.is_tried_by_stream:
+        return "It is refused while the stream runs, which tries letters by itself."
+    return "It is refused while the stream runs: stop the stream first, and start it again afterwards."
 
 
 def _tell_ended() -> None:

@@ -56,7 +56,7 @@ def _letters(settings: Settings) -> Page:
     """The page of the dead letters of all pipelines."""
     queues = [
         # The name of a server may have to be looked up for it, and a folder made readable meanwhile.
-        letters.Queue(one.name, one.title, cache(partial(one.open_desk, settings)))
+        letters.Queue(one.name, one.title, cache(partial(one.open_desk, settings)), one.letters_are_of_users)
         for one in PIPELINES.values()
     ]
     commands = LetterCommands(ActLog(settings.log_directory, settings.secrets()))

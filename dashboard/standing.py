@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from dashboard.data.condition import WORKS, State, Tone, explained, tone
 from dashboard.lookout import Outlook
-from dashboard.text import NBSP, ago, plain, short_time
+from dashboard.text import NBSP, ago, local_time, plain, short_time
+from dashboard.visitor import reader_zone
 
 # Colour, and a sign that tells them apart without it.
 _PILLS: Final[dict[State, tuple[str, str]]] = {
@@ -25,8 +27,12 @@ _AGES: Final[dict[Tone, tuple[str, str]]] = {
 }
 
 
-def line(outlook: Outlook) -> str:
-    """The pill of the state, and the age of the newest result, as Markdown."""
+def line(outlook: Outlook, zone: ZoneInfo | None = None) -> str:
+    """The pill of the state, and the age of the newest result, as Markdown.
+
+    Times are UTC on all pages, so that people who speak of one mean the same; this one is also said in the
+    reader's `zone`.
+    """
     color, icon = _PILLS[outlook.state]
     parts = [f":{color}-badge[{icon} {outlook.state}]"]
     if outlook.verdict is None:
@@ -35,7 +41,9 @@ def line(outlook: Outlook) -> str:
     if signs.newest is not None:
         age, urgent = ago(signs.newest, now), _AGES.get(tone(signs.newest, signs.interval_seconds, now))
         shown = f":{urgent[0]}-badge[{urgent[1]}{age}]" if urgent else f"**{age}**"
-        parts.append(f"Newest data {shown}, of {short_time(signs.newest)}{NBSP}UTC.")
+        parts.append(
+            f"Newest data {shown}, of {short_time(signs.newest)}{NBSP}UTC{local_time(signs.newest, zone)}."
+        )
     if outlook.state not in WORKS:
         parts.append(explained(outlook.state))
     return " ".join(parts)
@@ -49,4 +57,4 @@ def fault(outlook: Outlook) -> str | None:
 
 def draw(title: str, outlook: Outlook) -> None:
     """The line, for a page of the pipeline `title`."""
-    st.markdown(f"**{plain(title)}** {line(outlook)}")
+    st.markdown(f"**{plain(title)}** {line(outlook, reader_zone())}")

@@ -6,6 +6,7 @@ import string
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -61,6 +62,15 @@ def utc(moment: datetime) -> str:
 def short_time(moment: datetime) -> str:
     """`31 Jan 12:00:00`, which no line break divides; for columns whose heading says UTC."""
     return f"{moment:%d{NBSP}%b{NBSP}%H:%M:%S}"
+
+
+def local_time(moment: datetime, zone: ZoneInfo | None) -> str:
+    """` (13:00 in Europe/Berlin)` beside a time in UTC; empty where `zone` is not known, or has the same."""
+    local = None if zone is None else moment.astimezone(zone)
+    if local is None or not local.utcoffset():
+        return ""
+    day = "" if local.date() == moment.date() else f"{local:%d{NBSP}%b{NBSP}}"
+    return f" ({day}{local:%H:%M} in {plain(zone)})"
 
 
 def day_text(day: date | None) -> str:

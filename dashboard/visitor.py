@@ -1,9 +1,12 @@
-"""Where a visitor of the page comes from, also through a proxy."""
+"""Where a visitor of the page comes from, also through a proxy, and which time is his."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import streamlit as st
 
 _THIS_HOST = "this host"
 
@@ -18,6 +21,16 @@ def visitor(address: str | None, headers: Mapping[str, str]) -> tuple[str, str]:
         return str(address), ""
     named = headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
     return address or _THIS_HOST, named[:100]
+
+
+def reader_zone() -> ZoneInfo | None:
+    """The time zone of the reader's browser; None where that does not tell, or tells one unknown here."""
+    name = st.context.timezone
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # Whatever a browser sends: a name, a path, or nothing of sense.
+        return None
 
 
 def _is_near(address: str | None) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from contracts.iso_times import time_with_z
 from monitoring.redaction import Redactor
 
 # For the service's user and its group, such as those who audit.
@@ -34,7 +35,7 @@ class ActLog:
         Raises OSError when that is impossible: what leaves no trace must not be done.
         """
         now = self._now()
-        entry = {"time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+        entry = {"time": time_with_z(now)}
         entry |= {"who": who, "what": what, "pipeline": pipeline, "letter": letter, "outcome": outcome}
         line = json.dumps(self._redactor.value(entry)).encode() + b"\n"
         self._directory.mkdir(parents=True, exist_ok=True)

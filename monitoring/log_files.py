@@ -1,8 +1,9 @@
-"""The files of the batch log by the days in their names, and the batches in them."""
+"""The files of the batch log by the days in their names, and the one way to read the batches in them."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,10 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from contracts.iso_times import read_time
+
 _LOG = r"batch_logs_\d{8}\.jsonl"
+_ACTS = re.compile(r"acts_(\d{8})\.jsonl")
 _REST = r"batch_(?:logs_(\d{8})\.jsonl|history_(\d{8})_\d{6}(?:_\d+)?\.json)"
 _ACTS = re.compile(r"acts_\d{8}\.jsonl")
 
@@ -35,7 +39,15 @@ def files_before(directory: Path, prefix: str, day: date) -> list[Path]:
 
     Files with other names are none of ours. Raises OSError when the folder cannot be read.
     """
-    name = re.compile(f"{re.escape(prefix)}_{_REST}" if prefix else _REST)
+    return _named_before(directory, re.compile(f"{re.escape(prefix)}_{_REST}" if prefix else _REST), day)
+
+
+def acts_before(directory: Path, day: date) -> list[Path]:
+    """The files of monitoring.act_log of days before `day`. Raises OSError when they cannot be listed."""
+    return _named_before(directory, _ACTS, day)
+
+
+def _named_before(directory: Path, name: re.Pattern[str], day: date) -> list[Path]:
     if not directory.is_dir():
         return []
     return sorted(path for path in directory.iterdir() if _is_before(name.fullmatch(path.name), day))
@@ -64,9 +76,28 @@ def logs_since(directory: Path, prefix: str, day: date) -> list[Path]:
 
 def newest_batches(directory: Path, prefix: str = "") -> Iterator[LoggedBatch]:
     """A pipeline's batches, the newest first; one day's are held at once. Raises OSError."""
-    for path in reversed(logs_since(directory, prefix, date(1970, 1, 1))):
-        found = [batch for each in entries(path) if each and (batch := _batch(*each))]
-        yield from reversed(found)
+    for entry in newest_entries(directory, prefix):
+        if entry and (batch := _batch(*entry)):
+            yield batch
+
+
+def newest_entries(
+    directory: Path, prefix: str = "", files: int | None = None, bytes_a_file: int | None = None
+) -> Iterator[Entry | None]:
+    """What `entries` has of a pipeline's logs, the newest first, of the ends of its newest `files`.
+
+    Of each at most the last `bytes_a_file` are read. Raises OSError.
+    """
+    for path in reversed(logs_since(directory, prefix, date(1970, 1, 1))[-(files or 0) :]):
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            skipped = max(0, size - bytes_a_file) if bytes_a_file else 0
+            file.seek(skipped)
+            lines = file.read(size - skipped).splitlines()
+        # The first line of a file read from its middle is a part of one.
+        yield from (_entry(line) for line in reversed(lines[bool(skipped) :]) if line.strip())
 
 
 def entries(path: Path) -> Iterator[Entry | None]:
@@ -78,7 +109,7 @@ def entries(path: Path) -> Iterator[Entry | None]:
 def _entry(line: bytes) -> Entry | None:
     try:
         entry = json.loads(line)
-        end = _time(entry["end_time"])
+        end = read_time(entry["end_time"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return (entry, end) if end.utcoffset() == timedelta(0) else None
@@ -86,7 +117,7 @@ def _entry(line: bytes) -> Entry | None:
 
 def _batch(entry: Mapping[str, Any], end: datetime) -> LoggedBatch | None:
     try:
-        start = _time(entry["start_time"])
+        start = read_time(entry["start_time"])
         written = entry.get("analytics_written", 0)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
@@ -95,14 +126,10 @@ def _batch(entry: Mapping[str, Any], end: datetime) -> LoggedBatch | None:
     return LoggedBatch(str(entry.get("batch_id", "")), start, end, written)
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
-
-
 def _is_before(found: re.Match[str] | None, day: date) -> bool:
     if found is None:
         return False
     try:
-        return datetime.strptime(f"{found[1] or found[2]}+0000", "%Y%m%d%z").date() < day
+        return datetime.strptime(f"{next(filter(None, found.groups()))}+0000", "%Y%m%d%z").date() < day
     except ValueError:
         return False

@@ -16,6 +16,7 @@ from bson.codec_options import DatetimeConversion
 from bson.json_util import JSONMode, JSONOptions
 
 from contracts import Document, FailedWrite, Rejected
+from contracts.iso_times import read_time, time_with_z
 from durable import patiently
 
 # A date beyond Python's years is just what a letter may hold; it must be readable again.
@@ -93,6 +94,16 @@ class Letter:
     times: int = 1
     last_seen: datetime | None = None
     path: Path | None = dataclass_field(default=None, compare=False)
+
+    @property
+    def problem(self) -> str:
+        """The reason, and the field that it is about: letters of one problem are told together."""
+        return f"{self.reason} {self.field or ''}".rstrip()
+
+    @property
+    def newest(self) -> datetime:
+        """When its record was refused last."""
+        return self.last_seen or self.time
 
     @property
     def value(self) -> object:
@@ -205,7 +216,7 @@ def as_text(letter: Letter) -> str:
     fields = fields_of(letter)
     fields["record"] = letter.record if _has_json(letter.record) else _as_text(letter.record)
     for name in _TIMES:
-        fields[name] = fields[name] and fields[name].isoformat().replace("+00:00", "Z")
+        fields[name] = fields[name] and time_with_z(fields[name], "auto")
     return json_util.dumps(fields, indent=2, json_options=_JSON) + "\n"
 
 
@@ -240,7 +251,7 @@ def read_letter(path: Path) -> Letter | DamagedLetter | None:
     try:
         fields = json_util.loads(patiently(path.read_bytes).decode(), json_options=_JSON)
         for name in _TIMES:
-            fields[name] = (text := fields.get(name)) and datetime.fromisoformat(text.replace("Z", "+00:00"))
+            fields[name] = (text := fields.get(name)) and read_time(text)
         letter = Letter(**fields, path=path)
         return letter if _is_whole(letter) else DamagedLetter(path, "its fields are no letter's")
     except FileNotFoundError:

@@ -165,5 +165,5 @@ def letters_in(files: Iterable[LetterFile]) -> Sequence[Letter]:
 
 def _is_over(letter: Letter | DamagedLetter | None, moment: datetime) -> bool:
     if isinstance(letter, Letter):
-        return (letter.last_seen or letter.time) < moment
+        return letter.newest < moment
     return letter is not None

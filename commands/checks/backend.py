@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from bson import ObjectId
 
 from commands.checks.result import CheckResult, failed, ok, skipped, warning
+from contracts.iso_times import time_with_z
 from settings import Settings
 from sinks.health.backend_client import TIMEOUT_SECONDS, BackendClient, NoticeError, shown_to_proxy
 from sinks.health.circuit_breaker import CircuitBreaker
@@ -57,6 +58,6 @@ def answers(settings: Settings) -> CheckResult:
 def _notice() -> bytes:
     # The id's first four bytes are its time: of 1970 no user can be.
     user = ObjectId(bytes(4) + secrets.token_bytes(8))
-    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = time_with_z(datetime.now(timezone.utc))
     data = {"errorType": "check", "message": "A check of the connection.", "context": {}, "timestamp": now}
     return json.dumps({"userId": str(user), "eventType": "analytics:error", "data": data}).encode()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -15,13 +13,14 @@ from typing import Any, Final
 import pandas as pd
 
 from contracts import end_of
+from contracts.iso_times import read_time
 from dashboard.data.values import number, text
+from monitoring.log_files import newest_entries
 
 MAX_BATCHES: Final = 500
 # A service that has been idle for a week has written no file meanwhile; more files than these are history.
 _MAX_FILES: Final = 7
 _MAX_BYTES_A_FILE: Final = 2_000_000
-_NAME: Final = re.compile(r"batch_logs_\d{8}\.jsonl")
 _NUMBERS: Final = (
     "processing_time_ms", "records_processed", "users", "analytics_written", "analytics_inserted",
     "analytics_updated", "analytics_skipped", "errors_count",
@@ -51,8 +50,8 @@ class BatchLog:
 def read_batch_log(folder: Path) -> BatchLog:
     """The newest MAX_BATCHES batches; empty without a folder. Raises OSError when it may not be read."""
     entries, unreadable = [], 0
-    for line in _newest_lines(folder):
-        entry = _entry(line)
+    for line in newest_entries(folder, "", _MAX_FILES, _MAX_BYTES_A_FILE):
+        entry = _row(*line) if line else None
         if entry is None:
             unreadable += 1
         else:
@@ -83,37 +82,16 @@ def newest_success(folder: Path, prefix: str = "") -> datetime | None:
 
     None without one among the newest MAX_BATCHES. Raises OSError.
     """
-    entries = map(_entry, islice(_newest_lines(folder, prefix), MAX_BATCHES))
-    ends = (entry["end"] for entry in entries if entry is not None and entry["status"] != "failed")
-    newest = next(ends, None)
-    return newest.astimezone(timezone.utc) if newest else None
+    entries = islice(newest_entries(folder, prefix, _MAX_FILES, _MAX_BYTES_A_FILE), MAX_BATCHES)
+    return next((one[1] for one in entries if one and one[0].get("status") != "failed"), None)
 
 
-def _newest_lines(folder: Path, prefix: str = "") -> Iterator[bytes]:
-    """Lines of the newest files, the last line first."""
-    stem = f"{prefix}_" if prefix else ""
-    found = (file.name for file in folder.glob(f"{stem}batch_logs_*.jsonl"))
-    names = sorted((name for name in found if _NAME.fullmatch(name.removeprefix(stem))), reverse=True)
-    for name in names[:_MAX_FILES]:
-        path = folder / name
-        if not path.is_file():
-            continue
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _MAX_BYTES_A_FILE))
-            lines = file.read(_MAX_BYTES_A_FILE).splitlines()
-        # The first line of a file read from its middle is a part of one.
-        yield from reversed([line for line in lines[size > _MAX_BYTES_A_FILE :] if line.strip()])
-
-
-def _entry(line: bytes) -> dict[str, Any] | None:
+def _row(fields: Mapping[str, Any], end: datetime) -> dict[str, Any] | None:
     try:
-        fields = json.loads(line)
-        start, end = (datetime.fromisoformat(fields[name]) for name in ("start_time", "end_time"))
-        aware = start.tzinfo is not None and end.tzinfo is not None
-    except (ValueError, TypeError, KeyError, RecursionError):
+        start = read_time(fields["start_time"])
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    if not aware:
+    if start.tzinfo is None:
         return None
     return {
         "batch_id": text(fields.get("batch_id")),

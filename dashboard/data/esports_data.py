@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Final
 import duckdb
 import pandas as pd
 
-from dashboard.data.parquet import FAULTS, Files, find_files, read
+from dashboard.data.esports_latest import NEWEST, ORDER, LatestRows
+from dashboard.data.parquet import FAULTS, find_files, read
 from dashboard.data.remembered import Loaded, Remembered
 from monitoring.logs import get_logger
 from told import told
@@ -42,9 +42,6 @@ PLAYER_COLUMNS: Final = [
 COURSE_COLUMNS: Final = ["minute", "gold", "kills", "kills_1", "kills_2", "towers_1", "towers_2"]
 # The states of matches that are no longer under way or announced are read, too.
 _SETTLED: Final = ("scheduled", "finished", "canceled", "postponed")
-_ORDER = ["kafka_timestamp", "kafka_partition", "kafka_offset"]
-# A record whose time in Kafka is not known is newer than none.
-_NEWEST = "(coalesce(kafka_timestamp, to_timestamp(0)), kafka_partition, kafka_offset)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,15 @@ class Latest:
     is_whole: bool = True
 
 
+class Reads:
+    """What was read before: of matches under way, of the others, and of players."""
+
+    def __init__(self) -> None:
+        self.under_way = LatestRows(MATCH_COLUMNS, LIVE_HOURS * _HOUR, MOST_MATCHES)
+        self.settled = LatestRows(MATCH_COLUMNS, MATCH_DAYS * _DAY, MOST_MATCHES)
+        self.players = LatestRows(PLAYER_COLUMNS, PLAYER_DAYS * _DAY, MOST_PLAYERS)
+
+
 class EsportsData:
     """Reads of the datasets below `output`, remembered for all sessions."""
 
@@ -66,14 +72,19 @@ class EsportsData:
         self.output = output
         self._matches = Remembered(_explain, FAULTS)
         self._players = Remembered(_explain, FAULTS)
+        self._reads = Reads()
 
     def matches(self) -> Loaded[Latest]:
         """The newest state of each match, the latest first."""
-        return self._matches.get("matches", lambda: read_matches(self.output / "matches"), _AGE_SECONDS)
+        return self._matches.get(
+            "matches", lambda: read_matches(self.output / "matches", self._reads), _AGE_SECONDS
+        )
 
     def players(self) -> Loaded[Latest]:
         """The newest profile of each player, the latest first."""
-        return self._players.get("players", lambda: read_players(self.output / "players"), _AGE_SECONDS)
+        return self._players.get(
+            "players", lambda: read_players(self.output / "players", self._reads), _AGE_SECONDS
+        )
 
     def course(self, match_id: str) -> Loaded[pd.DataFrame]:
         """The course of a match by `minute` (COURSE_COLUMNS), a row each.
@@ -85,26 +96,23 @@ class EsportsData:
         )
 
 
-def read_matches(dataset: Path) -> Latest:
+def read_matches(dataset: Path, reads: Reads | None = None) -> Latest:
     """Read the matches of the last days, those under way of the last hours, each in its newest state."""
+    reads = reads or Reads()
     # In this order a match that ends in between is seen twice, and its newer row counts.
     under_way = find_files(dataset, dict.fromkeys(("live", "unknown"), LIVE_HOURS * _HOUR))
     others = find_files(dataset, dict.fromkeys(_SETTLED, MATCH_DAYS * _DAY))
-    parts = [
-        _latest(under_way, MATCH_COLUMNS, LIVE_HOURS * _HOUR, MOST_MATCHES),
-        _latest(others, MATCH_COLUMNS, MATCH_DAYS * _DAY, MOST_MATCHES),
-    ]
+    parts = [reads.under_way.of(under_way), reads.settled.of(others)]
     found = [part for part in parts if not part.empty]
     rows = pd.concat(found, ignore_index=True) if found else parts[0]
-    rows = rows.sort_values(_ORDER, ascending=False).drop_duplicates("match_id", ignore_index=True)
+    rows = rows.sort_values(list(ORDER), ascending=False).drop_duplicates("match_id", ignore_index=True)
     return Latest(rows, _moment(others.newest), under_way.is_whole and others.is_whole)
 
 
-def read_players(dataset: Path) -> Latest:
+def read_players(dataset: Path, reads: Reads | None = None) -> Latest:
     """Read the players with a profile of the last days, each in its newest state."""
     files = find_files(dataset, {"*": PLAYER_DAYS * _DAY})
-    rows = _latest(files, PLAYER_COLUMNS, PLAYER_DAYS * _DAY, MOST_PLAYERS)
-    return Latest(rows, _moment(files.newest), files.is_whole)
+    return Latest((reads or Reads()).players.of(files), _moment(files.newest), files.is_whole)
 
 
 def read_course(dataset: Path, match_id: str) -> pd.DataFrame:
@@ -117,27 +125,12 @@ def read_course(dataset: Path, match_id: str) -> pd.DataFrame:
         "kills": "team_1_kills - team_2_kills",
         **{f"{what}_{side}": f"team_{side}_{what}" for what in ("kills", "towers") for side in (1, 2)},
     }
-    columns = ", ".join(f"arg_max({value}, {_NEWEST}) AS {name}" for name, value in values.items())
+    columns = ", ".join(f"arg_max({value}, {NEWEST}) AS {name}" for name, value in values.items())
     return read(
         files,
         f"SELECT match_duration // 60 AS minute, {columns} "
         "FROM rows WHERE match_id = $match_id AND match_duration IS NOT NULL GROUP BY 1 ORDER BY 1",
         {"match_id": match_id},
-    )
-
-
-def _latest(files: Files, columns: Sequence[str], seconds: float, most: int) -> pd.DataFrame:
-    """The newest row of each key (the first of `columns`) of the last `seconds`, the latest first."""
-    names = [*columns, *_ORDER]
-    if not files.paths or files.newest is None:
-        return pd.DataFrame(columns=names)
-    row = ", ".join(f"'{name}': {name}" for name in names)
-    return read(
-        files,
-        f"FROM (SELECT unnest(arg_max({{{row}}}, {_NEWEST})) FROM rows "
-        f"WHERE coalesce(kafka_timestamp >= to_timestamp($since), true) GROUP BY {columns[0]}) "
-        f"ORDER BY {', '.join(f'{name} DESC' for name in _ORDER)} LIMIT {most}",
-        {"since": files.newest - seconds},
     )
 
 

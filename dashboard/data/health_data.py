@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timezone
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from bson import ObjectId
 
@@ -34,16 +36,19 @@ class HealthData:
         collection: AnalyticsCollection,
         log_directory: Path,
         metrics_directory: Path,
-        timezone: str,
+        zone: str,
         source: AnalyticsCollection | None = None,
         phones: tuple[str, ...] = PHONE_SOURCES,
         least: Mapping[str, LeastEffect] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
-        """`timezone` is the IANA name whose calendar days the service counts, `phones` the sources that do.
+        """`zone` is the IANA name whose calendar days the service counts, `phones` the sources that do.
 
-        `source` is healthmetrics, which it may be unable to read; `least` has the effects that are told.
+        `source` is healthmetrics, which it may be unable to read; `least` has the effects that are told;
+        `now` is the time by this machine's clock, aware.
         """
-        self.timezone = timezone
+        self.timezone = zone
+        self.now = now
         self.phones = phones
         self.least = least or effects.parse("", METRICS)
         self._source = source
@@ -56,6 +61,10 @@ class HealthData:
         self._metrics = Remembered(
             partial(_explain_file, "The metrics file in METRICS_DIRECTORY"), (OSError, ValueError)
         )
+
+    def today(self) -> date:
+        """The calendar day that the service counts now."""
+        return self.now().astimezone(ZoneInfo(self.timezone)).date()
 
     def recent(self) -> Loaded[Recent]:
         """The newest results of all users."""

@@ -121,7 +121,11 @@ def read_recent(collection: AnalyticsCollection) -> Recent:
         # The estimate may be wrong after a crash of the server; an empty collection may lack the index.
         if documents == 0 and collection.find_one({}, {"_id": 1}) is None:
             return _recent(now, 0, dict.fromkeys(WINDOWS, 0), [])
-        windows = {name: _count(collection, now - span) for name, span in WINDOWS.items()}
+        windows: dict[str, int] = {}
+        for name, span in WINDOWS.items():
+            # A longer window has what a shorter one has: once there are enough, no more are counted.
+            is_enough = LOOK_AT in windows.values()
+            windows[name] = LOOK_AT if is_enough else _count(collection, now - span)
         name = next((name for name, count in windows.items() if count >= LOOK_AT), "last 90 days")
         found = list(collection.aggregate(_pipeline(now - WINDOWS[name]), hint=dict(EXPIRY_INDEX)))
     return _recent(now, documents, windows, found)

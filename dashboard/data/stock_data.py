@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pymongo import DESCENDING
@@ -14,11 +15,13 @@ from pymongo import DESCENDING
 from contracts import UnavailableError
 from dashboard.data.database import FAULTS, MongoDatabase, bounded, explain
 from dashboard.data.remembered import Loaded, Remembered
+from dashboard.data.stock_today import Today, read_today
 from dashboard.data.values import amount, day, from_document, moment, text, whole
 from sources.stock.published_ranking import read_ranking
 
 # All open pages share an answer for this time.
 _SECONDS: Final = 2.0
+_TODAY_SECONDS: Final = 10.0
 MAX_CLIENTS: Final = 100
 MAX_RISKS: Final = 100
 MAX_FOUND: Final = 50
@@ -120,10 +123,18 @@ class StockData:
     """Reads of the stock database, remembered for all sessions."""
 
     def __init__(
-        self, database: MongoDatabase, currency: str = "EUR", promotion_above: Decimal = Decimal(10_000)
+        self,
+        database: MongoDatabase,
+        currency: str = "EUR",
+        promotion_above: Decimal = Decimal(10_000),
+        logs: Path | None = None,
     ) -> None:
-        """Amounts are in `currency`; who has more revenue than `promotion_above` gets promotions."""
+        """Amounts are in `currency`; who has more revenue than `promotion_above` gets promotions.
+
+        `logs` is the folder of the pipeline's batch log.
+        """
         self._database = database
+        self._logs = logs
         self.currency = currency
         self.promotion_above = promotion_above
         self._memory = Remembered(_explain, (*FAULTS, UnavailableError))
@@ -131,6 +142,12 @@ class StockData:
     def standing(self) -> Loaded[Standing]:
         """The figures of the Administrator's page."""
         return self._memory.get("standing", lambda: _read_standing(self._database), _SECONDS)
+
+    def today(self, now: datetime) -> Loaded[Today]:
+        """What was sold on the day of `now`."""
+        return self._memory.get(
+            f"today {now:%Y-%m-%d}", lambda: read_today(self._database, self._logs, now), _TODAY_SECONDS
+        )
 
     def search(self, words: str) -> Loaded[list[StockItem]]:
         """Up to MAX_FOUND products that have each word in id, name or category, by name."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta
 
 import streamlit as st
 
@@ -23,7 +22,7 @@ _SPANS = {"Today": 1, "7 days": 7, "30 days": 30, "90 days": 90}
 
 def render(data: HealthData) -> None:
     """Draw the page."""
-    loaded, today = data.recent(), datetime.now(ZoneInfo(data.timezone)).date()
+    loaded, today = data.recent(), data.today()
     frame.heading("Anomalies", _verdict(loaded.value, data, today))
     recent = frame.age("Results from MongoDB", loaded)
     if recent is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
-from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -18,6 +17,7 @@ from dashboard.data.waiting import Waiting
 from dashboard.health import events, verdicts
 from dashboard.health.tables import batch_table, user_link
 from dashboard.text import ago, plain
+from detached import detached
 
 _SHOWN = 5
 _DAYS = 14
@@ -26,8 +26,11 @@ _Figures = dict[str, tuple[str, str | None]]
 
 def render(data: HealthData) -> None:
     """Draw the page."""
-    log, recent, waiting = data.batch_log(), data.recent(), data.waiting()
-    today = datetime.now(ZoneInfo(data.timezone)).date()
+    # Both ask a server, which takes its time for each.
+    waits = detached(data.waiting, "waiting")
+    log, recent = data.batch_log(), data.recent()
+    waiting = waits.result()
+    today = data.today()
     unusual = [] if recent.value is None else unusual_in(recent.value.anomalies)
     worth_telling = events_of(unusual, data.least)[0]
     verdict = verdicts.everybody(recent.value, waiting.value)
@@ -42,7 +45,10 @@ def render(data: HealthData) -> None:
     # Nothing yet is not none.
     is_empty = read is not None and not read.documents
     results = {} if is_empty else _result_figures(read, worth_telling, today)
-    frame.figures(results | _batch_figures(log.value))
+    # In two rows: five tiles in one leave the last alone below.
+    if results:
+        frame.figures(results)
+    frame.figures(_batch_figures(log.value, data.now()))
     if read is not None and read.documents:
         _stands_out(unusual, data, today)
         _waiting(waiting, read)
@@ -68,11 +74,11 @@ def _result_figures(recent: Recent | None, found: list[Event], today: date) -> _
     }
 
 
-def _batch_figures(log: BatchLog | None) -> _Figures:
+def _batch_figures(log: BatchLog | None, now: datetime) -> _Figures:
     if log is None or log.batches.empty:
         explanation = "There is no batch log in LOG_DIRECTORY."
         return dict.fromkeys(("Batches today", "Errors today"), ("–", explanation))
-    midnight = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = now.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
     today = log.batches[log.batches["end"] >= midnight]
     at_least = "≥ " if len(today) == MAX_BATCHES else ""
     return {

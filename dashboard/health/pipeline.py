@@ -26,9 +26,9 @@ _SHOWN_ERRORS = 20
 def render(data: HealthData) -> None:
     """Draw the page."""
     metrics, batches = data.metrics(), data.batch_log()
-    frame.heading("Pipeline", verdicts.pipeline(metrics.value, batches.value, datetime.now(timezone.utc)))
+    frame.heading("Pipeline", verdicts.pipeline(metrics.value, batches.value, data.now()))
     frame.age("Metrics file", metrics)
-    frame.figures(_service_figures(metrics))
+    frame.figures(_service_figures(metrics, data.now()))
     log = frame.batch_log(batches, data.log_directory)
     if log is None:
         return
@@ -41,9 +41,10 @@ def render(data: HealthData) -> None:
         st.markdown(f"{log.unreadable:,} lines of the log could not be read and are left out.")
 
 
-def _service_figures(metrics: Loaded[ServiceMetrics | None]) -> dict[str, tuple[str, str | None]]:
+def _service_figures(
+    metrics: Loaded[ServiceMetrics | None], now: datetime
+) -> dict[str, tuple[str, str | None]]:
     values = metrics.value.values if metrics.value else {}
-    now = datetime.now(timezone.utc)
 
     def since(name: str) -> str:
         seconds = values.get(name)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from zoneinfo import ZoneInfo
-
 import pandas as pd
 import streamlit as st
 
@@ -44,7 +41,7 @@ def render(data: HealthData) -> None:
     loaded = data.user(user) if user else None
     results = loaded.value if loaded else None
     metrics = [metric for metric in METRICS if (metric, "90day") in (results or {})]
-    today = datetime.now(ZoneInfo(data.timezone)).date()
+    today = data.today()
     with head:
         frame.heading("User", _verdict(data, user, results, metrics))
     if user is None or loaded is None:

@@ -15,7 +15,7 @@ from accounting.invoices import MAX_LISTED, Invoice
 from accounting.messages import money_of, money_text
 from dashboard import frame
 from dashboard.stock.forms import Filling, save
-from dashboard.text import figure, money, plain, short_time
+from dashboard.text import NBSP, figure, money, plain, short_time
 
 # Without digits and letters that are mistaken for one another.
 _ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -29,9 +29,9 @@ _LABELS: Final = {
 }
 
 
-def render(books: Books) -> None:
-    """Draw the list, and the corrections of the invoice that is chosen."""
-    found = _listed(books)
+def render(books: Books, currency: str) -> None:
+    """Draw the list, and the corrections of the invoice that is chosen; amounts are in `currency`."""
+    found = _listed(books, currency)
     if not found:
         return
     chosen = st.selectbox(
@@ -47,11 +47,11 @@ def render(books: Books) -> None:
         return
     _content(invoice)
     if invoice.is_voided:
-        st.markdown(_state(invoice))
+        st.markdown(_state(invoice, currency))
         return
     _void(books, invoice)
     if not invoice.sale.credits:
-        _credit(books, invoice)
+        _credit(books, invoice, currency)
 
 
 def new_number(kind: str) -> str:
@@ -60,7 +60,7 @@ def new_number(kind: str) -> str:
     return f"{kind}-{datetime.now(timezone.utc):%Y%m%d}-{ending}"
 
 
-def _listed(books: Books) -> Sequence[Invoice]:
+def _listed(books: Books, currency: str) -> Sequence[Invoice]:
     with st.container(horizontal=True):
         day = st.date_input(
             "Day (UTC; empty: all)", value="today", key="invoices_day", format="YYYY-MM-DD", width=200
@@ -75,18 +75,18 @@ def _listed(books: Books) -> Sequence[Invoice]:
     if notes:
         count += f" and {_number_of(notes, 'credit note')}"
     most = f" The newest {MAX_LISTED} are listed; search to see others." if len(found) == MAX_LISTED else ""
-    st.markdown(f"{count}, {money_text(sum(map(_counts, found)))} in all.{most}")
+    st.markdown(f"{count}, {money(money_of(sum(map(_counts, found))))}{NBSP}{currency} in all.{most}")
     frame.table(
         {
             "Time (UTC)": [short_time(invoice.sale.time) for invoice in found],
             "Number": [invoice.sale.invoice_id for invoice in found],
             "Client": [invoice.sale.client_id for invoice in found],
-            "Amount": [money(money_of(_signed(invoice))) for invoice in found],
-            "State": [_state(invoice) for invoice in found],
+            f"Amount, {currency}": [money(money_of(_signed(invoice))) for invoice in found],
+            "State": [_state(invoice, currency) for invoice in found],
         },
         "Invoices and credit notes, the newest first",
         420 if len(found) > 12 else None,
-        numbers=("Amount",),
+        numbers=(f"Amount, {currency}",),
     )
     return found
 
@@ -103,14 +103,16 @@ def _counts(invoice: Invoice) -> int:
     return 0 if invoice.is_voided else _signed(invoice)
 
 
-def _state(invoice: Invoice) -> str:
+def _state(invoice: Invoice, currency: str) -> str:
     if invoice.voided_by:
         return f"✗ voided by {invoice.voided_by}"
     if invoice.is_voided:
         return f"✗ credit note of {invoice.sale.credits}, which is voided"
     if invoice.sale.credits:
         return f"↩ credit note of {invoice.sale.credits}"
-    return f"↩ {money_text(invoice.credited)} credited" if invoice.credit_notes else "✓ counts"
+    return (
+        f"↩ {money_text(invoice.credited)}{NBSP}{currency} credited" if invoice.credit_notes else "✓ counts"
+    )
 
 
 def _content(invoice: Invoice) -> None:
@@ -144,7 +146,7 @@ def _void(books: Books, invoice: Invoice) -> None:
     filling.show_told()
 
 
-def _credit(books: Books, invoice: Invoice) -> None:
+def _credit(books: Books, invoice: Invoice, currency: str) -> None:
     filling, left = Filling("credit"), invoice.left()
     number = invoice.sale.invoice_id
     st.markdown("**Credit note**: goods of it come back.")
@@ -159,7 +161,9 @@ def _credit(books: Books, invoice: Invoice) -> None:
             filling.mark(field)
     amount = f"total_amount_{number}"
     st.text_input(
-        f"Amount that is paid back, up to {money_text(left.amount)}", key=filling.key(amount), width=320
+        f"Amount that is paid back, up to {money_text(left.amount)}{NBSP}{currency}",
+        key=filling.key(amount),
+        width=320,
     )
     filling.mark("total_amount")
     labels = {**_LABELS, **{f"quantity_{place}": f"Pieces of {left.items[place][0]}" for place in names}}

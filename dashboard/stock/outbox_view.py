@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 import streamlit as st
@@ -11,8 +11,9 @@ import streamlit as st
 from accounting.database import BooksError
 from accounting.messages import CLIENTS, INVENTORY, SALES
 from accounting.outbox import FAILED, SENT, WAITING, Outbox, OutboxState
+from contracts.iso_times import read_time
 from dashboard import frame
-from dashboard.text import plain, short_time, utc
+from dashboard.text import counted, plain, short_time, utc
 
 _EVERY_SECONDS: Final = 3
 _UNSCROLLED: Final = 10
@@ -35,8 +36,24 @@ def summary(outbox: Outbox) -> None:
         }
     )
     if state.fault and state.counts[WAITING]:
-        since = f"Since {utc(_moment(state.fault_since))}: " if state.fault_since else ""
+        since = f"Since {utc(read_time(state.fault_since))}: " if state.fault_since else ""
         st.warning(f"{since}{plain(state.fault)}", icon=":material/cloud_off:")
+
+
+def verdict(state: OutboxState) -> str:
+    """Whether all that was entered has reached Kafka, in a sentence of Markdown."""
+    waiting, refused = state.counts[WAITING], state.counts[FAILED]
+    parts = []
+    if refused:
+        parts.append(f"{counted(refused, 'message')} {'was' if refused == 1 else 'were'} refused by Kafka")
+    if waiting:
+        why = ", which does not take them now" if state.fault else ""
+        parts.append(f"{counted(waiting, 'message')} {'waits' if waiting == 1 else 'wait'} for Kafka{why}")
+    if parts:
+        return f"**{'; '.join(parts)}.** All that was entered is stored here."
+    if not any(state.counts.values()):
+        return "Nothing was entered yet."
+    return "**All that was entered has been sent to the pipeline.**"
 
 
 def render(outbox: Outbox) -> None:
@@ -107,8 +124,4 @@ def _resend(outbox: Outbox, first: date | None, last: date | None) -> None:
 
 
 def _short(text: str | None) -> str:
-    return "–" if text is None else short_time(_moment(text))
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return "–" if text is None else short_time(read_time(text))

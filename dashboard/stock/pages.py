@@ -11,6 +11,7 @@ from dashboard.data.condition import Signs
 from dashboard.data.database import open_database
 from dashboard.data.service_files import ServiceFiles
 from dashboard.data.stock_data import StockData
+from dashboard.data.stock_today import MOST
 from dashboard.entrance import guarded, open_entrance
 from dashboard.page import Page, Room, Verdict, is_set
 from dashboard.stock import accountant, administrator, user
@@ -33,7 +34,7 @@ def open_data(settings: Settings) -> StockData:
     """What the dashboard's user of MongoDB may read."""
     uri = settings.dashboard_mongo_uri or settings.mongo_uri
     database = open_database(uri, settings.stock_db_name)
-    return StockData(database, settings.currency, settings.revenue_threshold_promo)
+    return StockData(database, settings.currency, settings.revenue_threshold_promo, settings.log_directory)
 
 
 def open_accountant(settings: Settings, make_producer: MakeProducer | None = None) -> AccountantData:
@@ -57,7 +58,8 @@ def open_accountant(settings: Settings, make_producer: MakeProducer | None = Non
     if not entrance.can_be("accountant"):
         return AccountantData(entrance=entrance)
     try:
-        return AccountantData(open_desk(settings.sqlite_db_path, post, make_producer), entrance=entrance)
+        desk = open_desk(settings.sqlite_db_path, post, make_producer)
+        return AccountantData(desk, entrance=entrance, currency=settings.currency)
     except BooksError as error:
         return AccountantData(fault=str(error), entrance=entrance)
 
@@ -91,20 +93,25 @@ def pages(settings: Settings, make_producer: MakeProducer | None = None, note: s
     )
 
 
-def judge(data: StockData, signs: Signs, _now: datetime) -> Verdict:
-    """How many sales there are, what may bring a loss, and what the last batch refused."""
+def judge(data: StockData, signs: Signs, now: datetime) -> Verdict:
+    """What was sold and refused today, and what may bring a loss."""
     loaded = data.standing()
     standing = loaded.value
     found = signs.with_results(standing.status.last_batch if standing else None, loaded.fault)
     if standing is None or standing.is_empty:
         return Verdict("", found, has_data=False)
     status = standing.status
-    sentence = (
-        f"**{counted(status.documents['sales'], 'sale')}**, "
-        f"{counted(standing.risk_count, 'product')} that may bring a loss; of the last "
-        f"{counted(status.records, 'record')} {status.refused:,} refused."
-    )
-    return Verdict(sentence, found)
+    today = data.today(now).value
+    if today is None or today.sales is None:
+        sold = f"**{counted(status.documents['sales'], 'sale')}**"
+    elif not today.sales:
+        sold = "**No sale today**"
+    else:
+        more = "at least " if today.sales == MOST else ""
+        sold = f"**{more}{counted(today.sales, 'sale')} today**"
+    refused = "" if today is None or today.refused is None else f", {today.refused:,} refused"
+    risky = f"{counted(standing.risk_count, 'product')} may bring a loss"
+    return Verdict(f"{sold}{refused}; {risky if standing.risk_count else 'no product is at risk'}.", found)
 
 
 def demo_pages(folder: Path) -> Room:

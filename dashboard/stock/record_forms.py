@@ -38,6 +38,7 @@ class _Kind:
         }
 
 
+_AMOUNTS: Final = ("buy_price", "sell_price", "total_revenue_generated")
 _DAYS: Final = ("last_movement", "expiry_date")
 # Streamlit offers ten years around today; what is too far is told like any other fault.
 _FIRST, _LAST = date(1970, 1, 1), date(2199, 12, 31)
@@ -71,8 +72,8 @@ CLIENT: Final = _Kind(
 )
 
 
-def render(books: Books, kind: _Kind) -> None:
-    """Draw the form for a record of `kind`."""
+def render(books: Books, kind: _Kind, currency: str) -> None:
+    """Draw the form for a record of `kind`; amounts are in `currency`."""
     filling = Filling(kind.name)
     records = map(_texts, kind.known(books, [filling.text("known")]))
     known = {texts[kind.fields[0][0]]: texts for texts in records}
@@ -90,7 +91,8 @@ def render(books: Books, kind: _Kind) -> None:
                     format="YYYY-MM-DD",
                 )
             else:
-                st.text_input(label, key=filling.key(field))
+                amount = f", {currency}" if field in _AMOUNTS else ""
+                st.text_input(f"{label}{amount}", key=filling.key(field))
             filling.mark(field)
         st.form_submit_button(
             f"Save the {kind.name}",

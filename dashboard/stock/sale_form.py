@@ -14,7 +14,7 @@ from accounting.messages import money_text
 from contracts.stock import Product, Sale
 from dashboard.stock.forms import Filling, save
 from dashboard.stock.invoices import new_number
-from dashboard.text import plain
+from dashboard.text import NBSP, plain
 
 _LABELS: Final = {
     "invoice_id": "Invoice number",
@@ -27,8 +27,8 @@ _LABELS: Final = {
 _PLACEHOLDER: Final = "Choose one, or type a new id"
 
 
-def render(books: Books) -> None:
-    """Draw the form."""
+def render(books: Books, currency: str) -> None:
+    """Draw the form; amounts are in `currency`."""
     filling = Filling("sale")
     typed = [product_id for product_id, _ in _typed(filling)]
     products = {product.product_id: product for product in books.products(typed)}
@@ -53,14 +53,16 @@ def render(books: Books) -> None:
         st.date_input("Day (UTC)", key=filling.key("day"), format="YYYY-MM-DD", width=200)
         st.time_input("Time (UTC)", key=filling.key("clock"), step=60, width=160)
     filling.mark("timestamp")
-    _items(filling, products)
+    _items(filling, products, currency)
     total = _sum(filling, products)
     if total is None:
         st.markdown("The sum is not known: an item has no price here, or no quantity.")
     else:
-        st.markdown(f"Sum at selling prices: **{money_text(total)}**")
+        st.markdown(f"Sum at selling prices: **{money_text(total)}{NBSP}{currency}**")
     st.text_input(
-        "Total amount (empty: the sum at selling prices)", key=filling.key("total_amount"), width=420
+        f"Total amount, {currency} (empty: the sum at selling prices)",
+        key=filling.key("total_amount"),
+        width=420,
     )
     filling.mark("total_amount")
     st.button(
@@ -84,10 +86,12 @@ def _rows(filling: Filling) -> range:
     return range(1, int(st.session_state.get(filling.key("rows"), 1)) + 1)
 
 
-def _items(filling: Filling, products: Mapping[str, Product]) -> None:
+def _items(filling: Filling, products: Mapping[str, Product], currency: str) -> None:
     def label(product_id: str) -> str:
         product = products.get(product_id)
-        return f"{product_id} · {product.name} · {money_text(product.sell_price)}" if product else product_id
+        if product is None:
+            return product_id
+        return f"{product_id} · {product.name} · {money_text(product.sell_price)}{NBSP}{currency}"
 
     for row in _rows(filling):
         with st.container(horizontal=True):

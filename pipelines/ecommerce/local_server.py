@@ -29,6 +29,28 @@ class LocalServer:
         }
         self.dsn = self.run("uri")
 
+    @contextmanager
+    def gone_after_this_process(self) -> Iterator[None]:
+        """Let the server be removed if this process ends within the block, also by `kill -9`.
+
+        The server is a daemon and would go on. Only this process holds the end of the pipe that the watching
+        shell reads, so whatever ends the process ends the shell's wait.
+        """
+        watching = subprocess.Popen(
+            ["sh", "-c", 'cat; "$0" remove; rmdir "$1"', str(_SCRIPT), str(self.folder.parent)],
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # Ctrl+C goes to the whole group of a terminal.
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            watching.kill()
+            watching.communicate()
+
     def run(self, command: str) -> str:
         """What the script prints for `start`, `stop`, `kill`, `remove` or `uri`.
 
@@ -80,7 +102,8 @@ def server_to_start() -> Iterator[LocalServer]:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         server = LocalServer(Path(folder) / "server", port)
-        try:
-            yield server
-        finally:
-            server.run("remove")
+        with server.gone_after_this_process():
+            try:
+                yield server
+            finally:
+                server.run("remove")

@@ -109,6 +109,4 @@ class LetterDesk:
 
 
 def _line(letter: Letter) -> Line:
-    reason = f"{letter.reason} {letter.field or ''}".rstrip()
-    seen = letter.last_seen or letter.time
-    return Line(letter.id, reason, letter.time, seen, letter.attempts, letter.parked)
+    return Line(letter.id, letter.problem, letter.time, letter.newest, letter.attempts, letter.parked)

@@ -101,7 +101,10 @@ class LettersApi:
     def _retry(self, letter_id: str, write: Callable[[str], None]) -> Answer:
         if self._ask_retry is None:
             command = told(f"{self._desk.pipeline} dlq retry", letter_id[:12])
-            reason = f"a letter of {self._desk.pipeline} is tried while the stream is stopped: {command}"
+            reason = (
+                f"a letter of {self._desk.pipeline} cannot be tried while the stream runs, since nobody else "
+                f"may write beside it: stop the stream, run {command}, and start the stream again"
+            )
             return _told(HTTPStatus.CONFLICT, reason)
         write("asked")
         if not self._ask_retry(letter_id, partial(_write_end, write)):

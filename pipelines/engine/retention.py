@@ -39,11 +39,27 @@ def kept(pipeline: Pipeline, settings: Settings) -> Iterator[Kept]:
     yield from pipeline.keeps(settings) if pipeline.keeps else ()
 
 
+def kept_by_all(settings: Settings) -> Iterator[Kept]:
+    """What the pipelines keep together."""
+    acts = partial(_remove_acts, settings.log_directory)
+    yield Kept("files of the log of acts", "ACTS_KEEP_DAYS", settings.acts_keep_days, acts)
+
+
 def _remove_logs(directory: Path, prefix: str, before: datetime, dry_run: bool) -> int:
     from monitoring.log_files import files_before
 
+    return _remove(directory, lambda: files_before(directory, prefix, before.date()), dry_run)
+
+
+def _remove_acts(directory: Path, before: datetime, dry_run: bool) -> int:
+    from monitoring.log_files import acts_before
+
+    return _remove(directory, lambda: acts_before(directory, before.date()), dry_run)
+
+
+def _remove(directory: Path, find: Callable[[], list[Path]], dry_run: bool) -> int:
     try:
-        found = files_before(directory, prefix, before.date())
+        found = find()
         for path in [] if dry_run else found:
             path.unlink(missing_ok=True)
     except OSError as error:

@@ -20,6 +20,7 @@ import typer
 
 from contracts import StoppedError
 from contracts.ecommerce import EVENT_COLUMNS
+from contracts.iso_times import time_with_z
 from simulation.program import run_program, stepping_clock, stop_on_signals
 
 USERS = 1_000
@@ -69,7 +70,7 @@ class EventGenerator:
         """One event of the 60 seconds before `now`, by column; only purchases have a price."""
         user, product = self._random.choice(self.users), self._random.choice(self.products)
         moment = now - timedelta(seconds=self._random.uniform(0, _MAX_AGE_SECONDS))
-        timestamp = moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        timestamp = time_with_z(moment)
         bought = self._random.random() < self._purchase_probability
         price = product.base_price * self._random.uniform(0.9, 1.1)
         values = (

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final, Literal
 
+from contracts.iso_times import time_with_z
 from simulation.program import Message
 
 Topic = Literal["matches", "players"]
@@ -116,10 +117,10 @@ class Season:
             content[f"{side}_towers"] += towers
             content[f"{side}_gold"] += start + 300 * kills + 550 * towers + self._about(1_900 * minutes)
         content["match_duration"] = int(played.total_seconds())
-        content |= {"status": "live", "started_at": _iso(match.starts_at)}
+        content |= {"status": "live", "started_at": time_with_z(match.starts_at)}
         if played == match.length:
             ahead = int(content["team_1_gold"] < content["team_2_gold"])
-            content |= {"status": "finished", "finished_at": _iso(match.starts_at + match.length)}
+            content |= {"status": "finished", "finished_at": time_with_z(match.starts_at + match.length)}
             content |= _team("winner", match.teams[ahead])
 
     def _about(self, mean: float) -> int:
@@ -142,7 +143,7 @@ class Season:
         """A record whose key is the id of the match or player."""
         told = {**content, "ingestion_timestamp": int(now.timestamp() * 1000)}
         if topic == "players":
-            told["profile_updated_at"] = _iso(now)
+            told["profile_updated_at"] = time_with_z(now)
         is_bad = self._rng.random() < self._malformed
         value = self._rng.choice(_MALFORMED)(told) if is_bad else _json(told)
         return Message(topic, next(iter(told.values())), value)
@@ -189,10 +190,6 @@ def _team(what: str, number: int | None) -> Content:
         return {f"{what}_id": None, f"{what}_name": None}
     name = f"{_PLACES[number % len(_PLACES)]} {_ANIMALS[number // len(_PLACES) % len(_ANIMALS)]}"
     return {f"{what}_id": f"TEAM_{number + 1:03d}", f"{what}_name": name}
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _json(value: Any) -> bytes:

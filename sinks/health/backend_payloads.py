@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Final
 
 from bson import ObjectId
+
+from contracts.iso_times import time_with_z
 
 EVENT_TYPE: Final = "analytics:batch_update"
 MAX_ITEMS: Final = 50
@@ -54,7 +56,7 @@ def batch_updates(
                     # The client drops a second notice of the same id and second: each body has its own id,
                     # and one that is sent again because its answer was lost has the same.
                     "documentId": f"{user}-{round(calculated_at.timestamp() * 1000)}-{index}",
-                    "timestamp": _iso(now),
+                    "timestamp": time_with_z(now),
                 },
             }
         )
@@ -107,11 +109,5 @@ def _dumps(value: Any) -> bytes:
 
 def _json_value(value: Any) -> str:
     if isinstance(value, datetime):
-        return _iso(value)
+        return time_with_z(value)
     raise TypeError(type(value).__name__)
-
-
-def _iso(moment: datetime) -> str:
-    """UTC with milliseconds and Z, as JavaScript writes it."""
-    # Not strftime: it writes the year 50 without its zeros, which is no date there.
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

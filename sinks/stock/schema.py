@@ -14,8 +14,11 @@ from sinks.stock.totals import CLIENTS, INVENTORY, TOTALS
 
 WINNERS, RISKS = "product_winners", "loss_risk_products"
 BEST_FIRST = [("profit_cents", DESCENDING), ("_id", ASCENDING)]
+# Of a day, and of what is old enough to be taken out.
+BY_TIME = [("timestamp", ASCENDING)]
 _INDEXES = [
     (SALES, [("batch", ASCENDING)]),
+    (SALES, BY_TIME),
     (INVENTORY, [("expiry_date", ASCENDING)]),
     (INVENTORY, [("last_movement", ASCENDING)]),
     (TOTALS, BEST_FIRST),

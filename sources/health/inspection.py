@@ -127,7 +127,9 @@ def find_stale(
     query = for_reading(source).find(condition, {"userId": 1, "updatedAt": 1}, batch_size=limit)
     changed: dict[ObjectId, datetime] = {}
     read = 0
-    for document in query.sort([("updatedAt", -1), ("_id", -1)]).limit(limit):
+    # Not by `_id` too: of changes at one moment any will do, and not every server walks an index of two
+    # fields backwards for a sort.
+    for document in query.sort("updatedAt", -1).limit(limit):
         read += 1
         if isinstance(document.get("userId"), ObjectId) and isinstance(document["updatedAt"], datetime):
             changed.setdefault(document["userId"], document["updatedAt"])

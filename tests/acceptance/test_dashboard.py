@@ -473,9 +473,9 @@ def _enter(page: Page, password: str) -> None:
 
 def _enter_a_product_and_a_sale(page: Page) -> None:
     page.get_by_role("tab", name="Product").click()
-    values = {"Product id": "P1", "Name": "Tea", "Quantity in stock": "5", "Purchase price": "1.10"}
+    values = {"Product id": "P1", "Name": "Tea", "Quantity in stock": "5", "Purchase price, EUR": "1.10"}
     panel = page.get_by_role("tabpanel", name="Product")
-    for label, value in {**values, "Selling price": "2.90"}.items():
+    for label, value in {**values, "Selling price, EUR": "2.90"}.items():
         panel.get_by_label(label, exact=True).fill(value)
     panel.get_by_role("button", name="Save the product").click()
     panel.get_by_text("is saved").wait_for()

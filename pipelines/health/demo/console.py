@@ -1,4 +1,4 @@
-"""Shows the demo's results in the terminal: the worked example, expected against found, and anomalies."""
+"""Shows the demo's results in the terminal: the worked example, expected against found, what stands out."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from analytics.health.unusual import Event, Unusual, events_of, sentence
+from analytics.health.words import plural
+from contracts.effects import LeastEffect
 from pipelines.health.worked_example import EXPECTED, found_figures
 
-_SHOWN_ANOMALIES: Final = 12
+_SHOWN_EVENTS: Final = 12
 
 _Document = Mapping[str, Any]
 
@@ -29,32 +32,40 @@ def print_worked_example(
     console.print(table)
 
 
-def newest_anomalies(documents: Sequence[_Document]) -> list[_Document]:
-    """The documents with the newest anomalies, newest first, each user, metric and day once."""
-    found: dict[tuple[Any, ...], _Document] = {}
+def events_in(documents: Sequence[_Document], least: Mapping[str, LeastEffect]) -> tuple[list[Event], int]:
+    """The anomalies of `documents` as the pages tell them, one event for a user and day, the newest first.
+
+    Returns also how many anomalies are left out, because they are smaller than `least`.
+    """
+    found: dict[tuple[Any, ...], Unusual] = {}
     for document in documents:
-        if document["analytics"]["anomalyDetected"]:
-            day = document["analytics"]["anomalyDetails"]["detectedAt"]
-            found[(document["userId"], document["metricType"], day)] = document
-    return [found[key] for key in sorted(found, key=lambda key: key[2], reverse=True)]
+        details = document["analytics"]["anomalyDetails"]
+        if details is not None:
+            user, metric, day = str(document["userId"]), document["metricType"], details["detectedAt"].date()
+            # The ranges of a metric have the same latest anomaly.
+            found[user, metric, day] = Unusual(
+                user,
+                day,
+                metric,
+                details["actualValue"],
+                details["expectedValue"],
+                details["deviation"],
+                details["severity"],
+            )
+    return events_of(found.values(), least)
 
 
-def anomaly_row(document: _Document) -> tuple[str, str, str, str]:
-    """Day, end of the user's id, severity and sentence of an anomaly, as they are shown."""
-    # `--help` of all commands passes here, and needs no pyarrow.
-    from analytics.health.documents import beside_its_day
-
-    details = document["analytics"]["anomalyDetails"]
-    day, user = details["detectedAt"], f"…{str(document['userId'])[-6:]}"
-    return f"{day:%Y-%m-%d}", user, details["severity"], beside_its_day(details["message"], day)
+def event_row(event: Event, least: Mapping[str, LeastEffect]) -> tuple[str, str, str, str]:
+    """Day, end of the user's id, severity and sentence of an event, as they are shown."""
+    return f"{event.day:%Y-%m-%d}", f"…{event.user[-6:]}", event.severity, sentence(event, least)
 
 
-def print_anomalies(documents: Sequence[_Document], console: Console) -> None:
-    """Print the newest anomalies of `documents`."""
-    anomalies = newest_anomalies(documents)
-    table = Table(
-        "day", "user", "severity", "what", title=f"⚠️  Anomalies found: {len(anomalies)}, the newest"
-    )
-    for document in anomalies[:_SHOWN_ANOMALIES]:
-        table.add_row(*anomaly_row(document))
+def print_events(documents: Sequence[_Document], console: Console, least: Mapping[str, LeastEffect]) -> None:
+    """Print what stands out in `documents`, the newest first."""
+    events, hidden = events_in(documents, least)
+    small = plural(hidden, "small anomaly", "small anomalies")
+    title = f"⚠️  What stands out: {plural(len(events), 'day')} of a person, the newest; {small} left out"
+    table = Table("day", "user", "severity", "what", title=title)
+    for event in events[:_SHOWN_EVENTS]:
+        table.add_row(*event_row(event, least))
     console.print(table)

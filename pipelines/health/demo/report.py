@@ -6,29 +6,38 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from analytics.health.unusual import Event
+from analytics.health.words import plural
+from contracts.effects import LeastEffect
+from contracts.health_metrics import METRICS
 from monitoring.report.chart import Axis, line_chart
 from monitoring.report.page import note, section, table, tiles, write_page
-from pipelines.health.demo.console import anomaly_row, newest_anomalies
+from pipelines.health.demo.console import event_row, events_in
 from pipelines.health.worked_example import EXPECTED, applies, found_figures
 
 _Document = Mapping[str, Any]
-_SHOWN_ANOMALIES = 25
+_SHOWN_EVENTS = 25
 _DAY_SECONDS = 86_400.0
 
 
 def write_report(
-    path: Path, documents: Sequence[_Document], summary: Mapping[str, Any], pattern_user: Any
+    path: Path,
+    documents: Sequence[_Document],
+    summary: Mapping[str, Any],
+    pattern_user: Any,
+    least: Mapping[str, LeastEffect],
 ) -> Path:
     """Write the report of `documents` (analytics) and return its path.
 
-    `summary` has `users`, `documents` and `batches` (entries of the batch log).
+    `summary` has `users`, `documents` and `batches` (entries of the batch log); anomalies smaller than
+    `least` are left out.
     """
     pattern = [document for document in documents if document["userId"] == pattern_user]
-    anomalies = newest_anomalies(documents)
+    events, hidden = events_in(documents, least)
     body = [
-        _tiles(summary, len(anomalies)),
+        _tiles(summary, len(events)),
         *([_pattern(pattern), _worked_example(pattern)] if applies() else []),
-        _anomalies(anomalies),
+        _what_stands_out(events, hidden, least),
         _trends(documents),
         _batches(summary["batches"]),
     ]
@@ -36,12 +45,12 @@ def write_report(
     return write_page(path, "Health analytics", about, body)
 
 
-def _tiles(summary: Mapping[str, Any], anomalies: int) -> str:
+def _tiles(summary: Mapping[str, Any], events: int) -> str:
     batches = summary["batches"]
     figures = {
         "users": summary["users"],
         "analytics documents": summary["documents"],
-        "anomalies": anomalies,
+        "days that stand out": events,
         "batches": len(batches),
         "changes processed": sum(batch["records_processed"] for batch in batches),
     }
@@ -80,10 +89,12 @@ def _worked_example(documents: Sequence[_Document]) -> str:
     return section("The worked example", table(("figure", "expected", "found", ""), rows))
 
 
-def _anomalies(anomalies: Sequence[_Document]) -> str:
-    rows = [anomaly_row(document) for document in anomalies[:_SHOWN_ANOMALIES]]
+def _what_stands_out(events: Sequence[Event], hidden: int, least: Mapping[str, LeastEffect]) -> str:
+    rows = [event_row(event, least) for event in events[:_SHOWN_EVENTS]]
     return section(
-        f"Anomalies, the newest of {len(anomalies)}", table(("day", "user", "severity", "what"), rows)
+        f"What stands out, the newest of {plural(len(events), 'day')} of a person",
+        table(("day", "user", "severity", "what"), rows)
+        + note(f"{plural(hidden, 'small anomaly', 'small anomalies')} left out, as the pages do."),
     )
 
 
@@ -93,7 +104,7 @@ def _trends(documents: Sequence[_Document]) -> str:
         if document["timeRange"] == "7day":
             trends = counts.setdefault(document["metricType"], {"up": 0, "stable": 0, "down": 0})
             trends[document["analytics"]["trend"]] += 1
-    rows = [(metric, *(str(n) for n in trends.values())) for metric, trends in counts.items()]
+    rows = [(METRICS[metric].label, *(str(n) for n in trends.values())) for metric, trends in counts.items()]
     return section(
         "Users by 7-day trend", table(("metric", "up", "stable", "down"), rows, ["up", "stable", "down"])
     )

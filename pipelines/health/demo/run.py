@@ -13,10 +13,12 @@ from typing import Any
 from pymongo.collection import Collection
 from rich.console import Console
 
+from contracts import effects
 from contracts.health import PHONE_SOURCES, SOURCE_COLLECTION
+from contracts.health_metrics import METRICS
 from monitoring import logs
 from pipelines.engine.stop_flag import StopFlag
-from pipelines.health.demo.console import print_anomalies, print_worked_example
+from pipelines.health.demo.console import print_events, print_worked_example
 from pipelines.health.demo.report import write_report
 from pipelines.health.job import HealthPipeline, open_pipeline
 from pipelines.health.worked_example import applies
@@ -114,7 +116,8 @@ def _show(job: HealthPipeline, settings: Settings, console: Console) -> None:
     documents = list(job.target.find())
     if applies():
         print_worked_example([d for d in documents if d["userId"] == PATTERN_USER_ID], console)
-    print_anomalies(documents, console)
+    least = effects.parse(settings.least_effects, METRICS)
+    print_events(documents, console, least)
     job.reporting.listed_by = ""
     job.finish(console.print)
     summary = {
@@ -122,7 +125,7 @@ def _show(job: HealthPipeline, settings: Settings, console: Console) -> None:
         "documents": len(documents),
         "batches": job.reporting.history.recent(),
     }
-    path = write_report(_FOLDER / "report.html", documents, summary, PATTERN_USER_ID)
+    path = write_report(_FOLDER / "report.html", documents, summary, PATTERN_USER_ID, least)
     # Whose letters they are tells the database and its address.
     uri, name = settings.mongo_uri.get_secret_value(), settings.mongo_db_name
     letters = told("dlq list", DLQ_DIRECTORY=settings.dlq_directory, MONGO_URI=uri, MONGO_DB_NAME=name)

@@ -80,6 +80,24 @@ def test_old_logs_go_by_the_day_in_their_names(folder: Path, monkeypatch: pytest
     assert len(list((folder / "logs").iterdir())) == 11
 
 
+def test_old_acts_go_by_a_setting_of_their_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are of no single pipeline, and whoever audits may want them longer than the logs."""
+    monkeypatch.setenv("LOG_KEEP_DAYS", "1")
+    days = (0, 29, 31, 400)
+    names = [f"acts_{_ago(day):%Y%m%d}.jsonl" for day in days]
+    (folder / "logs").mkdir()
+    for name in [*names, "acts_20209999.jsonl", "my_acts_20200101.jsonl"]:
+        (folder / "logs" / name).touch()
+    assert ("all", "ACTS_KEEP_DAYS") not in _rows()
+    assert len(list((folder / "logs").iterdir())) == 6
+    monkeypatch.setenv("ACTS_KEEP_DAYS", "30")
+    assert ("all", "ACTS_KEEP_DAYS") not in _rows("--pipeline", "health")
+    assert _rows("--dry-run")["all", "ACTS_KEEP_DAYS"] == 2
+    assert _rows()["all", "ACTS_KEEP_DAYS"] == 2
+    left = {path.name for path in (folder / "logs").iterdir()}
+    assert left == {*names[:2], "acts_20209999.jsonl", "my_acts_20200101.jsonl"}
+
+
 def test_a_letter_goes_when_its_record_was_refused_last_so_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was refused again stays; a damaged one goes by the time in its name."""
     monkeypatch.setenv("DLQ_KEEP_DAYS", "30")

@@ -60,7 +60,7 @@ class Desk:
     def data(self, entrance: Entrance) -> LettersData:
         """The page's."""
         queues = [
-            Queue("health", "Health", lambda: LetterDesk(PIPELINES["health"], self.health)),
+            Queue("health", "Health", lambda: LetterDesk(PIPELINES["health"], self.health), True),
             Queue("stock", "Stock", lambda: LetterDesk(PIPELINES["stock"], self.stock)),
         ]
         return LettersData(queues, entrance, LetterCommands(ActLog(self.folder / "logs", [WORD]), self.run))
@@ -311,3 +311,25 @@ def test_the_command_that_it_runs_is_one(desk: Desk, tmp_path: Path, monkeypatch
     ended = commands.act("a", "purge", "stock", letter.id)
     assert (ended.code, ended.output) == (0, "1 letter deleted.")
     assert queue.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("queue", "told_of_it"),
+    [("health", "which tries letters by itself"), ("stock", "stop the stream first, and start it again")],
+)
+def test_who_is_about_to_try_a_letter_is_told_what_to_do_about_the_stream(
+    desk: Desk, queue: str, told_of_it: str
+) -> None:
+    """Beside the stream nobody else may write; removing a letter has nothing to do with it."""
+    desk.refuse(1)
+    refused = as_letters([RejectedRecord("conflict", "t/0", 1, b"{}")], "offset")
+    desk.stock.store([*refused], "b", NOW)
+    page = _inside(desk)
+    letter = page.selectbox(key=f"letters_{queue}").options
+    page.selectbox(key=f"letters_{queue}").select_index(0).run()
+    assert letter
+    page.button(key=f"letters_retry_{queue}").click().run()
+    assert told_of_it in page.warning[0].value
+    page.button(key=f"letters_no_{queue}").click().run()
+    page.button(key=f"letters_purge_{queue}").click().run()
+    assert "stream" not in page.warning[0].value

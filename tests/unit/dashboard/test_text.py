@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from dashboard.text import NBSP, Markdown, ago, csv_bytes, figure, plain, plain_frame, signed
+from contracts.iso_times import read_time
+from dashboard.text import NBSP, Markdown, ago, csv_bytes, figure, local_time, plain, plain_frame, signed
 
 _NOW = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
 # GitHub's Markdown, which Streamlit speaks: also tables, strikethrough and bare addresses.
@@ -92,3 +94,27 @@ def test_figures_have_the_decimals_that_their_size_needs() -> None:
     ]  # fmt: skip
     assert figure(71.52, "kg") == f"71.5{NBSP}kg"
     assert signed(-2.26) == f"−2.3{NBSP}%"
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "told"),
+    [
+        ("2026-11-29T12:00Z", None, ""),
+        ("2026-11-29T12:00Z", "UTC", ""),
+        ("2026-11-29T12:00Z", "Europe/Berlin", " (13:00 in Europe\\/Berlin)"),
+        # Clocks there are put forward, and back, at 01:00 UTC.
+        ("2026-03-29T00:59Z", "Europe/Berlin", " (01:59 in Europe\\/Berlin)"),
+        ("2026-03-29T01:00Z", "Europe/Berlin", " (03:00 in Europe\\/Berlin)"),
+        ("2026-10-25T00:59Z", "Europe/Berlin", " (02:59 in Europe\\/Berlin)"),
+        ("2026-10-25T01:00Z", "Europe/Berlin", " (02:00 in Europe\\/Berlin)"),
+        ("2026-07-01T12:00Z", "Europe/London", " (13:00 in Europe\\/London)"),
+        ("2026-12-01T12:00Z", "Europe/London", ""),
+        # Another day there: of a year, and of a leap year's February.
+        ("2026-12-31T23:30Z", "Asia/Kathmandu", " (01\xa0Jan\xa005:15 in Asia\\/Kathmandu)"),
+        ("2028-02-29T02:00Z", "America/New_York", " (28\xa0Feb\xa021:00 in America\\/New\\_York)"),
+    ],
+)
+def test_a_time_is_also_told_in_the_readers_zone(moment: str, zone: str | None, told: str) -> None:
+    """With the day where it is another one; not where it is the same as UTC."""
+    found = local_time(read_time(moment), None if zone is None else ZoneInfo(zone))
+    assert found == told

@@ -18,16 +18,20 @@ from dashboard.data.health_data import HealthData
 from dashboard.data.recent import unusual_in
 from dashboard.data.remembered import Loaded
 from dashboard.data.stock_data import StockData
+from dashboard.data.stock_today import MOST, Today
 from dashboard.esports import pages as esports
 from dashboard.health import pages as health
 from dashboard.page import Verdict
 from dashboard.stock import pages as stock
+from monitoring.batch_history import BatchHistory
 from monitoring.metrics import Metrics
 from sources.mongo_client import connect
 from tests.support.analytics_documents import analytics_documents
+from tests.support.batches import report
 from tests.support.esports_dataset import Writer
 from tests.support.shown import Switch
 from tests.support.stock_database import shop_events, write_events
+from tests.support.stock_events import credit, product, sale
 
 _NOW = datetime.now(timezone.utc)
 
@@ -80,17 +84,53 @@ def test_a_backlog_is_told(tmp_path: Path) -> None:
     assert sentence.startswith("4 people; 1,204 changes not yet computed.")
 
 
-def test_a_shop_tells_its_sales_and_risks() -> None:
-    """Those of the standing that its page shows."""
+# Midnight in UTC, whatever the day: of a month, a year, and where clocks elsewhere were set.
+_DAYS = [
+    datetime(2026, 3, 1, 0, 0, 0, tzinfo=timezone.utc),
+    datetime(2026, 12, 31, 23, 59, 59, tzinfo=timezone.utc),
+    datetime(2027, 1, 1, 0, 0, 1, tzinfo=timezone.utc),
+    datetime(2028, 2, 29, 12, tzinfo=timezone.utc),
+    datetime(2026, 10, 25, 1, 30, tzinfo=timezone.utc),
+]
+
+
+def _sold(moment: datetime, number: str) -> dict[str, Any]:
+    return {**sale(number), "timestamp": moment.isoformat()}
+
+
+@pytest.mark.parametrize("now", _DAYS, ids=[f"{day:%Y-%m-%d}" for day in _DAYS])
+def test_a_shop_tells_what_it_sold_and_refused_today(tmp_path: Path, now: datetime) -> None:
+    """From midnight to midnight UTC, by the invoices' own times; a credit note is no sale."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    moments = [midnight - timedelta(seconds=1), midnight, now, midnight + timedelta(hours=23, minutes=59)]
+    database = connect(f"mongomock://{secrets.token_hex(8)}")["stock"]
+    events = [product("P1"), *(_sold(moment, f"I{n}") for n, moment in enumerate(moments))]
+    write_events(database, [*events, {**credit("N1", "I1"), "timestamp": midnight.isoformat()}])
+    history = BatchHistory(tmp_path, "stock")
+    for number, end in enumerate([midnight - timedelta(seconds=1), midnight, now]):
+        history.record(report(number, end_time=end, start_time=end, rejected_by_reason={"conflict": 2}))
+    sentence = stock.judge(StockData(database, logs=tmp_path), _looked(1), now).sentence
+    assert sentence == "**3 sales today**, 4 refused; no product is at risk."
+    tomorrow = midnight + timedelta(days=1)
+    assert stock.judge(StockData(database, logs=tmp_path), _looked(1), tomorrow).sentence.startswith(
+        "**No sale today**; "
+    )
+
+
+def test_a_shop_without_index_and_log_tells_all_its_sales(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the version before left it: no day is counted by looking at every sale."""
     database = connect(f"mongomock://{secrets.token_hex(8)}")["stock"]
     write_events(database, shop_events())
     data = StockData(database)
+    monkeypatch.setattr(data, "today", lambda _now: Loaded(Today(None, None), _NOW))
     standing = data.standing().value
     assert standing
     found = stock.judge(data, _looked(1), _NOW)
     sales, risks = standing.status.documents["sales"], standing.risk_count
-    assert found.sentence.startswith(f"**{sales} sales**, {risks} product")
+    assert found.sentence == f"**{sales} sales**; {risks} products may bring a loss."
     assert found.signs.newest == standing.status.last_batch
+    monkeypatch.setattr(data, "today", lambda _now: Loaded(Today(MOST, 0), _NOW))
+    assert stock.judge(data, _looked(1), _NOW).sentence.startswith("**at least 100,000 sales today**, 0 ref")
 
 
 def test_a_season_tells_what_is_played(tmp_path: Path) -> None:

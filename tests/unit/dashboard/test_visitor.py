@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
+
 import pytest
 
-from dashboard.visitor import visitor
+from dashboard.visitor import reader_zone, visitor
 
 
 @pytest.mark.parametrize(
@@ -24,3 +27,16 @@ def test_a_proxy_that_is_near_is_believed_and_nobody_else(
     """What a visitor from outside says of himself does not make him another one."""
     headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
     assert visitor(address, headers) == who
+
+
+@pytest.mark.parametrize("name", [None, "", "Nowhere/Here", "../../etc/passwd", "Europe", "\0", "x" * 5_000])
+def test_what_is_no_zone_is_none(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser may send anything."""
+    monkeypatch.setattr("dashboard.visitor.st.context", SimpleNamespace(timezone=name))
+    assert reader_zone() is None
+
+
+def test_the_readers_zone_is_the_browsers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its IANA name."""
+    monkeypatch.setattr("dashboard.visitor.st.context", SimpleNamespace(timezone="Asia/Kathmandu"))
+    assert reader_zone() == ZoneInfo("Asia/Kathmandu")

@@ -340,6 +340,41 @@ def test_only_the_password_opens_the_accountants_page(desk: Desk, caplog: pytest
     assert "horse" not in caplog.text
 
 
+def test_the_accountants_first_line_says_whether_all_was_sent(desk: Desk) -> None:
+    """For who is in; outside nobody learns how much was entered."""
+    outside = show(
+        accountant.render, AccountantData(desk, entrance=Entrance({"accountant": Door(_PASSWORD)}))
+    )
+    assert outside.markdown[0].value == "Sales, products and clients are entered here."
+    assert _inside(desk).markdown[0].value == "**All that was entered has been sent to the pipeline.**"
+    desk.books.save([read_client({"client_id": "C2", "name": "One"})])
+    assert _inside(desk).markdown[0].value.startswith("**1 message waits for Kafka.** All that was entered")
+    desk.outbox.settle([], {}, "Kafka is away")
+    assert "1 message waits for Kafka, which does not take them now" in _inside(desk).markdown[0].value
+    desk.books.save([read_client({"client_id": "C3", "name": "Two"})])
+    desk.outbox.settle([], {3: "too large"}, None)
+    told = _inside(desk).markdown[0].value
+    assert told.startswith("**1 message was refused by Kafka; 1 message waits for Kafka.**")
+
+
+def test_each_amount_of_the_accountant_has_its_currency(desk: Desk) -> None:
+    """In labels, sums and lists; another installation has another one."""
+    desk.books.save([Sale("I1", "C1", datetime.now(timezone.utc), 290, (("P1", 1),))])
+    data = AccountantData(desk, entrance=Entrance({"accountant": Door(_PASSWORD)}), currency="CHF")
+    page = show(accountant.render, data)
+    page.text_input(key="accountant_password").input(_PASSWORD)
+    page.button[0].click().run()
+    labels = [field.label for field in page.text_input]
+    assert [label for label in labels if any(word in label for word in ("price", "amount", "balance"))] == [
+        label for label in labels if "CHF" in label
+    ]
+    assert sum("CHF" in label for label in labels) == 4
+    assert "2.90\xa0CHF in all" in texts(page)
+    assert any("CHF" in str(name) for table in page.table for name in table.value.columns)
+    page.selectbox(key="invoices_chosen").select("I1").run()
+    assert any("2.90\xa0CHF" in field.label for field in page.text_input)
+
+
 def _fill_sale(page: AppTest) -> None:
     page.selectbox(key="sale_0_client_id").select("C1")
     page.selectbox(key="sale_0_product_1").select("P1")
@@ -353,7 +388,7 @@ def test_a_sale_with_several_items_is_saved_once(desk: Desk) -> None:
     """With a number of its own and the sum of the selling prices; reruns and the next form add nothing."""
     page = _inside(desk)
     _fill_sale(page)
-    assert "Sum at selling prices: **14.50**" in texts(page)
+    assert "Sum at selling prices: **14.50\xa0EUR**" in texts(page)
     number = page.text_input(key="sale_0_invoice_id").value
     page.button(key="sale_0_save").click().run()
     assert not page.exception
@@ -419,7 +454,7 @@ def test_todays_invoices_are_listed_and_found(desk: Desk) -> None:
     _with_invoices(desk)
     page.run()
     assert len(_invoices(page)) == 2
-    assert "2 invoices, 51.00 in all." in texts(page)
+    assert "2 invoices, 51.00\xa0EUR in all." in texts(page)
     assert not any(cell.startswith("<img") for cell in _invoices(page)["Number"])
     page.date_input(key="invoices_day").set_value(None).run()
     page.text_input(key="invoices_words").input("old c1").run()
@@ -443,7 +478,7 @@ def test_an_invoice_is_voided_once_and_for_good(desk: Desk) -> None:
     assert (event["voids"], event["invoice_id"][:2]) == ("I1", "V-")
     state = dict(zip(_invoices(page)["Number"], _invoices(page)["State"], strict=True))["I1"]
     assert state.replace("\\", "") == f"✗ voided by {event['invoice_id']}"
-    assert "2 invoices, 1.00 in all." in texts(page)
+    assert "2 invoices, 1.00\xa0EUR in all." in texts(page)
     assert not [button for button in page.button if button.key in ("void_1_save", "credit_0_save")]
 
 
@@ -466,9 +501,9 @@ def test_goods_that_come_back_are_credited_up_to_what_is_left(desk: Desk) -> Non
     [event] = _sent(desk)
     assert (event["credits"], event["client_id"], event["total_amount"]) == ("I1", "C1", 20.0)
     assert event["items"] == [{"product_id": "P1", "quantity": 2}]
-    assert "2 invoices and 1 credit note, 31.00 in all." in texts(page)
+    assert "2 invoices and 1 credit note, 31.00\xa0EUR in all." in texts(page)
     states = {cell.replace("\\", "") for cell in _invoices(page)["State"]}
-    assert {"↩ 20.00 credited", "↩ credit note of I1"} < states
+    assert {"↩ 20.00\xa0EUR credited", "↩ credit note of I1"} < states
     left = next(t.value for t in page.table if t.proto.alt == "Items of I1")
     assert list(left["Left"]) == ["1", "1"]
 
