@@ -1,7 +1,7 @@
 """The metrics of the health pipeline, as the catalogue in use has them.
 
-The catalogue is a file: metric_catalogue.ini beside this module, with what a file of the team's own changes of
-it (health_metric_file.py). A process has one in use: the shipped one, until the settings name another.
+The catalogue is a file: metric_catalogue.ini beside this module, with what a file of the team's own changes
+(health_metric_file.py). A process has one in use: the shipped one, until the settings name another.
 """
 
 from __future__ import annotations
