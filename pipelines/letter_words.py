@@ -27,9 +27,10 @@ def words_of(letter: Letter, pipeline: str) -> list[str]:
         ]
     if isinstance(notice := letter.record.get("notice"), Mapping):
         # The name of the receiver is in the place of a field.
+        said = shown(str(notice.get("message")))
+        whose = f"a notice of user {letter.user_id}"
         return [
-            f"wrong: the {letter.field} did not take a notice of user {letter.user_id} ({letter.reason}): "
-            f"{shown(str(notice.get('message')))}",
+            f"wrong: the {letter.field} did not take {whose} ({letter.reason}): {said}",
             f"mend:  the receiver: {told('check')} tries it",
             f"then:  {retry} tells it again; if nobody needs to hear it any more: {purge}",
         ]

@@ -77,8 +77,7 @@ def test_a_notice_that_was_not_taken_names_its_receiver() -> None:
     notice = {"id": "x", "kind": "streak", "message": "7 days of steps in a row"}
     record = {"_id": "x", "userId": USER, "receiver": "webhook", "notice": notice}
     wrong, mend, then = words(Rejected(record, "notice_refused", "webhook"))
-    assert wrong == f"wrong: the webhook did not take a notice of user {USER} (notice_refused): " + (
-        "7 days of steps in a row"
-    )
+    assert wrong.startswith(f"wrong: the webhook did not take a notice of user {USER} (notice_refused): ")
+    assert "7 days of steps in a row" in wrong
     assert mend.startswith("mend:  the receiver")
     assert told("health dlq retry") in then
