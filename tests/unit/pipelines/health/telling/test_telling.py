@@ -76,7 +76,7 @@ def test_the_backend_hears_of_a_milestone_once(bench: Bench) -> None:
     event = json.loads(request.body)
     assert (event["userId"], event["eventType"]) == (str(user), "analytics:transition")
     assert event["data"]["kind"] == "streak"
-    assert event["data"]["message"] == "7 days of steps in a row"
+    assert event["data"]["message"] == "7 days in a row with more than 1,000 steps"
     assert event["data"]["documentId"] == event["data"]["id"]
     assert samples(bench.metrics.path)["health_notices_total{sent}{backend}"] == 1
     assert bench.telling.summary() == "📨 Told once: 1 sent (backend)"
