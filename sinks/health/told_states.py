@@ -21,6 +21,11 @@ _AT_ONCE: Final = 100
 Document = dict[str, Any]
 
 
+def told_states(results: Collection[Document]) -> ToldStates:
+    """Those beside the collection `results`."""
+    return ToldStates(results.database[f"{results.name}_told"])
+
+
 class ToldStates:
     """The documents of the collection; pymongo's errors pass."""
 
@@ -31,6 +36,17 @@ class ToldStates:
         """Make the indexes by which what is due is found; most people have nothing that is."""
         self._collection.create_index("due", sparse=True)
         self._collection.create_index("silentAt", sparse=True)
+
+    @property
+    def name(self) -> str:
+        """The collection's."""
+        return self._collection.name
+
+    def require_rights(self) -> None:
+        """Ask for all that is done here, and change nothing but the indexes. Raises OperationFailure."""
+        self.ensure_indexes()
+        self._collection.find_one({"_id": _MARK}, {"_id": 1})
+        self._collection.update_one({"_id": _MARK, "at": {"$exists": False}}, {"$set": {"checked": True}})
 
     def read(self, user: ObjectId) -> Document:
         """The document of `user`; one without a version where there is none."""
