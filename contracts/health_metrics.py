@@ -140,7 +140,8 @@ class OfMetrics(Generic[_Derived]):
 
     def __call__(self) -> _Derived:
         """What it is for the catalogue in use."""
-        current, made = METRICS.current, self._made
-        if made is None or made[0] is not current:
-            made = self._made = current, self._make()
+        made = self._made
+        # Not by `current`: documents are judged one by one.
+        if made is None or made[0] is not METRICS._found:
+            made = self._made = METRICS.current, self._make()
         return made[1]

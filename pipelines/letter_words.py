@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from analytics.texts import shown
@@ -24,6 +24,15 @@ def words_of(letter: Letter, pipeline: str) -> list[str]:
             *_of_records(letter, records),
             "mend:  what sends them, and send them again; or the rule or setting that refuses them",
             f"then:  sent again: {purge}; otherwise, while the stream is stopped: {retry}",
+        ]
+    if isinstance(notice := letter.record.get("notice"), Mapping):
+        # The name of the receiver is in the place of a field.
+        said = shown(str(notice.get("message")))
+        whose = f"a notice of user {letter.user_id}"
+        return [
+            f"wrong: the {letter.field} did not take {whose} ({letter.reason}): {said}",
+            f"mend:  the receiver: {told('check')} tries it",
+            f"then:  {retry} tells it again; if nobody needs to hear it any more: {purge}",
         ]
     then = f"then:  nothing: the stream sees it and tries the letter again; without a stream: {retry}"
     return [*_of_document(letter), then]

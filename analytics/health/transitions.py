@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from analytics.health.documents import midnight
 from analytics.health.plain import Series, baseline
-from analytics.health.words import plural, with_unit
+from analytics.health.words import amount, plural, with_unit
 from contracts.effects import LeastEffect
 from contracts.health_metrics import METRICS, Telling
 
@@ -142,7 +142,7 @@ def _anomalies(
     if not watched or (standing and standing[-1] == last):
         return new, now
     # Of several days in a row the end is told once.
-    message = f"{_label(metric)} {'is as usual again' if standing else 'was corrected'}"
+    message = f"{_label(metric)}: {'as usual again' if standing else 'the unusual day was corrected'}"
     about, data = str(max(watched)), {"corrected": not standing}
     over = Transition("anomaly_over", metric, about, last, message, data)
     return [*new, over], replace(now, unusual=())
@@ -157,10 +157,8 @@ def _anomaly(metric: str, series: Series, day: int, rules: Telling, least: Least
     if not least.reached(one.value, one.expected):
         return None
     data = {"value": one.value, "usual": one.expected, "deviation": one.deviation, "severity": one.severity}
-    message = (
-        f"{_label(metric)} of {with_unit(one.value, metric)} on {_day(day)}, where "
-        f"{with_unit(one.expected, metric)} is usual"
-    )
+    usual = with_unit(one.expected, metric)
+    message = f"{METRICS[metric].sentence(amount(one.value))} on {_day(day)} (usual: {usual})"
     return Transition("anomaly", metric, str(day), day, message, data)
 
 
@@ -182,7 +180,7 @@ def _streak(metric: str, figures: Figures, known: Known, rules: Telling) -> tupl
     reached: Sequence[int] = [days for days in rules.streaks if milestone < days <= figures.streak]
     if reached:
         milestone = max(reached)
-        message = f"{plural(milestone, 'day')} of {_label(metric)} in a row"
+        message = f"{plural(milestone, 'day')} in a row with {_counts(metric)}"
         data = {"days": milestone, "since": _day(start)}
         about = f"{began} {milestone}"
         found.append(Transition("streak", metric, about, start + milestone - 1, message, data))
@@ -190,7 +188,8 @@ def _streak(metric: str, figures: Figures, known: Known, rules: Telling) -> tupl
 
 
 def _broken(metric: str, began: int, milestone: int, day: int) -> Transition:
-    message = f"the days of {_label(metric)} in a row have ended; {plural(milestone, 'day')} had been told"
+    days = plural(milestone, "day")
+    message = f"the row of days with {_counts(metric)} has ended; {days} had been told"
     return Transition("streak_broken", metric, str(began), day, message, {"days": milestone})
 
 
@@ -199,6 +198,11 @@ def tellable(known: Mapping[str, Known]) -> Iterator[tuple[str, int]]:
     for metric, one in known.items():
         if (day := silent_from(metric, one)) is not None:
             yield metric, day
+
+
+def _counts(metric: str) -> str:
+    about = METRICS[metric]
+    return about.streak.words(about.unit) if about.streak else _label(metric)
 
 
 def _label(metric: str) -> str:

@@ -51,6 +51,11 @@ def limits() -> dict[str, tuple[float, float]]:
     return {name: (float(metric.low), float(metric.high)) for name, metric in METRICS.items()}
 
 
+@OfMetrics
+def _no_values() -> tuple[float | None, ...]:
+    return (None,) * len(METRICS)
+
+
 @dataclass(frozen=True, slots=True)
 class DayRules:
     """Which calendar day a `date` belongs to, which day is the last one accepted, and whose documents count.
@@ -112,20 +117,20 @@ class Checked:
 
 def check_document(document: Document, rules: DayRules) -> Checked:
     """Validate one document. A document without a `userId` is left out."""
-    owner, none = document.get("userId"), (None,) * len(limits())
+    owner = document.get("userId")
     if owner is None:
-        return Checked(None, None, none, False, left_out="no_userId")
+        return Checked(None, None, _no_values(), False, left_out="no_userId")
     if not isinstance(owner, ObjectId):
-        return Checked(None, None, none, False, (Rejected(document, "wrong_type_userId"),))
+        return Checked(None, None, _no_values(), False, (Rejected(document, "wrong_type_userId"),))
     day = place(document, rules)
     if isinstance(day, str):
-        return Checked(owner, None, none, False, (Rejected(document, day),))
+        return Checked(owner, None, _no_values(), False, (Rejected(document, day),))
     if not from_phone(document, rules.sources):
-        return Checked(owner, day, none, False, left_out=why_left_out(document, rules.sources))
+        return Checked(owner, day, _no_values(), False, left_out=why_left_out(document, rules.sources))
     metrics = metrics_of(document)
     if metrics is None:
         refusal = Rejected(document, "metrics_not_a_document", "metrics")
-        return Checked(owner, day, none, False, (refusal,))
+        return Checked(owner, day, _no_values(), False, (refusal,))
     values: list[float | None] = []
     rejections: list[Rejected] = []
     for name, (low, high) in limits().items():

@@ -21,6 +21,7 @@ _DATABASE_CHECKS: Looks = (
     ("Sources", documents.sources),
     ("User ids", documents.user_ids),
     ("Days", documents.local_days),
+    ("Told", webhook.can_be_noted),
 )
 
 

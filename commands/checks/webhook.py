@@ -8,11 +8,16 @@ import threading
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
+from pymongo.errors import OperationFailure
+
+from commands.checks.database import Database
 from commands.checks.result import CheckResult, failed, ok, skipped, warning
 from settings import Settings
 from sinks.health.circuit_breaker import CircuitBreaker
 from sinks.health.notice_client import NoticeError, is_this_machine
+from sinks.health.told_states import told_states
 from sinks.health.webhook_client import WebhookClient
+from sinks.mongo_errors import is_unauthorized
 
 _NAME = "Webhook"
 _AWAY = "Start the receiver, or correct NOTIFY_WEBHOOK_URL; meanwhile what is new waits, for three days."
@@ -48,6 +53,20 @@ def takes_notices(settings: Settings) -> CheckResult:
     if url.lower().startswith("http://") and not is_this_machine(url):
         return warning(_NAME, found, "Use https: a notice tells of a person's health.")
     return ok(_NAME, found)
+
+
+def can_be_noted(database: Database) -> CheckResult:
+    """Check the rights on the collection that has what people were told."""
+    states = told_states(database.target)
+    name = f"Write {states.name}"
+    if not (database.settings.notify_backend or database.settings.notify_webhook_url.get_secret_value()):
+        return skipped(name, "nobody is told what is new")
+    try:
+        states.require_rights()
+    except OperationFailure as error:
+        reason = "not allowed" if is_unauthorized(error) else f"refused (code {error.code})"
+        return failed(name, reason, "Grant the role healthAnalyticsTold of docs/security.md.")
+    return ok(name, "find, update and createIndex allowed")
 
 
 def backend_has_token(settings: Settings) -> CheckResult:

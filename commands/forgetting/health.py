@@ -18,7 +18,7 @@ from pipelines.engine.forgetting import Found, Source, sealed
 from pipelines.health.pipeline import HEALTH
 from pipelines.health.stores import connect_to, open_cursor
 from settings import Settings
-from sinks.health.told_states import told_collection
+from sinks.health.told_states import told_states
 
 REMINDERS = (
     "Backups, and what journald or a collector keeps of the console, are not ours: they have own rules.",
@@ -79,8 +79,8 @@ class HealthForgetting:
 
     def _told(self, dry_run: bool) -> Found:
         """What was told of the person, and what waits to be."""
-        told, condition = told_collection(self._results), {"_id": self._user}
-        count = told.count_documents(condition) if dry_run else told.delete_many(condition).deleted_count
+        told = told_states(self._results)
+        count = told.count(self._user) if dry_run else told.forget(self._user)
         return Found("what was told once", told.full_name, count, "removed")
 
     @cached_property

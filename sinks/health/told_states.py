@@ -21,9 +21,9 @@ _AT_ONCE: Final = 100
 Document = dict[str, Any]
 
 
-def told_collection(results: Collection[Document]) -> Collection[Document]:
-    """Where what was told of `results` is known."""
-    return results.database[f"{results.name}_told"]
+def told_states(results: Collection[Document]) -> ToldStates:
+    """Those beside the collection `results`."""
+    return ToldStates(results.database[f"{results.name}_told"])
 
 
 class ToldStates:
@@ -36,6 +36,17 @@ class ToldStates:
         """Make the indexes by which what is due is found; most people have nothing that is."""
         self._collection.create_index("due", sparse=True)
         self._collection.create_index("silentAt", sparse=True)
+
+    @property
+    def name(self) -> str:
+        """The collection's."""
+        return self._collection.name
+
+    def require_rights(self) -> None:
+        """Ask for all that is done here, and change nothing but the indexes. Raises OperationFailure."""
+        self.ensure_indexes()
+        self._collection.find_one({"_id": _MARK}, {"_id": 1})
+        self._collection.update_one({"_id": _MARK, "at": {"$exists": False}}, {"$set": {"checked": True}})
 
     def read(self, user: ObjectId) -> Document:
         """The document of `user`; one without a version where there is none."""
@@ -53,6 +64,19 @@ class ToldStates:
             return True
         found = {"_id": document["_id"], "version": version}
         return self._collection.replace_one(found, stored).matched_count == 1
+
+    @property
+    def full_name(self) -> str:
+        """Database and collection."""
+        return self._collection.full_name
+
+    def count(self, user: ObjectId) -> int:
+        """1 if something is known of `user`, else 0."""
+        return self._collection.count_documents({"_id": user})
+
+    def forget(self, user: ObjectId) -> int:
+        """Remove what is known of `user`, and what waits; returns how many documents that were."""
+        return self._collection.delete_many({"_id": user}).deleted_count
 
     def due(self, now: datetime) -> list[Document]:
         """Some of those for whom something waits whose time has come, the longest first."""

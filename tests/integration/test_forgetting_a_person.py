@@ -22,7 +22,7 @@ from pipelines.health.job import assemble
 from pipelines.health.stores import open_cursor, open_database
 from settings import Settings, load
 from sinks.health.indexes import ensure_indexes
-from sinks.health.told_states import ToldStates, told_collection
+from sinks.health.told_states import told_states
 from sources.health.poll import MongoPoll
 from tests.support.command_line import Ended, run_command
 
@@ -74,7 +74,7 @@ class Clinic:
             store.write_notes({"trying": [me, other], "failures": {me: 2, other: 1}}, ATTEMPTS)
             store.write_notes({"started": "2026-03-01T00:00:00Z", "last_user": me}, FULL)
             store.write_notes({"started": "2026-03-01T00:00:00Z", "last_user": me}, RECONCILIATION)
-        ToldStates(told_collection(target)).write({"_id": self.person, "known": {"steps": _NAME}})
+        told_states(target).write({"_id": self.person, "known": {"steps": _NAME}})
         log = settings.log_directory / "batch_logs_20260301.jsonl"
         error = f"{_NAME}: ObjectId('{me}') failed; {me}"
         log.write_text(json.dumps({"errors": [error], "records_processed": 7}, ensure_ascii=False) + "\n")

@@ -30,8 +30,9 @@ from sinks.dead_letters import DeadLetters, Letter
 from sinks.health.backend_client import BackendClient
 from sinks.health.circuit_breaker import CircuitBreaker
 from sinks.health.notice_client import TIMEOUT_SECONDS
-from sinks.health.told_states import ToldStates, told_collection
+from sinks.health.told_states import told_states
 from sinks.health.webhook_client import WebhookClient
+from told import told
 
 WEBHOOK: Final = "webhook"
 BACKEND: Final = "backend"
@@ -93,7 +94,7 @@ class Telling:
             self._measured = TellingMetrics(metrics)
             for name in self._receivers:
                 self._measured.begin(name)
-            self._states = ToldStates(told_collection(results))
+            self._states = told_states(results)
             news = News(tuple(self._receivers), self._zone, rules.least, rules.quiet)
             rest = partial(closing.wait, 1.0 / rules.per_second)
             delivery = Delivery(self._receivers, news, self._store, self._note, rest)
@@ -161,11 +162,15 @@ class Telling:
         if outcome == "sent":
             if any(name == receiver for name, _ in self._warned):
                 logger.info(f"The receiver of notices ({_NAMES[receiver]}) takes them again")
-            self._warned = {each for each in self._warned if each[0] != receiver}
-        elif outcome in _WARNINGS and (receiver, outcome) not in self._warned:
+            self._warned = {each for each in self._warned if each[0] not in (receiver, "none")}
+        elif (receiver, outcome) not in self._warned:
             self._warned.add((receiver, outcome))
-            what = f"The receiver of notices ({_NAMES[receiver]}) {_WARNINGS[outcome]}"
-            logger.warning(f"{what}. {_GO_ON}.")
+            if receiver in _NAMES and outcome in _WARNINGS:
+                what = f"The receiver of notices ({_NAMES[receiver]}) {_WARNINGS[outcome]}"
+                logger.warning(f"{what}. {_GO_ON}.")
+            elif receiver not in _NAMES:
+                what = f"What is new cannot be looked at, or not be noted in {self._states.name} ({outcome})"
+                logger.warning(f"{what}: `{told('check')}` may say why. It is tried again.")
 
 
 def _receivers(rules: Rules, closing: threading.Event) -> dict[str, Receiver]:

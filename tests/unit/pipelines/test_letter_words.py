@@ -70,3 +70,14 @@ def test_records_of_a_stream_are_told_by_place_with_the_first_of_them() -> None:
     assert lines[5] == "       and 2 more"
     assert lines[-1].startswith(f"then:  sent again: {told('stock dlq purge')} ")
     assert f"stopped: {told('stock dlq retry')} " in lines[-1]
+
+
+def test_a_notice_that_was_not_taken_names_its_receiver() -> None:
+    """Neither a document nor a result is at fault."""
+    notice = {"id": "x", "kind": "streak", "message": "7 days of steps in a row"}
+    record = {"_id": "x", "userId": USER, "receiver": "webhook", "notice": notice}
+    wrong, mend, then = words(Rejected(record, "notice_refused", "webhook"))
+    assert wrong.startswith(f"wrong: the webhook did not take a notice of user {USER} (notice_refused): ")
+    assert "7 days of steps in a row" in wrong
+    assert mend.startswith("mend:  the receiver")
+    assert told("health dlq retry") in then

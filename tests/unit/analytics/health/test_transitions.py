@@ -132,3 +132,16 @@ def test_ids_are_of_a_person_and_a_transition() -> None:
     assert one.id("a") == Transition("anomaly", "steps", "20000", 1, "other words").id("a")
     other = Transition("anomaly_over", "steps", "20000", 20_000, "")
     assert len({one.id("a"), one.id("b"), other.id("a")}) == 3
+
+
+def test_each_message_is_one_that_people_read() -> None:
+    """A sentence of the metric's own words, with its rule."""
+    days = {**_WITHOUT_STREAK, 3: 5_000.0, 2: 5_000.0, 1: 5_000.0}
+    found, known = _look(days)
+    told = {one.kind: one.message for one in found}
+    assert told["streak"] == "3 days in a row with more than 1,000 steps"
+    found, known = _look({**days, 0: 300.0}, known)
+    told = {one.kind: one.message for one in found}
+    assert told["streak_broken"].startswith("the row of days with more than 1,000 steps has ended; 3 days")
+    found, _ = _look({**_BEFORE, 0: 9_000.0}, _look(_BEFORE)[1])
+    assert found[0].message.startswith("walked 9,000 steps on 2024-10-04 (usual: 5,0")

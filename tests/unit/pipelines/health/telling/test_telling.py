@@ -13,6 +13,7 @@ import mongomock
 import pytest
 from bson import ObjectId
 from pydantic import SecretStr
+from pymongo.errors import OperationFailure
 from structlog.testing import capture_logs
 
 from analytics.health.documents import midnight
@@ -23,6 +24,7 @@ from pipelines.health.dead_letter_retry import LetterRetry
 from pipelines.health.telling.telling import Rules, Telling
 from settings import load
 from sinks.dead_letters import DeadLetters, Letter
+from sinks.health.told_states import ToldStates
 from tests.support.fake_backend import TOKEN, FakeBackend
 from tests.support.waiting import wait_for
 from tests.unit.monitoring.test_metrics import samples
@@ -76,7 +78,7 @@ def test_the_backend_hears_of_a_milestone_once(bench: Bench) -> None:
     event = json.loads(request.body)
     assert (event["userId"], event["eventType"]) == (str(user), "analytics:transition")
     assert event["data"]["kind"] == "streak"
-    assert event["data"]["message"] == "7 days of steps in a row"
+    assert event["data"]["message"] == "7 days in a row with more than 1,000 steps"
     assert event["data"]["documentId"] == event["data"]["id"]
     assert samples(bench.metrics.path)["health_notices_total{sent}{backend}"] == 1
     assert bench.telling.summary() == "📨 Told once: 1 sent (backend)"
@@ -180,3 +182,25 @@ def test_the_address_is_secret_like_the_secret() -> None:
     settings = load(env_file=None, notify_webhook_url=url, notify_webhook_secret=_SECRET)
     assert {"hunter2", url, _SECRET} <= set(settings.secrets())
     assert "T0KEN" not in repr(settings)
+
+
+def test_a_collection_that_may_not_be_written_is_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its name and the command that says more; the batch goes on."""
+
+    def refuse(_states: Any) -> None:
+        raise OperationFailure("not authorized", 13)
+
+    monkeypatch.setattr(ToldStates, "ensure_indexes", refuse)
+    monkeypatch.setattr("pipelines.health.telling.teller._LOOK_SECONDS", 0.01)
+    with capture_logs() as logs:
+        made = Bench(tmp_path)
+        made.streak(7, ObjectId())
+        wait_for(lambda: made.telling._counts["database_error (none)"] > 2, "three tries")
+        made.telling.close(5)
+    made.server.down()
+    warned = [str(line["event"]) for line in logs if line["log_level"] == "warning"]
+    assert len(warned) == 1
+    assert "analytics_told" in warned[0]
+    assert "check" in warned[0]
