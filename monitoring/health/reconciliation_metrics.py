@@ -33,8 +33,9 @@ class ReconciliationMetrics:
         gauge("reconciliation_interval_seconds", text).set(every_seconds)
 
     def counted_from(self, now: datetime) -> None:
-        """Let the first comparison be waited for since `now`."""
+        """Let the first comparison be waited for since `now`, and write all."""
         self._compared.set(now.timestamp())
+        self._metrics.write()
 
     def unseen(self, kind: str, count: int) -> None:
         """Set the number of documents of one `kind` of the census."""

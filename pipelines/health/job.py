@@ -34,7 +34,7 @@ from pipelines.health.backend import ONE_SHOT_FLUSH_SECONDS, STREAM_FLUSH_SECOND
 from pipelines.health.batch import HealthBatch
 from pipelines.health.change_alarm import waking
 from pipelines.health.dead_letter_retry import LetterRetry
-from pipelines.health.measuring import drained, report, written
+from pipelines.health.measuring import drained, polled, report, written
 from pipelines.health.pipeline import HEALTH
 from pipelines.health.recompute.by_size import by_size, executors_from, piece_size
 from pipelines.health.recompute.failures import Failures
@@ -101,10 +101,11 @@ class HealthPipeline:
         self.reporting.state.begin()
         if not stop():
             self.indexes.run_due()
-        polled_at = drained(self.batch, self.reporting, self.poll_metrics, stop, since)
+        polled_at = self.batch.drain(stop, since)
         # A pass that was stopped half-way says nothing about the data.
         if polled_at is not None and not stop():
             self.clocks.look_due(polled_at)
+            polled(self.batch, self.reporting, self.poll_metrics, polled_at)
         self.reporting.state.end(polled_at is not None)
         return polled_at
 

@@ -49,18 +49,21 @@ def report(
 
 
 def drained(
-    batch: HealthBatch,
-    reporting: StreamReporting,
-    poll_metrics: PollMetrics,
-    stop: StopFlag,
-    since: datetime | None = None,
+    batch: HealthBatch, reporting: StreamReporting, poll_metrics: PollMetrics, stop: StopFlag
 ) -> datetime | None:
-    """Poll and process; the metrics tell when that was, unless it was stopped half-way or failed."""
-    polled_at = batch.drain(stop, since)
+    """Process all that changed, and tell that it was polled; returns up to when, None if it failed."""
+    polled_at = batch.drain(stop)
     if polled_at is not None and not stop():
-        overlap = batch.poll.overlap
-        overlap.observe(())
-        poll_metrics.overlaps(overlap.seconds)
-        poll_metrics.idle(polled_at)
-        reporting.metrics.idle(polled_at)
+        polled(batch, reporting, poll_metrics, polled_at)
     return polled_at
+
+
+def polled(
+    batch: HealthBatch, reporting: StreamReporting, poll_metrics: PollMetrics, polled_at: datetime
+) -> None:
+    """Let the metrics tell that all was polled that changed up to `polled_at`, and write them."""
+    overlap = batch.poll.overlap
+    overlap.observe(())
+    poll_metrics.overlaps(overlap.seconds)
+    poll_metrics.idle(polled_at)
+    reporting.metrics.idle(polled_at)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -115,7 +116,8 @@ def test_each_kind_of_drift_is_mended_and_counted(job: HealthPipeline, tmp_path:
     target.delete_many({"userId": USERS[0]})
     target.delete_one({"userId": USERS[1], "metricType": "weight"})
     target.update_one({"userId": USERS[2], "metricType": "steps"}, {"$set": {"calculatedAt": _day(2)}})
-    source.delete_many({"userId": USERS[3]})
+    # Behind all users that are left.
+    source.delete_many({"userId": USERS[7]})
     source.delete_one({"userId": USERS[4], "date": _day(1)})
     source.insert_one({**days_of(USERS[5], _now() - _LATE, 1)[0], "date": _day(60)})
     target.update_many({"userId": USERS[6]}, {"$unset": {"metadata": ""}})
@@ -212,6 +214,19 @@ def test_a_day_that_was_in_the_future_counts_when_it_comes(
     monkeypatch.setattr(job.clock._clock, "now", lambda: server_now() + timedelta(days=2))
     healed, left = reconciled(job, tmp_path)
     assert (healed, left) == ({**NOTHING, "late": 1}, NOTHING)
+
+
+def test_who_could_not_be_mended_is_told(
+    job: HealthPipeline, tmp_path: Path, database: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result that is refused, or a user who is set aside: nothing has changed after the computation."""
+    database["healthmetrics"].delete_one({"userId": USERS[4], "date": _day(1)})
+    pieces = job.reconciliation.pieces
+    idle = SimpleNamespace(clock=pieces.clock, recompute=pieces.recompute, run=lambda *_: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(job.reconciliation, "pieces", idle)
+        assert reconciled(job, tmp_path) == (NOTHING, {**NOTHING, "deleted": 1})
+    assert reconciled(job, tmp_path) == ({**NOTHING, "deleted": 1}, NOTHING)
 
 
 def test_a_full_pass_mends_what_others_changed_in_a_result(

@@ -128,8 +128,8 @@ class Reconciliation:
         # One of the future was noted before the server's clock was set back.
         if ended is None or ended > now:
             self.progress.note_end(now)
-            self.metrics.counted_from(now)
             self._take_census(now)
+            self.metrics.counted_from(now)
             return self.every_seconds
         return self.every_seconds - (now - ended).total_seconds()
 
