@@ -30,7 +30,7 @@ def careless(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = sqlite3.connect
 
     def opened(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        connection = connect(*arguments, **options)
+        connection: sqlite3.Connection = connect(*arguments, **options)
         connection.execute("PRAGMA secure_delete = OFF")
         return connection
 
