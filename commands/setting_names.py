@@ -10,19 +10,28 @@ from env_file import read_env_file
 from settings import EARLIER_NAMES, KAFKA_OPTION, Settings
 
 
+# Settings that went, and what does their work.
+_GONE = {
+    "SWEEP_INTERVAL_HOURS": "the reconciliation finds what was deleted (RECONCILE_INTERVAL_HOURS); batch --full "
+    "computes everybody",
+}
+
+
 def unknown_keys(env_file: str | Path = ".env") -> list[str]:
     """One line for each key of `env_file` that no setting has, with the nearest known name.
 
-    Likewise for each earlier name, there or in the environment, with the new one.
+    Likewise for each earlier name, there or in the environment, with the new one, and for each that went.
     """
     written = read_env_file(env_file)
     in_file = written.values()
+    given = [name for name in {**in_file, **os.environ} if in_file.get(name) or os.environ.get(name)]
     lines = [
         f"{name} is called {EARLIER_NAMES[name]} now; the old name works until the next release"
-        for name in dict.fromkeys([*in_file, *os.environ])
-        if name in EARLIER_NAMES and (in_file.get(name) or os.environ.get(name))
+        for name in given
+        if name in EARLIER_NAMES
     ]
-    known = [*(name.upper() for name in Settings.model_fields), *EARLIER_NAMES]
+    lines += [f"{name} has no effect any more: {_GONE[name]}" for name in given if name in _GONE]
+    known = [*(name.upper() for name in Settings.model_fields), *EARLIER_NAMES, *_GONE]
     return [*lines, *written.unknown(known, KAFKA_OPTION)]
 
 

@@ -27,6 +27,18 @@ def test_an_unknown_key_is_told_with_the_nearest_name(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("in_environment", [True, False])
+def test_a_setting_that_went_is_told_with_what_does_its_work(
+    in_environment: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it would be ignored in silence by whoever relied on it."""
+    (tmp_path / ".env").write_text("" if in_environment else "SWEEP_INTERVAL_HOURS=24\n")
+    monkeypatch.setenv("SWEEP_INTERVAL_HOURS", "24" if in_environment else "")
+    (told,) = unknown_keys(tmp_path / ".env")
+    assert told.startswith("SWEEP_INTERVAL_HOURS has no effect any more: ")
+    assert "RECONCILE_INTERVAL_HOURS" in told
+
+
 @pytest.mark.parametrize(("earlier", "name"), EARLIER_NAMES.items())
 def test_an_earlier_name_works_and_is_told(
     earlier: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
