@@ -9,11 +9,10 @@ from pathlib import Path
 from env_file import read_env_file
 from settings import EARLIER_NAMES, KAFKA_OPTION, Settings
 
-
 # Settings that went, and what does their work.
 _GONE = {
-    "SWEEP_INTERVAL_HOURS": "the reconciliation finds what was deleted (RECONCILE_INTERVAL_HOURS); batch --full "
-    "computes everybody",
+    "SWEEP_INTERVAL_HOURS": "the reconciliation finds what was deleted (RECONCILE_INTERVAL_HOURS), and "
+    "batch --full computes everybody",
 }
 
 
