@@ -141,7 +141,7 @@ def _unexplained_days(explanation: Explanation) -> Iterator[str]:
     if gone:
         yield (
             f"It has {_days(gone)} of which no document counts any more: deletions leave no trace in "
-            "updatedAt; a full pass finds them."
+            "updatedAt; the next reconciliation finds them."
         )
     if silent:
         yield (
