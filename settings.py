@@ -24,12 +24,12 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contracts import ConfigurationError, effects
+from contracts import ConfigurationError, addresses, effects
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
 from contracts.names import currency_code, topic_name
 from contracts.roles import ROLES, Role, roles_text
-from contracts.secret_rules import header_value, long_enough, long_token
-from contracts.secret_values import secret_kafka_options, secrets_in_address
+from contracts.secret_rules import header_value, headers_text, long_enough, long_token
+from contracts.secret_values import secret_headers, secret_kafka_options, secrets_in_address
 from contracts.spark import SparkStart
 from env_file import read_env_file
 
@@ -68,12 +68,6 @@ def _own_collection(name: str) -> str:
     return name
 
 
-def _mongo_uri(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://", "mongomock://")):
-        raise ValueError("must start with mongodb://, mongodb+srv:// or mongomock:// (embedded)")
-    return value
-
-
 def _source_names(value: str) -> str:
     names = [name.strip() for name in value.split(",") if name.strip()]
     if not names or not all(name.isprintable() for name in names):
@@ -81,34 +75,18 @@ def _source_names(value: str) -> str:
     return ",".join(names)
 
 
-def _http_address(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    return value
-
-
-def _postgres_dsn(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-        raise ValueError("must start with postgresql://")
-    return value
-
-
-def _host_ports(value: str) -> str:
-    if not all(re.fullmatch(r"[^\s,/@%]+:[0-9]+", part.strip()) for part in value.split(",")):
-        raise ValueError("must be host:port, several separated by commas")
-    return value
-
-
 class Settings(BaseSettings):
     """The values of all settings, frozen; `.env.example` explains each."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
-    mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] = SecretStr("mongodb://localhost:27017")
+    mongo_uri: Annotated[SecretStr, AfterValidator(addresses.mongo_uri)] = SecretStr(
+        "mongodb://localhost:27017"
+    )
     mongo_db_name: str = "health-metrics"
     analytics_collection: Annotated[str, AfterValidator(_own_collection)] = RESULTS_COLLECTION
     mongo_timeout_seconds: PositiveSeconds = 30.0
-    dashboard_mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] | None = None
+    dashboard_mongo_uri: Annotated[SecretStr, AfterValidator(addresses.mongo_uri)] | None = None
     manage_source_index: bool = True
 
     spark_app_name: str = "HealthMetricsAnalytics"
@@ -147,14 +125,22 @@ class Settings(BaseSettings):
     retry_base_seconds: PositiveSeconds = 0.5
     retry_max_seconds: PositiveSeconds = 10.0
 
-    backend_api_url: Annotated[str, AfterValidator(_http_address)] = "http://localhost:5000/api"
+    backend_api_url: Annotated[str, AfterValidator(addresses.http_address)] = "http://localhost:5000/api"
     service_token: Annotated[SecretStr, AfterValidator(header_value)] = SecretStr("")
     notices_per_second: PositiveSeconds = 20.0
+
+    openlineage_url: Annotated[str, AfterValidator(addresses.http_address_if_any)] = ""
+    openlineage_api_key: Annotated[SecretStr, AfterValidator(header_value)] = SecretStr("")
+    openlineage_namespace: str = "pulse"
+    openlineage_seconds: NotNegative = 60.0
+    otlp_endpoint: Annotated[str, AfterValidator(addresses.http_address_if_any)] = ""
+    otlp_headers: Annotated[SecretStr, AfterValidator(headers_text)] = SecretStr("")
+    otlp_seconds: PositiveSeconds = 60.0
 
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65_535)] = 5001
 
-    postgres_dsn: Annotated[SecretStr, AfterValidator(_postgres_dsn)] = SecretStr(
+    postgres_dsn: Annotated[SecretStr, AfterValidator(addresses.postgres_dsn)] = SecretStr(
         "postgresql://localhost:5432/ecommerce"
     )
     postgres_wait_seconds: NotNegative = 60.0
@@ -164,7 +150,7 @@ class Settings(BaseSettings):
     ecommerce_read_files: Literal["keep", "archive", "delete"] = "keep"
     ecommerce_keep_days: Days = 0
 
-    kafka_bootstrap_servers: Annotated[str, AfterValidator(_host_ports)] = "localhost:9092"
+    kafka_bootstrap_servers: Annotated[str, AfterValidator(addresses.host_ports)] = "localhost:9092"
     kafka_starting_offsets: Literal["earliest", "latest"] = "earliest"
     kafka_max_offsets_per_trigger: Positive = 200_000
     kafka_wait_seconds: NotNegative = 60.0
@@ -250,6 +236,7 @@ class Settings(BaseSettings):
             elif isinstance(value, SecretStr):
                 found.append(text)
         found += secret_kafka_options(self._kafka_options)
+        found += secret_headers(self.otlp_headers.get_secret_value())
         return [secret for secret in found if secret]
 
 

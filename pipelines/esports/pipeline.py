@@ -37,5 +37,6 @@ ESPORTS = Pipeline(
     pages=later("dashboard.esports.pages:pages"),
     demo_pages=later("dashboard.esports.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.esports", ("kafka",)),
+    lineage=later("pipelines.esports.lineage:lineage"),
     simulator="simulation.esports.messages",
 )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import tenacity
 from pydantic import SecretStr
 
+from contracts.addresses import is_this_machine
 from sinks.health.bounded_http import RequestBound
 from sinks.health.circuit_breaker import CircuitBreaker
 
@@ -56,7 +55,7 @@ class BackendClient:
 
         self._url = emit_url(address)
         # No proxy knows this machine by that name, and none is to see the token.
-        self._proxies = {"no_proxy": "*"} if _is_this_machine(self._url) else {}
+        self._proxies = {"no_proxy": "*"} if is_this_machine(self._url) else {}
         self._token = token
         self._breaker = breaker
         self._timeout = timeout_seconds
@@ -138,7 +137,7 @@ def shown_to_proxy(address: str) -> str:
     from requests.utils import get_environ_proxies, select_proxy
 
     url = emit_url(address)
-    if not url.lower().startswith("http://") or _is_this_machine(url):
+    if not url.lower().startswith("http://") or is_this_machine(url):
         return ""
     if not select_proxy(url, get_environ_proxies(url)):
         return ""
@@ -146,18 +145,6 @@ def shown_to_proxy(address: str) -> str:
         "SERVICE_TOKEN goes unencrypted through the proxy of HTTP_PROXY or ALL_PROXY: "
         f"use https in BACKEND_API_URL, or put {urlsplit(url).hostname} into NO_PROXY"
     )
-
-
-def _is_this_machine(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        # 127.1 is one too.
-        number = ip_address(host if ":" in host else socket.inet_aton(host))
-    except (OSError, ValueError):
-        return False
-    return number.is_loopback or number.is_unspecified
 
 
 def _is_retried(error: BaseException) -> bool:

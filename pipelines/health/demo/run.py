@@ -76,6 +76,9 @@ def demo_settings(folder: Path) -> Settings:
         # The backend must not hear of simulated users, and the port may be a real job's.
         service_token="",
         health_port=0,
+        # Nobody is to hear of invented data.
+        openlineage_url="",
+        otlp_endpoint="",
     )
 
 
