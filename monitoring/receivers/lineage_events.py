@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -97,11 +97,10 @@ class LineageEvents(Receiver):
         does: str,
         lineage: Mapping[str, Lineage],
         seconds: float,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         quiet("openlineage")
         self._namespace, self._job, self._does, self._lineage = namespace, job, does, lineage
-        self._seconds, self._monotonic = seconds, monotonic
+        self._seconds = seconds
         self._runs: dict[str, _Run] = {}
         self._last: dict[str, tuple[bool, float]] = {}
         given: dict[str, Any] = {"url": below(url, ""), "endpoint": ENDPOINT, "timeout": TIMEOUT_SECONDS}
@@ -135,11 +134,11 @@ class LineageEvents(Receiver):
 
     def _is_due(self, stream: str) -> bool:
         success, last = self._last.get(stream, (None, 0.0))
-        return self._runs[stream].success is not success or self._monotonic() - last >= self._seconds
+        return self._runs[stream].success is not success or time.monotonic() - last >= self._seconds
 
     def _end(self, stream: str) -> Parcel:
         run = self._runs.pop(stream)
-        self._last[stream] = (run.success, self._monotonic())
+        self._last[stream] = (run.success, time.monotonic())
         run_id = str(generate_new_uuid(run.began))
         end = RunState.COMPLETE if run.success else RunState.FAIL
         events = [self._event(stream, run, run_id, state) for state in (RunState.START, end)]

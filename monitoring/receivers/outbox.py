@@ -23,12 +23,20 @@ SENT, DROPPED, REFUSED = "sent", "dropped", "refused"
 logger = get_logger(__name__)
 
 
-class AwayError(Exception):
-    """The receiver does not take anything now, and may later; the text says why, without any secret."""
+class ReceiverError(Exception):
+    """The text says why, without any secret; `status` is that of HTTP, 0 without an answer."""
+
+    def __init__(self, text: str = "", status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
-class RefusedError(Exception):
-    """The receiver will never take this; the text says why, without any secret."""
+class AwayError(ReceiverError):
+    """The receiver does not take anything now, and may later."""
+
+
+class RefusedError(ReceiverError):
+    """The receiver will never take this."""
 
 
 class Parcel(NamedTuple):

@@ -39,10 +39,9 @@ class Traces(Receiver):
         pipeline: str,
         families: Callable[[], Iterable[core.Metric]],
         seconds: float,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         quiet("opentelemetry")
-        self.every_seconds, self._monotonic = seconds, monotonic
+        self.every_seconds = seconds
         self._families, self._resource = families, resource_of(pipeline)
         self._measured: float | None = None
         self._asking = Asking(endpoint)
@@ -53,7 +52,7 @@ class Traces(Receiver):
     def parcels(self, report: BatchReport) -> Iterable[Parcel]:
         """Return the spans of a batch; the metrics too, if they are due."""
         found = [Parcel(1, spans_of(report, self._resource))]
-        now = self._monotonic()
+        now = time.monotonic()
         if self._measured is None or now - self._measured >= self.every_seconds:
             self._measured = now
             found.append(_MEASURE)
@@ -61,7 +60,7 @@ class Traces(Receiver):
 
     def rest(self, ending: bool) -> Iterable[Parcel]:  # noqa: ARG002 - at the end too
         """Return the metrics, which every look of the source may have changed."""
-        self._measured = self._monotonic()
+        self._measured = time.monotonic()
         return [_MEASURE]
 
     def deliver(self, parcel: Parcel) -> None:

@@ -73,4 +73,4 @@ def _judge(status: int) -> None:
     if 200 <= status < 300:
         return
     away = status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    raise (AwayError if away else RefusedError)(f"it answers with HTTP {status}")
+    raise (AwayError if away else RefusedError)(f"it answers with HTTP {status}", status)
