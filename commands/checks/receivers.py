@@ -33,7 +33,7 @@ def run(settings: Settings) -> Iterator[CheckResult]:
 def lineage(settings: Settings) -> CheckResult:
     """Check the address and the key with a body that is no event: to refuse that is an answer too."""
     if not find_spec("openlineage"):
-        return failed(_LINEAGE, "openlineage-python is not installed", f"{install('openlineage')}")
+        return failed(_LINEAGE, "openlineage-python is not installed", f"Run {install('openlineage')}.")
     key = settings.openlineage_api_key.get_secret_value()
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
     words = {"setting": "OPENLINEAGE_URL", "secret": "OPENLINEAGE_API_KEY"}
@@ -42,13 +42,21 @@ def lineage(settings: Settings) -> CheckResult:
 
 def traces(settings: Settings) -> CheckResult:
     """Check the address and the headers with requests that hold no span and no metric."""
-    if not find_spec("opentelemetry.exporter.otlp.proto.http"):
+    if not _has_exporter():
         missing = "opentelemetry-exporter-otlp-proto-http is not installed"
-        return failed(_TRACES, missing, f"{install('otlp')}")
+        return failed(_TRACES, missing, f"Run {install('otlp')}.")
     headers = headers_of(settings.otlp_headers.get_secret_value())
     headers["Content-Type"] = "application/x-protobuf"
     words = {"setting": "OTLP_ENDPOINT", "secret": "OTLP_HEADERS"}
     return _ask(_TRACES, settings.otlp_endpoint, ("v1/traces", "v1/metrics"), b"", headers, words)
+
+
+def _has_exporter() -> bool:
+    try:
+        # Pages that are shown bring the first half of this name without the second.
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _ask(
@@ -62,7 +70,7 @@ def _ask(
     from monitoring.receivers.outbox import ReceiverError
     from monitoring.receivers.web import TIMEOUT_SECONDS, Asking, below
 
-    with Asking(address) as asking:
+    with Asking(address).session as asking:
         for path in paths:
             url = below(address, path)
             try:

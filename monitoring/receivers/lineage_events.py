@@ -7,49 +7,24 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
-
-import attr
-from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
-from openlineage.client.facet_v2 import (
-    JobFacet,
-    RunFacet,
-    documentation_job,
-    input_statistics_input_dataset,
-    job_type_job,
-    output_statistics_output_dataset,
-)
-from openlineage.client.transport.http import HttpConfig, HttpTransport
-from openlineage.client.uuid import generate_new_uuid
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from contracts import BatchReport
 from contracts.lineage import Lineage
 from monitoring.receivers.outbox import Parcel, Receiver
 from monitoring.receivers.web import TIMEOUT_SECONDS, Asking, below, quiet
 
+if TYPE_CHECKING:
+    from openlineage.client.event_v2 import InputDataset, OutputDataset, RunEvent, RunState
+    from openlineage.client.facet_v2 import JobFacet, RunFacet
+
 # An address of nothing: what the events name has to look like one.
 PRODUCER = "urn:spark-health-analytics"
 ENDPOINT = "api/v1/lineage"
-# Of the facet of our own; its fields are those of `_BatchesFacet`.
+# The facet of our own.
 FACET = "pulse_batches"
 _CHECKED_EVERY_SECONDS = 1.0
-
-
-@attr.define
-class _BatchesFacet(RunFacet):
-    """How many `batches` a run has, what became of their `records`, and how many results were written."""
-
-    batches: int
-    records: int
-    recordsByOutcome: dict[str, int]  # noqa: N815 - the names of OpenLineage are written like this
-    refusedByReason: dict[str, int]  # noqa: N815
-    written: int
-    deleted: int
-    seconds: float
-
-    @staticmethod
-    def _get_schema() -> str:
-        return f"{PRODUCER}:facets:{FACET}:1"
 
 
 @dataclass
@@ -98,6 +73,9 @@ class LineageEvents(Receiver):
         lineage: Mapping[str, Lineage],
         seconds: float,
     ) -> None:
+        # It imports requests, which tries out IPv6.
+        from openlineage.client.transport.http import HttpConfig, HttpTransport
+
         quiet("openlineage")
         self._namespace, self._job, self._does, self._lineage = namespace, job, does, lineage
         self._seconds = seconds
@@ -107,7 +85,7 @@ class LineageEvents(Receiver):
         given["auth"] = {"type": "api_key", "apiKey": api_key} if api_key else {}
         # The outbox tries again.
         given["retry"] = {"total": 0, "status_forcelist": []}
-        self._transport = HttpTransport(HttpConfig.from_dict({**given, "session": Asking(url)}))
+        self._transport = HttpTransport(HttpConfig.from_dict({**given, "session": Asking(url).session}))
 
     def parcels(self, report: BatchReport) -> Iterable[Parcel]:
         """Add a batch to the run of its stream; runs that are due."""
@@ -137,6 +115,9 @@ class LineageEvents(Receiver):
         return self._runs[stream].success is not success or time.monotonic() - last >= self._seconds
 
     def _end(self, stream: str) -> Parcel:
+        from openlineage.client.event_v2 import RunState
+        from openlineage.client.uuid import generate_new_uuid
+
         run = self._runs.pop(stream)
         self._last[stream] = (run.success, time.monotonic())
         run_id = str(generate_new_uuid(run.began))
@@ -145,6 +126,8 @@ class LineageEvents(Receiver):
         return Parcel(run.batches, events)
 
     def _event(self, stream: str, run: _Run, run_id: str, state: RunState) -> RunEvent:
+        from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
+
         # Only the last event of a run knows its counts, and only what succeeded has any.
         counted = run if state is not RunState.START else None
         moment = run.ended if counted else run.began
@@ -159,27 +142,31 @@ class LineageEvents(Receiver):
         )
 
     def _job_facets(self) -> dict[str, JobFacet]:
+        from openlineage.client.facet_v2 import documentation_job, job_type_job
+
         kind = job_type_job.JobTypeJobFacet("STREAMING", "SPARK", "JOB", producer=PRODUCER)
         does = documentation_job.DocumentationJobFacet(self._does, producer=PRODUCER)
         return {"jobType": kind, "documentation": does}
 
     def _inputs(self, stream: str, run: _Run | None) -> list[InputDataset]:
+        from openlineage.client.event_v2 import InputDataset
+        from openlineage.client.facet_v2 import input_statistics_input_dataset as statistics
+
         datasets = self._of(stream).inputs
         found = [InputDataset(*dataset) for dataset in datasets]
         # Of several it is not known how many records each had.
         if run and len(found) == 1:
-            facet = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(
-                run.records, producer=PRODUCER
-            )
+            facet = statistics.InputStatisticsInputDatasetFacet(run.records, producer=PRODUCER)
             found[0].inputFacets = {"inputStatistics": facet}
         return found
 
     def _outputs(self, stream: str, run: _Run | None) -> list[OutputDataset]:
+        from openlineage.client.event_v2 import OutputDataset
+        from openlineage.client.facet_v2 import output_statistics_output_dataset as statistics
+
         found = [OutputDataset(*dataset) for dataset in self._of(stream).outputs]
         if run and len(found) == 1:
-            facet = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
-                run.written, producer=PRODUCER
-            )
+            facet = statistics.OutputStatisticsOutputDatasetFacet(run.written, producer=PRODUCER)
             found[0].outputFacets = {"outputStatistics": facet}
         return found
 
@@ -190,7 +177,7 @@ class LineageEvents(Receiver):
 def _run_facets(run: _Run | None) -> dict[str, RunFacet]:
     if run is None:
         return {}
-    counts = _BatchesFacet(
+    counts = _batches_facet()(
         batches=run.batches,
         records=run.records,
         recordsByOutcome=dict(run.outcomes),
@@ -201,3 +188,28 @@ def _run_facets(run: _Run | None) -> dict[str, RunFacet]:
         producer=PRODUCER,
     )
     return {FACET: counts}
+
+
+@cache
+def _batches_facet() -> Any:
+    """Returns the class of the facet of our own, which needs the library's."""
+    import attr
+    from openlineage.client.facet_v2 import RunFacet
+
+    @attr.define
+    class BatchesFacet(RunFacet):
+        """How many `batches` a run has, what became of their `records`, how many results were written."""
+
+        batches: int
+        records: int
+        recordsByOutcome: dict[str, int]  # noqa: N815 - the names of OpenLineage are written like this
+        refusedByReason: dict[str, int]  # noqa: N815
+        written: int
+        deleted: int
+        seconds: float
+
+        @staticmethod
+        def _get_schema() -> str:
+            return f"{PRODUCER}:facets:{FACET}:1"
+
+    return BatchesFacet

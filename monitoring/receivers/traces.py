@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
@@ -40,12 +38,20 @@ class Traces(Receiver):
         families: Callable[[], Iterable[core.Metric]],
         seconds: float,
     ) -> None:
+        # They import requests, which tries out IPv6.
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
         quiet("opentelemetry")
         self.every_seconds = seconds
         self._families, self._resource = families, resource_of(pipeline)
         self._measured: float | None = None
         self._asking = Asking(endpoint)
-        more: dict[str, Any] = {"headers": headers, "timeout": TIMEOUT_SECONDS, "session": self._asking}
+        more: dict[str, Any] = {
+            "headers": headers,
+            "timeout": TIMEOUT_SECONDS,
+            "session": self._asking.session,
+        }
         self._spans = OTLPSpanExporter(endpoint=below(endpoint, TRACES), **more)
         self._metrics = OTLPMetricExporter(endpoint=below(endpoint, METRICS), **more)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
-
-import requests
-from requests.utils import get_auth_from_url
 
 from contracts.addresses import is_this_machine
 from monitoring.receivers.outbox import AwayError, RefusedError
+
+if TYPE_CHECKING:
+    import requests
 
 # Of one request.
 TIMEOUT_SECONDS = 5.0
@@ -26,28 +26,35 @@ def below(address: str, path: str) -> str:
     )
 
 
-class Asking(requests.Session):
-    """Asks the server of `address`, with the user and the password that it names.
+class Asking:
+    """A `session` for the server of `address`, with the user and the password that it names.
 
-    Raises AwayError and RefusedError, which the libraries that use it let through, or it is found in `fault`;
-    after neither of them they try again by themselves: the outbox does.
+    Its requests raise AwayError and RefusedError; a library that swallows those leaves the last one in
+    `fault`. None tries again after them: the outbox does.
     """
 
     def __init__(self, address: str) -> None:
-        super().__init__()
+        # Importing requests tries out IPv6, and an import has no effects here.
+        import requests
+        from requests.utils import get_auth_from_url
+
+        self.session = requests.Session()
         # Else ~/.netrc would replace a token; a redirect would take it to another address.
         named = get_auth_from_url(address)
-        self.auth = named if any(named) else _as_it_is
-        self.max_redirects = 0
+        self.session.auth = named if any(named) else _as_it_is
+        self.session.max_redirects = 0
         # No proxy knows this machine by that name.
-        self.trust_env = not is_this_machine(address)
+        self.session.trust_env = not is_this_machine(address)
         self.fault: Exception | None = None
+        self._request = self.session.request
+        setattr(self.session, "request", self._once)  # noqa: B010 - for mypy a method is no variable
 
-    def request(self, *arguments: Any, **options: Any) -> requests.Response:
-        """Ask once."""
+    def _once(self, *arguments: Any, **options: Any) -> requests.Response:
+        import requests
+
         self.fault = None
         try:
-            answer = super().request(*arguments, **options)
+            answer = self._request(*arguments, **options)
             _judge(answer.status_code)
         except (requests.ConnectionError, requests.Timeout) as error:
             self.fault = AwayError(type(error).__name__)

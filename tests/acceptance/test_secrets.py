@@ -40,6 +40,9 @@ def given(secure_door: SecureDoor) -> Iterator[dict[str, str]]:
             "operator's password": canary(),
             "administrator's password": canary(),
             "token of the letters": canary(),
+            "key of lineage": canary(),
+            "header of traces": canary(),
+            "password of a receiver": canary(),
         }
 
 
@@ -54,6 +57,10 @@ def secret_job(small_job: HealthJob, secure_door: SecureDoor, given: dict[str, s
         "OPERATOR_PASSWORD": given["operator's password"],
         "ADMINISTRATOR_PASSWORD": given["administrator's password"],
         "LETTERS_API_TOKEN": given["token of the letters"],
+        "OPENLINEAGE_URL": f"http://app:{given['password of a receiver']}@127.0.0.1:9",
+        "OPENLINEAGE_API_KEY": given["key of lineage"],
+        "OTLP_ENDPOINT": f"http://app:{given['password of a receiver']}@127.0.0.1:9",
+        "OTLP_HEADERS": f"x-api-key={given['header of traces']}",
         "AWS_SECRET_ACCESS_KEY": given["another's secret"],
         "BACKEND_API_URL": "http://127.0.0.1:9/api",
         "LOG_LEVEL": "DEBUG",
