@@ -146,7 +146,9 @@ def _kafka() -> Iterator[Panel]:
 
 def _receivers() -> Iterator[Panel]:
     told = [
-        Query("sum by (receiver, outcome) (increase(@receiver_batches_total[1h]))", "{{receiver}} {{outcome}}")
+        Query(
+            "sum by (receiver, outcome) (increase(@receiver_batches_total[1h]))", "{{receiver}} {{outcome}}"
+        )
     ]
     text = "Within an hour, of OPENLINEAGE_URL and OTLP_ENDPOINT: told, or dropped and refused."
     yield Panel("Batches of which others were told", told, text, width=24)

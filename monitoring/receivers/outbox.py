@@ -116,12 +116,17 @@ class Outbox:
         if full:
             self._dropped(1)
 
-    def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        """Send what waits, each once, for at most `seconds`; what is left then is dropped."""
+    def end(self) -> None:
+        """Begin to send what waits, each once, and then no more; `close` waits for it."""
         with self._changed:
-            thread, self._thread = self._thread, None
             self._closing.set()
             self._changed.notify()
+
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Send what waits, each once, for at most `seconds`; what is left then is dropped."""
+        self.end()
+        with self._changed:
+            thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(seconds)
         with self._changed:

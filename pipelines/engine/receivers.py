@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 
 from contracts import BatchReport
 from contracts.secret_rules import headers_of
 from monitoring.metrics import Metrics
-from monitoring.receivers.outbox import Outbox, Receiver
+from monitoring.receivers.outbox import CLOSE_SECONDS, Outbox, Receiver
 from monitoring.receivers.receiver_metrics import ReceiverMetrics
 from pipelines.engine.pipeline import Pipeline
 from settings import Settings
@@ -36,7 +37,10 @@ class Receivers:
     def close(self) -> bool:
         """Send what still waits, for a few seconds; returns whether anybody was to be told at all."""
         for outbox in self._outboxes:
-            outbox.close()
+            outbox.end()
+        ends = time.monotonic() + CLOSE_SECONDS
+        for outbox in self._outboxes:
+            outbox.close(max(0.0, ends - time.monotonic()))
         return bool(self._outboxes)
 
 
