@@ -50,7 +50,7 @@ def _metric(reporting: StreamReporting, pipeline: str) -> str:
 def test_without_an_address_nobody_is_told_and_no_package_is_needed(
     one: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither is there a metric of it."""
+    """Its metric has no value."""
     for package in ("openlineage", "opentelemetry"):
         monkeypatch.setitem(sys.modules, package, None)
     reporting = _reporting(one, tmp_path)
@@ -104,6 +104,23 @@ def test_a_run_that_ends_tells_the_rest_and_waits_no_longer_for_two_than_for_one
         reporting.tell(BatchReport("5", NOW, NOW))
         reporting.finish(lambda _line: None)
         assert time.monotonic() - began < 1.9
+
+
+def test_who_does_not_answer_takes_no_time_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of a run each has all of it."""
+    monkeypatch.setattr(module, "CLOSE_SECONDS", 1.0)
+    with receiving() as deaf, receiving() as good:
+        deaf.answers.clear()
+        given = {"openlineage_url": deaf.address, "otlp_endpoint": good.address, "openlineage_seconds": 0}
+        reporting = _reporting(PIPELINES["stock"], tmp_path, **given)
+        for number in range(20):
+            reporting.tell(BatchReport(str(number), NOW, NOW))
+        reporting.finish(lambda _line: None)
+        assert len([span for span in good.spans if not span.parent_span_id]) == 20
+        # Those of the first batch, and those of the end.
+        assert len(good.metrics) == 2
 
 
 def test_metrics_are_sent_from_the_start_of_a_stream(tmp_path: Path) -> None:
