@@ -21,7 +21,7 @@ from contracts.health import PHONE_SOURCES, RESULTS_COLLECTION
 from contracts.health_catalogue import read_metrics
 from contracts.health_metrics import METRICS
 from contracts.roles import ROLES, Role
-from contracts.secret_values import secret_kafka_options, secrets_in_address
+from contracts.secret_values import secret_headers, secret_kafka_options, secrets_in_address
 from contracts.spark import SparkStart
 from env_file import read_env_file
 
@@ -93,6 +93,14 @@ class Settings(BaseSettings):
     notify_webhook_secret: types.Token = Field(SecretStr(""), validate_default=True)
     notify_backend: bool = False
     notify_quiet_hours: types.QuietHours = ""
+
+    openlineage_url: types.HttpAddressIfAny = ""
+    openlineage_api_key: types.HeaderValue = SecretStr("")
+    openlineage_namespace: str = "pulse"
+    openlineage_seconds: types.NotNegative = 60.0
+    otlp_endpoint: types.HttpAddressIfAny = ""
+    otlp_headers: types.Headers = SecretStr("")
+    otlp_seconds: types.PositiveSeconds = 60.0
 
     health_host: str = "127.0.0.1"
     health_port: types.Port = 5001
@@ -217,7 +225,9 @@ class Settings(BaseSettings):
                 found += [*secrets_in_address(text), *([text] if name == "notify_webhook_url" else [])]
             elif isinstance(value, SecretStr):
                 found.append(text)
-        return [secret for secret in [*found, *secret_kafka_options(self._kafka_options)] if secret]
+        found += secret_kafka_options(self._kafka_options)
+        found += secret_headers(self.otlp_headers.get_secret_value())
+        return [secret for secret in found if secret]
 
 
 def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:

@@ -18,10 +18,14 @@ EXTRAS = {
     "confluent_kafka": "kafka",
     "duckdb": "dashboard",
     "mcp": "mcp",
+    "openlineage": "openlineage",
     "openpyxl": "dashboard",
+    "opentelemetry": "otlp",
     "psycopg": "postgres",
     "streamlit": "dashboard",
 }
+# What no script of a checkout installs, by its extra.
+_BESIDE = {"openlineage": "openlineage-python", "otlp": "opentelemetry-exporter-otlp-proto-http"}
 _LAUNCHER = HOME / "pulse"
 
 
@@ -42,7 +46,7 @@ def own_process(*words: str) -> list[str]:
 
 def install(extra: str = "") -> str:
     """Return the command that installs the packages, with those of an `extra`."""
-    if _LAUNCHER.is_file():
+    if _LAUNCHER.is_file() and extra not in _BESIDE:
         # What a model asks is what the pages read.
         option = " --dashboard" if extra in ("dashboard", "mcp") else ""
         setup = Path("script", "setup.ps1" if os.name == "nt" else "setup")
@@ -50,6 +54,8 @@ def install(extra: str = "") -> str:
     python = _quoted(sys.executable)
     # uv makes environments without pip.
     pip = f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"
+    if _LAUNCHER.is_file():
+        return f"{pip} {_BESIDE[extra]}"
     return f"{pip} '{DISTRIBUTION}{extra and f'[{extra}]'}'"
 
 

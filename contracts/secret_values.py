@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl
 
+from contracts.secret_rules import headers_of
+
 # Options of an address whose values are secret, e.g. tlsCertificateKeyFilePassword and AWS_SESSION_TOKEN.
 _SECRET_OPTION = re.compile("password|token|secret", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]*)?")
 _PROPERTIES = "authmechanismproperties"
 _SECRET_KAFKA_OPTION = re.compile(r"password|token|secret|jaas|assertion|\bkey$", re.IGNORECASE)
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|password|cookie|credential", re.IGNORECASE)
 # Within quotes a backslash makes the next character an ordinary one.
 _JAAS_VALUE = re.compile(r"""(\w+)\s*=\s*(["'])((?:\\.|(?!\2).)*)\2""", re.DOTALL)
 
@@ -49,6 +52,15 @@ def secret_kafka_options(options: Mapping[str, str]) -> Iterator[str]:
             yield from jaas_values(value).values()
         elif "://" in value:
             yield from secrets_in_address(value)
+
+
+def secret_headers(text: str) -> Iterator[str]:
+    """The values that must not be shown of headers as `headers_of` reads them; a tenant's name is none."""
+    for name, value in headers_of(text).items():
+        if _SECRET_HEADER.search(name):
+            yield value
+            # Of `Bearer abc` the second word.
+            yield value.rpartition(" ")[2]
 
 
 def jaas_values(login: str) -> dict[str, str]:

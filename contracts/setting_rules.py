@@ -6,8 +6,6 @@ import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import SecretStr
-
 from contracts.health import CHECKPOINT_COLLECTION, SOURCE_COLLECTION
 from contracts.quiet_hours import parse
 
@@ -37,43 +35,6 @@ def source_names(value: str) -> str:
     if not names or not all(name.isprintable() for name in names):
         raise ValueError("must be one or more names as documents have them in `source`, separated by commas")
     return ",".join(names)
-
-
-def http_address(value: str) -> str:
-    """An address of HTTP."""
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    return value
-
-
-def postgres_dsn(value: SecretStr) -> SecretStr:
-    """An address of PostgreSQL."""
-    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-        raise ValueError("must start with postgresql://")
-    return value
-
-
-def host_ports(value: str) -> str:
-    """Hosts with ports, separated by commas."""
-    if not all(re.fullmatch(r"[^\s,/@%]+:[0-9]+", part.strip()) for part in value.split(",")):
-        raise ValueError("must be host:port, several separated by commas")
-    return value
-
-
-def mongo_uri(value: SecretStr) -> SecretStr:
-    """An address of MongoDB, or the embedded store's."""
-    if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://", "mongomock://")):
-        raise ValueError("must start with mongodb://, mongodb+srv:// or mongomock:// (embedded)")
-    return value
-
-
-def secret_address(value: SecretStr) -> SecretStr:
-    """An address of HTTP that may hold secrets, or none."""
-    if text := value.get_secret_value():
-        http_address(text)
-        if not re.fullmatch(r"https?://([^\s/@]*@)?[^\s/@:]+(:[0-9]{1,5})?([/?][!-~]*)?", text):
-            raise ValueError("must be an address such as https://host/path, without spaces")
-    return value
 
 
 def quiet_hours(value: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from contracts import names, roles, secret_rules, setting_rules
+from contracts import addresses, names, roles, secret_rules, setting_rules
 
 # MongoDB, Spark and the calendar take numbers up to these bounds.
 Positive = Annotated[int, Field(gt=0, le=10**9)]
@@ -19,12 +19,14 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 # Money, to the cent.
 Amount = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=2)]
 
-MongoUri = Annotated[SecretStr, AfterValidator(setting_rules.mongo_uri)]
-PostgresDsn = Annotated[SecretStr, AfterValidator(setting_rules.postgres_dsn)]
-HostPorts = Annotated[str, AfterValidator(setting_rules.host_ports)]
-HttpAddress = Annotated[str, AfterValidator(setting_rules.http_address)]
-SecretAddress = Annotated[SecretStr, AfterValidator(setting_rules.secret_address)]
+MongoUri = Annotated[SecretStr, AfterValidator(addresses.mongo_uri)]
+PostgresDsn = Annotated[SecretStr, AfterValidator(addresses.postgres_dsn)]
+HostPorts = Annotated[str, AfterValidator(addresses.host_ports)]
+HttpAddress = Annotated[str, AfterValidator(addresses.http_address)]
+HttpAddressIfAny = Annotated[str, AfterValidator(addresses.http_address_if_any)]
+SecretAddress = Annotated[SecretStr, AfterValidator(addresses.secret_address)]
 
+Headers = Annotated[SecretStr, AfterValidator(secret_rules.headers_text)]
 HeaderValue = Annotated[SecretStr, AfterValidator(secret_rules.header_value)]
 Password = Annotated[SecretStr, AfterValidator(secret_rules.long_enough)]
 Token = Annotated[SecretStr, AfterValidator(secret_rules.long_token)]

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from prometheus_client import Counter
+from prometheus_client.core import Metric
 
 from contracts import ENDS, BatchReport, end_of
 from monitoring.logs import warn_stderr
@@ -182,6 +183,11 @@ class Metrics:
         """The metrics in the Prometheus text format, as the file and an HTTP endpoint give them."""
         with self._lock:
             return self.registry.render()
+
+    def families(self) -> list[Metric]:
+        """The metrics as `render` shows them, for who sends them in another format."""
+        with self._lock:
+            return list(self.registry.collect())
 
     def write(self, durable: bool = True) -> None:
         """Replace the file; readers see the old one or the new one, never a part.

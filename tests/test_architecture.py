@@ -60,7 +60,9 @@ MAY_READ_SETTINGS = (
     # A declaration gives functions of the settings.
     "pipelines/engine/pipeline.py",
     "pipelines/*/pipeline.py",
+    "pipelines/*/lineage.py",
     "pipelines/*/owner.py",
+    "pipelines/engine/receivers.py",
     "pipelines/*/retention.py",
     "pipelines/esports/kafka_input.py",
     "pipelines/health/stores.py",

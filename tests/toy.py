@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,7 @@ from pyspark.sql import functions as F
 from checkpoint.lock import hold
 from commands.checks.result import CheckResult, failed, ok
 from contracts import BatchKey, ConfigurationError
+from contracts.lineage import Lineage, folder
 from monitoring.stream_flow import StreamFlow
 from pipelines.catalog import PIPELINES
 from pipelines.engine.faults import Faults
@@ -177,6 +178,12 @@ def _checks(_settings: Settings) -> Iterator[CheckResult]:
     yield ok("Lines", str(folder)) if folder.is_dir() else failed("Lines", f"{folder} is none", "Make it.")
 
 
+def lineage(_settings: Settings) -> Mapping[str, Lineage]:
+    """From the folder of lines to the numbers."""
+    toy = ToySettings()
+    return {"": Lineage((folder(toy.toy_folder),), (folder(toy.toy_database),))}
+
+
 TOY = Pipeline(
     name="toy",
     title="Toy",
@@ -186,6 +193,7 @@ TOY = Pipeline(
     open_retry=later("tests.toy:open_retry"),
     owner=lambda _settings: Owner.of("toy", [str(ToySettings().toy_database.absolute())]),
     checks=_checks,
+    lineage=lineage,
 )
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 
-from commands.checks import kafka, machine
+from commands.checks import kafka, machine, receivers
 from commands.checks.result import CheckResult, bounded, failed, ok, skipped, warning
 from commands.setting_names import remarks
 from contracts import ConfigurationError
@@ -49,6 +49,7 @@ def run_checks(of: str) -> Iterator[CheckResult]:
     if topics := topics_by_setting(pipeline, settings):
         yield from kafka.run(settings, topics)
     yield from pipeline.checks(settings)
+    yield from receivers.run(settings)
 
 
 def _letters(pipeline: Pipeline, settings: Settings) -> CheckResult:

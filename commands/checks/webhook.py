@@ -12,9 +12,10 @@ from pymongo.errors import OperationFailure
 
 from commands.checks.database import Database
 from commands.checks.result import CheckResult, failed, ok, skipped, warning
+from contracts.addresses import is_this_machine
 from settings import Settings
 from sinks.health.circuit_breaker import CircuitBreaker
-from sinks.health.notice_client import NoticeError, is_this_machine
+from sinks.health.notice_client import NoticeError
 from sinks.health.told_states import told_states
 from sinks.health.webhook_client import WebhookClient
 from sinks.mongo_errors import is_unauthorized

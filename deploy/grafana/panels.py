@@ -153,6 +153,16 @@ def _kafka() -> Iterator[Panel]:
     yield Panel("Records that Kafka deleted unread", lost, "Within an hour; an upper bound.", width=12)
 
 
+def _receivers() -> Iterator[Panel]:
+    told = [
+        Query(
+            "sum by (receiver, outcome) (increase(@receiver_batches_total[1h]))", "{{receiver}} {{outcome}}"
+        )
+    ]
+    text = "Within an hour, of OPENLINEAGE_URL and OTLP_ENDPOINT: told, or dropped and refused."
+    yield Panel("Batches of which others were told", told, text, width=24)
+
+
 def _spark(one: Pipeline) -> Iterator[Panel]:
     heap = [
         Query("@jvm_heap_used_bytes", "used {{instance}}"),
@@ -186,4 +196,5 @@ def rows(one: Pipeline) -> Iterator[tuple[str, list[Panel]]]:
         yield "Latency", [Panel("From an event's time to its insertion", "event_latency_seconds", width=24)]
     if one.name == "stock":
         yield "Totals", [Panel("Totals that a recount mended", "totals_mended_total", width=24)]
+    yield "Lineage and traces", list(_receivers())
     yield "Spark", list(_spark(one))

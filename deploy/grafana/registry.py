@@ -17,6 +17,7 @@ from monitoring.jvm_metrics import JvmMetrics
 from monitoring.metric_registry import Described
 from monitoring.metrics import Metrics
 from monitoring.query_metrics import QueryMetrics
+from monitoring.receivers.receiver_metrics import ReceiverMetrics
 from monitoring.stream_flow import KafkaFlow, StreamFlow
 from pipelines.catalog import PIPELINES
 from pipelines.health.upkeep.drift import DRIFT
@@ -60,6 +61,8 @@ def metrics_of(pipeline: str) -> Mapping[str, Described]:
     with TemporaryDirectory() as folder:
         metrics = Metrics(folder, pipeline if PIPELINES[pipeline].prefixed else "")
         QueryMetrics(metrics)
+        # Of who is told of batches by OpenLineage or OTLP.
+        ReceiverMetrics(metrics)
         # No JVM is needed for the names of what would be measured of it.
         JvmMetrics(metrics, MagicMock())
         _OWN[pipeline](metrics)

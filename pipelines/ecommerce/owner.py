@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import psycopg
 
@@ -15,15 +16,29 @@ _SEARCH_PATH = re.compile(r"search_path=(\S+)")
 _HERE = re.compile(r"localhost|127[.]0[.]0[.]1|::1|/.*|")
 
 
+class Place(NamedTuple):
+    """A schema of a database on the first of `hosts`, `host:port` each; `schema` is empty for the default."""
+
+    hosts: list[str]
+    database: str
+    schema: str
+
+
 def owner(settings: Settings) -> Owner:
     """From the text of POSTGRES_DSN alone. Never raises, and asks no server."""
+    found = place(settings)
+    return Owner.of(".".join(filter(None, (found.database, found.schema))), found.hosts)
+
+
+def place(settings: Settings) -> Place:
+    """Where the events lie, without any secret. Never raises, and asks no server."""
     try:
         parts = psycopg.conninfo.conninfo_to_dict(settings.postgres_dsn.get_secret_value())
     except psycopg.ProgrammingError:
         parts = {}  # connecting will say what is wrong with it
     schema = _SEARCH_PATH.search(str(parts.get("options", "")))
-    name = ".".join([str(parts.get("dbname", "postgresql")), *(schema.groups() if schema else ())])
-    return Owner.of(name, _places(str(parts.get("host", "")), str(parts.get("port", ""))))
+    hosts = _places(str(parts.get("host", "")), str(parts.get("port", "")))
+    return Place(list(hosts), str(parts.get("dbname", "postgresql")), schema[1] if schema else "")
 
 
 def _places(hosts: str, ports: str) -> Iterable[str]:

@@ -22,6 +22,7 @@ ECOMMERCE = Pipeline(
     benchmark=Benchmark("benchmarks.ecommerce", ("postgres",)),
     figures=later("pipelines.ecommerce.figures:figures"),
     keeps=later("pipelines.ecommerce.retention:keeps"),
+    lineage=later("pipelines.ecommerce.lineage:lineage"),
     simulator="simulation.ecommerce.events",
     forgets=later("commands.forgetting.ecommerce:open_forgetting"),
 )

@@ -16,6 +16,7 @@ from pipelines.engine.stop_flag import StopFlag
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from contracts.lineage import Lineage
     from pipelines.engine.letter_desk import LetterDesk
     from pipelines.engine.retention import Kept
     from settings import Settings
@@ -96,6 +97,7 @@ class Pipeline:
     are in a folder, not yet started.
     `figures` reads from the sink how it did in a span of time until now. `keeps` lists what of its own data a
     setting may keep for some days only.
+    `lineage` names what each stream reads and writes, by the stream's label in the batch log.
     `simulator` is the module whose `main` invents records for it. `forgets` finds a person to forget
     (`pipelines.engine.forgetting.Forgetting`), or says in a sentence why there is nobody to forget.
     """
@@ -119,6 +121,7 @@ class Pipeline:
     benchmark: Benchmark | None = None
     figures: Callable[[Settings, timedelta], Figures] | None = None
     keeps: Callable[[Settings], Sequence[Kept]] | None = None
+    lineage: Callable[[Settings], Mapping[str, Lineage]] | None = None
     simulator: str | None = None
     forgets: Callable[[Settings, str], Any] | str = "This pipeline keeps nothing about people."
 

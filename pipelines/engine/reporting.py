@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Any
@@ -24,6 +25,7 @@ from pipelines.engine.letters_again import told_others
 from pipelines.engine.letters_api import AskRetry, LettersApi
 from pipelines.engine.pipeline import Pipeline
 from pipelines.engine.probes import HealthEndpoints, serving
+from pipelines.engine.receivers import open_receivers
 from pipelines.engine.steps import Steps
 from settings import Settings
 from sinks.dead_letters import DeadLetters
@@ -64,6 +66,7 @@ class StreamReporting:
         self.history = BatchHistory(settings.log_directory, prefix)
         owner = str(declared.owner(settings))
         self.metrics = Metrics(settings.metrics_directory, prefix, owner=owner)
+        self._receivers = open_receivers(declared, settings, self.metrics)
         self.state = RunState(interval_seconds)
         # The command that lists the letters; a demo shows one of its own.
         self.listed_by = told(f"{declared.name} dlq list")
@@ -107,10 +110,9 @@ class StreamReporting:
         text = tell_failure(logger, error, held, stream)
         between = (f"{stream}_start", _now(), Steps(Faults()))
         batch_id, began, steps = self._began.pop(stream, between)
-        ms, took = steps.ms, steps.passed_ms()
-        self.tell(
-            BatchReport(batch_id, began, _now(), errors=[text], success=False, steps_ms=ms, duration_ms=took)
-        )
+        report = BatchReport(batch_id, began, _now(), errors=[text], success=False, steps_ms=steps.ms)
+        label = stream if stream in self._declared.parts else ""
+        self.tell(replace(report, duration_ms=steps.passed_ms(), stream=label))
         self.state.end(False)
 
     def first_batch(self, steps: Steps | None = None) -> str | None:
@@ -157,6 +159,7 @@ class StreamReporting:
     ) -> Iterator[None]:
         """Serve the health endpoints inside the block; for the parameters see them, and LettersApi."""
         self.metrics.streams_every(self._interval_seconds)
+        self._receivers.start()
         endpoints = HealthEndpoints(
             pipeline=self.pipeline,
             state=self.state,
@@ -180,10 +183,12 @@ class StreamReporting:
         return LettersApi(token, LetterDesk(self._declared, self.letters), acts, ask_retry)
 
     def finish(self, out: Callable[[str], None], more: str | None = None) -> None:
-        """Print the session summary, then `more`, and export the batch history.
+        """Tell receivers the rest, print the session summary, then `more`, and export the batch history.
 
         On a terminal it has three lines, unless all is asked for; elsewhere it is the seed's block.
         """
+        if self._receivers.close():
+            self.metrics.write()
         whole = self._settings.whole_summary or self._settings.log_json or not sys.stdout.isatty()
         out(self.history.summary() if whole else self.history.brief_summary(self.listed_by))
         if more:
@@ -193,10 +198,14 @@ class StreamReporting:
             out(f"📤 Batch history: {exported}")
 
     def tell(self, report: BatchReport) -> None:
-        """Log and count a batch. Raises AssertionError when it lost a record: that is a bug."""
+        """Log and count a batch, and tell receivers of it.
+
+        Raises AssertionError when it lost a record: that is a bug.
+        """
         report.require_accounted()
         entry = self.history.record(report)
         self.metrics.observe(report)
+        self._receivers.tell(report)
         log = logger.info if report.success else logger.error
         if self._prefixed:
             log(stream_line(report))

@@ -129,6 +129,9 @@ def demo_settings(folder: Path) -> Settings:
         metrics_directory=folder / "metrics",
         # The port may be a real job's.
         health_port=0,
+        # Nobody is to hear of invented data.
+        openlineage_url="",
+        otlp_endpoint="",
     )
 
 

@@ -37,6 +37,7 @@ ESPORTS = Pipeline(
     pages=later("dashboard.esports.pages:pages"),
     demo_pages=later("dashboard.esports.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.esports", ("kafka",)),
+    lineage=later("pipelines.esports.lineage:lineage"),
     simulator="simulation.esports.messages",
     forgets=(
         "There is nobody to forget in esports: it keeps no customers, only matches, and players under the "

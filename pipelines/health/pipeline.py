@@ -20,6 +20,7 @@ HEALTH = Pipeline(
     prefixed=False,
     pages=later("dashboard.health.pages:pages"),
     demo_pages=later("dashboard.health.pages:demo_pages"),
+    lineage=later("pipelines.health.lineage:lineage"),
     simulator="simulation.health.people",
     forgets=later("commands.forgetting.health:open_forgetting"),
     benchmark=Benchmark("benchmarks.run", ("mongo",)),

@@ -132,6 +132,9 @@ def demo_settings(folder: Path, **more: Any) -> Settings:
         stock_interval_seconds=_INTERVAL_SECONDS,
         # The port may be a real job's.
         health_port=0,
+        # Nobody is to hear of invented data.
+        openlineage_url="",
+        otlp_endpoint="",
         **more,
     )
 

@@ -40,6 +40,7 @@ STOCK = Pipeline(
     demo_pages=later("dashboard.stock.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.stock", ("mongo", "kafka")),
     keeps=later("pipelines.stock.retention:keeps"),
+    lineage=later("pipelines.stock.lineage:lineage"),
     simulator="simulation.stock.shop",
     forgets=later("commands.forgetting.stock:open_forgetting"),
 )

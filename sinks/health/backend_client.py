@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from contracts.addresses import is_this_machine
 from sinks.health.circuit_breaker import CircuitBreaker
 from sinks.health.notice_client import (
     FIRST_WAIT_SECONDS,
@@ -15,7 +16,6 @@ from sinks.health.notice_client import (
     TRIES,
     NoticeClient,
     NoticeError,
-    is_this_machine,
 )
 
 if TYPE_CHECKING:

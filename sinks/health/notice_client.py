@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import tenacity
 
+from contracts.addresses import is_this_machine
 from sinks.health.bounded_http import RequestBound
 from sinks.health.circuit_breaker import CircuitBreaker
 
@@ -125,19 +123,6 @@ class NoticeClient:
         if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise NoticeError("server_error")
         raise NoticeError(_REASONS.get(answer.status_code, "unexpected_answer"))
-
-
-def is_this_machine(url: str) -> bool:
-    """Whether the host of `url` is the machine that this runs on."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        # 127.1 is one too.
-        number = ip_address(host if ":" in host else socket.inet_aton(host))
-    except (OSError, ValueError):
-        return False
-    return number.is_loopback or number.is_unspecified
 
 
 def _is_retried(error: BaseException) -> bool:

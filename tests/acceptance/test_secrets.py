@@ -43,6 +43,9 @@ def given(secure_door: SecureDoor) -> Iterator[dict[str, str]]:
             "secret of the webhook": canary(),
             "password of the webhook": canary(),
             "path of the webhook": canary(),
+            "key of lineage": canary(),
+            "header of traces": canary(),
+            "password of a receiver": canary(),
         }
 
 
@@ -61,6 +64,10 @@ def secret_job(small_job: HealthJob, secure_door: SecureDoor, given: dict[str, s
             given["password of the webhook"], given["path of the webhook"]
         ),
         "NOTIFY_WEBHOOK_SECRET": given["secret of the webhook"],
+        "OPENLINEAGE_URL": f"http://app:{given['password of a receiver']}@127.0.0.1:9",
+        "OPENLINEAGE_API_KEY": given["key of lineage"],
+        "OTLP_ENDPOINT": f"http://app:{given['password of a receiver']}@127.0.0.1:9",
+        "OTLP_HEADERS": f"x-api-key={given['header of traces']}",
         "AWS_SECRET_ACCESS_KEY": given["another's secret"],
         "BACKEND_API_URL": "http://127.0.0.1:9/api",
         "LOG_LEVEL": "DEBUG",

@@ -130,6 +130,30 @@ def test_options_of_kafka_pass_under_kafkas_names(tmp_path: Path, monkeypatch: p
     assert unknown_keys(env) == []
 
 
+def test_secrets_of_receivers_are_known_and_names_are_none() -> None:
+    """A key, a header that signs in, a password in an address; a tenant's name is shown as it is."""
+    settings = load(
+        env_file=None,
+        openlineage_url="https://app:hunter2@lineage/below",
+        openlineage_api_key="l1neage",
+        otlp_headers="authorization=Bearer%20t0ken, x-scope-orgid=one,X-Api-Key=k3y%2Ck3y",
+        otlp_endpoint="http://app:hunter3@otlp:4318",
+    )
+    secrets = settings.secrets()
+    assert {"hunter2", "l1neage", "Bearer t0ken", "t0ken", "k3y,k3y", "hunter3"} <= set(secrets)
+    assert "one" not in secrets
+    shown = repr(settings)
+    assert not any(secret in shown for secret in ("l1neage", "t0ken", "k3y"))
+
+
+@pytest.mark.parametrize("text", ["a", "a=", "=b", "a b=c", "a=b,", "a=%0Ab", "a=b\nc", "a=é"], ids=repr)
+def test_what_can_be_no_header_of_otlp_is_told_at_the_start(text: str) -> None:
+    """And not shown: it may be a secret."""
+    with pytest.raises(ConfigurationError, match="OTLP_HEADERS: must be name=value") as caught:
+        load(env_file=None, otlp_headers=text)
+    assert text not in str(caught.value) or text == "a"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -81,6 +81,9 @@ def demo_settings(folder: Path) -> Settings:
         notify_webhook_url="",
         notify_backend=False,
         health_port=0,
+        # Nobody is to hear of invented data.
+        openlineage_url="",
+        otlp_endpoint="",
     )
 
 

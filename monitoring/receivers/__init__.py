@@ -1,0 +1,1 @@
+"""Who is told of batches beside the log and the metrics: a server of OpenLineage, one of OTLP."""
