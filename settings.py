@@ -24,9 +24,10 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contracts import ConfigurationError, effects
+from contracts import ConfigurationError, addresses, effects
 from contracts.health import CHECKPOINT_COLLECTION, PHONE_SOURCES, RESULTS_COLLECTION, SOURCE_COLLECTION
 from contracts.names import currency_code, topic_name
+from contracts.object_store import ObjectStore, table_place
 from contracts.roles import ROLES, Role, roles_text
 from contracts.secret_rules import header_value, long_enough, long_token
 from contracts.secret_values import secret_kafka_options, secrets_in_address
@@ -68,12 +69,6 @@ def _own_collection(name: str) -> str:
     return name
 
 
-def _mongo_uri(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://", "mongomock://")):
-        raise ValueError("must start with mongodb://, mongodb+srv:// or mongomock:// (embedded)")
-    return value
-
-
 def _source_names(value: str) -> str:
     names = [name.strip() for name in value.split(",") if name.strip()]
     if not names or not all(name.isprintable() for name in names):
@@ -81,34 +76,18 @@ def _source_names(value: str) -> str:
     return ",".join(names)
 
 
-def _http_address(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    return value
-
-
-def _postgres_dsn(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-        raise ValueError("must start with postgresql://")
-    return value
-
-
-def _host_ports(value: str) -> str:
-    if not all(re.fullmatch(r"[^\s,/@%]+:[0-9]+", part.strip()) for part in value.split(",")):
-        raise ValueError("must be host:port, several separated by commas")
-    return value
-
-
 class Settings(BaseSettings):
     """The values of all settings, frozen; `.env.example` explains each."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
-    mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] = SecretStr("mongodb://localhost:27017")
+    mongo_uri: Annotated[SecretStr, AfterValidator(addresses.mongo_uri)] = SecretStr(
+        "mongodb://localhost:27017"
+    )
     mongo_db_name: str = "health-metrics"
     analytics_collection: Annotated[str, AfterValidator(_own_collection)] = RESULTS_COLLECTION
     mongo_timeout_seconds: PositiveSeconds = 30.0
-    dashboard_mongo_uri: Annotated[SecretStr, AfterValidator(_mongo_uri)] | None = None
+    dashboard_mongo_uri: Annotated[SecretStr, AfterValidator(addresses.mongo_uri)] | None = None
     manage_source_index: bool = True
 
     spark_app_name: str = "HealthMetricsAnalytics"
@@ -147,14 +126,14 @@ class Settings(BaseSettings):
     retry_base_seconds: PositiveSeconds = 0.5
     retry_max_seconds: PositiveSeconds = 10.0
 
-    backend_api_url: Annotated[str, AfterValidator(_http_address)] = "http://localhost:5000/api"
+    backend_api_url: Annotated[str, AfterValidator(addresses.http_address)] = "http://localhost:5000/api"
     service_token: Annotated[SecretStr, AfterValidator(header_value)] = SecretStr("")
     notices_per_second: PositiveSeconds = 20.0
 
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65_535)] = 5001
 
-    postgres_dsn: Annotated[SecretStr, AfterValidator(_postgres_dsn)] = SecretStr(
+    postgres_dsn: Annotated[SecretStr, AfterValidator(addresses.postgres_dsn)] = SecretStr(
         "postgresql://localhost:5432/ecommerce"
     )
     postgres_wait_seconds: NotNegative = 60.0
@@ -164,7 +143,7 @@ class Settings(BaseSettings):
     ecommerce_read_files: Literal["keep", "archive", "delete"] = "keep"
     ecommerce_keep_days: Days = 0
 
-    kafka_bootstrap_servers: Annotated[str, AfterValidator(_host_ports)] = "localhost:9092"
+    kafka_bootstrap_servers: Annotated[str, AfterValidator(addresses.host_ports)] = "localhost:9092"
     kafka_starting_offsets: Literal["earliest", "latest"] = "earliest"
     kafka_max_offsets_per_trigger: Positive = 200_000
     kafka_wait_seconds: NotNegative = 60.0
@@ -172,7 +151,14 @@ class Settings(BaseSettings):
     kafka_topic_matches: Annotated[str, AfterValidator(topic_name)] = "esports-matches"
     kafka_topic_players: Annotated[str, AfterValidator(topic_name)] = "esports-players"
     esports_output_path: Path = Path("./data/processed")
+    esports_delta_path: Annotated[str, AfterValidator(table_place)] = ""
     esports_interval_seconds: PositiveSeconds = 10.0
+
+    aws_endpoint_url: Annotated[str, AfterValidator(addresses.http_address)] | None = None
+    aws_region: str = ""
+    aws_access_key_id: SecretStr = SecretStr("")
+    aws_secret_access_key: SecretStr = SecretStr("")
+    aws_session_token: SecretStr = SecretStr("")
 
     stock_db_name: str = "stock_management"
     kafka_topic_sales: Annotated[str, AfterValidator(topic_name)] = "topic-raw-sales"
@@ -228,6 +214,12 @@ class Settings(BaseSettings):
     def spark(self) -> SparkStart:
         """What a session is started with."""
         return SparkStart(self.spark_app_name, self.spark_master, self.executors_wait_seconds)
+
+    @property
+    def object_store(self) -> ObjectStore:
+        """How the store of s3://… is asked."""
+        keys = (self.aws_access_key_id, self.aws_secret_access_key, self.aws_session_token)
+        return ObjectStore(self.aws_endpoint_url or "", self.aws_region, *keys)
 
     @property
     def sources_of_phones(self) -> tuple[str, ...]:
