@@ -8,6 +8,7 @@ format is delta-rs's work.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from contracts import AlreadyRunningError, ConfigurationError, ServiceError
+from contracts.errors import UnfitError
 from durable import sync_file, sync_folder
 from sinks.delta.ledgers import Ledgers, is_committed, transaction_of
 from sinks.parquet.dataset import Ledger
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 _WRITER = "writer"
 _ROWS_AT_ONCE = 32 * 1024
 _LOG = "_delta_log"
+# delta-rs paints its messages.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class DeltaDataset:
@@ -162,16 +166,38 @@ class DeltaDataset:
         self.rescued.update(ledger.rescued)
 
 
+def look_at(address: str, options: Mapping[str, str]) -> int | None:
+    """Returns the version of the table at `address`; None where there is none yet.
+
+    Raises UnfitError, with the remedy, when the store does not answer or refuses.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        if not DeltaTable.is_deltatable(address, dict(options)):
+            return None
+        return DeltaTable(address, storage_options=dict(options)).version()
+    except (OSError, DeltaError) as error:
+        raise _unfit(address, error) from error
+
+
 def unusable(address: str, error: Exception) -> str:
     """Returns a sentence with the remedy for what delta-rs said of the table at `address`."""
-    # The first line names it; what follows are the requests, one below the other.
-    reason = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "no reason")
+    return str(_unfit(address, error))
+
+
+def _unfit(address: str, error: Exception) -> UnfitError:
+    # What a server says comes last, below the requests that led there.
+    lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
+    found = re.search("<Message>(.*?)</Message>", " ".join(lines))
+    reason = found[1] if found else (lines or ["no reason"])[-1].removeprefix("↳ ")
     remedy = (
-        "Look at the bucket, its rights and the AWS_… settings"
+        "Look at the bucket, its rights and the AWS_… settings."
         if "://" in address
-        else "Make the folder writable, or choose another one"
+        else "Make the folder writable, or choose another one."
     )
-    return f"The Delta table {address} cannot be used ({type(error).__name__}: {reason[:300]}). {remedy}."
+    return UnfitError(f"The Delta table {address} cannot be used: {reason[:300]}", remedy)
 
 
 @contextmanager
