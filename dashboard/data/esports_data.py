@@ -11,6 +11,7 @@ from typing import Final
 import duckdb
 import pandas as pd
 
+from dashboard.data.delta import Table, TableError, Tables
 from dashboard.data.parquet import FAULTS, Files, find_files, read
 from dashboard.data.remembered import Loaded, Remembered
 from monitoring.logs import get_logger
@@ -60,9 +61,9 @@ class Latest:
 
 
 class EsportsData:
-    """Reads of the datasets below `output`, remembered for all sessions."""
+    """Reads of the datasets below `output`, a folder or Delta tables, remembered for all sessions."""
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path | Tables) -> None:
         self.output = output
         self._matches = Remembered(_explain, FAULTS)
         self._players = Remembered(_explain, FAULTS)
@@ -85,7 +86,7 @@ class EsportsData:
         )
 
 
-def read_matches(dataset: Path) -> Latest:
+def read_matches(dataset: Path | Table) -> Latest:
     """Read the matches of the last days, those under way of the last hours, each in its newest state."""
     # In this order a match that ends in between is seen twice, and its newer row counts.
     under_way = find_files(dataset, dict.fromkeys(("live", "unknown"), LIVE_HOURS * _HOUR))
@@ -100,17 +101,17 @@ def read_matches(dataset: Path) -> Latest:
     return Latest(rows, _moment(others.newest), under_way.is_whole and others.is_whole)
 
 
-def read_players(dataset: Path) -> Latest:
+def read_players(dataset: Path | Table) -> Latest:
     """Read the players with a profile of the last days, each in its newest state."""
     files = find_files(dataset, {"*": PLAYER_DAYS * _DAY})
     rows = _latest(files, PLAYER_COLUMNS, PLAYER_DAYS * _DAY, MOST_PLAYERS)
     return Latest(rows, _moment(files.newest), files.is_whole)
 
 
-def read_course(dataset: Path, match_id: str) -> pd.DataFrame:
+def read_course(dataset: Path | Table, match_id: str) -> pd.DataFrame:
     """Read the columns of EsportsData.course for a match of the last hours."""
     files = find_files(dataset, dict.fromkeys(("live", "unknown", "finished"), LIVE_HOURS * _HOUR))
-    if not files.paths:
+    if files.is_empty:
         return pd.DataFrame(columns=COURSE_COLUMNS)
     values = {
         "gold": "team_1_gold - team_2_gold",
@@ -129,7 +130,7 @@ def read_course(dataset: Path, match_id: str) -> pd.DataFrame:
 def _latest(files: Files, columns: Sequence[str], seconds: float, most: int) -> pd.DataFrame:
     """The newest row of each key (the first of `columns`) of the last `seconds`, the latest first."""
     names = [*columns, *_ORDER]
-    if not files.paths or files.newest is None:
+    if files.is_empty or files.newest is None:
         return pd.DataFrame(columns=names)
     row = ", ".join(f"'{name}': {name}" for name in names)
     return read(
@@ -147,9 +148,13 @@ def _moment(seconds: float | None) -> datetime | None:
 
 def _explain(error: Exception) -> str:
     """Returns a sentence with the remedy for `error`; logs the details."""
-    logger.warning(f"The dashboard could not read the esports datasets: {str(error)[:500]}")
+    logger.warning(
+        f"The dashboard could not read the esports datasets: {str(error.__cause__ or error)[:500]}"
+    )
+    if isinstance(error, TableError):
+        return str(error)
     if isinstance(error, duckdb.InterruptException):
-        return f"Reading the Parquet took too long: run {told('esports compact')}, it merges small files."
+        return f"Reading took too long: run {told('esports compact')}, it merges small files."
     if isinstance(error, PermissionError):
         return "The folder ESPORTS_OUTPUT_PATH may not be read by the dashboard's user."
     name = type(error).__name__

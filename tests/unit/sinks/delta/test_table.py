@@ -157,6 +157,7 @@ def test_a_commit_whose_answer_was_lost_is_known(lake: Lake, monkeypatch: pytest
         with pytest.raises(OSError, match="broke"):
             _add(store, "q-000000", 0, ["a"])
     assert store.find("q-000000") is not None
+    assert store.find("q-000001") is None
     _add(store, "q-000001", 10, ["b"])
     assert lake.names() == ["a", "b"]
 
