@@ -20,19 +20,12 @@ from contracts import setting_types as types
 from contracts.health import PHONE_SOURCES, RESULTS_COLLECTION
 from contracts.health_catalogue import read_metrics
 from contracts.health_metrics import METRICS
+from contracts.object_store import ObjectStore
 from contracts.roles import ROLES, Role
 from contracts.secret_values import secret_headers, secret_kafka_options, secrets_in_address
+from contracts.setting_names import by_earlier_names, kafka_options
 from contracts.spark import SparkStart
 from env_file import read_env_file
-
-# What settings were called before; the old names go with the next release.
-EARLIER_NAMES = {
-    "EVENTS_PER_SECOND": "NOTICES_PER_SECOND",
-    "HEALTH_CHECK_HOST": "HEALTH_HOST",
-    "HEALTH_CHECK_PORT": "HEALTH_PORT",
-}
-# KAFKA_OPTION_SSL_KEY_PASSWORD is Kafka's ssl.key.password.
-KAFKA_OPTION = "KAFKA_OPTION_"
 
 
 class Settings(BaseSettings):
@@ -121,7 +114,14 @@ class Settings(BaseSettings):
     kafka_topic_matches: types.Topic = "esports-matches"
     kafka_topic_players: types.Topic = "esports-players"
     esports_output_path: Path = Path("./data/processed")
+    esports_delta_path: types.TablePlace = ""
     esports_interval_seconds: types.PositiveSeconds = 10.0
+
+    aws_endpoint_url: types.HttpAddressIfAny = ""
+    aws_region: str = ""
+    aws_access_key_id: SecretStr = SecretStr("")
+    aws_secret_access_key: SecretStr = SecretStr("")
+    aws_session_token: SecretStr = SecretStr("")
 
     stock_db_name: str = "stock_management"
     kafka_topic_sales: types.Topic = "topic-raw-sales"
@@ -205,6 +205,12 @@ class Settings(BaseSettings):
         return SparkStart(self.spark_app_name, self.spark_master, self.executors_wait_seconds)
 
     @property
+    def object_store(self) -> ObjectStore:
+        """How the store of s3://… is asked."""
+        keys = (self.aws_access_key_id, self.aws_secret_access_key, self.aws_session_token)
+        return ObjectStore(self.aws_endpoint_url, self.aws_region, *keys)
+
+    @property
     def sources_of_phones(self) -> tuple[str, ...]:
         """The names in PHONE_SOURCES."""
         return tuple(self.phone_sources.split(","))
@@ -245,35 +251,15 @@ def load(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
         if value and name.lower() in Settings.model_fields and name.lower() not in around
     }
     try:
-        settings = Settings(**{**in_file, **_by_earlier_names(written), **overrides})
+        settings = Settings(**{**in_file, **by_earlier_names(os.environ, written), **overrides})
     except ValidationError as error:
         faults = [f"  {str(item['loc'][0]).upper()}: {_remedy(item)}" for item in error.errors()]
         raise ConfigurationError(
             "Settings are wrong; correct them in the environment or .env:\n" + "\n".join(faults)
         ) from None
     METRICS.use(read_metrics(settings.metric_catalogue))
-    settings._kafka_options = _given_kafka_options(written) if options is None else options
+    settings._kafka_options = kafka_options({**written, **os.environ}) if options is None else options
     return settings
-
-
-def _by_earlier_names(written: Mapping[str, str | None]) -> dict[str, Any]:
-    """Values under an earlier name that neither the same place nor a nearer one has under the new one."""
-    places = (os.environ, written)
-    found: dict[str, Any] = {}
-    for earlier, name in EARLIER_NAMES.items():
-        nearest = next((place for place in places if place.get(earlier) or place.get(name)), {})
-        if not nearest.get(name) and nearest.get(earlier):
-            found[name.lower()] = nearest[earlier]
-    return found
-
-
-def _given_kafka_options(written: Mapping[str, str | None]) -> dict[str, str]:
-    given = {**written, **os.environ}
-    return {
-        name[len(KAFKA_OPTION) :].lower().replace("_", "."): value
-        for name, value in given.items()
-        if name.upper().startswith(KAFKA_OPTION) and value
-    }
 
 
 def _remedy(item: Any) -> str:

@@ -16,6 +16,7 @@ DISTRIBUTION = "spark-health-analytics"
 EXTRAS = {
     "altair": "dashboard",
     "confluent_kafka": "kafka",
+    "deltalake": "delta",
     "duckdb": "dashboard",
     "mcp": "mcp",
     "openlineage": "openlineage",

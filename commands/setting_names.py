@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from contracts.setting_names import EARLIER_NAMES, KAFKA_OPTION
 from env_file import read_env_file
-from settings import EARLIER_NAMES, KAFKA_OPTION, Settings
+from settings import Settings
 
 # Settings that went, and what does their work.
 _GONE = {

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from contracts import addresses, names, roles, secret_rules, setting_rules
+from contracts import addresses, names, object_store, roles, secret_rules, setting_rules
 
 # MongoDB, Spark and the calendar take numbers up to these bounds.
 Positive = Annotated[int, Field(gt=0, le=10**9)]
@@ -36,5 +36,6 @@ Currency = Annotated[str, AfterValidator(names.currency_code)]
 QuietHours = Annotated[str, AfterValidator(setting_rules.quiet_hours)]
 Roles = Annotated[str, AfterValidator(roles.roles_text)]
 SourceNames = Annotated[str, AfterValidator(setting_rules.source_names)]
+TablePlace = Annotated[str, AfterValidator(object_store.table_place)]
 Topic = Annotated[str, AfterValidator(names.topic_name)]
 Zone = Annotated[str, AfterValidator(setting_rules.known_zone)]

@@ -10,6 +10,7 @@ from typing import Final
 import duckdb
 import pandas as pd
 
+from dashboard.data.delta import Table, TableError, Tables
 from dashboard.data.esports_latest import NEWEST, ORDER, LatestRows
 from dashboard.data.parquet import FAULTS, find_files, read
 from dashboard.data.remembered import Loaded, Remembered
@@ -66,9 +67,9 @@ class Reads:
 
 
 class EsportsData:
-    """Reads of the datasets below `output`, remembered for all sessions."""
+    """Reads of the datasets below `output`, a folder or Delta tables, remembered for all sessions."""
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path | Tables) -> None:
         self.output = output
         self._matches = Remembered(_explain, FAULTS)
         self._players = Remembered(_explain, FAULTS)
@@ -96,7 +97,7 @@ class EsportsData:
         )
 
 
-def read_matches(dataset: Path, reads: Reads | None = None) -> Latest:
+def read_matches(dataset: Path | Table, reads: Reads | None = None) -> Latest:
     """Read the matches of the last days, those under way of the last hours, each in its newest state."""
     reads = reads or Reads()
     # In this order a match that ends in between is seen twice, and its newer row counts.
@@ -109,16 +110,16 @@ def read_matches(dataset: Path, reads: Reads | None = None) -> Latest:
     return Latest(rows, _moment(others.newest), under_way.is_whole and others.is_whole)
 
 
-def read_players(dataset: Path, reads: Reads | None = None) -> Latest:
+def read_players(dataset: Path | Table, reads: Reads | None = None) -> Latest:
     """Read the players with a profile of the last days, each in its newest state."""
     files = find_files(dataset, {"*": PLAYER_DAYS * _DAY})
     return Latest((reads or Reads()).players.of(files), _moment(files.newest), files.is_whole)
 
 
-def read_course(dataset: Path, match_id: str) -> pd.DataFrame:
+def read_course(dataset: Path | Table, match_id: str) -> pd.DataFrame:
     """Read the columns of EsportsData.course for a match of the last hours."""
     files = find_files(dataset, dict.fromkeys(("live", "unknown", "finished"), LIVE_HOURS * _HOUR))
-    if not files.paths:
+    if files.is_empty:
         return pd.DataFrame(columns=COURSE_COLUMNS)
     values = {
         "gold": "team_1_gold - team_2_gold",
@@ -140,9 +141,13 @@ def _moment(seconds: float | None) -> datetime | None:
 
 def _explain(error: Exception) -> str:
     """Returns a sentence with the remedy for `error`; logs the details."""
-    logger.warning(f"The dashboard could not read the esports datasets: {str(error)[:500]}")
+    logger.warning(
+        f"The dashboard could not read the esports datasets: {str(error.__cause__ or error)[:500]}"
+    )
+    if isinstance(error, TableError):
+        return str(error)
     if isinstance(error, duckdb.InterruptException):
-        return f"Reading the Parquet took too long: run {told('esports compact')}, it merges small files."
+        return f"Reading took too long: run {told('esports compact')}, it merges small files."
     if isinstance(error, PermissionError):
         return "The folder ESPORTS_OUTPUT_PATH may not be read by the dashboard's user."
     name = type(error).__name__

@@ -41,9 +41,13 @@ class LatestRows:
 
     def of(self, files: Files) -> pd.DataFrame:
         """The rows of `files`. Raises duckdb.Error or OSError."""
-        if not files.paths or files.newest is None:
+        if files.is_empty or files.newest is None:
             return pd.DataFrame(columns=self._names)
-        since, known = files.newest - self._seconds, self._usable(files)
+        since = files.newest - self._seconds
+        if files.rows is not None:
+            # A Delta table does not name its files.
+            return self._read(files, since)
+        known = self._usable(files)
         new = [path for path in files.paths if path not in known.paths]
         rows = known.rows
         if new:

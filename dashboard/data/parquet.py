@@ -11,6 +11,8 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from dashboard.data.delta import Table
+
 # A person waits for the page.
 _READ_SECONDS = 15.0
 # Each file costs its footer; a dataset that is never compacted gets new ones with every batch.
@@ -36,20 +38,31 @@ class Files:
     """The files of a dataset that may hold something new enough.
 
     `newest` is when the newest batch was written, in seconds since 1970; None in an empty dataset. `is_whole`
-    tells that none was left out because there are too many.
+    tells that none was left out because there are too many. `rows` are those of a Delta table, which knows
+    its files itself.
     """
 
     paths: Sequence[str]
     newest: float | None
     is_whole: bool = True
+    rows: Any = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to read."""
+        return self.rows is None and not self.paths
 
 
-def find_files(dataset: Path, seconds: Mapping[str, float], limit: int = MAX_FILES) -> Files:
+def find_files(dataset: Path | Table, seconds: Mapping[str, float], limit: int = MAX_FILES) -> Files:
     """Find the files of `status=…` folders that were written at most `seconds[…]` before the newest batch.
 
     The link to the newest generation is followed once, here: what is read afterwards does not change when the
-    dataset is compacted meanwhile. Rows of a file are never newer than the file.
+    dataset is compacted meanwhile. Rows of a file are never newer than the file. Of a Delta table
+    none is left out, however many they are: the reading ends by its time.
     """
+    if isinstance(dataset, Table):
+        found = dataset.find(seconds)
+        return Files([], found.newest, found.files <= limit, found.rows)
     if not dataset.exists():
         return Files([], None)
     batches = sorted(
@@ -78,6 +91,9 @@ def read(files: Files, query: str, parameters: Mapping[str, Any]) -> pd.DataFram
         timer = threading.Timer(_READ_SECONDS, connection.interrupt)
         timer.start()
         try:
+            if files.rows is not None:
+                connection.register("rows", files.rows)
+                return connection.execute(query, parameters).df()
             return connection.execute(_ROWS + query, {"files": list(files.paths), **parameters}).df()
         finally:
             timer.cancel()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from dashboard.data.condition import Signs
+from dashboard.data.delta import Tables
 from dashboard.data.esports_data import MATCH_DAYS, EsportsData
 from dashboard.data.service_files import ServiceFiles
 from dashboard.esports import matches, players
@@ -13,12 +14,13 @@ from dashboard.page import Page, Room, Verdict, is_set
 from dashboard.text import counted
 from settings import Settings
 
-_OWN: Final = ("esports_output_path", "kafka_topic_matches", "kafka_topic_players")
+_OWN: Final = ("esports_output_path", "esports_delta_path", "kafka_topic_matches", "kafka_topic_players")
 
 
 def pages(settings: Settings) -> Room:
     """Those of an installation."""
-    data = EsportsData(settings.esports_output_path)
+    tables = settings.esports_delta_path
+    data = EsportsData(Tables(tables, settings.object_store) if tables else settings.esports_output_path)
     return Room(
         title="Esports",
         icon=":material/sports_esports:",

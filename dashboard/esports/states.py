@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import frame
+from dashboard.data.delta import Tables
 from dashboard.data.esports_data import Latest
 from dashboard.text import ago, plain, short_time
 from told import told
@@ -54,7 +55,7 @@ def newest(latest: Latest) -> tuple[str, str]:
     return ago(moment, datetime.now(timezone.utc)) if moment else "–", "When the service last wrote a batch."
 
 
-def has_rows(latest: Latest, output: Path, what: str, days: int) -> bool:
+def has_rows(latest: Latest, output: Path | Tables, what: str, days: int) -> bool:
     """Whether there is something to show; if not, the page says why and what to do.
 
     `what` is what was not found, such as `No matches`.
@@ -70,7 +71,7 @@ def has_rows(latest: Latest, output: Path, what: str, days: int) -> bool:
         frame.hint(
             f"{plain(output)} holds no batch. Start the service with `{told('esports run')}`, "
             f"or look at simulated matches: `{told('esports demo')}`. If it runs already, compare its "
-            "ESPORTS_OUTPUT_PATH with the dashboard's."
+            "ESPORTS_OUTPUT_PATH or ESPORTS_DELTA_PATH with the dashboard's."
         )
     else:
         frame.hint(f"{what} in the {days} days before the newest batch.")

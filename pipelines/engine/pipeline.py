@@ -64,10 +64,14 @@ def later(name: str) -> Callable[..., Any]:
 
 
 class Parquet(NamedTuple):
-    """The setting that names a pipeline's folder, and the `datasets` there, which `compact` merges."""
+    """The setting that names a pipeline's folder, and the `datasets` there, which `compact` merges.
+
+    They are Delta tables where `delta_setting` has a value, which says where.
+    """
 
     setting: str
     datasets: tuple[str, ...]
+    delta_setting: str = ""
 
 
 class Figures(NamedTuple):

@@ -28,7 +28,8 @@ from pipelines.engine.steps import Steps
 from pipelines.engine.stream_batch import BatchWork, Keep, Taken
 from pipelines.engine.topics import Reading, TopicInput, read_some_way, tell_lost
 from pipelines.esports.rows import Refusal, Written, all_there, ranges_condition, write_good
-from sinks.parquet.dataset import Ledger, ParquetDataset
+from pipelines.esports.store import Store
+from sinks.parquet.dataset import Ledger
 from sinks.parquet.offset_ranges import OffsetRanges, Range
 from sinks.stream_letters import RejectedRecord
 from sources.kafka_broker import Place
@@ -47,7 +48,7 @@ class TopicWork(BatchWork[Reading, Taken]):
 
     dataset: Dataset
     topic: str
-    store: ParquetDataset
+    store: Store
     source: TopicInput
     checkpoint: Path
     on_lost: Callable[[int], None]

@@ -26,9 +26,9 @@ from pipelines.esports.batch import TopicWork
 from pipelines.esports.kafka_input import OpenInput, kafka_inputs, topic_of
 from pipelines.esports.letters import RecordLetters
 from pipelines.esports.pipeline import ESPORTS
+from pipelines.esports.store import Store, store_of
 from session import spark_session
 from settings import Settings
-from sinks.parquet.dataset import ParquetDataset
 from sources.kafka_broker import KafkaBroker
 from surroundings.before_start import native_code
 
@@ -116,8 +116,8 @@ def _configure(spark: SparkSession) -> None:
         spark.conf.set(name, value)
 
 
-def _open_store(settings: Settings, dataset: Dataset) -> ParquetDataset:
-    store = ParquetDataset(settings.esports_output_path, dataset.name)
+def _open_store(settings: Settings, dataset: Dataset) -> Store:
+    store = store_of(settings, dataset)
     store.open()
     return store
 
@@ -129,7 +129,7 @@ def locked(settings: Settings, datasets: Sequence[Dataset]) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(hold(_checkpoint(settings)))
         for dataset in datasets:
-            store = ParquetDataset(settings.esports_output_path, dataset.name)
+            store = store_of(settings, dataset)
             stack.enter_context(hold(store.staging, "output folder", "ESPORTS_OUTPUT_PATH"))
         yield
 

@@ -10,12 +10,12 @@ from pyspark.sql import SparkSession
 from analytics.esports.rules import MATCHES, PLAYERS, Dataset
 from pipelines.engine.kafka_input import KafkaInput
 from pipelines.engine.topics import TopicInput
+from pipelines.esports.store import Store
 from settings import Settings
-from sinks.parquet.dataset import ParquetDataset
 from sources.kafka_broker import KafkaBroker
 
 # A topic, the folder of its query's checkpoint, and the dataset that it becomes → the query's input.
-OpenInput = Callable[[str, Path, ParquetDataset], TopicInput]
+OpenInput = Callable[[str, Path, Store], TopicInput]
 
 
 def topic_of(settings: Settings, dataset: Dataset) -> str:
@@ -33,7 +33,7 @@ def kafka_inputs(spark: SparkSession, settings: Settings, broker: KafkaBroker) -
             "correct KAFKA_TOPIC_MATCHES or KAFKA_TOPIC_PLAYERS."
         )
 
-    def open_input(topic: str, checkpoint: Path, store: ParquetDataset) -> TopicInput:
+    def open_input(topic: str, checkpoint: Path, store: Store) -> TopicInput:
         at_most = settings.kafka_max_offsets_per_trigger
         return KafkaInput(spark, settings, broker, checkpoint, [topic], at_most, store.consumed.ids, explain)
 

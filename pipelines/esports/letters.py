@@ -14,8 +14,9 @@ from pipelines.engine.faults import Faults
 from pipelines.engine.letters_again import never, pieces, try_again
 from pipelines.engine.topics import letters_table
 from pipelines.esports.rows import write_good
+from pipelines.esports.store import Store
 from sinks.dead_letters import DeadLetters, Letter, RetryOutcome
-from sinks.parquet.dataset import Ledger, ParquetDataset
+from sinks.parquet.dataset import Ledger
 from sinks.parquet.offset_ranges import Key, OffsetRanges
 from sinks.stream_letters import RejectedRecord, records_of
 
@@ -36,7 +37,7 @@ class RecordLetters:
         self,
         spark: SparkSession,
         letters: DeadLetters,
-        datasets: Mapping[str, tuple[Dataset, ParquetDataset]],
+        datasets: Mapping[str, tuple[Dataset, Store]],
         faults: Faults,
     ) -> None:
         """`datasets` by topic, opened."""
@@ -72,7 +73,7 @@ class RecordLetters:
         return done
 
     def _write_new(
-        self, dataset: Dataset, store: ParquetDataset, records: Mapping[Place, RejectedRecord]
+        self, dataset: Dataset, store: Store, records: Mapping[Place, RejectedRecord]
     ) -> set[Place]:
         judged = judge(
             self._spark.createDataFrame(letters_table(list(records.values()))), dataset

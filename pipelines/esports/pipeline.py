@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipelines.engine.pipeline import Benchmark, Parquet, Pipeline, later
@@ -14,9 +15,12 @@ NAME = "esports"
 
 
 def owner(settings: Settings) -> Owner:
-    """The folder in which its datasets lie."""
+    """The folder in which its datasets lie, or the address of its tables."""
     from sinks.dead_letters import Owner
 
+    if settings.esports_delta_path:
+        address = settings.esports_delta_path
+        return Owner.of(PurePosixPath(address).name, [address])
     folder = settings.esports_output_path.absolute()
     return Owner.of(folder.name, [folder.as_posix()])
 
@@ -33,7 +37,7 @@ ESPORTS = Pipeline(
     checks=later("commands.checks.esports:run"),
     topics=("KAFKA_TOPIC_MATCHES", "KAFKA_TOPIC_PLAYERS"),
     parts=("matches", "players"),
-    parquet=Parquet("ESPORTS_OUTPUT_PATH", ("matches", "players")),
+    parquet=Parquet("ESPORTS_OUTPUT_PATH", ("matches", "players"), "ESPORTS_DELTA_PATH"),
     pages=later("dashboard.esports.pages:pages"),
     demo_pages=later("dashboard.esports.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.esports", ("kafka",)),

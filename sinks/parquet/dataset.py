@@ -55,19 +55,33 @@ class Ledger:
 def read_ledger(batch: Path) -> Ledger:
     """The ledger of a batch's folder. Raises ServiceError that names it when it cannot be read."""
     file = batch / LEDGER
+    remedy = "Restore it from a backup, or move the whole folder away; then start again."
     try:
-        found = json.loads(file.read_bytes())
+        content = file.read_bytes()
+    except OSError as error:
+        raise ServiceError(_unreadable(file, error, remedy)) from error
+    return parse_ledger(content, str(file), remedy)
+
+
+def parse_ledger(content: bytes, file: str, remedy: str = "Restore it from a backup.") -> Ledger:
+    """The ledger in the `content` of `file`. Raises ServiceError with the `remedy` when it is broken."""
+    try:
+        found = json.loads(content)
         return Ledger(
             tuple(found["batches"]),
             OffsetRanges.from_json(found["consumed"]),
             OffsetRanges.from_json(found["rescued"]),
             found.get("outcome", {}),
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ServiceError(
-            f"{file} cannot be read ({type(error).__name__}), so it is not known which records {batch.name} "
-            "holds. Restore it from a backup, or move the whole folder away; then start again."
-        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ServiceError(_unreadable(file, error, remedy)) from error
+
+
+def _unreadable(file: object, error: Exception, remedy: str) -> str:
+    return (
+        f"{file} cannot be read ({type(error).__name__}), so it is not known which records its batch holds. "
+        f"{remedy}"
+    )
 
 
 class ParquetDataset:

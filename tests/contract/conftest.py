@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.contract.systems import SYSTEMS, System
+from tests.contract.systems import SYSTEMS, WITH_TABLES, System
 from tests.support.toxiproxy import host_of, through
 
 # What an address may say of time-outs, each of them off.
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(params=sorted(SYSTEMS))
 def system(request: pytest.FixtureRequest, folder: Path, spark: SparkSession) -> Iterator[System]:
     """One with an empty source and an empty sink."""
-    with SYSTEMS[request.param].opened(request.getfixturevalue, folder, spark) as made:
+    with WITH_TABLES[request.param].opened(request.getfixturevalue, folder, spark) as made:
         yield made
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 
-from tests.contract.systems import System
+import pytest
+
+from tests.contract.systems import WITH_TABLES, System
 from tests.support.waiting import meanwhile
 
+pytestmark = pytest.mark.parametrize("system", sorted(WITH_TABLES), indirect=True)
 _EACH = 30
 
 

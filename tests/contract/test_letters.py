@@ -9,9 +9,11 @@ from typer.testing import CliRunner
 
 from main import app
 from monitoring.console import counted
-from tests.contract.systems import System
+from tests.contract.systems import WITH_TABLES, System
 from tests.support.job import environment_of
 from tests.support.odd_letters import lay_odd_letters
+
+pytestmark = pytest.mark.parametrize("system", sorted(WITH_TABLES), indirect=True)
 
 
 def test_letters_stay_while_they_are_refused_and_are_purged_for_good(

@@ -14,20 +14,14 @@ import pyarrow.parquet as pq
 
 from analytics.esports.match_status import UNKNOWN
 from analytics.esports.rules import DATASETS, MATCHES, ORIGIN_FIELDS, Dataset
+from pipelines.esports.store import arrow_schema, store_of
+from settings import load
 from simulation.esports.season import Season
 from simulation.program import Message
-from sinks.parquet.dataset import Ledger, ParquetDataset
+from sinks.parquet.dataset import Ledger
 from sinks.parquet.generations import Generations
 
 START = datetime(2026, 1, 29, 10, 0, tzinfo=timezone.utc)
-_ARROW = {
-    "STRING": pa.string(),
-    "INT": pa.int32(),
-    "BIGINT": pa.int64(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
-}
 
 
 class Writer:
@@ -36,9 +30,11 @@ class Writer:
     Each third batch of a dataset also holds a record that had been a dead letter.
     """
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, delta: str = "") -> None:
+        """The datasets are Delta tables below `delta`, if that is given."""
         self.generations = {dataset.name: Generations(output, dataset.name) for dataset in DATASETS}
-        self.datasets = {name: ParquetDataset(output, name) for name in self.generations}
+        settings = load(env_file=None, esports_output_path=output, esports_delta_path=delta)
+        self.datasets = {dataset.name: store_of(settings, dataset) for dataset in DATASETS}
         self._offsets = dict.fromkeys(self.generations, 0)
         self._batches: Counter[str] = Counter()
         for dataset in self.datasets.values():
@@ -103,8 +99,8 @@ def rows_of(dataset: Dataset = MATCHES) -> list[str]:
 
 
 def _schema(dataset: Dataset, extra: Iterable[pa.Field]) -> pa.Schema:
-    types = {**dataset.fields, **ORIGIN_FIELDS}
-    return pa.schema([*((name, _ARROW[types[name]]) for name in rows_of(dataset)), *extra])
+    fields = arrow_schema(dataset)
+    return pa.schema([*(fields.field(name) for name in rows_of(dataset)), *extra])
 
 
 def _typed(dataset: Dataset, row: dict[str, Any]) -> dict[str, Any]:

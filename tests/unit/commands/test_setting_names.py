@@ -10,7 +10,8 @@ from dotenv import dotenv_values
 
 from commands.setting_names import origins, unknown_keys
 from contracts import ConfigurationError
-from settings import EARLIER_NAMES, load
+from contracts.setting_names import EARLIER_NAMES
+from settings import load
 
 
 def test_the_rest_of_a_broken_password_is_not_repeated(tmp_path: Path) -> None:
