@@ -36,6 +36,8 @@ class Receivers:
     def close(self) -> bool:
         """Send what still waits, for a few seconds; returns whether anybody was to be told at all."""
         for outbox in self._outboxes:
+            # A run without any batch has metrics too.
+            outbox.start()
             outbox.end()
         ends = time.monotonic() + CLOSE_SECONDS
         for outbox in self._outboxes:

@@ -25,6 +25,7 @@ from pipelines.health.demo.run import demo_settings as health_demo
 from pipelines.stock.demo import demo_settings as stock_demo
 from settings import Settings, load
 from tests.support.receiver import receiving
+from tests.support.waiting import wait_for
 from told import EXTRAS
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -126,11 +127,20 @@ def test_who_does_not_answer_takes_no_time_from_the_others(
 def test_metrics_are_sent_from_the_start_of_a_stream(tmp_path: Path) -> None:
     """Also of one that has no batch yet."""
     with receiving() as receiver:
-        reporting = _reporting(PIPELINES["esports"], tmp_path, otlp_endpoint=receiver.address, health_port=0)
+        given = {"otlp_endpoint": receiver.address, "otlp_seconds": 0.05, "health_port": 0}
+        reporting = _reporting(PIPELINES["esports"], tmp_path, **given)
         with reporting.serving({}):
-            reporting.finish(lambda _line: None)
-        assert receiver.metrics
+            wait_for(lambda: receiver.metrics, "the metrics")
+        reporting.finish(lambda _line: None)
         assert receiver.spans == []
+
+
+def test_a_run_without_a_batch_sends_its_metrics_at_its_end(tmp_path: Path) -> None:
+    """As from cron, when nothing has changed."""
+    with receiving() as receiver:
+        reporting = _reporting(PIPELINES["esports"], tmp_path, otlp_endpoint=receiver.address)
+        reporting.finish(lambda _line: None)
+        assert len(receiver.metrics) == 1
 
 
 def test_a_failed_batch_of_a_part_names_its_stream(tmp_path: Path) -> None:
