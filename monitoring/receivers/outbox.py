@@ -19,6 +19,7 @@ CLOSE_SECONDS = 3.0
 _FIRST_WAIT_SECONDS, _MAX_WAIT_SECONDS = 1.0, 30.0
 # What became of a batch's news.
 SENT, DROPPED, REFUSED = "sent", "dropped", "refused"
+_AWAY = "away"
 
 logger = get_logger(__name__)
 
@@ -90,8 +91,9 @@ class Outbox:
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
-        self._fault: type[Exception] | None = None
-        self._drop_is_told = self._has_given_up = False
+        # What the log has said.
+        self._told: set[str] = set()
+        self._has_given_up = False
 
     def start(self) -> None:
         """Begin to send; a second call does nothing."""
@@ -169,7 +171,7 @@ class Outbox:
             try:
                 self._receiver.deliver(parcel)
             except AwayError as error:
-                self._tell(error, f"{self._receiver.title} cannot be reached: {error}")
+                self._tell(_AWAY, f"cannot be reached: {error}")
                 # Further tries would only use up the time of the end.
                 self._has_given_up = closing.is_set()
             except Exception as error:  # noqa: BLE001 - as above
@@ -184,25 +186,23 @@ class Outbox:
 
     def _delivered(self, batches: int) -> None:
         self._count(SENT, batches)
-        if self._fault is not None:
-            self._fault, self._drop_is_told = None, False
+        if _AWAY in self._told:
+            self._told -= {_AWAY, DROPPED}
             logger.info(f"{self._receiver.title} is told of batches again")
 
     def _refused(self, batches: int, error: Exception) -> None:
         self._count(REFUSED, batches)
         why = str(error) if isinstance(error, RefusedError) else type(error).__name__
-        self._tell(RefusedError(), f"{self._receiver.title} does not take what it is told: {why}")
+        # Of one that takes traces and no metrics it is told once.
+        self._tell(REFUSED, f"does not take what it is told: {why}")
 
     def _dropped(self, batches: int) -> None:
         self._count(DROPPED, batches)
-        if batches and not self._drop_is_told:
-            self._drop_is_told = True
-            logger.warning(
-                f"{self._receiver.title} is not told of some batches: "
-                "the metric receiver_batches_total counts them"
-            )
+        if batches:
+            self._tell(DROPPED, "is not told of some batches: receiver_batches_total counts them")
 
-    def _tell(self, error: Exception, sentence: str) -> None:
-        if self._fault is not type(error):
-            self._fault = type(error)
-            logger.warning(f"{sentence}. Batches go on without it; see {self._receiver.setting}")
+    def _tell(self, what: str, sentence: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            goes_on = f"Batches go on without it; see {self._receiver.setting}"
+            logger.warning(f"{self._receiver.title} {sentence}. {goes_on}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from contracts import BatchReport
@@ -30,17 +31,26 @@ class Receivers:
 
     def tell(self, report: BatchReport) -> None:
         """Tell of a batch; never waits and never raises."""
+        counted = _counts_of(report)
         for outbox in self._outboxes:
-            outbox.put(report)
+            outbox.put(counted)
 
     def close(self) -> bool:
         """Send what still waits, for a few seconds; returns whether anybody was to be told at all."""
         for outbox in self._outboxes:
+            # A run without any batch has metrics too.
+            outbox.start()
             outbox.end()
         ends = time.monotonic() + CLOSE_SECONDS
         for outbox in self._outboxes:
             outbox.close(max(0.0, ends - time.monotonic()))
         return bool(self._outboxes)
+
+
+def _counts_of(report: BatchReport) -> BatchReport:
+    """Returns `report` without what records say: it may wait in memory, and is to go nowhere."""
+    writes = replace(report.writes, failed=(), examples={})
+    return replace(report, writes=writes, errors=(), noted={}, left_out_by_reason={}, lateness_seconds=())
 
 
 def open_receivers(declared: Pipeline, settings: Settings, metrics: Metrics) -> Receivers:

@@ -145,6 +145,22 @@ def test_what_will_never_be_taken_is_not_tried_again(box: _Box, said: list[str])
     assert "secret" not in said[0]
 
 
+def test_one_that_takes_some_things_and_others_not_is_told_once(
+    box: _Box, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collector without a pipeline for metrics would fill the log."""
+
+    def choose(parcel: Parcel) -> None:
+        if int(parcel.content) % 2:
+            raise RefusedError("it answers with HTTP 404")
+
+    monkeypatch.setattr(box.receiver, "deliver", choose)
+    box.put(*range(6))
+    wait_for(lambda: box.counts.total() == 6, "all")
+    assert box.counts == {SENT: 3, REFUSED: 3}
+    assert len(said) == 1
+
+
 def test_at_the_end_a_receiver_that_is_away_is_tried_once(box: _Box) -> None:
     """All the rest is dropped at once, and counted."""
     box.receiver.fault = AwayError("ConnectionError")

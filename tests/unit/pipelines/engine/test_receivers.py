@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from commands.common import guarded
-from contracts import BatchReport
+from contracts import BatchReport, FailedWrite, WriteResult
+from monitoring.metrics import Metrics
+from monitoring.receivers.outbox import Parcel, Receiver
 from pipelines.catalog import PIPELINES
 from pipelines.ecommerce.demo import demo_settings as ecommerce_demo
 from pipelines.engine import receivers as module
@@ -25,6 +28,7 @@ from pipelines.health.demo.run import demo_settings as health_demo
 from pipelines.stock.demo import demo_settings as stock_demo
 from settings import Settings, load
 from tests.support.receiver import receiving
+from tests.support.waiting import wait_for
 from told import EXTRAS
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -126,11 +130,49 @@ def test_who_does_not_answer_takes_no_time_from_the_others(
 def test_metrics_are_sent_from_the_start_of_a_stream(tmp_path: Path) -> None:
     """Also of one that has no batch yet."""
     with receiving() as receiver:
-        reporting = _reporting(PIPELINES["esports"], tmp_path, otlp_endpoint=receiver.address, health_port=0)
+        given = {"otlp_endpoint": receiver.address, "otlp_seconds": 0.05, "health_port": 0}
+        reporting = _reporting(PIPELINES["esports"], tmp_path, **given)
         with reporting.serving({}):
-            reporting.finish(lambda _line: None)
-        assert receiver.metrics
+            wait_for(lambda: receiver.metrics, "the metrics")
+        reporting.finish(lambda _line: None)
         assert receiver.spans == []
+
+
+def test_no_receiver_gets_what_a_record_says(tmp_path: Path) -> None:
+    """Neither documents, nor errors that quote them, nor names that they bring along: only counts."""
+    told: list[BatchReport] = []
+
+    class Hearing(Receiver):
+        label, title, setting, every_seconds = "hearing", "The receiver", "URL", 60.0
+
+        def parcels(self, report: BatchReport) -> list[Parcel]:
+            told.append(report)
+            return []
+
+        def rest(self, ending: bool) -> list[Parcel]:  # noqa: ARG002 - it has nothing
+            return []
+
+        def deliver(self, parcel: Parcel) -> None:
+            """Nothing comes."""
+
+    document = {"name": "of a person"}
+    writes = WriteResult(1, 2, 3, 4, (FailedWrite(document, "of a person"),), {"insert": (document,)})
+    noted = {"of a person": 1}
+    whole = BatchReport("1", NOW, NOW, writes=writes, errors=["of a person"], noted=noted)
+    receivers = module.Receivers([Hearing()], Metrics(tmp_path, "stock"))
+    receivers.tell(replace(whole, left_out_by_reason=noted))
+    receivers.close()
+    (report,) = told
+    assert "of a person" not in repr(report)
+    assert (report.writes.written, report.writes.skipped, report.writes.deleted) == (3, 3, 4)
+
+
+def test_a_run_without_a_batch_sends_its_metrics_at_its_end(tmp_path: Path) -> None:
+    """As from cron, when nothing has changed."""
+    with receiving() as receiver:
+        reporting = _reporting(PIPELINES["esports"], tmp_path, otlp_endpoint=receiver.address)
+        reporting.finish(lambda _line: None)
+        assert len(receiver.metrics) == 1
 
 
 def test_a_failed_batch_of_a_part_names_its_stream(tmp_path: Path) -> None:
