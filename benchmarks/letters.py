@@ -29,7 +29,8 @@ from monitoring import logs
 from pipelines.engine.reporting import StreamReporting
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline, assemble
-from pipelines.health.stores import open_cursor, open_database, open_poll
+from pipelines.health.polling import open_poll
+from pipelines.health.stores import open_cursor, open_database
 from pipelines.stock.job import assemble_retry
 from pipelines.stock.job import open_database as open_stock
 from pipelines.stock.pipeline import STOCK

@@ -20,7 +20,8 @@ from contracts import BatchReport
 from contracts.health import SOURCE_COLLECTION
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline, assemble
-from pipelines.health.stores import open_cursor, open_database, open_poll
+from pipelines.health.polling import open_poll
+from pipelines.health.stores import open_cursor, open_database
 from settings import load
 from sinks.health.indexes import ensure_indexes
 

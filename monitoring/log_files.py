@@ -16,7 +16,6 @@ from contracts.iso_times import read_time
 _LOG = r"batch_logs_\d{8}\.jsonl"
 _ACTS = re.compile(r"acts_(\d{8})\.jsonl")
 _REST = r"batch_(?:logs_(\d{8})\.jsonl|history_(\d{8})_\d{6}(?:_\d+)?\.json)"
-_ACTS = re.compile(r"acts_\d{8}\.jsonl")
 
 Entry = tuple[Mapping[str, Any], datetime]
 

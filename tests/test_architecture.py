@@ -65,6 +65,8 @@ MAY_READ_SETTINGS = (
     "pipelines/engine/receivers.py",
     "pipelines/*/retention.py",
     "pipelines/esports/kafka_input.py",
+    "pipelines/esports/store.py",
+    "pipelines/health/polling.py",
     "pipelines/health/stores.py",
     "pipelines/stock/kafka_input.py",
     # They are started by people, and have a broker's address from nowhere else.

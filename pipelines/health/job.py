@@ -36,10 +36,11 @@ from pipelines.health.change_alarm import waking
 from pipelines.health.dead_letter_retry import LetterRetry
 from pipelines.health.measuring import drained, polled, report, written
 from pipelines.health.pipeline import HEALTH
+from pipelines.health.polling import open_poll
 from pipelines.health.recompute.by_size import by_size, executors_from, piece_size
 from pipelines.health.recompute.failures import Failures
 from pipelines.health.recompute.isolation import Isolation
-from pipelines.health.stores import open_cursor, open_database, open_poll, task_plan
+from pipelines.health.stores import open_cursor, open_database, task_plan
 from pipelines.health.telling.job import open_telling
 from pipelines.health.telling.telling import Telling
 from pipelines.health.upkeep.catalogue import changed_catalogue

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from contextlib import suppress
 from typing import Any
-
-from pymongo.errors import PyMongoError
 
 from checkpoint.cursor import FileCursor
 from checkpoint.mongo_cursor import MongoCursor
-from checkpoint.store import OVERLAP, CheckpointStore
-from contracts import ConfigurationError, ServiceError
+from checkpoint.store import CheckpointStore
+from contracts import ConfigurationError
 from contracts.health import CHECKPOINT_COLLECTION
 from monitoring.logs import get_logger
 from pipelines.health.recompute.task_plan import TaskPlan
 from settings import Settings
 from sinks.dead_letters import Owner
-from sources.health.overlap import START_SECONDS, MeasuredOverlap
-from sources.health.poll import MongoPoll
 from sources.mongo_client import MonotonicClock, ServerClock, connect, hosts_of, is_mongomock, passed_over
 
 logger = get_logger(__name__)
@@ -56,25 +50,6 @@ def open_cursor(settings: Settings) -> CheckpointStore:
         settings.default_lookback_days,
         settings.cursor_lease_seconds,
     )
-
-
-def open_poll(settings: Settings, source: Any, cursor: CheckpointStore) -> MongoPoll:
-    """The poll of `source`, with the overlap of the settings; a measured one is kept with the `cursor`."""
-    seconds = settings.poll_overlap_seconds
-    if seconds != "auto":
-        return MongoPoll(source, seconds, settings.max_batch_documents)
-
-    def keep(seconds: float, why: str) -> None:
-        logger.info(f"↔️  The poll looks {seconds:.0f} seconds behind the cursor from now on: {why}")
-        # Without the note the next start begins with another overlap, and goes on from there.
-        with suppress(ServiceError, PyMongoError):
-            cursor.write_notes({"seconds": seconds}, OVERLAP)
-
-    noted = cursor.read_notes(OVERLAP).get("seconds")
-    if not (isinstance(noted, int | float) and math.isfinite(noted)):
-        noted = START_SECONDS
-    overlap = MeasuredOverlap(keep, noted)
-    return MongoPoll(source, overlap, settings.max_batch_documents)
 
 
 def task_plan(settings: Settings) -> TaskPlan:

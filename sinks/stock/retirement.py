@@ -13,17 +13,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, Final
 
-from pymongo import ASCENDING, DESCENDING, UpdateOne
+from pymongo import DESCENDING, UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from mongo_patience import while_it_answers
 from sinks.stock.ledger import Settled, StaleReadError, StockLedger
 from sinks.stock.sales import COLLECTION as SALES
 from sinks.stock.sales import Sums, pieces
+from sinks.stock.schema import ensure_times
 from sinks.stock.totals import CLIENTS, TOTALS
 
 PAST_UNITS, PAST_CENTS = "past_units", "past_cents"
@@ -59,8 +58,7 @@ class Retirement:
         sales, count = self.database[SALES], 0
         # A ledger of a restored backup may be behind the pasts.
         number = max(self.finish(), *(self._last_of(self.database[name]) for name in (TOTALS, CLIENTS)))
-        index = partial(sales.create_index, [("timestamp", ASCENDING)], sparse=True)
-        while_it_answers(self.database, index, f"an index of {SALES}")
+        ensure_times(self.database)
         found = sales.find(old_sales(before, self.settled), {"_id": 1}).limit(at_most)
         noted = self.settled.notes.get(_NOTE, {}).get("number")
         for some in pieces((document["_id"] for document in found), _AT_ONCE):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
+from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from mongo_patience import while_it_answers
 from sinks.stock.sales import COLLECTION as SALES
@@ -14,11 +17,8 @@ from sinks.stock.totals import CLIENTS, INVENTORY, TOTALS
 
 WINNERS, RISKS = "product_winners", "loss_risk_products"
 BEST_FIRST = [("profit_cents", DESCENDING), ("_id", ASCENDING)]
-# Of a day, and of what is old enough to be taken out.
-BY_TIME = [("timestamp", ASCENDING)]
 _INDEXES = [
     (SALES, [("batch", ASCENDING)]),
-    (SALES, BY_TIME),
     (INVENTORY, [("expiry_date", ASCENDING)]),
     (INVENTORY, [("last_movement", ASCENDING)]),
     (TOTALS, BEST_FIRST),
@@ -30,13 +30,28 @@ _INDEXES = [
 
 # Corrections are few, and these are of them alone.
 _OF_CORRECTIONS = ("correction", "credits", "voids")
+# IndexOptionsConflict and IndexKeySpecsConflict: somebody has made it, in another way, and it serves as well.
+_IS_THERE = (85, 86)
 
 
 def ensure_indexes(database: Database[dict[str, Any]]) -> None:
     """Create the indexes that are missing, and with them the collections. pymongo's errors pass through."""
     for collection, keys in _INDEXES:
-        build = partial(database[collection].create_index, keys)
-        while_it_answers(database, build, f"an index of {collection}")
+        _ensure(database[collection], keys)
     for name in _OF_CORRECTIONS:
-        build = partial(database[SALES].create_index, [(name, ASCENDING)], sparse=True)
-        while_it_answers(database, build, f"an index of {SALES}")
+        _ensure(database[SALES], [(name, ASCENDING)], sparse=True)
+    ensure_times(database)
+
+
+def ensure_times(database: Database[dict[str, Any]]) -> None:
+    """Create the index of invoices by time, which one that was taken out has not. pymongo's errors pass."""
+    _ensure(database[SALES], [("timestamp", ASCENDING)], sparse=True)
+
+
+def _ensure(collection: Collection[dict[str, Any]], keys: Sequence[tuple[str, int]], **options: Any) -> None:
+    build = partial(collection.create_index, keys, **options)
+    try:
+        while_it_answers(collection.database, build, f"an index of {collection.name}")
+    except OperationFailure as error:
+        if error.code not in _IS_THERE:
+            raise

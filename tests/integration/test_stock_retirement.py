@@ -17,6 +17,7 @@ from pipelines.stock.writer import StockWriter
 from settings import load
 from sinks.stock import retirement
 from sinks.stock.ledger import StaleReadError
+from sinks.stock.schema import ensure_indexes, ensure_times
 from tests.support.stock_database import take_batch
 from tests.support.stock_events import FORMULAS, CrashError, client, product, row, sale
 from tests.support.stock_server import DIES, Fault, FixedClock, Server
@@ -151,3 +152,15 @@ def test_a_note_that_arrives_late_changes_nothing(database: Database[dict[str, A
     found = ledger.find()
     assert found is not None
     assert found["notes"]["retiring"] == {"number": 2, "ids": ["I2"]}
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_an_index_that_somebody_made_in_another_way_is_enough(
+    database: Database[dict[str, Any]], sparse: bool
+) -> None:
+    """A retention of an earlier version made it sparse, a person perhaps not: a start takes either."""
+    database["sales"].create_index([("timestamp", 1)], sparse=sparse)
+    ensure_indexes(database)
+    ensure_times(database)
+    made = database["sales"].index_information()["timestamp_1"]
+    assert made.get("sparse", False) is sparse

@@ -16,7 +16,8 @@ from pyspark.sql import SparkSession
 from contracts.health import RESULTS_COLLECTION, SOURCE_COLLECTION
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.job import HealthPipeline, assemble
-from pipelines.health.stores import open_cursor, open_database, open_poll
+from pipelines.health.polling import open_poll
+from pipelines.health.stores import open_cursor, open_database
 from settings import Settings, load
 from sinks.dead_letters import Letter, RetryOutcome
 from sinks.health.indexes import ensure_indexes

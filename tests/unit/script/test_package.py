@@ -54,7 +54,7 @@ def test_pip_installs_one_name_of_ours_with_every_module_below(installed_pulse: 
         assert (place / "pulse" / name).read_text() == (ROOT / name).read_text()
     assert os.access(place / "pulse" / "script" / "postgres-server", os.X_OK)
     extras = Distribution.at(info).metadata.get_all("Provides-Extra")
-    assert extras == ["dashboard", "dev", "docs", "kafka", "postgres"]
+    assert extras == ["dashboard", "delta", "dev", "docs", "kafka", "mcp", "openlineage", "otlp", "postgres"]
 
 
 def test_what_pip_installed_needs_no_checkout_and_shows_itself(installed_pulse: Path, tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ import pytest
 from tests.support.documents import ROOT
 
 SETS = {
-    "--dashboard": ("requirements-dashboard.txt", "--extra kafka --extra postgres --extra dashboard"),
+    "--dashboard": (
+        "requirements-dashboard.txt",
+        "--extra kafka --extra postgres --extra dashboard --extra mcp",
+    ),
     "--dev": ("requirements-dev.txt", "--all-extras"),
 }
 
