@@ -181,6 +181,12 @@ def kafka() -> str:
     return _address("KAFKA_TEST_SERVERS", "Kafka")
 
 
+@pytest.fixture(scope="session")
+def s3_endpoint() -> str:
+    """The address of a server with the bucket `lake`; without one the test fails in CI, else is skipped."""
+    return _address("S3_TEST_ENDPOINT", "S3 server")
+
+
 @pytest.fixture
 def own_kafka(kafka: str) -> Iterator[OwnBroker]:
     """A broker that this test alone uses and may kill; missing, it counts like the shared one."""

@@ -117,9 +117,13 @@ def _configure(spark: SparkSession) -> None:
 
 
 def _open_store(settings: Settings, dataset: Dataset) -> Store:
-    store = store_of(settings, dataset)
+    store = _store(settings, dataset)
     store.open()
     return store
+
+
+def _store(settings: Settings, dataset: Dataset) -> Store:
+    return store_of(dataset, settings.esports_output_path, settings.esports_delta_path, settings.object_store)
 
 
 @contextmanager
@@ -129,7 +133,7 @@ def locked(settings: Settings, datasets: Sequence[Dataset]) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(hold(_checkpoint(settings)))
         for dataset in datasets:
-            store = store_of(settings, dataset)
+            store = _store(settings, dataset)
             stack.enter_context(hold(store.staging, "output folder", "ESPORTS_OUTPUT_PATH"))
         yield
 

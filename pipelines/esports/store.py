@@ -8,7 +8,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from analytics.esports.rules import ORIGIN_FIELDS, Dataset
-from settings import Settings
+from contracts.object_store import ObjectStore
 from sinks.parquet.dataset import STAGING, Ledger, ParquetDataset
 from sinks.parquet.offset_ranges import OffsetRanges
 
@@ -46,20 +46,17 @@ class Store(Protocol):
         """Let readers see the batch, whole."""
 
 
-def store_of(settings: Settings, dataset: Dataset) -> Store:
-    """The store of `dataset`, not yet opened."""
-    if not settings.esports_delta_path:
-        return ParquetDataset(settings.esports_output_path, dataset.name)
+def store_of(dataset: Dataset, output: Path, tables: str, store: ObjectStore) -> Store:
+    """The store of `dataset`, not yet opened: a folder below `output`, or a table where `tables` says.
+
+    What is staged for a table lies below `output` too.
+    """
+    if not tables:
+        return ParquetDataset(output, dataset.name)
     from sinks.delta.table import DeltaDataset
 
-    address = f"{settings.esports_delta_path}/{dataset.name}"
-    return DeltaDataset(
-        address,
-        settings.object_store.options(address),
-        arrow_schema(dataset),
-        dataset.partitions,
-        settings.esports_output_path.absolute() / STAGING / dataset.name,
-    )
+    address, staging = f"{tables}/{dataset.name}", output.absolute() / STAGING / dataset.name
+    return DeltaDataset(address, store.options(address), arrow_schema(dataset), dataset.partitions, staging)
 
 
 def arrow_schema(dataset: Dataset) -> pa.Schema:

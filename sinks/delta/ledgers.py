@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.fs as pafs
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 FOLDER = "_ledgers"
 # Of many small ones; it holds nothing that was not committed.
 _MERGED = "merged-"
+_AT_ONCE = 16
 
 
 def transaction_of(batch_id: str) -> tuple[str, int]:
@@ -68,9 +70,10 @@ class Ledgers:
 
     def counting(self, table: DeltaTable) -> Iterator[tuple[str, Ledger]]:
         """Returns the ledgers that count in `table`, with their names."""
-        for name in self._names():
-            if name.startswith(_MERGED) or is_committed(table, name):
-                found = self.read(name)
+        names = [name for name in self._names() if name.startswith(_MERGED) or is_committed(table, name)]
+        # Each is a request or two to a store that may be far away.
+        with ThreadPoolExecutor(_AT_ONCE) as readers:
+            for name, found in zip(names, readers.map(self.read, names), strict=True):
                 # Else a compaction has just merged it, and names it in another.
                 if found is not None:
                     yield name, found

@@ -33,8 +33,8 @@ class Writer:
     def __init__(self, output: Path, delta: str = "") -> None:
         """The datasets are Delta tables below `delta`, if that is given."""
         self.generations = {dataset.name: Generations(output, dataset.name) for dataset in DATASETS}
-        settings = load(env_file=None, esports_output_path=output, esports_delta_path=delta)
-        self.datasets = {dataset.name: store_of(settings, dataset) for dataset in DATASETS}
+        store = load(env_file=None).object_store
+        self.datasets = {dataset.name: store_of(dataset, output, delta, store) for dataset in DATASETS}
         self._offsets = dict.fromkeys(self.generations, 0)
         self._batches: Counter[str] = Counter()
         for dataset in self.datasets.values():

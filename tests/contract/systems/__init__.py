@@ -1,7 +1,8 @@
 """The systems that keep the contract; another one is a class more."""
 
 from tests.contract.systems.ecommerce import Ecommerce
-from tests.contract.systems.esports import Esports, EsportsDelta
+from tests.contract.systems.esports import Esports
+from tests.contract.systems.esports_delta import EsportsDelta
 from tests.contract.systems.health import Health
 from tests.contract.systems.stock import Stock
 from tests.contract.systems.system import System

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
 from pyspark.sql import SparkSession
 
 from analytics.esports.rules import MATCHES
@@ -84,26 +82,3 @@ class Esports(OnKafka):
 
     def is_of(self, number: int, raw: str) -> bool:
         return bool(json.loads(raw)["match_id"] == f"M{number}")
-
-
-class EsportsDelta(Esports):
-    """The same with Delta tables on the disk in place of folders of Parquet."""
-
-    sink_setting = "ESPORTS_DELTA_PATH"
-
-    def _arena(self, fault: str = "", at_once: int = 1_000) -> Arena:
-        self.options.setdefault("esports_delta_path", str(self.folder / "lake"))
-        return super()._arena(fault, at_once)
-
-    def cut(self) -> None:
-        take_away(self.folder / "lake")
-
-    def heal(self) -> None:
-        give_back(self.folder / "lake")
-
-    def written(self) -> list[int]:
-        with suppress(TableNotFoundError):
-            table = DeltaTable(str(self.folder / "lake" / "matches"))
-            names = table.to_pyarrow_table(columns=["match_id"])["match_id"].to_pylist()
-            return sorted(int(name[1:]) for name in names)
-        return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -66,12 +65,10 @@ class Lake:
 
 @pytest.fixture(params=["disk", "s3"])
 def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
-    """An empty one; that in S3 needs S3_TEST_ENDPOINT, a server with the bucket `lake`."""
+    """An empty one."""
     if request.param == "disk":
         return Lake(str(tmp_path / "my lake 50% käse" / "t"), {}, tmp_path)
-    endpoint = os.environ.get("S3_TEST_ENDPOINT")
-    if not endpoint:
-        pytest.skip("S3_TEST_ENDPOINT is not set: script/s3-server start")
+    endpoint = request.getfixturevalue("s3_endpoint")
     store = ObjectStore(endpoint, "us-east-1", SecretStr("key"), SecretStr("secret"), SecretStr(""))
     address = f"s3://lake/{uuid.uuid4().hex}/t"
     return Lake(address, store.options(address), tmp_path)
@@ -251,9 +248,7 @@ def test_a_place_that_cannot_be_used_is_told_with_the_remedy(
         (tmp_path / "lake").write_text("")
         lake = Lake(str(tmp_path / "lake" / "t"), {}, tmp_path)
     else:
-        endpoint = os.environ.get("S3_TEST_ENDPOINT")
-        if not endpoint:
-            pytest.skip("S3_TEST_ENDPOINT is not set: script/s3-server start")
+        endpoint = request.getfixturevalue("s3_endpoint")
         store = ObjectStore(endpoint, "us-east-1", SecretStr("key-7"), SecretStr("secret-7"), SecretStr(""))
         lake = Lake("s3://no-such-bucket/t", store.options("s3://x"), tmp_path)
     with pytest.raises(ConfigurationError, match=r"The Delta table .* cannot be used: .+") as told:
