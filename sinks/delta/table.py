@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -24,9 +23,6 @@ from durable import sync_file, sync_folder
 from sinks.delta.ledgers import Ledgers, is_committed, transaction_of
 from sinks.parquet.dataset import Ledger
 from sinks.parquet.offset_ranges import OffsetRanges
-
-if TYPE_CHECKING:
-    pass
 
 # In each commit, one more each time: of two processes that write, the second one's commit is refused.
 _WRITER = "writer"
