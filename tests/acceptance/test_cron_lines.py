@@ -14,6 +14,7 @@ import pytest
 from pymongo.database import Database
 
 from simulation.health.population import PATTERN_USER_ID, worked_example
+from tests.support.class_archive import java_environment
 from tests.support.documents import ROOT, blocks, markdown_files
 from tests.support.waiting import TIMEOUT_SECONDS
 
@@ -54,6 +55,8 @@ def _as_cron(line: str, place: Path) -> subprocess.CompletedProcess[str]:
     assert not re.search(r"(?<!\\)%", fields[2]), "an unescaped % ends the command"
     command = fields[2].replace("\\%", "%").replace(PLACE, str(place))
     environment = {
+        # Of a test, not of cron: without it half a line's time is Java's second compiler.
+        "JAVA_TOOL_OPTIONS": java_environment()["JAVA_TOOL_OPTIONS"],
         "PATH": "/usr/bin:/bin",
         "SHELL": "/bin/sh",
         "HOME": str(place),
