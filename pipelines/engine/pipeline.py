@@ -16,6 +16,7 @@ from pipelines.engine.stop_flag import StopFlag
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pipelines.engine.demo_rig import Rig
     from pipelines.engine.letter_desk import LetterDesk
     from pipelines.engine.retention import Kept
     from settings import Settings
@@ -93,7 +94,8 @@ class Pipeline:
     at beside the machine; `letters_are_of_users`: its dead letters name a user, not a source of records.
     The names of its logs and metrics begin with `name`, unless they are not `prefixed`. `pages` gives the
     room of an installation's pages (`dashboard.page.Room`); `demo_pages` that of a demo whose files
-    are in a folder, not yet started.
+    are in a folder, not yet started; `rig` makes what that demo is struck with
+    (`pipelines.engine.demo_rig.Rig`).
     `figures` reads from the sink how it did in a span of time until now. `keeps` lists what of its own data a
     setting may keep for some days only.
     `simulator` is the module whose `main` invents records for it. `forgets` finds a person to forget
@@ -116,6 +118,7 @@ class Pipeline:
     demo: Callable[[bool, Console, StopFlag], None] | None = None
     pages: Callable[[Settings], Any] | None = None
     demo_pages: Callable[[Path], Any] | None = None
+    rig: Callable[..., Any] | None = None
     benchmark: Benchmark | None = None
     figures: Callable[[Settings, timedelta], Figures] | None = None
     keeps: Callable[[Settings], Sequence[Kept]] | None = None
@@ -127,6 +130,13 @@ class Pipeline:
         if self.demo is None:
             raise ConfigurationError(f"The pipeline {self.name} has no demo.")
         self.demo(keep_running, console, stop)
+
+    def rig_of(self, *parts: Any) -> Rig:
+        """What its demo is struck with, of the demo's own `parts`."""
+        if self.rig is None:
+            raise ConfigurationError(f"The demo of the pipeline {self.name} cannot be struck.")
+        rig: Rig = self.rig(*parts)
+        return rig
 
     def open_letters(self, settings: Settings) -> DeadLetters:
         """The dead-letter queue, without starting anything else."""

@@ -36,6 +36,7 @@ ESPORTS = Pipeline(
     parquet=Parquet("ESPORTS_OUTPUT_PATH", ("matches", "players")),
     pages=later("dashboard.esports.pages:pages"),
     demo_pages=later("dashboard.esports.pages:demo_pages"),
+    rig=later("pipelines.esports.demo_rig:open_rig"),
     benchmark=Benchmark("benchmarks.esports", ("kafka",)),
     simulator="simulation.esports.messages",
     forgets=(
