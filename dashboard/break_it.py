@@ -36,7 +36,7 @@ def render(rooms: Sequence[Room]) -> None:
     if not room.is_there:
         standing.starting(room)
     elif room.rig is None or isinstance(room.rig, str):
-        st.info(room.rig or "Nothing of it can be struck.", icon=":material/info:")
+        st.info(room.rig or "Nothing of this demo can be struck.", icon=":material/info:")
     else:
         _draw(room.rig, f"sending {room.title}")
 

@@ -13,6 +13,7 @@ from dashboard.background import Simulation
 from dashboard.page import Room
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.stock.demo import Trader, demo_settings, open_demo
+from pipelines.stock.pipeline import STOCK
 from settings import Settings
 from simulation.program import Message
 
@@ -76,4 +77,4 @@ def trade(folder: Path, pages: Callable[[Settings, Broker], Room]) -> Room:
             threading.Thread(target=trader.trade, args=(stop, True), daemon=True).start()
             job.stream(stop)
 
-    return replace(pages(settings, broker), simulation=Simulation(simulate, stop.set))
+    return replace(pages(settings, broker), simulation=Simulation(simulate, stop.set), rig=STOCK.no_rig)
