@@ -78,7 +78,7 @@ def test_a_pipeline_that_is_forgotten_is_noticed() -> None:
 
 @pytest.mark.parametrize("one", PIPELINES.values(), ids=PIPELINES)
 def test_its_demo_can_be_struck_or_says_why_not(one: Pipeline) -> None:
-    """docs/dashboard.md tells which ones can be, and what stands in its place names a script that is there."""
+    """docs/dashboard.md tells which ones can be; what stands in its place names a script that is there."""
     text = re.sub(r"\s+", " ", (ROOT / "docs" / "dashboard.md").read_text(encoding="utf-8"))
     struck = re.search(r"\*\*Break it yourself\.\*\*.*?\*\*Settings\.\*\*", text)
     assert struck
