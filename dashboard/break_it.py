@@ -27,12 +27,13 @@ def render(rooms: Sequence[Room]) -> None:
     """Draw the page; who reads it chooses one of `rooms`, which all have a rig, or say why they have none."""
     st.title(TITLE, anchor=False)
     by_title = {room.title: room for room in rooms}
-    chosen: str | None = next(iter(by_title))
+    first = next((room.title for room in rooms if not isinstance(room.rig, str)), rooms[0].title)
+    chosen: str | None = first
     if len(by_title) > 1:
         chosen = st.segmented_control(
-            "Pipeline", list(by_title), default=chosen, required=True, key="struck", bind="query-params"
+            "Pipeline", list(by_title), default=first, required=True, key="struck", bind="query-params"
         )
-    room = by_title[chosen or next(iter(by_title))]
+    room = by_title[chosen or first]
     if not room.is_there:
         standing.starting(room)
     elif room.rig is None or isinstance(room.rig, str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.engine.pipeline import IN_MEMORY, Benchmark, Parquet, Pipeline, later
+from pipelines.engine.pipeline import Benchmark, Parquet, Pipeline, later
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -37,7 +37,7 @@ STOCK = Pipeline(
     topics=("KAFKA_TOPIC_SALES", "KAFKA_TOPIC_INVENTORY", "KAFKA_TOPIC_CLIENTS"),
     parquet=Parquet("STOCK_COLD_PATH", ("events",)),
     pages=later("dashboard.stock.pages:pages"),
-    rig=IN_MEMORY.format(" --pipeline stock"),
+    rig=later("pipelines.stock.demo_rig:open_rig"),
     demo_pages=later("dashboard.stock.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.stock", ("mongo", "kafka")),
     keeps=later("pipelines.stock.retention:keeps"),

@@ -85,7 +85,6 @@ def test_its_demo_can_be_struck_or_says_why_not(one: Pipeline) -> None:
     can, _, cannot = struck.group().partition("cannot be struck")
     if one.no_rig is None:
         assert one.title.lower() in can.lower()
-        assert one.title.lower() not in cannot.lower()
         return
     assert one.title.lower() in cannot.lower()
     command = re.search(r"`(script/\w+)(?: --pipeline (\w+))?`", one.no_rig)

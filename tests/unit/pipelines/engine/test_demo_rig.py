@@ -17,6 +17,7 @@ from pipelines.ecommerce.demo import demo_settings as ecommerce
 from pipelines.engine.demo_rig import Found, Rig, demo_process, environment_of
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.esports.demo import demo_settings as esports
+from pipelines.stock.demo import demo_settings as stock
 from settings import Settings, load
 from tests.support.documents import ROOT
 from tests.support.waiting import wait_for
@@ -47,11 +48,13 @@ def test_a_process_that_is_killed_is_started_again_and_ends_with_the_demo(tmp_pa
     rig, stop = _rig(tmp_path), StopFlag()
     thread = threading.Thread(target=rig.supervise, args=(stop,), daemon=True)
     thread.start()
-    wait_for(lambda: rig.is_alive, "the process")
-    rig.strikes["Kill the pipeline (kill -9)"]()
-    wait_for(lambda: rig.starts == 2 and rig.is_alive, "another process")
     log = tmp_path / "logs" / "process.log"
+    wait_for(lambda: log.is_file() and log.read_text() == f"{_NOWHERE}\n", "the process")
+    assert rig.is_alive
+    rig.strikes["Kill the pipeline (kill -9)"]()
     wait_for(lambda: log.read_text() == f"{_NOWHERE}\n" * 2, log.read_text)
+    assert rig.starts == 2
+    assert rig.is_alive
     stop.set()
     thread.join(60)
     assert not rig.is_alive
@@ -120,6 +123,7 @@ class _Job:
 _SETTINGS = {
     "ecommerce": lambda folder: ecommerce("postgresql://app:s%40cret@127.0.0.1:9/shop", folder),
     "esports": esports,
+    "stock": lambda folder: stock(folder, mongo_uri="mongodb://a:s3cret@db:27017/", stock_db_name="demo_1"),
 }
 
 
