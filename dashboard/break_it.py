@@ -95,7 +95,7 @@ def flow(look: Look) -> str:
         (True, "source", f"{sum(look.sent.values()):,} sent"),
         (runs, "validate", f"{found.get('refused', 0):,} refused"),
         (runs, "compute", process),
-        (up, "write", f"{look.rows:,} rows" if up else f"{look.store} away"),
+        (up, "write", f"{look.rows:,} {look.rows_are}" if up else f"{look.store} away"),
         (runs and up, "cursor", f"{sum(found.values()):,} done"),
     ]
     shown = [

@@ -92,17 +92,19 @@ class Rig:
         command: Sequence[str],
         store: str,
         find: Callable[[], Found | None],
+        rows_are: str = "rows",
     ) -> None:
         """`command` runs the pipeline of `settings`, which it gets as its environment.
 
-        `find` asks the `store`, whose name people know; None where it does not answer.
+        `find` asks the `store`, whose name people know; None where it does not answer. `rows_are` says what
+        the rows of it are.
         """
         self.sender = sender
         self.starts = 0
         self.is_wanted = threading.Event()
         self.strikes: dict[str, Callable[[], None]] = {"Kill the pipeline (kill -9)": self.kill}
         self._settings, self._command = settings, command
-        self._store, self._find = store, find
+        self._store, self._find, self._rows_are = store, find, rows_are
         self._store_is_up = True
         self._struck: list[_Strike] = []
         self._process: subprocess.Popen[bytes] | None = None
@@ -131,6 +133,7 @@ class Rig:
             found=found.ends if found else None,
             rows=found.rows if found else 0,
             due=found.due if found else 0,
+            rows_are=self._rows_are,
             starts=self.starts,
             is_wanted=self.is_wanted.is_set(),
             is_alive=self.is_alive,

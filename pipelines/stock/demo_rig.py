@@ -37,12 +37,11 @@ _LOOKS: Final = 3
 def open_rig(settings: Settings, trader: Trader, command: Sequence[str] = ()) -> Rig:
     """The rig of the demo of `settings`, whose MongoDB is a server; `command` runs in its place."""
     database = connect(settings.mongo_uri.get_secret_value())[settings.stock_db_name]
-    rig = Rig(
-        settings, trader, command or demo_process(__name__), "MongoDB", Invoices(settings, database).find
-    )
+    find = Invoices(settings, database).find
+    rig = Rig(settings, trader, command or demo_process(__name__), "MongoDB", find, "units sold")
     rig.strikes |= {
         "Send garbage": lambda: rig.send("invoices that break a rule", trader.send_garbage),
-        "Send a file again": lambda: rig.send("the last invoices once more", trader.send_again),
+        "Send invoices again": lambda: rig.send("the last invoices once more", trader.send_again),
     }
     return rig
 

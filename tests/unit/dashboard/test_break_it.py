@@ -29,6 +29,7 @@ def _look(found: dict[str, int] | None = None, **fields: Any) -> Look:
         "found": found,
         "rows": (found or {}).get("written", 0),
         "due": (found or {}).get("written", 0),
+        "rows_are": "units sold",
         "starts": 1,
         "is_wanted": True,
         "is_alive": True,
@@ -77,6 +78,7 @@ def test_the_parts_of_the_account_are_what_was_sent(numbers: list[int]) -> None:
 def test_the_flow_shows_what_is_dead() -> None:
     """A killed process reads and computes nothing, a database that is away takes nothing."""
     assert ":red-badge" not in flow(_look(_SENT))
+    assert "write: 200 units sold" in flow(_look(_SENT)).replace("\xa0", " ")
     killed = flow(_look(_SENT, is_alive=False)).split(" → ")
     assert [place.startswith(":red") for place in killed] == [False, True, True, False, True]
     away = flow(_look(_SENT, store_is_up=False)).split(" → ")
