@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ class _Job:
         raise AssertionError("nothing is to be told")
 
 
-_SETTINGS = {
+_SETTINGS: dict[str, Callable[[Path], Settings]] = {
     "ecommerce": lambda folder: ecommerce("postgresql://app:s%40cret@127.0.0.1:9/shop", folder),
     "esports": esports,
     "stock": lambda folder: stock(folder, mongo_uri="mongodb://a:s3cret@db:27017/", stock_db_name="demo_1"),
@@ -133,7 +134,7 @@ def test_a_process_has_the_settings_of_its_demo(
 ) -> None:
     """All of those that the demo was given, secrets too; and no fault, though this process has one."""
     monkeypatch.chdir(tmp_path)
-    given: Settings = _SETTINGS[name](Path("here"))
+    given = _SETTINGS[name](Path("here"))
     with patch.dict(os.environ, {"FAULT": "kill:commit", **_upper(given)}):
         found = load(env_file=None)
     for setting in given.model_fields_set:

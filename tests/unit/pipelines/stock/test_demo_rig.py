@@ -98,7 +98,12 @@ class _Stores:
 
     def ledger(self, number: int, *, is_open: bool = False, outcome: bool = True, **more: Any) -> None:
         """What the ledger says, of the batch of the same number."""
-        said = {"number": number, "batch_id": number, "open": is_open, "outcome": {} if outcome else None}
+        said: dict[str, Any] = {
+            "number": number,
+            "batch_id": number,
+            "open": is_open,
+            "outcome": {} if outcome else None,
+        }
         self.database["stock_ledger"].replace_one({"_id": "ledger"}, {**said, **more}, upsert=True)
 
     def total(self, units: int) -> None:
