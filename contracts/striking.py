@@ -21,8 +21,8 @@ class Look:
     """Records by end: `sent` what the sender means to become of them, `found` what the `store` has.
 
     `found` is None before the store has answered; of its `rows` it must have `due`, by its own word of what
-    was written; `rows_are` what people call these. `starts` counts those of the pipeline as a process: 0 while
-    it runs inside the dashboard, which it is to leave when it `is_wanted`.
+    was written; `rows_are` what people call these. `starts` counts those of the pipeline as a process: 0
+    while it runs inside the dashboard, which it is to leave when it `is_wanted`.
     """
 
     store: str
