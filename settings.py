@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     analytics_collection: types.Collection = RESULTS_COLLECTION
     mongo_timeout_seconds: types.PositiveSeconds = 30.0
     dashboard_mongo_uri: types.MongoUri | None = None
+    demo_mongo_uri: types.MongoUri | None = None
     manage_source_index: bool = True
 
     spark_app_name: str = "HealthMetricsAnalytics"

@@ -50,7 +50,7 @@ def run(lookout: Lookout) -> None:
     )
     groups = {f"{room.icon} {plain(room.title)}": links[room.title] for room in lookout.rooms}
     common = [
-        st.Page(partial(_render, page), title=page.title, url_path=page.address, icon=":material/mail_off:")
+        st.Page(partial(_draw_common, page), title=page.title, url_path=page.address, icon=page.icon)
         for page in lookout.common
     ]
     chosen = st.navigation({"": [first, *common], **groups}, expanded=True)
@@ -72,6 +72,13 @@ def _draw_home(data: HomeData) -> None:
     st.fragment(home.render, run_every=_every(home.REFRESH_SECONDS))(data)
 
 
+def _draw_common(page: Page) -> None:
+    if page.every is None:
+        _render(page)
+        return
+    st.fragment(_render, run_every=_every(page.every))(page)
+
+
 def _draw(page: Page, room: Room, lookout: Lookout) -> None:
     if not room.is_there:
         st.title(page.title, anchor=False)
@@ -86,13 +93,9 @@ def _draw(page: Page, room: Room, lookout: Lookout) -> None:
 
 def _wait(room: Room) -> None:
     """Say what a simulation does, until the page can be drawn."""
-    if room.simulation is None or room.simulation.is_shown:
+    if room.is_there:
         st.rerun()
-    if room.simulation.fault:
-        st.error(plain(room.simulation.fault), icon=":material/error:")
-        return
-    told = f"The simulation is starting. {plain(room.simulation.says)}"
-    st.info(f"{told} This page opens by itself.", icon=":material/hourglass_empty:")
+    standing.starting(room)
 
 
 def _with_standing(page: Page, room: Room, lookout: Lookout) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from contracts.striking import Look
 from dashboard.background import Simulation
 from dashboard.data.condition import Signs
 from dashboard.data.service_files import ServiceFiles
@@ -18,7 +19,7 @@ from dashboard.data.service_files import ServiceFiles
 class Page:
     """A page that `render` draws from `data`, again after each `every` seconds; None: by itself never.
 
-    `note` is Markdown above it, for what is so in a demo alone.
+    `note` is Markdown above it, for what is so in a demo alone. A page of all pipelines has an `icon`.
     """
 
     title: str
@@ -27,6 +28,28 @@ class Page:
     data: Any
     every: int | None = 30
     note: str = ""
+    icon: str | None = None
+
+
+class Rig(Protocol):
+    """What a demo is struck with (`pipelines.engine.demo_rig`); `strikes` by what the button says."""
+
+    @property
+    def strikes(self) -> Mapping[str, Callable[[], None]]:
+        """What can be done to it."""
+        ...
+
+    def look(self) -> Look:
+        """How it is now."""
+        ...
+
+    def begin(self) -> None:
+        """Let the pipeline go on as a process of its own."""
+        ...
+
+    def pause(self, is_paused: bool) -> None:
+        """Stop the sender, or let it go on."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,7 +70,8 @@ class Room:
 
     `icon` is one of Streamlit's Material icons, which come with it; `mark` a sign for the browser's tab.
     `verdict` is what its results say, read within some seconds at most, given the signs in its `files` and
-    the time. `is_set`: one of its own settings is not the default. `simulation` runs it in a demo.
+    the time. `is_set`: one of its own settings is not the default. `simulation` runs it in a demo;
+    `rig` is what that is struck with, or says why it cannot be struck, in Markdown.
     """
 
     title: str
@@ -58,6 +82,7 @@ class Room:
     verdict: Callable[[Signs, datetime], Verdict]
     is_set: bool = True
     simulation: Simulation | None = None
+    rig: Rig | str | None = None
 
     @property
     def is_there(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Final
@@ -10,12 +11,12 @@ from typing import Final
 import streamlit as st
 
 from contracts import ConfigurationError
-from dashboard import letters
+from dashboard import break_it, letters
 from dashboard.background import start_all
 from dashboard.entrance import open_entrance
 from dashboard.letter_commands import LetterCommands
 from dashboard.lookout import Lookout
-from dashboard.page import Page
+from dashboard.page import Page, Room
 from monitoring import logs
 from monitoring.act_log import ActLog
 from pipelines.catalog import PIPELINES
@@ -49,7 +50,15 @@ def open_rooms(demo: bool, named: str | None) -> Lookout:
     folder = Path(_folders[-1].name)
     rooms = [pages(folder / name) for name, pages in chosen.items()]
     start_all([room.simulation for room in rooms if room.simulation])
-    return Lookout(rooms)
+    return Lookout(rooms, common=_break_it(rooms))
+
+
+def _break_it(rooms: Sequence[Room]) -> Sequence[Page]:
+    """The page on which the demos of `rooms` are struck, where one of them can say something of it."""
+    struck = [room for room in rooms if room.rig]
+    if not struck:
+        return ()
+    return (Page(break_it.TITLE, "break-it", break_it.render, struck, every=2, icon=":material/bolt:"),)
 
 
 def _letters(settings: Settings) -> Page:
@@ -61,4 +70,4 @@ def _letters(settings: Settings) -> Page:
     ]
     commands = LetterCommands(ActLog(settings.log_directory, settings.secrets()))
     data = letters.LettersData(queues, open_entrance(settings.passwords, settings.dashboard_roles), commands)
-    return Page("Dead letters", "letters", letters.render, data, every=None)
+    return Page("Dead letters", "letters", letters.render, data, every=None, icon=":material/mail_off:")

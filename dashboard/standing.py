@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard.data.condition import WORKS, State, Tone, explained, tone
 from dashboard.lookout import Outlook
+from dashboard.page import Room
 from dashboard.text import NBSP, ago, local_time, plain, short_time
 from dashboard.visitor import reader_zone
 
@@ -58,3 +59,13 @@ def fault(outlook: Outlook) -> str | None:
 def draw(title: str, outlook: Outlook) -> None:
     """The line, for a page of the pipeline `title`."""
     st.markdown(f"**{plain(title)}** {line(outlook, reader_zone())}")
+
+
+def starting(room: Room) -> None:
+    """Say what the simulation of `room` does until there is something to see, or why it ended."""
+    simulation = room.simulation
+    if simulation and simulation.fault:
+        st.error(plain(simulation.fault), icon=":material/error:")
+    elif simulation:
+        told = f"The simulation is starting. {plain(simulation.says)}"
+        st.info(f"{told} This page opens by itself.", icon=":material/hourglass_empty:")

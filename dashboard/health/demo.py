@@ -13,6 +13,7 @@ from dashboard.page import Room
 from pipelines.engine.stop_flag import StopFlag
 from pipelines.health.demo.run import demo_settings, populate
 from pipelines.health.job import open_pipeline
+from pipelines.health.pipeline import HEALTH
 from settings import Settings
 
 _DAYS: Final = 150
@@ -36,4 +37,4 @@ def live(folder: Path, pages: Callable[[Settings], Room]) -> Room:
                     population.live_change(job.source, datetime.now(timezone.utc))
                 job.once(stop)
 
-    return replace(pages(settings), simulation=Simulation(simulate, stop.set))
+    return replace(pages(settings), simulation=Simulation(simulate, stop.set), rig=HEALTH.no_rig)

@@ -96,6 +96,11 @@ class Feeder:
         self._turn = threading.Lock()
 
     @property
+    def sent(self) -> dict[str, int]:
+        """How many it wrote, by the end that each is to have."""
+        return {"written": self.good, "duplicate": self.again, "refused": self.bad}
+
+    @property
     def records(self) -> int:
         """How many it wrote."""
         return self.good + self.again + self.bad

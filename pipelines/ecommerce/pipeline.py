@@ -19,6 +19,7 @@ ECOMMERCE = Pipeline(
     checks=later("commands.checks.postgres:run"),
     pages=later("dashboard.ecommerce.pages:pages"),
     demo_pages=later("dashboard.ecommerce.pages:demo_pages"),
+    rig=later("pipelines.ecommerce.demo_rig:open_rig"),
     benchmark=Benchmark("benchmarks.ecommerce", ("postgres",)),
     figures=later("pipelines.ecommerce.figures:figures"),
     keeps=later("pipelines.ecommerce.retention:keeps"),

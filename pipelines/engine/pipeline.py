@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from contracts.lineage import Lineage
+    from pipelines.engine.demo_rig import Rig
     from pipelines.engine.letter_desk import LetterDesk
     from pipelines.engine.retention import Kept
     from settings import Settings
@@ -74,6 +75,15 @@ class Parquet(NamedTuple):
     delta_setting: str = ""
 
 
+# Why a demo on an embedded store cannot be struck; `{}` are options of the script.
+IN_MEMORY = (
+    "This demo has no server: its MongoDB is a stand-in in the dashboard's own memory. A process of its own "
+    "would begin with an empty store, and `kill -9` would take the store along with the pipeline, so nothing "
+    "could be proven here. In a checkout `script/crashtest{}` kills the pipeline and a MongoDB of its own at "
+    "random, and checks that nothing is lost or doubled; it needs Debian or Ubuntu, as root."
+)
+
+
 class Figures(NamedTuple):
     """How a pipeline is doing: each figure by name as people read it, and the same for scripts."""
 
@@ -98,7 +108,8 @@ class Pipeline:
     at beside the machine; `letters_are_of_users`: its dead letters name a user, not a source of records.
     The names of its logs and metrics begin with `name`, unless they are not `prefixed`. `pages` gives the
     room of an installation's pages (`dashboard.page.Room`); `demo_pages` that of a demo whose files
-    are in a folder, not yet started.
+    are in a folder, not yet started; `rig` makes what that demo is struck with
+    (`pipelines.engine.demo_rig.Rig`), or says in a sentence, in Markdown, why it cannot be struck.
     `figures` reads from the sink how it did in a span of time until now. `keeps` lists what of its own data a
     setting may keep for some days only.
     `lineage` names what each stream reads and writes, by the stream's label in the batch log.
@@ -122,6 +133,7 @@ class Pipeline:
     demo: Callable[[bool, Console, StopFlag], None] | None = None
     pages: Callable[[Settings], Any] | None = None
     demo_pages: Callable[[Path], Any] | None = None
+    rig: Callable[..., Any] | str = ""
     benchmark: Benchmark | None = None
     figures: Callable[[Settings, timedelta], Figures] | None = None
     keeps: Callable[[Settings], Sequence[Kept]] | None = None
@@ -134,6 +146,18 @@ class Pipeline:
         if self.demo is None:
             raise ConfigurationError(f"The pipeline {self.name} has no demo.")
         self.demo(keep_running, console, stop)
+
+    def rig_of(self, *parts: Any) -> Rig:
+        """What its demo is struck with, of the demo's own `parts`."""
+        if isinstance(self.rig, str):
+            raise ConfigurationError(self.rig or f"The demo of the pipeline {self.name} cannot be struck.")
+        rig: Rig = self.rig(*parts)
+        return rig
+
+    @property
+    def no_rig(self) -> str | None:
+        """Why its demo cannot be struck; None where it can be."""
+        return self.rig if isinstance(self.rig, str) else None
 
     def open_letters(self, settings: Settings) -> DeadLetters:
         """The dead-letter queue, without starting anything else."""

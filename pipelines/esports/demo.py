@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import random
 import shlex
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -26,8 +29,9 @@ from pipelines.esports.pipeline import ESPORTS
 from session import spark_session
 from settings import Settings, load
 from simulation.esports.messages import MATCHES
-from simulation.esports.season import Season
+from simulation.esports.season import WAYS_TO_FAIL, Season
 from simulation.json_files import write_files
+from simulation.program import Message
 from told import install, told
 
 _LIVE_SECONDS = 20.0
@@ -43,7 +47,8 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
     logs.configure("INFO")
     folder = Path("demo") / f"esports-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
     settings = demo_settings(folder)
-    with open_demo(settings, folder) as (job, feeder):
+    feeder = Feeder(feed_of(settings))
+    with open_demo(settings) as job:
         with stop.on_signals():
             console.print(f"🎮 {MATCHES} simulated matches at a time")
             console.print(
@@ -59,11 +64,16 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
 
 
 @contextmanager
-def open_demo(settings: Settings, folder: Path) -> Iterator[tuple[StreamJob, Feeder]]:
-    """The job of `settings`, made by `demo_settings`, and the feeder of what it reads, in `folder`."""
-    feeder = Feeder(folder / "feed")
+def open_demo(settings: Settings) -> Iterator[StreamJob]:
+    """The job of `settings`, made by `demo_settings`, which reads what is written into `feed_of` them."""
+    feed = feed_of(settings)
     with locked(settings, DATASETS), spark_session(settings.spark, True) as spark:
-        yield assemble(settings, spark, lambda topic, *_: FileInput(spark, feeder.folder, [topic])), feeder
+        yield assemble(settings, spark, lambda topic, *_: FileInput(spark, feed, [topic]))
+
+
+def feed_of(settings: Settings) -> Path:
+    """The folder of the files that stand in for Kafka."""
+    return settings.checkpoint_location.with_name("feed")
 
 
 def _feed(feeder: Feeder, job: StreamJob, stop: StopFlag, keep_running: bool, console: Console) -> None:
@@ -84,35 +94,85 @@ def _wait(feeder: Feeder, job: StreamJob, stop: StopFlag) -> None:
 
 
 class Feeder:
-    """Another program that tells of a season in files; `records` is how many it wrote."""
+    """Another program that tells of a season in files below `folder`, and knows which of them are bad.
+
+    `good` is how many messages it wrote that count, `again` how many once more, with the same offsets, `bad`
+    how many that cannot be used. While it `is_paused` it writes nothing by itself.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.records = 0
+        self.good = self.again = self.bad = 0
+        self.is_paused = False
         now = datetime.now(timezone.utc)
         # As much season as the demo plays, and some more, lies before now.
         self._now = now - timedelta(days=1)
-        self._season = Season(7, MATCHES, self._now, _MALFORMED)
+        self._season = Season(7, MATCHES, self._now)
+        self._random = random.Random(7)
         self._offsets: dict[str, int] = {dataset.name: 0 for dataset in DATASETS}
+        self._first: list[Path] = []
+        self._samples: list[Message] = []
+        self._repeats = 0
+        self._turn = threading.Lock()
         for topic in self._offsets:
             (folder / topic).mkdir(parents=True)
+
+    @property
+    def sent(self) -> dict[str, int]:
+        """How many messages it wrote, by the end that each is to have."""
+        return {"written": self.good, "duplicate": self.again, "refused": self.bad}
+
+    @property
+    def records(self) -> int:
+        """How many it wrote."""
+        return self.good + self.again + self.bad
 
     def run(self, stop: StopFlag, seconds: float) -> None:
         """Tell of some minutes of the season again and again, for `seconds` or until `stop`."""
         ends = time.monotonic() + seconds
         while not stop() and time.monotonic() < ends:
-            write_files(self.folder, self._offsets, self._season.advance(self._now), self._now)
-            self._now = min(self._now + timedelta(minutes=_MINUTES_A_TICK), datetime.now(timezone.utc))
+            if not self.is_paused:
+                self._advance()
             stop.wait(_TICK_SECONDS)
-        self.records = sum(self._offsets.values())
+
+    def send_garbage(self) -> None:
+        """Write messages that cannot be used, of each kind and topic."""
+        with self._turn:
+            spoilt = [_spoilt(message, way) for message in self._samples for way in WAYS_TO_FAIL]
+            self._write(spoilt, bad=len(spoilt))
 
     def repeat(self) -> None:
-        """Deliver the first file of each topic again."""
-        for topic in self._offsets:
-            first = min((self.folder / topic).glob("*.jsonl"))
-            content = first.read_bytes()
-            write_atomically(first.with_name(f"again_{first.name}"), content, durable=False)
-            self.records += content.count(b"\n")
+        """Deliver the first file of each topic again, with the same offsets."""
+        with self._turn:
+            self._repeats += 1
+            for first in self._first:
+                content = first.read_bytes()
+                self.again += content.count(b"\n")
+                again = first.with_name(f"again{self._repeats}_{first.name}")
+                write_atomically(again, content, durable=False)
+
+    def _advance(self) -> None:
+        with self._turn:
+            messages, bad = list(self._season.advance(self._now)), 0
+            for place, message in enumerate(messages):
+                if self._random.random() < _MALFORMED:
+                    messages[place] = _spoilt(message, self._random.choice(WAYS_TO_FAIL))
+                    bad += 1
+                elif message.topic not in {sample.topic for sample in self._samples}:
+                    self._samples.append(message)
+            paths = self._write(messages, bad)
+            known = {path.parent for path in self._first}
+            self._first += [path for path in paths if path.parent not in known]
+            self._now = min(self._now + timedelta(minutes=_MINUTES_A_TICK), datetime.now(timezone.utc))
+
+    def _write(self, messages: Sequence[Message], bad: int) -> list[Path]:
+        # Before they can be read, or more would be found than was sent.
+        self.good, self.bad = self.good + len(messages) - bad, self.bad + bad
+        return write_files(self.folder, self._offsets, messages, self._now)
+
+
+def _spoilt(message: Message, way: Callable[[dict[str, Any]], bytes]) -> Message:
+    return message._replace(value=way(json.loads(message.value)))
 
 
 def demo_settings(folder: Path) -> Settings:

@@ -40,6 +40,7 @@ ESPORTS = Pipeline(
     parquet=Parquet("ESPORTS_OUTPUT_PATH", ("matches", "players"), "ESPORTS_DELTA_PATH"),
     pages=later("dashboard.esports.pages:pages"),
     demo_pages=later("dashboard.esports.pages:demo_pages"),
+    rig=later("pipelines.esports.demo_rig:open_rig"),
     benchmark=Benchmark("benchmarks.esports", ("kafka",)),
     lineage=later("pipelines.esports.lineage:lineage"),
     simulator="simulation.esports.messages",

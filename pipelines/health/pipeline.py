@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.engine.pipeline import Benchmark, Pipeline, later
+from pipelines.engine.pipeline import IN_MEMORY, Benchmark, Pipeline, later
 
 _open = later("pipelines.health.job:open_pipeline")
 HEALTH = Pipeline(
@@ -19,6 +19,7 @@ HEALTH = Pipeline(
     letters_are_of_users=True,
     prefixed=False,
     pages=later("dashboard.health.pages:pages"),
+    rig=IN_MEMORY.format(""),
     demo_pages=later("dashboard.health.pages:demo_pages"),
     lineage=later("pipelines.health.lineage:lineage"),
     simulator="simulation.health.people",

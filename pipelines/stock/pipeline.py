@@ -37,6 +37,7 @@ STOCK = Pipeline(
     topics=("KAFKA_TOPIC_SALES", "KAFKA_TOPIC_INVENTORY", "KAFKA_TOPIC_CLIENTS"),
     parquet=Parquet("STOCK_COLD_PATH", ("events",)),
     pages=later("dashboard.stock.pages:pages"),
+    rig=later("pipelines.stock.demo_rig:open_rig"),
     demo_pages=later("dashboard.stock.pages:demo_pages"),
     benchmark=Benchmark("benchmarks.stock", ("mongo", "kafka")),
     keeps=later("pipelines.stock.retention:keeps"),

@@ -145,7 +145,7 @@ class Season:
         if topic == "players":
             told["profile_updated_at"] = time_with_z(now)
         is_bad = self._rng.random() < self._malformed
-        value = self._rng.choice(_MALFORMED)(told) if is_bad else _json(told)
+        value = self._rng.choice(WAYS_TO_FAIL)(told) if is_bad else _json(told)
         return Message(topic, next(iter(told.values())), value)
 
 
@@ -197,7 +197,7 @@ def _json(value: Any) -> bytes:
 
 
 # Ways in which a message cannot be used: cut off, no object, no JSON, without its id, a word for a number.
-_MALFORMED: Final[tuple[Callable[[Content], bytes], ...]] = (
+WAYS_TO_FAIL: Final[tuple[Callable[[Content], bytes], ...]] = (
     lambda content: _json(content)[:-20],
     lambda content: _json([content]),
     lambda _content: b'{"invalid": json}',

@@ -54,7 +54,8 @@ def _assert_pasts_are_true(database: Database[dict[str, Any]]) -> None:
             running = running + 1 if moved else 0 if _day(back) < past["before"] else running
             longest = max(longest, running)
         metrics = sorted({name for each in older.values() for name in each})
-        assert (past["longest"], past["running"], past["metrics"]) == (longest, running, metrics)
+        streaks = [{"steps": days} if days else {} for days in (longest, running)]
+        assert [past["longest"], past["running"], past["metrics"]] == [*streaks, metrics]
 
 
 def test_results_are_those_of_whole_histories(

@@ -10,6 +10,7 @@ import pytest
 from importlinter.api import read_configuration
 
 from analytics.esports.rules import DATASETS
+from contracts import ConfigurationError
 from pipelines.catalog import DEFAULT_PIPELINE, PIPELINES
 from pipelines.engine.pipeline import Benchmark, Pipeline
 from settings import Settings, load
@@ -73,6 +74,25 @@ def test_a_pipeline_that_is_forgotten_is_noticed() -> None:
     new = replace(new, pages=lambda _: room("Sixth", judged(None)), demo_pages=print)
     new = replace(new, benchmark=Benchmark("benchmarks.sixth", ()))
     assert [place for place in _told(new) if _is_told(*place)] == []
+
+
+@pytest.mark.parametrize("one", PIPELINES.values(), ids=PIPELINES)
+def test_its_demo_can_be_struck_or_says_why_not(one: Pipeline) -> None:
+    """docs/dashboard.md tells which ones can be; what stands in its place names a script that is there."""
+    text = re.sub(r"\s+", " ", (ROOT / "docs" / "dashboard.md").read_text(encoding="utf-8"))
+    struck = re.search(r"\*\*Break it yourself\.\*\*.*?\*\*Settings\.\*\*", text)
+    assert struck
+    can, _, cannot = struck.group().partition("cannot be struck")
+    if one.no_rig is None:
+        assert one.title.lower() in can.lower()
+        return
+    assert one.title.lower() in cannot.lower()
+    command = re.search(r"`(script/\w+)(?: --pipeline (\w+))?`", one.no_rig)
+    assert command, one.no_rig
+    assert (ROOT / command[1]).is_file()
+    assert (command[2] or DEFAULT_PIPELINE) == one.name
+    with pytest.raises(ConfigurationError, match="This demo has no server"):
+        one.rig_of()
 
 
 @pytest.mark.parametrize("one", PIPELINES.values(), ids=PIPELINES)

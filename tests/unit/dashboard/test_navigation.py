@@ -129,6 +129,25 @@ def test_a_pipeline_without_a_demo_in_the_dashboard_is_told() -> None:
         open_rooms(True, "nothing")
 
 
+def test_a_demo_lists_the_pipelines_that_can_be_struck_or_say_why_not() -> None:
+    """On one page of all of them, which refreshes itself; a pipeline that says nothing of it is left out."""
+    said = {"a": "It has no server.", "b": None, "c": "Nor has this one."}
+
+    def pages(name: str) -> Callable[[Path], Room]:
+        return lambda _: replace(room(name, judged(5)), rig=said[name])
+
+    named = {name: replace(TOY, name=name, demo_pages=pages(name)) for name in said}
+    with patch.dict(PIPELINES, named, clear=True):
+        (page,) = open_rooms(True, None).common
+        alone = open_rooms(True, "b").common
+    assert [one.title for one in page.data] == ["a", "c"]
+    assert (page.title, page.address, page.every) == ("Break it yourself", "break-it", 2)
+    assert alone == ()
+    drawn = show(navigation._draw_common, page)
+    assert not drawn.exception
+    assert [info.value for info in drawn.info] == ["It has no server."]
+
+
 def test_pages_have_addresses_of_their_own() -> None:
     """No two pages of all pipelines share one, and none is that of Home."""
     listed: list[Page] = []

@@ -2,87 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Final
 
 import streamlit as st
 
 from contracts import ENDS
-from dashboard import frame
+from contracts.striking import Blow, Look
+from dashboard import frame, standing
+from dashboard.page import Rig, Room
 from dashboard.text import NBSP, Markdown, counted, short_time
 
+TITLE: Final = "Break it yourself"
 _SHOWN_BLOWS: Final = 8
-_SENDING: Final = "break_it_sending"
 _WORDS: Final = {
-    "written": "good events → written",
+    "written": "good records → written",
     "duplicate": "sent again → duplicate",
+    "superseded": "older than what is known → superseded",
     "refused": "broken records → refused",
 }
 
 
-@dataclass(frozen=True)
-class Blow:
-    """What was done, when, and after how many seconds all that had been sent by then was accounted for."""
-
-    at: datetime
-    what: str
-    caught_up_seconds: float | None
-
-
-@dataclass(frozen=True)
-class Look:
-    """Records by end: `sent` what the sender means to become of them, `found` what the database has.
-
-    `found` is None before the database has answered; `rows` are those of its table. `starts` counts those
-    of the pipeline as a process: 0 while it runs inside the dashboard.
-    """
-
-    sent: Mapping[str, int]
-    found: Mapping[str, int] | None
-    rows: int
-    starts: int
-    is_alive: bool
-    database_is_up: bool
-    is_paused: bool
-    blows: Sequence[Blow]
+def render(rooms: Sequence[Room]) -> None:
+    """Draw the page; who reads it chooses one of `rooms`, which all have a rig, or say why they have none."""
+    st.title(TITLE, anchor=False)
+    by_title = {room.title: room for room in rooms}
+    first = next((room.title for room in rooms if not isinstance(room.rig, str)), rooms[0].title)
+    chosen: str | None = first
+    if len(by_title) > 1:
+        chosen = st.segmented_control(
+            "Pipeline", list(by_title), default=first, required=True, key="struck", bind="query-params"
+        )
+    room = by_title[chosen or first]
+    if not room.is_there:
+        standing.starting(room)
+    elif room.rig is None or isinstance(room.rig, str):
+        st.info(room.rig or "Nothing of this demo can be struck.", icon=":material/info:")
+    else:
+        _draw(room.rig, f"sending {room.title}")
 
 
-@dataclass(frozen=True)
-class BreakIt:
-    """What can be done to the pipeline, by what the button says; `begin` makes it a process of its own.
-
-    `pause` stops the sender, or lets it go on (False).
-    """
-
-    look: Callable[[], Look]
-    begin: Callable[[], None]
-    pause: Callable[[bool], None]
-    blows: Mapping[str, Callable[[], None]]
-
-
-def render(data: BreakIt) -> None:
-    """Draw the page."""
-    look = data.look()
-    frame.heading("Break it yourself", verdict(look))
+def _draw(rig: Rig, sending: str) -> None:
+    """Draw the state of `rig` and its buttons; `sending` is the key of the switch that pauses the sender."""
+    look = rig.look()
+    st.markdown(verdict(look))
     st.markdown(flow(look))
     st.markdown(account(look))
-    if look.starts == 0:
+    if look.starts:
+        with st.container(horizontal=True):
+            for name, strike in rig.strikes.items():
+                st.button(name, on_click=strike)
+    elif look.is_wanted:
+        frame.hint(
+            "The pipeline finishes its batch inside this dashboard; then it starts as a process of its own."
+        )
+    else:
         frame.hint(
             "The pipeline runs inside this dashboard. To strike it, let it run as a process of its own, "
             "which is started again whenever it dies; it goes on where it is now."
         )
-        st.button("Begin", type="primary", on_click=data.begin, icon=":material/play_arrow:")
-    else:
-        with st.container(horizontal=True):
-            for name, strike in data.blows.items():
-                st.button(name, on_click=strike)
+        st.button("Begin", type="primary", on_click=rig.begin, icon=":material/play_arrow:")
     st.toggle(
         "Go on sending; without it all comes to rest",
         value=not look.is_paused,
-        key=_SENDING,
-        on_change=lambda: data.pause(not st.session_state[_SENDING]),
+        key=sending,
+        on_change=lambda: rig.pause(not st.session_state[sending]),
     )
     _table(look)
     _struck(look.blows)
@@ -91,9 +75,9 @@ def render(data: BreakIt) -> None:
 def verdict(look: Look) -> str:
     """Whether each record that was sent is accounted for, in a sentence."""
     if look.found is None:
-        return "The database has not answered yet."
+        return f"{look.store} has not answered yet."
     too_many = [end for end, count in look.found.items() if count > look.sent[end]]
-    if too_many or look.rows != look.found["written"]:
+    if too_many or look.rows != look.due:
         return "**✗ The account does not add up.** Please tell us how you did it."
     waiting = sum(look.sent.values()) - sum(look.found.values())
     if waiting:
@@ -105,13 +89,13 @@ def verdict(look: Look) -> str:
 def flow(look: Look) -> str:
     """The way of the records, with what each place has and whether it is alive, as Markdown."""
     found = look.found or {}
-    runs, up = look.is_alive or look.starts == 0, look.database_is_up
+    runs, up = look.is_alive or look.starts == 0, look.store_is_up
     process = "in the dashboard" if look.starts == 0 else f"start {look.starts}" if runs else "killed"
     places = [
         (True, "source", f"{sum(look.sent.values()):,} sent"),
         (runs, "validate", f"{found.get('refused', 0):,} refused"),
         (runs, "compute", process),
-        (up, "write", f"{look.rows:,} rows" if up else "database away"),
+        (up, "write", f"{look.rows:,} {look.rows_are}" if up else f"{look.store} away"),
         (runs and up, "cursor", f"{sum(found.values()):,} done"),
     ]
     shown = [
@@ -132,16 +116,16 @@ def account(look: Look) -> str:
 
 
 def _table(look: Look) -> None:
-    found = look.found or {}
-    missing = {end: look.sent[end] - found.get(end, 0) for end in _WORDS}
+    found, words = look.found or {}, {end: _WORDS[end] for end in _WORDS if end in look.sent}
+    missing = {end: look.sent[end] - found.get(end, 0) for end in words}
     frame.table(
         {
-            "Records": list(_WORDS.values()),
-            "Sent": [f"{look.sent[end]:,}" for end in _WORDS],
-            "In the database": [f"{found.get(end, 0):,}" for end in _WORDS],
+            "Records": list(words.values()),
+            "Sent": [f"{look.sent[end]:,}" for end in words],
+            f"In {look.store}": [f"{found.get(end, 0):,}" for end in words],
             "State": [_mark(count) for count in missing.values()],
         },
-        "What was sent, and what the database has of it",
+        f"What was sent, and what {look.store} has of it",
     )
 
 
