@@ -60,7 +60,7 @@ def test_stale_users_are_those_with_a_newer_change(database: Database[dict[str, 
     source.insert_many(
         [_change(fresh, 9), _change(fresh, 8), _change(stale, 30), _change(stale, 3), _change(older, 7)]
     )
-    source.insert_many([_change(without, 2), _change(broken, 1), _change("text", 1), _change(fresh, -60)])
+    source.insert_many([_change(without, 2), _change(broken, 1), _change("text", 0.9), _change(fresh, -60)])
     target.insert_many([_result(fresh, NOW - 8 * MINUTE), _result(stale, NOW - 4 * MINUTE)])
     target.insert_many([_result(older, NOW - 9 * MINUTE), _result(broken, "2026-11-24")])
     source.insert_many([_change(new, 0.4), _change(waits, 0.2), _change(waits, 20)])
