@@ -34,10 +34,10 @@ def render(rooms: Sequence[Room]) -> None:
             "Pipeline", list(by_title), default=first, required=True, key="struck", bind="query-params"
         )
     room = by_title[chosen or first]
-    if not room.is_there:
-        standing.starting(room)
-    elif room.rig is None or isinstance(room.rig, str):
+    if room.rig is None or isinstance(room.rig, str):
         st.info(room.rig or "Nothing of this demo can be struck.", icon=":material/info:")
+    elif not room.is_there:
+        standing.starting(room)
     else:
         _draw(room.rig, f"sending {room.title}")
 
