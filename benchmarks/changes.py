@@ -121,9 +121,7 @@ class Changes:
                 warm_up = _WARM_UP_AGAIN if place else _WARM_UP.get(number, 2)
                 turns = take_turns(groups, watch, number, workload, warm_up)
                 # The first turns have left results behind.
-                limits = limits or measure_limits(
-                    spark, ours.source, ours.job.target, user_ids(self.users), self.figures
-                )
+                limits = limits or measure_limits(spark, ours.source, ours.job.target, self.figures)
                 rows.append(self._row(number, workload, turns, limits.of(number, workload)))
                 others += self._beside(number, turns)
         title = f"{self.users:,} users × {self.days} days, medians of ms"

@@ -6,13 +6,12 @@ One connection, one after the other; only the bytes and the documents that must 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
 from typing import Any
 
-from bson import ObjectId
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pyspark.sql import SparkSession
@@ -51,11 +50,10 @@ def measure_limits(
     spark: SparkSession,
     source: Collection[Any],
     target: Collection[Any],
-    users: Sequence[ObjectId],
     figures: Figures,
 ) -> Limits:
-    """The unit costs, by histories in `source` and results in `target` of some of `users`."""
-    some = list(users[:_USERS])
+    """The unit costs, by histories in `source` and results in `target` of some users who have both."""
+    some = target.distinct("userId")[:_USERS]
     stored = list(target.find({"userId": {"$in": some}}))
     ids = [each["_id"] for each in stored]
     scratch = target.database["bench_limits"]
