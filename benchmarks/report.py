@@ -93,8 +93,8 @@ def with_lines(readme: str, figures: Mapping[str, Any]) -> str:
 
 def _part(name: str, part: Mapping[str, Any]) -> str:
     # What was kept of a run are the words behind the benchmark's name.
-    chapter, options = re.split("[, ]", name)[0], part["options"].removeprefix("pages").strip()
-    command = " ".join(["script/bench", *([chapter] if chapter != "health" else []), options]).strip()
+    chapter = re.split("[, ]", name)[0]
+    command = " ".join(["script/bench", *([chapter] if chapter != "health" else []), part["options"]]).strip()
     lines = [f"### {name[:1].upper()}{name[1:]}\n", f"{_where(part)}, load {part['load']}, `{command}`.\n"]
     for table in part["tables"]:
         lines += [f"{table['title']}:\n", *_table(table["columns"], table["rows"]), ""]

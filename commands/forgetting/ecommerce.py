@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from commands.forgetting.letters import clean_letters
 from commands.forgetting.logs import mask, spellings
 from contracts import ConfigurationError, ServiceError
 from pipelines.ecommerce.pipeline import ECOMMERCE
-from pipelines.engine.forgetting import Found, Source
+from pipelines.engine.forgetting import Found, Source, pseudonym
 from settings import Settings
 from sinks.ecommerce.forgetting import count_events, rename_user
 from sinks.ecommerce.schema import EVENTS
@@ -41,8 +40,7 @@ class UserForgetting:
     def __init__(self, settings: Settings, user: str) -> None:
         self._settings, self._user = settings, user
         self._dsn = settings.postgres_dsn.get_secret_value()
-        self._pseudonym = f"forgotten-{secrets.token_hex(8)}"
-        # Not a hash: an id such as user_17 is found by trying.
+        self._pseudonym = pseudonym()
         self.mark: Mapping[str, str] = {"pseudonym": self._pseudonym}
 
     def source(self) -> Source:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from analytics.stock.values import RefusedError, identifier
 from commands.forgetting.letters import clean_letters
 from commands.forgetting.logs import mask, spellings
 from contracts import ConfigurationError, ServiceError
-from pipelines.engine.forgetting import Found
+from pipelines.engine.forgetting import Found, pseudonym
 from pipelines.stock.job import open_upkeep
 from pipelines.stock.pipeline import STOCK
 from settings import Settings
@@ -56,10 +55,9 @@ class StockForgetting:
         self._begun = stored.begun()
         texts = {*stored.texts(), *self._begun.get("texts", ())}
         texts |= told_of(self._books, stored.client_id) if self._has_books else set()
-        pseudonym = str(self._begun.get("pseudonym") or f"forgotten-{secrets.token_hex(8)}")
-        self._client = Client(stored.client_id, pseudonym, sorted(texts))
-        # Not a hash: an id such as C-17 is found by trying.
-        self.mark: Mapping[str, str] = {"pseudonym": pseudonym}
+        name = str(self._begun.get("pseudonym") or pseudonym())
+        self._client = Client(stored.client_id, name, sorted(texts))
+        self.mark: Mapping[str, str] = {"pseudonym": name}
 
     def source(self) -> None:
         """Kafka's topics cannot be asked for one client."""

@@ -19,6 +19,7 @@ from pipelines.ecommerce.figures import load_figures, shown_figures
 from pipelines.ecommerce.job import open_job
 from pipelines.ecommerce.local_server import local_server
 from pipelines.ecommerce.pipeline import ECOMMERCE
+from pipelines.engine.counted import Counted
 from pipelines.engine.pipeline import ALL_PARTS
 from pipelines.engine.report import demo_report
 from pipelines.engine.stop_flag import StopFlag
@@ -78,7 +79,7 @@ def run_demo(keep_running: bool, console: Console, stop: StopFlag) -> None:
             _show(job, settings, feeder.records, folder, console)
 
 
-class Feeder:
+class Feeder(Counted):
     """Another program that writes files into `folder`.
 
     `good` is how many different good events it wrote, `again` how many once more, `bad` how many that break a
@@ -86,24 +87,13 @@ class Feeder:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.good = self.again = self.bad = 0
-        self.is_paused = False
+        super().__init__()
         self._folder = folder
         self._generator = EventGenerator(seed=7)
         self._random = random.Random(7)
         self._earlier: list[dict[str, str]] = []
         self._number = 0
         self._turn = threading.Lock()
-
-    @property
-    def sent(self) -> dict[str, int]:
-        """How many it wrote, by the end that each is to have."""
-        return {"written": self.good, "duplicate": self.again, "refused": self.bad}
-
-    @property
-    def records(self) -> int:
-        """How many it wrote."""
-        return self.good + self.again + self.bad
 
     def run(self, stop: StopFlag, seconds: float | None) -> None:
         """Write a file each second, for `seconds` or until `stop`, which is set at the end."""

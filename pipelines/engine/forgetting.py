@@ -61,6 +61,11 @@ class Forgetting(Protocol):
         ...
 
 
+def pseudonym() -> str:
+    """Returns a name that nobody has, for rows that stay: not a hash, since a short id is found by trying."""
+    return f"forgotten-{secrets.token_hex(8)}"
+
+
 def sealed(identity: str, salt: Callable[[], str] = lambda: secrets.token_hex(16)) -> Mapping[str, str]:
     """Returns a hash of `identity` with a salt: who knows the id can tell that a receipt is about it.
 

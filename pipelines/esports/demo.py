@@ -20,6 +20,7 @@ from analytics.esports.rules import DATASETS
 from durable import write_atomically
 from monitoring import logs
 from monitoring.session_summary import SessionTotals
+from pipelines.engine.counted import Counted
 from pipelines.engine.file_input import FileInput
 from pipelines.engine.report import demo_report
 from pipelines.engine.stop_flag import StopFlag
@@ -93,7 +94,7 @@ def _wait(feeder: Feeder, job: StreamJob, stop: StopFlag) -> None:
         stop.wait(_TICK_SECONDS)
 
 
-class Feeder:
+class Feeder(Counted):
     """Another program that tells of a season in files below `folder`, and knows which of them are bad.
 
     `good` is how many messages it wrote that count, `again` how many once more, with the same offsets, `bad`
@@ -101,9 +102,8 @@ class Feeder:
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self.folder = folder
-        self.good = self.again = self.bad = 0
-        self.is_paused = False
         now = datetime.now(timezone.utc)
         # As much season as the demo plays, and some more, lies before now.
         self._now = now - timedelta(days=1)
@@ -116,16 +116,6 @@ class Feeder:
         self._turn = threading.Lock()
         for topic in self._offsets:
             (folder / topic).mkdir(parents=True)
-
-    @property
-    def sent(self) -> dict[str, int]:
-        """How many messages it wrote, by the end that each is to have."""
-        return {"written": self.good, "duplicate": self.again, "refused": self.bad}
-
-    @property
-    def records(self) -> int:
-        """How many it wrote."""
-        return self.good + self.again + self.bad
 
     def run(self, stop: StopFlag, seconds: float) -> None:
         """Tell of some minutes of the season again and again, for `seconds` or until `stop`."""

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from monitoring import logs
+from pipelines.engine.counted import Counted
 from pipelines.engine.file_input import FileInput
 from pipelines.engine.report import demo_report
 from pipelines.engine.stop_flag import StopFlag
@@ -39,7 +40,7 @@ _SALES_A_FILE = 12
 _INTERVAL_SECONDS = 3.0
 
 
-class Trader:
+class Trader(Counted):
     """Another program that sells, reprices and errs, and writes what a broker would hold into `folder`.
 
     `good` is how many different invoices it sent, `again` how many once more, `bad` how many that are to be
@@ -48,8 +49,7 @@ class Trader:
     """
 
     def __init__(self, folder: Path, topics: Mapping[str, str]) -> None:
-        self.good = self.again = self.bad = 0
-        self.is_paused = False
+        super().__init__()
         for topic in topics.values():
             (folder / topic).mkdir(parents=True)
         self._folder = folder
@@ -66,11 +66,6 @@ class Trader:
     def open_shop(self) -> None:
         """Tell of every product and client."""
         self._write(self._shop.master(_now()))
-
-    @property
-    def sent(self) -> dict[str, int]:
-        """How many invoices it sent, by the end that each is to have."""
-        return {"written": self.good, "duplicate": self.again, "refused": self.bad}
 
     def trade(self, stop: StopFlag, keep_running: bool) -> None:
         """Sell until the time is over; then ask the stream to stop."""

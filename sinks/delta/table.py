@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -148,7 +149,7 @@ class DeltaDataset:
             return
         for line in entry.read_text().splitlines():
             if added := json.loads(line).get("add"):
-                file = root / _unquoted(added["path"])
+                file = root / unquote(added["path"])
                 sync_file(file)
                 sync_folder(file.parent)
         sync_file(entry)
@@ -216,9 +217,3 @@ def _other(address: str) -> str:
         f"Another process has written to the Delta table {address} while this one ran. Nothing is lost; it "
         "goes on there. Run only one."
     )
-
-
-def _unquoted(path: str) -> str:
-    from urllib.parse import unquote
-
-    return unquote(path)
